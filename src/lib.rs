@@ -1,0 +1,7 @@
+//! `vorticity` measures how far a diffusion model's learned field is from being a gradient.
+//!
+//! The modules, in the order in which data flows:
+
+pub mod error;
+pub mod shape;
+pub mod data;
