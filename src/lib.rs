@@ -4,4 +4,13 @@
 
 pub mod error;
 pub mod shape;
+pub mod program;
 pub mod data;
+pub mod dual;
+pub mod ops;
+pub mod graph;
+pub mod shaders;
+pub mod gpu;
+pub mod plan;
+pub mod model;
+pub mod twin;
