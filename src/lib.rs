@@ -2,6 +2,7 @@
 //!
 //! The modules, in the order in which data flows:
 
-pub mod error;
-pub mod shape;
 pub mod data;
+pub mod error;
+pub mod paths;
+pub mod shape;

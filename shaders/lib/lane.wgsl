@@ -1,0 +1,36 @@
+// What a path shader knows of its lane: the segment from `node` to `node + 1`. Twin: `Lane` of src/paths/mod.rs,
+// 20 words in the same order; the fields are explained there.
+
+struct Lane {
+    anchor: u32,
+    path: u32,
+    sample: u32,
+    k: u32,
+    node: u32,
+    count: u32,
+    row: u32,
+    arc0: u32,
+    arc1: u32,
+    arcs: u32,
+    a: f32,
+    sigma: f32,
+    p0: f32,
+    p1: f32,
+    p2: f32,
+    p3: f32,
+    alpha: f32,
+    beta: f32,
+    gauss: f32,
+    pad: f32,
+}
+
+// One workgroup per lane; more than 65535 of them are folded into y.
+fn lane_index(workgroup: vec3<u32>) -> u32 {
+    return workgroup.x + workgroup.y * 65535u;
+}
+
+// Components 4 block .. of a flat lane: those at or past `dim` are padding and become 0.
+fn without_padding(v: vec4<f32>, block: u32, dim: u32) -> vec4<f32> {
+    let component = vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(vec4<f32>(0.0), v, component < vec4<u32>(dim));
+}
