@@ -1,0 +1,65 @@
+// Rotation path: node i is a x_0 + sigma (cos eps + sin P eps), P eps = +- the partner's eps. Twin: src/paths/rotation.rs.
+// Threads: one workgroup of 256 per lane (one segment), a thread takes every 256th block of 4 components; it draws its
+// partners' eps again (Philox is random access), so nothing is exchanged between threads.
+// Writes the segment's midpoint and step, 0 in the padding.
+// Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); the angles come from the host in f64.
+#import lib/normal.wgsl
+#import lib/lane.wgsl
+
+struct Immediates {
+    lanes: u32,
+    dim: u32,
+    stride: u32,
+    path: u32,
+    seed_lo: u32,
+    seed_hi: u32,
+}
+var<immediate> im: Immediates;
+
+@group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
+@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
+@group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;        // [anchor][stride / 4]  partner | FIXED | MINUS
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    midpoints
+@group(0) @binding(4) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
+
+const MINUS = 0x80000000u;
+const FIXED = 0x40000000u;
+const INDEX = 0x3fffffffu;
+
+fn eps_block(lane: Lane, block: u32) -> vec4<f32> {
+    return normals(vec2<u32>(im.seed_lo, im.seed_hi), PURPOSE_EPS, 0u, lane.sample, lane.k, block);
+}
+
+// (P eps) of one component.
+fn partner_eps(lane: Lane, entry: u32) -> f32 {
+    let partner = entry & INDEX;
+    let eps = eps_block(lane, partner / 4u)[partner % 4u];
+    return select(eps, -eps, (entry & MINUS) != 0u);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let index = lane_index(workgroup);
+    if (index >= im.lanes) {
+        return;
+    }
+    let lane = lanes[index];
+    if (lane.path != im.path) {
+        return;
+    }
+    let blocks = im.stride / 4u;
+    for (var block = thread; block < blocks; block += 256u) {
+        let entry = pairs[lane.anchor * blocks + block];
+        let center = lane.a * x0[lane.anchor * blocks + block];
+        let eps = eps_block(lane, block);
+        var turned = vec4<f32>(0.0);
+        for (var i = 0u; i < 4u; i++) {
+            turned[i] = partner_eps(lane, entry[i]);
+        }
+        let fixed = (entry & vec4<u32>(FIXED)) != vec4<u32>(0u);
+        let first = center + lane.sigma * select(lane.p0 * eps + lane.p1 * turned, eps, fixed);
+        let second = center + lane.sigma * select(lane.p2 * eps + lane.p3 * turned, eps, fixed);
+        x[index * blocks + block] = without_padding(0.5 * (first + second), block, im.dim);
+        d[index * blocks + block] = without_padding(second - first, block, im.dim);
+    }
+}

@@ -1,0 +1,147 @@
+//! Closed paths through noisy data (paper, section 3.2, Fig. 1): one file per path and one line in `PATHS`.
+//! In: what a point is keyed by (seed, sample, timestep, node) and the clean image. Out: what a lane of the path's
+//! shader reads (`Lane`), and the f64 twin of the shader (`ClosedPath::point`). All paths start at the same
+//! x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
+mod brownian;
+mod launch;
+pub mod normal;
+pub mod philox;
+mod projection;
+mod rotation;
+
+use crate::error::{Error, Result};
+use philox::{DRAW_LIMIT, Purpose, Stream};
+
+pub use launch::{PathPorts, launch};
+pub use rotation::{FIXED, MINUS, pairs};
+
+/// What a query is keyed by; everything a point depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Anchor<'a> {
+    pub seed: u64,
+    pub sample: u32,
+    /// Timestep: the network's 0-based index.
+    pub k: u32,
+    pub a: f64,
+    pub sigma: f64,
+    /// c of the Brownian path: 1 on VP, sigma on VE.
+    pub bridge_scale: f64,
+    /// Clean image, D components in C order over (C, H, W).
+    pub x0: &'a [f32],
+    /// N, the number of segments.
+    pub segments: u32,
+}
+
+impl Anchor<'_> {
+    /// The node's index on the circle: node N is node 0.
+    fn wrap(&self, node: u32) -> u32 {
+        node % self.segments.max(1)
+    }
+
+    /// a x_0 + sigma z. The GPU holds a and sigma in f32, and these rounded values define the point: the twin uses
+    /// them, so that a comparison sees the kernel's arithmetic and not the rounding of its input (6e-8 |x|).
+    fn noised(&self, noise: &[f64]) -> Vec<f64> {
+        let (a, sigma) = (f64::from(self.a as f32), f64::from(self.sigma as f32));
+        self.x0.iter().zip(noise).map(|(&x0, z)| a * f64::from(x0) + sigma * z).collect()
+    }
+}
+
+/// One lane of a path shader: the segment from `node` to `node + 1`. `struct Lane` of `shaders/lib/lane.wgsl`, same order.
+#[repr(C)]
+#[derive(bytemuck::Pod, bytemuck::Zeroable, Clone, Copy, Debug, Default, PartialEq)]
+pub struct Lane {
+    /// Row of the clean images and of the pairings.
+    pub anchor: u32,
+    /// Index in `PATHS`.
+    pub path: u32,
+    pub sample: u32,
+    pub k: u32,
+    /// The segment's first node.
+    pub node: u32,
+    /// N.
+    pub count: u32,
+    /// Row of per-timestep tables; the caller's.
+    pub row: u32,
+    /// Projection: the draws at the two ends of the arc, and their number m.
+    pub arc0: u32,
+    pub arc1: u32,
+    pub arcs: u32,
+    pub a: f32,
+    pub sigma: f32,
+    /// Rotation: cos, sin at the first node, cos, sin at the second. Brownian: p0 = c sqrt(U/N).
+    /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1].
+    pub p0: f32,
+    pub p1: f32,
+    pub p2: f32,
+    pub p3: f32,
+    /// score = alpha x + beta (network output); the caller's.
+    pub alpha: f32,
+    pub beta: f32,
+    /// The N(0, I) data score is gauss x: -1/(a^2 + sigma^2).
+    pub gauss: f32,
+    pub pad: f32,
+}
+
+/// A closed path of N nodes. `check` comes first: the others assume what it grants.
+pub trait ClosedPath: Sync {
+    fn name(&self) -> &'static str;
+    /// File name in `shaders/`, without `.wgsl`.
+    fn shader(&self) -> &'static str;
+    /// Whether the shader binds the table of `pairs`.
+    fn uses_pairs(&self) -> bool;
+    /// Refuses what the path is not defined for.
+    fn check(&self, dim: usize, segments: usize) -> Result<()>;
+    /// Sets the fields of a lane that are this path's own; `lane` sets the others.
+    fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane);
+    /// A node in f64: the twin of the shader.
+    fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64>;
+}
+
+pub const PATHS: &[&dyn ClosedPath] = &[&brownian::Brownian, &rotation::Rotation, &projection::Projection];
+
+/// A path by name, with its index in `PATHS` (which lanes carry).
+pub fn find(name: &str) -> Result<(u32, &'static dyn ClosedPath)> {
+    let index = PATHS.iter().position(|p| p.name() == name).ok_or_else(|| {
+        let known: Vec<_> = PATHS.iter().map(|p| p.name()).collect();
+        Error::invalid("path", format!("'{name}' is not one of {}", known.join(", ")))
+    })?;
+    Ok((index as u32, PATHS[index]))
+}
+
+/// The lane of one segment of `PATHS[path]`; `anchor` row, `row`, `alpha` and `beta` are left to the caller.
+pub fn lane(path: u32, anchor: &Anchor, segment: u32) -> Result<Lane> {
+    let found = PATHS.get(path as usize).ok_or_else(|| {
+        Error::invalid("path", format!("index {path} is not below {}, the number of paths", PATHS.len()))
+    })?;
+    let mut lane = Lane {
+        path,
+        sample: anchor.sample,
+        k: anchor.k,
+        node: anchor.wrap(segment),
+        count: anchor.segments,
+        a: anchor.a as f32,
+        sigma: anchor.sigma as f32,
+        gauss: (-1.0 / (anchor.a * anchor.a + anchor.sigma * anchor.sigma)) as f32,
+        ..Lane::default()
+    };
+    found.fill_lane(anchor, anchor.wrap(segment), &mut lane);
+    Ok(lane)
+}
+
+/// Noise of one draw in f64; draw 0 is the eps of x_t. It is kept, never recomputed from x.
+pub fn eps(anchor: &Anchor, draw: u32) -> Vec<f64> {
+    let Anchor { seed, sample, k, x0, .. } = *anchor;
+    normal::normals(&Stream { seed, purpose: Purpose::Eps, draw, sample, k }, x0.len())
+}
+
+/// What every path asks: enough components and a number of nodes that fits its counter word.
+fn check_sizes(path: &str, dim: usize, least: usize, segments: usize) -> Result<()> {
+    // Two bits of a pairing entry are flags.
+    if dim < least || dim >= 1 << 30 {
+        return Err(Error::invalid(format!("path {path}"), format!("{dim} components; it needs {least} to 2^30 - 1")));
+    }
+    if segments < 2 || segments >= DRAW_LIMIT as usize {
+        return Err(Error::invalid(format!("path {path}"), format!("{segments} segments; it needs 2 to 2^24 - 1")));
+    }
+    Ok(())
+}

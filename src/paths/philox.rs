@@ -1,0 +1,51 @@
+//! Philox4x32-10, a counter-based generator: what a number is keyed by goes in, four random words come out.
+//! In: key = 64-bit seed, counter = what the numbers belong to. Out: four u32, bit for bit those of `shaders/lib/philox.wgsl`.
+//! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (the Random123 library).
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85]; // golden ratio, sqrt(3) - 1
+const ROUNDS: usize = 10;
+
+/// What a block of random words is for; the top byte of the second counter word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Noise. Draw 0 is the eps of x_t that all paths share, draws 1..m-1 the further noisings of `projection`.
+    Eps = 1,
+    /// Brownian bridge; the draw is the node whose value is refined.
+    Bridge = 2,
+    /// Words of the permutation that pairs components; the draw is 0, the block is word number / 4.
+    Pairing = 3,
+}
+
+/// Draws and nodes share a counter word with the purpose, so they stay below 2^24.
+pub const DRAW_LIMIT: u32 = 1 << 24;
+
+/// Everything but the component block that random words depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    pub seed: u64,
+    pub purpose: Purpose,
+    pub draw: u32,
+    pub sample: u32,
+    pub k: u32,
+}
+
+impl Stream {
+    /// The four words of one block; block = component / 4 for noise and bridge.
+    pub fn block(&self, block: u32) -> [u32; 4] {
+        let draw = (self.purpose as u32) << 24 | (self.draw & (DRAW_LIMIT - 1));
+        philox4x32([block, draw, self.sample, self.k], [self.seed as u32, (self.seed >> 32) as u32])
+    }
+}
+
+/// The ten rounds.
+pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let (mut c, mut key) = (counter, key);
+    for _ in 0..ROUNDS {
+        let product = [u64::from(MULTIPLIERS[0]) * u64::from(c[0]), u64::from(MULTIPLIERS[1]) * u64::from(c[2])];
+        let (high, low) = (product.map(|p| (p >> 32) as u32), product.map(|p| p as u32));
+        c = [high[1] ^ c[1] ^ key[0], low[1], high[0] ^ c[3] ^ key[1], low[0]];
+        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+    }
+    c
+}

@@ -1,0 +1,73 @@
+//! Projection: m noisings E_j = a x_0 + sigma eps_j of one x_0 in a ring, N/m nodes an arc (paper, section 3.2).
+//! In: an anchor. Out: nodes, linear in the noise between the ends of their arc, then moved along their ray from the
+//! origin to the radius that is linear between |E_j| and |E_{j+1}|: a straight chord would dip inside the shell.
+use super::{Anchor, ClosedPath, Lane, check_sizes, eps};
+use crate::error::{Error, Result};
+
+pub struct Projection;
+
+/// m, the number of noisings in the ring.
+const ARCS: u32 = 10;
+
+impl ClosedPath for Projection {
+    fn name(&self) -> &'static str {
+        "projection"
+    }
+
+    fn shader(&self) -> &'static str {
+        "path_projection"
+    }
+
+    fn uses_pairs(&self) -> bool {
+        false
+    }
+
+    /// In few dimensions a chord may pass so near the origin that the rescaling is ill-conditioned: D >= 8.
+    fn check(&self, dim: usize, segments: usize) -> Result<()> {
+        check_sizes(self.name(), dim, 8, segments)?;
+        if segments % ARCS as usize != 0 {
+            let message = format!("{segments} segments; it needs a multiple of {ARCS}, the number of arcs");
+            return Err(Error::invalid("path projection", message));
+        }
+        Ok(())
+    }
+
+    fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane) {
+        let (arc, step) = arc(anchor, segment);
+        let length = f64::from(arc_length(anchor));
+        (lane.arc0, lane.arc1, lane.arcs) = (arc, (arc + 1) % ARCS, ARCS);
+        // Both nodes are placed on the segment's own arc: f = 1 is the next arc's f = 0, which the shader knows.
+        lane.p0 = (f64::from(step) / length) as f32;
+        lane.p1 = (f64::from(step + 1) / length) as f32;
+    }
+
+    fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64> {
+        let (arc, step) = arc(anchor, node);
+        let start = anchor.noised(&eps(anchor, arc));
+        if step == 0 {
+            return start;
+        }
+        let end = anchor.noised(&eps(anchor, (arc + 1) % ARCS));
+        let f = f64::from(step) / f64::from(arc_length(anchor));
+        let chord: Vec<f64> = start.iter().zip(&end).map(|(s, e)| (1.0 - f) * s + f * e).collect();
+        let radius = (1.0 - f) * norm(&start) + f * norm(&end);
+        // Without noise and image (all zero) there is no ray to move along.
+        let factor = radius / norm(&chord).max(f64::MIN_POSITIVE);
+        chord.iter().map(|y| y * factor).collect()
+    }
+}
+
+/// Nodes per arc, N/m.
+fn arc_length(anchor: &Anchor) -> u32 {
+    (anchor.segments / ARCS).max(1)
+}
+
+/// A node's arc and its place on it.
+fn arc(anchor: &Anchor, node: u32) -> (u32, u32) {
+    let node = anchor.wrap(node);
+    (node / arc_length(anchor) % ARCS, node % arc_length(anchor))
+}
+
+fn norm(v: &[f64]) -> f64 {
+    v.iter().map(|x| x * x).sum::<f64>().sqrt()
+}

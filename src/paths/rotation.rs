@@ -1,0 +1,85 @@
+//! Rotation of the noise: y_i = a x_0 + sigma (cos(2 pi u) eps + sin(2 pi u) P eps), u = i/N (paper, section 3.2).
+//! In: an anchor. Out: nodes, and the table of P for the shader: components paired at random, (P eps)_i = eps_j and
+//! (P eps)_j = -eps_i, so that |y - a x_0| is the same at every node. With odd D one component stays fixed.
+use super::philox::{Purpose, Stream};
+use super::{Anchor, ClosedPath, Lane, check_sizes, eps};
+use crate::error::Result;
+use std::f64::consts::TAU;
+
+pub struct Rotation;
+
+/// Bit of a `pairs` entry: (P eps) here is minus the partner's eps.
+pub const MINUS: u32 = 1 << 31;
+/// Bit of a `pairs` entry: this component does not turn.
+pub const FIXED: u32 = 1 << 30;
+
+impl ClosedPath for Rotation {
+    fn name(&self) -> &'static str {
+        "rotation"
+    }
+
+    fn shader(&self) -> &'static str {
+        "path_rotation"
+    }
+
+    fn uses_pairs(&self) -> bool {
+        true
+    }
+
+    fn check(&self, dim: usize, segments: usize) -> Result<()> {
+        check_sizes(self.name(), dim, 2, segments)
+    }
+
+    fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane) {
+        [lane.p0, lane.p1] = angle(anchor, segment).map(|v| v as f32);
+        [lane.p2, lane.p3] = angle(anchor, segment + 1).map(|v| v as f32);
+    }
+
+    fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64> {
+        let eps = eps(anchor, 0);
+        let [cos, sin] = angle(anchor, node);
+        let turned =
+            pairs(anchor.seed, anchor.sample, anchor.k, eps.len()).into_iter().enumerate().map(|(c, entry)| {
+                let partner = eps[(entry & !(MINUS | FIXED)) as usize];
+                match entry {
+                    e if e & FIXED != 0 => eps[c],
+                    e if e & MINUS != 0 => cos * eps[c] - sin * partner,
+                    _ => cos * eps[c] + sin * partner,
+                }
+            });
+        anchor.noised(&turned.collect::<Vec<_>>())
+    }
+}
+
+/// [cos, sin] of a node's angle; exactly [1, 0] at node 0 and therefore at node N.
+fn angle(anchor: &Anchor, node: u32) -> [f64; 2] {
+    let (sin, cos) = (TAU * f64::from(anchor.wrap(node)) / f64::from(anchor.segments)).sin_cos();
+    [cos, sin]
+}
+
+/// The pairing of (seed, sample, k): for each component its partner's index, with `MINUS` where (P eps) is minus the
+/// partner's eps; the component left over by an odd `dim` has its own index with `FIXED`.
+/// Neighbours of a random permutation (Fisher and Yates) are partners.
+pub fn pairs(seed: u64, sample: u32, k: u32, dim: usize) -> Vec<u32> {
+    let stream = Stream { seed, purpose: Purpose::Pairing, draw: 0, sample, k };
+    let mut words = (0..).flat_map(|block| stream.block(block));
+    let mut order: Vec<u32> = (0..dim as u32).collect();
+    for last in (1..dim).rev() {
+        order.swap(last, below(last as u32 + 1, &mut words));
+    }
+    let mut table = vec![0; dim];
+    for pair in order.chunks(2) {
+        match *pair {
+            [i, j] => (table[i as usize], table[j as usize]) = (j, i | MINUS),
+            [i] => table[i as usize] = i | FIXED,
+            _ => {}
+        }
+    }
+    table
+}
+
+/// A uniform number below `bound`: words are taken in order, and those past the last multiple of `bound` are thrown away.
+fn below(bound: u32, words: &mut impl Iterator<Item = u32>) -> usize {
+    let whole = (1u64 << 32) / u64::from(bound) * u64::from(bound);
+    words.find(|&w| u64::from(w) < whole).map_or(0, |w| (w % bound) as usize)
+}
