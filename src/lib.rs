@@ -2,6 +2,6 @@
 //!
 //! The modules, in the order in which data flows:
 
+pub mod data;
 pub mod error;
 pub mod shape;
-pub mod data;
