@@ -4,4 +4,6 @@
 
 pub mod data;
 pub mod error;
+pub mod report;
+pub mod run;
 pub mod shape;

@@ -4,7 +4,7 @@ use super::source::{Dtype, Layout, Source};
 use crate::error::Result;
 
 pub fn sniff(head: &[u8]) -> bool {
-    matches!(head, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1.., ..])
+    matches!(head, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, ndims, ..] if *ndims > 0)
 }
 
 pub fn header(source: &mut Source) -> Result<Layout> {

@@ -8,7 +8,7 @@ mod tensors;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use sha2::{Digest, Sha256};
-use source::{Dtype, Layout, Source};
+use source::{Layout, Source};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,10 @@ pub struct Images {
 pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
     let [low, high] = range;
     if !(low.is_finite() && high.is_finite() && low < high) {
-        return Err(Error::invalid("data range", format!("[{low}, {high}] is not two finite numbers, the lower first")));
+        return Err(Error::invalid(
+            "data range",
+            format!("[{low}, {high}] is not two finite numbers, the lower first"),
+        ));
     }
     if limit == 0 {
         return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));

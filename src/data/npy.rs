@@ -29,10 +29,13 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     }
     let text = source.read_vec(length as u64, "the NPY header")?;
     if text.iter().filter(|b| b"([{".contains(b)).count() > MAX_BRACKETS {
-        return Err(source.error("has nested brackets in its NPY header, expected {'descr': .., 'shape': (N, C, H, W)}"));
+        return Err(
+            source.error("has nested brackets in its NPY header, expected {'descr': .., 'shape': (N, C, H, W)}")
+        );
     }
     bytes.extend(text);
-    let header = Header::from_reader(&mut &bytes[..]).map_err(|e| source.error(format!("has a bad NPY header: {e}")))?;
+    let header =
+        Header::from_reader(&mut &bytes[..]).map_err(|e| source.error(format!("has a bad NPY header: {e}")))?;
 
     if header.layout.is_fortran() {
         return Err(source.error("is in Fortran order, expected C order: save numpy.ascontiguousarray(array)"));

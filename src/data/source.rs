@@ -128,9 +128,10 @@ impl Source {
 
     fn read_error(&self, e: std::io::Error, what: &str) -> Error {
         match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                self.error(format!("is truncated: it ends inside {what}, which begins no later than byte {}", self.position))
-            }
+            std::io::ErrorKind::UnexpectedEof => self.error(format!(
+                "is truncated: it ends inside {what}, which begins no later than byte {}",
+                self.position
+            )),
             _ => self.error(format!("cannot be read in {what}: {e}")),
         }
     }
@@ -143,9 +144,10 @@ impl Source {
                 let said = format!("is truncated: the header promises {expected} bytes of data, the file holds {left}");
                 Err(self.error(said))
             }
-            Some(left) if left > expected => {
-                Err(self.error(format!("has {} trailing bytes: the header promises {expected} bytes of data, the file holds {left}", left - expected)))
-            }
+            Some(left) if left > expected => Err(self.error(format!(
+                "has {} trailing bytes: the header promises {expected} bytes of data, the file holds {left}",
+                left - expected
+            ))),
             _ => Ok(()),
         }
     }
@@ -156,7 +158,9 @@ impl Source {
         loop {
             return match self.reader.read(&mut one) {
                 Ok(0) => Ok(()),
-                Ok(_) => Err(self.error(format!("has trailing bytes after the {} that its header promises", self.position))),
+                Ok(_) => {
+                    Err(self.error(format!("has trailing bytes after the {} that its header promises", self.position)))
+                }
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(e) => Err(self.read_error(e, "its end")),
             };
@@ -189,7 +193,8 @@ pub fn read_images(
     let per_image = shape.len(); // cannot overflow: the product above did not
     let total = per_image as u64 * count as u64;
     if total > MAX_VALUES {
-        let said = format!("{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images");
+        let said =
+            format!("{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images");
         return Err(source.error(said));
     }
     let total = total as usize;
@@ -210,7 +215,9 @@ pub fn read_images(
         decode(layout, range, bytes, &mut values);
         if let Some(bad) = values[start..].iter().position(|v| !v.is_finite()) {
             let (image, value) = ((start + bad) / per_image, values[start + bad]);
-            return Err(source.error(format!("image {image} holds the value {value} (as f32), expected finite numbers")));
+            return Err(
+                source.error(format!("image {image} holds the value {value} (as f32), expected finite numbers"))
+            );
         }
     }
     if count == held && source.length.is_none() {

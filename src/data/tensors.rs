@@ -30,7 +30,8 @@ pub fn header(source: &mut Source) -> Result<Layout> {
         (Some(name), _) => name,
         (None, [only]) => only,
         (None, _) => {
-            let said = format!("holds {} tensors, expected one: name it as FILE#tensor ({})", names.len(), list(&names));
+            let said =
+                format!("holds {} tensors, expected one: name it as FILE#tensor ({})", names.len(), list(&names));
             return Err(source.error(said));
         }
     };

@@ -8,8 +8,7 @@ pub const SCHEMA: u32 = 1;
 pub const AXES: [&str; 3] = ["path", "timestep", "sample"];
 
 /// Names of the columns that the sweep measures, in the order of `Loop`'s fields.
-pub const MEASURED: &[&str] =
-    &["integral", "length", "norm_sum", "abs_terms", "score_norm_sum", "authors", "rounding"];
+pub const MEASURED: &[&str] = &["integral", "length", "norm_sum", "abs_terms", "score_norm_sum", "authors", "rounding"];
 
 /// What is measured on one loop.
 #[derive(Clone, Copy, Debug)]
