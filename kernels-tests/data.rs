@@ -209,7 +209,7 @@ fn hostile_headers_cost_nothing() {
     refused(&gz(&idx(8, &[1 << 20, 32, 32], &[0; 64])), "truncated: it ends inside image 0 of 1048576");
     refused(&npy("|u1", "(99999999999999999999, 2, 2)", &[0]), "has a bad NPY header");
     refused(&npy("|u1", "(-1, 2, 2)", &[0]), "has a bad NPY header");
-    refused(&npy_with(&format!("{}1{}", "(".repeat(5000), ")".repeat(5000)), &[]), "nested brackets");
+    refused(&npy_with(&format!("{}1{}", "(".repeat(4000), ")".repeat(4000)), &[]), "nested brackets");
     let mut long = b"\x93NUMPY\x02\x00".to_vec();
     long.extend(u32::MAX.to_le_bytes());
     refused(&long, "has an NPY header of 4294967295 bytes, expected at most 10000");
@@ -266,7 +266,7 @@ proptest! {
         ]), 0..60),
     ) {
         let message = load_all(&npy_with(&pieces.join(" "), &[])).unwrap_err();
-        prop_assert!(message.contains("NPY header"), "{}", message);
+        prop_assert!(message.contains("NPY header") && !message.contains('\n'), "{}", message);
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub fn header(source: &mut Source) -> Result<Layout> {
         );
     }
     bytes.extend(text);
-    let header =
-        Header::from_reader(&mut &bytes[..]).map_err(|e| source.error(format!("has a bad NPY header: {e}")))?;
+    let header = Header::from_reader(&mut &bytes[..]).map_err(|e| {
+        let cause = e.to_string(); // of a syntax error only the first line is prose
+        source.error(format!("has a bad NPY header: {}", cause.lines().next().unwrap_or_default().trim()))
+    })?;
 
     if header.layout.is_fortran() {
         return Err(source.error("is in Fortran order, expected C order: save numpy.ascontiguousarray(array)"));

@@ -5,6 +5,7 @@ use super::{Summary, evenly};
 use crate::error::{Error, Result};
 use crate::run::Loops;
 use crate::run::schema::column;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -36,7 +37,7 @@ const COLOURS: [RGBColor; 6] = [
 ];
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GREY: RGBColor = RGBColor(120, 120, 120);
-const SIZE: (u32, u32) = (1200, 675);
+const SIZE: (u32, u32) = (1200, 720);
 const FONT: &str = "Helvetica, Arial, sans-serif";
 /// Most boxes per path; the line of medians goes through every timestep all the same.
 const BOXES: usize = 25;
@@ -100,9 +101,9 @@ impl<'a> Frame<'a> {
         let data = self.loops.data();
         let root = SVGBackend::with_string(out, SIZE).into_drawing_area();
         root.fill(&WHITE)?;
-        let (head, body) = root.split_vertically(104);
-        head.draw(&Text::new(plot.title, (30, 18), (FONT, 26).into_font().style(FontStyle::Bold).color(&INK)))?;
-        head.draw(&Text::new(about.to_string(), (30, 51), (FONT, 15).into_font().color(&GREY)))?;
+        let (head, body) = root.split_vertically(132);
+        head.draw(&Text::new(plot.title, (30, 16), (FONT, 28).into_font().style(FontStyle::Bold).color(&INK)))?;
+        head.draw(&Text::new(about.to_string(), (30, 52), (FONT, 17).into_font().color(&GREY)))?;
         self.legend(&head)?;
 
         let even = data.timesteps.windows(3).all(|k| k[1].wrapping_sub(k[0]) == k[2].wrapping_sub(k[1]));
@@ -111,10 +112,10 @@ impl<'a> Frame<'a> {
             .margin_right(30)
             .margin_left(14)
             .margin_bottom(10)
-            .x_label_area_size(54)
-            .y_label_area_size(86)
+            .x_label_area_size(60)
+            .y_label_area_size(92)
             .build_cartesian_2d(self.x.clone(), self.y.clone())?;
-        let tick = (FONT, 14).into_font().color(&INK);
+        let tick = (FONT, 16).into_font().color(&INK);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -122,7 +123,7 @@ impl<'a> Frame<'a> {
             .light_line_style(RGBColor(243, 243, 243))
             .axis_style(GREY)
             .label_style(tick)
-            .axis_desc_style((FONT, 17).into_font().color(&INK))
+            .axis_desc_style((FONT, 20).into_font().color(&INK))
             .x_desc(x_label)
             .y_desc(plot.label)
             .x_label_formatter(&|x| data.timesteps.get(x.round() as usize).map_or(String::new(), |k| k.to_string()))
@@ -147,19 +148,19 @@ impl<'a> Frame<'a> {
     /// Below the title: the paths' colours, the error's line, what the boxes are.
     fn legend(&self, head: &DrawingArea<SVGBackend, plotters::coord::Shift>) -> Drawn {
         let data = self.loops.data();
-        let style = (FONT, 15).into_font().color(&INK);
+        let style = (FONT, 17).into_font().color(&INK);
         let mut x = 30;
         for (p, path) in data.paths.iter().enumerate() {
             let colour = colour(p);
-            head.draw(&Rectangle::new([(x, 80), (x + 14, 94)], colour.mix(0.45).filled()))?;
-            head.draw(&Rectangle::new([(x, 80), (x + 14, 94)], colour.stroke_width(2)))?;
-            head.draw(&Text::new(path.clone(), (x + 22, 79), style.clone()))?;
-            x += 56 + 8 * path.chars().count() as i32;
+            head.draw(&Rectangle::new([(x, 105), (x + 15, 120)], colour.mix(0.45).filled()))?;
+            head.draw(&Rectangle::new([(x, 105), (x + 15, 120)], colour.stroke_width(2)))?;
+            head.draw(&Text::new(path.clone(), (x + 23, 103), style.clone()))?;
+            x += 52 + 9 * path.chars().count() as i32;
         }
         for dash in 0..3 {
-            head.draw(&PathElement::new([(x + 12 * dash, 87), (x + 12 * dash + 7, 87)], GREY.stroke_width(2)))?;
+            head.draw(&PathElement::new([(x + 12 * dash, 112), (x + 12 * dash + 7, 112)], GREY.stroke_width(2)))?;
         }
-        head.draw(&Text::new("rounding error, median per path", (x + 40, 79), style))?;
+        head.draw(&Text::new("rounding error (median; dot: its path)", (x + 42, 103), style))?;
         let hollow = if self.boxed.iter().any(|&t| self.summaries.iter().any(|s| !clear(&s[t]))) {
             "; hollow: under 3× its error"
         } else {
@@ -171,16 +172,18 @@ impl<'a> Frame<'a> {
             self.boxed.len(),
             data.timesteps.len()
         );
-        let right = (FONT, 13).into_font().color(&GREY).pos(Pos::new(HPos::Right, VPos::Top));
-        head.draw(&Text::new(boxes, (SIZE.0 as i32 - 30, 80), right))?;
+        head.draw(&Text::new(boxes, (30, 76), (FONT, 15).into_font().color(&GREY)))?;
         Ok(())
     }
 
     fn draw_error(&self, chart: &mut Chart, path: usize) -> Drawn {
-        let line = self.summaries[path].iter().enumerate().filter(|(_, s)| s.error > 0.0);
-        let line: Vec<(f64, f64)> = line.map(|(t, s)| (t as f64, self.log(s.error))).collect();
-        if line.len() > 1 {
+        let known = self.summaries[path].iter().enumerate().filter(|(_, s)| s.error > 0.0);
+        let mut line: Vec<(f64, f64)> = known.map(|(t, s)| (t as f64, self.log(s.error))).collect();
+        if let (Some(&(_, first)), Some(&(_, last))) = (line.first(), line.last()) {
+            line.insert(0, (self.x.low, first));
+            line.push((self.x.high, last));
             chart.draw_series([DashedPathElement::new(line, 7, 5, GREY.stroke_width(1))])?;
+            chart.draw_series([Circle::new((self.x.low, first), 4, colour(path).filled())])?;
         }
         Ok(())
     }
@@ -189,7 +192,8 @@ impl<'a> Frame<'a> {
         let (colour, paths) = (colour(path), self.summaries.len() as f64);
         let step = if self.boxed.len() > 1 { self.boxed[1] as f64 } else { 1.0 };
         let slot = step * 0.78 / paths;
-        let half = slot * 0.40;
+        // A run of few timesteps gets slim boxes too: at most 3 % of the width.
+        let half = (slot * 0.40).min((self.x.high - self.x.low) * 0.015);
         let centre = |t: usize| t as f64 + (path as f64 - (paths - 1.0) / 2.0) * slot;
         let summaries = &self.summaries[path];
         let medians =

@@ -17,8 +17,8 @@ pub fn table(loops: &Loops) -> String {
         let _ = writeln!(text, "{path}: {} samples, loops of {} segments", data.samples, data.points);
         let _ = writeln!(
             text,
-            "{:>6} {:>9} {:>11} {:>24} {:>11} {:>11} {:>11}",
-            "k", "sigma", "|Γ| median", "q1 .. q3", "|Γ|/M", "|Γ|/S", "rounding"
+            "{:>6} {:>9} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}",
+            "k", "sigma", "|Γ| median", "q1", "q3", "|Γ|/M", "|Γ|/S", "rounding"
         );
         let chosen = evenly(data.timesteps.len(), ROWS);
         for &t in &chosen {
@@ -33,10 +33,9 @@ pub fn table(loops: &Loops) -> String {
             let over_s = cell("integral_over_abs", |s| s.median, &mut marked);
             let error = column("abs_integral").map_or(f64::NAN, |c| Summary::of(loops, c, p, t).error);
             let (k, sigma) = (data.timesteps[t], number(data.noise[t]));
-            let quartiles = format!("{q1} .. {q3}");
             let error = number(error);
             let _ =
-                writeln!(text, "{k:>6} {sigma:>9} {size:>11} {quartiles:>24} {over_m:>11} {over_s:>11} {error:>11}");
+                writeln!(text, "{k:>6} {sigma:>9} {size:>11} {q1:>11} {q3:>11} {over_m:>11} {over_s:>11} {error:>11}");
         }
         if chosen.len() < data.timesteps.len() {
             let _ = writeln!(text, "  ({} of {} timesteps shown)", chosen.len(), data.timesteps.len());
