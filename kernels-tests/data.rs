@@ -189,13 +189,13 @@ fn wrong_lengths_are_refused() {
     let file = idx(8, &[3, 2, 3], &[1; 18]);
     refused(&file[..file.len() - 1], "truncated: the header promises 18 bytes of data, the file holds 17");
     refused(&[&file[..], &[0]].concat(), "has 1 trailing bytes");
-    refused(&gz(&file[..file.len() - 1]), "truncated: it ends inside image 0 of 3");
+    refused(&gz(&file[..file.len() - 1]), "truncated: it ends after byte 16, inside image 0 of 3");
     refused(&gz(&[&file[..], &[0]].concat()), "has trailing bytes after the 34");
     let mut packed = gz(&file);
     packed.truncate(packed.len() - 5);
     assert!(load_all(&packed).is_err(), "a cut gzip stream lacks its checksum");
     assert!(load_all(&gz(&file)).is_ok() && load_all(&file).is_ok(), "the uncut files are sound");
-    refused(&file[..7], "truncated: it ends inside the IDX header");
+    refused(&file[..7], "truncated: it ends after byte 4, inside the IDX header");
     refused(&npy("|u1", "(1, 1, 1)", &[0])[..30], "ends after 30 bytes, inside the NPY header");
     refused(&tensors_with("{}", &[])[..9], "ends after 9 bytes, inside the safetensors header of 2 bytes");
 }
@@ -206,7 +206,7 @@ fn hostile_headers_cost_nothing() {
     refused(&idx(8, &[huge, huge, huge], &[0; 64]), "more bytes than any file");
     refused(&idx(8, &[huge, 512, 512], &[0; 64]), "truncated: the header promises 1125899906580480 bytes");
     refused(&gz(&idx(8, &[huge, 512, 512], &[0; 64])), "at most 4294967296 fit");
-    refused(&gz(&idx(8, &[1 << 20, 32, 32], &[0; 64])), "truncated: it ends inside image 0 of 1048576");
+    refused(&gz(&idx(8, &[1 << 20, 32, 32], &[0; 64])), "truncated: it ends after byte 16, inside image 0 of 1048576");
     refused(&npy("|u1", "(99999999999999999999, 2, 2)", &[0]), "has a bad NPY header");
     refused(&npy("|u1", "(-1, 2, 2)", &[0]), "has a bad NPY header");
     refused(&npy_with(&format!("{}1{}", "(".repeat(4000), ")".repeat(4000)), &[]), "nested brackets");

@@ -65,11 +65,11 @@ pub struct Source {
 impl Source {
     pub fn open(path: &Path, tensor: Option<String>) -> Result<Self> {
         let bad = |e: std::io::Error| Error::file(path, format!("cannot be opened: {e}"));
-        let file = File::open(path).map_err(bad)?;
-        let about = file.metadata().map_err(bad)?;
+        let about = std::fs::metadata(path).map_err(bad)?;
         if !about.is_file() {
-            return Err(Error::file(path, "is not a regular file"));
+            return Err(Error::file(path, "is not a regular file")); // asked before opening: opening a pipe waits
         }
+        let file = File::open(path).map_err(bad)?;
         let (head, reader) = peek(BufReader::new(file)).map_err(bad)?;
         let mut source = Source { path: path.into(), tensor, reader, head, position: 0, length: Some(about.len()) };
         if source.head.starts_with(&[0x1f, 0x8b]) {
@@ -128,10 +128,9 @@ impl Source {
 
     fn read_error(&self, e: std::io::Error, what: &str) -> Error {
         match e.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.error(format!(
-                "is truncated: it ends inside {what}, which begins no later than byte {}",
-                self.position
-            )),
+            std::io::ErrorKind::UnexpectedEof => {
+                self.error(format!("is truncated: it ends after byte {}, inside {what}", self.position))
+            }
             _ => self.error(format!("cannot be read in {what}: {e}")),
         }
     }
@@ -210,7 +209,7 @@ pub fn read_images(
         let n = (total - values.len()).min(CHUNK / size);
         let bytes = &mut chunk[..n * size];
         let start = values.len();
-        source.read_exact(bytes, &format!("image {} of {held}", start / per_image))?;
+        source.read_exact(bytes, &format!("image {} of {held} or a later one", start / per_image))?;
         values.try_reserve(n).map_err(|_| no_memory(source))?;
         decode(layout, range, bytes, &mut values);
         if let Some(bad) = values[start..].iter().position(|v| !v.is_finite()) {

@@ -59,9 +59,9 @@ impl RunDir {
     /// Moves the directory to its place. If that place was taken meanwhile, the error says where the run was kept.
     pub fn finish(self) -> Result<()> {
         let RunDir { out, parent, temporary } = self;
-        sync_tree(temporary.path()).map_err(|e| Error::file(temporary.path(), format!("cannot be synced: {e}")))?;
         let finished = temporary.keep(); // from here on a failure must not throw a whole run away
-        let moved = check_free(&out).and_then(|()| {
+        let synced = sync_tree(&finished).map_err(|e| Error::file(&finished, format!("cannot be synced: {e}")));
+        let moved = synced.and_then(|()| check_free(&out)).and_then(|()| {
             // Renaming onto an empty directory works on Unix only.
             if cfg!(windows) && out.is_dir() {
                 fs::remove_dir(&out).map_err(|e| Error::file(&out, format!("cannot be replaced: {e}")))?;
