@@ -1,5 +1,8 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod common;
+mod data;
 mod golden;
 mod ops;
 mod paths;
+mod report;
+mod run;

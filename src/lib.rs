@@ -15,3 +15,5 @@ pub mod plan;
 pub mod model;
 pub mod gpu;
 pub mod paths;
+pub mod run;
+pub mod report;

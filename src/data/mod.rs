@@ -1,2 +1,125 @@
-//! x
-pub fn sha256_file(_p:&std::path::Path)->crate::error::Result<String>{Ok(String::new())}
+//! Image data sets: IDX, NPY and safetensors files, also gzipped, told apart by their first bytes.
+//! In: `FILE` or `FILE#tensor`, how many images, the range of 8-bit data. Out: `[N, C, H, W]` f32 on the host, and a checksum.
+mod idx;
+mod npy;
+mod source;
+mod tensors;
+
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use sha2::{Digest, Sha256};
+use source::{Layout, Source};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A file format: how to recognise it, and how to find the images in it.
+pub struct Format {
+    pub name: &'static str,
+    /// Usual file names, for messages; detection goes by the first bytes alone.
+    pub files: &'static str,
+    sniff: fn(&[u8]) -> bool,
+    header: fn(&mut Source) -> Result<Layout>,
+}
+
+/// Every format that `load` reads. Each entry may also be gzipped. The most specific magic comes first.
+pub const FORMATS: &[Format] = &[
+    Format { name: "NPY", files: "*.npy", sniff: npy::sniff, header: npy::header },
+    Format { name: "safetensors", files: "*.safetensors", sniff: tensors::sniff, header: tensors::header },
+    Format { name: "IDX", files: "*-idx3-ubyte", sniff: idx::sniff, header: idx::header },
+];
+
+/// Most values that one call may load: 2^32 f32 are 16 GiB.
+const MAX_VALUES: u64 = 1 << 32;
+
+/// Images of one data set, host side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    /// `[C, H, W]` of one image.
+    pub shape: Shape,
+    pub count: usize,
+    /// `[N, C, H, W]` in C order.
+    pub values: Vec<f32>,
+    /// Of the file's bytes, as they lie on disk.
+    pub sha256: String,
+}
+
+/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY or safetensors file.
+///
+/// 8-bit data are scaled from 0..255 to `range`; floating-point data are taken as they are. `FILE#tensor` selects a
+/// tensor of a safetensors file that holds several.
+pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
+    let [low, high] = range;
+    if !(low.is_finite() && high.is_finite() && low < high) {
+        return Err(Error::invalid(
+            "data range",
+            format!("[{low}, {high}] is not two finite numbers, the lower first"),
+        ));
+    }
+    if limit == 0 {
+        return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));
+    }
+    let (path, tensor) = split(spec);
+    let mut source = Source::open(&path, tensor)?;
+    let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
+        let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.files)).collect();
+        source.error(format!("begins with {}, which is none of {}", source.head_text(), known.join(", ")))
+    })?;
+    let layout = (format.header)(&mut source)?;
+    let (held, shape) = images_in(&layout, &source)?;
+    let count = if limit == usize::MAX { held } else { limit };
+    if held < count {
+        return Err(source.error(format!("holds {held} images, {count} were asked for")));
+    }
+    let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
+    Ok(Images { shape, count, values, sha256: sha256_file(&path)? })
+}
+
+/// SHA-256 of a file's bytes, in lower-case hexadecimal.
+pub fn sha256_file(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let mut file = File::open(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(n) => hash.update(&chunk[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::file(path, format!("cannot be read: {e}"))),
+        }
+    }
+}
+
+/// SHA-256 of bytes in memory, in lower-case hexadecimal.
+pub fn sha256_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// `FILE#tensor` to its parts; a file whose own name has a '#' wins.
+fn split(spec: &str) -> (PathBuf, Option<String>) {
+    match spec.rsplit_once('#') {
+        Some((file, tensor)) if !Path::new(spec).exists() => (file.into(), Some(tensor.to_string())),
+        _ => (spec.into(), None),
+    }
+}
+
+/// Number and shape of the images that a header promises, refused if no file could keep the promise.
+fn images_in(layout: &Layout, source: &Source) -> Result<(usize, Shape)> {
+    let (held, shape) = match layout.dims[..] {
+        [n, h, w] => (n, Shape::new(1, h, w)),
+        [n, c, h, w] => (n, Shape::new(c, h, w)),
+        _ => {
+            let found = format!("shape {:?}, expected [N, H, W] or [N, C, H, W]", layout.dims);
+            return Err(source.error(found));
+        }
+    };
+    if layout.dims.contains(&0) {
+        return Err(source.error(format!("shape {:?} holds no pixels", layout.dims)));
+    }
+    Ok((held, shape))
+}

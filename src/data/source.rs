@@ -1,0 +1,248 @@
+//! The bytes of a data file, plain or gzipped, and the one loop that turns them into f32 images.
+//! In: a path, then a `Layout` that a format found in its header. Out: values; memory grows with what is really there,
+//! not with what a header claims.
+use super::MAX_VALUES;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use flate2::read::MultiGzDecoder;
+use half::{bf16, f16};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are looked at to tell the formats apart.
+const HEAD: usize = 16;
+/// Bytes decoded at a time: a multiple of every element size.
+const CHUNK: usize = 1 << 16;
+
+/// Element types that images may have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Dtype {
+    U8,
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Dtype {
+    /// What every refusal of another type says.
+    pub const EXPECTED: &'static str = "expected u8, f16, bf16, f32 or f64";
+
+    fn size(self) -> usize {
+        match self {
+            Dtype::U8 => 1,
+            Dtype::F16 | Dtype::Bf16 => 2,
+            Dtype::F32 => 4,
+            Dtype::F64 => 8,
+        }
+    }
+}
+
+/// Where a header says that the images lie, counted from the end of the header.
+pub struct Layout {
+    pub dims: Vec<usize>,
+    pub dtype: Dtype,
+    pub big_endian: bool,
+    /// Bytes between the header and the images.
+    pub before: u64,
+    /// Bytes between the images and the end of the file.
+    pub after: u64,
+}
+
+/// A file being read from its start, seen through gzip where it is gzipped.
+pub struct Source {
+    path: PathBuf,
+    /// The tensor that the user named.
+    pub tensor: Option<String>,
+    reader: Box<dyn Read>,
+    head: Vec<u8>,
+    position: u64,
+    /// Bytes in all; unknown behind gzip.
+    length: Option<u64>,
+}
+
+impl Source {
+    pub fn open(path: &Path, tensor: Option<String>) -> Result<Self> {
+        let bad = |e: std::io::Error| Error::file(path, format!("cannot be opened: {e}"));
+        let about = std::fs::metadata(path).map_err(bad)?;
+        if !about.is_file() {
+            return Err(Error::file(path, "is not a regular file")); // asked before opening: opening a pipe waits
+        }
+        let file = File::open(path).map_err(bad)?;
+        let (head, reader) = peek(BufReader::new(file)).map_err(bad)?;
+        let mut source = Source { path: path.into(), tensor, reader, head, position: 0, length: Some(about.len()) };
+        if source.head.starts_with(&[0x1f, 0x8b]) {
+            let unpacked = MultiGzDecoder::new(std::mem::replace(&mut source.reader, Box::new(std::io::empty())));
+            let broken = |e| Error::file(path, format!("the gzip stream is damaged: {e}"));
+            (source.head, source.reader) = peek(unpacked).map_err(broken)?;
+            source.length = None;
+        }
+        Ok(source)
+    }
+
+    /// The first bytes, at most 16, behind gzip.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The first bytes as a person reads them in a message.
+    pub fn head_text(&self) -> String {
+        match self.head.len() {
+            0 => "nothing (it is empty)".into(),
+            n => format!("bytes {:02x?}", &self.head[..n.min(8)]),
+        }
+    }
+
+    pub fn error(&self, message: impl ToString) -> Error {
+        Error::file(&self.path, message)
+    }
+
+    /// Fills `buffer`; `what` names the part of the file for the message of a truncated one.
+    pub fn read_exact(&mut self, buffer: &mut [u8], what: &str) -> Result<()> {
+        self.reader.read_exact(buffer).map_err(|e| self.read_error(e, what))?;
+        self.position += buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Reads `length` bytes without trusting `length` for an allocation.
+    pub fn read_vec(&mut self, length: u64, what: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let got = self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(|e| self.read_error(e, what))?;
+        self.position += got as u64;
+        if (got as u64) < length {
+            return Err(self.error(format!("ends after {} bytes, inside {what} of {length} bytes", self.position)));
+        }
+        Ok(bytes)
+    }
+
+    fn skip(&mut self, length: u64, what: &str) -> Result<()> {
+        let copied = std::io::copy(&mut self.reader.by_ref().take(length), &mut std::io::sink())
+            .map_err(|e| self.read_error(e, what))?;
+        self.position += copied;
+        match copied == length {
+            true => Ok(()),
+            false => Err(self.error(format!("ends after {} bytes, inside {what}", self.position))),
+        }
+    }
+
+    fn read_error(&self, e: std::io::Error, what: &str) -> Error {
+        match e.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                self.error(format!("is truncated: it ends after byte {}, inside {what}", self.position))
+            }
+            _ => self.error(format!("cannot be read in {what}: {e}")),
+        }
+    }
+
+    /// Refuses a plain file whose length is not what its header says, before anything is allocated.
+    fn check_length(&self, expected: u64) -> Result<()> {
+        let left = self.length.map(|l| l.saturating_sub(self.position));
+        match left {
+            Some(left) if left < expected => {
+                let said = format!("is truncated: the header promises {expected} bytes of data, the file holds {left}");
+                Err(self.error(said))
+            }
+            Some(left) if left > expected => Err(self.error(format!(
+                "has {} trailing bytes: the header promises {expected} bytes of data, the file holds {left}",
+                left - expected
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Behind gzip the end is only known by looking; this also makes the decoder compare its checksum.
+    fn check_end(&mut self) -> Result<()> {
+        let mut one = [0];
+        loop {
+            return match self.reader.read(&mut one) {
+                Ok(0) => Ok(()),
+                Ok(_) => {
+                    Err(self.error(format!("has trailing bytes after the {} that its header promises", self.position)))
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) => Err(self.read_error(e, "its end")),
+            };
+        }
+    }
+}
+
+fn peek(mut reader: impl Read + 'static) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {
+    let mut head = Vec::with_capacity(HEAD);
+    reader.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Box::new(Cursor::new(head).chain(reader))))
+}
+
+/// Reads the first `count` of the `held` images; 8-bit values go linearly to `range`, computed in f64.
+pub fn read_images(
+    source: &mut Source,
+    layout: &Layout,
+    shape: Shape,
+    held: usize,
+    count: usize,
+    range: [f64; 2],
+) -> Result<Vec<f32>> {
+    let size = layout.dtype.size();
+    let product = [held, shape.c, shape.h, shape.w, size].iter().try_fold(1u64, |p, &d| p.checked_mul(d as u64));
+    let whole = product.and_then(|bytes| bytes.checked_add(layout.before)?.checked_add(layout.after));
+    let Some(whole) = whole else {
+        return Err(source.error(format!("shape {:?} has more bytes than any file", layout.dims)));
+    };
+    source.check_length(whole)?;
+    let per_image = shape.len(); // cannot overflow: the product above did not
+    let total = per_image as u64 * count as u64;
+    if total > MAX_VALUES {
+        let said =
+            format!("{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images");
+        return Err(source.error(said));
+    }
+    let total = total as usize;
+    source.skip(layout.before, "the tensors before the images")?;
+
+    let no_memory = |source: &Source| source.error(format!("{count} images of {shape} do not fit in memory"));
+    let mut values: Vec<f32> = Vec::new();
+    if source.length.is_some() {
+        values.try_reserve_exact(total).map_err(|_| no_memory(source))?; // the file really is that long
+    }
+    let mut chunk = vec![0; CHUNK];
+    while values.len() < total {
+        let n = (total - values.len()).min(CHUNK / size);
+        let bytes = &mut chunk[..n * size];
+        let start = values.len();
+        source.read_exact(bytes, &format!("image {} of {held} or a later one", start / per_image))?;
+        values.try_reserve(n).map_err(|_| no_memory(source))?;
+        decode(layout, range, bytes, &mut values);
+        if let Some(bad) = values[start..].iter().position(|v| !v.is_finite()) {
+            let (image, value) = ((start + bad) / per_image, values[start + bad]);
+            return Err(
+                source.error(format!("image {image} holds the value {value} (as f32), expected finite numbers"))
+            );
+        }
+    }
+    if count == held && source.length.is_none() {
+        source.skip(layout.after, "the tensors after the images")?;
+        source.check_end()?;
+    }
+    Ok(values)
+}
+
+fn decode(layout: &Layout, [low, high]: [f64; 2], bytes: &[u8], out: &mut Vec<f32>) {
+    // Little-endian bytes of one element, whatever the file's order.
+    fn each<const N: usize>(big: bool, bytes: &[u8], out: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
+        out.extend(bytes.as_chunks::<N>().0.iter().map(|&element| {
+            let mut element = element;
+            if big {
+                element.reverse();
+            }
+            value(element)
+        }));
+    }
+    let big = layout.big_endian;
+    match layout.dtype {
+        Dtype::U8 => out.extend(bytes.iter().map(|&v| (f64::from(v) / 255.0 * (high - low) + low) as f32)),
+        Dtype::F16 => each(big, bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::Bf16 => each(big, bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F32 => each(big, bytes, out, f32::from_le_bytes),
+        Dtype::F64 => each(big, bytes, out, |b| f64::from_le_bytes(b) as f32),
+    }
+}

@@ -1,0 +1,96 @@
+//! Circulation results as the sweep hands them over: one number per loop and column, in C order.
+//! In: columns `[path, timestep, sample]`. Out: the same, checked, one loop at a time for the derived columns.
+use super::schema::{COLUMNS, Loop, MEASURED};
+use crate::error::{Error, Result};
+
+/// Circulation results: every column is `[path, timestep, sample]` in C order, f64.
+#[derive(Clone, Debug)]
+pub struct Circulation {
+    pub paths: Vec<String>,
+    pub timesteps: Vec<usize>,
+    /// sigma per timestep.
+    pub noise: Vec<f64>,
+    pub samples: usize,
+    /// Segments N of each loop.
+    pub points: usize,
+    pub columns: Vec<Column>,
+}
+
+/// One measured column; the names are those of the measured rows of `schema::COLUMNS`.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub values: Vec<f64>,
+}
+
+/// The measured columns of a `Circulation` that has been checked.
+pub struct Loops<'a> {
+    data: &'a Circulation,
+    columns: [&'a [f64]; MEASURED.len()],
+}
+
+impl Circulation {
+    /// Checks names and lengths, and gives access loop by loop.
+    pub fn loops(&self) -> Result<Loops<'_>> {
+        let expected = [self.paths.len(), self.timesteps.len(), self.samples];
+        if self.noise.len() != self.timesteps.len() {
+            let found = format!("{} noise levels for {} timesteps", self.noise.len(), self.timesteps.len());
+            return Err(Error::invalid("circulation", found));
+        }
+        for (i, path) in self.paths.iter().enumerate() {
+            if path.is_empty() || path.contains('\0') || self.paths[..i].contains(path) {
+                let found = format!("path name {path:?} is empty, repeated or has a NUL in it");
+                return Err(Error::invalid("circulation", found));
+            }
+        }
+        for (i, column) in self.columns.iter().enumerate() {
+            if !MEASURED.contains(&column.name) || self.columns[..i].iter().any(|c| c.name == column.name) {
+                let found = format!("column '{}' twice or unknown, expected {}", column.name, MEASURED.join(", "));
+                return Err(Error::invalid("circulation", found));
+            }
+            if column.values.len() != expected.iter().product::<usize>() {
+                let found = format!("{} values, expected {expected:?} (path, timestep, sample)", column.values.len());
+                return Err(Error::invalid(format!("circulation column '{}'", column.name), found));
+            }
+        }
+        let mut columns: [&[f64]; MEASURED.len()] = [&[]; MEASURED.len()];
+        for (slot, name) in columns.iter_mut().zip(MEASURED) {
+            let Some(column) = self.columns.iter().find(|c| c.name == *name) else {
+                return Err(Error::invalid("circulation", format!("column '{name}' is missing")));
+            };
+            *slot = &column.values;
+        }
+        Ok(Loops { data: self, columns })
+    }
+}
+
+impl<'a> Loops<'a> {
+    pub fn data(&self) -> &'a Circulation {
+        self.data
+    }
+
+    /// Number of loops.
+    pub fn len(&self) -> usize {
+        self.data.paths.len() * self.data.timesteps.len() * self.data.samples
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The measured values of one loop, by its position in C order.
+    pub fn get(&self, i: usize) -> Loop {
+        Loop::from(self.columns.map(|c| c[i]))
+    }
+
+    /// The samples of one path and timestep, by position.
+    pub fn at(&self, path: usize, timestep: usize) -> impl Iterator<Item = Loop> + '_ {
+        let start = (path * self.data.timesteps.len() + timestep) * self.data.samples;
+        (start..start + self.data.samples).map(|i| self.get(i))
+    }
+
+    /// Every written column, measured and derived, in the order of the schema.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, Vec<f64>)> + '_ {
+        COLUMNS.iter().map(|spec| (spec.name, (0..self.len()).map(|i| (spec.value)(&self.get(i))).collect()))
+    }
+}

@@ -1,0 +1,76 @@
+//! The columns of a circulation run: one table from which CSV, NPZ, manifest, plots and documentation take them.
+//! In: the measured values of one loop. Out: every column. Definitions: the integral constraint, eq. 4 and 7 of the paper.
+
+/// Version of the files' layout; changes when a column's meaning or an axis does.
+pub const SCHEMA: u32 = 1;
+
+/// Axes of every column, outermost first.
+pub const AXES: [&str; 3] = ["path", "timestep", "sample"];
+
+/// Names of the columns that the sweep measures, in the order of `Loop`'s fields.
+pub const MEASURED: &[&str] = &["integral", "length", "norm_sum", "abs_terms", "score_norm_sum", "authors", "rounding"];
+
+/// What is measured on one loop.
+#[derive(Clone, Copy, Debug)]
+pub struct Loop {
+    pub integral: f64,
+    pub length: f64,
+    pub norm_sum: f64,
+    pub abs_terms: f64,
+    pub score_norm_sum: f64,
+    pub authors: f64,
+    pub rounding: f64,
+}
+
+impl From<[f64; MEASURED.len()]> for Loop {
+    fn from([integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding]: [f64; MEASURED.len()]) -> Self {
+        Loop { integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding }
+    }
+}
+
+impl Loop {
+    /// The same loop with its error in the place of its circulation: a formula applied to it gives the formula's error.
+    pub fn error(&self) -> Self {
+        Loop { integral: self.rounding, ..*self }
+    }
+}
+
+/// One column. `s` is the field, `m` a segment's midpoint, `d` its step; sums run over the segments of the loop.
+pub struct ColumnSpec {
+    pub name: &'static str,
+    pub formula: &'static str,
+    /// `x` is the unit of the data; a score has the unit nat/x, so that its integral is in nats.
+    pub unit: &'static str,
+    pub meaning: &'static str,
+    pub value: fn(&Loop) -> f64,
+}
+
+#[rustfmt::skip]
+pub const COLUMNS: &[ColumnSpec] = &[
+    ColumnSpec { name: "integral",                unit: "nat",       formula: "Gamma = sum s.d",             value: |l| l.integral,                          meaning: "signed circulation, midpoint rule" },
+    ColumnSpec { name: "length",                  unit: "x",         formula: "L = sum |d|",                 value: |l| l.length,                            meaning: "length of the loop" },
+    ColumnSpec { name: "norm_sum",                unit: "x^2",       formula: "M = sum |m| |d|",             value: |l| l.norm_sum,                          meaning: "strength of the flow -x along the loop" },
+    ColumnSpec { name: "abs_terms",               unit: "nat",       formula: "S = sum |s.d|",               value: |l| l.abs_terms,                         meaning: "largest circulation that these terms allow" },
+    ColumnSpec { name: "score_norm_sum",          unit: "nat",       formula: "R = sum |s| |d|",             value: |l| l.score_norm_sum,                    meaning: "largest circulation that this field strength allows" },
+    ColumnSpec { name: "authors",                 unit: "nat/x",     formula: "sum s.d / |m|",               value: |l| l.authors,                           meaning: "normalisation of the authors' notebooks" },
+    ColumnSpec { name: "rounding",                unit: "nat",       formula: "sum of a Gaussian's s.d",     value: |l| l.rounding,                          meaning: "error: exactly 0 without rounding" },
+    ColumnSpec { name: "abs_integral",            unit: "nat",       formula: "|Gamma|",                     value: |l| l.integral.abs(),                    meaning: "size of the circulation" },
+    ColumnSpec { name: "integral_over_norm_sum",  unit: "nat/x^2",   formula: "|Gamma| / M",                 value: |l| l.integral.abs() / l.norm_sum,       meaning: "relative to the flow -x (Figs. 6, 7, 10, 11)" },
+    ColumnSpec { name: "eq7",                     unit: "nat/x^2",   formula: "2 Gamma / M",                 value: |l| 2.0 * l.integral / l.norm_sum,       meaning: "signed, as in eq. 7" },
+    ColumnSpec { name: "integral_over_length",    unit: "nat/x",     formula: "|Gamma| / L",                 value: |l| l.integral.abs() / l.length,         meaning: "per unit of length (Figs. 3, 12)" },
+    ColumnSpec { name: "integral_over_abs",       unit: "1",         formula: "|Gamma| / S",                 value: |l| l.integral.abs() / l.abs_terms,      meaning: "scale-free, between 0 and 1" },
+    ColumnSpec { name: "integral_over_score_norm", unit: "1",        formula: "|Gamma| / R",                 value: |l| l.integral.abs() / l.score_norm_sum, meaning: "scale-free, between 0 and 1" },
+    ColumnSpec { name: "resolved",                unit: "1",         formula: "|Gamma| >= 3 |rounding|",     value: |l| f64::from(resolved(l)),              meaning: "1 if the circulation stands clear of its error, else 0" },
+];
+
+/// A value counts as measured if it is at least this many times its error.
+pub const CLEAR: f64 = 3.0;
+
+fn resolved(l: &Loop) -> bool {
+    l.integral.abs() >= CLEAR * l.rounding.abs()
+}
+
+/// The column of that name.
+pub fn column(name: &str) -> Option<&'static ColumnSpec> {
+    COLUMNS.iter().find(|c| c.name == name)
+}
