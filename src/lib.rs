@@ -2,7 +2,16 @@
 //!
 //! The modules, in the order in which data flows:
 
-pub mod data;
 pub mod error;
-pub mod paths;
 pub mod shape;
+pub mod program;
+pub mod data;
+pub mod dual;
+pub mod ops;
+pub mod graph;
+pub mod shaders;
+pub mod gpu;
+pub mod plan;
+pub mod model;
+pub mod twin;
+pub mod paths;

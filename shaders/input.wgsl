@@ -1,0 +1,23 @@
+// y[lane, p, c] = x[lane, c, p]: flat C order to padded channels-last, padding channels zero.
+// Thread map: one thread per (lane, pixel, block of 4 channels). Exact.
+#import lib/grid.wgsl
+struct Immediates { lanes: u32, channels: u32, pixels: u32, flat: u32, blocks: u32 }
+var<immediate> im: Immediates;
+@group(0) @binding(0) var<storage, read> x: array<f32>;        // [lane][flat]
+@group(0) @binding(1) var<storage, read_write> y: array<vec4f>; // [lane][pixels][blocks]
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let i = workgroup_index(group) * 256u + thread;
+    let per_lane = im.pixels * im.blocks;
+    let lane = i / per_lane;
+    if lane >= im.lanes { return; }
+    let rest = i % per_lane;
+    let p = rest / im.blocks;
+    let c = rest % im.blocks * 4u;
+    var v = vec4f();
+    for (var j = 0u; j < 4u; j++) {
+        if c + j < im.channels { v[j] = x[lane * im.flat + (c + j) * im.pixels + p]; }
+    }
+    y[i] = v;
+}

@@ -1,0 +1,227 @@
+//! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
+use crate::error::{Error, Result};
+use crate::ops::Family;
+use std::sync::{Arc, Mutex};
+
+/// Which adapter to run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// The first discrete GPU, else integrated, else virtual, else software.
+    #[default]
+    Best,
+    /// A CPU adapter (lavapipe, WARP).
+    Software,
+    /// Position in the list of `vorticity devices`.
+    Index(usize),
+    /// Part of the adapter's name, any case.
+    Name(String),
+}
+
+impl AdapterChoice {
+    /// `INDEX`, `software`, or part of a name.
+    pub fn parse(text: &str) -> Self {
+        match (text, text.parse()) {
+            ("software", _) => Self::Software,
+            (_, Ok(index)) => Self::Index(index),
+            _ => Self::Name(text.to_string()),
+        }
+    }
+}
+
+/// What `vorticity devices` prints of an adapter.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    pub name: String,
+    pub kind: &'static str,
+    pub backend: String,
+    pub driver: String,
+    /// What is missing, if vorticity cannot run on it.
+    pub unusable: Option<String>,
+    pub limits: Vec<(&'static str, u64)>,
+    pub features: Vec<String>,
+}
+
+/// An open device with its queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    lost: Arc<Mutex<Option<String>>>,
+}
+
+/// Bytes of immediates that every kernel fits in.
+const IMMEDIATE_BYTES: u32 = 128;
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // The GL back end lacks immediates and long compute shaders; these three have them.
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    wgpu::Instance::new(descriptor)
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()))
+}
+
+fn kind(t: wgpu::DeviceType) -> (usize, &'static str) {
+    match t {
+        wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
+        wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
+        wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
+        wgpu::DeviceType::Cpu => (3, "software"),
+        wgpu::DeviceType::Other => (4, "other"),
+    }
+}
+
+fn unusable(adapter: &wgpu::Adapter) -> Option<String> {
+    if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
+        return Some("no IMMEDIATES (push constants)".into());
+    }
+    let bytes = adapter.limits().max_immediate_size;
+    (bytes < IMMEDIATE_BYTES).then(|| format!("{bytes} bytes of immediates, {IMMEDIATE_BYTES} needed"))
+}
+
+/// Every adapter of this machine.
+pub fn adapters() -> Vec<AdapterSummary> {
+    let summary = |a: &wgpu::Adapter| {
+        let (info, limits) = (a.get_info(), a.limits());
+        let wanted = [
+            wgpu::Features::SUBGROUP,
+            wgpu::Features::SHADER_F16,
+            wgpu::Features::TIMESTAMP_QUERY,
+            wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+            wgpu::Features::PIPELINE_CACHE,
+        ];
+        AdapterSummary {
+            name: info.name.clone(),
+            kind: kind(info.device_type).1,
+            backend: info.backend.to_string(),
+            driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            unusable: unusable(a),
+            limits: vec![
+                ("largest storage binding, bytes", limits.max_storage_buffer_binding_size),
+                ("largest buffer, bytes", limits.max_buffer_size),
+                ("workgroup memory, bytes", limits.max_compute_workgroup_storage_size as u64),
+                ("invocations per workgroup", limits.max_compute_invocations_per_workgroup as u64),
+                ("workgroups per dimension", limits.max_compute_workgroups_per_dimension as u64),
+                ("image width or height", limits.max_texture_dimension_2d as u64),
+            ],
+            features: wanted
+                .iter()
+                .filter(|f| a.features().contains(**f))
+                .flat_map(|f| f.iter_names().map(|(n, _)| n.to_string()).collect::<Vec<_>>())
+                .collect(),
+        }
+    };
+    enumerate().iter().map(summary).collect()
+}
+
+impl Gpu {
+    /// Opens an adapter with all the limits it offers.
+    pub fn open(choice: &AdapterChoice) -> Result<Self> {
+        let all = enumerate();
+        let names = || {
+            let list: Vec<_> = all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
+            if list.is_empty() { "none was found; is a Vulkan driver installed?".into() } else { list.join(", ") }
+        };
+        let found = match choice {
+            AdapterChoice::Index(i) => all.get(*i),
+            AdapterChoice::Name(n) => {
+                all.iter().find(|a| a.get_info().name.to_lowercase().contains(&n.to_lowercase()))
+            }
+            AdapterChoice::Software => all.iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
+            AdapterChoice::Best => {
+                all.iter().filter(|a| unusable(a).is_none()).min_by_key(|a| kind(a.get_info().device_type).0)
+            }
+        };
+        let adapter = found.ok_or_else(|| {
+            let wanted = match choice {
+                AdapterChoice::Best => "any adapter".to_string(),
+                AdapterChoice::Software => "a software adapter".to_string(),
+                AdapterChoice::Index(i) => format!("adapter {i}"),
+                AdapterChoice::Name(n) => format!("an adapter named like '{n}'"),
+            };
+            Error::NoAdapter(format!("wanted {wanted}; present: {}", names()))
+        })?;
+        if let Some(why) = unusable(adapter) {
+            return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", adapter.get_info().name)));
+        }
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("vorticity"),
+            required_features: wgpu::Features::IMMEDIATES,
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
+        let lost = Arc::new(Mutex::new(None));
+        let note = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if let Ok(mut slot) = note.lock() {
+                *slot = Some(format!("{reason:?}: {message}"));
+            }
+        });
+        Ok(Self { device, queue, info: adapter.get_info(), limits, lost })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// Adapter, back end and driver, for manifests.
+    pub fn describe(&self) -> String {
+        let info = &self.info;
+        format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+    }
+
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The family of kernels that suits the adapter. `cc` wants 512 threads a workgroup.
+    pub fn family(&self) -> Family {
+        let roomy = self.limits.max_compute_invocations_per_workgroup >= 512;
+        if self.is_software() && roomy { Family::Cpu } else { Family::Gpu }
+    }
+
+    /// Largest storage buffer in bytes.
+    pub fn max_binding(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    pub fn max_image_rows(&self) -> u64 {
+        self.limits.max_texture_dimension_2d as u64
+    }
+
+    pub(super) fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// Runs `make` and turns what the device complained about into an error that names `place`.
+    pub(super) fn checked<T>(&self, place: &str, make: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let errors = [validation.pop(), internal.pop(), memory.pop()].map(pollster::block_on);
+        self.alive(place)?;
+        match errors.into_iter().flatten().next() {
+            None => Ok(made),
+            Some(wgpu::Error::OutOfMemory { source }) => {
+                Err(Error::OutOfMemory { place: place.into(), message: source.to_string() })
+            }
+            Some(e) => Err(Error::Gpu { place: place.into(), message: e.to_string() }),
+        }
+    }
+
+    /// An error if the device was lost, naming where that was noticed.
+    pub(super) fn alive(&self, place: &str) -> Result<()> {
+        match self.lost.lock().ok().and_then(|m| m.clone()) {
+            Some(message) => Err(Error::DeviceLost { place: place.into(), message }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The only room that knows wgpu: adapter and device, pipelines with bindings by name, the dispatch loop, readback.
+//! In: a `Program` (plain data). Out: the bytes of its download buffers, or an error that names the step.
+mod device;
+mod executor;
+mod pipeline;
+
+pub use device::{AdapterChoice, AdapterSummary, Gpu, adapters};
+pub use executor::{Executor, Pending};

@@ -1,0 +1,134 @@
+//! Shader text to pipeline: naga reads the bindings' names, numbers and kinds out of the module, so that programs bind
+//! buffers by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
+use super::device::Gpu;
+use crate::error::{Error, Result};
+use crate::program::{Access, Kernel};
+use crate::shaders;
+use std::collections::HashMap;
+
+pub(super) struct Binding {
+    pub name: String,
+    pub number: u32,
+    pub access: Access,
+}
+
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    pub bindings: Vec<Binding>,
+    /// Bytes of `var<immediate>`.
+    pub immediates: u32,
+}
+
+/// Pipelines by kernel; one device's.
+#[derive(Default)]
+pub(super) struct Cache(HashMap<Kernel, usize>, Vec<Pipeline>);
+
+impl Cache {
+    pub fn get(&self, index: usize) -> &Pipeline {
+        &self.1[index]
+    }
+
+    pub fn index(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<usize> {
+        if let Some(&i) = self.0.get(kernel) {
+            return Ok(i);
+        }
+        self.1.push(build(gpu, kernel)?);
+        self.0.insert(kernel.clone(), self.1.len() - 1);
+        Ok(self.1.len() - 1)
+    }
+}
+
+fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
+    let place = format!("shader {}", kernel.shader);
+    let fail = |message: String| Error::Gpu { place: place.clone(), message };
+    let text = shaders::assemble(kernel.shader, &kernel.constants)?;
+    let options = naga::front::wgsl::Options {
+        parse_doc_comments: false,
+        capabilities: naga::valid::Capabilities::IMMEDIATES,
+    };
+    let module = naga::front::wgsl::Frontend::new_with_options(options)
+        .parse(&text)
+        .map_err(|e| fail(e.emit_to_string(&text)))?;
+    let (bindings, immediates) = reflect(&module).map_err(fail)?;
+
+    let limits = gpu.limits();
+    if let Some(e) = module.entry_points.first() {
+        let threads: u32 = e.workgroup_size.iter().product();
+        if threads > limits.max_compute_invocations_per_workgroup {
+            let most = limits.max_compute_invocations_per_workgroup;
+            return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
+        }
+    }
+    let entry = |b: &Binding| wgpu::BindGroupLayoutEntry {
+        binding: b.number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        count: None,
+        ty: match b.access {
+            Access::Image => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::ReadOnly,
+                format: wgpu::TextureFormat::Rgba32Float,
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
+            access => wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+        },
+    };
+    let device = &gpu.device;
+    gpu.checked(&place, || {
+        let entries: Vec<_> = bindings.iter().map(entry).collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.shader), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(kernel.shader),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: immediates,
+        });
+        let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.shader),
+            source: wgpu::ShaderSource::Wgsl(text.into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.shader),
+            layout: Some(&pipeline_layout),
+            module: &shader,
+            entry_point: Some("main"),
+            // Kernels write workgroup memory before they read it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout, bindings, immediates }
+    })
+}
+
+/// Names, numbers and kinds of the module's bindings, and the bytes of its immediates.
+fn reflect(module: &naga::Module) -> std::result::Result<(Vec<Binding>, u32), String> {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
+    let (mut bindings, mut immediates) = (vec![], 0);
+    for (_, variable) in module.global_variables.iter() {
+        let access = match variable.space {
+            naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::Write,
+            naga::AddressSpace::Storage { .. } => Access::Read,
+            naga::AddressSpace::Handle => Access::Image,
+            naga::AddressSpace::Immediate => {
+                immediates = layouter[variable.ty].size;
+                continue;
+            }
+            _ => continue,
+        };
+        match (&variable.name, &variable.binding) {
+            (Some(name), Some(b)) if b.group == 0 => {
+                bindings.push(Binding { name: name.clone(), number: b.binding, access })
+            }
+            (name, _) => return Err(format!("variable {name:?} has no binding in group 0")),
+        }
+    }
+    Ok((bindings, immediates))
+}

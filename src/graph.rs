@@ -1,0 +1,110 @@
+//! The network as an SSA graph: append-only, shapes checked as nodes are pushed, no GPU in it.
+//! A family in `model/` builds it, the twin interprets it, the planner turns it into a program.
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub usize);
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub name: String,
+    pub op: Arc<dyn Op>,
+    pub inputs: Vec<NodeId>,
+    pub shape: Shape,
+}
+
+/// One layer of the small network that turns a timestep into a row of numbers.
+#[derive(Clone, Debug)]
+pub enum RowLayer {
+    /// Row `k` of a `[rows, width]` table: a learned time embedding.
+    Lookup { table: Arc<[f32]>, rows: usize, width: usize },
+    /// y = W x + b, W `[out, in]`.
+    Linear { weight: Arc<[f32]>, bias: Arc<[f32]>, input: usize },
+    Silu,
+}
+
+/// A function of the timestep alone, evaluated on the host in f64 once per distinct timestep.
+#[derive(Clone, Debug)]
+pub struct RowTable {
+    pub name: String,
+    pub width: usize,
+    pub layers: Vec<RowLayer>,
+}
+
+impl RowTable {
+    /// The row for timestep `k`, f64.
+    pub fn evaluate(&self, k: usize) -> Result<Vec<f64>> {
+        let mut x: Vec<f64> = Vec::new();
+        for layer in &self.layers {
+            x = match layer {
+                RowLayer::Lookup { table, rows, width } => {
+                    if k >= *rows {
+                        let last = rows.saturating_sub(1);
+                        return Err(Error::invalid("timestep", format!("{k} is outside the network's 0..={last}")));
+                    }
+                    table[k * width..(k + 1) * width].iter().map(|&v| v as f64).collect()
+                }
+                RowLayer::Linear { weight, bias, input } => weight
+                    .chunks_exact(*input)
+                    .zip(bias.iter())
+                    .map(|(w, &b)| b as f64 + w.iter().zip(&x).map(|(&w, x)| w as f64 * x).sum::<f64>())
+                    .collect(),
+                RowLayer::Silu => x.iter().map(|&v| v / (1.0 + (-v).exp())).collect(),
+            };
+        }
+        Ok(x)
+    }
+}
+
+/// Node 0 is the input; the last node pushed is the output.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub rows: Vec<RowTable>,
+}
+
+impl Graph {
+    /// A graph whose input has the given shape.
+    pub fn new(input: Shape) -> Self {
+        let op = Arc::new(crate::ops::input::Input);
+        Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], rows: vec![] }
+    }
+
+    pub const fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    pub fn output(&self) -> NodeId {
+        NodeId(self.nodes.len() - 1)
+    }
+
+    pub fn shape(&self, id: NodeId) -> Shape {
+        self.nodes[id.0].shape
+    }
+
+    /// Appends a node; its op's shape rule is checked here, and the error names the node.
+    pub fn push(&mut self, name: impl Into<String>, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        let name = name.into();
+        let shapes: Vec<Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
+        let shape = op.shape(&shapes).map_err(|e| Error::invalid(format!("{name} ({})", op.name()), e))?;
+        if shape.is_empty() {
+            return Err(Error::invalid(format!("{name} ({})", op.name()), format!("empty output {shape}")));
+        }
+        self.nodes.push(Node { name, op: Arc::new(op), inputs: inputs.to_vec(), shape });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    pub fn push_row(&mut self, row: RowTable) -> usize {
+        self.rows.push(row);
+        self.rows.len() - 1
+    }
+
+    /// Floating-point operations of one evaluation (2 per multiply-add), time rows not counted.
+    pub fn flops(&self) -> u64 {
+        let node = |n: &Node| n.op.flops(&n.inputs.iter().map(|&i| self.shape(i)).collect::<Vec<_>>(), n.shape);
+        self.nodes.iter().map(node).sum()
+    }
+}

@@ -1,0 +1,67 @@
+//! `config.json` of a model directory, schema version 1 (docs/FORMATS.md). Unknown keys are errors, so that a
+//! misspelt option cannot silently mean its default.
+use super::process::ProcessConfig;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+pub const SCHEMA: u32 = 1;
+
+/// What the network was trained to put out.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Prediction {
+    /// The noise: s = -eps / sigma.
+    Eps,
+    /// The score itself.
+    Score,
+    /// v = a eps - sigma x_0 (VP): s = -x - (a / sigma) v.
+    V,
+    /// The clean sample: s = (a x_0 - x) / sigma^2.
+    X0,
+}
+
+impl Prediction {
+    /// (alpha, beta) with score = alpha x + beta output, for x = a x_0 + sigma eps.
+    pub fn score_coefficients(self, a: f64, sigma: f64) -> (f64, f64) {
+        match self {
+            Prediction::Eps => (0.0, -1.0 / sigma),
+            Prediction::Score => (0.0, 1.0),
+            Prediction::V => (-1.0, -a / sigma),
+            Prediction::X0 => (-1.0 / (sigma * sigma), a / (sigma * sigma)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Schema version of this file.
+    pub vorticity_config: u32,
+    pub family: String,
+    /// The family's own hyper-parameters.
+    pub hyper: serde_json::Value,
+    pub process: ProcessConfig,
+    pub prediction: Prediction,
+    /// What 0 and 255 of an 8-bit image map to.
+    pub data_range: [f64; 2],
+    /// Free text and numbers about where the weights come from; copied into manifests.
+    #[serde(default)]
+    pub provenance: serde_json::Value,
+}
+
+impl Config {
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        let config: Config = serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;
+        if config.vorticity_config != SCHEMA {
+            let found = config.vorticity_config;
+            return Err(Error::file(path, format!("schema version {found}, this program reads {SCHEMA}")));
+        }
+        let [lo, hi] = config.data_range;
+        if !(lo.is_finite() && hi.is_finite() && lo < hi) {
+            return Err(Error::file(path, format!("data_range [{lo}, {hi}] is not an increasing pair of numbers")));
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,89 @@
+//! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
+//! y[c, p] = act(x[c, p] + r_k[c]). The row does not depend on x: tangent lanes get no row.
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct AddRow {
+    /// Index into `Graph::rows`.
+    pub table: usize,
+    pub width: usize,
+    pub silu: bool,
+}
+
+impl Op for AddRow {
+    fn name(&self) -> &'static str {
+        "add_row"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != self.width {
+            return Err(Error::invalid("input", format!("{} channels, the time row has {}", s.c, self.width)));
+        }
+        Ok(s)
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        let act = |v: Dual| if self.silu { v.silu() } else { v };
+        let plane = |(x, &r): (&[Dual], &f64)| x.iter().map(|&v| act(v + Dual::constant(r))).collect::<Vec<_>>();
+        inputs[0].chunks_exact(shapes[0].pixels()).zip(&rows[self.table]).flat_map(plane).collect()
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        (if self.silu { 5 } else { 1 }) * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+        let table = &cx.rows[self.table];
+        let mut packed = vec![0f32; table.len() * place.blocks * 4];
+        for (k, row) in table.iter().enumerate() {
+            for (c, &slot) in view.slots.iter().enumerate() {
+                packed[k * place.blocks * 4 + slot] = row[c] as f32;
+            }
+        }
+        let rows = cx.program.constant(cx.label("rows"), &packed);
+        let [s0, n0, s1] = view.segment_words();
+        let items = place.shape.pixels() * place.blocks;
+        let words = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
+        cx.program.push(Step {
+            label: cx.label("add_row"),
+            op: "add_row",
+            kernel: Kernel { shader: "add_row", constants: vec![] },
+            bindings: vec![
+                ("x", view.buffer, Access::Read),
+                ("rows", rows, Access::Read),
+                ("lanes", cx.lanes, Access::Read),
+                ("y", place.buffer, Access::Write),
+            ],
+            immediates: [0].into_iter().chain(words).chain([s0, n0, s1, cx.group, self.silu as u32]).collect(),
+            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
+            flops: self.flops(&[view.shape], place.shape),
+            bytes: 32 * items as u64,
+        });
+        Ok(())
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let case = |name, c, silu| Case {
+        name,
+        op: Arc::new(AddRow { table: 0, width: c, silu }),
+        inputs: vec![Shape::new(c, 5, 3)],
+        row: Some(c),
+    };
+    vec![case("10 channels", 10, false), case("7 channels, silu", 7, true)]
+}

@@ -1,0 +1,89 @@
+//! Split, concatenate, shuffle: output channel c is channel `map[c].1` of input `map[c].0`. Formula: y_c = x_map(c).
+//! No kernel: the planner turns the map into block offsets of whoever reads the result. Linear, so the tangent is the same.
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Channels {
+    name: &'static str,
+    map: Vec<(usize, usize)>,
+}
+
+impl Channels {
+    /// Half `part` (0 or 1) of an even number of channels.
+    pub fn half(channels: usize, part: usize) -> Result<Self> {
+        if channels % 2 != 0 {
+            return Err(Error::invalid("split", format!("{channels} channels cannot be halved")));
+        }
+        let half = channels / 2;
+        Ok(Self { name: "split", map: (part * half..(part + 1) * half).map(|c| (0, c)).collect() })
+    }
+
+    /// All channels of input 0, then all of input 1, and so on.
+    pub fn concat(channels: &[usize]) -> Self {
+        let map = channels.iter().enumerate().flat_map(|(i, &n)| (0..n).map(move |c| (i, c))).collect();
+        Self { name: "concat", map }
+    }
+
+    /// Channel shuffle over `groups`: output channel i groups + g is input channel g C/groups + i (arXiv 1707.01083).
+    pub fn shuffle(channels: usize, groups: usize) -> Result<Self> {
+        if groups == 0 || channels % groups != 0 {
+            return Err(Error::invalid("shuffle", format!("{channels} channels do not form {groups} equal groups")));
+        }
+        let per = channels / groups;
+        Ok(Self { name: "shuffle", map: (0..channels).map(|c| (0, c % groups * per + c / groups)).collect() })
+    }
+}
+
+impl Op for Channels {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let first = *inputs.first().ok_or_else(|| Error::invalid("inputs", "found none"))?;
+        if let Some(s) = inputs.iter().find(|s| (s.h, s.w) != (first.h, first.w)) {
+            return Err(Error::invalid("inputs", format!("{s} beside {first}: height and width must agree")));
+        }
+        match self.map.iter().find(|(i, c)| *i >= inputs.len() || *c >= inputs[*i].c) {
+            Some((i, c)) => Err(Error::invalid("inputs", format!("channel {c} of input {i} does not exist"))),
+            None => Ok(Shape::new(self.map.len(), first.h, first.w)),
+        }
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let n = shapes[0].pixels();
+        self.map.iter().flat_map(|&(i, c)| inputs[i][c * n..(c + 1) * n].iter().copied()).collect()
+    }
+
+    fn flops(&self, _: &[Shape], _: Shape) -> u64 {
+        0
+    }
+
+    fn rearranges(&self, _: &[Shape]) -> Option<Vec<(usize, usize)>> {
+        Some(self.map.clone())
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        Err(Error::invalid(cx.node, "a rearrangement of channels has no kernel"))
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let case = |name, op: Channels, inputs: &[Shape]| Case { name, op: Arc::new(op), inputs: inputs.to_vec(), row: None };
+    let mut out = vec![case("concat 3+5", Channels::concat(&[3, 5]), &[Shape::new(3, 5, 3), Shape::new(5, 5, 3)])];
+    for (name, op) in [
+        ("shuffle 12 by 2", Channels::shuffle(12, 2)),
+        ("shuffle 15 by 3", Channels::shuffle(15, 3)),
+        ("second half of 14", Channels::half(14, 1)),
+    ] {
+        if let Ok(op) = op {
+            let c = op.map.iter().map(|m| m.1 + 1).max().unwrap_or(0);
+            out.push(case(name, op, &[Shape::new(c, 3, 5)]));
+        }
+    }
+    out
+}

@@ -1,0 +1,235 @@
+//! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
+//! y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]. Linear: tangent lanes get no bias.
+//! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
+use super::{Case, Family, Launch, Op, Place, View};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Conv {
+    pub in_channels: usize,
+    pub out_channels: usize,
+    pub kernel: usize,
+    pub stride: usize,
+    pub padding: usize,
+    /// `[out, in, kernel, kernel]`
+    pub weight: Arc<[f32]>,
+    /// `[out]`
+    pub bias: Arc<[f32]>,
+    pub silu: bool,
+}
+
+/// Output height or width of a convolution, or what is wrong.
+pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize) -> Result<usize> {
+    if stride == 0 || n + 2 * padding < kernel {
+        return Err(Error::invalid("input", format!("{n} pixels with padding {padding} do not hold a kernel of {kernel}")));
+    }
+    Ok((n + 2 * padding - kernel) / stride + 1)
+}
+
+/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`).
+pub(super) fn immediates(view: &View, place: &Place, group: u32, stride: usize, padding: usize) -> Vec<u32> {
+    let [s0, n0, s1] = view.segment_words();
+    let (i, o) = (view.shape, place.shape);
+    [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding]
+        .iter()
+        .map(|&v| v as u32)
+        .fold(vec![0], |mut words, v| {
+            words.push(v);
+            words
+        })
+        .into_iter()
+        .chain([s0, n0, s1, group])
+        .collect()
+}
+
+impl Conv {
+    fn cpu(&self, cx: &mut Launch) {
+        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+        let taps = self.kernel * self.kernel;
+        // Unrolled multiply-adds stay near 2,300: more of them compile for seconds and run no faster.
+        let widest = if taps == 1 { 4 } else { 2 };
+        let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
+        let most = (2304 / (taps * 16 * m4)).clamp(1, 32);
+        let chunks = view.blocks().div_ceil(most);
+        let cc4 = view.blocks().div_ceil(chunks);
+        let groups = place.blocks / m4;
+        // [group][chunk][tap][block][component][m] of vec4 over 4 output channels.
+        let mut packed = vec![0f32; groups * chunks * taps * cc4 * 4 * m4 * 4];
+        for o in 0..self.out_channels {
+            let (g, m, oc) = (o / (4 * m4), o % (4 * m4) / 4, o % 4);
+            for (c, &slot) in view.slots.iter().enumerate() {
+                let (block, comp) = (slot / 4, slot % 4);
+                for t in 0..taps {
+                    let at = (((g * chunks + block / cc4) * taps + t) * cc4 + block % cc4) * 4 + comp;
+                    packed[(at * m4 + m) * 4 + oc] = self.weight[(o * self.in_channels + c) * taps + t];
+                }
+            }
+        }
+        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let bias = self.bias_buffer(cx, place.blocks);
+        let constants = [("KERNEL", self.kernel), ("CC4", cc4), ("M4", m4)].map(|(n, v)| (n, v as i64)).to_vec();
+        for chunk in 0..chunks {
+            let last = chunk + 1 == chunks;
+            let mut words = immediates(&view, &place, cx.group, self.stride, self.padding);
+            words.extend([chunk as u32, chunks as u32, last as u32, (last && self.silu) as u32]);
+            cx.program.push(Step {
+                label: cx.label("conv"),
+                op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
+                kernel: Kernel { shader: "conv_cc", constants: constants.clone() },
+                bindings: vec![
+                    ("x", view.buffer, Access::Image),
+                    ("weights", weights, Access::Read),
+                    ("bias", bias, Access::Read),
+                    ("y", place.buffer, Access::Write),
+                ],
+                immediates: words,
+                grid: Grid { items: place.shape.pixels() as u32, workgroup: 512, groups: groups as u32 },
+                flops: self.flops(&[view.shape], place.shape) / chunks as u64,
+                bytes: self.traffic(&view, &place) / chunks as u64,
+            });
+        }
+    }
+
+    fn gpu(&self, cx: &mut Launch) {
+        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+        let (taps, rows) = (self.kernel * self.kernel, view.blocks() * 4);
+        // [tap][4 block + component][out block] of vec4 over 4 output channels.
+        let mut packed = vec![0f32; taps * rows * place.blocks * 4];
+        for o in 0..self.out_channels {
+            for (c, &slot) in view.slots.iter().enumerate() {
+                for t in 0..taps {
+                    packed[(t * rows + slot) * place.blocks * 4 + o] =
+                        self.weight[(o * self.in_channels + c) * taps + t];
+                }
+            }
+        }
+        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let bias = self.bias_buffer(cx, place.blocks);
+        let mut words = immediates(&view, &place, cx.group, self.stride, self.padding);
+        words.extend([self.kernel as u32, place.blocks as u32, self.silu as u32]);
+        cx.program.push(Step {
+            label: cx.label("conv"),
+            op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
+            kernel: Kernel { shader: "conv", constants: vec![] },
+            bindings: vec![
+                ("x", view.buffer, Access::Read),
+                ("weights", weights, Access::Read),
+                ("bias", bias, Access::Read),
+                ("y", place.buffer, Access::Write),
+            ],
+            immediates: words,
+            grid: Grid {
+                items: place.shape.pixels() as u32,
+                workgroup: 64,
+                groups: place.blocks.div_ceil(16) as u32,
+            },
+            flops: self.flops(&[view.shape], place.shape),
+            bytes: self.traffic(&view, &place),
+        });
+    }
+
+    fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> crate::program::BufferId {
+        let mut padded = self.bias.to_vec();
+        padded.resize(blocks * 4, 0.0);
+        cx.program.constant(cx.label("bias"), &padded)
+    }
+
+    fn traffic(&self, view: &View, place: &Place) -> u64 {
+        16 * (view.shape.pixels() * view.blocks() + place.shape.pixels() * place.blocks) as u64
+    }
+}
+
+impl Op for Conv {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != self.in_channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
+        }
+        let side = |n| extent(n, self.kernel, self.stride, self.padding);
+        Ok(Shape::new(self.out_channels, side(s.h)?, side(s.w)?))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let (s, k) = (shapes[0], self.kernel);
+        let (h, w) = ((s.h + 2 * self.padding - k) / self.stride + 1, (s.w + 2 * self.padding - k) / self.stride + 1);
+        let mut y = Vec::with_capacity(self.out_channels * h * w);
+        for o in 0..self.out_channels {
+            let mut plane = vec![Dual::constant(self.bias[o] as f64); h * w];
+            for c in 0..s.c {
+                for (t, &weight) in self.weight[(o * s.c + c) * k * k..][..k * k].iter().enumerate() {
+                    for i in 0..h {
+                        let Some(r) = inside(i * self.stride + t / k, self.padding, s.h) else { continue };
+                        for j in 0..w {
+                            let Some(q) = inside(j * self.stride + t % k, self.padding, s.w) else { continue };
+                            plane[i * w + j] += inputs[0][(c * s.h + r) * s.w + q] * weight as f64;
+                        }
+                    }
+                }
+            }
+            y.extend(plane.into_iter().map(|v| if self.silu { v.silu() } else { v }));
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
+    }
+
+    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        match cx.family {
+            Family::Cpu => self.cpu(cx),
+            Family::Gpu => self.gpu(cx),
+        }
+        Ok(())
+    }
+}
+
+/// Position in the unpadded input, if it is inside.
+pub(super) fn inside(i: usize, padding: usize, n: usize) -> Option<usize> {
+    i.checked_sub(padding).filter(|&r| r < n)
+}
+
+/// Numbers that look random and are the same everywhere, in -0.5..0.5.
+pub(super) fn noise(n: usize, salt: usize) -> Arc<[f32]> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729 + 13) % 1009) as f32 / 1009.0 - 0.5).collect()
+}
+
+pub fn cases() -> Vec<Case> {
+    let case = |name, ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, h, w, silu| Case {
+        name,
+        op: Arc::new(Conv {
+            in_channels: ci,
+            out_channels: co,
+            kernel,
+            stride,
+            padding,
+            weight: noise(co * ci * kernel * kernel, ci),
+            bias: noise(co, co + 1),
+            silu,
+        }),
+        inputs: vec![Shape::new(ci, h, w)],
+        row: None,
+    };
+    vec![
+        case("1x1 5->7", 5, 7, 1, 1, 0, 3, 5, false),
+        case("1x1 20->36 silu", 20, 36, 1, 1, 0, 7, 5, true),
+        case("1x1 132->16, two chunks", 132, 16, 1, 1, 0, 5, 3, true),
+        case("3x3 1->6", 1, 6, 3, 1, 1, 6, 5, true),
+        case("3x3 34->9, chunks", 34, 9, 3, 1, 1, 5, 6, false),
+        case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),
+        case("4x4 stride 2, 3->5", 3, 5, 4, 2, 1, 10, 6, false),
+        case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
+    ]
+}

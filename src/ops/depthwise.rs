@@ -1,0 +1,127 @@
+//! Depthwise 3x3 convolution (one filter per channel), stride 1 or 2, zero padding 1, with bias.
+//! y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]. Linear: tangent lanes get no bias.
+//! Channels stay where they are, so weights are laid out to match the input's blocks.
+use super::conv::{extent, immediates, inside, noise};
+use super::{Case, Family, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    pub channels: usize,
+    pub stride: usize,
+    /// `[channels, 3, 3]`
+    pub weight: Arc<[f32]>,
+    /// `[channels]`
+    pub bias: Arc<[f32]>,
+}
+
+/// Output pixels of a row that one thread of the CPU kernel makes; neighbours share their loads.
+const STRIP: usize = 4;
+
+impl Op for Depthwise {
+    fn name(&self) -> &'static str {
+        "depthwise"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != self.channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
+        }
+        Ok(Shape::new(s.c, extent(s.h, 3, self.stride, 1)?, extent(s.w, 3, self.stride, 1)?))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let s = shapes[0];
+        let (h, w) = ((s.h - 1) / self.stride + 1, (s.w - 1) / self.stride + 1);
+        let mut y = Vec::with_capacity(s.c * h * w);
+        for c in 0..s.c {
+            for i in 0..h {
+                for j in 0..w {
+                    let mut sum = Dual::constant(self.bias[c] as f64);
+                    for t in 0..9 {
+                        let row = inside(i * self.stride + t / 3, 1, s.h);
+                        let col = inside(j * self.stride + t % 3, 1, s.w);
+                        if let (Some(r), Some(q)) = (row, col) {
+                            sum += inputs[0][(c * s.h + r) * s.w + q] * self.weight[c * 9 + t] as f64;
+                        }
+                    }
+                    y.push(sum);
+                }
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        18 * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+        // [block][9 taps, then bias] of vec4 over the block's channels.
+        let mut packed = vec![0f32; place.blocks * 40];
+        for (c, &slot) in view.slots.iter().enumerate() {
+            let at = slot / 4 * 40 + slot % 4;
+            for t in 0..9 {
+                packed[at + 4 * t] = self.weight[c * 9 + t];
+            }
+            packed[at + 36] = self.bias[c];
+        }
+        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let words = immediates(&view, &place, cx.group, self.stride, 1);
+        let s = place.shape;
+        let (shader, access, grid, constants) = match cx.family {
+            Family::Cpu => (
+                "depthwise_cc",
+                Access::Image,
+                Grid { items: (s.h * s.w.div_ceil(STRIP)) as u32, workgroup: 256, groups: place.blocks as u32 },
+                vec![("STRIP", STRIP as i64), ("STRIDE", self.stride as i64)],
+            ),
+            Family::Gpu => (
+                "depthwise",
+                Access::Read,
+                Grid { items: (s.pixels() * place.blocks) as u32, workgroup: 256, groups: 1 },
+                vec![],
+            ),
+        };
+        cx.program.push(Step {
+            label: cx.label("depthwise"),
+            op: "depthwise",
+            kernel: Kernel { shader, constants },
+            bindings: vec![
+                ("x", view.buffer, access),
+                ("weights", weights, Access::Read),
+                ("y", place.buffer, Access::Write),
+            ],
+            immediates: words,
+            grid,
+            flops: self.flops(&[view.shape], s),
+            bytes: 16 * (view.blocks() * view.shape.pixels() + place.blocks * s.pixels()) as u64,
+        });
+        Ok(())
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let case = |name, c: usize, stride, h, w| Case {
+        name,
+        op: Arc::new(Depthwise { channels: c, stride, weight: noise(c * 9, c), bias: noise(c, c + 3) }),
+        inputs: vec![Shape::new(c, h, w)],
+        row: None,
+    };
+    vec![
+        case("7 channels", 7, 1, 5, 6),
+        case("12 channels, stride 2", 12, 2, 7, 10),
+        case("5 channels, stride 2, even", 5, 2, 6, 4),
+        case("21 channels, wide", 21, 1, 3, 11),
+    ]
+}

@@ -1,0 +1,43 @@
+//! Entry of the graph: flat `[lane][C H W]` (the public layout) to padded channels-last `[lane, H, W, ceil(C/4)]`.
+//! Linear, tangent alike. y[p, c] = x[c, p]; padding channels are zero.
+use super::{Launch, Op};
+use crate::dual::Dual;
+use crate::error::Result;
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+
+#[derive(Clone, Debug)]
+pub struct Input;
+
+impl Op for Input {
+    fn name(&self) -> &'static str {
+        "input"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        super::one(inputs)
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        inputs[0].to_vec()
+    }
+
+    fn flops(&self, _: &[Shape], _: Shape) -> u64 {
+        0
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let s = cx.output.shape;
+        cx.program.push(Step {
+            label: cx.label("input"),
+            op: "input",
+            kernel: Kernel { shader: "input", constants: vec![] },
+            bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
+            immediates: vec![0, s.c as u32, s.pixels() as u32, s.flat_stride() as u32, cx.output.blocks as u32],
+            grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
+            flops: 0,
+            bytes: (s.len() * 4 + s.pixels() * cx.output.blocks * 16) as u64,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
+//! same name. Adding an op is those two files and a line in `OPS`; the laws in `kernels-tests/` then test it.
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::{BufferId, Program};
+use crate::shape::Shape;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub mod add_row;
+pub mod channels;
+pub mod conv;
+pub mod depthwise;
+pub mod input;
+pub mod output;
+pub mod silu;
+pub mod upsample;
+
+/// A name and the op's test cases: every op that has a kernel.
+pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
+    ("add_row", add_row::cases),
+    ("channels", channels::cases),
+    ("conv", conv::cases),
+    ("depthwise", depthwise::cases),
+    ("silu", silu::cases),
+    ("upsample", upsample::cases),
+];
+
+/// A small graph's worth of test: the op applied to inputs of these shapes.
+pub struct Case {
+    pub name: &'static str,
+    pub op: Arc<dyn Op>,
+    pub inputs: Vec<Shape>,
+    /// Width of the time row that the op adds, if it adds one.
+    pub row: Option<usize>,
+}
+
+/// The two families of kernels; a plan uses one of them throughout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// CPU adapters: weights at constant workgroup addresses, inputs through images, unrolled.
+    Cpu,
+    /// GPUs and everything else: tiles in workgroup memory.
+    Gpu,
+}
+
+impl Family {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::Cpu => "cc",
+            Family::Gpu => "igemm",
+        }
+    }
+}
+
+/// One operation of the graph, on tensors `[C, H, W]` of each lane.
+pub trait Op: Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Output shape, or what is wrong with the inputs.
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape>;
+
+    /// The f64 oracle: values and derivatives along one tangent, `[C, H, W]` in C order. `rows[i]` is time row `i`.
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual>;
+
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64;
+
+    /// For ops that only rearrange channels: (input, channel) of every output channel. No kernel runs.
+    fn rearranges(&self, _inputs: &[Shape]) -> Option<Vec<(usize, usize)>> {
+        None
+    }
+
+    /// True if output channel c sits where input channel c sits (elementwise and per-channel ops).
+    fn keeps_layout(&self) -> bool {
+        false
+    }
+
+    /// The same op with SiLU applied to what it stores, if its kernel can do that.
+    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// Appends the op's dispatches.
+    fn launch(&self, cx: &mut Launch) -> Result<()>;
+}
+
+/// A run of consecutive 4-channel blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub first: usize,
+    pub count: usize,
+}
+
+/// What an op reads: blocks of 4 channels of one buffer `[lane, H, W, stride]`, and where each channel sits in them.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub buffer: BufferId,
+    pub shape: Shape,
+    /// Blocks per pixel in the buffer.
+    pub stride: usize,
+    /// The blocks read, in order; at most two runs.
+    pub segments: Vec<Segment>,
+    /// Position of channel c among the blocks read: 4 * block + component.
+    pub slots: Vec<usize>,
+}
+
+impl View {
+    pub fn blocks(&self) -> usize {
+        self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// (start of run 0, its length, start of run 1 less that length): block b lies at b + (b < n0 ? s0 : s1).
+    pub fn segment_words(&self) -> [u32; 3] {
+        let a = self.segments[0];
+        let b = self.segments.get(1).copied().unwrap_or(a);
+        [a.first as u32, a.count as u32, (b.first as u32).wrapping_sub(a.count as u32)]
+    }
+}
+
+/// Where an op writes: blocks `offset..offset + blocks` of each pixel of `[lane, H, W, stride]`.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub buffer: BufferId,
+    pub shape: Shape,
+    pub stride: usize,
+    pub offset: usize,
+    pub blocks: usize,
+    /// Position of channel c: 4 * block + component, relative to `offset`.
+    pub slots: Vec<usize>,
+}
+
+/// Everything an op's launch may touch.
+pub struct Launch<'a> {
+    pub program: &'a mut Program,
+    pub node: &'a str,
+    pub family: Family,
+    /// Lanes per sample, 1 + K: bias and time rows are added where lane % group = 0.
+    pub group: u32,
+    pub inputs: Vec<View>,
+    pub output: Place,
+    /// Per-lane table: which time row, which coefficients (`paths::Lane`).
+    pub lanes: BufferId,
+    /// Values of every time row for every timestep of the run: `rows[table][timestep]`.
+    pub rows: &'a [Vec<Vec<f64>>],
+    /// The flat `[lane][D]` buffers outside the network.
+    pub flat_in: BufferId,
+    pub flat_out: BufferId,
+}
+
+impl Launch<'_> {
+    /// The label of a step of this node.
+    pub fn label(&self, op: &str) -> String {
+        format!("{}: {op}", self.node)
+    }
+}
+
+/// Checks that there is exactly one input and returns it.
+pub(crate) fn one(inputs: &[Shape]) -> Result<Shape> {
+    match inputs {
+        [s] => Ok(*s),
+        _ => Err(Error::invalid("inputs", format!("found {}, expected 1", inputs.len()))),
+    }
+}

@@ -1,0 +1,81 @@
+//! Bilinear up-sampling by 2, corners not aligned: along each axis an output takes 3/4 of its nearest input and 1/4 of
+//! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::Result;
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Upsample;
+
+/// The two inputs of output `i` along an axis of `n` inputs: the near one (weight 3/4) and the far one (1/4).
+fn taps(i: usize, n: usize) -> (usize, usize) {
+    let near = i / 2;
+    (near, if i % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(n - 1) })
+}
+
+impl Op for Upsample {
+    fn name(&self) -> &'static str {
+        "upsample"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        Ok(Shape::new(s.c, 2 * s.h, 2 * s.w))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let s = shapes[0];
+        let at = |c: usize, i: usize, j: usize| inputs[0][(c * s.h + i) * s.w + j];
+        let mut y = Vec::with_capacity(4 * s.len());
+        for c in 0..s.c {
+            for i in 0..2 * s.h {
+                let (i0, i1) = taps(i, s.h);
+                for j in 0..2 * s.w {
+                    let (j0, j1) = taps(j, s.w);
+                    let near = at(c, i0, j0) * 0.75 + at(c, i0, j1) * 0.25;
+                    let far = at(c, i1, j0) * 0.75 + at(c, i1, j1) * 0.25;
+                    y.push(near * 0.75 + far * 0.25);
+                }
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        8 * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (view, place) = (&cx.inputs[0], &cx.output);
+        let [s0, n0, s1] = view.segment_words();
+        let s = view.shape;
+        let items = place.shape.pixels() * place.blocks;
+        let words = [s.h, s.w, view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
+        let step = Step {
+            label: cx.label("upsample"),
+            op: "upsample",
+            kernel: Kernel { shader: "upsample", constants: vec![] },
+            bindings: vec![("x", view.buffer, Access::Read), ("y", place.buffer, Access::Write)],
+            immediates: [0].into_iter().chain(words).chain([s0, n0, s1]).collect(),
+            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
+            flops: self.flops(&[s], place.shape),
+            bytes: 16 * (items + s.pixels() * view.blocks()) as u64,
+        };
+        cx.program.push(step);
+        Ok(())
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case { name: "6 channels", op: Arc::new(Upsample), inputs: vec![Shape::new(6, 3, 5)], row: None },
+        Case { name: "one row", op: Arc::new(Upsample), inputs: vec![Shape::new(3, 1, 2)], row: None },
+    ]
+}

@@ -1,0 +1,144 @@
+//! Channel layout: where every channel of every tensor sits. Split, concatenate and shuffle run no kernel; here they
+//! become lists of 4-channel blocks for whoever reads them. Tensors that one reader reads together share a root buffer.
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId};
+use crate::ops::Segment;
+
+/// A tensor that a kernel writes: its blocks inside its root buffer.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub root: usize,
+    /// First block in the root.
+    pub offset: usize,
+    pub blocks: usize,
+    /// Position of channel c: 4 * block + component, within the leaf.
+    pub slots: Vec<usize>,
+}
+
+pub(super) struct Layout {
+    /// By node; none for rearrangements of channels.
+    pub leaves: Vec<Option<Leaf>>,
+    /// Blocks per pixel, by root (roots are numbered by their first leaf's node).
+    pub strides: Vec<usize>,
+    /// By node, by channel: the leaf's node and its channel.
+    sources: Vec<Vec<(usize, usize)>>,
+}
+
+impl Layout {
+    pub fn of(graph: &Graph) -> Result<Self> {
+        let sources = sources(graph);
+        let roots = roots(graph, &sources);
+        let mut leaves: Vec<Option<Leaf>> = vec![None; graph.nodes.len()];
+        let mut strides = vec![0; graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate() {
+            if sources[i].iter().any(|&(leaf, _)| leaf != i) {
+                continue; // a rearrangement
+            }
+            let (blocks, slots) = match node.inputs.first() {
+                Some(input) if node.op.keeps_layout() => {
+                    let (blocks, slots) = covering(&sources[input.0], &leaves);
+                    (blocks.len(), slots)
+                }
+                _ => (node.shape.c.div_ceil(4), (0..node.shape.c).collect()),
+            };
+            let root = roots[i];
+            leaves[i] = Some(Leaf { root, offset: strides[root], blocks, slots });
+            strides[root] += blocks;
+        }
+        Ok(Self { leaves, strides, sources })
+    }
+
+    /// Root buffer, runs of blocks, and the position of every channel among those blocks, of what `id` reads as.
+    pub fn view(&self, graph: &Graph, id: NodeId) -> Result<(usize, Vec<Segment>, Vec<usize>)> {
+        let lost = || Error::invalid(&graph.nodes[id.0].name, "has no buffer to read from");
+        let leaf = |i: usize| self.leaves[i].as_ref().ok_or_else(lost);
+        let root = leaf(self.sources[id.0].first().ok_or_else(lost)?.0)?.root;
+        let (blocks, mut slots) = covering(&self.sources[id.0], &self.leaves);
+        let mut places = Vec::with_capacity(blocks.len());
+        for &(node, block) in &blocks {
+            let leaf = leaf(node)?;
+            if leaf.root != root {
+                return Err(Error::invalid(&graph.nodes[id.0].name, "is spread over two buffers"));
+            }
+            places.push(leaf.offset + block);
+        }
+        let mut segments: Vec<Segment> = vec![];
+        for &place in &places {
+            match segments.last_mut() {
+                Some(s) if s.first + s.count == place => s.count += 1,
+                _ => segments.push(Segment { first: place, count: 1 }),
+            }
+        }
+        if segments.len() > 2 {
+            // Kernels read two runs; three or more are read as the whole stretch, whose extra channels get zero weights.
+            let (first, end) = (places[0], places[places.len() - 1] + 1);
+            slots.iter_mut().for_each(|s| *s = 4 * (places[*s / 4] - first) + *s % 4);
+            segments = vec![Segment { first, count: end - first }];
+        }
+        Ok((root, segments, slots))
+    }
+
+    /// The leaves that `id` reads.
+    pub fn leaves_of(&self, id: NodeId) -> Vec<usize> {
+        let mut nodes: Vec<usize> = self.sources[id.0].iter().map(|s| s.0).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+}
+
+/// For every channel of every node, the kernel-written tensor and channel that it is.
+fn sources(graph: &Graph) -> Vec<Vec<(usize, usize)>> {
+    let mut sources: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
+        sources.push(match node.op.rearranges(&shapes) {
+            Some(map) => map.iter().map(|&(input, c)| sources[node.inputs[input].0][c]).collect(),
+            None => (0..node.shape.c).map(|c| (i, c)).collect(),
+        });
+    }
+    sources
+}
+
+/// Union of the leaves that some kernel reads through one input; a root is named by its first leaf.
+fn roots(graph: &Graph, sources: &[Vec<(usize, usize)>]) -> Vec<usize> {
+    let mut root: Vec<usize> = (0..graph.nodes.len()).collect();
+    fn find(root: &[usize], mut i: usize) -> usize {
+        while root[i] != i {
+            i = root[i];
+        }
+        i
+    }
+    for node in &graph.nodes {
+        let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
+        if node.op.rearranges(&shapes).is_some() {
+            continue;
+        }
+        for input in &node.inputs {
+            for pair in sources[input.0].windows(2) {
+                let (a, b) = (find(&root, pair[0].0), find(&root, pair[1].0));
+                root[a.max(b)] = a.min(b);
+            }
+        }
+    }
+    (0..root.len()).map(|i| find(&root, i)).collect()
+}
+
+/// The distinct (leaf, block) pairs that hold these channels, in buffer order, and each channel's position among them.
+fn covering(channels: &[(usize, usize)], leaves: &[Option<Leaf>]) -> (Vec<(usize, usize)>, Vec<usize>) {
+    let place = |&(node, c): &(usize, usize)| {
+        let slot = leaves[node].as_ref().map_or(c, |l| l.slots[c]);
+        (node, slot / 4, slot % 4)
+    };
+    let mut blocks: Vec<(usize, usize)> = channels.iter().map(|c| (place(c).0, place(c).1)).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    let slots = channels
+        .iter()
+        .map(|c| {
+            let (node, block, component) = place(c);
+            4 * blocks.partition_point(|b| *b < (node, block)) + component
+        })
+        .collect();
+    (blocks, slots)
+}

@@ -1,0 +1,75 @@
+//! Graph to program: fuse, lay out channels, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
+//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
+mod fuse;
+mod layout;
+mod liveness;
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::ops::{Family, Launch, Place, View};
+use crate::program::{BufferId, Program, Role};
+
+/// What a network's plan connects to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Flat `[lane][D]` input and output.
+    pub input: BufferId,
+    pub output: BufferId,
+    /// Per-lane table (`paths::Lane`).
+    pub lanes: BufferId,
+}
+
+/// Appends the network's steps. `timesteps` are the distinct timesteps of the run; a lane's `row` indexes them.
+pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
+    let mut graph = fuse::fuse(graph);
+    let last = graph.output();
+    graph.push("output", crate::ops::output::Output, &[last])?;
+    let layout = layout::Layout::of(&graph)?;
+    let slots = liveness::assign(&graph, &layout);
+    let buffers: Vec<BufferId> = slots
+        .bytes
+        .iter()
+        .enumerate()
+        .map(|(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch))
+        .collect();
+    let buffer = |root: usize| slots.of_root[root].map_or(ports.output, |slot| buffers[slot]);
+    let rows: Vec<Vec<Vec<f64>>> = graph
+        .rows
+        .iter()
+        .map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect())
+        .collect::<Result<_>>()?;
+
+    for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
+        let Some(leaf) = leaf else { continue };
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for &id in &node.inputs {
+            let (root, segments, slots) = layout.view(&graph, id)?;
+            let shape = graph.shape(id);
+            inputs.push(View { buffer: buffer(root), shape, stride: layout.strides[root], segments, slots });
+        }
+        let output = Place {
+            buffer: buffer(leaf.root),
+            shape: node.shape,
+            stride: layout.strides[leaf.root],
+            offset: leaf.offset,
+            blocks: leaf.blocks,
+            slots: leaf.slots.clone(),
+        };
+        if node.op.keeps_layout() && inputs.iter().any(|v| v.blocks() != output.blocks) {
+            return Err(Error::invalid(&node.name, "reads channels from more than two places; kernels know two"));
+        }
+        node.op.launch(&mut Launch {
+            program,
+            node: &node.name,
+            family,
+            group: 1,
+            inputs,
+            output,
+            lanes: ports.lanes,
+            rows: &rows,
+            flat_in: ports.input,
+            flat_out: ports.output,
+        })?;
+    }
+    Ok(())
+}

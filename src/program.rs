@@ -1,0 +1,146 @@
+//! A program: the plain data that the gpu room runs. Buffers, then steps in order; every buffer grows with the number
+//! of lanes. Ops, paths, fields and diagnostics all speak to the GPU by appending steps here; nothing here knows wgpu.
+use std::borrow::Cow;
+
+/// Index into `Program::buffers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(pub usize);
+
+/// What a buffer is for; decides its usage flags and who writes it.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Written and read by steps; starts as NaN.
+    Scratch,
+    /// Written by the host before each run.
+    Upload,
+    /// Read back by the host after each run.
+    Download,
+    /// Written once, when the program is loaded.
+    Constant(Vec<u8>),
+}
+
+/// One storage buffer. Bytes = `bytes_per_lane` x lanes, or the constant's own size.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    pub label: String,
+    pub bytes_per_lane: u64,
+    pub role: Role,
+}
+
+/// How many workgroups a step needs: ceil(lanes * items / workgroup) in x (folded into y beyond 65535), `groups` in z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    pub items: u32,
+    pub workgroup: u32,
+    pub groups: u32,
+}
+
+/// How a shader sees a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    /// Read through an rgba32float image that mirrors the buffer (fast path of CPU adapters).
+    Image,
+}
+
+/// A shader file and the integer constants that its text needs; one pipeline each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    pub shader: &'static str,
+    pub constants: Vec<(&'static str, i64)>,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Where the step comes from, as `graph node: op`; errors and timings name it.
+    pub label: String,
+    /// The op's name, for grouping in timings.
+    pub op: &'static str,
+    pub kernel: Kernel,
+    /// Shader variable, buffer, access.
+    pub bindings: Vec<(&'static str, BufferId, Access)>,
+    /// Words of `var<immediate>`; word 0 is the number of lanes and is filled in at each run.
+    pub immediates: Vec<u32>,
+    pub grid: Grid,
+    /// Floating-point operations per lane (2 per multiply-add).
+    pub flops: u64,
+    /// Bytes read and written per lane, weights not counted.
+    pub bytes: u64,
+}
+
+/// What happens in order: a dispatch, or the copy of a buffer into its image mirror.
+#[derive(Clone, Debug)]
+pub enum Action {
+    Dispatch(Step),
+    Mirror(BufferId),
+}
+
+/// Buffers and actions. `Debug` prints the whole plan.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    pub buffers: Vec<Buffer>,
+    pub actions: Vec<Action>,
+    /// Image mirrors that hold what their buffer holds.
+    fresh: Vec<BufferId>,
+}
+
+/// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
+pub const IMAGE_WIDTH: u64 = 1024;
+
+impl Program {
+    pub fn buffer(&mut self, label: impl Into<Cow<'static, str>>, bytes_per_lane: u64, role: Role) -> BufferId {
+        self.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, role });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// A constant buffer of plain values.
+    pub fn constant<T: bytemuck::NoUninit>(&mut self, label: impl Into<Cow<'static, str>>, data: &[T]) -> BufferId {
+        self.buffer(label, 0, Role::Constant(bytemuck::cast_slice(data).to_vec()))
+    }
+
+    /// Appends a dispatch, and before it a copy into every image mirror that it reads and that is out of date.
+    pub fn push(&mut self, step: Step) {
+        for &(_, id, access) in &step.bindings {
+            if access == Access::Image && !self.fresh.contains(&id) {
+                self.actions.push(Action::Mirror(id));
+                self.fresh.push(id);
+            }
+        }
+        for &(_, id, access) in &step.bindings {
+            if access == Access::Write {
+                self.fresh.retain(|&f| f != id);
+            }
+        }
+        self.actions.push(Action::Dispatch(step));
+    }
+
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.actions.iter().filter_map(|a| match a {
+            Action::Dispatch(step) => Some(step),
+            Action::Mirror(_) => None,
+        })
+    }
+
+    /// True if some step reads the buffer through an image mirror.
+    pub fn has_image(&self, id: BufferId) -> bool {
+        self.actions.iter().any(|a| matches!(a, Action::Mirror(m) if *m == id))
+    }
+
+    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane.
+    pub fn bytes_per_lane(&self) -> u64 {
+        let copies = |i: usize| if self.has_image(BufferId(i)) { 2 } else { 1 };
+        self.buffers.iter().enumerate().map(|(i, b)| b.bytes_per_lane * copies(i)).sum()
+    }
+
+    /// Bytes of the constants.
+    pub fn constant_bytes(&self) -> u64 {
+        self.buffers.iter().map(|b| if let Role::Constant(data) = &b.role { data.len() as u64 } else { 0 }).sum()
+    }
+
+    /// Floating-point operations per lane.
+    pub fn flops(&self) -> u64 {
+        self.steps().map(|s| s.flops).sum()
+    }
+}
