@@ -87,13 +87,18 @@ impl Graph {
 
     /// Appends a node; its op's shape rule is checked here, and the error names the node.
     pub fn push(&mut self, name: impl Into<String>, op: impl Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        self.push_arc(name, Arc::new(op), inputs)
+    }
+
+    /// `push` of an op that is shared already.
+    pub fn push_arc(&mut self, name: impl Into<String>, op: Arc<dyn Op>, inputs: &[NodeId]) -> Result<NodeId> {
         let name = name.into();
         let shapes: Vec<Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
         let shape = op.shape(&shapes).map_err(|e| Error::invalid(format!("{name} ({})", op.name()), e))?;
         if shape.is_empty() {
             return Err(Error::invalid(format!("{name} ({})", op.name()), format!("empty output {shape}")));
         }
-        self.nodes.push(Node { name, op: Arc::new(op), inputs: inputs.to_vec(), shape });
+        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
         Ok(NodeId(self.nodes.len() - 1))
     }
 

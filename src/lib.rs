@@ -1,17 +1,17 @@
 //! `vorticity` measures how far a diffusion model's learned field is from being a gradient.
 //!
-//! The modules, in the order in which data flows:
+//! The modules, in the order in which data flows; each imports only from those above it (a test reads the `use` lines).
 
 pub mod error;
 pub mod shape;
-pub mod program;
-pub mod data;
 pub mod dual;
+pub mod data;
+pub mod program;
+pub mod shaders;
 pub mod ops;
 pub mod graph;
-pub mod shaders;
-pub mod gpu;
+pub mod twin;
 pub mod plan;
 pub mod model;
-pub mod twin;
+pub mod gpu;
 pub mod paths;

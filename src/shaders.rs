@@ -11,7 +11,8 @@ macro_rules! sources {
 }
 sources![
     "add_row", "conv", "conv_cc", "depthwise", "depthwise_cc", "input", "lib/conv", "lib/elementwise", "lib/grid",
-    "lib/image", "lib/lane", "lib/silu", "output", "silu", "upsample",
+    "lib/image", "lib/lane", "lib/normal", "lib/philox", "lib/silu", "output", "path_brownian", "path_projection",
+    "path_rotation", "silu", "upsample",
 ];
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.

@@ -38,7 +38,9 @@ impl Shape {
     pub fn parse(text: &str) -> Result<Self> {
         let parts: Vec<usize> = text.split('x').map_while(|p| p.trim().parse().ok()).collect();
         match parts[..] {
-            [c, h, w] if text.split('x').count() == 3 && c.saturating_mul(h).saturating_mul(w) > 0 => Ok(Self { c, h, w }),
+            [c, h, w] if text.split('x').count() == 3 && c.saturating_mul(h).saturating_mul(w) > 0 => {
+                Ok(Self { c, h, w })
+            }
             _ => Err(Error::invalid("shape", format!("'{text}' is not CxHxW with positive numbers, such as 1x28x28"))),
         }
     }

@@ -18,8 +18,12 @@ impl Channels {
         if channels % 2 != 0 {
             return Err(Error::invalid("split", format!("{channels} channels cannot be halved")));
         }
-        let half = channels / 2;
-        Ok(Self { name: "split", map: (part * half..(part + 1) * half).map(|c| (0, c)).collect() })
+        Ok(Self::range(part * channels / 2, channels / 2))
+    }
+
+    /// `count` channels from `first` on.
+    pub fn range(first: usize, count: usize) -> Self {
+        Self { name: "split", map: (first..first + count).map(|c| (0, c)).collect() }
     }
 
     /// All channels of input 0, then all of input 1, and so on.

@@ -30,20 +30,16 @@ pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize) -> 
     Ok((n + 2 * padding - kernel) / stride + 1)
 }
 
-/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`).
-pub(super) fn immediates(view: &View, place: &Place, group: u32, stride: usize, padding: usize) -> Vec<u32> {
-    let [s0, n0, s1] = view.segment_words();
+/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then four words of the kernel's own.
+pub(super) fn immediates(
+    view: &View, place: &Place, group: u32, stride: usize, padding: usize, own: [u32; 4],
+) -> Vec<u32> {
     let (i, o) = (view.shape, place.shape);
-    [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding]
-        .iter()
-        .map(|&v| v as u32)
-        .fold(vec![0], |mut words, v| {
-            words.push(v);
-            words
-        })
-        .into_iter()
-        .chain([s0, n0, s1, group])
-        .collect()
+    let sizes = [
+        o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding,
+    ];
+    let words = sizes.iter().map(|&v| v as u32);
+    [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
 }
 
 impl Conv {
@@ -74,8 +70,7 @@ impl Conv {
         let constants = [("KERNEL", self.kernel), ("CC4", cc4), ("M4", m4)].map(|(n, v)| (n, v as i64)).to_vec();
         for chunk in 0..chunks {
             let last = chunk + 1 == chunks;
-            let mut words = immediates(&view, &place, cx.group, self.stride, self.padding);
-            words.extend([chunk as u32, chunks as u32, last as u32, (last && self.silu) as u32]);
+            let own = [chunk as u32, chunks as u32, last as u32, (last && self.silu) as u32];
             cx.program.push(Step {
                 label: cx.label("conv"),
                 op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
@@ -86,7 +81,7 @@ impl Conv {
                     ("bias", bias, Access::Read),
                     ("y", place.buffer, Access::Write),
                 ],
-                immediates: words,
+                immediates: immediates(&view, &place, cx.group, self.stride, self.padding, own),
                 grid: Grid { items: place.shape.pixels() as u32, workgroup: 512, groups: groups as u32 },
                 flops: self.flops(&[view.shape], place.shape) / chunks as u64,
                 bytes: self.traffic(&view, &place) / chunks as u64,
@@ -109,8 +104,7 @@ impl Conv {
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let bias = self.bias_buffer(cx, place.blocks);
-        let mut words = immediates(&view, &place, cx.group, self.stride, self.padding);
-        words.extend([self.kernel as u32, place.blocks as u32, self.silu as u32]);
+        let own = [self.kernel as u32, place.blocks as u32, self.silu as u32, 0];
         cx.program.push(Step {
             label: cx.label("conv"),
             op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
@@ -121,7 +115,7 @@ impl Conv {
                 ("bias", bias, Access::Read),
                 ("y", place.buffer, Access::Write),
             ],
-            immediates: words,
+            immediates: immediates(&view, &place, cx.group, self.stride, self.padding, own),
             grid: Grid {
                 items: place.shape.pixels() as u32,
                 workgroup: 64,

@@ -77,7 +77,7 @@ impl Op for Depthwise {
             packed[at + 36] = self.bias[c];
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
-        let words = immediates(&view, &place, cx.group, self.stride, 1);
+        let words = immediates(&view, &place, cx.group, self.stride, 1, [0; 4]);
         let s = place.shape;
         let (shader, access, grid, constants) = match cx.family {
             Family::Cpu => (

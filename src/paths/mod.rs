@@ -3,6 +3,7 @@
 //! shader reads (`Lane`), and the f64 twin of the shader (`ClosedPath::point`). All paths start at the same
 //! x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
 mod brownian;
+mod launch;
 pub mod normal;
 pub mod philox;
 mod projection;
@@ -11,6 +12,7 @@ mod rotation;
 use crate::error::{Error, Result};
 use philox::{DRAW_LIMIT, Purpose, Stream};
 
+pub use launch::{PathPorts, launch};
 pub use rotation::{FIXED, MINUS, pairs};
 
 /// What a query is keyed by; everything a point depends on.

@@ -1,0 +1,77 @@
+//! What the tests share: the adapter (there must be one), a graph run on it, comparisons that name the worst place.
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use vorticity::gpu::{AdapterChoice, Executor, Gpu};
+use vorticity::graph::Graph;
+use vorticity::ops::Family;
+use vorticity::paths::Lane;
+use vorticity::plan::{Ports, lower};
+use vorticity::program::{Program, Role};
+
+/// The adapter under test, one user at a time (software adapters use every core). `VORTICITY_ADAPTER` picks one; the
+/// default is whatever `Best` finds. No adapter is a failure.
+pub fn gpu() -> MutexGuard<'static, Gpu> {
+    static GPU: OnceLock<Mutex<Gpu>> = OnceLock::new();
+    let open = || {
+        let choice = std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n));
+        Mutex::new(Gpu::open(&choice).expect("the tests need a GPU adapter; scripts/test installs a software one"))
+    };
+    GPU.get_or_init(open).lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// The families that the adapter can run: the portable one everywhere, `cc` where 512 threads fit.
+pub fn families(gpu: &Gpu) -> Vec<Family> {
+    let mut all = vec![Family::Gpu];
+    if gpu.family() == Family::Cpu {
+        all.push(Family::Cpu);
+    }
+    all
+}
+
+/// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.
+pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize]) -> Vec<f32> {
+    let mut timesteps = ks.to_vec();
+    timesteps.sort_unstable();
+    timesteps.dedup();
+    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let mut program = Program::default();
+    let ports = Ports {
+        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
+        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    lower(graph, &timesteps, family, ports, &mut program).unwrap();
+    let mut executor = Executor::new(gpu, program, ks.len()).unwrap();
+    let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
+    let lanes: Vec<Lane> = ks.iter().map(|k| Lane { row: row(k), ..Lane::default() }).collect();
+    executor.upload(ports.input, &pad(x, input.len())).unwrap();
+    executor.upload(ports.lanes, &lanes).unwrap();
+    let y = executor.run(ks.len(), ports.output).unwrap();
+    y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
+}
+
+/// Rows of `d` numbers, each padded with zeros to a multiple of 4.
+pub fn pad(x: &[f32], d: usize) -> Vec<f32> {
+    let stride = d.div_ceil(4) * 4;
+    x.chunks(d).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, stride - d))).collect()
+}
+
+/// max |got - want| / max |want|; NaN counts as infinite.
+pub fn max_norm_error(got: &[f32], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(0f64, |m, w| m.max(w.abs()));
+    assert!(scale > 0.0, "nothing to compare with");
+    let worst = |m: f64, (g, w): (&f32, &f64)| if g.is_nan() { f64::INFINITY } else { m.max((*g as f64 - w).abs()) };
+    got.iter().zip(want).fold(0f64, worst) / scale
+}
+
+/// Numbers in -1..1 that look random, from a seed.
+pub fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
