@@ -1,11 +1,14 @@
 //! The closed paths: random numbers against published vectors and statistics, the f64 twins against the definitions
-//! of the three paths, and the shaders against naga.
+//! of the three paths, and the shaders against the twins on whatever adapter is there.
+use crate::common::gpu;
+use vorticity::gpu::{Executor, Gpu};
 use vorticity::paths::{
-    Anchor, FIXED, Lane, MINUS, PATHS, eps, find, lane,
+    Anchor, FIXED, Lane, MINUS, PATHS, PathPorts, eps, find, lane, launch,
     normal::{box_muller, normals, uniform},
     pairs,
     philox::{Purpose, Stream, philox4x32},
 };
+use vorticity::program::{Program, Role};
 
 const DIM: usize = 105; // 3x5x7
 
@@ -33,9 +36,8 @@ fn noise_part(anchor: &Anchor, y: &[f64]) -> Vec<f64> {
 /// Random123's kat_vectors, "philox 4x32 10".
 #[test]
 fn philox_known_answers() {
-    let all = u32::MAX;
     assert_eq!(philox4x32([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-    assert_eq!(philox4x32([all; 4], [all; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+    assert_eq!(philox4x32([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
     assert_eq!(
         philox4x32([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
         [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
@@ -138,8 +140,7 @@ fn bridge_has_the_covariance_of_a_brownian_bridge() {
     let covariance = |i: usize, j: usize| time(nodes[i]) * (U - time(nodes[j])) / U;
     for i in 0..nodes.len() {
         for j in i..nodes.len() {
-            let found = x[i].iter().zip(&x[j]).map(|(a, b)| a * b).sum::<f64>() / n;
-            let expected = covariance(i, j);
+            let (found, expected) = (x[i].iter().zip(&x[j]).map(|(a, b)| a * b).sum::<f64>() / n, covariance(i, j));
             // Var(XY) = Var X Var Y + Cov^2 for normals of mean 0.
             let error = ((covariance(i, i) * covariance(j, j) + expected * expected) / n).sqrt();
             assert!((found - expected).abs() < 5.0 * error, "nodes {i} {j}: {found}, expected {expected} +- {error}");
@@ -228,11 +229,10 @@ fn projection_has_the_interpolated_radius_and_direction() {
     assert!(corner.iter().zip(&noise).all(|(a, b)| (a - b).abs() < 1e-12));
 }
 
-/// A path without noise and image is the origin, not NaN.
+/// Without noise and image a path is the origin, not NaN.
 #[test]
 fn projection_of_nothing_is_nothing() {
-    let x0 = vec![0.0; 8];
-    let nothing = Anchor { sigma: 0.0, ..anchor(&x0, 20) };
+    let nothing = Anchor { sigma: 0.0, ..anchor(&[0.0; 8], 20) };
     assert_eq!(point("projection", &nothing, 1), vec![0.0; 8]);
 }
 
@@ -271,43 +271,129 @@ fn what_a_path_is_not_defined_for_is_refused() {
     assert!(refused("brownian", 8, 1).contains("1 segments"));
     assert!(refused("brownian", 8, 1 << 24).contains("2^24"));
     assert!(find("spiral").err().unwrap().to_string().contains("brownian, rotation, projection"));
-    let x0 = image(8);
-    assert!(lane(99, &anchor(&x0, 10), 0).is_err());
+    assert!(lane(99, &anchor(&[0.0; 8], 10), 0).is_err());
 }
 
-/// `#import` of the project's shader assembler: each file once, in place.
-fn expand(file: &str, seen: &mut Vec<String>) -> String {
-    let path = format!("{}/shaders/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let mut out = String::new();
-    for line in text.lines() {
-        match line.strip_prefix("#import ") {
-            Some(name) if seen.iter().any(|s| s == name) => {}
-            Some(name) => {
-                seen.push(name.to_string());
-                out += &expand(name, seen);
-            }
-            None => out += &format!("{line}\n"),
-        }
+/// Midpoints and steps [anchor][segment][stride] as the GPU makes them with `seed`.
+fn on_gpu(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32]) -> [Vec<f32>; 2] {
+    let dim = anchors[0].x0.len();
+    let stride = dim.next_multiple_of(4);
+    let (mut lanes, mut images, mut tables) = (vec![], vec![], vec![]);
+    for (row, anchor) in anchors.iter().enumerate() {
+        lanes.extend(segments.iter().map(|&s| Lane { anchor: row as u32, ..lane(path, anchor, s).unwrap() }));
+        // Padding that must not reach the output.
+        images.extend(anchor.x0.iter().copied().chain([f32::NAN; 3]).take(stride));
+        tables.extend(pairs(seed, anchor.sample, anchor.k, dim).into_iter().chain([u32::MAX; 3]).take(stride));
+    }
+    let (real, other) = (lanes.len(), Lane { path: path + 1, ..lanes[0] });
+    lanes.push(other); // a lane of another path in the same tile
+
+    let mut program = Program::default();
+    let flat = 4 * stride as u64;
+    let lanes_id = program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload);
+    let (x, d) = (program.buffer("x", flat, Role::Download), program.buffer("d", flat, Role::Download));
+    let (x0, pairs) = (program.constant("x0", &images), program.constant("pairs", &tables));
+    launch(&mut program, PATHS[path as usize], path, dim, seed, PathPorts { lanes: lanes_id, x0, pairs, x, d });
+    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    executor.upload(lanes_id, &lanes).unwrap();
+    let mut out: [Vec<f32>; 2] = Default::default();
+    let pending = executor.submit(lanes.len()).unwrap();
+    executor.wait(pending, |id, bytes| out[usize::from(id == d)] = bytemuck::pod_collect_to_vec(bytes)).unwrap();
+    for values in &mut out {
+        assert!(values[real * stride..].iter().all(|v| v.is_nan()), "another path's lane is left alone");
+        values.truncate(real * stride);
+        assert!(values.chunks(stride).all(|lane| lane[dim..].iter().all(|&v| v == 0.0)), "padding is 0");
     }
     out
 }
 
-#[test]
-fn shaders_are_valid() {
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-    for path in PATHS {
-        let source = expand(&format!("{}.wgsl", path.shader()), &mut Vec::new());
-        let mut options = naga::front::wgsl::Options::new();
-        options.capabilities = Capabilities::IMMEDIATES;
-        let module = naga::front::wgsl::Frontend::new_with_options(options)
-            .parse(&source)
-            .unwrap_or_else(|e| panic!("{}: {}", path.shader(), e.emit_to_string(&source)));
-        Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES)
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {}", path.shader(), e.emit_to_string(&source)));
-        let bound = |name: &str| module.global_variables.iter().any(|(_, v)| v.name.as_deref() == Some(name));
-        assert_eq!(bound("pairs"), path.uses_pairs(), "{}", path.name());
-        assert!(["lanes", "x0", "x", "d", "im"].into_iter().all(bound), "{}", path.name());
+/// Largest |node - twin| in units of the bound 2e-6 (unit + |node|), over both nodes m -+ d/2 of every segment.
+/// The unit is 1, or sigma where that is larger: a node is a sum of terms of that size, and where they cancel f32
+/// cannot know better.
+fn worst(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32]) -> f64 {
+    let [x, d] = on_gpu(gpu, path, seed, anchors, segments);
+    let stride = anchors[0].x0.len().next_multiple_of(4);
+    let mut worst = 0.0f64;
+    let rows = anchors.iter().flat_map(|anchor| segments.iter().map(move |&segment| (anchor, segment)));
+    for (row, (anchor, segment)) in rows.enumerate() {
+        for (node, half) in [(segment, -0.5), (segment + 1, 0.5)] {
+            for (c, twin) in PATHS[path as usize].point(anchor, node).into_iter().enumerate() {
+                let found = f64::from(x[row * stride + c]) + half * f64::from(d[row * stride + c]);
+                let error = (found - twin).abs() / (2e-6 * (anchor.sigma.max(1.0) + twin.abs()));
+                worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
+            }
+        }
     }
+    worst
+}
+
+#[test]
+fn gpu_points_agree_with_the_twin() {
+    let gpu = gpu();
+    // 3x5x7, 1x28x28, and the smallest odd size that all paths take.
+    for (dim, count) in [(105, 1000), (784, 370), (9, 70)] {
+        let x0 = image(dim);
+        let noises = [(0.9999, 0.01, 1.0), (0.8, 0.6, 1.0), (0.01, 0.99995, 1.0), (1.0, 348.0, 348.0)];
+        for (a, sigma, bridge_scale) in noises {
+            let anchors: Vec<_> = [(0, 0), (7, 421), (u32::MAX, u32::MAX)]
+                .map(|(sample, k)| Anchor { a, sigma, bridge_scale, sample, k, ..anchor(&x0, count) })
+                .into();
+            let segments: Vec<u32> = (0..count).step_by(23).chain([count - 1]).collect();
+            for (index, path) in PATHS.iter().enumerate() {
+                let worst = worst(&gpu, index as u32, anchors[0].seed, &anchors, &segments);
+                assert!(worst < 1.0, "{} D = {dim} N = {count} sigma = {sigma}: {worst} of the bound", path.name());
+            }
+        }
+    }
+}
+
+/// More lanes than one row of workgroups holds: the dispatch is folded into y.
+#[test]
+fn gpu_points_agree_in_a_folded_dispatch() {
+    let (x0, segments) = (image(5), (0..66_000).collect::<Vec<_>>());
+    let anchors = [anchor(&x0, 66_000)];
+    assert!(worst(&gpu(), 0, anchors[0].seed, &anchors, &segments) < 1.0);
+}
+
+/// Negative control: with another seed, in either word of the key, the comparison fails on every path.
+#[test]
+fn gpu_points_of_another_seed_do_not_agree() {
+    let (gpu, x0) = (gpu(), image(DIM));
+    let anchors = [anchor(&x0, 50)];
+    for path in 0..PATHS.len() as u32 {
+        for bit in [0, 63] {
+            assert!(worst(&gpu, path, anchors[0].seed ^ 1 << bit, &anchors, &[17]) > 1e4, "path {path}, bit {bit}");
+        }
+    }
+}
+
+/// A node has the same bits in both of its segments: what is subtracted for one step was added for the step before.
+/// Where both nodes of a segment have one sign and exponent, m -+ d/2 are the nodes unless halving the sum rounded, and
+/// then they are half-way between two f32; so those that are f32 are compared. (Next to a power of two a rounded
+/// sum can look exact: rare, hence 1 in 200.)
+#[test]
+fn gpu_nodes_are_shared_bit_for_bit() {
+    let (gpu, x0, segments) = (gpu(), image(784), (0..50).collect::<Vec<_>>());
+    let anchors = [anchor(&x0, 50)];
+    for (index, path) in PATHS.iter().enumerate() {
+        let [mut x, d] = on_gpu(&gpu, index as u32, anchors[0].seed, &anchors, &segments);
+        let (seen, different) = count_differing_nodes(&x, &d, 784);
+        assert!(seen > 1000 && different * 200 <= seen, "{}: {different} of {seen} nodes differ", path.name());
+        // Negative control: one segment in two moved by one unit in the last place.
+        x.chunks_mut(784).step_by(2).flatten().for_each(|m| *m = m.next_up());
+        let (seen, different) = count_differing_nodes(&x, &d, 784);
+        assert!(different * 2 > seen, "{}: only {different} of {seen} nodes differ", path.name());
+    }
+}
+
+/// (nodes that can be compared, those of them that differ) of one closed path, `x` and `d` as `[segment][dim]`.
+fn count_differing_nodes(x: &[f32], d: &[f32], dim: usize) -> (usize, usize) {
+    let ends = |i: usize| {
+        let ends = [-0.5, 0.5].map(|half| f64::from(x[i]) + half * f64::from(d[i]));
+        let bits = ends.map(|v| (v as f32).to_bits());
+        let exact = ends.iter().all(|&v| f64::from(v as f32) == v) && bits[0] >> 23 == bits[1] >> 23;
+        exact.then_some(ends)
+    };
+    let nodes = (0..x.len()).filter_map(|i| Some((ends(i)?[1], ends((i + dim) % x.len())?[0])));
+    nodes.fold((0, 0), |(seen, different), (here, next)| (seen + 1, different + usize::from(here != next)))
 }

@@ -4,6 +4,7 @@
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); see kernels-tests/paths.rs.
 #import lib/normal.wgsl
 #import lib/lane.wgsl
+#import lib/grid.wgsl
 
 struct Immediates {
     lanes: u32,
@@ -51,8 +52,8 @@ fn bridge(lane: Lane, block: u32) -> Ends {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let index = lane_index(workgroup);
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let index = workgroup_index(group);
     if (index >= im.lanes) {
         return;
     }

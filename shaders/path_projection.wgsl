@@ -5,6 +5,7 @@
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); squares are summed in a fixed order, whatever the tile.
 #import lib/normal.wgsl
 #import lib/lane.wgsl
+#import lib/grid.wgsl
 
 struct Immediates {
     lanes: u32,
@@ -45,8 +46,8 @@ fn factor(f: f32, square0: f32, square1: f32, square: f32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let index = lane_index(workgroup);
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let index = workgroup_index(group);
     let lane = lanes[min(index, im.lanes - 1u)];
     // A workgroup without a lane of this path has no blocks: it passes the barriers with the others and writes nothing.
     let blocks = select(0u, im.stride / 4u, index < im.lanes && lane.path == im.path);

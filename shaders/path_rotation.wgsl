@@ -5,6 +5,7 @@
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); the angles come from the host in f64.
 #import lib/normal.wgsl
 #import lib/lane.wgsl
+#import lib/grid.wgsl
 
 struct Immediates {
     lanes: u32,
@@ -38,8 +39,8 @@ fn partner_eps(lane: Lane, entry: u32) -> f32 {
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let index = lane_index(workgroup);
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let index = workgroup_index(group);
     if (index >= im.lanes) {
         return;
     }

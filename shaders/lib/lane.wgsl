@@ -24,11 +24,6 @@ struct Lane {
     pad: f32,
 }
 
-// One workgroup per lane; more than 65535 of them are folded into y.
-fn lane_index(workgroup: vec3<u32>) -> u32 {
-    return workgroup.x + workgroup.y * 65535u;
-}
-
 // Components 4 block .. of a flat lane: those at or past `dim` are padding and become 0.
 fn without_padding(v: vec4<f32>, block: u32, dim: u32) -> vec4<f32> {
     let component = vec4<u32>(4u * block) + vec4<u32>(0u, 1u, 2u, 3u);

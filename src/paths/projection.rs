@@ -25,7 +25,7 @@ impl ClosedPath for Projection {
     /// In few dimensions a chord may pass so near the origin that the rescaling is ill-conditioned: D >= 8.
     fn check(&self, dim: usize, segments: usize) -> Result<()> {
         check_sizes(self.name(), dim, 8, segments)?;
-        if segments % ARCS as usize != 0 {
+        if !segments.is_multiple_of(ARCS as usize) {
             let message = format!("{segments} segments; it needs a multiple of {ARCS}, the number of arcs");
             return Err(Error::invalid("path projection", message));
         }
