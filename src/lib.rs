@@ -15,5 +15,10 @@ pub mod plan;
 pub mod model;
 pub mod gpu;
 pub mod paths;
+pub mod field;
 pub mod run;
+pub mod sweep;
+pub mod diagnostics;
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod cli;

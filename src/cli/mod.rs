@@ -1,0 +1,3 @@
+//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints.
+
+pub mod circulation;
