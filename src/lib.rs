@@ -1,5 +1,30 @@
 //! `vorticity` measures how far a diffusion model's learned field is from being a gradient.
 //!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use vorticity::diagnostics::{CirculationRun, Options};
+//! use vorticity::{data, field, gpu};
+//!
+//! # fn main() -> vorticity::error::Result<()> {
+//! let gpu = gpu::Gpu::open(&gpu::AdapterChoice::Best)?;
+//! let field = field::open("assets/models/mnist", None, field::ScoreScale::Definition)?;
+//! let images = data::load("digits-idx3-ubyte", 8, field.data_range())?;
+//! let options = Options {
+//!     paths: vec!["rotation".into()],
+//!     timesteps: vec![1, 501, 991],
+//!     samples: 8,
+//!     points: 100,
+//!     seed: 0,
+//!     tile: None,
+//!     family: None,
+//! };
+//! let run = CirculationRun::new(&gpu, field.as_ref(), &images, options)?;
+//! let result = run.run(&mut |_| ControlFlow::Continue(()))?;
+//! println!("{:?}", result.columns[0].values); // Gamma, [path, timestep, sample]
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The modules, in the order in which data flows; each imports only from those above it (a test reads the `use` lines).
 
 pub mod error;

@@ -16,11 +16,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Circulation(cli::circulation::Args),
+    Bench(cli::bench::Args),
 }
 
 fn run() -> Result<i32> {
     match Cli::parse().verb {
         Verb::Circulation(args) => cli::circulation::run(&args),
+        Verb::Bench(args) => cli::bench::run(&args),
     }
 }
 

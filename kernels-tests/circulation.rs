@@ -1,0 +1,185 @@
+//! Laws of the circulation: a gradient field has none, a rotor has the closed-form one, and nothing depends on tiles.
+use crate::common::{gpu, noise};
+use std::ops::ControlFlow;
+use vorticity::data::Images;
+use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::field::{self, Field, ScoreScale};
+use vorticity::gpu::Gpu;
+use vorticity::ops::Family;
+use vorticity::paths::{Anchor, eps, pairs};
+use vorticity::run::Circulation;
+use vorticity::shape::Shape;
+
+const SHAPE: Shape = Shape::new(1, 28, 28);
+const PATHS: [&str; 3] = ["brownian", "rotation", "projection"];
+
+fn images(shape: Shape, count: usize) -> Images {
+    Images { shape, count, values: noise(count * shape.len(), 7), sha256: String::new() }
+}
+
+fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
+    Options {
+        paths: paths.iter().map(|p| p.to_string()).collect(),
+        timesteps: timesteps.to_vec(),
+        samples,
+        points,
+        seed: 11,
+        tile: None,
+        family: None,
+    }
+}
+
+fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
+    let job = CirculationRun::new(gpu, field, images, options).unwrap();
+    job.run(&mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
+    field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
+}
+
+fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
+    &result.columns.iter().find(|c| c.name == name).unwrap().values
+}
+
+/// Most of |Gamma| / M over all loops.
+fn worst_over_m(result: &Circulation) -> f64 {
+    let pairs = column(result, "integral").iter().zip(column(result, "norm_sum"));
+    pairs.fold(0f64, |worst, (g, m)| worst.max(g.abs() / m))
+}
+
+#[test]
+fn gaussian_field_has_no_circulation() {
+    let (gpu, images) = (gpu(), images(SHAPE, 2));
+    let options = options(&PATHS, &[1, 501, 991], 2, 1000);
+    let result = run(&gpu, closed("field:gaussian", SHAPE).as_ref(), &images, options.clone());
+    assert!(worst_over_m(&result) <= 1e-8, "{:e}", worst_over_m(&result));
+    // The rounding column is the same field on the same points, summed another way.
+    let gamma = column(&result, "integral").iter().zip(column(&result, "rounding"));
+    gamma.for_each(|(g, r)| assert!((g - r).abs() <= 1e-4, "{g} against {r}"));
+    // Negative control: a field that is not a gradient fails the same bound.
+    assert!(worst_over_m(&run(&gpu, closed("field:tilted?omega=0.01", SHAPE).as_ref(), &images, options)) > 1e-8);
+}
+
+#[test]
+fn rotor_on_rotation_paths_has_the_closed_form() {
+    let (gpu, images, n) = (gpu(), images(SHAPE, 3), 1000);
+    let field = closed("field:rotor?omega=1", SHAPE);
+    let result = run(&gpu, field.as_ref(), &images, options(&["rotation"], &[1, 501, 991], 3, n));
+    for (t, &k) in [1usize, 501, 991].iter().enumerate() {
+        let (a, sigma) = field.process().noise(k).unwrap();
+        for sample in 0..3 {
+            let x0 = &images.values[sample * 784..(sample + 1) * 784];
+            let anchor =
+                Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n as u32 };
+            let eps = eps(&anchor, 0);
+            let turned: Vec<f64> = pairs(11, sample as u32, k as u32, 784)
+                .iter()
+                .map(|&p| {
+                    let partner = eps[(p & 0x3fff_ffff) as usize];
+                    if p & vorticity::paths::MINUS != 0 { -partner } else { partner }
+                })
+                .collect();
+            // N sin(2 pi / N) sigma^2 (P eps)' B eps, B the rotor's matrix.
+            let form: f64 = (0..784).map(|i| turned[i] * (eps[(i + 1) % 784] - eps[(i + 783) % 784])).sum();
+            let sigma = f64::from(sigma as f32);
+            let want = n as f64 * (2.0 * std::f64::consts::PI / n as f64).sin() * sigma * sigma * form;
+            let (got, s) = (column(&result, "integral")[t * 3 + sample], column(&result, "abs_terms")[t * 3 + sample]);
+            assert!((got - want).abs() <= 1e-6 * s, "k {k} sample {sample}: {got} against {want}, S = {s}");
+            assert!(want.abs() > 1e-3 * s, "the test would not notice a zero");
+        }
+    }
+}
+
+#[test]
+fn tile_size_and_repetition_change_nothing() {
+    let gpu = gpu();
+    let shape = Shape::new(2, 5, 7);
+    let images = images(shape, 3);
+    let field = closed("field:tilted?omega=0.5", shape);
+    let whole = run(&gpu, field.as_ref(), &images, options(&PATHS, &[0, 400, 999], 3, 20));
+    for tile in [Some(1), Some(7), Some(64), None] {
+        let again = run(&gpu, field.as_ref(), &images, Options { tile, ..options(&PATHS, &[0, 400, 999], 3, 20) });
+        for (a, b) in whole.columns.iter().zip(&again.columns) {
+            let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "tile {tile:?} changes column {}", a.name);
+        }
+    }
+    // Negative control: another seed does change them.
+    let other = run(&gpu, field.as_ref(), &images, Options { seed: 12, ..options(&PATHS, &[0, 400, 999], 3, 20) });
+    assert_ne!(column(&whole, "integral"), column(&other, "integral"));
+}
+
+#[test]
+fn network_loops_do_not_depend_on_tiles_in_either_family() {
+    let gpu = gpu();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
+    let field = field::open(model, None, ScoreScale::Definition).unwrap();
+    let images = images(SHAPE, 1);
+    for family in crate::common::families(&gpu) {
+        let at = |tile| {
+            let options = Options { tile, family: Some(family), ..options(&["projection"], &[3, 700], 1, 10) };
+            run(&gpu, field.as_ref(), &images, options)
+        };
+        let (one, seven, all) = (at(Some(1)), at(Some(7)), at(None));
+        assert_eq!(column(&one, "integral"), column(&seven, "integral"), "{family:?}");
+        assert_eq!(column(&one, "integral"), column(&all, "integral"), "{family:?}");
+    }
+    // The two families are different arithmetic of the same numbers.
+    let at = |family| {
+        run(&gpu, field.as_ref(), &images, Options { family: Some(family), ..options(&["projection"], &[700], 1, 10) })
+    };
+    let (a, b) = (at(Family::Gpu), at(gpu.family()));
+    let gap = (column(&a, "integral")[0] - column(&b, "integral")[0]).abs();
+    assert!(gap <= 1e-5 * column(&a, "abs_terms")[0], "families differ by {gap}");
+}
+
+#[test]
+fn closed_forms_match_their_twins() {
+    let (gpu, shape) = (gpu(), Shape::new(3, 5, 4));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mixture.safetensors");
+    write_mixture(&file, shape, 3);
+    let mixture = format!("field:mixture?file={}", file.display());
+    let images = images(shape, 2);
+    for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture] {
+        let field = closed(spec, shape);
+        for k in [5, 600] {
+            // Two segments of a two-point loop: Gamma = (s(m_0) - s(m_1)) . d, so the twin gives it by hand.
+            let result = run(&gpu, field.as_ref(), &images, options(&["rotation"], &[k], 2, 4));
+            for sample in 0..2 {
+                let want = loop_by_twin(field.as_ref(), &images, sample, k, 4);
+                let s = column(&result, "abs_terms")[sample];
+                let got = column(&result, "integral")[sample];
+                assert!((got - want).abs() <= 1e-5 * s, "{spec} k {k}: {got} against {want}, S = {s}");
+            }
+        }
+    }
+}
+
+/// The midpoint sum on a rotation path with the field's f64 twin.
+fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: u32) -> f64 {
+    let (a, sigma) = field.process().noise(k).unwrap();
+    let d = images.shape.len();
+    let x0 = &images.values[sample * d..(sample + 1) * d];
+    let anchor = Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n };
+    let path = vorticity::paths::find("rotation").unwrap().1;
+    let nodes: Vec<Vec<f64>> = (0..=n).map(|i| path.point(&anchor, i)).collect();
+    let term = |p: &Vec<f64>, q: &Vec<f64>| {
+        let mid: Vec<f32> = p.iter().zip(q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
+        let s = field.twin(&mid, k).unwrap();
+        s.iter().zip(p.iter().zip(q)).map(|(s, (p, q))| s * (q - p)).sum::<f64>()
+    };
+    nodes.windows(2).map(|w| term(&w[0], &w[1])).sum()
+}
+
+fn write_mixture(path: &std::path::Path, shape: Shape, n: usize) {
+    use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+    let means: Vec<u8> = noise(n * shape.len(), 5).iter().flat_map(|v| v.to_le_bytes()).collect();
+    let variances: Vec<u8> = (0..n).flat_map(|i| (0.5f32 + i as f32).to_le_bytes()).collect();
+    let tensors = [
+        ("means", TensorView::new(Dtype::F32, vec![n, shape.c, shape.h, shape.w], &means).unwrap()),
+        ("variances", TensorView::new(Dtype::F32, vec![n], &variances).unwrap()),
+    ];
+    serialize_to_file(tensors, None, path).unwrap();
+}

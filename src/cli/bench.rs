@@ -1,0 +1,120 @@
+//! `vorticity bench`: evaluations per second of a network on an adapter, and where the time goes, op by op.
+use crate::error::Result;
+use crate::gpu::{AdapterChoice, Executor, Gpu};
+use crate::model::Model;
+use crate::paths::Lane;
+use crate::plan::{Ports, lower};
+use crate::program::{Program, Role};
+use crate::sweep::tile_lanes;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Time a network's forward evaluation: evaluations/s, GFLOP/s, share of time per op.
+///
+/// Figures depend on the machine and on what else it does: compare ratios within one run.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model directory
+    model: String,
+    /// Adapter: index or part of the name in `vorticity devices`, or software
+    #[arg(long)]
+    adapter: Option<String>,
+    /// Evaluations per tile; by memory if not given
+    #[arg(long)]
+    tile: Option<usize>,
+    /// Timed rounds; best and median are printed
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Time and work of all actions of one op, per evaluation.
+#[derive(Default)]
+struct Share {
+    dispatches: usize,
+    seconds: f64,
+    flops: u64,
+    bytes: u64,
+}
+
+pub fn run(args: &Args) -> Result<i32> {
+    let model = Model::open(&args.model)?;
+    let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let shape = model.shape();
+    let mut program = Program::default();
+    let row = 4 * shape.flat_stride() as u64;
+    let ports = Ports {
+        input: program.buffer("x", row, Role::Upload),
+        output: program.buffer("y", row, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    let k = model.process.timesteps() / 2;
+    lower(&model.graph, &[k], gpu.family(), ports, &mut program)?;
+    let flops = program.flops();
+    let lanes = tile_lanes(&gpu, &program, args.tile, u64::MAX)?;
+    let start = Instant::now();
+    let mut executor = Executor::new(&gpu, program, lanes)?;
+    // Any finite points do: no kernel's time depends on the values.
+    let x: Vec<f32> = (0..lanes * shape.flat_stride()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+    executor.upload(ports.input, &x)?;
+    executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
+    executor.run(lanes, ports.output)?;
+    let first = start.elapsed().as_secs_f64();
+    let mut times = Vec::with_capacity(args.rounds as usize);
+    for _ in 0..args.rounds {
+        let start = Instant::now();
+        executor.run(lanes, ports.output)?;
+        times.push(start.elapsed().as_secs_f64() / lanes as f64);
+    }
+    times.sort_by(f64::total_cmp);
+    let (best, median) = (times[0], times[times.len() / 2]);
+
+    let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
+    for (step, seconds) in executor.time_actions(lanes, 1, args.rounds.min(3) as usize)? {
+        let share = shares.entry(step.map_or("image copy", |s| s.op)).or_default();
+        share.dispatches += 1;
+        share.seconds += seconds / lanes as f64;
+        share.flops += step.map_or(0, |s| s.flops);
+        share.bytes += step.map_or(0, |s| s.bytes);
+    }
+    let total: f64 = shares.values().map(|s| s.seconds).sum();
+    let mut order: Vec<_> = shares.into_iter().collect();
+    order.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
+
+    if args.json {
+        let ops: Vec<_> = order
+            .iter()
+            .map(|(op, s)| {
+                json!({ "op": op, "dispatches": s.dispatches, "seconds_per_evaluation": s.seconds,
+                    "share": s.seconds / total, "flops": s.flops, "bytes": s.bytes })
+            })
+            .collect();
+        let report = json!({
+            "model": args.model, "adapter": gpu.describe(), "kernels": gpu.family().name(), "tile": lanes,
+            "flops_per_evaluation": flops, "first_run_seconds": first,
+            "seconds_per_evaluation": { "best": best, "median": median }, "ops": ops,
+        });
+        println!("{report:#}");
+        return Ok(0);
+    }
+    println!("adapter      {}", gpu.describe());
+    println!("kernels      {}, tile of {lanes} evaluations, first run after {first:.2} s", gpu.family().name());
+    println!("forward      {:.3} ms per evaluation (best), {:.3} (median of {})", best * 1e3, median * 1e3, times.len());
+    println!("             {:.1} evaluations/s, {:.2} GFLOP/s (best)", 1.0 / best, flops as f64 / best / 1e9);
+    println!();
+    println!("{:<12} {:>10} {:>9} {:>7} {:>9} {:>8}", "op", "dispatches", "ms/eval", "share", "GFLOP/s", "GB/s");
+    for (op, s) in order {
+        let (share, rate) = (100.0 * s.seconds / total, s.flops as f64 / s.seconds / 1e9);
+        let bandwidth = s.bytes as f64 / s.seconds / 1e9;
+        println!(
+            "{op:<12} {:>10} {:>9.3} {share:>6.1}% {rate:>9.2} {bandwidth:>8.2}",
+            s.dispatches,
+            s.seconds * 1e3
+        );
+    }
+    println!("Parts are timed one at a time, so they add up to a little more than a whole evaluation.");
+    Ok(0)
+}
