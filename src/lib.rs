@@ -15,5 +15,9 @@ pub mod plan;
 pub mod model;
 pub mod gpu;
 pub mod paths;
+pub mod evaluate;
+pub mod verify;
 pub mod run;
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod cli;

@@ -1,6 +1,6 @@
 //! The paper's MNIST network: a U-Net of ShuffleNet-v2 units (arXiv 1807.11164) with a learned time table.
 //! In: the tensor names of bot66/MNISTDiffusion. Out: a graph. BatchNorm is folded into its convolution here, in f64.
-use super::{FamilyInfo, Weights};
+use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{add_row::AddRow, channels::Channels, conv::Conv, depthwise::Depthwise, silu::Silu, upsample::Upsample};
@@ -12,6 +12,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     name: "mnist_shuffle_unet",
     source: "github.com/bot66/MNISTDiffusion, class Unet",
     ignorable: &["num_batches_tracked"],
+    schedule: Some(Schedule::Cosine),
     build,
 };
 
