@@ -2,7 +2,11 @@
 mod common;
 mod data;
 mod golden;
+mod house;
+mod networks;
 mod ops;
 mod paths;
+mod portability;
 mod report;
 mod run;
+mod weights;
