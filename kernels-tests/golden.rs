@@ -135,7 +135,8 @@ fn unreadable_cases_name_the_place() {
 #[test]
 fn damaged_folders_name_the_file() {
     let gpu = gpu();
-    let damages: &[(fn(&Path), &[&str])] = &[
+    type Damage = fn(&Path);
+    let damages: &[(Damage, &[&str])] = &[
         (|f| std::fs::remove_file(f.join("config.json")).unwrap(), &["config.json"]),
         (|f| std::fs::write(f.join("config.json"), "{\"family\": 3}").unwrap(), &["config.json", "invalid type"]),
         (
@@ -146,7 +147,10 @@ fn damaged_folders_name_the_file() {
             &["config.json", "'mnist_net' is not known; known: mnist_shuffle_unet"],
         ),
         (|f| std::fs::remove_file(f.join("model.safetensors")).unwrap(), &["model.safetensors"]),
-        (|f| std::fs::write(f.join("case.safetensors"), [0; 9]).unwrap(), &["case.safetensors", "not a whole safetensors"]),
+        (
+            |f| std::fs::write(f.join("case.safetensors"), [0; 9]).unwrap(),
+            &["case.safetensors", "not a whole safetensors"],
+        ),
     ];
     for (i, (damage, names)) in damages.iter().enumerate() {
         let copy = copy();

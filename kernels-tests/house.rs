@@ -121,7 +121,10 @@ fn an_arrow_the_wrong_way_is_seen() {
     assert_eq!(wrong("fn f() -> crate::cli::Args { todo() }"), ["cli"]);
     assert_eq!(wrong("use super::gpu;"), ["gpu"]);
     assert_eq!(forward_imports(&flow, "graph", 2, "use super::gpu; use super::super::cli;"), ["cli"]);
-    assert!(wrong("use crate::error::Error; // crate::gpu\n//! [`crate::gpu`]\nlet a = \"https://x\"; f(gpu::g())").is_empty());
+    assert!(
+        wrong("use crate::error::Error; // crate::gpu\n//! [`crate::gpu`]\nlet a = \"https://x\"; f(gpu::g())")
+            .is_empty()
+    );
     assert!(forward_imports(&flow, "gpu", 1, "use crate::graph::Graph; use crate::gpu::Gpu;").is_empty());
     assert_eq!(module(Path::new("gpu/mod.rs")), ("gpu".into(), 1));
     assert_eq!(module(Path::new("gpu/device.rs")), ("gpu".into(), 2));

@@ -9,4 +9,6 @@ mod paths;
 mod portability;
 mod report;
 mod run;
+#[cfg(feature = "cli")]
+mod verbs;
 mod weights;

@@ -31,7 +31,7 @@ const SIZES: &[(usize, usize, &[usize], usize)] = &[
     (1, 64, &[2, 4], 28),
 ];
 
-fn network(hyper: &Value, tensors: &Tensors) -> Result<Graph> {
+pub fn network(hyper: &Value, tensors: &Tensors) -> Result<Graph> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     weights::write(&path, tensors);

@@ -1,6 +1,7 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
 //! HLSL, within the limits that any adapter has. No hardware is needed; this is what stands in for the ones not at hand.
-use crate::{golden, ops};
+use crate::weights::{hyper, random};
+use crate::{golden, networks, ops};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
@@ -28,17 +29,15 @@ fn most_threads(family: Family) -> u32 {
 fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
     let capabilities = Capabilities::IMMEDIATES;
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
-    let module = naga::front::wgsl::Frontend::new_with_options(options)
-        .parse(text)
-        .map_err(|e| e.emit_to_string(text))?;
-    let info = Validator::new(ValidationFlags::all(), capabilities)
-        .validate(&module)
-        .map_err(|e| e.emit_to_string(text))?;
+    let module =
+        naga::front::wgsl::Frontend::new_with_options(options).parse(text).map_err(|e| e.emit_to_string(text))?;
+    let info =
+        Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|e| e.emit_to_string(text))?;
 
     let [entry] = &module.entry_points[..] else { return Err("not exactly one entry point".into()) };
     let stage = Some((ShaderStage::Compute, entry.name.as_str()));
-    let (module, info) = pipeline_constants::process_overrides(&module, &info, stage, &Default::default())
-        .map_err(|e| e.to_string())?;
+    let (module, info) =
+        pipeline_constants::process_overrides(&module, &info, stage, &Default::default()).map_err(|e| e.to_string())?;
     let (module, info) = (&*module, &*info);
 
     let threads: u32 = module.entry_points[0].workgroup_size.iter().product();
@@ -48,8 +47,7 @@ fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
     let mut layouter = naga::proc::Layouter::default();
     layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
     let spaces = || module.global_variables.iter().map(|(_, v)| v);
-    let shared: u32 =
-        spaces().filter(|v| v.space == AddressSpace::WorkGroup).map(|v| layouter[v.ty].to_stride()).sum();
+    let shared: u32 = spaces().filter(|v| v.space == AddressSpace::WorkGroup).map(|v| layouter[v.ty].to_stride()).sum();
     if shared > WORKGROUP_BYTES {
         return Err(format!("{shared} bytes of workgroup memory, at most {WORKGROUP_BYTES}"));
     }
@@ -75,8 +73,7 @@ fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
     };
     let named = Some((ShaderStage::Compute, entry_point));
     let pipeline = msl::PipelineOptions { entry_point: named.clone(), ..Default::default() };
-    let (metal, reflected) =
-        msl::write_string(module, info, &options, &pipeline).map_err(|e| format!("MSL: {e}"))?;
+    let (metal, reflected) = msl::write_string(module, info, &options, &pipeline).map_err(|e| format!("MSL: {e}"))?;
     if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
         return Err(format!("MSL: {e}"));
     }
@@ -123,10 +120,18 @@ fn paths() -> Program {
     program
 }
 
-/// Every kernel that some plan has, with the most threads that it may use, and the number of bindings it is given.
-fn kernels() -> BTreeMap<(&'static str, Vec<(&'static str, i64)>), u32> {
+/// Shader and constants to the most threads that it may use.
+type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), u32>;
+
+/// Every kernel that some plan has.
+fn kernels() -> Kernels {
     let mut programs = vec![(Family::Gpu, paths())];
+    // The golden network, the paper's width, and one of odd half channels.
+    let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
     let mut graphs = vec![golden::network()];
+    for (base, mults) in sizes {
+        graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
+    }
     graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| ops::graph_of(&case)));
     for family in [Family::Gpu, Family::Cpu] {
         programs.extend(graphs.iter().map(|g| (family, plan(g, family))));
@@ -159,7 +164,10 @@ fn every_specialisation_translates_to_every_back_end() {
 }
 
 /// Files of `shaders/` that no kernel is and none imports.
-fn unreached(kernels: impl Iterator<Item = &'static str>, sources: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+fn unreached(
+    kernels: impl Iterator<Item = &'static str>,
+    sources: &[(&'static str, &'static str)],
+) -> Vec<&'static str> {
     let mut open: Vec<&str> = kernels.collect();
     let mut reached = BTreeSet::new();
     while let Some(name) = open.pop() {

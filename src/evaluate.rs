@@ -31,7 +31,11 @@ impl Evaluator {
 
     /// `new` with a chosen family of kernels.
     pub fn with_family(
-        gpu: &Gpu, graph: &Graph, timesteps: &[usize], max_lanes: usize, family: Family,
+        gpu: &Gpu,
+        graph: &Graph,
+        timesteps: &[usize],
+        max_lanes: usize,
+        family: Family,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
@@ -68,13 +72,21 @@ impl Evaluator {
             let (found, want) = (x.len(), ks.len() * d);
             return Err(Error::invalid("evaluator x", format!("{found} numbers, {} samples have {want}", ks.len())));
         }
+        let mut lanes = Vec::with_capacity(ks.len());
+        for k in ks {
+            let row = self.timesteps.binary_search(k).map_err(|_| {
+                Error::invalid("evaluator timestep", format!("{k} is not one of the {} planned", self.timesteps.len()))
+            })?;
+            lanes.push(Lane { row: row as u32, ..Lane::default() });
+        }
         let mut y = Vec::with_capacity(ks.len() * self.output.len());
         let mut ahead: Option<Pending> = None;
         let tile = self.max_lanes();
-        for (x, ks) in x.chunks(tile * d).zip(ks.chunks(tile)) {
-            self.upload(x, ks)?;
+        for (x, lanes) in x.chunks(tile * d).zip(lanes.chunks(tile)) {
+            self.executor.upload(self.ports.input, &self.padded(x))?;
+            self.executor.upload(self.ports.lanes, lanes)?;
             // One tile is queued while the one before it is read back.
-            let submitted = self.executor.submit(ks.len())?;
+            let submitted = self.executor.submit(lanes.len())?;
             if let Some(before) = ahead.replace(submitted) {
                 self.read(before, &mut y)?;
             }
@@ -85,21 +97,14 @@ impl Evaluator {
         Ok(y)
     }
 
-    fn upload(&self, x: &[f32], ks: &[usize]) -> Result<()> {
+    /// Rows as the device holds them, padded with zeros to a multiple of 4.
+    fn padded(&self, x: &[f32]) -> Vec<f32> {
         let (d, stride) = (self.input.len(), self.input.flat_stride());
-        let mut padded = vec![0f32; ks.len() * stride];
+        let mut padded = vec![0f32; x.len() / d * stride];
         for (row, sample) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(d)) {
             row[..d].copy_from_slice(sample);
         }
-        let mut lanes = Vec::with_capacity(ks.len());
-        for k in ks {
-            let row = self.timesteps.binary_search(k).map_err(|_| {
-                Error::invalid("evaluator timestep", format!("{k} is not one of the {} planned", self.timesteps.len()))
-            })?;
-            lanes.push(Lane { row: row as u32, ..Lane::default() });
-        }
-        self.executor.upload(self.ports.input, &padded)?;
-        self.executor.upload(self.ports.lanes, &lanes)
+        padded
     }
 
     fn read(&mut self, pending: Pending, y: &mut Vec<f32>) -> Result<()> {

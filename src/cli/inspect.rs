@@ -71,7 +71,10 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
         ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
-        ("process", format!("variance preserving, {} schedule, T = {timesteps}", format!("{schedule:?}").to_lowercase())),
+        (
+            "process",
+            format!("variance preserving, {} schedule, T = {timesteps}", format!("{schedule:?}").to_lowercase()),
+        ),
         ("prediction", format!("{:?}", model.config.prediction).to_lowercase()),
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
@@ -108,7 +111,12 @@ fn steps(program: &Program) -> String {
     };
     let rows: Vec<_> = program.actions.iter().map(row).collect();
     let headings = [
-        ("step", false), ("shader", false), ("constants", false), ("grid per lane", false), ("FLOPs", true), ("bytes", true),
+        ("step", false),
+        ("shader", false),
+        ("constants", false),
+        ("grid per lane", false),
+        ("FLOPs", true),
+        ("bytes", true),
     ];
     table(headings, &rows)
 }

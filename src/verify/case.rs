@@ -31,7 +31,8 @@ impl Case {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         if !folder.is_dir() {
-            let message = "not a directory; a case is a folder with config.json, model.safetensors and case.safetensors";
+            let message =
+                "not a directory; a case is a folder with config.json, model.safetensors and case.safetensors";
             return Err(Error::file(folder, message));
         }
         let path = folder.join("config.json");
@@ -71,12 +72,10 @@ impl Case {
     pub fn rows(&self, name: &str, shape: &[usize]) -> Result<(usize, &[f64])> {
         let tensor = self.tensors.get(name).ok_or_else(|| self.error(name, "missing"))?;
         match tensor.shape.split_first() {
-            Some((&n, rest)) if n > 0 && rest == shape => {
-                match tensor.values.iter().position(|v| !v.is_finite()) {
-                    Some(i) => Err(self.error(name, format!("element {i} is {}", tensor.values[i]))),
-                    None => Ok((n, &tensor.values)),
-                }
-            }
+            Some((&n, rest)) if n > 0 && rest == shape => match tensor.values.iter().position(|v| !v.is_finite()) {
+                Some(i) => Err(self.error(name, format!("element {i} is {}", tensor.values[i]))),
+                None => Ok((n, &tensor.values)),
+            },
             _ => {
                 let rest: String = shape.iter().map(|n| format!(", {n}")).collect();
                 Err(self.error(name, format!("shape {:?}, expected [N{rest}] with N > 0", tensor.shape)))

@@ -106,7 +106,13 @@ pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<R
 
 /// Raw outputs of the GPU and of the twin, per sample: a batch's largest outputs would hide the others' errors.
 fn forward(
-    case: &Case, shape: Shape, n: usize, x: &[f64], ks: &[usize], graph: &Graph, evaluator: &mut Evaluator,
+    case: &Case,
+    shape: Shape,
+    n: usize,
+    x: &[f64],
+    ks: &[usize],
+    graph: &Graph,
+    evaluator: &mut Evaluator,
 ) -> Result<Vec<Row>> {
     let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
     let want = case.exactly("y", n, &dims)?;
