@@ -38,6 +38,16 @@ pub fn network(hyper: &Value, tensors: &Tensors) -> Result<Graph> {
     open(hyper, &path)
 }
 
+/// A small model directory, 1x12x12, 7 timesteps.
+pub fn model(folder: &Path) {
+    weights::write(&folder.join("model.safetensors"), &random(1, 8, &[2]));
+    let config = serde_json::json!({
+        "vorticity_config": 1, "family": "mnist_shuffle_unet", "hyper": hyper(1, 8, &[2], 12),
+        "process": {"kind": "vp", "schedule": "cosine", "timesteps": 7}, "prediction": "eps", "data_range": [-1.0, 1.0],
+    });
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
 fn open(hyper: &Value, path: &Path) -> Result<Graph> {
     model::network("mnist_shuffle_unet", hyper, path).map(|n| n.0)
 }

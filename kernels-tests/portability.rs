@@ -1,17 +1,22 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
-//! HLSL, within the limits that any adapter has. No hardware is needed; this is what stands in for the ones not at hand.
-use crate::weights::{hyper, random};
+//! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
+use crate::common::{families, gpu};
+use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks, ops};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
+use vorticity::data::Images;
+use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::ops::{Family, OPS};
-use vorticity::paths::{Lane, PATHS, PathPorts, launch};
+use vorticity::paths::{Lane, PATHS};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Kernel, Program, Role};
 use vorticity::shaders::{SOURCES, assemble};
+use vorticity::shape::Shape;
 
 /// Smallest workgroup memory that WebGPU lets an adapter have.
 const WORKGROUP_BYTES: u32 = 16 << 10;
@@ -109,15 +114,36 @@ fn plan(graph: &Graph, family: Family) -> Program {
     program
 }
 
-/// The path shaders.
-fn paths() -> Program {
-    let mut program = Program::default();
-    let mut port = |name: &'static str| program.buffer(name, 16, Role::Scratch);
-    let ports = PathPorts { lanes: port("lanes"), x0: port("x0"), pairs: port("pairs"), x: port("x"), d: port("d") };
-    for (index, path) in PATHS.iter().enumerate() {
-        launch(&mut program, *path, index as u32, 12, 1, ports);
-    }
-    program
+/// Circulation of every closed form and of a small network, as it is really run, in every family of the adapter.
+fn circulations() -> Vec<(Family, Program)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (mixture, image) = (folder.path().join("mixture.safetensors"), vec![0.5; 144]);
+    let tensors = [("means", Stored::f32(&[2, 144], &[0.5; 288])), ("variances", Stored::f32(&[2], &[0.1, 0.2]))];
+    weights::write(&mixture, &tensors.map(|(n, t)| (n.to_string(), t)).into());
+    networks::model(folder.path());
+    let spec = |name: &str| match name {
+        "mixture" => format!("field:mixture?file={}", mixture.display()),
+        _ => format!("field:{name}"),
+    };
+    let mut specs: Vec<String> = FIELDS.iter().map(|f| spec(f.0)).collect();
+    specs.push(folder.path().display().to_string());
+
+    let (gpu, shape) = (gpu(), Shape::new(1, 12, 12));
+    let images = Images { shape, count: 1, values: image, sha256: String::new() };
+    let options = |family| Options {
+        paths: PATHS.iter().map(|p| p.name().to_string()).collect(),
+        timesteps: vec![0, 3],
+        samples: 1,
+        points: 20,
+        seed: 1,
+        tile: Some(2),
+        family: Some(family),
+    };
+    let program = |(spec, family): (&String, Family)| {
+        let field = field::open(spec, Some(shape), ScoreScale::Definition).unwrap();
+        (family, CirculationRun::new(&gpu, &*field, &images, options(family)).unwrap().program().clone())
+    };
+    families(&gpu).into_iter().flat_map(|f| specs.iter().map(move |s| (s, f))).map(program).collect()
 }
 
 /// Shader and constants to the most threads that it may use.
@@ -125,7 +151,7 @@ type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), u32>;
 
 /// Every kernel that some plan has.
 fn kernels() -> Kernels {
-    let mut programs = vec![(Family::Gpu, paths())];
+    let mut programs = circulations();
     // The golden network, the paper's width, and one of odd half channels.
     let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
     let mut graphs = vec![golden::network()];

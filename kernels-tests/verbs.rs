@@ -1,18 +1,9 @@
 //! The verbs verify, inspect and devices as library calls: texts, exit codes, and errors that name the place.
 use crate::common::gpu;
-use crate::weights::{self, hyper, random};
+use crate::networks::model;
 use std::path::Path;
 use vorticity::cli::{devices, inspect, text, verify};
 use vorticity::verify::{Report, Row};
-
-fn model(folder: &Path) {
-    weights::write(&folder.join("model.safetensors"), &random(1, 8, &[2]));
-    let config = serde_json::json!({
-        "vorticity_config": 1, "family": "mnist_shuffle_unet", "hyper": hyper(1, 8, &[2], 12),
-        "process": {"kind": "vp", "schedule": "cosine", "timesteps": 7}, "prediction": "eps", "data_range": [-1.0, 1.0],
-    });
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
-}
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
     inspect::Args { model: folder.into(), adapter: None, kernels: kernels.into(), plan }

@@ -17,7 +17,10 @@ pub mod gpu;
 pub mod paths;
 pub mod evaluate;
 pub mod verify;
+pub mod field;
 pub mod run;
+pub mod sweep;
+pub mod diagnostics;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod cli;

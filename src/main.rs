@@ -1,1 +1,33 @@
-fn main() {}
+//! Command line to library call to text and exit code; no numerics here.
+use clap::{Parser, Subcommand};
+use vorticity::cli;
+use vorticity::error::Result;
+
+/// Measures how far a diffusion model's learned field is from being a gradient.
+///
+/// MODEL is a model directory (config.json + model.safetensors) or a closed form such as field:gaussian.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Circulation(cli::circulation::Args),
+}
+
+fn run() -> Result<i32> {
+    match Cli::parse().verb {
+        Verb::Circulation(args) => cli::circulation::run(&args),
+    }
+}
+
+fn main() {
+    let code = run().unwrap_or_else(|e| {
+        eprintln!("error: {e}");
+        e.exit_code()
+    });
+    std::process::exit(code);
+}

@@ -10,9 +10,9 @@ macro_rules! sources {
     };
 }
 sources![
-    "add_row", "conv", "conv_cc", "depthwise", "depthwise_cc", "input", "lib/conv", "lib/elementwise", "lib/grid",
-    "lib/image", "lib/lane", "lib/normal", "lib/philox", "lib/silu", "output", "path_brownian", "path_projection",
-    "path_rotation", "silu", "upsample",
+    "add_row", "circulation", "conv", "conv_cc", "depthwise", "depthwise_cc", "field_linear", "field_mixture", "input", "lib/conv", "lib/elementwise", "lib/grid",
+    "lib/image", "lib/lane", "lib/normal", "lib/philox", "lib/reduce", "lib/silu", "output", "path_brownian", "path_projection",
+    "path_rotation", "score", "silu", "upsample",
 ];
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.

@@ -141,7 +141,7 @@ def train(args) -> None:
         net = net.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(net).eval()
     per_epoch = len(images) // args.batch
-    total = per_epoch * args.epochs
+    total = round(per_epoch * args.epochs)
     opt = torch.optim.AdamW(net.parameters(), lr=args.lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         opt, lambda s: min(1.0, (s + 1) / 50) * 0.5 * (1 + math.cos(math.pi * min(s / total, 1.0))) + 1e-3)
@@ -157,6 +157,8 @@ def train(args) -> None:
     while step < total:
         order = torch.from_numpy(np.random.default_rng([args.seed, step // per_epoch]).permutation(len(images)))
         for b in range(step % per_epoch, per_epoch):
+            if step == total:
+                break
             g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
             x0 = images[order[b * args.batch:(b + 1) * args.batch]].to(device).float() / 127.5 - 1
             k = torch.randint(T, (len(x0),), generator=g).to(device)
@@ -260,7 +262,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, help="folder with the MNIST IDX files")
     p.add_argument("--work", type=Path, required=True, help="folder of the checkpoint and the log")
-    p.add_argument("--epochs", type=int, default=2)
+    p.add_argument("--epochs", type=float, default=2.25)
     p.add_argument("--batch", type=int, default=128)
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--ema", type=float, default=0.998)

@@ -1,4 +1,6 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints.
+
+pub mod circulation;
 pub mod devices;
 pub mod inspect;
 pub mod text;

@@ -44,6 +44,17 @@ impl Weights {
         Ok(values.into())
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors().is_ok_and(|t| t.tensor(name).is_ok())
+    }
+
+    /// A tensor of one dimension, whatever its length.
+    pub fn take_1d(&self, name: &str) -> Result<Arc<[f32]>> {
+        let tensors = self.tensors()?;
+        let length = tensors.tensor(name).map_or(0, |t| t.shape().first().copied().unwrap_or(0));
+        self.take(name, &[length])
+    }
+
     /// Numbers taken so far.
     pub fn parameters(&self) -> u64 {
         *self.parameters.borrow()

@@ -1,0 +1,217 @@
+//! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
+use crate::data;
+use crate::diagnostics::{CirculationRun, Options};
+use crate::error::{Error, Result};
+use crate::field::{self, ScoreScale};
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::report::{boxplot, table};
+use crate::run::{RunDir, write_circulation};
+use crate::shape::Shape;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::io::{BufRead, IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Integrate the field around closed paths (the paper's eq. 4).
+///
+/// Writes OUT/circulation.csv, circulation.npz, manifest.json, run_log.json and plots/*.svg (docs/FORMATS.md), and
+/// prints a table. The defaults are the paper's protocol: 76.8 million evaluations; try --dry-run first.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
+    model: String,
+    /// Clean images: IDX, NPY or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range
+    #[arg(long)]
+    data: String,
+    /// Closed paths, comma-separated: brownian, rotation, projection
+    #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
+    paths: Vec<String>,
+    /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list
+    #[arg(long, default_value = "1..1000:10")]
+    timesteps: String,
+    /// How many images, from the first
+    #[arg(long, default_value_t = 256)]
+    samples: usize,
+    /// Segments per loop
+    #[arg(long, default_value_t = 1000)]
+    points: usize,
+    /// Seed of all randomness
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Run directory to create; must not exist, or be empty
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Adapter: index or part of the name in `vorticity devices`, or software
+    #[arg(long)]
+    adapter: Option<String>,
+    /// Lanes per tile; by memory if not given. Results do not depend on it
+    #[arg(long)]
+    tile: Option<usize>,
+    /// Shape CxHxW of a closed-form field; that of the data if not given
+    #[arg(long)]
+    shape: Option<String>,
+    /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
+    #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
+    score_scale: String,
+    /// Print evaluations, FLOPs and predicted time (measured for about a second), and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask before runs of more than an hour
+    #[arg(long)]
+    yes: bool,
+}
+
+/// `1..1000:10` (half-open) or `1,5,9` or `7`.
+pub fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
+    let fail = |m: &str| Error::invalid("timesteps", format!("'{text}' {m}"));
+    let number = |s: &str| s.trim().parse::<usize>().map_err(|_| fail("is not FIRST..END:STEP or a list of numbers"));
+    let Some((first, rest)) = text.split_once("..") else {
+        return text.split(',').map(number).collect();
+    };
+    let (end, step) = rest.split_once(':').unwrap_or((rest, "1"));
+    let (first, end, step) = (number(first)?, number(end)?, number(step)?);
+    if step == 0 || first >= end || end > 10_000_000 {
+        return Err(fail("is empty, has step 0 or is out of all bounds"));
+    }
+    Ok((first..end).step_by(step).collect())
+}
+
+/// Runs of more than this many seconds want --yes or an answer.
+const ASK_BEYOND: f64 = 3600.0;
+
+pub fn run(args: &Args) -> Result<i32> {
+    let out = match (&args.out, args.dry_run) {
+        (None, false) => return Err(Error::invalid("--out", "missing: name the run directory to create")),
+        (Some(path), false) => Some(RunDir::create(path)?),
+        _ => None,
+    };
+    let timesteps = parse_timesteps(&args.timesteps)?;
+    let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
+    // Closed forms take [-1, 1] data and, unless told otherwise, the shape of the data.
+    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let (images, field) = if args.model.starts_with("field:") {
+        let images = data::load(&args.data, args.samples, [-1.0, 1.0])?;
+        let field = field::open(&args.model, Some(given.unwrap_or(images.shape)), scale)?;
+        (images, field)
+    } else {
+        let field = field::open(&args.model, None, scale)?;
+        (data::load(&args.data, args.samples, field.data_range())?, field)
+    };
+    let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let options = Options {
+        paths: args.paths.clone(),
+        timesteps,
+        samples: args.samples,
+        points: args.points,
+        seed: args.seed,
+        tile: args.tile,
+        family: None,
+    };
+    let mut job = CirculationRun::new(&gpu, field.as_ref(), &images, options.clone())?;
+
+    let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
+    let loops = evaluations / args.points as u64;
+    println!("adapter      {}", gpu.describe());
+    println!("work         {loops} loops of {} points = {evaluations} evaluations", args.points);
+    println!("arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all", flops / 1e6, flops * evaluations as f64);
+    println!("tile         {} lanes, {:.1} MB", job.tile(), megabytes(&job));
+    // A short run is over before its prediction would be.
+    if args.dry_run || evaluations > 100_000 {
+        let rate = job.measure_rate()?;
+        let seconds = evaluations as f64 / rate;
+        println!("predicted    {rate:.1} evaluations/s, {}", HumanDuration(Duration::from_secs_f64(seconds)));
+        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && !confirmed()? {
+            return Err(Error::invalid("run time", "more than an hour predicted; give --yes to run it anyway"));
+        }
+    }
+    let Some(out) = out else { return Ok(0) };
+
+    let (start, started) = (Instant::now(), SystemTime::now());
+    let bar = progress(evaluations);
+    let stop = stop_flag()?;
+    let result = job.run(&mut |done| {
+        bar.set_position(done);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+
+    let family = options.family.unwrap_or(gpu.family()).name();
+    let manifest = json!({
+        "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
+        "measure": "circulation",
+        "field": field.describe(),
+        "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
+        "seed": args.seed,
+        "adapter": gpu.describe(),
+        "kernels": family,
+    });
+    let since = started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let log = json!({
+        "command": std::env::args().collect::<Vec<_>>(),
+        "started_unix": since,
+        "seconds": seconds,
+        "evaluations": evaluations,
+        "evaluations_per_second": evaluations as f64 / seconds,
+        "tile_lanes": args.tile,
+    });
+    write_circulation(&out, &result, manifest, log)?;
+    let loops = result.loops()?;
+    for (name, svg) in boxplot::all(&loops, &format!("{}, {} samples, N = {}", args.model, args.samples, args.points))? {
+        out.write(name, svg.as_bytes())?;
+    }
+    out.finish()?;
+    println!("{}", table::table(&loops));
+    println!("{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s", evaluations as f64 / seconds);
+    if let Some(path) = &args.out {
+        println!("written to {}", path.display());
+    }
+    Ok(0)
+}
+
+fn megabytes(job: &CirculationRun) -> f64 {
+    (job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()) as f64 / 1e6
+}
+
+/// The file's own name: where it lies on this machine is nobody's business.
+fn file_name(spec: &str) -> String {
+    spec.rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
+}
+
+fn progress(total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total);
+    let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
+fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
+    Ok(flag)
+}
+
+/// Asks on a terminal; elsewhere the answer is no.
+fn confirmed() -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    print!("More than an hour. Run it? [y/N] ");
+    let mut line = String::new();
+    let read = std::io::stdout().flush().and_then(|()| std::io::stdin().lock().read_line(&mut line));
+    read.map_err(|e| Error::invalid("terminal", e))?;
+    Ok(line.trim().eq_ignore_ascii_case("y"))
+}

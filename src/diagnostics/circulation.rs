@@ -1,0 +1,300 @@
+//! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, with L, M, S, R, the notebooks' sum and
+//! the rounding column. In: a field, clean images, options. Out: `run::Circulation`, columns [path, timestep, sample].
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::field::{Field, FieldLaunch};
+use crate::gpu::{Executor, Gpu};
+use crate::ops::Family;
+use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
+use crate::program::{Access, BufferId, Grid, Kernel, Program, Role, Step};
+use crate::run::{Circulation, Column};
+use crate::sweep::{self, Job};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names in `paths::PATHS`.
+    pub paths: Vec<String>,
+    /// Strictly increasing.
+    pub timesteps: Vec<usize>,
+    /// The first this many images.
+    pub samples: usize,
+    /// Segments N per loop.
+    pub points: usize,
+    pub seed: u64,
+    /// Lanes per tile; by memory if not given. Does not change results.
+    pub tile: Option<usize>,
+    /// Kernel family; by adapter if not given.
+    pub family: Option<Family>,
+}
+
+/// A circulation run, ready to go: everything is allocated and compiled.
+pub struct CirculationRun<'a> {
+    executor: Executor,
+    work: Work<'a>,
+}
+
+/// Noise level and field coefficients of one timestep.
+#[derive(Clone, Copy)]
+struct Level {
+    k: usize,
+    a: f64,
+    sigma: f64,
+    bridge_scale: f64,
+    alpha: f64,
+    beta: f64,
+}
+
+/// Running sums of one loop, f64.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    integral: f64,
+    length: f64,
+    norm_sum: f64,
+    abs_terms: f64,
+    score_norm_sum: f64,
+    authors: f64,
+    rounding: f64,
+}
+
+struct Work<'a> {
+    images: &'a Images,
+    options: Options,
+    paths: Vec<(u32, &'static dyn ClosedPath)>,
+    levels: Vec<Level>,
+    ports: PathPorts,
+    uses_pairs: bool,
+    /// Order of work: timestep, sample, path.
+    sums: Vec<Sums>,
+}
+
+impl<'a> CirculationRun<'a> {
+    pub fn new(gpu: &Gpu, field: &dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+        let shape = field.shape();
+        if images.shape != shape {
+            let found = images.shape;
+            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
+        }
+        if options.samples == 0 || options.samples > images.count {
+            let found = options.samples;
+            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
+        }
+        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
+            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
+        }
+        let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
+        for name in &options.paths {
+            let found = paths::find(name)?;
+            found.1.check(shape.len(), options.points)?;
+            if chosen.iter().any(|p| p.0 == found.0) {
+                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
+            }
+            chosen.push(found);
+        }
+        if chosen.is_empty() {
+            return Err(Error::invalid("paths", "none given"));
+        }
+        let level = |&k: &usize| -> Result<Level> {
+            let (a, sigma) = field.process().noise(k)?;
+            let (alpha, beta) = field.coefficients(k)?;
+            Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
+        };
+        let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
+
+        let (mut program, row) = (Program::default(), 4 * shape.flat_stride() as u64);
+        let uses_pairs = chosen.iter().any(|p| p.1.uses_pairs());
+        let x0 = program.buffer("clean images", row, Role::Upload);
+        let ports = PathPorts {
+            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+            x0,
+            pairs: if uses_pairs { program.buffer("pairs", row, Role::Upload) } else { x0 },
+            x: program.buffer("midpoints", row, Role::Scratch),
+            d: program.buffer("steps", row, Role::Scratch),
+        };
+        let s = program.buffer("field", row, Role::Scratch);
+        let sums = program.buffer("sums", 32, Role::Download);
+        for &(index, path) in &chosen {
+            paths::launch(&mut program, path, index, shape.len(), options.seed, ports);
+        }
+        field.launch(FieldLaunch {
+            program: &mut program,
+            family: options.family.unwrap_or(gpu.family()),
+            timesteps: &options.timesteps,
+            lanes: ports.lanes,
+            x: ports.x,
+            s,
+        })?;
+        program.push(Step {
+            label: "circulation".into(),
+            op: "reduce",
+            kernel: Kernel { shader: "circulation", constants: vec![] },
+            bindings: vec![
+                ("x", ports.x, Access::Read),
+                ("d", ports.d, Access::Read),
+                ("s", s, Access::Read),
+                ("sums", sums, Access::Write),
+            ],
+            immediates: vec![0, shape.len() as u32, shape.flat_stride() as u32],
+            grid: Grid { items: 1, workgroup: 1, groups: 1 },
+            flops: 10 * shape.len() as u64,
+            bytes: 12 * shape.len() as u64,
+        });
+
+        let loops = chosen.len() * levels.len() * options.samples;
+        let total = loops as u64 * options.points as u64;
+        let lanes = sweep::tile_lanes(gpu, &program, options.tile, total)?;
+        let executor = Executor::new(gpu, program, lanes)?;
+        let sums = vec![Sums::default(); loops];
+        Ok(Self { executor, work: Work { images, options, paths: chosen, levels, ports, uses_pairs, sums } })
+    }
+
+    /// Evaluations of the field that the run needs.
+    pub fn evaluations(&self) -> u64 {
+        self.work.sums.len() as u64 * self.work.options.points as u64
+    }
+
+    pub fn program(&self) -> &Program {
+        self.executor.program()
+    }
+
+    pub fn tile(&self) -> usize {
+        self.executor.max_lanes()
+    }
+
+    /// Evaluations per second, measured on tiles of the real work: one to warm up, then as many as fill a second.
+    pub fn measure_rate(&mut self) -> Result<f64> {
+        let tile = (self.tile() as u64).min(self.evaluations());
+        sweep::run(&mut self.executor, &mut self.work, tile, &mut |_| ControlFlow::Continue(()))?;
+        let start = Instant::now();
+        let mut done = 0;
+        while start.elapsed().as_secs_f64() < 1.0 {
+            sweep::run(&mut self.executor, &mut self.work, tile, &mut |_| ControlFlow::Continue(()))?;
+            done += tile;
+        }
+        self.work.sums.fill(Sums::default());
+        Ok(done as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// Runs everything; `observe` is told the evaluations done and may stop the run.
+    pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
+        let total = self.evaluations();
+        sweep::run(&mut self.executor, &mut self.work, total, observe)?;
+        Ok(self.work.finish())
+    }
+}
+
+impl Work<'_> {
+    /// (timestep index, sample, path index, segment) of query `i`.
+    fn query(&self, i: u64) -> (usize, usize, usize, u32) {
+        let n = self.options.points as u64;
+        let (whole, segment) = ((i / n) as usize, (i % n) as u32);
+        let (rest, path) = (whole / self.paths.len(), whole % self.paths.len());
+        (rest / self.options.samples, rest % self.options.samples, path, segment)
+    }
+
+    fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {
+        let (level, d) = (self.levels[timestep], self.images.shape.len());
+        Anchor {
+            seed: self.options.seed,
+            sample: sample as u32,
+            k: level.k as u32,
+            a: level.a,
+            sigma: level.sigma,
+            bridge_scale: level.bridge_scale,
+            x0: &self.images.values[sample * d..(sample + 1) * d],
+            segments: self.options.points as u32,
+        }
+    }
+
+    fn finish(self) -> Circulation {
+        let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
+        let column = |name, value: fn(&Sums) -> f64| Column {
+            name,
+            values: (0..p * t * n)
+                .map(|i| value(&self.sums[((i / n % t) * n + i % n) * p + i / (t * n)]))
+                .collect(),
+        };
+        let columns = vec![
+            column("integral", |s| s.integral),
+            column("length", |s| s.length),
+            column("norm_sum", |s| s.norm_sum),
+            column("abs_terms", |s| s.abs_terms),
+            column("score_norm_sum", |s| s.score_norm_sum),
+            column("authors", |s| s.authors),
+            column("rounding", |s| s.rounding),
+        ];
+        Circulation {
+            paths: self.options.paths.clone(),
+            timesteps: self.options.timesteps.clone(),
+            noise: self.levels.iter().map(|l| l.sigma).collect(),
+            samples: n,
+            points: self.options.points,
+            columns,
+        }
+    }
+}
+
+impl Job for Work<'_> {
+    fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
+        let (d, flat) = (self.images.shape.len(), self.images.shape.flat_stride());
+        let (mut table, mut x0, mut pairs) = (Vec::with_capacity(lanes), vec![], vec![]);
+        let mut last = None;
+        let mut anchors = 0;
+        for i in first..first + lanes as u64 {
+            let (timestep, sample, path, segment) = self.query(i);
+            let anchor = self.anchor(timestep, sample);
+            if last != Some((timestep, sample)) {
+                last = Some((timestep, sample));
+                anchors += 1;
+                x0.extend_from_slice(anchor.x0);
+                x0.resize(anchors * flat, 0.0);
+                if self.uses_pairs {
+                    pairs.extend(paths::pairs(anchor.seed, anchor.sample, anchor.k, d));
+                    pairs.resize(anchors * flat, 0u32);
+                }
+            }
+            let level = self.levels[timestep];
+            table.push(Lane {
+                anchor: anchors as u32 - 1,
+                row: timestep as u32,
+                alpha: level.alpha as f32,
+                beta: level.beta as f32,
+                ..paths::lane(self.paths[path].0, &anchor, segment)?
+            });
+        }
+        executor.upload(self.ports.lanes, &table)?;
+        executor.upload(self.ports.x0, &x0)?;
+        if self.uses_pairs {
+            executor.upload(self.ports.pairs, &pairs)?;
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
+        for (i, v) in values.chunks_exact(8).enumerate() {
+            let (timestep, sample, path, segment) = self.query(first + i as u64);
+            let [sd, md, dd, mm, ss] = [v[0], v[1], v[2], v[3], v[4]].map(f64::from);
+            if ![sd, md, dd, mm, ss].iter().all(|v| v.is_finite()) {
+                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
+                return Err(Error::invalid(
+                    format!("field at path {name}, timestep {k}, sample {sample}, segment {segment}"),
+                    format!("s.d = {sd}, |s|^2 = {ss}, |m|^2 = {mm}: expected finite numbers"),
+                ));
+            }
+            let Level { a, sigma, .. } = self.levels[timestep];
+            let (m, d) = (mm.sqrt(), dd.sqrt());
+            let sums = &mut self.sums[((timestep * self.options.samples) + sample) * self.paths.len() + path];
+            sums.integral += sd;
+            sums.length += d;
+            sums.norm_sum += m * d;
+            sums.abs_terms += sd.abs();
+            sums.score_norm_sum += ss.sqrt() * d;
+            sums.authors += if m > 0.0 { sd / m } else { 0.0 };
+            // The Gaussian field -x / (a^2 + sigma^2) on the same points: its midpoint sum telescopes to zero.
+            sums.rounding -= md / (a * a + sigma * sigma);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Closed forms that are linear in x: s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), indices cyclic over the D components.
+//! gaussian: alpha = -1/(a^2 + sigma^2), omega = 0 (a gradient). rotor: alpha = 0 (antisymmetric). tilted: alpha = -1.
+use super::{Field, FieldLaunch, Params};
+use crate::error::Result;
+use crate::model::Process;
+use crate::program::{Access, Grid, Kernel, Step};
+use crate::shape::Shape;
+use serde_json::json;
+
+struct Linear {
+    name: &'static str,
+    shape: Shape,
+    process: Process,
+    /// alpha as a function of (a, sigma).
+    alpha: fn(f64, f64) -> f64,
+    omega: f64,
+}
+
+pub(super) fn gaussian(shape: Shape, process: Process, _: &mut Params) -> Result<Box<dyn Field>> {
+    let alpha = |a, sigma| -1.0 / (a * a + sigma * sigma);
+    Ok(Box::new(Linear { name: "gaussian", shape, process, alpha, omega: 0.0 }))
+}
+
+pub(super) fn rotor(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
+    Ok(Box::new(Linear { name: "rotor", shape, process, alpha: |_, _| 0.0, omega: params.finite("omega", 1.0)? }))
+}
+
+pub(super) fn tilted(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
+    Ok(Box::new(Linear { name: "tilted", shape, process, alpha: |_, _| -1.0, omega: params.finite("omega", 1.0)? }))
+}
+
+impl Field for Linear {
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
+        let (a, sigma) = self.process.noise(k)?;
+        Ok(((self.alpha)(a, sigma), 0.0))
+    }
+
+    fn launch(&self, cx: FieldLaunch) -> Result<()> {
+        let flat = self.shape.flat_stride();
+        cx.program.push(Step {
+            label: format!("field {}", self.name),
+            op: "field",
+            kernel: Kernel { shader: "field_linear", constants: vec![] },
+            bindings: vec![("lanes", cx.lanes, Access::Read), ("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
+            immediates: vec![0, self.shape.len() as u32, flat as u32, (self.omega as f32).to_bits()],
+            grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
+            flops: 4 * flat as u64,
+            bytes: 8 * flat as u64,
+        });
+        Ok(())
+    }
+
+    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>> {
+        let (alpha, _) = self.coefficients(k)?;
+        let (d, at) = (x.len(), |i: usize| x[i % x.len()] as f64);
+        Ok((0..d).map(|i| alpha * at(i) + self.omega * (at(i + 1) - at(i + d - 1))).collect())
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        json!({
+            "kind": "closed form", "name": self.name, "shape": self.shape.to_string(),
+            "omega": self.omega, "process": self.process.config,
+        })
+    }
+}

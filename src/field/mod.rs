@@ -1,0 +1,116 @@
+//! A field s(x, t): a trained network or a closed form, wherever the other may stand. It appends the steps that turn flat
+//! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `FIELDS`.
+mod closed;
+mod mixture;
+mod network;
+
+pub use network::{NetworkField, ScoreScale};
+
+use crate::error::{Error, Result};
+use crate::model::{Model, Process, ProcessConfig, Schedule};
+use crate::ops::Family;
+use crate::program::{BufferId, Program};
+use crate::shape::Shape;
+use std::collections::BTreeMap;
+
+/// What a field's steps connect to.
+pub struct FieldLaunch<'a> {
+    pub program: &'a mut Program,
+    pub family: Family,
+    /// The distinct timesteps of the run; a lane's `row` indexes them.
+    pub timesteps: &'a [usize],
+    /// `paths::Lane` of each lane.
+    pub lanes: BufferId,
+    /// Flat `[lane][D rounded up to 4]`: points in, field values out.
+    pub x: BufferId,
+    pub s: BufferId,
+}
+
+pub trait Field {
+    fn shape(&self) -> Shape;
+
+    fn process(&self) -> &Process;
+
+    /// What 0 and 255 of 8-bit data map to.
+    fn data_range(&self) -> [f64; 2] {
+        [-1.0, 1.0]
+    }
+
+    /// (alpha, beta) that lanes at timestep k carry; score = alpha x + beta (raw output) for networks.
+    fn coefficients(&self, k: usize) -> Result<(f64, f64)>;
+
+    /// Appends the steps from `x` to `s`.
+    fn launch(&self, cx: FieldLaunch) -> Result<()>;
+
+    /// The field at `x` (flat, D) and timestep k in f64: the second opinion.
+    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>>;
+
+    /// Facts for the manifest: what was measured.
+    fn describe(&self) -> serde_json::Value;
+}
+
+/// Parameters of `field:NAME?key=value&..`; what a field does not take is an error.
+pub struct Params {
+    place: String,
+    values: BTreeMap<String, String>,
+}
+
+impl Params {
+    fn take<T: std::str::FromStr>(&mut self, key: &str) -> Result<Option<T>> {
+        let Some(text) = self.values.remove(key) else { return Ok(None) };
+        let wrong = || Error::invalid(&self.place, format!("{key}={text} is not a value of the right kind"));
+        text.parse().map(Some).map_err(|_| wrong())
+    }
+
+    fn finite(&mut self, key: &str, default: f64) -> Result<f64> {
+        let value = self.take(key)?.unwrap_or(default);
+        if value.is_finite() { Ok(value) } else { Err(Error::invalid(&self.place, format!("{key}={value} is not finite"))) }
+    }
+}
+
+type Make = fn(Shape, Process, &mut Params) -> Result<Box<dyn Field>>;
+
+/// Name, what it is, how it is made.
+pub const FIELDS: &[(&str, &str, Make)] = &[
+    ("gaussian", "score of N(0, I) data: s = -x / (a^2 + sigma^2)", closed::gaussian),
+    ("rotor", "s_i = omega (x_{i+1} - x_{i-1}), cyclic; parameter omega (1)", closed::rotor),
+    ("tilted", "s = -x + rotor; parameter omega (1)", closed::tilted),
+    ("mixture", "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)", mixture::make),
+];
+
+/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
+///
+/// Every closed form also takes `schedule` (cosine, sigmoid, linear) and `timesteps`; VP cosine with 1000 is the default.
+pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
+    let Some(rest) = spec.strip_prefix("field:") else {
+        return Ok(Box::new(NetworkField::new(Model::open(spec)?, scale)));
+    };
+    let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {
+        let known: Vec<_> = FIELDS.iter().map(|f| f.0).collect();
+        return Err(Error::invalid(spec, format!("'{name}' is not a known field; known: {}", known.join(", "))));
+    };
+    let shape = shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
+    let mut params = Params { place: spec.to_string(), values: BTreeMap::new() };
+    for pair in query.split('&').filter(|p| !p.is_empty()) {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(Error::invalid(spec, format!("'{pair}' is not key=value")));
+        };
+        params.values.insert(key.to_string(), value.to_string());
+    }
+    let schedule = match params.take::<String>("schedule")?.as_deref() {
+        None | Some("cosine") => Schedule::Cosine,
+        Some("sigmoid") => Schedule::Sigmoid,
+        Some("linear") => Schedule::Linear,
+        Some(other) => {
+            return Err(Error::invalid(spec, format!("schedule={other} is not cosine, sigmoid or linear")));
+        }
+    };
+    let timesteps = params.take("timesteps")?.unwrap_or(1000);
+    let process = Process::new(&ProcessConfig::Vp { schedule, timesteps })?;
+    let field = make(shape, process, &mut params)?;
+    match params.values.keys().next() {
+        None => Ok(field),
+        Some(key) => Err(Error::invalid(spec, format!("'{key}' is not a parameter of {name}"))),
+    }
+}

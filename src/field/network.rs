@@ -1,0 +1,95 @@
+//! A network as a field: its raw output turned into the score, s = alpha x + beta output, per lane.
+use super::{Field, FieldLaunch};
+use crate::error::Result;
+use crate::model::{Model, Prediction, Process};
+use crate::plan::{Ports, lower};
+use crate::program::{Access, Grid, Kernel, Role, Step};
+use crate::shape::Shape;
+use crate::twin;
+use serde_json::json;
+
+/// How eps-predictions become scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScoreScale {
+    /// -eps / sigma: the definition.
+    #[default]
+    Definition,
+    /// -eps / sigma^2, as the paper's notebooks have it; for comparing with them.
+    Notebook,
+}
+
+pub struct NetworkField {
+    model: Model,
+    scale: ScoreScale,
+}
+
+impl NetworkField {
+    pub fn new(model: Model, scale: ScoreScale) -> Self {
+        Self { model, scale }
+    }
+}
+
+impl Field for NetworkField {
+    fn shape(&self) -> Shape {
+        self.model.shape()
+    }
+
+    fn process(&self) -> &Process {
+        &self.model.process
+    }
+
+    fn data_range(&self) -> [f64; 2] {
+        self.model.config.data_range
+    }
+
+    fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
+        let (a, sigma) = self.model.process.noise(k)?;
+        let (alpha, beta) = self.model.config.prediction.score_coefficients(a, sigma);
+        match (self.scale, self.model.config.prediction) {
+            (ScoreScale::Notebook, Prediction::Eps) => Ok((alpha, beta / sigma)),
+            _ => Ok((alpha, beta)),
+        }
+    }
+
+    fn launch(&self, cx: FieldLaunch) -> Result<()> {
+        let flat = self.shape().flat_stride();
+        let raw = cx.program.buffer("network output", 4 * flat as u64, Role::Scratch);
+        let ports = Ports { input: cx.x, output: raw, lanes: cx.lanes };
+        lower(&self.model.graph, cx.timesteps, cx.family, ports, cx.program)?;
+        cx.program.push(Step {
+            label: "score".into(),
+            op: "score",
+            kernel: Kernel { shader: "score", constants: vec![] },
+            bindings: vec![
+                ("lanes", cx.lanes, Access::Read),
+                ("x", cx.x, Access::Read),
+                ("raw", raw, Access::Read),
+                ("s", cx.s, Access::Write),
+            ],
+            immediates: vec![0, flat as u32],
+            grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
+            flops: 3 * flat as u64,
+            bytes: 12 * flat as u64,
+        });
+        Ok(())
+    }
+
+    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>> {
+        let (alpha, beta) = self.coefficients(k)?;
+        let raw = twin::evaluate(&self.model.graph, x, None, k)?;
+        Ok(raw.iter().zip(x).map(|(r, &x)| alpha * x as f64 + beta * r.v).collect())
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        json!({
+            "kind": "network",
+            "config": self.model.config,
+            "weights_sha256": self.model.sha256,
+            "parameters": self.model.parameters,
+            "score_scale": match self.scale {
+                ScoreScale::Definition => "definition",
+                ScoreScale::Notebook => "notebook",
+            },
+        })
+    }
+}
