@@ -4,7 +4,13 @@ mod cli;
 mod common;
 mod data;
 mod golden;
+mod house;
+mod networks;
 mod ops;
 mod paths;
+mod portability;
 mod report;
 mod run;
+#[cfg(feature = "cli")]
+mod verbs;
+mod weights;

@@ -10,7 +10,7 @@ use vorticity::twin;
 const TOLERANCE: f64 = 2e-6;
 
 /// Input with the case's tensors stacked, cut apart again, the op, nothing else.
-fn graph_of(case: &Case) -> Graph {
+pub fn graph_of(case: &Case) -> Graph {
     let total: usize = case.inputs.iter().map(|s| s.c).sum();
     let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
     let mut first = 0;

@@ -40,6 +40,8 @@ pub mod plan;
 pub mod model;
 pub mod gpu;
 pub mod paths;
+pub mod evaluate;
+pub mod verify;
 pub mod field;
 pub mod run;
 pub mod sweep;

@@ -2,3 +2,7 @@
 
 pub mod bench;
 pub mod circulation;
+pub mod devices;
+pub mod inspect;
+pub mod text;
+pub mod verify;

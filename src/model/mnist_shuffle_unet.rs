@@ -1,6 +1,6 @@
 //! The paper's MNIST network: a U-Net of ShuffleNet-v2 units (arXiv 1807.11164) with a learned time table.
 //! In: the tensor names of bot66/MNISTDiffusion. Out: a graph. BatchNorm is folded into its convolution here, in f64.
-use super::{FamilyInfo, Weights};
+use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{add_row::AddRow, channels::Channels, conv::Conv, depthwise::Depthwise, silu::Silu, upsample::Upsample};
@@ -12,6 +12,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     name: "mnist_shuffle_unet",
     source: "github.com/bot66/MNISTDiffusion, class Unet",
     ignorable: &["num_batches_tracked"],
+    schedule: Some(Schedule::Cosine),
     build,
 };
 
@@ -49,11 +50,12 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     if dims.len() < 2 || dims.iter().chain(&sizes).any(|&d| d == 0 || d > MAX_CHANNELS) {
         return Err(Error::invalid("hyper", format!("{hyper}: every size must be in 1..={MAX_CHANNELS}")));
     }
-    if h.base_dim % 2 != 0 || h.image_size % (1 << h.dim_mults.len().min(20)) != 0 {
+    // Units halve their channels twice; at other widths the third-party class fails in its first forward pass.
+    if h.base_dim % 4 != 0 || h.image_size % (1 << h.dim_mults.len().min(20)) != 0 {
         let halvings = h.dim_mults.len();
         return Err(Error::invalid(
             "hyper",
-            format!("base_dim {} must be even and image_size {} divisible by 2^{halvings}", h.base_dim, h.image_size),
+            format!("base_dim {} must be divisible by 4 and image_size {} divisible by 2^{halvings}", h.base_dim, h.image_size),
         ));
     }
     if h.in_channels != h.out_channels {

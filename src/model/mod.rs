@@ -21,6 +21,8 @@ pub struct FamilyInfo {
     pub source: &'static str,
     /// Endings of tensor names that checkpoints carry and evaluation does not need.
     pub ignorable: &'static [&'static str],
+    /// The noise schedule that the authors train it with; a model's config may name another.
+    pub schedule: Option<Schedule>,
     /// Builds the graph from hyper-parameters (JSON) and weights.
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
 }

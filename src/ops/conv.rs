@@ -147,6 +147,11 @@ impl Op for Conv {
         if s.c != self.in_channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
         }
+        let (numbers, biases) = (self.out_channels * self.in_channels * self.kernel * self.kernel, self.out_channels);
+        if self.weight.len() != numbers || self.bias.len() != biases {
+            let found = format!("{} numbers and {} biases", self.weight.len(), self.bias.len());
+            return Err(Error::invalid("weights", format!("{found}, expected {numbers} and {biases}")));
+        }
         let side = |n| extent(n, self.kernel, self.stride, self.padding);
         Ok(Shape::new(self.out_channels, side(s.h)?, side(s.w)?))
     }

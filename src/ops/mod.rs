@@ -51,6 +51,13 @@ impl Family {
             Family::Gpu => "igemm",
         }
     }
+
+    /// The family of that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        [Family::Cpu, Family::Gpu].into_iter().find(|f| f.name() == name).ok_or_else(|| {
+            Error::invalid("kernels", format!("'{name}' is not one of {}, {}", Family::Cpu.name(), Family::Gpu.name()))
+        })
+    }
 }
 
 /// One operation of the graph, on tensors `[C, H, W]` of each lane.

@@ -1,0 +1,250 @@
+//! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
+//! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
+use crate::common::{families, gpu};
+use crate::weights::{self, Stored, hyper, random};
+use crate::{golden, networks, ops};
+use naga::back::{hlsl, msl, pipeline_constants, spv};
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, ShaderStage};
+use std::collections::{BTreeMap, BTreeSet};
+use vorticity::data::Images;
+use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::field::{self, FIELDS, ScoreScale};
+use vorticity::graph::Graph;
+use vorticity::ops::{Family, OPS};
+use vorticity::paths::{Lane, PATHS};
+use vorticity::plan::{Ports, lower};
+use vorticity::program::{Kernel, Program, Role};
+use vorticity::shaders::{SOURCES, assemble};
+use vorticity::shape::Shape;
+
+/// Smallest workgroup memory that WebGPU lets an adapter have.
+const WORKGROUP_BYTES: u32 = 16 << 10;
+const STORAGE_BUFFERS: usize = 8;
+
+/// Most threads a workgroup: WebGPU's least for kernels that run anywhere, lavapipe's for those that run there only.
+fn most_threads(family: Family) -> u32 {
+    match family {
+        Family::Gpu => 256,
+        Family::Cpu => 1024,
+    }
+}
+
+/// Words of SPIR-V, and bytes of MSL and HLSL; or what is wrong with the text.
+fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
+    let capabilities = Capabilities::IMMEDIATES;
+    let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
+    let module =
+        naga::front::wgsl::Frontend::new_with_options(options).parse(text).map_err(|e| e.emit_to_string(text))?;
+    let info =
+        Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|e| e.emit_to_string(text))?;
+
+    let [entry] = &module.entry_points[..] else { return Err("not exactly one entry point".into()) };
+    let stage = Some((ShaderStage::Compute, entry.name.as_str()));
+    let (module, info) =
+        pipeline_constants::process_overrides(&module, &info, stage, &Default::default()).map_err(|e| e.to_string())?;
+    let (module, info) = (&*module, &*info);
+
+    let threads: u32 = module.entry_points[0].workgroup_size.iter().product();
+    if threads > most_threads {
+        return Err(format!("{threads} threads a workgroup, at most {most_threads}"));
+    }
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
+    let spaces = || module.global_variables.iter().map(|(_, v)| v);
+    let shared: u32 = spaces().filter(|v| v.space == AddressSpace::WorkGroup).map(|v| layouter[v.ty].to_stride()).sum();
+    if shared > WORKGROUP_BYTES {
+        return Err(format!("{shared} bytes of workgroup memory, at most {WORKGROUP_BYTES}"));
+    }
+    let buffers = spaces().filter(|v| matches!(v.space, AddressSpace::Storage { .. })).count();
+    if buffers > STORAGE_BUFFERS {
+        return Err(format!("{buffers} storage buffers, at most {STORAGE_BUFFERS}"));
+    }
+
+    let entry_point = module.entry_points[0].name.clone();
+    let options = spv::Options {
+        lang_version: (1, 4),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        ..Default::default()
+    };
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry_point.clone() };
+    let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
+
+    let options = msl::Options {
+        lang_version: (2, 4),
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let named = Some((ShaderStage::Compute, entry_point));
+    let pipeline = msl::PipelineOptions { entry_point: named.clone(), ..Default::default() };
+    let (metal, reflected) = msl::write_string(module, info, &options, &pipeline).map_err(|e| format!("MSL: {e}"))?;
+    if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
+        return Err(format!("MSL: {e}"));
+    }
+
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_2,
+        // Immediates are a constant buffer there; without a register for it they would be left out.
+        immediates_target: Some(hlsl::BindTarget { space: 1, register: 0, ..Default::default() }),
+        fake_missing_bindings: true,
+        zero_initialize_workgroup_memory: false,
+        ..Default::default()
+    };
+    let mut direct = String::new();
+    let pipeline = hlsl::PipelineOptions { entry_point: named };
+    let reflected = hlsl::Writer::new(&mut direct, &options, &pipeline)
+        .write(module, info, None)
+        .map_err(|e| format!("HLSL: {e}"))?;
+    if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
+        return Err(format!("HLSL: {e}"));
+    }
+    Ok([words.len(), metal.len(), direct.len()])
+}
+
+/// A plan of the graph.
+fn plan(graph: &Graph, family: Family) -> Program {
+    let mut program = Program::default();
+    let ports = Ports {
+        input: program.buffer("x", 16, Role::Upload),
+        output: program.buffer("y", 16, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    lower(graph, &[0, 3], family, ports, &mut program).unwrap();
+    program
+}
+
+/// Circulation of every closed form and of a small network, as it is really run, in every family of the adapter.
+fn circulations() -> Vec<(Family, Program)> {
+    let folder = tempfile::tempdir().unwrap();
+    let (mixture, image) = (folder.path().join("mixture.safetensors"), vec![0.5; 144]);
+    let tensors = [("means", Stored::f32(&[2, 144], &[0.5; 288])), ("variances", Stored::f32(&[2], &[0.1, 0.2]))];
+    weights::write(&mixture, &tensors.map(|(n, t)| (n.to_string(), t)).into());
+    networks::model(folder.path());
+    let spec = |name: &str| match name {
+        "mixture" => format!("field:mixture?file={}", mixture.display()),
+        _ => format!("field:{name}"),
+    };
+    let mut specs: Vec<String> = FIELDS.iter().map(|f| spec(f.0)).collect();
+    specs.push(folder.path().display().to_string());
+
+    let (gpu, shape) = (gpu(), Shape::new(1, 12, 12));
+    let images = Images { shape, count: 1, values: image, sha256: String::new() };
+    let options = |family| Options {
+        paths: PATHS.iter().map(|p| p.name().to_string()).collect(),
+        timesteps: vec![0, 3],
+        samples: 1,
+        points: 20,
+        seed: 1,
+        tile: Some(2),
+        family: Some(family),
+    };
+    let program = |(spec, family): (&String, Family)| {
+        let field = field::open(spec, Some(shape), ScoreScale::Definition).unwrap();
+        (family, CirculationRun::new(&gpu, &*field, &images, options(family)).unwrap().program().clone())
+    };
+    families(&gpu).into_iter().flat_map(|f| specs.iter().map(move |s| (s, f))).map(program).collect()
+}
+
+/// Shader and constants to the most threads that it may use.
+type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), u32>;
+
+/// Every kernel that some plan has.
+fn kernels() -> Kernels {
+    let mut programs = circulations();
+    // The golden network, the paper's width, and one of odd half channels.
+    let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
+    let mut graphs = vec![golden::network()];
+    for (base, mults) in sizes {
+        graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
+    }
+    graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| ops::graph_of(&case)));
+    for family in [Family::Gpu, Family::Cpu] {
+        programs.extend(graphs.iter().map(|g| (family, plan(g, family))));
+    }
+    let mut all = BTreeMap::new();
+    for (family, program) in &programs {
+        for step in program.steps() {
+            let Kernel { shader, constants } = step.kernel.clone();
+            // A kernel of both families must be fit for anywhere.
+            let most = all.entry((shader, constants)).or_insert(u32::MAX);
+            *most = most_threads(*family).min(*most);
+        }
+    }
+    all
+}
+
+#[test]
+fn every_specialisation_translates_to_every_back_end() {
+    let kernels = kernels();
+    assert!(kernels.len() >= SOURCES.iter().filter(|(n, _)| !n.starts_with("lib/")).count());
+    for ((shader, constants), most_threads) in &kernels {
+        let text = assemble(shader, constants).unwrap();
+        match translate(&text, *most_threads) {
+            Ok([spirv, metal, direct]) => {
+                println!("{shader} {constants:?}: SPIR-V {spirv} words, MSL {metal} bytes, HLSL {direct} bytes")
+            }
+            Err(e) => panic!("{shader} {constants:?}: {e}"),
+        }
+    }
+}
+
+/// Files of `shaders/` that no kernel is and none imports.
+fn unreached(
+    kernels: impl Iterator<Item = &'static str>,
+    sources: &[(&'static str, &'static str)],
+) -> Vec<&'static str> {
+    let mut open: Vec<&str> = kernels.collect();
+    let mut reached = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if reached.insert(name) {
+            let text = sources.iter().find(|s| s.0 == name).map_or("", |s| s.1);
+            let imports = text.lines().filter_map(|l| l.strip_prefix("#import ")?.split_whitespace().next());
+            open.extend(imports.map(|i| i.trim_end_matches(".wgsl")));
+        }
+    }
+    sources.iter().map(|s| s.0).filter(|name| !reached.contains(name)).collect()
+}
+
+#[test]
+fn every_shader_file_is_used() {
+    assert_eq!(unreached(kernels().keys().map(|k| k.0), SOURCES), Vec::<&str>::new());
+    // Negative control.
+    let sources = [("a", "#import lib/b.wgsl // why\n"), ("lib/b", ""), ("lib/c", "#import lib/b.wgsl\n"), ("d", "")];
+    assert_eq!(unreached(["a"].into_iter(), &sources), ["lib/c", "d"]);
+}
+
+/// Every file of the folder is embedded.
+#[test]
+fn every_file_of_the_folder_is_a_source() {
+    for (folder, prefix) in [("shaders", ""), ("shaders/lib", "lib/")] {
+        for entry in std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = format!("{prefix}{}", path.file_stem().unwrap().to_string_lossy());
+                assert!(SOURCES.iter().any(|s| s.0 == name), "{name} is not in SOURCES");
+            }
+        }
+    }
+}
+
+#[test]
+fn broken_shaders_are_refused() {
+    let sound = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+        var<workgroup> w: array<f32, 16>;
+        @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { w[i % 16u] = 1.0; y[i] = w[0]; }";
+    translate(sound, 256).unwrap();
+    let refused = |from: &str, to: &str, names: &str| {
+        assert!(sound.contains(from));
+        let error = translate(&sound.replace(from, to), 256).unwrap_err();
+        assert!(error.contains(names), "'{names}' not in '{error}'");
+    };
+    refused("y[i] =", "z[i] =", "no definition in scope");
+    refused("w[i % 16u] = 1.0", "w[i % 16u] = i", "");
+    refused("workgroup_size(64)", "workgroup_size(257)", "257 threads");
+    refused("array<f32, 16>", "array<f32, 4097>", "16388 bytes of workgroup memory");
+    let many: String =
+        (1..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> b{i}: array<f32>;")).collect();
+    let error = translate(&(many + sound), 256).unwrap_err();
+    assert!(error.contains("9 storage buffers"), "{error}");
+}

@@ -1,0 +1,135 @@
+//! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
+//! In: a model directory and a family of kernels (by name, or an adapter's). Out: text; no GPU is needed.
+use super::text::{count, show, table};
+use crate::error::Result;
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::model::{Model, ProcessConfig};
+use crate::ops::Family;
+use crate::paths::Lane;
+use crate::plan::{Ports, lower};
+use crate::program::{Action, Program, Role, Step};
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Show what a model directory holds, its cost per evaluation and its memory plan.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Model directory: config.json and model.safetensors
+    pub model: PathBuf,
+    /// Plan for this adapter's kernels: its number in `vorticity devices`, `software`, or part of its name
+    #[arg(long, value_name = "ADAPTER", conflicts_with = "kernels")]
+    pub adapter: Option<String>,
+    /// Plan for this family of kernels: cc (software adapters) or igemm (GPUs); no GPU is needed
+    #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"])]
+    pub kernels: String,
+    /// List every step: shader, constants, grid, work
+    #[arg(long)]
+    pub plan: bool,
+}
+
+pub fn run(args: &Args) -> Result<i32> {
+    show(&describe(args)?)?;
+    Ok(0)
+}
+
+/// The text that `run` prints.
+pub fn describe(args: &Args) -> Result<String> {
+    let kernels = match &args.adapter {
+        Some(name) => Gpu::open(&AdapterChoice::parse(name))?.family(),
+        None => Family::parse(&args.kernels)?,
+    };
+    let model = Model::open(&args.model)?;
+    let program = plan(&model, kernels)?;
+    let mut out = summary(&model, kernels, &program);
+    out.push('\n');
+    out.push_str(&buffers(&program));
+    if args.plan {
+        out.push('\n');
+        out.push_str(&steps(&program));
+    }
+    Ok(out)
+}
+
+/// The network alone, for one timestep.
+fn plan(model: &Model, kernels: Family) -> Result<Program> {
+    let (input, output) = (model.shape(), model.graph.shape(model.graph.output()));
+    let mut program = Program::default();
+    let ports = Ports {
+        input: program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
+        output: program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    lower(&model.graph, &[0], kernels, ports, &mut program)?;
+    Ok(program)
+}
+
+fn summary(model: &Model, kernels: Family, program: &Program) -> String {
+    let ProcessConfig::Vp { schedule, timesteps } = model.process.config;
+    let mirrors = program.actions.iter().filter(|a| matches!(a, Action::Mirror(_))).count();
+    let activations: u64 = program.steps().map(|s| s.bytes).sum();
+    let lines = [
+        ("model", model.path.display().to_string()),
+        ("family", model.config.family.clone()),
+        ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
+        (
+            "process",
+            format!("variance preserving, {} schedule, T = {timesteps}", format!("{schedule:?}").to_lowercase()),
+        ),
+        ("prediction", format!("{:?}", model.config.prediction).to_lowercase()),
+        ("weights SHA-256", model.sha256.clone()),
+        ("parameters", count(model.parameters)),
+        ("kernels", kernels.name().into()),
+        ("steps", format!("{} dispatches, {mirrors} image copies", program.steps().count())),
+        ("FLOPs per evaluation", count(program.flops())),
+        ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
+        ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
+        ("memory per lane", format!("{} bytes", count(program.bytes_per_lane()))),
+    ];
+    lines.iter().fold(String::new(), |mut out, (name, value)| {
+        let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
+        out
+    })
+}
+
+/// Every buffer that grows with the lanes.
+fn buffers(program: &Program) -> String {
+    let row = |(i, b): (usize, &crate::program::Buffer)| {
+        let image = if program.has_image(crate::program::BufferId(i)) { "buffer and image" } else { "buffer" };
+        [b.label.clone(), count(b.bytes_per_lane), image.into()]
+    };
+    let rows: Vec<_> = program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0).map(row).collect();
+    table([("slot", false), ("bytes per lane", true), ("held as", false)], &rows)
+}
+
+fn steps(program: &Program) -> String {
+    let row = |action: &Action| match action {
+        Action::Dispatch(step) => dispatch(step),
+        Action::Mirror(id) => {
+            let label = format!("copy of {} to its image", program.buffers[id.0].label);
+            [label, String::new(), String::new(), String::new(), String::new(), String::new()]
+        }
+    };
+    let rows: Vec<_> = program.actions.iter().map(row).collect();
+    let headings = [
+        ("step", false),
+        ("shader", false),
+        ("constants", false),
+        ("grid per lane", false),
+        ("FLOPs", true),
+        ("bytes", true),
+    ];
+    table(headings, &rows)
+}
+
+fn dispatch(step: &Step) -> [String; 6] {
+    let constants: Vec<String> = step.kernel.constants.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let grid = step.grid;
+    [
+        step.label.clone(),
+        step.kernel.shader.into(),
+        constants.join(" "),
+        format!("{} items / {} x {}", grid.items, grid.workgroup, grid.groups),
+        count(step.flops),
+        count(step.bytes),
+    ]
+}

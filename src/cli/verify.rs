@@ -1,0 +1,71 @@
+//! `vorticity verify CASE_DIR...`: golden cases against this machine's GPU, printed as a table per case.
+//! Exit code: 0 all within tolerance, 1 something beyond it, 2 a case could not be read.
+use super::text::{show, table};
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::ops::Family;
+use crate::verify::{Report, Row, verify};
+use std::path::PathBuf;
+
+/// Compare this machine's results with reference results of PyTorch in float64.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Case directories: config.json, model.safetensors and case.safetensors
+    #[arg(required = true, value_name = "CASE_DIR")]
+    pub cases: Vec<PathBuf>,
+    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Option<String>,
+    /// Family of kernels: cc (software adapters) or igemm (GPUs) [default: the adapter's own]
+    #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"])]
+    pub kernels: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<i32> {
+    let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
+    let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;
+    show(&format!("adapter: {}\n", gpu.describe()))?;
+    let mut code = 0;
+    for folder in &args.cases {
+        match verify(&gpu, kernels, folder) {
+            Ok(report) => {
+                show(&describe(&report))?;
+                code = code.max(i32::from(!report.passed()));
+            }
+            // A case that cannot be read does not keep the others from being checked.
+            Err(e @ (Error::File { .. } | Error::Invalid { .. })) => {
+                eprintln!("error: {e}");
+                code = code.max(e.exit_code());
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(code)
+}
+
+/// One case as text.
+pub fn describe(report: &Report) -> String {
+    let row = |r: &Row| {
+        let verdict = match (r.tolerance, r.passed()) {
+            (None, _) => "(information)",
+            (_, true) => "ok",
+            (_, false) => "FAILED",
+        };
+        let tolerance = r.tolerance.map_or(String::new(), |t| format!("{t:.1e}"));
+        [r.quantity.clone(), format!("{:.2e}", r.error), tolerance, verdict.into(), r.worst.clone()]
+    };
+    let rows: Vec<_> = report.rows.iter().map(row).collect();
+    let failed = report.rows.iter().filter(|r| !r.passed()).count();
+    let verdict = match failed {
+        0 => "all within tolerance".to_string(),
+        n => format!("{n} of {} quantities beyond tolerance", rows.len()),
+    };
+    let headings = [("quantity", false), ("error", true), ("tolerance", true), ("verdict", false), ("worst at", false)];
+    format!(
+        "\n{} ({}, kernels {})\n{}{verdict}\n",
+        report.case.display(),
+        report.family,
+        report.kernels.name(),
+        table(headings, &rows)
+    )
+}

@@ -1,0 +1,117 @@
+//! A golden case: the folder's `config.json` (family and hyper-parameters) and `case.safetensors`, by name.
+//! Every tensor is held in f64, which keeps float32 and the timesteps exactly; shapes are checked when one is asked for.
+use crate::error::{Error, Result};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Numbers and their shape, C order.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub shape: Vec<usize>,
+    pub values: Vec<f64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub folder: PathBuf,
+    pub family: String,
+    pub hyper: serde_json::Value,
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// What is read of a golden `config.json`; its other keys describe the case to people.
+#[derive(serde::Deserialize)]
+struct Config {
+    family: String,
+    hyper: serde_json::Value,
+}
+
+impl Case {
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        if !folder.is_dir() {
+            let message =
+                "not a directory; a case is a folder with config.json, model.safetensors and case.safetensors";
+            return Err(Error::file(folder, message));
+        }
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+        let Config { family, hyper } = serde_json::from_str(&text).map_err(|e| Error::file(&path, e))?;
+
+        let path = folder.join("case.safetensors");
+        let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::file(&path, format!("not a whole safetensors file: {e}")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in file.tensors() {
+            let values = to_f64(tensor.dtype(), tensor.data()).ok_or_else(|| {
+                let message = format!("tensor '{name}': type {:?}, expected F32, F64 or I64", tensor.dtype());
+                Error::file(&path, message)
+            })?;
+            tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values });
+        }
+        Ok(Self { folder: folder.to_path_buf(), family, hyper, tensors })
+    }
+
+    /// The case's `model.safetensors`.
+    pub fn weights(&self) -> PathBuf {
+        self.folder.join("model.safetensors")
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// An error about one tensor of `case.safetensors`.
+    pub fn error(&self, name: &str, message: impl std::fmt::Display) -> Error {
+        Error::file(self.folder.join("case.safetensors"), format!("tensor '{name}': {message}"))
+    }
+
+    /// The tensor's values and its first dimension; each row must have `shape` and only finite numbers.
+    pub fn rows(&self, name: &str, shape: &[usize]) -> Result<(usize, &[f64])> {
+        let tensor = self.tensors.get(name).ok_or_else(|| self.error(name, "missing"))?;
+        match tensor.shape.split_first() {
+            Some((&n, rest)) if n > 0 && rest == shape => match tensor.values.iter().position(|v| !v.is_finite()) {
+                Some(i) => Err(self.error(name, format!("element {i} is {}", tensor.values[i]))),
+                None => Ok((n, &tensor.values)),
+            },
+            _ => {
+                let rest: String = shape.iter().map(|n| format!(", {n}")).collect();
+                Err(self.error(name, format!("shape {:?}, expected [N{rest}] with N > 0", tensor.shape)))
+            }
+        }
+    }
+
+    /// The same, with the first dimension known.
+    pub fn exactly(&self, name: &str, n: usize, shape: &[usize]) -> Result<&[f64]> {
+        let (found, values) = self.rows(name, shape)?;
+        if found != n {
+            return Err(self.error(name, format!("{found} rows, expected {n}")));
+        }
+        Ok(values)
+    }
+
+    /// The only number of a tensor of shape `[1]`.
+    pub fn scalar(&self, name: &str) -> Result<f64> {
+        Ok(self.exactly(name, 1, &[])?[0])
+    }
+
+    /// `n` network timesteps.
+    pub fn timesteps(&self, name: &str, n: usize) -> Result<Vec<usize>> {
+        let index = |&v: &f64| {
+            let whole = v >= 0.0 && v.fract() == 0.0 && v < 1e9;
+            if whole { Ok(v as usize) } else { Err(self.error(name, format!("{v} is not a timestep"))) }
+        };
+        self.exactly(name, n, &[])?.iter().map(index).collect()
+    }
+}
+
+fn to_f64(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {
+    Some(match dtype {
+        Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b) as f64).collect(),
+        Dtype::F64 => data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+        Dtype::I64 => data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,202 @@
+//! Golden cases: third-party PyTorch results in f64 against the GPU, the f64 twin and the schedules.
+//! In: a case folder and an adapter. Out: a `Report`, one `Row` per quantity with its error, its tolerance and the
+//! worst place; nothing is printed here.
+mod case;
+mod loops;
+
+pub use case::{Case, Tensor};
+
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluator;
+use crate::gpu::Gpu;
+use crate::graph::Graph;
+use crate::model;
+use crate::ops::Family;
+use crate::shape::Shape;
+use crate::twin;
+use std::path::{Path, PathBuf};
+
+/// f32 kernels against f64: some 70 convolutions in a row, each with sums of up to a few hundred products. PyTorch's own
+/// float32 run of the MNIST case is off by 8e-7, this program's by 7e-7; ten times that is still far below what any wrong
+/// weight, tap or channel does.
+pub const FORWARD: f64 = 1e-5;
+/// The twin computes in f64, but on the weights that the kernels see: BatchNorm folded into the convolutions and rounded
+/// to f32 (6e-8 each). On the MNIST case that shows as 2.3e-7, so the twin is not at 1e-15 from the reference.
+pub const TWIN: f64 = 2e-6;
+/// The same rounded weights, seen through the derivative: 4.8e-7 on the MNIST case, largest for a one-hot tangent.
+pub const TANGENT: f64 = 5e-6;
+/// Of S = sum |terms|: errors of the terms are independent, so their sum is far below the largest term's.
+pub const INTEGRAL: f64 = 5e-6;
+/// Of the largest term of the loop.
+pub const TERM: f64 = 1e-5;
+/// What f64 sums over one path may lose to their order.
+pub const GEOMETRY: f64 = 1e-12;
+/// f64 products of a thousand factors, cosines from another library.
+pub const SCHEDULE: f64 = 1e-12;
+
+/// One checked quantity.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub quantity: String,
+    /// NaN or infinite if something compared was not a number.
+    pub error: f64,
+    /// None: for information only.
+    pub tolerance: Option<f64>,
+    /// The sample, tangent, segment or timestep where the error is largest.
+    pub worst: String,
+}
+
+impl Row {
+    /// True if within tolerance; a NaN is not.
+    pub fn passed(&self) -> bool {
+        self.tolerance.is_none_or(|t| self.error <= t)
+    }
+}
+
+/// Everything that was checked of one case.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub case: PathBuf,
+    pub family: String,
+    /// The family of kernels that ran.
+    pub kernels: Family,
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    pub fn passed(&self) -> bool {
+        self.rows.iter().all(Row::passed)
+    }
+}
+
+/// Checks the case in `folder` with one family of kernels (`gpu.family()` is the adapter's own).
+pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
+    let case = Case::open(folder)?;
+    let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(|e| match e {
+        // A bad value is one of the case's config; a bad weights file names itself.
+        Error::Invalid { .. } => Error::file(folder.join("config.json"), e),
+        e => e,
+    })?;
+    check(gpu, kernels, &case, &graph)
+}
+
+/// Checks a network against a case.
+pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<Report> {
+    let shape = graph.shape(graph.input());
+    let dims = [shape.c, shape.h, shape.w];
+    let (n, x) = case.rows("x", &dims)?;
+    let ks = case.timesteps("t", n)?;
+    let loops = loops::read(case, shape)?;
+
+    let mut timesteps: Vec<usize> = ks.iter().copied().chain(loops.iter().map(|l| l.k)).collect();
+    timesteps.sort_unstable();
+    timesteps.dedup();
+    // Enough lanes for a whole loop; the evaluator makes do with fewer.
+    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, 64, kernels)?;
+
+    let mut rows = forward(case, shape, n, x, &ks, graph, &mut evaluator)?;
+    rows.push(tangents(case, shape, x, ks[0], graph)?);
+    for l in &loops {
+        rows.extend(l.check(&mut evaluator)?);
+    }
+    rows.extend(schedule(case)?);
+    Ok(Report { case: case.folder.clone(), family: case.family.clone(), kernels, rows })
+}
+
+/// Raw outputs of the GPU and of the twin, per sample: a batch's largest outputs would hide the others' errors.
+fn forward(
+    case: &Case,
+    shape: Shape,
+    n: usize,
+    x: &[f64],
+    ks: &[usize],
+    graph: &Graph,
+    evaluator: &mut Evaluator,
+) -> Result<Vec<Row>> {
+    let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
+    let want = case.exactly("y", n, &dims)?;
+    let x = to_f32(x);
+    let gpu: Vec<f64> = evaluator.evaluate(&x, ks)?.into_iter().map(f64::from).collect();
+    let mut twin = Vec::with_capacity(n * d);
+    for (x, &k) in x.chunks(d).zip(ks) {
+        twin.extend(twin::evaluate(graph, x, None, k)?.iter().map(|v| v.v));
+    }
+    let at = |i: usize| format!("sample {i}, t {}", ks[i]);
+    let row = |quantity: &str, got: &[f64], tolerance| Row { tolerance, ..compare(quantity, got, want, d, at) };
+    let mut rows = vec![row("forward", &gpu, Some(FORWARD)), row("forward, f64 twin", &twin, Some(TWIN))];
+    if case.has("y32") {
+        rows.push(row("forward, PyTorch in float32", case.exactly("y32", n, &dims)?, None));
+    }
+    Ok(rows)
+}
+
+/// The twin's derivatives of the raw output at sample 0.
+fn tangents(case: &Case, shape: Shape, x: &[f64], k: usize, graph: &Graph) -> Result<Row> {
+    let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
+    let (n, v) = case.rows("v", &dims)?;
+    let want = case.exactly("jvp", n, &dims)?;
+    let x = to_f32(&x[..d]);
+    let mut got = Vec::with_capacity(n * d);
+    for v in to_f32(v).chunks(d) {
+        got.extend(twin::evaluate(graph, &x, Some(v), k)?.iter().map(|y: &Dual| y.d));
+    }
+    let at = |i: usize| format!("tangent {i}, sample 0, t {k}");
+    Ok(Row { tolerance: Some(TANGENT), ..compare("tangents, f64 twin", &got, want, d, at) })
+}
+
+/// The family's schedule, absolute; the third-party float32 buffer's own error for information.
+fn schedule(case: &Case) -> Result<Vec<Row>> {
+    let Some(schedule) = model::family(&case.family)?.schedule else { return Ok(vec![]) };
+    let (steps, want) = case.rows("alphabar_f64", &[])?;
+    let stated = case.hyper.get("timesteps").and_then(serde_json::Value::as_u64);
+    if stated.is_some_and(|t| t != steps as u64) {
+        return Err(case.error("alphabar_f64", format!("{steps} timesteps, config.json's hyper has {stated:?}")));
+    }
+    let got = schedule.alphabar(steps);
+    let row = |quantity: &str, other: &[f64], tolerance| {
+        let mut worst = Worst::default();
+        got.iter().zip(other).enumerate().for_each(|(k, (a, b))| worst.see(k, (a - b).abs()));
+        Row { quantity: quantity.into(), error: worst.error, tolerance, worst: format!("t {}", worst.at) }
+    };
+    let mut rows = vec![row("schedule, alphabar", want, Some(SCHEDULE))];
+    if case.has("alphabar") {
+        rows.push(row("schedule, third-party float32", case.exactly("alphabar", steps, &[])?, None));
+    }
+    Ok(rows)
+}
+
+/// Largest error so far and its index; NaN is the largest of all.
+#[derive(Default)]
+struct Worst {
+    error: f64,
+    at: usize,
+}
+
+impl Worst {
+    fn see(&mut self, at: usize, error: f64) {
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        if error > self.error {
+            *self = Self { error, at };
+        }
+    }
+}
+
+/// max |got - want| / max |want| of each chunk of `d`, the worst chunk; no tolerance yet.
+fn compare(quantity: &str, got: &[f64], want: &[f64], d: usize, at: impl Fn(usize) -> String) -> Row {
+    let mut worst = Worst::default();
+    for (i, (got, want)) in got.chunks(d).zip(want.chunks(d)).enumerate() {
+        let scale = want.iter().fold(0f64, |m, w| m.max(w.abs()));
+        // 0/0 is NaN: a reference of zeros compares with nothing.
+        got.iter().zip(want).for_each(|(g, w)| worst.see(i, (g - w).abs() / scale));
+    }
+    if got.len() != want.len() {
+        worst = Worst { error: f64::INFINITY, at: 0 };
+    }
+    Row { quantity: quantity.into(), error: worst.error, tolerance: None, worst: at(worst.at) }
+}
+
+/// Numbers that were float32 in the file.
+fn to_f32(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
