@@ -70,11 +70,11 @@ pub struct Step {
     pub bytes: u64,
 }
 
-/// What happens in order: a dispatch, or the copy of a buffer into its image mirror.
+/// What happens in order: a dispatch, or the copy of what a buffer holds into its image mirror.
 #[derive(Clone, Debug)]
 pub enum Action {
     Dispatch(Step),
-    Mirror(BufferId),
+    Mirror { buffer: BufferId, bytes_per_lane: u64 },
 }
 
 /// Buffers and actions. `Debug` prints the whole plan.
@@ -100,14 +100,18 @@ impl Program {
         self.buffer(label, 0, Role::Constant(bytemuck::cast_slice(data).to_vec()))
     }
 
-    /// Appends a dispatch, and before it a copy into every image mirror that it reads and that is out of date.
-    pub fn push(&mut self, step: Step) {
-        for &(_, id, access) in &step.bindings {
-            if access == Access::Image && !self.fresh.contains(&id) {
-                self.actions.push(Action::Mirror(id));
-                self.fresh.push(id);
-            }
+    /// Brings a buffer's image mirror up to date before a step that reads it; the buffer holds `bytes_per_lane` at present.
+    pub fn mirror(&mut self, buffer: BufferId, bytes_per_lane: u64) {
+        if !self.fresh.contains(&buffer) {
+            self.actions.push(Action::Mirror { buffer, bytes_per_lane });
+            self.fresh.push(buffer);
         }
+    }
+
+    /// Appends a dispatch; image mirrors of what it writes go out of date.
+    pub fn push(&mut self, step: Step) {
+        let stale = |id, access| access == Access::Image && !self.fresh.contains(&id);
+        debug_assert!(!step.bindings.iter().any(|b| stale(b.1, b.2)), "{}: `mirror` its images first", step.label);
         for &(_, id, access) in &step.bindings {
             if access == Access::Write {
                 self.fresh.retain(|&f| f != id);
@@ -119,13 +123,13 @@ impl Program {
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.actions.iter().filter_map(|a| match a {
             Action::Dispatch(step) => Some(step),
-            Action::Mirror(_) => None,
+            Action::Mirror { .. } => None,
         })
     }
 
     /// True if some step reads the buffer through an image mirror.
     pub fn has_image(&self, id: BufferId) -> bool {
-        self.actions.iter().any(|a| matches!(a, Action::Mirror(m) if *m == id))
+        self.actions.iter().any(|a| matches!(a, Action::Mirror { buffer, .. } if *buffer == id))
     }
 
     /// Bytes of all buffers and image mirrors that grow with the lanes, per lane.

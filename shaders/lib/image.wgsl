@@ -4,3 +4,10 @@ fn load_x(i: i32) -> vec4f {
     let t = i + 1024;
     return textureLoad(x, vec2i(t & 1023, t >> 10u));
 }
+
+// i / n, for i < 2^31 and a quotient below 2^22. CPU drivers divide integers one lane at a time, floats all at once.
+fn quotient(i: u32, n: u32) -> u32 {
+    let q = i32(f32(i32(i)) / f32(i32(n)));
+    let r = i32(i) - q * i32(n);
+    return u32(q + select(0, 1, r >= i32(n)) - select(0, 1, r < 0));
+}

@@ -21,7 +21,7 @@ struct Slot {
 
 enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
-    Mirror(usize),
+    Mirror { slot: usize, bytes_per_lane: u64 },
 }
 
 /// A program on a device, with room for `max_lanes` lanes.
@@ -123,8 +123,8 @@ impl Executor {
         let mut next = 0;
         for action in &self.program.actions {
             let step = match action {
-                Action::Mirror(id) => {
-                    self.commands.push(Command::Mirror(id.0));
+                &Action::Mirror { buffer, bytes_per_lane } => {
+                    self.commands.push(Command::Mirror { slot: buffer.0, bytes_per_lane });
                     continue;
                 }
                 Action::Dispatch(step) => step,
@@ -200,11 +200,10 @@ impl Executor {
                     let groups = (lanes as u64 * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }
-                Command::Mirror(id) => {
+                Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
-                    if let Some((texture, _)) = &self.slots[*id].image {
-                        let used = self.program.buffers[*id].bytes_per_lane * lanes as u64;
-                        copy_to_image(encoder, &self.slots[*id].buffer, texture, used);
+                    if let Some((texture, _)) = &self.slots[*slot].image {
+                        copy_to_image(encoder, &self.slots[*slot].buffer, texture, bytes_per_lane * lanes as u64);
                     }
                 }
             }
@@ -301,7 +300,7 @@ impl Executor {
         self.gpu.alive("timing")?;
         let step = |c: &Command| match c {
             Command::Dispatch { step, .. } => Some(&self.steps[*step]),
-            Command::Mirror(_) => None,
+            Command::Mirror { .. } => None,
         };
         Ok(self.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
     }

@@ -67,14 +67,19 @@ impl Conv {
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let bias = self.bias_buffer(cx, place.blocks);
-        let constants = [("KERNEL", self.kernel), ("CC4", cc4), ("M4", m4)].map(|(n, v)| (n, v as i64)).to_vec();
+        // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
+        let plain = taps == 1 && self.stride == 1 && self.padding == 0;
+        cx.program.mirror(view.buffer, view.bytes());
         for chunk in 0..chunks {
-            let last = chunk + 1 == chunks;
-            let own = [chunk as u32, chunks as u32, last as u32, (last && self.silu) as u32];
+            let silu = self.silu && chunk + 1 == chunks;
+            let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
+            let ends = [("LATER", (chunk > 0) as usize), ("SILU", silu as usize)];
+            let constants = shape.into_iter().chain(ends).map(|(n, v)| (n, v as i64)).collect();
+            let own = [chunk as u32, chunks as u32, 0, 0];
             cx.program.push(Step {
                 label: cx.label("conv"),
                 op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
-                kernel: Kernel { shader: "conv_cc", constants: constants.clone() },
+                kernel: Kernel { shader: "conv_cc", constants },
                 bindings: vec![
                     ("x", view.buffer, Access::Image),
                     ("weights", weights, Access::Read),
@@ -225,6 +230,8 @@ pub fn cases() -> Vec<Case> {
         case("1x1 5->7", 5, 7, 1, 1, 0, 3, 5, false),
         case("1x1 20->36 silu", 20, 36, 1, 1, 0, 7, 5, true),
         case("1x1 132->16, two chunks", 132, 16, 1, 1, 0, 5, 3, true),
+        case("1x1 stride 2, 5->6", 5, 6, 1, 2, 0, 5, 4, false),
+        case("1x1 padded, 4->3", 4, 3, 1, 1, 1, 2, 3, true),
         case("3x3 1->6", 1, 6, 3, 1, 1, 6, 5, true),
         case("3x3 34->9, chunks", 34, 9, 3, 1, 1, 5, 6, false),
         case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),

@@ -19,8 +19,8 @@ pub struct Depthwise {
     pub bias: Arc<[f32]>,
 }
 
-/// Output pixels of a row that one thread of the CPU kernel makes; neighbours share their loads.
-const STRIP: usize = 4;
+/// Rows and columns of output pixels that one thread of the CPU kernel makes; neighbours share their loads.
+const TILE: (usize, usize) = (2, 4);
 
 impl Op for Depthwise {
     fn name(&self) -> &'static str {
@@ -79,12 +79,13 @@ impl Op for Depthwise {
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let words = immediates(&view, &place, cx.group, self.stride, 1, [0; 4]);
         let s = place.shape;
+        let (rows, columns) = TILE;
         let (shader, access, grid, constants) = match cx.family {
             Family::Cpu => (
                 "depthwise_cc",
                 Access::Image,
-                Grid { items: (s.h * s.w.div_ceil(STRIP)) as u32, workgroup: 256, groups: place.blocks as u32 },
-                vec![("STRIP", STRIP as i64), ("STRIDE", self.stride as i64)],
+                Grid { items: (s.h.div_ceil(rows) * s.w.div_ceil(columns)) as u32, workgroup: 256, groups: place.blocks as u32 },
+                vec![("ROWS", rows as i64), ("COLUMNS", columns as i64), ("STRIDE", self.stride as i64)],
             ),
             Family::Gpu => (
                 "depthwise",
@@ -93,6 +94,9 @@ impl Op for Depthwise {
                 vec![],
             ),
         };
+        if access == Access::Image {
+            cx.program.mirror(view.buffer, view.bytes());
+        }
         cx.program.push(Step {
             label: cx.label("depthwise"),
             op: "depthwise",

@@ -112,6 +112,11 @@ pub struct View {
 }
 
 impl View {
+    /// Bytes that the tensor and its neighbours in the buffer take up, per lane.
+    pub fn bytes(&self) -> u64 {
+        16 * (self.stride * self.shape.pixels()) as u64
+    }
+
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
     }
