@@ -70,8 +70,16 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
         let (a, sigma) = field.process().noise(k).unwrap();
         for sample in 0..3 {
             let x0 = &images.values[sample * 784..(sample + 1) * 784];
-            let anchor =
-                Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n as u32 };
+            let anchor = Anchor {
+                seed: 11,
+                sample: sample as u32,
+                k: k as u32,
+                a,
+                sigma,
+                bridge_scale: 1.0,
+                x0,
+                segments: n as u32,
+            };
             let eps = eps(&anchor, 0);
             let turned: Vec<f64> = pairs(11, sample as u32, k as u32, 784)
                 .iter()

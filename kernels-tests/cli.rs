@@ -38,7 +38,18 @@ fn refused(arguments: &[&str], code: i32, words: &[&str], out: &Path) {
 /// Flags of a short circulation into `out`.
 fn short<'a>(model: &'a str, data: &'a str, out: &'a str) -> Vec<&'a str> {
     vec![
-        "circulation", model, "--data", data, "--timesteps", "400,900", "--samples", "2", "--points", "10", "--out", out,
+        "circulation",
+        model,
+        "--data",
+        data,
+        "--timesteps",
+        "400,900",
+        "--samples",
+        "2",
+        "--points",
+        "10",
+        "--out",
+        out,
     ]
 }
 
@@ -164,7 +175,16 @@ fn no_adapter_is_an_error_of_its_own() {
 #[test]
 fn dry_run_predicts_and_writes_nothing() {
     let arguments = [
-        "circulation", "field:tilted", "--data", DIGITS, "--timesteps", "1..1000:100", "--samples", "4", "--points", "100",
+        "circulation",
+        "field:tilted",
+        "--data",
+        DIGITS,
+        "--timesteps",
+        "1..1000:100",
+        "--samples",
+        "4",
+        "--points",
+        "100",
         "--dry-run",
     ];
     let output = vorticity(&arguments).output().unwrap();

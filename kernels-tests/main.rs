@@ -1,5 +1,6 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod circulation;
+#[cfg(feature = "cli")]
 mod cli;
 mod common;
 mod data;

@@ -20,9 +20,17 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub enum RowLayer {
     /// Row `k` of a `[rows, width]` table: a learned time embedding.
-    Lookup { table: Arc<[f32]>, rows: usize, width: usize },
+    Lookup {
+        table: Arc<[f32]>,
+        rows: usize,
+        width: usize,
+    },
     /// y = W x + b, W `[out, in]`.
-    Linear { weight: Arc<[f32]>, bias: Arc<[f32]>, input: usize },
+    Linear {
+        weight: Arc<[f32]>,
+        bias: Arc<[f32]>,
+        input: usize,
+    },
     Silu,
 }
 

@@ -16,12 +16,18 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Circulation(cli::circulation::Args),
+    Verify(cli::verify::Args),
+    Inspect(cli::inspect::Args),
     Bench(cli::bench::Args),
+    Devices(cli::devices::Args),
 }
 
 fn run() -> Result<i32> {
     match Cli::parse().verb {
         Verb::Circulation(args) => cli::circulation::run(&args),
+        Verb::Verify(args) => cli::verify::run(&args),
+        Verb::Inspect(args) => cli::inspect::run(&args),
+        Verb::Devices(args) => cli::devices::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
     }
 }

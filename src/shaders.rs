@@ -10,9 +10,31 @@ macro_rules! sources {
     };
 }
 sources![
-    "add_row", "circulation", "conv", "conv_cc", "depthwise", "depthwise_cc", "field_linear", "field_mixture", "input", "lib/conv", "lib/elementwise", "lib/grid",
-    "lib/image", "lib/lane", "lib/normal", "lib/philox", "lib/reduce", "lib/silu", "output", "path_brownian", "path_projection",
-    "path_rotation", "score", "silu", "upsample",
+    "add_row",
+    "circulation",
+    "conv",
+    "conv_cc",
+    "depthwise",
+    "depthwise_cc",
+    "field_linear",
+    "field_mixture",
+    "input",
+    "lib/conv",
+    "lib/elementwise",
+    "lib/grid",
+    "lib/image",
+    "lib/lane",
+    "lib/normal",
+    "lib/philox",
+    "lib/reduce",
+    "lib/silu",
+    "output",
+    "path_brownian",
+    "path_projection",
+    "path_rotation",
+    "score",
+    "silu",
+    "upsample",
 ];
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.
@@ -144,9 +166,7 @@ impl Assembler {
         let mut tokens: Vec<String> = Vec::new();
         for c in text.chars().filter(|c| !c.is_whitespace()) {
             match tokens.last_mut() {
-                Some(last)
-                    if c.is_ascii_alphanumeric() && last.ends_with(|l: char| l.is_ascii_alphanumeric()) =>
-                {
+                Some(last) if c.is_ascii_alphanumeric() && last.ends_with(|l: char| l.is_ascii_alphanumeric()) => {
                     last.push(c)
                 }
                 _ => tokens.push(c.to_string()),

@@ -40,7 +40,10 @@ pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64
 
 /// Runs queries `0..total`. `observe` is told how many are done and may stop the sweep after the tiles in flight.
 pub fn run(
-    executor: &mut Executor, job: &mut dyn Job, total: u64, observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    executor: &mut Executor,
+    job: &mut dyn Job,
+    total: u64,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let tile = executor.max_lanes() as u64;
     let mut flying = VecDeque::with_capacity(IN_FLIGHT);

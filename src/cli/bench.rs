@@ -102,18 +102,19 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     println!("adapter      {}", gpu.describe());
     println!("kernels      {}, tile of {lanes} evaluations, first run after {first:.2} s", gpu.family().name());
-    println!("forward      {:.3} ms per evaluation (best), {:.3} (median of {})", best * 1e3, median * 1e3, times.len());
+    println!(
+        "forward      {:.3} ms per evaluation (best), {:.3} (median of {})",
+        best * 1e3,
+        median * 1e3,
+        times.len()
+    );
     println!("             {:.1} evaluations/s, {:.2} GFLOP/s (best)", 1.0 / best, flops as f64 / best / 1e9);
     println!();
     println!("{:<12} {:>10} {:>9} {:>7} {:>9} {:>8}", "op", "dispatches", "ms/eval", "share", "GFLOP/s", "GB/s");
     for (op, s) in order {
         let (share, rate) = (100.0 * s.seconds / total, s.flops as f64 / s.seconds / 1e9);
         let bandwidth = s.bytes as f64 / s.seconds / 1e9;
-        println!(
-            "{op:<12} {:>10} {:>9.3} {share:>6.1}% {rate:>9.2} {bandwidth:>8.2}",
-            s.dispatches,
-            s.seconds * 1e3
-        );
+        println!("{op:<12} {:>10} {:>9.3} {share:>6.1}% {rate:>9.2} {bandwidth:>8.2}", s.dispatches, s.seconds * 1e3);
     }
     println!("Parts are timed one at a time, so they add up to a little more than a whole evaluation.");
     Ok(0)

@@ -161,7 +161,8 @@ pub fn run(args: &Args) -> Result<i32> {
     });
     write_circulation(&out, &result, manifest, log)?;
     let loops = result.loops()?;
-    for (name, svg) in boxplot::all(&loops, &format!("{}, {} samples, N = {}", args.model, args.samples, args.points))? {
+    for (name, svg) in boxplot::all(&loops, &format!("{}, {} samples, N = {}", args.model, args.samples, args.points))?
+    {
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;

@@ -212,9 +212,7 @@ impl Work<'_> {
         let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
         let column = |name, value: fn(&Sums) -> f64| Column {
             name,
-            values: (0..p * t * n)
-                .map(|i| value(&self.sums[((i / n % t) * n + i % n) * p + i / (t * n)]))
-                .collect(),
+            values: (0..p * t * n).map(|i| value(&self.sums[((i / n % t) * n + i % n) * p + i / (t * n)])).collect(),
         };
         let columns = vec![
             column("integral", |s| s.integral),

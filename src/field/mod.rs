@@ -64,7 +64,11 @@ impl Params {
 
     fn finite(&mut self, key: &str, default: f64) -> Result<f64> {
         let value = self.take(key)?.unwrap_or(default);
-        if value.is_finite() { Ok(value) } else { Err(Error::invalid(&self.place, format!("{key}={value} is not finite"))) }
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(Error::invalid(&self.place, format!("{key}={value} is not finite")))
+        }
     }
 }
 

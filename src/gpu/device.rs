@@ -128,9 +128,7 @@ impl Gpu {
         };
         let found = match choice {
             AdapterChoice::Index(i) => all.get(*i),
-            AdapterChoice::Name(n) => {
-                all.iter().find(|a| a.get_info().name.to_lowercase().contains(&n.to_lowercase()))
-            }
+            AdapterChoice::Name(n) => all.iter().find(|a| a.get_info().name.to_lowercase().contains(&n.to_lowercase())),
             AdapterChoice::Software => all.iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
             AdapterChoice::Best => {
                 all.iter().filter(|a| unusable(a).is_none()).min_by_key(|a| kind(a.get_info().device_type).0)

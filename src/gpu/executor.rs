@@ -138,7 +138,8 @@ impl Executor {
     }
 
     fn bind_group(&self, pipeline: &Pipeline, step: &Step) -> Result<wgpu::BindGroup> {
-        let fail = |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
+        let fail =
+            |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
         if step.bindings.len() != pipeline.bindings.len() || pipeline.immediates as usize != 4 * step.immediates.len() {
             return Err(fail(format!(
                 "{} bindings and {} bytes of immediates given, the shader has {} and {}",
@@ -155,7 +156,10 @@ impl Executor {
                 return Err(fail(format!("the shader's '{}' is not bound", binding.name)));
             };
             if access != binding.access {
-                return Err(fail(format!("'{}' is {:?} in the shader, {access:?} in the step", binding.name, binding.access)));
+                return Err(fail(format!(
+                    "'{}' is {:?} in the shader, {access:?} in the step",
+                    binding.name, binding.access
+                )));
             }
             let resource = match (&self.slots[id].image, access) {
                 (Some((_, view)), Access::Image) => wgpu::BindingResource::TextureView(view),
@@ -192,7 +196,8 @@ impl Executor {
             match command {
                 Command::Dispatch { pipeline, bind_group, step } => {
                     let step = &self.steps[*step];
-                    let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
+                    let pass =
+                        pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
                     pass.set_pipeline(&self.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
                     pass.set_immediates(0, bytemuck::bytes_of(&(lanes as u32)));
@@ -292,7 +297,10 @@ impl Executor {
                 let start = std::time::Instant::now();
                 let submission = self.gpu.queue.submit([encoder.finish()]);
                 let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-                self.gpu.device.poll(wait).map_err(|e| Error::Gpu { place: "timing".into(), message: e.to_string() })?;
+                self.gpu
+                    .device
+                    .poll(wait)
+                    .map_err(|e| Error::Gpu { place: "timing".into(), message: e.to_string() })?;
                 let seconds = start.elapsed().as_secs_f64() / repeat as f64;
                 times.entry(i).and_modify(|t: &mut f64| *t = t.min(seconds)).or_insert(seconds);
             }

@@ -43,10 +43,8 @@ fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
     let text = shaders::assemble(kernel.shader, &kernel.constants)?;
-    let options = naga::front::wgsl::Options {
-        parse_doc_comments: false,
-        capabilities: naga::valid::Capabilities::IMMEDIATES,
-    };
+    let options =
+        naga::front::wgsl::Options { parse_doc_comments: false, capabilities: naga::valid::Capabilities::IMMEDIATES };
     let module = naga::front::wgsl::Frontend::new_with_options(options)
         .parse(&text)
         .map_err(|e| fail(e.emit_to_string(&text)))?;
@@ -80,8 +78,10 @@ fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     let device = &gpu.device;
     gpu.checked(&place, || {
         let entries: Vec<_> = bindings.iter().map(entry).collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.shader), entries: &entries });
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(kernel.shader),
+            entries: &entries,
+        });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],

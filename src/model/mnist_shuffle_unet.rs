@@ -3,7 +3,9 @@
 use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
-use crate::ops::{add_row::AddRow, channels::Channels, conv::Conv, depthwise::Depthwise, silu::Silu, upsample::Upsample};
+use crate::ops::{
+    add_row::AddRow, channels::Channels, conv::Conv, depthwise::Depthwise, silu::Silu, upsample::Upsample,
+};
 use crate::shape::Shape;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -51,11 +53,14 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
         return Err(Error::invalid("hyper", format!("{hyper}: every size must be in 1..={MAX_CHANNELS}")));
     }
     // Units halve their channels twice; at other widths the third-party class fails in its first forward pass.
-    if h.base_dim % 4 != 0 || h.image_size % (1 << h.dim_mults.len().min(20)) != 0 {
+    if !h.base_dim.is_multiple_of(4) || !h.image_size.is_multiple_of(1 << h.dim_mults.len().min(20)) {
         let halvings = h.dim_mults.len();
         return Err(Error::invalid(
             "hyper",
-            format!("base_dim {} must be divisible by 4 and image_size {} divisible by 2^{halvings}", h.base_dim, h.image_size),
+            format!(
+                "base_dim {} must be divisible by 4 and image_size {} divisible by 2^{halvings}",
+                h.base_dim, h.image_size
+            ),
         ));
     }
     if h.in_channels != h.out_channels {
@@ -106,7 +111,10 @@ impl Builder<'_> {
         let mut scales = Vec::with_capacity(out);
         for (i, &v) in var.iter().enumerate() {
             if v < 0.0 {
-                return Err(Error::invalid(format!("tensor '{norm}.running_var'"), format!("element {i} is {v}, negative")));
+                return Err(Error::invalid(
+                    format!("tensor '{norm}.running_var'"),
+                    format!("element {i} is {v}, negative"),
+                ));
             }
             scales.push(gain[i] as f64 / (v as f64 + BN_EPS).sqrt());
         }
@@ -117,7 +125,13 @@ impl Builder<'_> {
     }
 
     fn push_conv(
-        &mut self, name: &str, x: NodeId, weight: Arc<[f32]>, bias: Arc<[f32]>, out: usize, kernel: usize,
+        &mut self,
+        name: &str,
+        x: NodeId,
+        weight: Arc<[f32]>,
+        bias: Arc<[f32]>,
+        out: usize,
+        kernel: usize,
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
         let padding = kernel / 2;
@@ -141,7 +155,15 @@ impl Builder<'_> {
     }
 
     /// Both branches on `a` and `b`, concatenated and shuffled over two groups.
-    fn branches(&mut self, name: &str, a: NodeId, b: NodeId, inner: usize, out: usize, stride: usize) -> Result<NodeId> {
+    fn branches(
+        &mut self,
+        name: &str,
+        a: NodeId,
+        b: NodeId,
+        inner: usize,
+        out: usize,
+        stride: usize,
+    ) -> Result<NodeId> {
         let [one, two] = ["branch1", "branch2"].map(|branch| format!("{name}.{branch}"));
         let left = self.depthwise_bn(&format!("{one}.0"), &format!("{one}.1"), a, stride)?;
         let left = self.conv_bn_silu(&format!("{one}.2"), left, out / 2, 1)?;

@@ -64,7 +64,10 @@ impl Model {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.is_dir() {
-            return Err(Error::file(path, "not a directory; a model is a folder with config.json and model.safetensors"));
+            return Err(Error::file(
+                path,
+                "not a directory; a model is a folder with config.json and model.safetensors",
+            ));
         }
         let config = Config::read(&path.join("config.json"))?;
         let weights = path.join("model.safetensors");

@@ -72,9 +72,10 @@ impl Process {
 
     /// (a, sigma) at timestep k.
     pub fn noise(&self, k: usize) -> Result<(f64, f64)> {
-        let abar = self.alphabar.get(k).ok_or_else(|| {
-            Error::invalid("timestep", format!("{k} is outside 0..={}", self.alphabar.len() - 1))
-        })?;
+        let abar = self
+            .alphabar
+            .get(k)
+            .ok_or_else(|| Error::invalid("timestep", format!("{k} is outside 0..={}", self.alphabar.len() - 1)))?;
         Ok((abar.sqrt(), (1.0 - abar).sqrt()))
     }
 

@@ -18,7 +18,8 @@ impl Weights {
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         // The header, and that every tensor lies inside the file, is checked here once.
-        SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
+        SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
         Ok(Self { path: path.to_path_buf(), bytes, taken: Default::default(), parameters: Default::default() })
     }
 

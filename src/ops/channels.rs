@@ -15,7 +15,7 @@ pub struct Channels {
 impl Channels {
     /// Half `part` (0 or 1) of an even number of channels.
     pub fn half(channels: usize, part: usize) -> Result<Self> {
-        if channels % 2 != 0 {
+        if !channels.is_multiple_of(2) {
             return Err(Error::invalid("split", format!("{channels} channels cannot be halved")));
         }
         Ok(Self::range(part * channels / 2, channels / 2))
@@ -34,7 +34,7 @@ impl Channels {
 
     /// Channel shuffle over `groups`: output channel i groups + g is input channel g C/groups + i (arXiv 1707.01083).
     pub fn shuffle(channels: usize, groups: usize) -> Result<Self> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::invalid("shuffle", format!("{channels} channels do not form {groups} equal groups")));
         }
         let per = channels / groups;
@@ -77,7 +77,8 @@ impl Op for Channels {
 }
 
 pub fn cases() -> Vec<Case> {
-    let case = |name, op: Channels, inputs: &[Shape]| Case { name, op: Arc::new(op), inputs: inputs.to_vec(), row: None };
+    let case =
+        |name, op: Channels, inputs: &[Shape]| Case { name, op: Arc::new(op), inputs: inputs.to_vec(), row: None };
     let mut out = vec![case("concat 3+5", Channels::concat(&[3, 5]), &[Shape::new(3, 5, 3), Shape::new(5, 5, 3)])];
     for (name, op) in [
         ("shuffle 12 by 2", Channels::shuffle(12, 2)),

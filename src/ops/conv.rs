@@ -25,19 +25,25 @@ pub struct Conv {
 /// Output height or width of a convolution, or what is wrong.
 pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize) -> Result<usize> {
     if stride == 0 || n + 2 * padding < kernel {
-        return Err(Error::invalid("input", format!("{n} pixels with padding {padding} do not hold a kernel of {kernel}")));
+        return Err(Error::invalid(
+            "input",
+            format!("{n} pixels with padding {padding} do not hold a kernel of {kernel}"),
+        ));
     }
     Ok((n + 2 * padding - kernel) / stride + 1)
 }
 
 /// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then four words of the kernel's own.
 pub(super) fn immediates(
-    view: &View, place: &Place, group: u32, stride: usize, padding: usize, own: [u32; 4],
+    view: &View,
+    place: &Place,
+    group: u32,
+    stride: usize,
+    padding: usize,
+    own: [u32; 4],
 ) -> Vec<u32> {
     let (i, o) = (view.shape, place.shape);
-    let sizes = [
-        o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding,
-    ];
+    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding];
     let words = sizes.iter().map(|&v| v as u32);
     [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
 }
@@ -121,11 +127,7 @@ impl Conv {
                 ("y", place.buffer, Access::Write),
             ],
             immediates: immediates(&view, &place, cx.group, self.stride, self.padding, own),
-            grid: Grid {
-                items: place.shape.pixels() as u32,
-                workgroup: 64,
-                groups: place.blocks.div_ceil(16) as u32,
-            },
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: 64, groups: place.blocks.div_ceil(16) as u32 },
             flops: self.flops(&[view.shape], place.shape),
             bytes: self.traffic(&view, &place),
         });

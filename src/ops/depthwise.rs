@@ -84,7 +84,11 @@ impl Op for Depthwise {
             Family::Cpu => (
                 "depthwise_cc",
                 Access::Image,
-                Grid { items: (s.h.div_ceil(rows) * s.w.div_ceil(columns)) as u32, workgroup: 256, groups: place.blocks as u32 },
+                Grid {
+                    items: (s.h.div_ceil(rows) * s.w.div_ceil(columns)) as u32,
+                    workgroup: 256,
+                    groups: place.blocks as u32,
+                },
                 vec![("ROWS", rows as i64), ("COLUMNS", columns as i64), ("STRIDE", self.stride as i64)],
             ),
             Family::Gpu => (

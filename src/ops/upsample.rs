@@ -13,7 +13,7 @@ pub struct Upsample;
 /// The two inputs of output `i` along an axis of `n` inputs: the near one (weight 3/4) and the far one (1/4).
 fn taps(i: usize, n: usize) -> (usize, usize) {
     let near = i / 2;
-    (near, if i % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(n - 1) })
+    (near, if i.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(n - 1) })
 }
 
 impl Op for Upsample {

@@ -11,7 +11,8 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|i| renamed[i.0]).collect();
-        if node.op.name() == "silu" && readers[node.inputs[0].0] == 1
+        if node.op.name() == "silu"
+            && readers[node.inputs[0].0] == 1
             && let Some(op) = fused.nodes[inputs[0].0].op.with_silu()
         {
             fused.nodes[inputs[0].0].op = op;

@@ -33,11 +33,8 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
         .map(|(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch))
         .collect();
     let buffer = |root: usize| slots.of_root[root].map_or(ports.output, |slot| buffers[slot]);
-    let rows: Vec<Vec<Vec<f64>>> = graph
-        .rows
-        .iter()
-        .map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect())
-        .collect::<Result<_>>()?;
+    let rows: Vec<Vec<Vec<f64>>> =
+        graph.rows.iter().map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect()).collect::<Result<_>>()?;
 
     for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
         let Some(leaf) = leaf else { continue };
