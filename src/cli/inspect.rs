@@ -65,7 +65,7 @@ fn plan(model: &Model, kernels: Family) -> Result<Program> {
 
 fn summary(model: &Model, kernels: Family, program: &Program) -> String {
     let ProcessConfig::Vp { schedule, timesteps } = model.process.config;
-    let mirrors = program.actions.iter().filter(|a| matches!(a, Action::Mirror(_))).count();
+    let mirrors = program.actions.iter().filter(|a| matches!(a, Action::Mirror { .. })).count();
     let activations: u64 = program.steps().map(|s| s.bytes).sum();
     let lines = [
         ("model", model.path.display().to_string()),
@@ -104,8 +104,8 @@ fn buffers(program: &Program) -> String {
 fn steps(program: &Program) -> String {
     let row = |action: &Action| match action {
         Action::Dispatch(step) => dispatch(step),
-        Action::Mirror(id) => {
-            let label = format!("copy of {} to its image", program.buffers[id.0].label);
+        Action::Mirror { buffer, .. } => {
+            let label = format!("copy of {} to its image", program.buffers[buffer.0].label);
             [label, String::new(), String::new(), String::new(), String::new(), String::new()]
         }
     };
