@@ -1,7 +1,7 @@
 // y[lane, p, c] = b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c], 3x3, CPU adapters.
-// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), one block of 4 channels per workgroup (group.y). The
-// tile's outputs share their loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image
-// go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
+// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), one block of 4 channels per workgroup
+// (group.y). The tile's outputs share their loads; weights stand at constant workgroup addresses (see conv_cc). Outputs
+// beyond the image go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
