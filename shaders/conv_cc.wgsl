@@ -1,11 +1,10 @@
 // y[lane, p, o] = act(b[o] + sum_{tap, c} w[o, c, tap] x[lane, stride p + tap - padding, c]), CPU adapters.
-// Thread map: one thread per (lane, output pixel), 4 M4 output channels per workgroup (z). Weights are staged once into
+// Thread map: one thread per (lane, output pixel), 4 M4 output channels per workgroup (group.y). Weights are staged once into
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel write to the spare pixel behind the buffer.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
-#import lib/grid.wgsl
 #import lib/conv.wgsl      // a: chunk, b: number of chunks
 #import lib/image.wgsl
 #import lib/silu.wgsl
@@ -14,22 +13,24 @@ const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
 const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [z][chunk][tap][CC4][4][M4], 4 output channels each
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [z][M4]
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;     // [lane][pixels][out_stride], one spare pixel
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(512)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let base = (group.z * im.b + im.a) * SIZE;
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
+    @builtin(local_invocation_index) thread: u32) {
+    let group = interleaved(id, count);
+    let base = (group.y * im.b + im.a) * SIZE;
     for (var i = thread; i < SIZE; i += 512u) { w[i] = weights[base + i]; }
-    if thread < M4 { w[SIZE + thread] = bias[group.z * M4 + thread]; }
+    if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 
-    let p = workgroup_index(group) * 512u + thread;
+    let p = group.x * 512u + thread;
     let lane = quotient(p, im.pixels);
     let spare = im.lanes * im.pixels * im.out_stride;
-    let out = select(spare, p * im.out_stride, p < im.lanes * im.pixels) + im.out_offset + group.z * M4;
+    let out = select(spare, p * im.out_stride, p < im.lanes * im.pixels) + im.out_offset + group.y * M4;
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
 #unroll later 0 LATER

@@ -1,8 +1,7 @@
 // y[lane, p, c] = b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c], 3x3, CPU adapters.
-// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), one block of 4 channels per workgroup (z). The
-// tile's outputs share their loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image
-// go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
-#import lib/grid.wgsl
+// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), one block of 4 channels per workgroup
+// (group.y). The tile's outputs share their loads; weights stand at constant workgroup addresses (see conv_cc). Outputs
+// beyond the image go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
@@ -13,21 +12,23 @@ const WIDE = (COLUMNS - 1) * STRIDE + 3;
 var<workgroup> w: array<vec4f, 10>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    if thread < 10u { w[thread] = weights[group.z * 10u + thread]; }
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
+    @builtin(local_invocation_index) thread: u32) {
+    let group = interleaved(id, count);
+    if thread < 10u { w[thread] = weights[group.y * 10u + thread]; }
     workgroupBarrier();
 
     let out_h = quotient(im.pixels, im.out_w);
     let across = (im.out_w + $(COLUMNS - 1)u) / $(COLUMNS)u;
     let down = (out_h + $(ROWS - 1)u) / $(ROWS)u;
-    let tile = workgroup_index(group) * 256u + thread;
+    let tile = group.x * 256u + thread;
     let strip = quotient(tile, across);            // over all lanes
     let lane = quotient(strip, down);
     let py = (strip - lane * down) * ROWS;
     let px = (tile - strip * across) * COLUMNS;
     let top = i32(py * STRIDE) - 1;
     let left = i32(px * STRIDE) - 1;
-    let offset = i32(block_offset(group.z));
+    let offset = i32(block_offset(group.y));
 #unroll r 0 TALL
     let in$r = top + $r >= 0 && top + $r < i32(im.in_h);
     let at$r = (i32(lane * im.in_h) + top + $r) * i32(im.in_w) + left;
@@ -48,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
     let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
     y[select(spare, p$(v)_$u, lane < im.lanes && py + $v < out_h && px + $u < im.out_w) * im.out_stride
-        + im.out_offset + group.z] = a$(v)_$u;
+        + im.out_offset + group.y] = a$(v)_$u;
 #end
 #end
 }

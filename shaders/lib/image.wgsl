@@ -5,6 +5,14 @@ fn load_x(i: i32) -> vec4f {
     return textureLoad(x, vec2i(t & 1023, t >> 10u));
 }
 
+// Linear workgroup index in x and group of channels in y. Workgroups that make different channels of the same pixels are
+// neighbours in the order of execution, so that the pixels are still in cache.
+fn interleaved(id: vec3u, count: vec3u) -> vec2u {
+    let i = (id.z * count.y + id.y) * count.x + id.x;
+    let index = quotient(i, count.z);
+    return vec2u(index, i - index * count.z);
+}
+
 // i / n, for i < 2^31 and a quotient below 2^22. CPU drivers divide integers one lane at a time, floats all at once.
 fn quotient(i: u32, n: u32) -> u32 {
     let q = i32(f32(i32(i)) / f32(i32(n)));
