@@ -107,7 +107,8 @@ impl Builder<'_> {
         let weight = self.weights.take(&format!("{conv}.weight"), &shape)?;
         let bias = take(format!("{conv}.bias"))?;
         let (gain, shift) = (take(format!("{norm}.weight"))?, take(format!("{norm}.bias"))?);
-        let (mean, var) = (take(format!("{norm}.running_mean"))?, take(format!("{norm}.running_var"))?);
+        let measured = |name: &str| self.weights.take_statistics(&format!("{norm}.{name}"), &[out]);
+        let (mean, var) = (measured("running_mean")?, measured("running_var")?);
         let mut scales = Vec::with_capacity(out);
         for (i, &v) in var.iter().enumerate() {
             if v < 0.0 {

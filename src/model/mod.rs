@@ -53,7 +53,7 @@ pub struct Model {
     pub config: Config,
     pub graph: Graph,
     pub process: Process,
-    /// Numbers that were trained or measured in training, as read.
+    /// Trained parameters, as PyTorch counts them.
     pub parameters: u64,
     /// SHA-256 of `model.safetensors`.
     pub sha256: String,

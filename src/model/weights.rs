@@ -27,8 +27,15 @@ impl Weights {
         SafeTensors::deserialize(&self.bytes).map_err(|e| Error::file(&self.path, e))
     }
 
-    /// The tensor `name`, which must have this shape and finite values.
+    /// The tensor `name`, which must have this shape and finite values. Its numbers count as parameters.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
+        let values = self.take_statistics(name, shape)?;
+        *self.parameters.borrow_mut() += values.len() as u64;
+        Ok(values)
+    }
+
+    /// `take` of numbers that were measured in training, not trained: BatchNorm's running statistics.
+    pub fn take_statistics(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
         let fail = |m: String| Error::file(&self.path, format!("tensor '{name}': {m}"));
         let tensors = self.tensors()?;
         let tensor = tensors.tensor(name).map_err(|_| fail(format!("missing, expected shape {shape:?}")))?;
@@ -41,7 +48,6 @@ impl Weights {
             return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
         }
         self.taken.borrow_mut().insert(name.to_string());
-        *self.parameters.borrow_mut() += values.len() as u64;
         Ok(values.into())
     }
 
@@ -56,7 +62,7 @@ impl Weights {
         self.take(name, &[length])
     }
 
-    /// Numbers taken so far.
+    /// Trained parameters taken so far.
     pub fn parameters(&self) -> u64 {
         *self.parameters.borrow()
     }
