@@ -17,7 +17,7 @@ fn image(dim: usize) -> Vec<f32> {
 }
 
 fn anchor(x0: &[f32], segments: u32) -> Anchor<'_> {
-    Anchor { seed: 0x9876_5432_10ab_cdef, sample: 3, k: 421, a: 0.8, sigma: 0.6, bridge_scale: 1.0, x0, segments }
+    Anchor { seed: 0x9876_5432_10ab_cdef, sample: 3, k: 421, a: 0.8, sigma: 0.6, bridge_scale: 1.0, x0, segments, arcs: 10 }
 }
 
 fn point(path: &str, anchor: &Anchor, node: u32) -> Vec<f64> {
@@ -111,7 +111,7 @@ fn paths_close_start_at_the_shared_point_and_repeat() {
         let anchor = anchor(&x0, segments);
         let start = point("brownian", &anchor, 0);
         for path in PATHS {
-            path.check(DIM, segments as usize).unwrap();
+            path.check(DIM, segments as usize, 10).unwrap();
             assert_eq!(path.point(&anchor, 0), start, "{} starts at x_t", path.name());
             assert_eq!(path.point(&anchor, segments), start, "{} closes", path.name());
             assert_eq!(path.point(&anchor, 7), path.point(&anchor, 7));
@@ -264,10 +264,10 @@ fn lanes_of_neighbouring_segments_agree_on_their_common_node() {
 
 #[test]
 fn what_a_path_is_not_defined_for_is_refused() {
-    let refused = |path: &str, dim, segments| find(path).unwrap().1.check(dim, segments).unwrap_err().to_string();
+    let refused = |path: &str, dim, segments| find(path).unwrap().1.check(dim, segments, 10).unwrap_err().to_string();
     assert!(refused("rotation", 1, 1000).contains("1 components"));
     assert!(refused("projection", 7, 1000).contains("7 components"));
-    assert!(refused("projection", 8, 1001).contains("multiple of 10"));
+    assert!(refused("projection", 8, 1001).contains("1001 segments in 10 arcs"));
     assert!(refused("brownian", 8, 1).contains("1 segments"));
     assert!(refused("brownian", 8, 1 << 24).contains("2^24"));
     assert!(find("spiral").err().unwrap().to_string().contains("brownian, rotation, projection"));

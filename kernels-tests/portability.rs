@@ -31,8 +31,11 @@ fn most_threads(family: Family) -> u32 {
 }
 
 /// Words of SPIR-V, and bytes of MSL and HLSL; or what is wrong with the text.
-fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
-    let capabilities = Capabilities::IMMEDIATES;
+fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
+    let capabilities = match family {
+        Family::Gpu => Capabilities::IMMEDIATES,
+        Family::Cpu => Capabilities::IMMEDIATES | Capabilities::SHADER_INT64,
+    };
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module =
         naga::front::wgsl::Frontend::new_with_options(options).parse(text).map_err(|e| e.emit_to_string(text))?;
@@ -46,8 +49,8 @@ fn translate(text: &str, most_threads: u32) -> Result<[usize; 3], String> {
     let (module, info) = (&*module, &*info);
 
     let threads: u32 = module.entry_points[0].workgroup_size.iter().product();
-    if threads > most_threads {
-        return Err(format!("{threads} threads a workgroup, at most {most_threads}"));
+    if threads > most_threads(family) {
+        return Err(format!("{threads} threads a workgroup, at most {}", most_threads(family)));
     }
     let mut layouter = naga::proc::Layouter::default();
     layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
@@ -147,7 +150,7 @@ fn circulations() -> Vec<(Family, Program)> {
 }
 
 /// Shader and constants to the most threads that it may use.
-type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), u32>;
+type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), Family>;
 
 /// Every kernel that some plan has.
 fn kernels() -> Kernels {
@@ -167,8 +170,10 @@ fn kernels() -> Kernels {
         for step in program.steps() {
             let Kernel { shader, constants } = step.kernel.clone();
             // A kernel of both families must be fit for anywhere.
-            let most = all.entry((shader, constants)).or_insert(u32::MAX);
-            *most = most_threads(*family).min(*most);
+            let strictest = all.entry((shader, constants)).or_insert(*family);
+            if *family == Family::Gpu {
+                *strictest = Family::Gpu;
+            }
         }
     }
     all
@@ -178,9 +183,9 @@ fn kernels() -> Kernels {
 fn every_specialisation_translates_to_every_back_end() {
     let kernels = kernels();
     assert!(kernels.len() >= SOURCES.iter().filter(|(n, _)| !n.starts_with("lib/")).count());
-    for ((shader, constants), most_threads) in &kernels {
+    for ((shader, constants), family) in &kernels {
         let text = assemble(shader, constants).unwrap();
-        match translate(&text, *most_threads) {
+        match translate(&text, *family) {
             Ok([spirv, metal, direct]) => {
                 println!("{shader} {constants:?}: SPIR-V {spirv} words, MSL {metal} bytes, HLSL {direct} bytes")
             }
@@ -233,10 +238,10 @@ fn broken_shaders_are_refused() {
     let sound = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
         var<workgroup> w: array<f32, 16>;
         @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { w[i % 16u] = 1.0; y[i] = w[0]; }";
-    translate(sound, 256).unwrap();
+    translate(sound, Family::Gpu).unwrap();
     let refused = |from: &str, to: &str, names: &str| {
         assert!(sound.contains(from));
-        let error = translate(&sound.replace(from, to), 256).unwrap_err();
+        let error = translate(&sound.replace(from, to), Family::Gpu).unwrap_err();
         assert!(error.contains(names), "'{names}' not in '{error}'");
     };
     refused("y[i] =", "z[i] =", "no definition in scope");
@@ -245,6 +250,6 @@ fn broken_shaders_are_refused() {
     refused("array<f32, 16>", "array<f32, 4097>", "16388 bytes of workgroup memory");
     let many: String =
         (1..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> b{i}: array<f32>;")).collect();
-    let error = translate(&(many + sound), 256).unwrap_err();
+    let error = translate(&(many + sound), Family::Gpu).unwrap_err();
     assert!(error.contains("9 storage buffers"), "{error}");
 }

@@ -8,6 +8,7 @@
 #import lib/conv.wgsl      // a: chunk, b: number of chunks
 #import lib/image.wgsl
 #import lib/silu.wgsl
+#import lib/store.wgsl
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
@@ -15,7 +16,7 @@ const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;     // [lane][pixels][out_stride], one spare pixel
+@group(0) @binding(3) var<storage, read_write> y: array<vec2<u64>>; // [lane][pixels][out_stride] of 4 floats, one spare pixel
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(512)
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
 #unroll later 0 LATER
-    var a$m = y[out + $m];
+    var a$m = unpacked(y[out + $m]);
 #end
 #unroll first LATER 1
     var a$m = primal * w[$(SIZE + m)];
@@ -77,6 +78,6 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #unroll silu 0 SILU
     a$m = silu(a$m);
 #end
-    y[out + $m] = a$m;
+    y[out + $m] = packed(a$m);
 #end
 }

@@ -4,11 +4,12 @@
 // beyond the image go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
+#import lib/store.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
 const WIDE = (COLUMNS - 1) * STRIDE + 3;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [block][9 taps, bias]
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;     // [lane][pixels][out_stride], one spare pixel
+@group(0) @binding(2) var<storage, read_write> y: array<vec2<u64>>; // [lane][pixels][out_stride] of 4 floats, one spare pixel
 var<workgroup> w: array<vec4f, 10>;
 
 @compute @workgroup_size(256)
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
     let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
     y[select(spare, p$(v)_$u, lane < im.lanes && py + $v < out_h && px + $u < im.out_w) * im.out_stride
-        + im.out_offset + group.y] = a$(v)_$u;
+        + im.out_offset + group.y] = packed(a$(v)_$u);
 #end
 #end
 }

@@ -14,6 +14,7 @@
 //!     timesteps: vec![1, 501, 991],
 //!     samples: 8,
 //!     points: 100,
+//!     arcs: 10,
 //!     seed: 0,
 //!     tile: None,
 //!     family: None,

@@ -28,6 +28,7 @@ sources![
     "lib/philox",
     "lib/reduce",
     "lib/silu",
+    "lib/store",
     "output",
     "path_brownian",
     "path_projection",

@@ -39,6 +39,9 @@ pub struct Args {
     /// Segments per loop
     #[arg(long, default_value_t = 1000)]
     points: usize,
+    /// Arcs m of the projection path; must divide the points
+    #[arg(long, default_value_t = crate::paths::ARCS)]
+    arcs: u32,
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -107,6 +110,7 @@ pub fn run(args: &Args) -> Result<i32> {
         timesteps,
         samples: args.samples,
         points: args.points,
+        arcs: args.arcs,
         seed: args.seed,
         tile: args.tile,
         family: None,
@@ -147,6 +151,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "field": field.describe(),
         "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
         "seed": args.seed,
+        "arcs": args.arcs,
         "adapter": gpu.describe(),
         "kernels": family,
     });

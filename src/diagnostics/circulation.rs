@@ -23,6 +23,8 @@ pub struct Options {
     pub samples: usize,
     /// Segments N per loop.
     pub points: usize,
+    /// m of the projection path; `paths::ARCS` in the paper.
+    pub arcs: u32,
     pub seed: u64,
     /// Lanes per tile; by memory if not given. Does not change results.
     pub tile: Option<usize>,
@@ -87,7 +89,7 @@ impl<'a> CirculationRun<'a> {
         let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
         for name in &options.paths {
             let found = paths::find(name)?;
-            found.1.check(shape.len(), options.points)?;
+            found.1.check(shape.len(), options.points, options.arcs)?;
             if chosen.iter().any(|p| p.0 == found.0) {
                 return Err(Error::invalid("paths", format!("'{name}' is given twice")));
             }
@@ -205,6 +207,7 @@ impl Work<'_> {
             bridge_scale: level.bridge_scale,
             x0: &self.images.values[sample * d..(sample + 1) * d],
             segments: self.options.points as u32,
+            arcs: self.options.arcs,
         }
     }
 

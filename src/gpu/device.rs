@@ -149,7 +149,7 @@ impl Gpu {
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
-            required_features: wgpu::Features::IMMEDIATES,
+            required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64),
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -179,10 +179,11 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// The family of kernels that suits the adapter. `cc` wants 512 threads a workgroup.
+    /// The family of kernels that suits the adapter. `cc` wants 512 threads a workgroup and 64-bit integers.
     pub fn family(&self) -> Family {
         let roomy = self.limits.max_compute_invocations_per_workgroup >= 512;
-        if self.is_software() && roomy { Family::Cpu } else { Family::Gpu }
+        let wide = self.device.features().contains(wgpu::Features::SHADER_INT64);
+        if self.is_software() && roomy && wide { Family::Cpu } else { Family::Gpu }
     }
 
     /// Largest storage buffer in bytes.

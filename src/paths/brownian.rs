@@ -23,7 +23,7 @@ impl ClosedPath for Brownian {
         false
     }
 
-    fn check(&self, dim: usize, segments: usize) -> Result<()> {
+    fn check(&self, dim: usize, segments: usize, _: u32) -> Result<()> {
         check_sizes(self.name(), dim, 1, segments)
     }
 

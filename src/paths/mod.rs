@@ -15,6 +15,9 @@ use philox::{DRAW_LIMIT, Purpose, Stream};
 pub use launch::{PathPorts, launch};
 pub use rotation::{FIXED, MINUS, pairs};
 
+/// The paper's m: noisings in the ring of a projection path.
+pub const ARCS: u32 = 10;
+
 /// What a query is keyed by; everything a point depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor<'a> {
@@ -30,6 +33,8 @@ pub struct Anchor<'a> {
     pub x0: &'a [f32],
     /// N, the number of segments.
     pub segments: u32,
+    /// m of the projection path; divides N.
+    pub arcs: u32,
 }
 
 impl Anchor<'_> {
@@ -90,7 +95,7 @@ pub trait ClosedPath: Sync {
     /// Whether the shader binds the table of `pairs`.
     fn uses_pairs(&self) -> bool;
     /// Refuses what the path is not defined for.
-    fn check(&self, dim: usize, segments: usize) -> Result<()>;
+    fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()>;
     /// Sets the fields of a lane that are this path's own; `lane` sets the others.
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane);
     /// A node in f64: the twin of the shader.

@@ -6,9 +6,6 @@ use crate::error::{Error, Result};
 
 pub struct Projection;
 
-/// m, the number of noisings in the ring.
-const ARCS: u32 = 10;
-
 impl ClosedPath for Projection {
     fn name(&self) -> &'static str {
         "projection"
@@ -23,10 +20,10 @@ impl ClosedPath for Projection {
     }
 
     /// In few dimensions a chord may pass so near the origin that the rescaling is ill-conditioned: D >= 8.
-    fn check(&self, dim: usize, segments: usize) -> Result<()> {
+    fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()> {
         check_sizes(self.name(), dim, 8, segments)?;
-        if !segments.is_multiple_of(ARCS as usize) {
-            let message = format!("{segments} segments; it needs a multiple of {ARCS}, the number of arcs");
+        if arcs < 2 || !segments.is_multiple_of(arcs as usize) {
+            let message = format!("{segments} segments in {arcs} arcs; it needs 2 or more arcs that divide the segments");
             return Err(Error::invalid("path projection", message));
         }
         Ok(())
@@ -35,7 +32,7 @@ impl ClosedPath for Projection {
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane) {
         let (arc, step) = arc(anchor, segment);
         let length = f64::from(arc_length(anchor));
-        (lane.arc0, lane.arc1, lane.arcs) = (arc, (arc + 1) % ARCS, ARCS);
+        (lane.arc0, lane.arc1, lane.arcs) = (arc, (arc + 1) % anchor.arcs.max(1), anchor.arcs);
         // Both nodes are placed on the segment's own arc: f = 1 is the next arc's f = 0, which the shader knows.
         lane.p0 = (f64::from(step) / length) as f32;
         lane.p1 = (f64::from(step + 1) / length) as f32;
@@ -47,7 +44,7 @@ impl ClosedPath for Projection {
         if step == 0 {
             return start;
         }
-        let end = anchor.noised(&eps(anchor, (arc + 1) % ARCS));
+        let end = anchor.noised(&eps(anchor, (arc + 1) % anchor.arcs.max(1)));
         let f = f64::from(step) / f64::from(arc_length(anchor));
         let chord: Vec<f64> = start.iter().zip(&end).map(|(s, e)| (1.0 - f) * s + f * e).collect();
         let radius = (1.0 - f) * norm(&start) + f * norm(&end);
@@ -59,13 +56,13 @@ impl ClosedPath for Projection {
 
 /// Nodes per arc, N/m.
 fn arc_length(anchor: &Anchor) -> u32 {
-    (anchor.segments / ARCS).max(1)
+    (anchor.segments / anchor.arcs.max(1)).max(1)
 }
 
 /// A node's arc and its place on it.
 fn arc(anchor: &Anchor, node: u32) -> (u32, u32) {
     let node = anchor.wrap(node);
-    (node / arc_length(anchor) % ARCS, node % arc_length(anchor))
+    (node / arc_length(anchor) % anchor.arcs.max(1), node % arc_length(anchor))
 }
 
 fn norm(v: &[f64]) -> f64 {

@@ -26,7 +26,7 @@ impl ClosedPath for Rotation {
         true
     }
 
-    fn check(&self, dim: usize, segments: usize) -> Result<()> {
+    fn check(&self, dim: usize, segments: usize, _: u32) -> Result<()> {
         check_sizes(self.name(), dim, 2, segments)
     }
 
