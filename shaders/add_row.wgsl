@@ -8,10 +8,10 @@ struct Immediates {
     first0: u32, count0: u32, first1: u32, group: u32, silu: u32,
 }
 var<immediate> im: Immediates;
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][pixels][in_stride]
+@group(0) @binding(0) var<storage, read> x: array<Block>;       // [lane][pixels][in_stride]
 @group(0) @binding(1) var<storage, read> rows: array<vec4f>;    // [timestep][blocks]
 @group(0) @binding(2) var<storage, read> lanes: array<Lane>;    // [lane]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
+@group(0) @binding(3) var<storage, read_write> y: array<Block>; // [lane][pixels][out_stride]
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -19,8 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if e.lane >= im.lanes { return; }
     let p = e.lane * im.pixels + e.pixel;
     let offset = e.block + select(im.first1, im.first0, e.block < im.count0);
-    var v = x[p * im.in_stride + offset];
+    var v = unpacked(x[p * im.in_stride + offset]);
     if e.lane % im.group == 0u { v += rows[lanes[e.lane].row * im.blocks + e.block]; }
     if im.silu > 0u { v = silu(v); }
-    y[p * im.out_stride + im.out_offset + e.block] = v;
+    y[p * im.out_stride + im.out_offset + e.block] = packed(v);
 }

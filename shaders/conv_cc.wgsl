@@ -8,7 +8,6 @@
 #import lib/conv.wgsl      // a: chunk, b: number of chunks
 #import lib/image.wgsl
 #import lib/silu.wgsl
-#import lib/store.wgsl
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
@@ -16,7 +15,7 @@ const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
-@group(0) @binding(3) var<storage, read_write> y: array<vec2<u64>>; // [lane][pixels][out_stride] of 4 floats, one spare pixel
+@group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(512)

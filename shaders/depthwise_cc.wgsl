@@ -4,12 +4,11 @@
 // beyond the image go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
-#import lib/store.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
 const WIDE = (COLUMNS - 1) * STRIDE + 3;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [block][9 taps, bias]
-@group(0) @binding(2) var<storage, read_write> y: array<vec2<u64>>; // [lane][pixels][out_stride] of 4 floats, one spare pixel
+@group(0) @binding(2) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
 var<workgroup> w: array<vec4f, 10>;
 
 @compute @workgroup_size(256)

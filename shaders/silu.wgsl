@@ -6,8 +6,8 @@ struct Immediates {
     first0: u32, count0: u32, first1: u32,
 }
 var<immediate> im: Immediates;
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][pixels][in_stride]
-@group(0) @binding(1) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
+@group(0) @binding(0) var<storage, read> x: array<Block>;       // [lane][pixels][in_stride]
+@group(0) @binding(1) var<storage, read_write> y: array<Block>; // [lane][pixels][out_stride]
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -15,5 +15,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if e.lane >= im.lanes { return; }
     let p = e.lane * im.pixels + e.pixel;
     let offset = e.block + select(im.first1, im.first0, e.block < im.count0);
-    y[p * im.out_stride + im.out_offset + e.block] = silu(x[p * im.in_stride + offset]);
+    y[p * im.out_stride + im.out_offset + e.block] = packed(silu(unpacked(x[p * im.in_stride + offset])));
 }

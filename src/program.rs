@@ -82,6 +82,8 @@ pub enum Action {
 pub struct Program {
     pub buffers: Vec<Buffer>,
     pub actions: Vec<Action>,
+    /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
+    pub lane_limit: Option<u64>,
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
 }

@@ -55,6 +55,7 @@ impl Executor {
             let limit = if program.has_image(BufferId(i)) { gpu.max_binding().min(image) } else { gpu.max_binding() };
             most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
         }
+        most = most.min(program.lane_limit.unwrap_or(u64::MAX));
         let groups = gpu.limits().max_compute_workgroups_per_dimension as u64;
         for step in program.steps() {
             most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);

@@ -62,7 +62,7 @@ impl Op for AddRow {
         cx.program.push(Step {
             label: cx.label("add_row"),
             op: "add_row",
-            kernel: Kernel { shader: "add_row", constants: vec![] },
+            kernel: Kernel { shader: "add_row", constants: vec![cx.family.constant()] },
             bindings: vec![
                 ("x", view.buffer, Access::Read),
                 ("rows", rows, Access::Read),

@@ -45,6 +45,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// `CPU` of the shaders that both families share.
+    pub const fn constant(self) -> (&'static str, i64) {
+        ("CPU", matches!(self, Family::Cpu) as i64)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Family::Cpu => "cc",

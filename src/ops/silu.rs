@@ -39,7 +39,7 @@ impl Op for Silu {
         let step = Step {
             label: cx.label("silu"),
             op: "silu",
-            kernel: Kernel { shader: "silu", constants: vec![] },
+            kernel: Kernel { shader: "silu", constants: vec![cx.family.constant()] },
             bindings: vec![("x", view.buffer, Access::Read), ("y", place.buffer, Access::Write)],
             immediates: [0].into_iter().chain(words).chain([s0, n0, s1]).collect(),
             grid: Grid { items: items as u32, workgroup: 256, groups: 1 },

@@ -36,6 +36,11 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
     let rows: Vec<Vec<Vec<f64>>> =
         graph.rows.iter().map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect()).collect::<Result<_>>()?;
 
+    if family == Family::Cpu {
+        // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
+        let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
+        program.lane_limit = Some((1 << 23) / pixels);
+    }
     for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
