@@ -172,7 +172,8 @@ fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: 
     let (a, sigma) = field.process().noise(k).unwrap();
     let d = images.shape.len();
     let x0 = &images.values[sample * d..(sample + 1) * d];
-    let anchor = Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n, arcs: 10 };
+    let anchor =
+        Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n, arcs: 10 };
     let path = vorticity::paths::find("rotation").unwrap().1;
     let nodes: Vec<Vec<f64>> = (0..=n).map(|i| path.point(&anchor, i)).collect();
     let term = |p: &Vec<f64>, q: &Vec<f64>| {

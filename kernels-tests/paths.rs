@@ -17,7 +17,17 @@ fn image(dim: usize) -> Vec<f32> {
 }
 
 fn anchor(x0: &[f32], segments: u32) -> Anchor<'_> {
-    Anchor { seed: 0x9876_5432_10ab_cdef, sample: 3, k: 421, a: 0.8, sigma: 0.6, bridge_scale: 1.0, x0, segments, arcs: 10 }
+    Anchor {
+        seed: 0x9876_5432_10ab_cdef,
+        sample: 3,
+        k: 421,
+        a: 0.8,
+        sigma: 0.6,
+        bridge_scale: 1.0,
+        x0,
+        segments,
+        arcs: 10,
+    }
 }
 
 fn point(path: &str, anchor: &Anchor, node: u32) -> Vec<f64> {

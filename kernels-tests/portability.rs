@@ -138,6 +138,7 @@ fn circulations() -> Vec<(Family, Program)> {
         timesteps: vec![0, 3],
         samples: 1,
         points: 20,
+        arcs: 10,
         seed: 1,
         tile: Some(2),
         family: Some(family),

@@ -43,8 +43,10 @@ fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
     let text = shaders::assemble(kernel.shader, &kernel.constants)?;
-    let options =
-        naga::front::wgsl::Options { parse_doc_comments: false, capabilities: naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SHADER_INT64 };
+    let options = naga::front::wgsl::Options {
+        parse_doc_comments: false,
+        capabilities: naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SHADER_INT64,
+    };
     let module = naga::front::wgsl::Frontend::new_with_options(options)
         .parse(&text)
         .map_err(|e| fail(e.emit_to_string(&text)))?;

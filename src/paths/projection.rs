@@ -23,7 +23,8 @@ impl ClosedPath for Projection {
     fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()> {
         check_sizes(self.name(), dim, 8, segments)?;
         if arcs < 2 || !segments.is_multiple_of(arcs as usize) {
-            let message = format!("{segments} segments in {arcs} arcs; it needs 2 or more arcs that divide the segments");
+            let message =
+                format!("{segments} segments in {arcs} arcs; it needs 2 or more arcs that divide the segments");
             return Err(Error::invalid("path projection", message));
         }
         Ok(())
