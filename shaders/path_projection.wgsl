@@ -4,18 +4,8 @@
 // leaves E_0 and E_1 in x and d and sums squares; the second, same thread per block, turns them into midpoint and step.
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); squares are summed in a fixed order, whatever the tile.
 #import lib/normal.wgsl
-#import lib/lane.wgsl
+#import lib/path.wgsl
 #import lib/grid.wgsl
-
-struct Immediates {
-    lanes: u32,
-    dim: u32,
-    stride: u32,
-    path: u32,
-    seed_lo: u32,
-    seed_hi: u32,
-}
-var<immediate> im: Immediates;
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images

@@ -4,18 +4,8 @@
 // Writes the segment's midpoint and step, 0 in the padding.
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); the angles come from the host in f64.
 #import lib/normal.wgsl
-#import lib/lane.wgsl
+#import lib/path.wgsl
 #import lib/grid.wgsl
-
-struct Immediates {
-    lanes: u32,
-    dim: u32,
-    stride: u32,
-    path: u32,
-    seed_lo: u32,
-    seed_hi: u32,
-}
-var<immediate> im: Immediates;
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images

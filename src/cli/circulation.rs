@@ -166,8 +166,8 @@ pub fn run(args: &Args) -> Result<i32> {
     });
     write_circulation(&out, &result, manifest, log)?;
     let loops = result.loops()?;
-    for (name, svg) in boxplot::all(&loops, &format!("{}, {} samples, N = {}", args.model, args.samples, args.points))?
-    {
+    let model = file_name(&args.model);
+    for (name, svg) in boxplot::all(&loops, &format!("{model}, {} samples, N = {}", args.samples, args.points))? {
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
@@ -183,9 +183,9 @@ fn megabytes(job: &CirculationRun) -> f64 {
     (job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()) as f64 / 1e6
 }
 
-/// The file's own name: where it lies on this machine is nobody's business.
+/// The last part of a path: where a file lies on this machine is nobody's business.
 fn file_name(spec: &str) -> String {
-    spec.rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
+    spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
 }
 
 fn progress(total: u64) -> ProgressBar {
