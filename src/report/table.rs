@@ -43,8 +43,7 @@ pub fn table(loops: &Loops) -> String {
         text.push('\n');
     }
     text += "Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|; rounding: median |error| of |Γ|.\n";
-    text +=
-        "The error is rounding alone; the midpoint rule's own, large on few points of a rough path, is not in it.\n";
+    text += "The error is rounding alone; the midpoint rule's own is not in it: large on a rough path.\n";
     if marked {
         let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
     } else {
