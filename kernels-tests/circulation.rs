@@ -55,7 +55,8 @@ fn gaussian_field_has_no_circulation() {
     let options = options(&PATHS, &[1, 501, 991], 2, 1000);
     let result = run(&gpu, closed("field:gaussian", SHAPE).as_ref(), &images, options.clone());
     assert!(worst_over_m(&result) <= 1e-8, "{:e}", worst_over_m(&result));
-    // The rounding column is the same field on the same points, summed another way.
+    // The rounding column is the same field on the same points, summed another way: both are f32 rounding of terms
+    // whose absolute sum is some 1e3, so they differ by less than 1e-7 of that.
     let gamma = column(&result, "integral").iter().zip(column(&result, "rounding"));
     gamma.for_each(|(g, r)| assert!((g - r).abs() <= 1e-4, "{g} against {r}"));
     // Negative control: a field that is not a gradient fails the same bound.
@@ -155,7 +156,7 @@ fn closed_forms_match_their_twins() {
     for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture] {
         let field = closed(spec, shape);
         for k in [5, 600] {
-            // Two segments of a two-point loop: Gamma = (s(m_0) - s(m_1)) . d, so the twin gives it by hand.
+            // Four segments: points agree to 2e-6 of their size and the field follows them, hence 1e-5 of S.
             let result = run(&gpu, field.as_ref(), &images, options(&["rotation"], &[k], 2, 4));
             for sample in 0..2 {
                 let want = loop_by_twin(field.as_ref(), &images, sample, k, 4);

@@ -123,8 +123,8 @@ pub fn run(args: &Args) -> Result<i32> {
     println!("work         {loops} loops of {} points = {evaluations} evaluations", args.points);
     println!("arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all", flops / 1e6, flops * evaluations as f64);
     println!("tile         {} lanes, {:.1} MB", job.tile(), megabytes(&job));
-    // A short run is over before its prediction would be.
-    if args.dry_run || evaluations > 100_000 {
+    // A run that is short by both counts is over before its prediction would be.
+    if args.dry_run || evaluations > 100_000 || flops * evaluations as f64 > 1e13 {
         let rate = job.measure_rate()?;
         let seconds = evaluations as f64 / rate;
         println!("predicted    {rate:.1} evaluations/s, {}", HumanDuration(Duration::from_secs_f64(seconds)));
