@@ -49,6 +49,18 @@ class Conv(nn.Module):
         return self.module(x)
 
 
+class DenseGradient(torch.autograd.Function):
+    """Identity whose gradient is made channels_last: kernels are slow on the strided one that a shuffle hands back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.contiguous(memory_format=torch.channels_last)
+
+
 class Unit(nn.Module):
     """ShuffleNet-v2 unit. stride 1: the halves of the channels go through one branch each; stride 2: all through both."""
 
@@ -62,8 +74,8 @@ class Unit(nn.Module):
 
     def forward(self, x):
         a, b = x.chunk(2, 1) if self.split else (x, x)
-        y = torch.stack([self.branch1(a), self.branch2(b)], 2)  # shuffle: output channel 2i+g is channel i of branch g
-        return y.flatten(1, 2)
+        halves = [DenseGradient.apply(y).permute(0, 2, 3, 1) for y in (self.branch1(a), self.branch2(b))]
+        return torch.stack(halves, 4).flatten(3).permute(0, 3, 1, 2)  # shuffle: channel 2i+g is channel i of branch g
 
 
 def units(cin: int, cout: int, plain: int) -> nn.Sequential:
