@@ -11,6 +11,8 @@
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
+const RUN = 4; // input blocks at hand at a time
+const RUNS = (CC4 + RUN - 1) / RUN;
 const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
@@ -59,16 +61,24 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let in$t = r$t >= 0 && r$t < i32(im.in_h) && c$t >= 0 && c$t < i32(im.in_w);
     let at$t = ((i32(lane * im.in_h) + r$t) * i32(im.in_w) + c$t) * i32(im.in_stride);
 #end
-#unroll k 0 CC4
+#unroll g 0 RUNS
+#unroll k g*RUN g*RUN+RUN
+#unroll real k/CC4 1
 #unroll plain 0 PLAIN
     let x$(t)_$k = load_x(at0 + o$k);
 #end
 #unroll padded PLAIN 1
     let x$(t)_$k = load_x(select(ZERO_TEXEL, at$t + o$k, in$t));
 #end
-#unroll c 0 4
+#end
+#end
 #unroll m 0 M4
+#unroll k g*RUN g*RUN+RUN
+#unroll real k/CC4 1
+#unroll c 0 4
     a$m += x$(t)_$k[$c] * w[$(((t * CC4 + k) * 4 + c) * M4 + m)];
+#end
+#end
 #end
 #end
 #end

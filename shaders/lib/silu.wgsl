@@ -1,16 +1,16 @@
 // silu(z) = z / (1 + e^-z) with an exponential of our own: driver builtins differ in their last digits and some are rough.
-// e^x = 2^n e^r, n = round(x / ln 2), r = x - n ln 2 in two parts, |r| <= 0.3466; e^r = 1 + r + r^2 q(r), q of degree 4
-// fitted to 3.6e-9 relative, so rounding dominates. Inputs are clamped to +-87, where e^x is still a normal number.
-fn exp_f32(t: vec4f) -> vec4f {
-    let x = clamp(t, vec4f(-87.0), vec4f(87.0));
-    let n = floor(x * 1.442695041 + 0.5);
-    let r = (x - n * 0.693359375) + n * 2.12194440e-4;
-    let q = 0.49999989 + r * (0.16666518 + r * (0.04166953 + r * (0.00836892 + r * 0.00137514)));
-    let p = 1.0 + (r + r * r * q);
-    // n + 1.5 * 2^23 carries n in its low bits: no conversion, whose bounds checks cost more than all else here.
-    return p * bitcast<vec4f>((bitcast<vec4i>(n + 12582912.0) + 127) << vec4u(23u));
+// e^-z = 2^t, t = -z / ln 2 = n + f, n an integer, |f| <= 1/2; 2^f = 1 + f q(f), q of degree 4 fitted to 9.1e-8 relative.
+// Absolute error <= 2 u max(1, |z|), u = 2^-24: where e^-z is large and less exact, z / (1 + e^-z) is small.
+// t is clamped to +-126, where 2^t is a normal number.
+fn exp2_f32(t: vec4f) -> vec4f {
+    let n = floor(t + 0.5);
+    let f = t - n;
+    let p = 1.0 + f * (0.693146978 + f * (0.240222421 + f * (0.0555073374 + f * (0.00967151264 + f * 0.00132647271))));
+    // n + 1.5 * 2^23 carries n in its low bits, from where it goes into p's exponent: no conversion, whose bounds checks
+    // cost more than all else here.
+    return bitcast<vec4f>(bitcast<vec4i>(p) + (bitcast<vec4i>(n + 12582912.0) << vec4u(23u)));
 }
 
 fn silu(z: vec4f) -> vec4f {
-    return z / (1.0 + exp_f32(-z));
+    return z / (1.0 + exp2_f32(clamp(z * -1.442695041, vec4f(-126.0), vec4f(126.0))));
 }
