@@ -1,21 +1,23 @@
 // y[lane, p, c] = b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c], 3x3, CPU adapters.
-// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), one block of 4 channels per workgroup
-// (group.y). The tile's outputs share their loads; weights stand at constant workgroup addresses (see conv_cc). Outputs
-// beyond the image go to the spare pixel behind the buffer. Accuracy: nine sequential f32 products.
+// Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), BLOCKS blocks of 4 channels per workgroup
+// (group.y): four fill a cache line, which two cores would otherwise pass to and fro. The tile's outputs share their
+// loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image go to the spare pixel
+// behind the buffer. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
 const WIDE = (COLUMNS - 1) * STRIDE + 3;
+const WEIGHTS = BLOCKS * 10;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [block][9 taps, bias]
 @group(0) @binding(2) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
-var<workgroup> w: array<vec4f, 10>;
+var<workgroup> w: array<vec4f, WEIGHTS>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
-    if thread < 10u { w[thread] = weights[group.y * 10u + thread]; }
+    if thread < WEIGHTS { w[thread] = weights[group.y * WEIGHTS + thread]; }
     workgroupBarrier();
 
     let out_h = quotient(im.pixels, im.out_w);
@@ -28,28 +30,40 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let px = (tile - strip * across) * COLUMNS;
     let top = i32(py * STRIDE) - 1;
     let left = i32(px * STRIDE) - 1;
-    let offset = i32(block_offset(group.y));
+    let spare = im.lanes * im.pixels;
+    let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll r 0 TALL
     let in$r = top + $r >= 0 && top + $r < i32(im.in_h);
     let at$r = (i32(lane * im.in_h) + top + $r) * i32(im.in_w) + left;
 #unroll c 0 WIDE
-    let x$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + offset,
-        in$r && left + $c >= 0 && left + $c < i32(im.in_w)));
+    let ok$(r)_$c = in$r && left + $c >= 0 && left + $c < i32(im.in_w);
+    let from$(r)_$c = (at$r + $c) * i32(im.in_stride);
 #end
 #end
-    let spare = im.lanes * im.pixels;
-    let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll v 0 ROWS
 #unroll u 0 COLUMNS
-    var a$(v)_$u = primal * w[9];
+    let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
+    let to$(v)_$u = select(spare, p$(v)_$u, lane < im.lanes && py + $v < out_h && px + $u < im.out_w) * im.out_stride
+        + im.out_offset + group.y * BLOCKS;
+#end
+#end
+#unroll b 0 BLOCKS
+    let offset$b = i32(block_offset(group.y * BLOCKS + $b));
+#unroll r 0 TALL
+#unroll c 0 WIDE
+    let x$(b)_$(r)_$c = load_x(select(ZERO_TEXEL, from$(r)_$c + offset$b, ok$(r)_$c));
+#end
+#end
+#unroll v 0 ROWS
+#unroll u 0 COLUMNS
+    var a$(b)_$(v)_$u = primal * w[$(b * 10 + 9)];
 #unroll r 0 3
 #unroll c 0 3
-    a$(v)_$u += w[$(r * 3 + c)] * x$(v * STRIDE + r)_$(u * STRIDE + c);
+    a$(b)_$(v)_$u += w[$(b * 10 + r * 3 + c)] * x$(b)_$(v * STRIDE + r)_$(u * STRIDE + c);
 #end
 #end
-    let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
-    y[select(spare, p$(v)_$u, lane < im.lanes && py + $v < out_h && px + $u < im.out_w) * im.out_stride
-        + im.out_offset + group.y] = packed(a$(v)_$u);
+    y[to$(v)_$u + $b] = packed(a$(b)_$(v)_$u);
+#end
 #end
 #end
 }

@@ -80,6 +80,7 @@ impl Op for Depthwise {
         let words = immediates(&view, &place, cx.group, self.stride, 1, [0; 4]);
         let s = place.shape;
         let (rows, columns) = TILE;
+        let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
         let (shader, access, grid, constants) = match cx.family {
             Family::Cpu => (
                 "depthwise_cc",
@@ -87,9 +88,11 @@ impl Op for Depthwise {
                 Grid {
                     items: (s.h.div_ceil(rows) * s.w.div_ceil(columns)) as u32,
                     workgroup: 256,
-                    groups: place.blocks as u32,
+                    groups: (place.blocks / blocks) as u32,
                 },
-                vec![("ROWS", rows as i64), ("COLUMNS", columns as i64), ("STRIDE", self.stride as i64)],
+                [("ROWS", rows), ("COLUMNS", columns), ("STRIDE", self.stride), ("BLOCKS", blocks)]
+                    .map(|(name, value)| (name, value as i64))
+                    .to_vec(),
             ),
             Family::Gpu => (
                 "depthwise",
