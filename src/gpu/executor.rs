@@ -9,14 +9,22 @@ use std::sync::mpsc;
 
 /// Bytes of a texel of an image mirror, and of a row of it.
 const TEXEL: u64 = 16;
-const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
+pub(super) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
 
 struct Slot {
     buffer: wgpu::Buffer,
-    image: Option<(wgpu::Texture, wgpu::TextureView)>,
+    mirror: Option<Mirror>,
+}
+
+/// The image through which kernels load what a buffer holds.
+struct Mirror {
+    image: wgpu::Texture,
+    view: wgpu::TextureView,
+    /// It is over the buffer's own memory, and bringing it up to date is a barrier, not a copy.
+    alias: bool,
 }
 
 enum Command {
@@ -162,8 +170,8 @@ impl Executor {
                     binding.name, binding.access
                 )));
             }
-            let resource = match (&self.slots[id].image, access) {
-                (Some((_, view)), Access::Image) => wgpu::BindingResource::TextureView(view),
+            let resource = match (&self.slots[id].mirror, access) {
+                (Some(mirror), Access::Image) => wgpu::BindingResource::TextureView(&mirror.view),
                 _ => self.slots[id].buffer.as_entire_binding(),
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.number, resource });
@@ -208,8 +216,15 @@ impl Executor {
                 }
                 Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
-                    if let Some((texture, _)) = &self.slots[*slot].image {
-                        copy_to_image(encoder, &self.slots[*slot].buffer, texture, bytes_per_lane * lanes as u64);
+                    let buffer = &self.slots[*slot].buffer;
+                    match &self.slots[*slot].mirror {
+                        Some(mirror) if mirror.alias => {
+                            let state = wgpu::BufferUses::STORAGE_READ_ONLY;
+                            let barrier = wgpu::BufferTransition { buffer, state };
+                            encoder.transition_resources([barrier].into_iter(), [].into_iter());
+                        }
+                        Some(mirror) => copy_to_image(encoder, buffer, &mirror.image, bytes_per_lane * lanes as u64),
+                        None => {}
                     }
                 }
             }
@@ -326,36 +341,47 @@ fn allocate(gpu: &Gpu, b: &crate::program::Buffer, max_lanes: usize, image: bool
         Role::Constant(data) => (data.len() as u64).max(TEXEL),
         _ => (used + spare(b.bytes_per_lane)).next_multiple_of(IMAGE_ROW),
     };
-    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+    let descriptor = wgpu::BufferDescriptor {
         label: Some(&b.label),
         size: size.next_multiple_of(4),
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
-    });
-    if let Role::Constant(data) = &b.role
-        && !data.is_empty()
-    {
-        gpu.queue.write_buffer(&buffer, 0, data);
+    };
+    if !image {
+        let buffer = gpu.device.create_buffer(&descriptor);
+        if let Role::Constant(data) = &b.role
+            && !data.is_empty()
+        {
+            gpu.queue.write_buffer(&buffer, 0, data);
+        }
+        return Slot { buffer, mirror: None };
     }
-    let image = image.then(|| {
-        let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some(&b.label),
-            size: wgpu::Extent3d {
-                width: IMAGE_WIDTH as u32,
-                height: used.div_ceil(IMAGE_ROW) as u32 + 1,
-                depth_or_array_layers: 1,
-            },
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgpu::TextureDimension::D2,
-            format: wgpu::TextureFormat::Rgba32Float,
-            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-            view_formats: &[],
-        });
-        let view = texture.create_view(&Default::default());
-        (texture, view)
-    });
-    Slot { buffer, image }
+    let image = wgpu::TextureDescriptor {
+        label: Some(&b.label),
+        size: wgpu::Extent3d {
+            width: IMAGE_WIDTH as u32,
+            height: used.div_ceil(IMAGE_ROW) as u32 + 1,
+            depth_or_array_layers: 1,
+        },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    };
+    #[cfg(target_os = "linux")]
+    let both = super::alias::buffer_and_image(gpu, &descriptor, &image);
+    #[cfg(not(target_os = "linux"))]
+    let both = None;
+    let alias = both.is_some();
+    let (buffer, image) =
+        both.unwrap_or_else(|| (gpu.device.create_buffer(&descriptor), gpu.device.create_texture(&image)));
+    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
+    let row = wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: 1, depth_or_array_layers: 1 };
+    gpu.queue.write_texture(image.as_image_copy(), &[0; IMAGE_ROW as usize], layout, row);
+    let view = image.create_view(&Default::default());
+    Slot { buffer, mirror: Some(Mirror { image, view, alias }) }
 }
 
 /// Copies the first `used` bytes, whole rows, below the zero row.
