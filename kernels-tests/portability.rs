@@ -18,15 +18,14 @@ use vorticity::program::{Kernel, Program, Role};
 use vorticity::shaders::{SOURCES, assemble};
 use vorticity::shape::Shape;
 
-/// Smallest workgroup memory that WebGPU lets an adapter have.
-const WORKGROUP_BYTES: u32 = 16 << 10;
 const STORAGE_BUFFERS: usize = 8;
 
-/// Most threads a workgroup: WebGPU's least for kernels that run anywhere, lavapipe's for those that run there only.
-fn most_threads(family: Family) -> u32 {
+/// Most threads a workgroup and bytes of its memory: WebGPU's least for kernels that run anywhere, what `Gpu::family`
+/// asks of software adapters for those that run there only.
+fn workgroup_limits(family: Family) -> (u32, u32) {
     match family {
-        Family::Gpu => 256,
-        Family::Cpu => 1024,
+        Family::Gpu => (256, 16 << 10),
+        Family::Cpu => (512, 32 << 10),
     }
 }
 
@@ -49,15 +48,16 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     let (module, info) = (&*module, &*info);
 
     let threads: u32 = module.entry_points[0].workgroup_size.iter().product();
-    if threads > most_threads(family) {
-        return Err(format!("{threads} threads a workgroup, at most {}", most_threads(family)));
+    let (most_threads, most_bytes) = workgroup_limits(family);
+    if threads > most_threads {
+        return Err(format!("{threads} threads a workgroup, at most {most_threads}"));
     }
     let mut layouter = naga::proc::Layouter::default();
     layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
     let spaces = || module.global_variables.iter().map(|(_, v)| v);
     let shared: u32 = spaces().filter(|v| v.space == AddressSpace::WorkGroup).map(|v| layouter[v.ty].to_stride()).sum();
-    if shared > WORKGROUP_BYTES {
-        return Err(format!("{shared} bytes of workgroup memory, at most {WORKGROUP_BYTES}"));
+    if shared > most_bytes {
+        return Err(format!("{shared} bytes of workgroup memory, at most {most_bytes}"));
     }
     let buffers = spaces().filter(|v| matches!(v.space, AddressSpace::Storage { .. })).count();
     if buffers > STORAGE_BUFFERS {

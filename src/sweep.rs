@@ -11,7 +11,7 @@ const IN_FLIGHT: usize = 2;
 
 /// Bytes that a tile's buffers may take by default: about what stays in a CPU's caches, or a modest share of a GPU's
 /// memory (results do not depend on it).
-const CPU_BUDGET: u64 = 128 << 20;
+const CPU_BUDGET: u64 = 256 << 20;
 const GPU_BUDGET: u64 = 2 << 30;
 
 /// What a sweep runs.

@@ -1,16 +1,42 @@
-// Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane, output pixel, block of 4 channels).
+// Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane, output pixel, block of 4 channels). Threads
+// beyond the last lane write to the spare pixel behind the buffer. Host: `ops::elementwise`.
 #import lib/grid.wgsl
+struct Elementwise {
+    lanes: u32,
+    pixels: u32,                           // output pixels
+    in_stride: u32,                        // blocks per pixel of the input buffer
+    out_stride: u32, out_offset: u32,      // blocks per pixel of the output buffer, first block written
+    blocks: u32,
+    first0: u32, count0: u32, first1: u32, // the two runs of input blocks
+    group: u32,                            // lanes per sample
+    a: u32, b: u32,                        // the kernel's own
+}
+var<immediate> im: Elementwise;
 #unroll cpu 0 CPU
-#import lib/cpu.wgsl
+#import lib/image.wgsl
+@group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
+fn load(i: u32) -> vec4f { return load_x(i32(i)); }
 #end
 #unroll portable CPU 1
 #import lib/portable.wgsl
+@group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][in pixels][in_stride]
+fn load(i: u32) -> vec4f { return x[i]; }
 #end
-struct Element { lane: u32, pixel: u32, block: u32 }
+@group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
 
-fn element(group: vec3u, thread: u32, pixels: u32, blocks: u32) -> Element {
+struct Element {
+    lane: u32,
+    pixel: u32,    // in the lane
+    block: u32,    // among those written
+    block_at: u32, // offset of the input block in its pixel
+    y_at: u32,     // where the result goes in y
+}
+
+fn element(group: vec3u, thread: u32) -> Element {
     let i = workgroup_index(group) * 256u + thread;
-    let p = quotient(i, blocks);
-    let lane = quotient(p, pixels);
-    return Element(lane, p - lane * pixels, i - p * blocks);
+    let p = quotient(i, im.blocks);
+    let lane = quotient(p, im.pixels);
+    let block = i - p * im.blocks;
+    let y_at = select(im.lanes * im.pixels, p, lane < im.lanes) * im.out_stride + im.out_offset + block;
+    return Element(lane, p - lane * im.pixels, block, block + select(im.first1, im.first0, block < im.count0), y_at);
 }

@@ -179,9 +179,10 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// The family of kernels that suits the adapter. `cc` wants 512 threads a workgroup and 64-bit integers.
+    /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
     pub fn family(&self) -> Family {
-        let roomy = self.limits.max_compute_invocations_per_workgroup >= 512;
+        let roomy = self.limits.max_compute_invocations_per_workgroup >= 512
+            && self.limits.max_compute_workgroup_storage_size >= 32 << 10;
         let wide = self.device.features().contains(wgpu::Features::SHADER_INT64);
         if self.is_software() && roomy && wide { Family::Cpu } else { Family::Gpu }
     }

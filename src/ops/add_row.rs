@@ -1,9 +1,9 @@
 //! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
 //! y[c, p] = act(x[c, p] + r_k[c]). The row does not depend on x: tangent lanes get no row.
+use super::elementwise::Elementwise;
 use super::{Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -47,33 +47,22 @@ impl Op for AddRow {
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
-        let table = &cx.rows[self.table];
-        let mut packed = vec![0f32; table.len() * place.blocks * 4];
+        let (table, blocks, slots) = (&cx.rows[self.table], cx.output.blocks, &cx.inputs[0].slots);
+        let mut packed = vec![0f32; table.len() * blocks * 4];
         for (k, row) in table.iter().enumerate() {
-            for (c, &slot) in view.slots.iter().enumerate() {
-                packed[k * place.blocks * 4 + slot] = row[c] as f32;
+            for (c, &slot) in slots.iter().enumerate() {
+                packed[k * blocks * 4 + slot] = row[c] as f32;
             }
         }
         let rows = cx.program.constant(cx.label("rows"), &packed);
-        let [s0, n0, s1] = view.segment_words();
-        let items = place.shape.pixels() * place.blocks;
-        let words = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
-        cx.program.push(Step {
-            label: cx.label("add_row"),
-            op: "add_row",
-            kernel: Kernel { shader: "add_row", constants: vec![cx.family.constant()] },
-            bindings: vec![
-                ("x", view.buffer, Access::Read),
-                ("rows", rows, Access::Read),
-                ("lanes", cx.lanes, Access::Read),
-                ("y", place.buffer, Access::Write),
-            ],
-            immediates: [0].into_iter().chain(words).chain([s0, n0, s1, cx.group, self.silu as u32]).collect(),
-            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
-            flops: self.flops(&[view.shape], place.shape),
-            bytes: 32 * items as u64,
-        });
+        Elementwise {
+            name: "add_row",
+            constants: &[("SILU", self.silu as i64)],
+            reads: &[("rows", rows), ("lanes", cx.lanes)],
+            flops: self.flops(&[], cx.output.shape),
+            ..Default::default()
+        }
+        .push(cx);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ pub mod add_row;
 pub mod channels;
 pub mod conv;
 pub mod depthwise;
+mod elementwise;
 pub mod input;
 pub mod output;
 pub mod silu;

@@ -1,9 +1,9 @@
 //! Bilinear up-sampling by 2, corners not aligned: along each axis an output takes 3/4 of its nearest input and 1/4 of
 //! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
+use super::elementwise::Elementwise;
 use super::{Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -53,22 +53,8 @@ impl Op for Upsample {
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let (view, place) = (&cx.inputs[0], &cx.output);
-        let [s0, n0, s1] = view.segment_words();
-        let s = view.shape;
-        let items = place.shape.pixels() * place.blocks;
-        let words = [s.h, s.w, view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
-        let step = Step {
-            label: cx.label("upsample"),
-            op: "upsample",
-            kernel: Kernel { shader: "upsample", constants: vec![cx.family.constant()] },
-            bindings: vec![("x", view.buffer, Access::Read), ("y", place.buffer, Access::Write)],
-            immediates: [0].into_iter().chain(words).chain([s0, n0, s1]).collect(),
-            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
-            flops: self.flops(&[s], place.shape),
-            bytes: 16 * (items + s.pixels() * view.blocks()) as u64,
-        };
-        cx.program.push(step);
+        let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
+        Elementwise { name: "upsample", own: [s.h, s.w], flops, ..Default::default() }.push(cx);
         Ok(())
     }
 }

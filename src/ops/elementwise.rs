@@ -1,0 +1,46 @@
+//! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): one input, channels stay where they are.
+use super::{Family, Launch};
+use crate::program::{Access, BufferId, Grid, Kernel, Step};
+
+/// What one elementwise kernel has of its own.
+#[derive(Default)]
+pub(super) struct Elementwise<'a> {
+    /// Shader file, and the op's name.
+    pub name: &'static str,
+    pub constants: &'a [(&'static str, i64)],
+    /// Buffers read besides `x`.
+    pub reads: &'a [(&'static str, BufferId)],
+    /// Immediates `a` and `b`.
+    pub own: [usize; 2],
+    /// Floating-point operations per lane.
+    pub flops: u64,
+}
+
+impl Elementwise<'_> {
+    pub fn push(self, cx: &mut Launch) {
+        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+        let on_cpu = cx.family == Family::Cpu;
+        if on_cpu {
+            cx.program.mirror(view.buffer, view.bytes());
+        }
+        let access = if on_cpu { Access::Image } else { Access::Read };
+        let items = place.shape.pixels() * place.blocks;
+        let sizes = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
+        let own = [cx.group, self.own[0] as u32, self.own[1] as u32];
+        let reads = self.reads.iter().map(|&(name, buffer)| (name, buffer, Access::Read));
+        let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
+        cx.program.push(Step {
+            label: cx.label(self.name),
+            op: self.name,
+            kernel: Kernel {
+                shader: self.name,
+                constants: [cx.family.constant()].into_iter().chain(self.constants.iter().copied()).collect(),
+            },
+            bindings: ends.into_iter().chain(reads).collect(),
+            immediates: [0].into_iter().chain(sizes).chain(view.segment_words()).chain(own).collect(),
+            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
+            flops: self.flops,
+            bytes: 16 * (items + view.shape.pixels() * view.blocks()) as u64,
+        });
+    }
+}
