@@ -53,7 +53,8 @@ impl Conv {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let taps = self.kernel * self.kernel;
         // Unrolled multiply-adds stay near 4,096 (3x3: 2,304): more of them compile for seconds and run no faster.
-        let (widest, products) = if taps == 1 { (8, 4096) } else { (2, 2304) };
+        let products = if taps == 1 { 4096 } else { 2304 };
+        let widest = if taps == 1 { (products / 16 / view.blocks()).clamp(8, 16) } else { 2 };
         let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
         let most = (products / (taps * 16 * m4)).clamp(1, 32);
         let chunks = view.blocks().div_ceil(most);
