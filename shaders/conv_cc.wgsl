@@ -17,7 +17,12 @@ const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
+#unroll single PAIRS 1
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+#end
+#unroll pairs 0 PAIRS
+@group(0) @binding(3) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
+#end
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(512)
@@ -36,7 +41,14 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
 #unroll later 0 LATER
+#unroll single PAIRS 1
     var a$m = unpacked(y[out + $m]);
+#end
+#unroll pairs m%2 PAIRS
+    let before$m = y[out / 2u + $(m / 2)];
+    var a$m = unpacked(before$m.xy);
+    var a$(m + 1) = unpacked(before$m.zw);
+#end
 #end
 #unroll first LATER 1
     var a$m = primal * w[$(SIZE + m)];
@@ -87,6 +99,11 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #unroll silu 0 SILU
     a$m = silu(a$m);
 #end
+#unroll single PAIRS 1
     y[out + $m] = packed(a$m);
+#end
+#unroll pairs 0 PAIRS*m%2
+    y[out / 2u + $(m / 2)] = BlockPair(packed(a$(m - 1)), packed(a$m));
+#end
 #end
 }

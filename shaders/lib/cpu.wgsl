@@ -2,6 +2,7 @@
 // words, because CPU drivers load and store one word of one lane at a time; and integers are divided through floats,
 // because CPU drivers divide integers one lane at a time.
 alias Block = vec2<u64>;
+alias BlockPair = vec4<u64>; // stored at one go, where there is an even number of blocks
 
 fn packed(v: vec4f) -> vec2<u64> {
     let b = bitcast<vec4u>(v);

@@ -80,7 +80,7 @@ impl Conv {
         for chunk in 0..chunks {
             let silu = self.silu && chunk + 1 == chunks;
             let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
-            let ends = [("LATER", (chunk > 0) as usize), ("SILU", silu as usize)];
+            let ends = [("LATER", (chunk > 0) as usize), ("SILU", silu as usize), ("PAIRS", place.pairs(m4) as usize)];
             let constants = shape.into_iter().chain(ends).map(|(n, v)| (n, v as i64)).collect();
             let own = [chunk as u32, chunks as u32, 0, 0];
             cx.program.push(Step {

@@ -90,9 +90,15 @@ impl Op for Depthwise {
                     workgroup: 256,
                     groups: (place.blocks / blocks) as u32,
                 },
-                [("ROWS", rows), ("COLUMNS", columns), ("STRIDE", self.stride), ("BLOCKS", blocks)]
-                    .map(|(name, value)| (name, value as i64))
-                    .to_vec(),
+                [
+                    ("ROWS", rows),
+                    ("COLUMNS", columns),
+                    ("STRIDE", self.stride),
+                    ("BLOCKS", blocks),
+                    ("PAIRS", place.pairs(blocks) as usize),
+                ]
+                .map(|(name, value)| (name, value as i64))
+                .to_vec(),
             ),
             Family::Gpu => (
                 "depthwise",

@@ -147,6 +147,13 @@ pub struct Place {
     pub slots: Vec<usize>,
 }
 
+impl Place {
+    /// True if a thread that writes `blocks` neighbouring blocks may store them two at a time.
+    pub fn pairs(&self, blocks: usize) -> bool {
+        [blocks, self.stride, self.offset].iter().all(|n| n.is_multiple_of(2))
+    }
+}
+
 /// Everything an op's launch may touch.
 pub struct Launch<'a> {
     pub program: &'a mut Program,
