@@ -25,6 +25,8 @@ fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -
         points,
         arcs: 10,
         seed: 11,
+        quadrature_check: 0.5,
+        verify_points: 0,
         tile: None,
         family: None,
     }
@@ -143,6 +145,83 @@ fn network_loops_do_not_depend_on_tiles_in_either_family() {
     let (a, b) = (at(Family::Gpu), at(gpu.family()));
     let gap = (column(&a, "integral")[0] - column(&b, "integral")[0]).abs();
     assert!(gap <= 1e-5 * column(&a, "abs_terms")[0], "families differ by {gap}");
+}
+
+#[test]
+fn a_gradient_field_has_no_circulation_beyond_its_errors() {
+    let (gpu, shape) = (gpu(), Shape::new(1, 8, 8));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mixture.safetensors");
+    write_mixture(&file, shape, 3);
+    let field = closed(&format!("field:mixture?file={}", file.display()), shape);
+    let images = images(shape, 4);
+    let checks = Options { verify_points: 20, quadrature_check: 1.0, arcs: 8, ..options(&PATHS, &[300, 600], 4, 64) };
+    let result = run(&gpu, field.as_ref(), &images, checks);
+    let errors = ["rounding", "quadrature", "arithmetic"].map(|name| column(&result, name));
+    for (i, gamma) in column(&result, "integral").iter().enumerate() {
+        let error = errors.iter().map(|e| e[i].abs()).sum::<f64>();
+        assert!(gamma.abs() <= error, "loop {i}: {gamma} against {:?}", errors.map(|e| e[i]));
+    }
+    // On the rough path the midpoint rule's own error is what drowns everything.
+    let (quadrature, rounding) = (errors[1][0], errors[0][0].abs());
+    assert!(quadrature > 100.0 * rounding, "{quadrature} against {rounding}");
+}
+
+#[test]
+fn both_rules_are_exact_for_a_linear_field() {
+    let (gpu, images) = (gpu(), images(SHAPE, 4));
+    let field = closed("field:tilted?omega=1", SHAPE);
+    let result = run(&gpu, field.as_ref(), &images, options(&PATHS, &[100, 900], 4, 50));
+    // A Gauss point off by a hundredth of a step would show as 1e-2 of the terms.
+    let scale = column(&result, "abs_terms");
+    for (i, (gap, s)) in column(&result, "quadrature").iter().zip(scale).enumerate() {
+        assert!(gap.abs() <= 1e-6 * s, "loop {i}: {gap} of {s}");
+        // Loops that were not checked carry the largest of those that were.
+        assert!(i % 4 < 2 || *gap >= column(&result, "quadrature")[i - i % 4]);
+    }
+    let none = Options { quadrature_check: 0.0, ..options(&PATHS, &[100], 4, 50) };
+    assert!(column(&run(&gpu, field.as_ref(), &images, none), "quadrature").iter().all(|v| v.is_nan()));
+}
+
+/// The rotor, whose twin is told another strength.
+struct Misremembered(Box<dyn Field>, Box<dyn Field>);
+
+impl Field for Misremembered {
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+    fn process(&self) -> &vorticity::model::Process {
+        self.0.process()
+    }
+    fn coefficients(&self, k: usize) -> vorticity::error::Result<(f64, f64)> {
+        self.0.coefficients(k)
+    }
+    fn launch(&self, cx: field::FieldLaunch) -> vorticity::error::Result<()> {
+        self.0.launch(cx)
+    }
+    fn twin(&self, x: &[f32], k: usize) -> vorticity::error::Result<Vec<f64>> {
+        self.1.twin(x, k)
+    }
+    fn describe(&self) -> serde_json::Value {
+        self.0.describe()
+    }
+}
+
+#[test]
+fn the_twin_notices_a_wrong_field() {
+    let (gpu, images) = (gpu(), images(SHAPE, 2));
+    let options = Options { verify_points: 12, ..options(&PATHS, &[100, 900], 2, 50) };
+    let over_r = |field: &dyn Field| {
+        let result = run(&gpu, field, &images, options.clone());
+        column(&result, "arithmetic")[5] / column(&result, "score_norm_sum")[5]
+    };
+    // Points and values differ from f64 by a few f32 roundings each, and |s||d| is far above s.d in 784 dimensions.
+    let right = over_r(closed("field:rotor?omega=1", SHAPE).as_ref());
+    assert!(right > 0.0 && right < 1e-5, "{right}");
+    let pair = ["field:rotor?omega=1", "field:rotor?omega=1.01"].map(|spec| closed(spec, SHAPE));
+    let [field, twin] = pair;
+    let wrong = over_r(&Misremembered(field, twin));
+    assert!(wrong > 30.0 * right, "{wrong} against {right}");
 }
 
 #[test]

@@ -140,6 +140,8 @@ fn circulations() -> Vec<(Family, Program)> {
         points: 20,
         arcs: 10,
         seed: 1,
+        quadrature_check: 0.0,
+        verify_points: 0,
         tile: Some(2),
         family: Some(family),
     };

@@ -3,7 +3,7 @@ use crate::run::example;
 use proptest::prelude::*;
 use vorticity::report::{BoxStats, Summary, evenly, stats::quantile, table::number, table::table};
 use vorticity::run::Circulation;
-use vorticity::run::schema::column;
+use vorticity::run::schema::{ERRORS, column};
 
 fn set(data: &mut Circulation, name: &str, value: impl Fn(usize) -> f64) {
     let column = data.columns.iter_mut().find(|c| c.name == name).unwrap();
@@ -89,9 +89,14 @@ fn the_error_of_a_quotient_has_the_same_denominator() {
     set(&mut data, "rounding", |_| -2.0);
     let loops = data.loops().unwrap();
     let summary = Summary::of(&loops, column("integral_over_abs").unwrap(), 1, 2);
-    assert_eq!((summary.stats.as_ref().unwrap().median, summary.error), (3.0, 0.5));
+    assert_eq!((summary.stats.as_ref().unwrap().median, summary.error()), (3.0, 0.5));
     assert!(summary.resolves(1.5) && !summary.resolves(1.4) && !summary.resolves(f64::NAN));
-    assert!(!Summary { error: f64::NAN, ..summary }.resolves(1e9), "an unknown error resolves nothing");
+    assert!(!Summary { errors: [f64::NAN; 3], ..summary }.resolves(1e9), "an unknown error resolves nothing");
+    // The largest of the three counts, and one that is not known does not.
+    set(&mut data, "rounding", |_| f64::NAN);
+    set(&mut data, "quadrature", |_| -8.0);
+    let summary = Summary::of(&data.loops().unwrap(), column("integral_over_abs").unwrap(), 1, 2);
+    assert_eq!(summary.error(), 2.0);
 }
 
 #[test]
@@ -99,17 +104,19 @@ fn the_table_marks_what_is_not_resolved() {
     let mut data = example();
     let clean = table(&data.loops().unwrap());
     assert!(!clean.contains('~') && clean.contains("Every statistic is at least 3 times its error"), "{clean}");
-    for text in ["rotation: 5 samples, loops of 1000 segments", "|Γ| median", "\n   991     0.990"] {
+    for text in ["rotation: 5 samples, loops of 1000 segments", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"] {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
     // The first path's first timestep alone is drowned.
     set(&mut data, "rounding", |i| if i < 5 { 10.0 } else { 1e-6 });
     let marked = table(&data.loops().unwrap());
-    let rows: Vec<&str> = marked.lines().filter(|l| l.starts_with("   ") && !l.contains("q1")).collect();
+    let rows: Vec<&str> = marked.lines().filter(|l| l.starts_with("   ") && !l.contains("q1") && !l.contains("k =")).collect();
     assert_eq!(rows.len(), 6);
     assert_eq!(rows[0].matches('~').count(), 5, "{}", rows[0]);
     assert!(rows[1..].iter().all(|r| !r.contains('~')));
     assert!(marked.contains("~ under 3 times its error"));
+    let words = "Resolved at 2 of 3 timesteps; zero within the error at\n    k = 1, where rounding is the largest error";
+    assert!(marked.contains(words), "{marked}");
     assert!(marked.lines().all(|l| l.chars().count() < 100));
 }
 
@@ -169,7 +176,7 @@ mod plots {
         for value in [0.0, f64::NAN, f64::INFINITY] {
             let mut data = example();
             set(&mut data, "integral", |_| value);
-            set(&mut data, "rounding", |_| value);
+            ERRORS.iter().for_each(|name| set(&mut data, name, |_| value));
             assert!(svgs(&data).iter().all(|text| text.contains("no positive values") && !text.contains("NaN")));
         }
         for value in [f64::MIN_POSITIVE, 5e-324, f64::MAX] {
@@ -179,7 +186,7 @@ mod plots {
         }
         let mut data = example();
         set(&mut data, "integral", |_| 3.0); // all alike: a range of no width
-        set(&mut data, "rounding", |_| 0.0);
+        ERRORS.iter().for_each(|name| set(&mut data, name, |_| 0.0));
         assert!(svgs(&data).iter().all(|text| !text.contains("NaN") && !text.contains("no positive")));
     }
 

@@ -6,14 +6,14 @@ use std::io::Cursor;
 use std::path::Path;
 use tempfile::TempDir;
 use vorticity::data::sha256_file;
-use vorticity::run::schema::{COLUMNS, Loop, MEASURED, SCHEMA, column};
+use vorticity::run::schema::{COLUMNS, ERRORS, Loop, MEASURED, SCHEMA, column};
 use vorticity::run::{Circulation, Column, RunDir, write_circulation};
 
 /// 2 paths, 3 timesteps, 5 samples; every number differs from every other.
 pub fn example() -> Circulation {
     let columns = MEASURED.iter().enumerate().map(|(c, &name)| {
         let sign = |i: usize| if name == "integral" && i % 2 == 1 { -1.0 } else { 1.0 };
-        let scale = if name == "rounding" { 1e-6 } else { 1.0 };
+        let scale = if ERRORS.contains(&name) { 1e-6 } else { 1.0 };
         let values = (0..30).map(|i| sign(i) * scale * (1.5 + c as f64 + i as f64 / 7.0)).collect();
         Column { name, values }
     });
@@ -144,6 +144,8 @@ fn derived_columns_follow_their_formulas() {
         score_norm_sum: 24.0,
         authors: 5.0,
         rounding: -2.0,
+        quadrature: f64::NAN,
+        arithmetic: 0.5,
     };
     let value = |name: &str, l: &Loop| (column(name).unwrap().value)(l);
     let expected = [
@@ -155,18 +157,22 @@ fn derived_columns_follow_their_formulas() {
         ("integral_over_length", 3.0),
         ("integral_over_abs", 0.5),
         ("integral_over_score_norm", 0.25),
+        ("error", 2.0),
         ("resolved", 1.0),
     ];
     for (name, number) in expected {
         assert_eq!(value(name, &l), number, "{name}");
     }
     assert_eq!(value("resolved", &Loop { rounding: 2.1, ..l }), 0.0);
+    assert_eq!(value("resolved", &Loop { quadrature: -2.1, ..l }), 0.0);
     assert_eq!(value("resolved", &Loop { integral: f64::NAN, ..l }), 0.0);
-    assert_eq!(value("eq7", &l.error()), -1.0);
+    let unknown = Loop { rounding: f64::NAN, arithmetic: f64::NAN, ..l };
+    assert_eq!(value("resolved", &unknown), 0.0, "an unknown error resolves nothing");
+    assert_eq!(value("eq7", &l.with_integral(l.rounding)), -1.0);
     assert!(column("nonsense").is_none());
     let measured: Vec<&str> = COLUMNS.iter().take(MEASURED.len()).map(|c| c.name).collect();
     assert_eq!(measured, MEASURED);
-    let numbered = Loop::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let numbered = Loop::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     for (i, spec) in COLUMNS.iter().take(MEASURED.len()).enumerate() {
         assert_eq!((spec.value)(&numbered), i as f64, "{}", spec.name);
     }

@@ -1,6 +1,6 @@
 // Brownian path: node i is x_t + c X_i, X a Brownian bridge, x_t = a x_0 + sigma eps. Twin: src/paths/brownian.rs.
 // Threads: one workgroup of 256 per lane (one segment), a thread takes every 256th block of 4 components.
-// Writes the segment's midpoint and step, 0 in the padding.
+// Writes the segment's point (its midpoint, unless the lane says otherwise) and step, 0 in the padding.
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); see kernels-tests/paths.rs.
 #import lib/normal.wgsl
 #import lib/path.wgsl
@@ -8,7 +8,7 @@
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    midpoints
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
 @group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
 
 struct Ends {
@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let ends = bridge(lane, block);
         let first = start + lane.p0 * ends.first;
         let second = start + lane.p0 * ends.second;
-        x[index * blocks + block] = without_padding(0.5 * (first + second), block, im.dim);
+        x[index * blocks + block] = without_padding(on_segment(lane, first, second), block, im.dim);
         d[index * blocks + block] = without_padding(second - first, block, im.dim);
     }
 }

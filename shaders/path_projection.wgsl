@@ -1,7 +1,7 @@
 // Projection path: on the arc from E_0 to E_1, E_j = a x_0 + sigma eps_j, node f is (1-f) E_0 + f E_1 moved along its ray
 // from the origin to the radius (1-f) |E_0| + f |E_1|. Twin: src/paths/projection.rs.
 // Threads: one workgroup of 256 per lane (one segment), a thread takes every 256th block of 4 components. The first pass
-// leaves E_0 and E_1 in x and d and sums squares; the second, same thread per block, turns them into midpoint and step.
+// leaves E_0 and E_1 in x and d and sums squares; the second, same thread per block, turns them into the segment's point (lib/path) and step.
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); squares are summed in a fixed order, whatever the tile.
 #import lib/normal.wgsl
 #import lib/path.wgsl
@@ -9,7 +9,7 @@
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    midpoints
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
 @group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
 
 var<workgroup> squares: array<vec4<f32>, 256>;                           // |E_0|^2, |E_1|^2, |chord(f0)|^2, |chord(f1)|^2
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let e1 = d[index * blocks + block];
         let first = factor0 * chord(lane.p0, e0, e1);
         let second = factor1 * chord(lane.p1, e0, e1);
-        x[index * blocks + block] = 0.5 * (first + second);
+        x[index * blocks + block] = on_segment(lane, first, second);
         d[index * blocks + block] = second - first;
     }
 }

@@ -1,7 +1,7 @@
 // Rotation path: node i is a x_0 + sigma (cos eps + sin P eps), P eps = +- the partner's eps. Twin: src/paths/rotation.rs.
 // Threads: one workgroup of 256 per lane (one segment), a thread takes every 256th block of 4 components; it draws its
 // partners' eps again (Philox is random access), so nothing is exchanged between threads.
-// Writes the segment's midpoint and step, 0 in the padding.
+// Writes the segment's point (its midpoint, unless the lane says otherwise) and step, 0 in the padding.
 // Accuracy: |node - twin| <= 2e-6 (max(1, sigma) + |node|); the angles come from the host in f64.
 #import lib/normal.wgsl
 #import lib/path.wgsl
@@ -10,7 +10,7 @@
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
 @group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;        // [anchor][stride / 4]  partner | FIXED | MINUS
-@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    midpoints
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
 @group(0) @binding(4) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
 
 const MINUS = 0x80000000u;
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let fixed = (entry & vec4<u32>(FIXED)) != vec4<u32>(0u);
         let first = center + lane.sigma * select(lane.p0 * eps + lane.p1 * turned, eps, fixed);
         let second = center + lane.sigma * select(lane.p2 * eps + lane.p3 * turned, eps, fixed);
-        x[index * blocks + block] = without_padding(0.5 * (first + second), block, im.dim);
+        x[index * blocks + block] = without_padding(on_segment(lane, first, second), block, im.dim);
         d[index * blocks + block] = without_padding(second - first, block, im.dim);
     }
 }

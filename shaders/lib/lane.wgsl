@@ -21,7 +21,7 @@ struct Lane {
     alpha: f32,
     beta: f32,
     gauss: f32,
-    pad: f32,
+    shift: f32,
 }
 
 // Components 4 block .. of a flat lane: those at or past `dim` are padding and become 0.

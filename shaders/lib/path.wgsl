@@ -9,3 +9,8 @@ struct Immediates {
     seed_hi: u32,
 }
 var<immediate> im: Immediates;
+
+// The point of the segment from `first` to `second` that the lane asks for.
+fn on_segment(lane: Lane, first: vec4<f32>, second: vec4<f32>) -> vec4<f32> {
+    return 0.5 * (first + second) + lane.shift * (second - first);
+}

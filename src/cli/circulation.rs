@@ -42,6 +42,13 @@ pub struct Args {
     /// Arcs m of the projection path; must divide the points
     #[arg(long, default_value_t = crate::paths::ARCS)]
     arcs: u32,
+    /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
+    /// that share in evaluations. At least one sample, unless 0
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    quadrature_check: f64,
+    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]
+    #[arg(long, value_name = "SHARE")]
+    verify_fraction: Option<f64>,
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -83,6 +90,9 @@ pub fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
     Ok((first..end).step_by(step).collect())
 }
 
+/// Points that a run repeats in f64 unless told otherwise.
+const VERIFIED: usize = 8;
+
 /// Runs of more than this many seconds want --yes or an answer.
 const ASK_BEYOND: f64 = 3600.0;
 
@@ -105,6 +115,12 @@ pub fn run(args: &Args) -> Result<i32> {
         (data::load(&args.data, args.samples, field.data_range())?, field)
     };
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
+    let verify_points = match args.verify_fraction {
+        None => VERIFIED.min(midpoints),
+        Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
+        Some(share) => return Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
+    };
     let options = Options {
         paths: args.paths.clone(),
         timesteps,
@@ -112,15 +128,18 @@ pub fn run(args: &Args) -> Result<i32> {
         points: args.points,
         arcs: args.arcs,
         seed: args.seed,
+        quadrature_check: args.quadrature_check,
+        verify_points,
         tile: args.tile,
         family: None,
     };
     let mut job = CirculationRun::new(&gpu, field.as_ref(), &images, options.clone())?;
 
     let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
-    let loops = evaluations / args.points as u64;
+    let (checked, verified) = (job.checked_samples(), job.verified_points());
     println!("adapter      {}", gpu.describe());
-    println!("work         {loops} loops of {} points = {evaluations} evaluations", args.points);
+    println!("work         {} loops of {} points = {evaluations} evaluations with checks", job.loops(), args.points);
+    println!("checks       two-point Gauss on {checked} of {} samples, {verified} points in f64", args.samples);
     println!("arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all", flops / 1e6, flops * evaluations as f64);
     println!("tile         {} lanes, {:.1} MB", job.tile(), megabytes(&job));
     // A run that is short by both counts is over before its prediction would be.
@@ -152,6 +171,8 @@ pub fn run(args: &Args) -> Result<i32> {
         "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
         "seed": args.seed,
         "arcs": args.arcs,
+        "quadrature_checked_samples": checked,
+        "verified_points": verified,
         "adapter": gpu.describe(),
         "kernels": family,
     });

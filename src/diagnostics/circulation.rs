@@ -1,5 +1,6 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, with L, M, S, R, the notebooks' sum and
-//! the rounding column. In: a field, clean images, options. Out: `run::Circulation`, columns [path, timestep, sample].
+//! the error columns. In: a field, clean images, options. Out: `run::Circulation`, columns [path, timestep, sample].
+use super::queries::{Queries, Query};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
@@ -9,6 +10,7 @@ use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
 use crate::program::{Access, BufferId, Grid, Kernel, Program, Role, Step};
 use crate::run::{Circulation, Column};
 use crate::sweep::{self, Job};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -26,6 +28,11 @@ pub struct Options {
     /// m of the projection path; `paths::ARCS` in the paper.
     pub arcs: u32,
     pub seed: u64,
+    /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
+    /// evaluations per segment instead of one; 0 for none.
+    pub quadrature_check: f64,
+    /// Midpoints, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
+    pub verify_points: usize,
     /// Lanes per tile; by memory if not given. Does not change results.
     pub tile: Option<usize>,
     /// Kernel family; by adapter if not given.
@@ -35,6 +42,7 @@ pub struct Options {
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
     executor: Executor,
+    field: &'a dyn Field,
     work: Work<'a>,
 }
 
@@ -49,6 +57,9 @@ struct Level {
     beta: f64,
 }
 
+/// Two-point Gauss has an error too; on a rough path it was seen at a tenth of the midpoint rule's. A third is allowed for.
+const GAUSS_TOO: f64 = 1.5;
+
 /// Running sums of one loop, f64.
 #[derive(Clone, Copy, Default)]
 struct Sums {
@@ -59,11 +70,25 @@ struct Sums {
     score_norm_sum: f64,
     authors: f64,
     rounding: f64,
+    /// The integral by two-point Gauss, on checked loops.
+    gauss: f64,
+}
+
+/// A term to be computed again: what the GPU made of it.
+#[derive(Clone, Copy, Default)]
+struct Term {
+    /// s.d
+    value: f64,
+    /// |s| |d|
+    size: f64,
 }
 
 struct Work<'a> {
     images: &'a Images,
     options: Options,
+    queries: Queries,
+    /// By loop, in order of work, and segment.
+    terms: BTreeMap<(usize, u32), Term>,
     paths: Vec<(u32, &'static dyn ClosedPath)>,
     levels: Vec<Level>,
     ports: PathPorts,
@@ -73,7 +98,7 @@ struct Work<'a> {
 }
 
 impl<'a> CirculationRun<'a> {
-    pub fn new(gpu: &Gpu, field: &dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+    pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
         let shape = field.shape();
         if images.shape != shape {
             let found = images.shape;
@@ -85,6 +110,10 @@ impl<'a> CirculationRun<'a> {
         }
         if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
             return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
+        }
+        let checked = options.quadrature_check;
+        if !(0.0..=1.0).contains(&checked) {
+            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
         }
         let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
         for name in &options.paths {
@@ -144,17 +173,39 @@ impl<'a> CirculationRun<'a> {
             bytes: 12 * shape.len() as u64,
         });
 
-        let loops = chosen.len() * levels.len() * options.samples;
-        let total = loops as u64 * options.points as u64;
-        let lanes = sweep::tile_lanes(gpu, &program, options.tile, total)?;
+        let queries = Queries {
+            timesteps: levels.len(),
+            samples: options.samples,
+            paths: chosen.len(),
+            segments: options.points,
+            checked: (checked * options.samples as f64).ceil() as usize,
+        };
+        let terms = queries.spread(options.verify_points).into_iter().map(|key| (key, Term::default())).collect();
+        let lanes = sweep::tile_lanes(gpu, &program, options.tile, queries.total())?;
         let executor = Executor::new(gpu, program, lanes)?;
-        let sums = vec![Sums::default(); loops];
-        Ok(Self { executor, work: Work { images, options, paths: chosen, levels, ports, uses_pairs, sums } })
+        let sums = vec![Sums::default(); queries.loops()];
+        let work = Work { images, options, queries, terms, paths: chosen, levels, ports, uses_pairs, sums };
+        Ok(Self { executor, field, work })
     }
 
-    /// Evaluations of the field that the run needs.
+    /// Evaluations of the field that the run needs on the device, the quadrature check's among them.
     pub fn evaluations(&self) -> u64 {
-        self.work.sums.len() as u64 * self.work.options.points as u64
+        self.work.queries.total()
+    }
+
+    /// Closed loops of the run.
+    pub fn loops(&self) -> usize {
+        self.work.queries.loops()
+    }
+
+    /// Samples whose loops are also integrated by two-point Gauss, from the first.
+    pub fn checked_samples(&self) -> usize {
+        self.work.queries.checked
+    }
+
+    /// Terms that the f64 twin computes again.
+    pub fn verified_points(&self) -> usize {
+        self.work.terms.len()
     }
 
     pub fn program(&self) -> &Program {
@@ -183,17 +234,28 @@ impl<'a> CirculationRun<'a> {
     pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
         let total = self.evaluations();
         sweep::run(&mut self.executor, &mut self.work, total, observe)?;
-        Ok(self.work.finish())
+        let mut worst = if self.work.terms.is_empty() { f64::NAN } else { 0.0 };
+        for (&(place, segment), term) in &self.work.terms {
+            let twin = self.work.term_by_twin(self.field, place, segment)?;
+            worst = worst.max((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE));
+            if observe(total).is_break() {
+                return Err(Error::Interrupted);
+            }
+        }
+        Ok(self.work.finish(worst))
     }
 }
 
 impl Work<'_> {
-    /// (timestep index, sample, path index, segment) of query `i`.
-    fn query(&self, i: u64) -> (usize, usize, usize, u32) {
-        let n = self.options.points as u64;
-        let (whole, segment) = ((i / n) as usize, (i % n) as u32);
-        let (rest, path) = (whole / self.paths.len(), whole % self.paths.len());
-        (rest / self.options.samples, rest % self.options.samples, path, segment)
+    /// s.d of one segment in f64: points, field and product; the field sees the midpoint in f32, as on the device.
+    fn term_by_twin(&self, field: &dyn Field, place: usize, segment: u32) -> Result<f64> {
+        let (rest, path) = (place / self.paths.len(), self.paths[place % self.paths.len()].1);
+        let (timestep, sample) = (rest / self.options.samples, rest % self.options.samples);
+        let anchor = self.anchor(timestep, sample);
+        let (p, q) = (path.point(&anchor, segment), path.point(&anchor, segment + 1));
+        let middle: Vec<f32> = p.iter().zip(&q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
+        let s = field.twin(&middle, self.levels[timestep].k)?;
+        Ok(s.iter().zip(p.iter().zip(&q)).map(|(s, (p, q))| s * (q - p)).sum())
     }
 
     fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {
@@ -211,12 +273,29 @@ impl Work<'_> {
         }
     }
 
-    fn finish(self) -> Circulation {
+    /// The columns. `arithmetic` is the largest error of a term in units of |s| |d|.
+    fn finish(self, arithmetic: f64) -> Circulation {
         let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
+        let (sums, checked) = (&self.sums, self.queries.checked);
+        let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
+        let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
+            (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
+        };
         let column = |name, value: fn(&Sums) -> f64| Column {
             name,
-            values: (0..p * t * n).map(|i| value(&self.sums[((i / n % t) * n + i % n) * p + i / (t * n)])).collect(),
+            values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
         };
+        let gap = |path, timestep, sample| {
+            let loop_ = &sums[place(path, timestep, sample)];
+            GAUSS_TOO * (loop_.integral - loop_.gauss).abs()
+        };
+        // A loop that was not checked takes the largest error among those of its path and timestep that were.
+        let quadrature = values(&|path, timestep, sample| match sample < checked {
+            true => gap(path, timestep, sample),
+            false => (0..checked).fold(f64::NAN, |most, other| most.max(gap(path, timestep, other))),
+        });
+        // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
+        let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
         let columns = vec![
             column("integral", |s| s.integral),
             column("length", |s| s.length),
@@ -225,6 +304,8 @@ impl Work<'_> {
             column("score_norm_sum", |s| s.score_norm_sum),
             column("authors", |s| s.authors),
             column("rounding", |s| s.rounding),
+            Column { name: "quadrature", values: quadrature },
+            Column { name: "arithmetic", values: bound },
         ];
         Circulation {
             paths: self.options.paths.clone(),
@@ -244,7 +325,7 @@ impl Job for Work<'_> {
         let mut last = None;
         let mut anchors = 0;
         for i in first..first + lanes as u64 {
-            let (timestep, sample, path, segment) = self.query(i);
+            let Query { timestep, sample, path, segment, shift } = self.queries.get(i);
             let anchor = self.anchor(timestep, sample);
             if last != Some((timestep, sample)) {
                 last = Some((timestep, sample));
@@ -262,6 +343,7 @@ impl Job for Work<'_> {
                 row: timestep as u32,
                 alpha: level.alpha as f32,
                 beta: level.beta as f32,
+                shift,
                 ..paths::lane(self.paths[path].0, &anchor, segment)?
             });
         }
@@ -275,7 +357,8 @@ impl Job for Work<'_> {
 
     fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
         for (i, v) in values.chunks_exact(8).enumerate() {
-            let (timestep, sample, path, segment) = self.query(first + i as u64);
+            let query = self.queries.get(first + i as u64);
+            let Query { timestep, sample, path, segment, shift } = query;
             let [sd, md, dd, mm, ss] = [v[0], v[1], v[2], v[3], v[4]].map(f64::from);
             if ![sd, md, dd, mm, ss].iter().all(|v| v.is_finite()) {
                 let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
@@ -286,7 +369,15 @@ impl Job for Work<'_> {
             }
             let Level { a, sigma, .. } = self.levels[timestep];
             let (m, d) = (mm.sqrt(), dd.sqrt());
-            let sums = &mut self.sums[((timestep * self.options.samples) + sample) * self.paths.len() + path];
+            let place = self.queries.loop_of(query);
+            let sums = &mut self.sums[place];
+            if shift != 0.0 {
+                sums.gauss += 0.5 * sd;
+                continue;
+            }
+            if let Some(term) = self.terms.get_mut(&(place, segment)) {
+                *term = Term { value: sd, size: ss.sqrt() * d };
+            }
             sums.integral += sd;
             sums.length += d;
             sums.norm_sum += m * d;

@@ -84,7 +84,8 @@ pub struct Lane {
     pub beta: f32,
     /// The N(0, I) data score is gauss x: -1/(a^2 + sigma^2).
     pub gauss: f32,
-    pub pad: f32,
+    /// Where on the segment the field is asked for, in steps from the midpoint: 0, or a Gauss point of the quadrature check.
+    pub shift: f32,
 }
 
 /// A closed path of N nodes. `check` comes first: the others assume what it grants.

@@ -1,4 +1,4 @@
-//! Box plots per timestep, one colour per path, as in Figs. 2, 5 and 6 of the paper, with the rounding error beneath.
+//! Box plots per timestep, one colour per path, as in Figs. 2, 5 and 6 of the paper, with the largest error beneath.
 //! In: checked loops, a line about the run. Out: SVG text. Zeros and NaN have no place on a log axis: see `Frame::log`.
 use super::axis::{Axis, decade_label};
 use super::{Summary, evenly};
@@ -87,7 +87,7 @@ impl<'a> Frame<'a> {
         let x = Axis { low: -margin, high: n.max(1) as f64 - 1.0 + margin, major, minor: Vec::new() };
         let shown = summaries.iter().flatten().flat_map(|s| {
             let ends = s.stats.iter().flat_map(|b| [b.low, b.median, b.high].into_iter().chain(dots(b)));
-            ends.chain([s.error])
+            ends.chain([s.error()])
         });
         Frame { loops, summaries, x, y: Axis::decades(shown), boxed }
     }
@@ -160,7 +160,7 @@ impl<'a> Frame<'a> {
         for dash in 0..3 {
             head.draw(&PathElement::new([(x + 12 * dash, 112), (x + 12 * dash + 7, 112)], GREY.stroke_width(2)))?;
         }
-        head.draw(&Text::new("rounding error (median; dot: its path)", (x + 42, 103), style))?;
+        head.draw(&Text::new("largest error (median; dot: its path)", (x + 42, 103), style))?;
         let hollow = if self.boxed.iter().any(|&t| self.summaries.iter().any(|s| !clear(&s[t]))) {
             "; hollow: under 3× its error"
         } else {
@@ -177,8 +177,8 @@ impl<'a> Frame<'a> {
     }
 
     fn draw_error(&self, chart: &mut Chart, path: usize) -> Drawn {
-        let known = self.summaries[path].iter().enumerate().filter(|(_, s)| s.error > 0.0);
-        let mut line: Vec<(f64, f64)> = known.map(|(t, s)| (t as f64, self.log(s.error))).collect();
+        let known = self.summaries[path].iter().enumerate().filter(|(_, s)| s.error() > 0.0);
+        let mut line: Vec<(f64, f64)> = known.map(|(t, s)| (t as f64, self.log(s.error()))).collect();
         if let (Some(&(_, first)), Some(&(_, last))) = (line.first(), line.last()) {
             line.insert(0, (self.x.low, first));
             line.push((self.x.high, last));

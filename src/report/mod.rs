@@ -8,7 +8,7 @@ pub mod stats;
 pub mod table;
 
 use crate::run::Loops;
-use crate::run::schema::{CLEAR, ColumnSpec};
+use crate::run::schema::{CLEAR, ColumnSpec, Loop};
 pub use stats::BoxStats;
 
 /// One column at one path and timestep, over the samples.
@@ -16,21 +16,28 @@ pub use stats::BoxStats;
 pub struct Summary {
     /// None if no sample has a finite value.
     pub stats: Option<BoxStats>,
-    /// Median size of the column's rounding error, in the column's own unit; NaN if unknown.
-    pub error: f64,
+    /// Median sizes of the column's errors, in the column's own unit and the order of `schema::ERRORS`; NaN if unknown.
+    pub errors: [f64; 3],
 }
 
 impl Summary {
     pub fn of(loops: &Loops, column: &ColumnSpec, path: usize, timestep: usize) -> Self {
         let values: Vec<f64> = loops.at(path, timestep).map(|l| (column.value)(&l)).collect();
-        let errors: Vec<f64> = loops.at(path, timestep).map(|l| (column.value)(&l.error()).abs()).collect();
-        let error = BoxStats::of(&errors).map_or(f64::NAN, |e| e.median);
-        Summary { stats: BoxStats::of(&values), error }
+        let median = |kind: usize| {
+            let error = |l: Loop| (column.value)(&l.with_integral(l.errors()[kind])).abs();
+            BoxStats::of(&loops.at(path, timestep).map(error).collect::<Vec<_>>()).map_or(f64::NAN, |e| e.median)
+        };
+        Summary { stats: BoxStats::of(&values), errors: [0, 1, 2].map(median) }
+    }
+
+    /// The largest error that is known; NaN if none is.
+    pub fn error(&self) -> f64 {
+        self.errors.into_iter().fold(f64::NAN, f64::max)
     }
 
     /// Whether a statistic of this column is at least three times its error; an unknown error resolves nothing.
     pub fn resolves(&self, statistic: f64) -> bool {
-        statistic.abs() >= CLEAR * self.error
+        statistic.abs() >= CLEAR * self.error()
     }
 }
 

@@ -2,13 +2,14 @@
 //! In: checked loops. Out: text under 100 columns wide.
 use super::{Summary, evenly};
 use crate::run::Loops;
-use crate::run::schema::{CLEAR, ColumnSpec, column};
+use crate::run::schema::{CLEAR, ColumnSpec, ERRORS, column};
 use std::fmt::Write;
 
 /// Most timesteps shown per path.
 const ROWS: usize = 12;
 
-/// Median circulation with its quartiles, two normalised medians, and the rounding error, per path and timestep.
+/// Median circulation with its quartiles, two normalised medians, and the errors, per path and timestep; then in words
+/// which medians are resolved.
 pub fn table(loops: &Loops) -> String {
     let data = loops.data();
     let mut text = String::new();
@@ -17,8 +18,8 @@ pub fn table(loops: &Loops) -> String {
         let _ = writeln!(text, "{path}: {} samples, loops of {} segments", data.samples, data.points);
         let _ = writeln!(
             text,
-            "{:>6} {:>9} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}",
-            "k", "sigma", "|Γ| median", "q1", "q3", "|Γ|/M", "|Γ|/S", "rounding"
+            "{:>6} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "k", "sigma", "|Γ|", "q1", "q3", "|Γ|/M", "|Γ|/S", "rounding", "quadrat.", "arithm."
         );
         let chosen = evenly(data.timesteps.len(), ROWS);
         for &t in &chosen {
@@ -31,25 +32,53 @@ pub fn table(loops: &Loops) -> String {
             let q3 = cell("abs_integral", |s| s.q3, &mut marked);
             let over_m = cell("integral_over_norm_sum", |s| s.median, &mut marked);
             let over_s = cell("integral_over_abs", |s| s.median, &mut marked);
-            let error = column("abs_integral").map_or(f64::NAN, |c| Summary::of(loops, c, p, t).error);
-            let (k, sigma) = (data.timesteps[t], number(data.noise[t]));
-            let error = number(error);
-            let _ =
-                writeln!(text, "{k:>6} {sigma:>9} {size:>11} {q1:>11} {q3:>11} {over_m:>11} {over_s:>11} {error:>11}");
+            let errors = column("abs_integral").map_or([f64::NAN; 3], |c| Summary::of(loops, c, p, t).errors);
+            let (k, sigma, [e0, e1, e2]) = (data.timesteps[t], number(data.noise[t]), errors.map(number));
+            let _ = write!(text, "{k:>6} {sigma:>9} {size:>9} {q1:>9} {q3:>9} {over_m:>9} {over_s:>9}");
+            let _ = writeln!(text, " {e0:>9} {e1:>9} {e2:>9}");
         }
         if chosen.len() < data.timesteps.len() {
             let _ = writeln!(text, "  ({} of {} timesteps shown)", chosen.len(), data.timesteps.len());
         }
+        text += &verdict(loops, p);
         text.push('\n');
     }
-    text += "Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|; rounding: median |error| of |Γ|.\n";
-    text += "The error is rounding alone; the midpoint rule's own is not in it: large on a rough path.\n";
+    text += "Medians over samples. Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|. Last three: errors of |Γ|,\n";
+    text += "of f32 points and sums, of the midpoint rule, and of f32 against f64 (- where not checked).\n";
     if marked {
         let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
     } else {
         let _ = writeln!(text, "Every statistic is at least {CLEAR} times its error.");
     }
     text
+}
+
+/// Which medians of |Γ| stand clear of their errors and which do not, in a sentence.
+fn verdict(loops: &Loops, path: usize) -> String {
+    let data = loops.data();
+    let Some(column) = column("abs_integral") else { return String::new() };
+    let mut drowned: Vec<(usize, &str)> = vec![];
+    for (t, &k) in data.timesteps.iter().enumerate() {
+        let summary = Summary::of(loops, column, path, t);
+        if !summary.stats.as_ref().is_some_and(|s| summary.resolves(s.median)) {
+            let largest = ERRORS.iter().zip(summary.errors).find(|(_, e)| *e == summary.error());
+            drowned.push((k, largest.map_or("unknown", |(name, _)| name)));
+        }
+    }
+    let n = data.timesteps.len();
+    if drowned.is_empty() {
+        return format!("  Resolved at all {n} timesteps.\n");
+    }
+    let mut text = format!("  Resolved at {} of {n} timesteps; zero within the error at", n - drowned.len());
+    for kind in ERRORS.iter().chain(&["unknown"]) {
+        let ks: Vec<usize> = drowned.iter().filter(|d| d.1 == *kind).map(|d| d.0).collect();
+        if !ks.is_empty() {
+            let shown: Vec<String> = evenly(ks.len(), 6).into_iter().map(|i| ks[i].to_string()).collect();
+            let more = if ks.len() > shown.len() { format!(" .. ({} in all)", ks.len()) } else { String::new() };
+            let _ = write!(text, "\n    k = {}{more}, where {kind} is the largest error", shown.join(", "));
+        }
+    }
+    text + "\n"
 }
 
 fn statistic(

@@ -8,7 +8,20 @@ pub const SCHEMA: u32 = 1;
 pub const AXES: [&str; 3] = ["path", "timestep", "sample"];
 
 /// Names of the columns that the sweep measures, in the order of `Loop`'s fields.
-pub const MEASURED: &[&str] = &["integral", "length", "norm_sum", "abs_terms", "score_norm_sum", "authors", "rounding"];
+pub const MEASURED: &[&str] = &[
+    "integral",
+    "length",
+    "norm_sum",
+    "abs_terms",
+    "score_norm_sum",
+    "authors",
+    "rounding",
+    "quadrature",
+    "arithmetic",
+];
+
+/// The errors of a circulation, by their column.
+pub const ERRORS: [&str; 3] = ["rounding", "quadrature", "arithmetic"];
 
 /// What is measured on one loop.
 #[derive(Clone, Copy, Debug)]
@@ -20,18 +33,32 @@ pub struct Loop {
     pub score_norm_sum: f64,
     pub authors: f64,
     pub rounding: f64,
+    /// NaN where it was not asked for.
+    pub quadrature: f64,
+    pub arithmetic: f64,
 }
 
 impl From<[f64; MEASURED.len()]> for Loop {
-    fn from([integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding]: [f64; MEASURED.len()]) -> Self {
-        Loop { integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding }
+    #[rustfmt::skip]
+    fn from([integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic]: [f64; MEASURED.len()]) -> Self {
+        Loop { integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic }
     }
 }
 
 impl Loop {
-    /// The same loop with its error in the place of its circulation: a formula applied to it gives the formula's error.
-    pub fn error(&self) -> Self {
-        Loop { integral: self.rounding, ..*self }
+    /// Sizes of the errors, in the order of `ERRORS`; NaN where unknown.
+    pub fn errors(&self) -> [f64; 3] {
+        [self.rounding, self.quadrature, self.arithmetic].map(f64::abs)
+    }
+
+    /// The largest of the errors that are known.
+    pub fn error(&self) -> f64 {
+        self.errors().into_iter().fold(f64::NAN, f64::max)
+    }
+
+    /// The same loop with an error in the place of its circulation: a formula applied to it gives the formula's error.
+    pub fn with_integral(&self, integral: f64) -> Self {
+        Loop { integral, ..*self }
     }
 }
 
@@ -54,20 +81,23 @@ pub const COLUMNS: &[ColumnSpec] = &[
     ColumnSpec { name: "score_norm_sum",          unit: "nat",       formula: "R = sum |s| |d|",             value: |l| l.score_norm_sum,                    meaning: "largest circulation that this field strength allows" },
     ColumnSpec { name: "authors",                 unit: "nat/x",     formula: "sum s.d / |m|",               value: |l| l.authors,                           meaning: "normalisation of the authors' notebooks" },
     ColumnSpec { name: "rounding",                unit: "nat",       formula: "sum of a Gaussian's s.d",     value: |l| l.rounding,                          meaning: "error: exactly 0 without rounding" },
+    ColumnSpec { name: "quadrature",              unit: "nat",       formula: "1.5 |Gamma - two-point Gauss|", value: |l| l.quadrature,                      meaning: "error of the midpoint rule on this polyline" },
+    ColumnSpec { name: "arithmetic",              unit: "nat",       formula: "R max |s.d - f64| / |s||d|", value: |l| l.arithmetic,                        meaning: "error: points recomputed in f64" },
+    ColumnSpec { name: "error",                   unit: "nat",       formula: "largest of the three errors", value: |l| l.error(),                          meaning: "what the circulation is uncertain by" },
     ColumnSpec { name: "abs_integral",            unit: "nat",       formula: "|Gamma|",                     value: |l| l.integral.abs(),                    meaning: "size of the circulation" },
     ColumnSpec { name: "integral_over_norm_sum",  unit: "nat/x^2",   formula: "|Gamma| / M",                 value: |l| l.integral.abs() / l.norm_sum,       meaning: "relative to the flow -x (Figs. 6, 7, 10, 11)" },
     ColumnSpec { name: "eq7",                     unit: "nat/x^2",   formula: "2 Gamma / M",                 value: |l| 2.0 * l.integral / l.norm_sum,       meaning: "signed, as in eq. 7" },
     ColumnSpec { name: "integral_over_length",    unit: "nat/x",     formula: "|Gamma| / L",                 value: |l| l.integral.abs() / l.length,         meaning: "per unit of length (Figs. 3, 12)" },
     ColumnSpec { name: "integral_over_abs",       unit: "1",         formula: "|Gamma| / S",                 value: |l| l.integral.abs() / l.abs_terms,      meaning: "scale-free, between 0 and 1" },
     ColumnSpec { name: "integral_over_score_norm", unit: "1",        formula: "|Gamma| / R",                 value: |l| l.integral.abs() / l.score_norm_sum, meaning: "scale-free, between 0 and 1" },
-    ColumnSpec { name: "resolved",                unit: "1",         formula: "|Gamma| >= 3 |rounding|",     value: |l| f64::from(resolved(l)),              meaning: "1 if the circulation stands clear of its error, else 0" },
+    ColumnSpec { name: "resolved",                unit: "1",         formula: "|Gamma| >= 3 error",          value: |l| f64::from(resolved(l)),              meaning: "1 if the circulation stands clear of its error, else 0" },
 ];
 
 /// A value counts as measured if it is at least this many times its error.
 pub const CLEAR: f64 = 3.0;
 
 fn resolved(l: &Loop) -> bool {
-    l.integral.abs() >= CLEAR * l.rounding.abs()
+    l.integral.abs() >= CLEAR * l.error()
 }
 
 /// The column of that name.

@@ -1,0 +1,79 @@
+//! Which evaluation is number i of a circulation run: timestep, sample, path, then segments, the loops that are checked
+//! with twice as many again. In: the run's sizes. Out: one `Query` per number; plain arithmetic.
+
+/// Distance of the two-point Gauss rule's points from the midpoint, in steps: 1 / (2 sqrt 3).
+pub(super) const GAUSS: f32 = 0.288_675_13;
+
+/// One evaluation of the field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Query {
+    /// Indices, not the timestep's k.
+    pub timestep: usize,
+    pub sample: usize,
+    pub path: usize,
+    pub segment: u32,
+    /// Where on the segment, in steps from its midpoint.
+    pub shift: f32,
+}
+
+/// Sizes of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queries {
+    pub timesteps: usize,
+    pub samples: usize,
+    pub paths: usize,
+    /// Segments per loop.
+    pub segments: usize,
+    /// The first this many samples are also integrated by two-point Gauss.
+    pub checked: usize,
+}
+
+impl Queries {
+    pub fn loops(&self) -> usize {
+        self.timesteps * self.samples * self.paths
+    }
+
+    fn per_timestep(&self) -> u64 {
+        (self.paths * (self.samples + 2 * self.checked)) as u64 * self.segments as u64
+    }
+
+    pub fn total(&self) -> u64 {
+        self.timesteps as u64 * self.per_timestep()
+    }
+
+    /// Position of a query's loop in order of work.
+    pub fn loop_of(&self, q: Query) -> usize {
+        (q.timestep * self.samples + q.sample) * self.paths + q.path
+    }
+
+    pub fn get(&self, i: u64) -> Query {
+        let n = self.segments as u64;
+        let (timestep, rest) = ((i / self.per_timestep()) as usize, i % self.per_timestep());
+        let with_check = (self.checked * self.paths) as u64 * 3 * n;
+        let (nth, place) = match rest.checked_sub(with_check) {
+            None => (rest / (3 * n), rest % (3 * n)),
+            Some(plain) => ((self.checked * self.paths) as u64 + plain / n, plain % n),
+        };
+        let (segment, shift) = match place.checked_sub(n) {
+            None => (place, 0.0),
+            Some(gauss) => (gauss / 2, if gauss % 2 == 0 { -GAUSS } else { GAUSS }),
+        };
+        let (sample, path) = (nth as usize / self.paths, nth as usize % self.paths);
+        Query { timestep, sample, path, segment: segment as u32, shift }
+    }
+
+    /// About `count` midpoints spread over all loops and all parts of them.
+    pub fn spread(&self, count: usize) -> Vec<(usize, u32)> {
+        let mut picks: Vec<(usize, u32)> = (0..count)
+            .map(|j| {
+                let nth = (2 * j + 1) as f64 / (2 * count) as f64;
+                // The golden ratio's multiples visit every part of the loop, whatever the stride over the loops.
+                let part = (j as f64 * 0.618_033_988_749_894_9).fract();
+                ((nth * self.loops() as f64) as usize, (part * self.segments as f64) as u32)
+            })
+            .collect();
+        picks.sort_unstable();
+        picks.dedup();
+        picks
+    }
+}
