@@ -1,58 +1,80 @@
-//! Every op of the table against its f64 twin, in every family of kernels, at several lanes.
-use crate::common::{evaluate, families, gpu, max_norm_error, noise};
+//! Every op of the table against its f64 twin, in every family of kernels, at several lanes; and that a wrong kernel,
+//! a wrong path or a wrong field does not pass.
+use crate::common::gpu;
 use std::sync::Arc;
-use vorticity::graph::{Graph, RowLayer, RowTable};
-use vorticity::ops::{Case, OPS, channels::Channels};
+use vorticity::dual::Dual;
+use vorticity::error::Result;
+use vorticity::ops::conv::Conv;
+use vorticity::ops::{Case, Launch, OPS, Op};
+use vorticity::selftest::{self, families};
 use vorticity::shape::Shape;
-use vorticity::twin;
 
-/// f32 kernels against f64: sums of at most a few thousand products of order-one numbers lose a few units of 6e-8 each.
-const TOLERANCE: f64 = 2e-6;
+#[test]
+fn the_selftest_passes_and_covers_every_op() {
+    let gpu = gpu();
+    let mut seen = 0;
+    let checks = selftest::run(&gpu, &mut |_| seen += 1).unwrap();
+    assert_eq!(checks.len(), seen);
+    for check in &checks {
+        assert!(check.passed(), "{check:?}");
+        assert!(check.error > 0.0 || check.what == "channels", "{check:?}: f32 that is never off by a digit?");
+    }
+    for (op, cases) in OPS {
+        let found = checks.iter().filter(|c| c.what == *op).count();
+        assert_eq!(found, cases().len() * families(&gpu).len(), "{op}");
+        assert!(found > 0, "{op} has no cases");
+    }
+    assert_eq!(checks.iter().filter(|c| c.what.starts_with("path ")).count(), 9);
+}
 
-/// Input with the case's tensors stacked, cut apart again, the op, nothing else.
-pub fn graph_of(case: &Case) -> Graph {
-    let total: usize = case.inputs.iter().map(|s| s.c).sum();
-    let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
-    let mut first = 0;
-    let mut inputs = vec![];
-    for s in &case.inputs {
-        let part = Channels::range(first, s.c);
-        inputs.push(graph.push("part", part, &[graph.input()]).unwrap());
-        first += s.c;
+/// An op whose kernel is another op's: what a driver's or a programmer's mistake looks like.
+#[derive(Debug)]
+struct Wrong {
+    said: Conv,
+    done: Conv,
+}
+
+impl Op for Wrong {
+    fn name(&self) -> &'static str {
+        "wrong"
     }
-    if let Some(width) = case.row {
-        let table: Arc<[f32]> = noise(5 * width, 3).into();
-        let layers = vec![RowLayer::Lookup { table, rows: 5, width }];
-        graph.push_row(RowTable { name: "row".into(), width, layers });
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.said.shape(inputs)
     }
-    graph.push_arc(case.name, case.op.clone(), &inputs).unwrap();
-    graph
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        self.said.twin(inputs, shapes, rows)
+    }
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
+        self.said.flops(inputs, output)
+    }
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        self.done.launch(cx)
+    }
 }
 
 #[test]
-fn every_op_matches_its_twin() {
+fn a_wrong_kernel_fails_the_selftest() {
     let gpu = gpu();
-    for (op, cases) in OPS {
-        let cases = cases();
-        assert!(!cases.is_empty(), "{op} has no cases");
-        for case in cases {
-            let graph = graph_of(&case);
-            let d = graph.shape(graph.input()).len();
-            let ks = [3, 0, 4];
-            let x = noise(ks.len() * d, d as u64);
-            for family in families(&gpu) {
-                let y = evaluate(&gpu, &graph, family, &x, &ks);
-                for (lane, (got, &k)) in y.chunks(graph.shape(graph.output()).len()).zip(&ks).enumerate() {
-                    let want = twin::evaluate(&graph, &x[lane * d..(lane + 1) * d], None, k).unwrap();
-                    let want: Vec<f64> = want.iter().map(|v| v.v).collect();
-                    let error = max_norm_error(got, &want);
-                    assert!(error <= TOLERANCE, "{op} '{}' {family:?} lane {lane}: {error:e}", case.name);
-                    // Negative control: the comparison sees one wrong number.
-                    let mut wrong = got.to_vec();
-                    wrong[d / 2 % got.len()] += 1e-3;
-                    assert!(max_norm_error(&wrong, &want) > TOLERANCE);
-                }
-            }
-        }
+    let weight: Vec<f32> = (0..6 * 5 * 9).map(|i| (i as f32).sin()).collect();
+    let said = Conv {
+        in_channels: 5,
+        out_channels: 6,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+        weight: weight.clone().into(),
+        bias: [0.5; 6].into(),
+        silu: false,
+    };
+    let mut nudged = weight;
+    nudged[100] += 1e-4; // one weight of 270, by a ten-thousandth
+    let done = Conv { weight: nudged.into(), ..said.clone() };
+    for family in families(&gpu) {
+        let case = |op: Arc<dyn Op>| Case { name: "3x3", op, inputs: vec![Shape::new(5, 6, 7)], row: None };
+        let right = selftest::op(&gpu, "conv", &case(Arc::new(said.clone())), family).unwrap();
+        assert!(right.passed(), "{right:?}");
+        let wrong = Wrong { said: said.clone(), done: done.clone() };
+        let wrong = selftest::op(&gpu, "conv", &case(Arc::new(wrong)), family).unwrap();
+        assert!(!wrong.passed(), "{wrong:?}");
     }
 }

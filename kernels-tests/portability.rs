@@ -2,7 +2,7 @@
 //! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
 use crate::common::{families, gpu};
 use crate::weights::{self, Stored, hyper, random};
-use crate::{golden, networks, ops};
+use crate::{golden, networks};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
@@ -164,7 +164,7 @@ fn kernels() -> Kernels {
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
-    graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| ops::graph_of(&case)));
+    graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
     for family in [Family::Gpu, Family::Cpu] {
         programs.extend(graphs.iter().map(|g| (family, plan(g, family))));
     }

@@ -16,6 +16,8 @@
 //!     points: 100,
 //!     arcs: 10,
 //!     seed: 0,
+//!     quadrature_check: 0.1,
+//!     verify_points: 8,
 //!     tile: None,
 //!     family: None,
 //! };
@@ -47,6 +49,7 @@ pub mod field;
 pub mod run;
 pub mod sweep;
 pub mod diagnostics;
+pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod cli;

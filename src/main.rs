@@ -20,6 +20,7 @@ enum Verb {
     Inspect(cli::inspect::Args),
     Bench(cli::bench::Args),
     Devices(cli::devices::Args),
+    Selftest(cli::selftest::Args),
 }
 
 fn run() -> Result<i32> {
@@ -28,6 +29,7 @@ fn run() -> Result<i32> {
         Verb::Verify(args) => cli::verify::run(&args),
         Verb::Inspect(args) => cli::inspect::run(&args),
         Verb::Devices(args) => cli::devices::run(&args),
+        Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
     }
 }

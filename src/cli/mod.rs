@@ -4,5 +4,6 @@ pub mod bench;
 pub mod circulation;
 pub mod devices;
 pub mod inspect;
+pub mod selftest;
 pub mod text;
 pub mod verify;

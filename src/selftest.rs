@@ -1,0 +1,150 @@
+//! Whether the kernels can be trusted on this adapter: every op in every family of kernels, and every closed path with
+//! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
+use crate::data::Images;
+use crate::diagnostics::{CirculationRun, Options};
+use crate::error::Result;
+use crate::evaluate::Evaluator;
+use crate::field::{self, ScoreScale};
+use crate::gpu::Gpu;
+use crate::graph::{Graph, RowLayer, RowTable};
+use crate::ops::channels::Channels;
+use crate::ops::{Case, Family, OPS};
+use crate::paths::PATHS;
+use crate::paths::normal::normals;
+use crate::paths::philox::{Purpose, Stream};
+use crate::shape::Shape;
+use crate::twin;
+use std::ops::ControlFlow;
+
+/// Of an op's largest output: f32 sums of at most a few thousand products of order-one numbers lose a few units of 6e-8.
+pub const OP: f64 = 2e-6;
+/// Of |s||d|, a term of a loop: points are good to 2e-6 of their size, and the fields here follow them with slopes of
+/// order one; in 300 dimensions |s||d| is some ten times a typical term.
+pub const TERM: f64 = 1e-5;
+
+/// One comparison.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Op, or what runs on which path.
+    pub what: String,
+    /// The case and its shapes.
+    pub case: String,
+    /// None where there is one kernel for all adapters.
+    pub family: Option<Family>,
+    /// Relative; infinite if anything was not a number.
+    pub error: f64,
+    pub tolerance: f64,
+}
+
+impl Check {
+    /// A NaN does not pass.
+    pub fn passed(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
+/// The families that the adapter can run.
+pub fn families(gpu: &Gpu) -> Vec<Family> {
+    let mut all = vec![Family::Gpu];
+    if gpu.family() == Family::Cpu {
+        all.push(Family::Cpu);
+    }
+    all
+}
+
+/// Everything; `observe` sees each check as it is done.
+pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
+    let mut checks = vec![];
+    let mut add = |check: Check| {
+        observe(&check);
+        checks.push(check);
+    };
+    for (name, cases) in OPS {
+        for case in cases() {
+            for family in families(gpu) {
+                add(op(gpu, name, &case, family)?);
+            }
+        }
+    }
+    for path in PATHS {
+        for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
+            add(circulation(gpu, path.name(), spec)?);
+        }
+    }
+    Ok(checks)
+}
+
+/// An op's case on three lanes at different timesteps against the twin.
+pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
+    let graph = graph_of(case)?;
+    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let (d, ks) = (input.len(), [3, 0, 4]);
+    let x = noise(ks.len() * d, 1);
+    let y = Evaluator::with_family(gpu, &graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let mut error = 0f64;
+    for (lane, k) in ks.into_iter().enumerate() {
+        let want = twin::evaluate(&graph, &x[lane * d..(lane + 1) * d], None, k)?;
+        let got = &y[lane * output.len()..(lane + 1) * output.len()];
+        let scale = want.iter().fold(f64::MIN_POSITIVE, |most, w| most.max(w.v.abs()));
+        for (got, want) in got.iter().zip(&want) {
+            let gap = (f64::from(*got) - want.v).abs() / scale;
+            error = if gap.is_nan() { f64::INFINITY } else { error.max(gap) };
+        }
+    }
+    let case = format!("{}: {input} to {output}", case.name);
+    Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: OP })
+}
+
+/// Every term of two short loops of a closed-form field against the twins of path, field and sum.
+fn circulation(gpu: &Gpu, path: &str, spec: &str) -> Result<Check> {
+    let shape = Shape::new(3, 10, 10);
+    let images = Images { shape, count: 1, values: noise(shape.len(), 2), sha256: String::new() };
+    let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
+    let options = Options {
+        paths: vec![path.into()],
+        timesteps: vec![100, 800],
+        samples: 1,
+        points: 20,
+        arcs: 10,
+        seed: 3,
+        quadrature_check: 0.0,
+        verify_points: 400, // more than there are: all
+        tile: None,
+        family: None,
+    };
+    let result = CirculationRun::new(gpu, field.as_ref(), &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
+    let first = |name: &str| result.columns.iter().find(|c| c.name == name).map_or(f64::NAN, |c| c.values[0]);
+    let error = first("arithmetic") / first("score_norm_sum");
+    let error = if error.is_nan() { f64::INFINITY } else { error };
+    Ok(Check {
+        what: format!("path {path}"),
+        case: format!("{spec}, {shape}, 40 terms"),
+        family: None,
+        error,
+        tolerance: TERM,
+    })
+}
+
+/// A case as a network: the input holds the case's tensors stacked, is cut apart again, and goes through the op.
+pub fn graph_of(case: &Case) -> Result<Graph> {
+    let total: usize = case.inputs.iter().map(|s| s.c).sum();
+    let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
+    let mut first = 0;
+    let mut inputs = vec![];
+    for s in &case.inputs {
+        inputs.push(graph.push("part", Channels::range(first, s.c), &[graph.input()])?);
+        first += s.c;
+    }
+    if let Some(width) = case.row {
+        let layers = vec![RowLayer::Lookup { table: noise(5 * width, 3).into(), rows: 5, width }];
+        graph.push_row(RowTable { name: "row".into(), width, layers });
+    }
+    graph.push_arc(case.name, case.op.clone(), &inputs)?;
+    Ok(graph)
+}
+
+/// Normals that are the same everywhere.
+fn noise(n: usize, sample: u32) -> Vec<f32> {
+    let stream = Stream { seed: 0, purpose: Purpose::Eps, draw: 0, sample, k: 0 };
+    normals(&stream, n).into_iter().map(|z| z as f32).collect()
+}
