@@ -1,5 +1,5 @@
-//! Batch evaluation of a network graph on a GPU: samples `[N, C, H, W]` and a timestep each in, raw network outputs out.
-//! Splits into tiles that fit the adapter; a sample's output does not depend on the tile that it is in.
+//! Batch evaluation on a GPU: samples `[N, C, H, W]` and a timestep each in, a network's raw outputs or a field's values
+//! out (`field::evaluator`). Splits into tiles that fit the adapter; a sample's output does not depend on its tile.
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Pending};
 use crate::graph::Graph;
@@ -12,12 +12,14 @@ use crate::shape::Shape;
 /// Bytes that one evaluator may allocate on the device: small beside any GPU, and a desktop's memory survives it.
 const MEMORY_BUDGET: u64 = 1 << 30;
 
-/// A network on a device, ready to be evaluated.
+/// A network or a field on a device, ready to be evaluated.
 pub struct Evaluator {
     executor: Executor,
     ports: Ports,
-    /// Distinct and ascending; a lane's `row` is an index into it.
+    /// Distinct and ascending.
     timesteps: Vec<usize>,
+    /// What the lanes of each timestep carry.
+    levels: Vec<Lane>,
     input: Shape,
     output: Shape,
 }
@@ -37,22 +39,38 @@ impl Evaluator {
         max_lanes: usize,
         family: Family,
     ) -> Result<Self> {
+        let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
+        let level = |row| Ok(Lane { row, ..Lane::default() });
+        Self::of_steps(gpu, shapes, timesteps, max_lanes, level, |program, ports| {
+            lower(graph, timesteps, family, ports, program)
+        })
+    }
+
+    /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list.
+    pub(crate) fn of_steps(
+        gpu: &Gpu,
+        [input, output]: [Shape; 2],
+        timesteps: &[usize],
+        max_lanes: usize,
+        level: impl Fn(u32) -> Result<Lane>,
+        append: impl FnOnce(&mut Program, Ports) -> Result<()>,
+    ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
             return Err(Error::invalid("evaluator timesteps", message));
         }
-        let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+        let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
         let mut program = Program::default();
         let ports = Ports {
             input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
             output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
             lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
         };
-        lower(graph, timesteps, family, ports, &mut program)?;
+        append(&mut program, ports)?;
         let most = Executor::most_lanes(gpu, &program, MEMORY_BUDGET).min(max_lanes);
         // At least one lane: if not even that fits, the executor says so and why.
         let executor = Executor::new(gpu, program, most.max(1))?;
-        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), input, output })
+        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
     }
 
     /// Samples per tile.
@@ -65,7 +83,7 @@ impl Evaluator {
         self.executor.program()
     }
 
-    /// The raw network outputs `[N, D]` of `x`, `[N, C, H, W]` in C order; sample i is at timestep `ks[i]`.
+    /// The raw network outputs, or field values, `[N, D]` of `x`, `[N, C, H, W]` in C order; sample i is at timestep `ks[i]`.
     pub fn evaluate(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
         let d = self.input.len();
         if x.len() != ks.len() * d {
@@ -77,7 +95,7 @@ impl Evaluator {
             let row = self.timesteps.binary_search(k).map_err(|_| {
                 Error::invalid("evaluator timestep", format!("{k} is not one of the {} planned", self.timesteps.len()))
             })?;
-            lanes.push(Lane { row: row as u32, ..Lane::default() });
+            lanes.push(self.levels[row]);
         }
         let mut y = Vec::with_capacity(ks.len() * self.output.len());
         let mut ahead: Option<Pending> = None;

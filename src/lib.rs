@@ -46,6 +46,7 @@ pub mod paths;
 pub mod evaluate;
 pub mod verify;
 pub mod field;
+pub mod sample;
 pub mod run;
 pub mod sweep;
 pub mod diagnostics;

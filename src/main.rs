@@ -21,6 +21,7 @@ enum Verb {
     Bench(cli::bench::Args),
     Devices(cli::devices::Args),
     Selftest(cli::selftest::Args),
+    Sample(cli::sample::Args),
 }
 
 fn run() -> Result<i32> {
@@ -30,6 +31,7 @@ fn run() -> Result<i32> {
         Verb::Inspect(args) => cli::inspect::run(&args),
         Verb::Devices(args) => cli::devices::run(&args),
         Verb::Selftest(args) => cli::selftest::run(&args),
+        Verb::Sample(args) => cli::sample::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
     }
 }

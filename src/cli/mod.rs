@@ -4,6 +4,7 @@ pub mod bench;
 pub mod circulation;
 pub mod devices;
 pub mod inspect;
+pub mod sample;
 pub mod selftest;
 pub mod text;
 pub mod verify;

@@ -7,8 +7,11 @@ mod network;
 pub use network::{NetworkField, ScoreScale};
 
 use crate::error::{Error, Result};
+use crate::evaluate::Evaluator;
+use crate::gpu::Gpu;
 use crate::model::{Model, Process, ProcessConfig, Schedule};
 use crate::ops::Family;
+use crate::paths::Lane;
 use crate::program::{BufferId, Program};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
@@ -47,6 +50,22 @@ pub trait Field {
 
     /// Facts for the manifest: what was measured.
     fn describe(&self) -> serde_json::Value;
+}
+
+/// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
+/// be asked for; tiles hold at most `max_lanes` samples.
+pub fn evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], max_lanes: usize) -> Result<Evaluator> {
+    let level = |row: u32| -> Result<Lane> {
+        let k = timesteps[row as usize];
+        let ((a, sigma), (alpha, beta)) = (field.process().noise(k)?, field.coefficients(k)?);
+        let gauss = -1.0 / (a * a + sigma * sigma);
+        let [a, sigma, alpha, beta, gauss] = [a, sigma, alpha, beta, gauss].map(|v| v as f32);
+        Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
+    };
+    let family = gpu.family();
+    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, max_lanes, level, |program, ports| {
+        field.launch(FieldLaunch { program, family, timesteps, lanes: ports.lanes, x: ports.input, s: ports.output })
+    })
 }
 
 /// Parameters of `field:NAME?key=value&..`; what a field does not take is an error.

@@ -15,6 +15,8 @@ pub enum Purpose {
     Bridge = 2,
     /// Words of the permutation that pairs components; the draw is 0, the block is word number / 4.
     Pairing = 3,
+    /// Sampling: draw 0 is the start, draw j the noise added at step j; k is 0.
+    Sample = 4,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.

@@ -1,0 +1,123 @@
+//! `vorticity sample`: pictures from a network, to see what it has learned.
+use super::text::show;
+use crate::error::{Error, Result};
+use crate::field::{self, ScoreScale};
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::sample::{METHODS, Method, Options, sample};
+use crate::shape::Shape;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Draw samples from a model and write them as one PNG, a grid of images.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Model directory, or a closed form such as field:mixture?file=F with --shape
+    pub model: String,
+    /// How many samples
+    #[arg(long, default_value_t = 64)]
+    pub n: usize,
+    /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step
+    #[arg(long, value_parser = ["ode", "ddim", "ddpm"], default_value = "ddim")]
+    pub method: String,
+    /// Noise levels visited, evenly spread over the model's timesteps
+    #[arg(long, default_value_t = 50)]
+    pub steps: usize,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// PNG file to write: a grid of the samples
+    #[arg(long, value_name = "PNG")]
+    pub out: PathBuf,
+    /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
+    #[arg(long, value_name = "PNG")]
+    pub strip: Option<PathBuf>,
+    /// Shape CxHxW of a closed-form field
+    #[arg(long)]
+    pub shape: Option<String>,
+    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Option<String>,
+}
+
+/// Samples and stages of a strip.
+const STRIP: (usize, usize) = (8, 10);
+
+pub fn run(args: &Args) -> Result<i32> {
+    for path in [Some(&args.out), args.strip.as_ref()].into_iter().flatten() {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() || !parent.is_dir() {
+            return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
+        }
+    }
+    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let field = field::open(&args.model, shape, ScoreScale::Definition)?;
+    let shape = field.shape();
+    if ![1, 3].contains(&shape.c) {
+        return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
+    }
+    let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
+    let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
+    let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
+    let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
+
+    let each = if method == Method::Ode { 2 * args.steps - 1 } else { args.steps };
+    let bar = ProgressBar::new((args.n * each) as u64);
+    let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let start = Instant::now();
+    let samples = sample(&gpu, field.as_ref(), &options, &mut |done| {
+        bar.set_position(done);
+        ControlFlow::Continue(())
+    })?;
+    bar.finish_and_clear();
+
+    let range = field.data_range();
+    let columns = (args.n as f64).sqrt().ceil() as usize;
+    write(&args.out, &samples.x, columns, shape, range)?;
+    if let Some(path) = &args.strip {
+        let (rows, d) = (STRIP.0.min(args.n), shape.len());
+        let stages = || samples.states.iter().map(|s| &s.1);
+        let strip: Vec<f32> = (0..rows).flat_map(|i| stages().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
+        write(path, &strip, samples.states.len(), shape, range)?;
+    }
+    show(&format!(
+        "adapter: {}\n{} samples, {} with {} steps, in {:.1} s: {}\n",
+        gpu.describe(),
+        args.n,
+        args.method,
+        args.steps,
+        start.elapsed().as_secs_f64(),
+        args.out.display()
+    ))?;
+    Ok(0)
+}
+
+/// Images `[N, C, H, W]` as a grid of `columns`, values of `range` as 0..255. The file appears whole or not at all.
+fn write(path: &Path, x: &[f32], columns: usize, shape: Shape, range: [f64; 2]) -> Result<()> {
+    let Shape { c, h, w } = shape;
+    let rows = (x.len() / shape.len()).div_ceil(columns);
+    let (width, height) = (columns * w, rows * h);
+    let mut pixels = vec![0u8; 3 * width * height];
+    for (i, one) in x.chunks_exact(shape.len()).enumerate() {
+        let (top, left) = (i / columns * h, i % columns * w);
+        for p in 0..h * w {
+            let level = |channel: usize| {
+                let v = f64::from(one[(channel % c) * h * w + p]);
+                ((v - range[0]) / (range[1] - range[0]) * 255.0).round().clamp(0.0, 255.0) as u8
+            };
+            let at = 3 * ((top + p / w) * width + left + p % w);
+            pixels[at..at + 3].copy_from_slice(&[0, 1, 2].map(level));
+        }
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fail = |e: &dyn std::fmt::Display| Error::invalid(path.display().to_string(), e);
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(|e| fail(&e))?;
+    let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().and_then(|mut w| w.write_image_data(&pixels)).map_err(|e| fail(&e))?;
+    file.persist(path).map_err(|e| fail(&e))?;
+    Ok(())
+}

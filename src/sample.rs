@@ -1,0 +1,131 @@
+//! Samples of the distribution whose score a field is: the noising process run backwards from noise.
+//! In: a field, a method, how many. Out: `[N, D]` f32 and, if asked for, the states on the way. The field runs on the GPU,
+//! the updates in f64 on the host. eps = -sigma s and x0 = (x + sigma^2 s) / a are the field's estimates at x.
+use crate::error::{Error, Result};
+use crate::field::{self, Field};
+use crate::gpu::Gpu;
+use crate::paths::normal::normals;
+use crate::paths::philox::{Purpose, Stream};
+use std::ops::ControlFlow;
+
+/// How a step goes from one noise level to the next lower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The probability-flow ODE (arXiv 2011.13456), d(x/a) = eps d(sigma/a), by Heun's rule: two evaluations a step.
+    Ode,
+    /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the data range.
+    Ddim,
+    /// The posterior of x' given x and x0, with its noise (arXiv 2006.11239); x0 is kept in the data range.
+    Ddpm,
+}
+
+/// Name and method.
+pub const METHODS: &[(&str, Method)] = &[("ode", Method::Ode), ("ddim", Method::Ddim), ("ddpm", Method::Ddpm)];
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub n: usize,
+    pub method: Method,
+    /// Noise levels visited, evenly spread over the process's timesteps; at least 2.
+    pub steps: usize,
+    pub seed: u64,
+    /// States kept, evenly spread, the start and the result among them; 0 for none.
+    pub keep: usize,
+}
+
+/// Samples, and what was on the way to them.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// `[N, D]`
+    pub x: Vec<f32>,
+    /// (timestep k, states `[N, D]`) in the order of sampling; the result has no timestep.
+    pub states: Vec<(Option<usize>, Vec<f32>)>,
+}
+
+/// Runs the process backwards. `observe` is told the evaluations done and may stop it.
+pub fn sample(
+    gpu: &Gpu,
+    field: &dyn Field,
+    options: &Options,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Samples> {
+    let (n, d, t) = (options.n, field.shape().len(), field.process().timesteps());
+    if n == 0 {
+        return Err(Error::invalid("samples", "0, expected at least 1"));
+    }
+    if !(2..=t).contains(&options.steps) {
+        return Err(Error::invalid("steps", format!("{}, expected 2..={t}", options.steps)));
+    }
+    let ks: Vec<usize> = (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
+    let mut evaluator = field::evaluator(gpu, field, &ks, n)?;
+    let mut done = 0;
+    let mut score = |x: &[f64], k: usize| -> Result<Vec<f64>> {
+        let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+        let s = evaluator.evaluate(&x, &vec![k; n])?;
+        if let Some(at) = s.iter().position(|v| !v.is_finite()) {
+            let (sample, value) = (at / d, s[at]);
+            return Err(Error::invalid(format!("field at timestep {k}, sample {sample}"), format!("is {value}")));
+        }
+        done += n as u64;
+        if observe(done).is_break() { Err(Error::Interrupted) } else { Ok(s.into_iter().map(f64::from).collect()) }
+    };
+    let noise = |draw: u32| -> Vec<f64> {
+        let stream = |sample| Stream { seed: options.seed, purpose: Purpose::Sample, draw, sample, k: 0 };
+        (0..n as u32).flat_map(|sample| normals(&stream(sample), d)).collect()
+    };
+
+    let kept: Vec<usize> = match options.keep {
+        0 | 1 => vec![],
+        keep => (0..keep - 1).map(|i| (options.steps - 1) * (keep - 1 - i) / (keep - 1)).collect(),
+    };
+    let single = |x: &[f64]| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+    let [low, high] = field.data_range();
+    let (a, sigma) = field.process().noise(t - 1)?;
+    // Data of unit variance under this noise.
+    let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * (a * a + sigma * sigma).sqrt()).collect();
+    let mut states = vec![];
+    for i in (0..options.steps).rev() {
+        let k = ks[i];
+        if kept.contains(&i) {
+            states.push((Some(k), single(&x)));
+        }
+        let (a, sigma) = field.process().noise(k)?;
+        let (next_a, next_sigma) = if i > 0 { field.process().noise(ks[i - 1])? } else { (1.0, 0.0) };
+        let s = score(&x, k)?;
+        match options.method {
+            Method::Ode => {
+                let slope = |s: &[f64], sigma: f64| s.iter().map(|s| -sigma * s).collect::<Vec<f64>>();
+                let (first, step) = (slope(&s, sigma), next_sigma / next_a - sigma / a);
+                let go = |slope: &[f64]| -> Vec<f64> {
+                    x.iter().zip(slope).map(|(x, e)| next_a * (x / a + step * e)).collect()
+                };
+                let mut next = go(&first);
+                if i > 0 {
+                    let second = slope(&score(&next, ks[i - 1])?, next_sigma);
+                    next = go(&first.iter().zip(&second).map(|(p, q)| 0.5 * (p + q)).collect::<Vec<_>>());
+                }
+                x = next;
+            }
+            Method::Ddim | Method::Ddpm => {
+                let fresh = if options.method == Method::Ddpm && i > 0 { noise((options.steps - i) as u32) } else { vec![] };
+                for (j, x) in x.iter_mut().enumerate() {
+                    let x0 = ((*x + sigma * sigma * s[j]) / a).clamp(low, high);
+                    *x = if fresh.is_empty() {
+                        next_a * x0 + next_sigma * (*x - a * x0) / sigma
+                    } else {
+                        // x_t given x_t' has scale r = a/a' and variance v = sigma^2 - r^2 sigma'^2.
+                        let r = a / next_a;
+                        let v = sigma * sigma - r * r * next_sigma * next_sigma;
+                        let mean = (next_a * v * x0 + r * next_sigma * next_sigma * *x) / (sigma * sigma);
+                        mean + (v.max(0.0)).sqrt() * next_sigma / sigma * fresh[j]
+                    };
+                }
+            }
+        }
+    }
+    let x = single(&x);
+    if !kept.is_empty() {
+        states.push((None, x.clone()));
+    }
+    Ok(Samples { x, states })
+}
