@@ -104,18 +104,22 @@ fn the_table_marks_what_is_not_resolved() {
     let mut data = example();
     let clean = table(&data.loops().unwrap());
     assert!(!clean.contains('~') && clean.contains("Every statistic is at least 3 times its error"), "{clean}");
-    for text in ["rotation: 5 samples, loops of 1000 segments", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"] {
+    for text in
+        ["rotation: 5 samples, loops of 1000 segments", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"]
+    {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
     // The first path's first timestep alone is drowned.
     set(&mut data, "rounding", |i| if i < 5 { 10.0 } else { 1e-6 });
     let marked = table(&data.loops().unwrap());
-    let rows: Vec<&str> = marked.lines().filter(|l| l.starts_with("   ") && !l.contains("q1") && !l.contains("k =")).collect();
+    let rows: Vec<&str> =
+        marked.lines().filter(|l| l.starts_with("   ") && !l.contains("q1") && !l.contains("k =")).collect();
     assert_eq!(rows.len(), 6);
     assert_eq!(rows[0].matches('~').count(), 5, "{}", rows[0]);
     assert!(rows[1..].iter().all(|r| !r.contains('~')));
     assert!(marked.contains("~ under 3 times its error"));
-    let words = "Resolved at 2 of 3 timesteps; zero within the error at\n    k = 1, where rounding is the largest error";
+    let words =
+        "Resolved at 2 of 3 timesteps; zero within the error at\n    k = 1, where rounding is the largest error";
     assert!(marked.contains(words), "{marked}");
     assert!(marked.lines().all(|l| l.chars().count() < 100));
 }

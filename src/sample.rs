@@ -56,7 +56,8 @@ pub fn sample(
     if !(2..=t).contains(&options.steps) {
         return Err(Error::invalid("steps", format!("{}, expected 2..={t}", options.steps)));
     }
-    let ks: Vec<usize> = (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
+    let ks: Vec<usize> =
+        (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
     let mut evaluator = field::evaluator(gpu, field, &ks, n)?;
     let mut done = 0;
     let mut score = |x: &[f64], k: usize| -> Result<Vec<f64>> {
@@ -107,7 +108,8 @@ pub fn sample(
                 x = next;
             }
             Method::Ddim | Method::Ddpm => {
-                let fresh = if options.method == Method::Ddpm && i > 0 { noise((options.steps - i) as u32) } else { vec![] };
+                let fresh =
+                    if options.method == Method::Ddpm && i > 0 { noise((options.steps - i) as u32) } else { vec![] };
                 for (j, x) in x.iter_mut().enumerate() {
                     let x0 = ((*x + sigma * sigma * s[j]) / a).clamp(low, high);
                     *x = if fresh.is_empty() {

@@ -80,7 +80,8 @@ pub fn run(args: &Args) -> Result<i32> {
     if let Some(path) = &args.strip {
         let (rows, d) = (STRIP.0.min(args.n), shape.len());
         let stages = || samples.states.iter().map(|s| &s.1);
-        let strip: Vec<f32> = (0..rows).flat_map(|i| stages().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
+        let strip: Vec<f32> =
+            (0..rows).flat_map(|i| stages().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
         write(path, &strip, samples.states.len(), shape, range)?;
     }
     show(&format!(

@@ -47,8 +47,7 @@ pub(super) fn buffer_and_image(
         );
         let hal_buffer = vulkan::Buffer::from_raw(raw.buffer);
         drop(hal);
-        let texture =
-            gpu.device.create_texture_from_hal::<Vulkan>(hal_image, image, wgpu::TextureUses::UNINITIALIZED);
+        let texture = gpu.device.create_texture_from_hal::<Vulkan>(hal_image, image, wgpu::TextureUses::UNINITIALIZED);
         Some((gpu.device.create_buffer_from_hal::<Vulkan>(hal_buffer, descriptor), texture))
     }
 }
