@@ -12,6 +12,7 @@ mod paths;
 mod portability;
 mod report;
 mod run;
+mod sample;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;

@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 /// How a step goes from one noise level to the next lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The probability-flow ODE (arXiv 2011.13456), d(x/a) = eps d(sigma/a), by Heun's rule: two evaluations a step.
+    /// The probability-flow ODE (arXiv 2011.13456) by Heun's rule in the angle whose tangent is sigma/a, where its velocity
+    /// stays bounded: two evaluations a step.
     Ode,
     /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the data range.
     Ddim,
@@ -95,14 +96,20 @@ pub fn sample(
         let s = score(&x, k)?;
         match options.method {
             Method::Ode => {
-                let slope = |s: &[f64], sigma: f64| s.iter().map(|s| -sigma * s).collect::<Vec<f64>>();
-                let (first, step) = (slope(&s, sigma), next_sigma / next_a - sigma / a);
-                let go = |slope: &[f64]| -> Vec<f64> {
-                    x.iter().zip(slope).map(|(x, e)| next_a * (x / a + step * e)).collect()
+                // With c = |(a, sigma)| and tan phi = sigma/a, x/c = x0 cos phi + eps sin phi; this is its derivative.
+                let velocity = |x: &[f64], s: &[f64], a: f64, sigma: f64| -> Vec<f64> {
+                    let c = a.hypot(sigma);
+                    let one = |(x, s): (&f64, &f64)| -sigma * (a * s + (x + sigma * sigma * s) / a) / c;
+                    x.iter().zip(s).map(one).collect()
                 };
+                let (c, next_c) = (a.hypot(sigma), next_a.hypot(next_sigma));
+                let turn = next_sigma.atan2(next_a) - sigma.atan2(a);
+                let go =
+                    |v: &[f64]| -> Vec<f64> { x.iter().zip(v).map(|(x, v)| next_c * (x / c + turn * v)).collect() };
+                let first = velocity(&x, &s, a, sigma);
                 let mut next = go(&first);
                 if i > 0 {
-                    let second = slope(&score(&next, ks[i - 1])?, next_sigma);
+                    let second = velocity(&next, &score(&next, ks[i - 1])?, next_a, next_sigma);
                     next = go(&first.iter().zip(&second).map(|(p, q)| 0.5 * (p + q)).collect::<Vec<_>>());
                 }
                 x = next;

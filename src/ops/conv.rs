@@ -233,6 +233,8 @@ pub fn cases() -> Vec<Case> {
         case("1x1 5->7", 5, 7, 1, 1, 0, 3, 5, false),
         case("1x1 20->36 silu", 20, 36, 1, 1, 0, 7, 5, true),
         case("1x1 132->16, two chunks", 132, 16, 1, 1, 0, 5, 3, true),
+        case("1x1 64->64 silu", 64, 64, 1, 1, 0, 6, 3, true),
+        case("1x1 160->32, two chunks", 160, 32, 1, 1, 0, 3, 3, true),
         case("1x1 stride 2, 5->6", 5, 6, 1, 2, 0, 5, 4, false),
         case("1x1 padded, 4->3", 4, 3, 1, 1, 1, 2, 3, true),
         case("3x3 1->6", 1, 6, 3, 1, 1, 6, 5, true),

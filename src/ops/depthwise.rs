@@ -139,6 +139,8 @@ pub fn cases() -> Vec<Case> {
         case("7 channels", 7, 1, 5, 6),
         case("12 channels, stride 2", 12, 2, 7, 10),
         case("5 channels, stride 2, even", 5, 2, 6, 4),
+        case("24 channels", 24, 1, 5, 6),
+        case("32 channels, stride 2", 32, 2, 7, 6),
         case("21 channels, wide", 21, 1, 3, 11),
     ]
 }
