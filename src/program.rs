@@ -70,7 +70,8 @@ pub struct Step {
     pub bytes: u64,
 }
 
-/// What happens in order: a dispatch, or the copy of what a buffer holds into its image mirror.
+/// What happens in order: a dispatch, or making what a buffer holds visible in its image mirror (a copy, or a barrier
+/// where both share memory).
 #[derive(Clone, Debug)]
 pub enum Action {
     Dispatch(Step),
@@ -134,7 +135,7 @@ impl Program {
         self.actions.iter().any(|a| matches!(a, Action::Mirror { buffer, .. } if *buffer == id))
     }
 
-    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane.
+    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane; as if no mirror shared its memory.
     pub fn bytes_per_lane(&self) -> u64 {
         let copies = |i: usize| if self.has_image(BufferId(i)) { 2 } else { 1 };
         self.buffers.iter().enumerate().map(|(i, b)| b.bytes_per_lane * copies(i)).sum()

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
     for (step, seconds) in executor.time_actions(lanes, 1, args.rounds.min(3) as usize)? {
-        let share = shares.entry(step.map_or("image copy", |s| s.op)).or_default();
+        let share = shares.entry(step.map_or("image update", |s| s.op)).or_default();
         share.dispatches += 1;
         share.seconds += seconds / lanes as f64;
         share.flops += step.map_or(0, |s| s.flops);

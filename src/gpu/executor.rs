@@ -303,7 +303,7 @@ impl Executor {
     }
 
     /// Seconds that each action takes on its own over `lanes` lanes, best of `rounds` submissions of `repeat` copies
-    /// of it: (label, op, seconds, the step or nothing for an image copy). Results are not read.
+    /// of it: (label, op, seconds, the step or nothing for an image update). Results are not read.
     pub fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
         let mut times = HashMap::new();
         for _ in 0..rounds {
