@@ -79,7 +79,7 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
         ("kernels", kernels.name().into()),
-        ("steps", format!("{} dispatches, {mirrors} image copies", program.steps().count())),
+        ("steps", format!("{} dispatches, {mirrors} image updates", program.steps().count())),
         ("FLOPs per evaluation", count(program.flops())),
         ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
         ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
