@@ -7,6 +7,8 @@ use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Program, Role};
 
+pub use vorticity::selftest::families;
+
 /// The adapter under test, one user at a time (software adapters use every core). `VORTICITY_ADAPTER` picks one; the
 /// default is whatever `Best` finds. No adapter is a failure.
 pub fn gpu() -> MutexGuard<'static, Gpu> {
@@ -16,15 +18,6 @@ pub fn gpu() -> MutexGuard<'static, Gpu> {
         Mutex::new(Gpu::open(&choice).expect("the tests need a GPU adapter; scripts/test installs a software one"))
     };
     GPU.get_or_init(open).lock().unwrap_or_else(|e| e.into_inner())
-}
-
-/// The families that the adapter can run: the portable one everywhere, `cc` where 512 threads fit.
-pub fn families(gpu: &Gpu) -> Vec<Family> {
-    let mut all = vec![Family::Gpu];
-    if gpu.family() == Family::Cpu {
-        all.push(Family::Cpu);
-    }
-    all
 }
 
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.

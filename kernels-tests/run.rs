@@ -237,7 +237,7 @@ fn a_place_taken_during_the_run_does_not_lose_the_run() {
 fn files_stay_inside_the_directory() {
     let scratch = TempDir::new().unwrap();
     let dir = RunDir::create(&scratch.path().join("out")).unwrap();
-    for name in ["", "../escape", "/tmp/escape", "plots/../../escape", "."] {
+    for name in ["", "../escape", "/escape", "plots/../../escape", "."] {
         assert!(dir.write(name, b"").unwrap_err().to_string().contains("is not a name inside it"), "{name}");
     }
     dir.write("a", b"1").unwrap();

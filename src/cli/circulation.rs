@@ -1,4 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
+use super::text::progress;
 use crate::data;
 use crate::diagnostics::{CirculationRun, Options};
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::gpu::{AdapterChoice, Gpu};
 use crate::report::{boxplot, table};
 use crate::run::{RunDir, write_circulation};
 use crate::shape::Shape;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::HumanDuration;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -207,14 +208,6 @@ fn megabytes(job: &CirculationRun) -> f64 {
 /// The last part of a path: where a file lies on this machine is nobody's business.
 fn file_name(spec: &str) -> String {
     spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
-}
-
-fn progress(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }
 
 /// Set by Ctrl-C; a second Ctrl-C ends the process at once.

@@ -1,14 +1,13 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::text::show;
+use super::text::{progress, show};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Draw samples from a model and write them as one PNG, a grid of images.
 #[derive(clap::Args, Clone, Debug)]
@@ -63,10 +62,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
     let each = if method == Method::Ode { 2 * args.steps - 1 } else { args.steps };
-    let bar = ProgressBar::new((args.n * each) as u64);
-    let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(500));
+    let bar = progress((args.n * each) as u64);
     let start = Instant::now();
     let samples = sample(&gpu, field.as_ref(), &options, &mut |done| {
         bar.set_position(done);

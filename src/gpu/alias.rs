@@ -4,7 +4,6 @@
 //! which alone load through images. Nothing comes back where the driver lays images out otherwise: then images are copies.
 use super::device::Gpu;
 use super::executor::IMAGE_ROW;
-use crate::program::IMAGE_WIDTH;
 use ash::vk;
 
 /// What both are made of, until wgpu owns them.
@@ -130,6 +129,3 @@ unsafe fn bind(
         Some(memory)
     }
 }
-
-/// An image row holds this many texels.
-const _: () = assert!(IMAGE_ROW == IMAGE_WIDTH * 16);
