@@ -2,8 +2,9 @@
 
     OMP_WAIT_POLICY=passive python tools/peers/forward.py assets/models/mnist --vorticity target/release/vorticity
 
-Each round runs `vorticity bench --json` and then PyTorch at several batch sizes on the same machine; the best and the
-median of all rounds are compared, PyTorch at its best batch. The machine should be idle otherwise.
+Each round runs `vorticity bench --json` and then PyTorch at several batch sizes on the same machine, and gives one ratio:
+the best of five at our best tile over the best of five at PyTorch's best batch. The median of the rounds' ratios and
+their range are what a slow or fast quarter of an hour changes least. The machine should be idle otherwise.
 """
 
 import argparse
@@ -52,15 +53,15 @@ def main() -> None:
 
     print(f"adapter {adapter}; PyTorch {torch.__version__}, {torch.get_num_threads()} threads; {args.rounds} rounds")
     pick = {"best": min, "median": statistics.median}
-    rows = [("vorticity", "tile", ours), ("PyTorch", "batch", theirs)]
-    lowest = {}
-    for name, size, table in rows:
+    for name, size, table in [("vorticity", "tile", ours), ("PyTorch", "batch", theirs)]:
         for n, rounds in table.items():
             ms = {key: 1e3 * choose(r[key] for r in rounds) for key, choose in pick.items()}
-            lowest[name] = {key: min(ms[key], lowest.get(name, ms)[key]) for key in pick}
             print(f"{name:<10} {size} {n:>4}: {ms['best']:7.2f} ms per evaluation (best), {ms['median']:7.2f} (median)")
     for key in pick:
-        print(f"ratio at the best size ({key}): {lowest['vorticity'][key] / lowest['PyTorch'][key]:.2f}")
+        best = [[min(r[i][key] for r in table.values()) for i in range(args.rounds)] for table in (ours, theirs)]
+        ratios = sorted(a / b for a, b in zip(*best))
+        print(f"ratio of {key}s, median of {args.rounds} rounds: {statistics.median(ratios):.2f}"
+              f" ({ratios[0]:.2f} to {ratios[-1]:.2f}); of all rounds together: {pick[key](best[0]) / pick[key](best[1]):.2f}")
 
 
 if __name__ == "__main__":
