@@ -10,6 +10,7 @@ mod networks;
 mod ops;
 mod paths;
 mod portability;
+mod quadrature;
 mod report;
 mod run;
 mod sample;
