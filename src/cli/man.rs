@@ -42,7 +42,7 @@ fn page(man: &Man) -> Result<String> {
     for (code, meaning) in EXIT_CODES {
         status.control("TP", ["6"]).text([roman(code.to_string())]).text([roman(*meaning)]);
     }
-    let written = man.render(&mut page).and_then(|()| status.to_writer(&mut page));
-    written.map_err(|e| Error::invalid("manual page", e))?;
+    man.render(&mut page).map_err(|e| Error::invalid("manual page", e))?;
+    page.extend(status.to_roff().bytes());
     String::from_utf8(page).map_err(|e| Error::invalid("manual page", e))
 }

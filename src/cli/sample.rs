@@ -64,8 +64,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
-    let each = if method == Method::Ode { 2 * args.steps - 1 } else { args.steps };
-    let bar = args.output.progress((args.n * each) as u64);
+    let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
+    let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
+    let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
     let samples = sample(&gpu, field.as_ref(), &options, &mut |done| {
         bar.set_position(done);
@@ -90,7 +91,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.document("sample", || {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
-            "method": method, "steps": steps, "seed": args.seed, "evaluations": n * each, "seconds": seconds,
+            "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
             "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
         })
     })?;
