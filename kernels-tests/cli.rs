@@ -4,14 +4,14 @@ use assert_cmd::Command;
 use std::fs;
 use std::path::Path;
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
-const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/mnist-test-256-idx3-ubyte.gz");
+pub const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
+pub const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/mnist-test-256-idx3-ubyte.gz");
 
-fn vorticity(arguments: &[&str]) -> Command {
+pub fn vorticity(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("vorticity").unwrap();
     command.args(arguments);
     if let Ok(adapter) = std::env::var("VORTICITY_ADAPTER")
-        && matches!(arguments[0], "circulation" | "bench" | "verify")
+        && matches!(arguments.first(), Some(&("circulation" | "bench" | "verify" | "sample" | "selftest")))
     {
         command.args(["--adapter", &adapter]);
     }
@@ -36,7 +36,7 @@ fn refused(arguments: &[&str], code: i32, words: &[&str], out: &Path) {
 }
 
 /// Flags of a short circulation into `out`.
-fn short<'a>(model: &'a str, data: &'a str, out: &'a str) -> Vec<&'a str> {
+pub fn short<'a>(model: &'a str, data: &'a str, out: &'a str) -> Vec<&'a str> {
     vec![
         "circulation",
         model,
@@ -53,7 +53,7 @@ fn short<'a>(model: &'a str, data: &'a str, out: &'a str) -> Vec<&'a str> {
     ]
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -226,12 +226,12 @@ fn hostile_headers_cost_nothing() {
 #[test]
 fn other_files_are_refused() {
     refused(b"", "begins with nothing (it is empty)");
-    refused(b"\x89PNG\r\n\x1a\n", "begins with bytes [89, 50, 4e, 47");
+    refused(b"\x89PNG\r\n\x1a\n", "PNG is read from folders of *.png");
     refused(&gz(&gz(&idx(8, &[1, 1, 1], &[1]))), "begins with bytes [1f, 8b");
     refused(&[0x1f, 0x8b, 8, 0], "the gzip stream is damaged");
     let scratch = Scratch::new();
     let folder = scratch.0.path().to_str().unwrap();
-    assert!(load(folder, 1, [0.0, 1.0]).unwrap_err().to_string().contains("is not a regular file"));
+    assert!(load(folder, 1, [0.0, 1.0]).unwrap_err().to_string().contains("holds no *.png file"));
     let absent = format!("{folder}/absent");
     assert!(load(&absent, 1, [0.0, 1.0]).unwrap_err().to_string().contains("absent: cannot be opened"));
     let path = scratch.file("a", &idx(8, &[1, 1, 1], &[1]));

@@ -4,10 +4,13 @@ mod circulation;
 mod cli;
 mod common;
 mod data;
+mod folder;
 mod golden;
 mod house;
 mod networks;
 mod ops;
+#[cfg(feature = "cli")]
+mod output;
 mod paths;
 mod portability;
 mod quadrature;

@@ -118,7 +118,8 @@ fn points_are_those_of_the_twin_and_tiles_change_nothing() {
     let field = field.unwrap();
     // An odd number of components: one of them does not turn. The brownian path is integrated by midpoints beside them.
     let paths = ["brownian", "rotation", "projection"].map(String::from).to_vec();
-    let options = Options { paths, samples: 2, verify_points: 40, ..options(Quadrature::Adaptive { tolerance: 1e-6 }, 300) };
+    let options =
+        Options { paths, samples: 2, verify_points: 40, ..options(Quadrature::Adaptive { tolerance: 1e-6 }, 300) };
     let whole = run(&gpu, field.as_ref(), options.clone());
     for (arithmetic, r) in column(&whole, "arithmetic").iter().zip(column(&whole, "score_norm_sum")) {
         // Points are good to 2e-6 of their size, and this field follows them with slopes of order one.

@@ -2,11 +2,11 @@
 use crate::common::gpu;
 use crate::networks::model;
 use std::path::Path;
-use vorticity::cli::{devices, inspect, text, verify};
+use vorticity::cli::{devices, inspect, output::Output, text, verify};
 use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
-    inspect::Args { model: folder.into(), adapter: None, kernels: kernels.into(), plan }
+    inspect::Args { model: folder.into(), adapter: None, kernels: kernels.into(), plan, output: Output::default() }
 }
 
 #[test]
@@ -54,7 +54,12 @@ fn verify_says_what_failed() {
 fn verify_goes_on_after_an_unreadable_case() {
     drop(gpu()); // one adapter at a time: others may hold it
     let adapter = std::env::var("VORTICITY_ADAPTER").ok();
-    let args = verify::Args { cases: vec!["no/case".into(), "nor/here".into()], adapter, kernels: None };
+    let args = verify::Args {
+        cases: vec!["no/case".into(), "nor/here".into()],
+        adapter,
+        kernels: None,
+        output: Output::default(),
+    };
     assert_eq!(verify::run(&args).unwrap(), 2);
     let args = verify::Args { adapter: Some("no such adapter".into()), ..args };
     let error = verify::run(&args).unwrap_err();

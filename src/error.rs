@@ -1,7 +1,7 @@
 //! The one error type. Every message names the place (file, tensor, node, step), what was found and what was expected.
 use std::path::{Path, PathBuf};
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Anything that can go wrong; `exit_code` groups the variants for the command line.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,16 @@ pub enum Error {
     Interrupted,
 }
 
+/// Exit codes of the command line, and what each says. Stable: scripts rely on them.
+pub const EXIT_CODES: &[(i32, &str)] = &[
+    (0, "done; what was checked holds"),
+    (1, "a check of verify or selftest failed"),
+    (2, "bad input: an option, file or model that cannot be used"),
+    (3, "no usable GPU adapter"),
+    (4, "trouble with the GPU: out of memory, device lost"),
+    (130, "interrupted by Ctrl-C; nothing was written"),
+];
+
 impl Error {
     /// A problem with a file: what was found there and what was expected.
     pub fn file(path: impl AsRef<Path>, message: impl ToString) -> Self {
@@ -33,7 +43,7 @@ impl Error {
         Error::Invalid { place: place.to_string(), message: message.to_string() }
     }
 
-    /// Exit code of the command line: 2 bad input, 3 no adapter, 4 GPU trouble, 130 interrupted.
+    /// Exit code of the command line, one of `EXIT_CODES`.
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::File { .. } | Error::Invalid { .. } => 2,

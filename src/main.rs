@@ -1,5 +1,5 @@
 //! Command line to library call to text and exit code; no numerics here.
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use vorticity::cli;
 use vorticity::error::Result;
 
@@ -7,7 +7,7 @@ use vorticity::error::Result;
 ///
 /// MODEL is a model directory (config.json + model.safetensors) or a closed form such as field:gaussian.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = cli::help())]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -22,6 +22,8 @@ enum Verb {
     Devices(cli::devices::Args),
     Selftest(cli::selftest::Args),
     Sample(cli::sample::Args),
+    Completions(cli::completions::Args),
+    Man(cli::man::Args),
 }
 
 fn run() -> Result<i32> {
@@ -33,6 +35,8 @@ fn run() -> Result<i32> {
         Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Sample(args) => cli::sample::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
+        Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
+        Verb::Man(args) => cli::man::run(&args, Cli::command()),
     }
 }
 

@@ -1,4 +1,6 @@
 //! `vorticity bench`: evaluations per second of a network on an adapter, and where the time goes, op by op.
+use super::output::Output;
+use super::text::table;
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Executor, Gpu};
 use crate::model::Model;
@@ -26,9 +28,8 @@ pub struct Args {
     /// Timed rounds; best and median are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Time and work of all actions of one op, per evaluation.
@@ -84,7 +85,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut order: Vec<_> = shares.into_iter().collect();
     order.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
 
-    if args.json {
+    let (adapter, kernels) = (gpu.describe(), gpu.family().name());
+    args.output.document("bench", || {
         let ops: Vec<_> = order
             .iter()
             .map(|(op, s)| {
@@ -92,30 +94,34 @@ pub fn run(args: &Args) -> Result<i32> {
                     "share": s.seconds / total, "flops": s.flops, "bytes": s.bytes })
             })
             .collect();
-        let report = json!({
-            "model": args.model, "adapter": gpu.describe(), "kernels": gpu.family().name(), "tile": lanes,
+        json!({
+            "model": args.model, "adapter": adapter, "kernels": kernels, "tile": lanes,
             "flops_per_evaluation": flops, "first_run_seconds": first,
             "seconds_per_evaluation": { "best": best, "median": median }, "ops": ops,
-        });
-        println!("{report:#}");
-        return Ok(0);
-    }
-    println!("adapter      {}", gpu.describe());
-    println!("kernels      {}, tile of {lanes} evaluations, first run after {first:.2} s", gpu.family().name());
-    println!(
-        "forward      {:.3} ms per evaluation (best), {:.3} (median of {})",
+        })
+    })?;
+    let (rounds, rate, work) = (times.len(), 1.0 / best, flops as f64 / best / 1e9);
+    args.output.say(&format!(
+        "adapter      {adapter}\n\
+         kernels      {kernels}, tile of {lanes} evaluations, first run after {first:.2} s\n\
+         forward      {:.3} ms per evaluation (best), {:.3} (median of {rounds})\n\
+         \x20            {rate:.1} evaluations/s, {work:.2} GFLOP/s (best)\n\n",
         best * 1e3,
         median * 1e3,
-        times.len()
-    );
-    println!("             {:.1} evaluations/s, {:.2} GFLOP/s (best)", 1.0 / best, flops as f64 / best / 1e9);
-    println!();
-    println!("{:<12} {:>10} {:>9} {:>7} {:>9} {:>8}", "op", "dispatches", "ms/eval", "share", "GFLOP/s", "GB/s");
-    for (op, s) in order {
-        let (share, rate) = (100.0 * s.seconds / total, s.flops as f64 / s.seconds / 1e9);
-        let bandwidth = s.bytes as f64 / s.seconds / 1e9;
-        println!("{op:<12} {:>10} {:>9.3} {share:>6.1}% {rate:>9.2} {bandwidth:>8.2}", s.dispatches, s.seconds * 1e3);
-    }
-    println!("Parts are timed one at a time, so they add up to a little more than a whole evaluation.");
+    ))?;
+    let row = |(op, s): &(&str, Share)| {
+        [
+            op.to_string(),
+            s.dispatches.to_string(),
+            format!("{:.3}", s.seconds * 1e3),
+            format!("{:.1}%", 100.0 * s.seconds / total),
+            format!("{:.2}", s.flops as f64 / s.seconds / 1e9),
+            format!("{:.2}", s.bytes as f64 / s.seconds / 1e9),
+        ]
+    };
+    let headings =
+        [("op", false), ("dispatches", true), ("ms/eval", true), ("share", true), ("GFLOP/s", true), ("GB/s", true)];
+    args.output.say(&table(headings, &order.iter().map(row).collect::<Vec<_>>()))?;
+    args.output.say("Parts are timed one at a time, so they add up to a little more than a whole evaluation.\n")?;
     Ok(0)
 }

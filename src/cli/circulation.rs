@@ -1,5 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::text::progress;
+use super::output::Output;
 use crate::data;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::run::{RunDir, write_circulation};
 use crate::shape::Shape;
 use indicatif::HumanDuration;
 use serde_json::json;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Args {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
     model: String,
-    /// Clean images: IDX, NPY or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range
+    /// Clean images: IDX, NPY or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit data
+    /// and PNG are scaled to the model's range
     #[arg(long)]
     data: String,
     /// Closed paths, comma-separated: brownian, rotation, projection
@@ -81,6 +82,8 @@ pub struct Args {
     /// Do not ask before runs of more than an hour
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// `1..1000:10` (half-open) or `1,5,9` or `7`.
@@ -115,12 +118,13 @@ pub fn run(args: &Args) -> Result<i32> {
     // Closed forms take [-1, 1] data and, unless told otherwise, the shape of the data.
     let given = args.shape.as_deref().map(Shape::parse).transpose()?;
     let (images, field) = if args.model.starts_with("field:") {
-        let images = data::load(&args.data, args.samples, [-1.0, 1.0])?;
+        let images = data::load_shaped(&args.data, args.samples, [-1.0, 1.0], given)?;
         let field = field::open(&args.model, Some(given.unwrap_or(images.shape)), scale)?;
         (images, field)
     } else {
         let field = field::open(&args.model, None, scale)?;
-        (data::load(&args.data, args.samples, field.data_range())?, field)
+        let images = data::load_shaped(&args.data, args.samples, field.data_range(), Some(field.shape()))?;
+        (images, field)
     };
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
@@ -149,25 +153,45 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
     let (checked, verified) = (job.checked_samples(), job.verified_points());
-    println!("adapter      {}", gpu.describe());
     let most = if args.quadrature == "adaptive" { "at most " } else { "" };
-    println!("work         {} loops, N = {}: {most}{evaluations} evaluations with checks", job.loops(), args.points);
-    println!("checks       two-point Gauss on {checked} of {} samples, {verified} points in f64", args.samples);
-    println!("arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all", flops / 1e6, flops * evaluations as f64);
-    println!("tile         {} lanes, {:.1} MB", job.tile(), megabytes(&job));
+    let (output, adapter, loops, bytes) = (args.output, gpu.describe(), job.loops(), tile_bytes(&job));
+    let (samples, points, tile) = (args.samples, args.points, job.tile());
+    output.say(&format!(
+        "adapter      {adapter}\n\
+         work         {loops} loops, N = {points}: {most}{evaluations} evaluations with checks\n\
+         checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
+         arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
+         tile         {tile} lanes, {:.1} MB\n",
+        flops / 1e6,
+        flops * evaluations as f64,
+        bytes as f64 / 1e6
+    ))?;
+    let mut predicted = None;
     // A run that is short by both counts is over before its prediction would be.
     if args.dry_run || evaluations > 100_000 || flops * evaluations as f64 > 1e13 {
         let rate = job.measure_rate()?;
         let seconds = evaluations as f64 / rate;
-        println!("predicted    {rate:.1} evaluations/s, {}", HumanDuration(Duration::from_secs_f64(seconds)));
-        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && !confirmed()? {
+        let duration = HumanDuration(Duration::from_secs_f64(seconds));
+        output.say(&format!("predicted    {rate:.1} evaluations/s, {duration}\n"))?;
+        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && (output.quiet || !confirmed(&duration)?) {
             return Err(Error::invalid("run time", "more than an hour predicted; give --yes to run it anyway"));
         }
+        predicted = Some(json!({ "seconds": seconds, "evaluations_per_second": rate }));
     }
-    let Some(out) = out else { return Ok(0) };
+    let family = options.family.unwrap_or(gpu.family()).name();
+    let work = json!({
+        "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
+        "points": points, "evaluations": evaluations, "quadrature_checked_samples": checked,
+        "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
+        "predicted": predicted,
+    });
+    let Some(out) = out else {
+        output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
+        return Ok(0);
+    };
 
     let (start, started) = (Instant::now(), SystemTime::now());
-    let bar = progress(evaluations);
+    let bar = output.progress(evaluations);
     let stop = stop_flag()?;
     let result = job.run(&mut |done| {
         bar.set_position(done);
@@ -177,7 +201,6 @@ pub fn run(args: &Args) -> Result<i32> {
     let seconds = start.elapsed().as_secs_f64();
     let evaluations = result.evaluations();
 
-    let family = options.family.unwrap_or(gpu.family()).name();
     let manifest = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
@@ -189,7 +212,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
         "quadrature_checked_samples": checked,
         "verified_points": verified,
-        "adapter": gpu.describe(),
+        "adapter": adapter,
         "kernels": family,
     });
     let since = started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -208,16 +231,21 @@ pub fn run(args: &Args) -> Result<i32> {
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
-    println!("{}", table::table(&loops));
-    println!("{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s", evaluations as f64 / seconds);
-    if let Some(path) = &args.out {
-        println!("written to {}", path.display());
-    }
+    let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    output.say(&format!(
+        "{}\n{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
+        table::table(&loops),
+        evaluations as f64 / seconds
+    ))?;
+    output.document(
+        "circulation",
+        || json!({ "dry_run": false, "work": work, "seconds": seconds, "out": path, "table": table::rows(&loops) }),
+    )?;
     Ok(0)
 }
 
-fn megabytes(job: &CirculationRun) -> f64 {
-    (job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()) as f64 / 1e6
+fn tile_bytes(job: &CirculationRun) -> u64 {
+    job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()
 }
 
 /// The last part of a path: where a file lies on this machine is nobody's business.
@@ -239,14 +267,13 @@ fn stop_flag() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// Asks on a terminal; elsewhere the answer is no.
-fn confirmed() -> Result<bool> {
+/// Asks on a terminal, where standard output may be a document's; elsewhere the answer is no.
+fn confirmed(duration: &HumanDuration) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    print!("More than an hour. Run it? [y/N] ");
+    eprint!("{duration} predicted. Run it? [y/N] ");
     let mut line = String::new();
-    let read = std::io::stdout().flush().and_then(|()| std::io::stdin().lock().read_line(&mut line));
-    read.map_err(|e| Error::invalid("terminal", e))?;
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::invalid("terminal", e))?;
     Ok(line.trim().eq_ignore_ascii_case("y"))
 }

@@ -1,17 +1,23 @@
 //! `vorticity devices`: every adapter of this machine, and whether vorticity can run on it.
-//! Out: text on standard output; exit code 0 if at least one adapter is usable, else 3.
-use super::text::{count, show};
+//! Out: text or JSON on standard output; exit code 0 if at least one adapter is usable, else 3.
+use super::output::Output;
+use super::text::count;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterSummary, adapters};
+use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// List the GPU adapters of this machine, with limits and features.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    pub output: Output,
+}
 
-pub fn run(_: &Args) -> Result<i32> {
+pub fn run(args: &Args) -> Result<i32> {
     let all = adapters();
-    show(&describe(&all))?;
+    args.output.say(&describe(&all))?;
+    args.output.document("devices", || document(&all))?;
     if all.iter().any(|a| a.unusable.is_none()) {
         return Ok(0);
     }
@@ -39,4 +45,17 @@ pub fn describe(all: &[AdapterSummary]) -> String {
         let _ = writeln!(out, "   features: {features}");
     }
     out
+}
+
+/// The list as JSON.
+fn document(all: &[AdapterSummary]) -> Value {
+    let adapter = |(i, a): (usize, &AdapterSummary)| {
+        let limits: Map<String, Value> =
+            a.limits.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+        json!({
+            "index": i, "name": a.name, "kind": a.kind, "backend": a.backend, "driver": a.driver,
+            "usable": a.unusable.is_none(), "unusable": a.unusable, "limits": limits, "features": a.features,
+        })
+    };
+    json!({ "adapters": all.iter().enumerate().map(adapter).collect::<Vec<_>>() })
 }

@@ -1,6 +1,7 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
-//! In: a model directory and a family of kernels (by name, or an adapter's). Out: text; no GPU is needed.
-use super::text::{count, show, table};
+//! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
+use super::output::Output;
+use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::model::{Model, ProcessConfig};
@@ -8,6 +9,7 @@ use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
 use crate::program::{Action, Program, Role, Step};
+use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -25,29 +27,42 @@ pub struct Args {
     /// List every step: shader, constants, grid, work
     #[arg(long)]
     pub plan: bool,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 pub fn run(args: &Args) -> Result<i32> {
-    show(&describe(args)?)?;
+    let (model, kernels, program) = open(args)?;
+    args.output.say(&text(args, &model, kernels, &program))?;
+    args.output.document("inspect", || document(args, &model, kernels, &program))?;
     Ok(0)
 }
 
 /// The text that `run` prints.
 pub fn describe(args: &Args) -> Result<String> {
+    let (model, kernels, program) = open(args)?;
+    Ok(text(args, &model, kernels, &program))
+}
+
+fn open(args: &Args) -> Result<(Model, Family, Program)> {
     let kernels = match &args.adapter {
         Some(name) => Gpu::open(&AdapterChoice::parse(name))?.family(),
         None => Family::parse(&args.kernels)?,
     };
     let model = Model::open(&args.model)?;
     let program = plan(&model, kernels)?;
-    let mut out = summary(&model, kernels, &program);
+    Ok((model, kernels, program))
+}
+
+fn text(args: &Args, model: &Model, kernels: Family, program: &Program) -> String {
+    let mut out = summary(model, kernels, program);
     out.push('\n');
-    out.push_str(&buffers(&program));
+    out.push_str(&buffers(program));
     if args.plan {
         out.push('\n');
-        out.push_str(&steps(&program));
+        out.push_str(&steps(program));
     }
-    Ok(out)
+    out
 }
 
 /// The network alone, for one timestep.
@@ -65,8 +80,7 @@ fn plan(model: &Model, kernels: Family) -> Result<Program> {
 
 fn summary(model: &Model, kernels: Family, program: &Program) -> String {
     let ProcessConfig::Vp { schedule, timesteps } = model.process.config;
-    let mirrors = program.actions.iter().filter(|a| matches!(a, Action::Mirror { .. })).count();
-    let activations: u64 = program.steps().map(|s| s.bytes).sum();
+    let (mirrors, activations) = (mirrors(program), activations(program));
     let lines = [
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
@@ -89,6 +103,45 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
         out
     })
+}
+
+fn mirrors(program: &Program) -> usize {
+    program.actions.iter().filter(|a| matches!(a, Action::Mirror { .. })).count()
+}
+
+fn activations(program: &Program) -> u64 {
+    program.steps().map(|s| s.bytes).sum()
+}
+
+/// What `text` says, as JSON; the steps too with --plan.
+fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> Value {
+    let shape = model.shape();
+    let image = |i| program.has_image(crate::program::BufferId(i));
+    let buffer = |(i, b): (usize, &crate::program::Buffer)| {
+        (b.bytes_per_lane > 0)
+            .then(|| json!({ "slot": b.label, "bytes_per_lane": b.bytes_per_lane, "image": image(i) }))
+    };
+    let mut document = json!({
+        "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
+        "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
+        "dispatches": program.steps().count(), "image_updates": mirrors(program),
+        "flops_per_evaluation": program.flops(), "activation_bytes_per_evaluation": activations(program),
+        "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
+        "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
+    });
+    if args.plan {
+        let step = |s: &Step| {
+            let constants: Map<String, Value> =
+                s.kernel.constants.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+            json!({
+                "step": s.label, "op": s.op, "shader": s.kernel.shader, "constants": constants,
+                "grid": { "items": s.grid.items, "workgroup": s.grid.workgroup, "groups": s.grid.groups },
+                "flops": s.flops, "bytes": s.bytes,
+            })
+        };
+        document["steps"] = program.steps().map(step).collect();
+    }
+    document
 }
 
 /// Every buffer that grows with the lanes.

@@ -1,10 +1,21 @@
-//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints.
+//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints. What verbs
+//! share is in `output` (JSON or silence instead of text) and `text` (tables).
+use crate::error::EXIT_CODES;
 
 pub mod bench;
 pub mod circulation;
+pub mod completions;
 pub mod devices;
 pub mod inspect;
+pub mod man;
+pub mod output;
 pub mod sample;
 pub mod selftest;
 pub mod text;
 pub mod verify;
+
+/// What `vorticity --help` ends with.
+pub fn help() -> String {
+    let codes: String = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>3}  {meaning}")).collect();
+    format!("{}\n\nExit codes:{codes}", output::HELP)
+}

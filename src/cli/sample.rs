@@ -1,10 +1,11 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::text::{progress, show};
+use super::output::Output;
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
+use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub struct Args {
     /// Adapter: its number in `vorticity devices`, `software`, or part of its name
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Samples and stages of a strip.
@@ -61,8 +64,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
-    let each = if method == Method::Ode { 2 * args.steps - 1 } else { args.steps };
-    let bar = progress((args.n * each) as u64);
+    let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
+    let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
+    let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
     let samples = sample(&gpu, field.as_ref(), &options, &mut |done| {
         bar.set_position(done);
@@ -80,15 +84,17 @@ pub fn run(args: &Args) -> Result<i32> {
             (0..rows).flat_map(|i| stages().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
         write(path, &strip, samples.states.len(), shape, range)?;
     }
-    show(&format!(
-        "adapter: {}\n{} samples, {} with {} steps, in {:.1} s: {}\n",
-        gpu.describe(),
-        args.n,
-        args.method,
-        args.steps,
-        start.elapsed().as_secs_f64(),
-        args.out.display()
-    ))?;
+    let (adapter, n, steps, out) = (gpu.describe(), args.n, args.steps, args.out.display().to_string());
+    let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
+    args.output
+        .say(&format!("adapter: {adapter}\n{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n"))?;
+    args.output.document("sample", || {
+        json!({
+            "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
+            "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
+            "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
+        })
+    })?;
     Ok(0)
 }
 

@@ -1,9 +1,12 @@
 //! `vorticity selftest`: the adapter's kernels against the f64 twin, one line each, and which of them are to be trusted.
 //! Exit code: 0 all within tolerance, 1 something beyond it.
-use super::text::{show, table};
+use super::output::Output;
+use super::text::table;
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Gpu};
+use crate::ops::Family;
 use crate::selftest::{self, Check};
+use serde_json::{Map, Value, json};
 
 /// Check every kernel on this adapter against double precision.
 #[derive(clap::Args, Clone, Debug)]
@@ -11,13 +14,16 @@ pub struct Args {
     /// Adapter: its number in `vorticity devices`, `software`, or part of its name
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
-    show(&format!("adapter: {}\n\n", gpu.describe()))?;
+    args.output.say(&format!("adapter: {}\n\n", gpu.describe()))?;
     let checks = selftest::run(&gpu, &mut |_| {})?;
-    show(&describe(&gpu, &checks))?;
+    args.output.say(&describe(&gpu, &checks))?;
+    args.output.document("selftest", || document(&gpu, &checks))?;
     Ok(i32::from(!checks.iter().all(Check::passed)))
 }
 
@@ -31,13 +37,32 @@ pub fn describe(gpu: &Gpu, checks: &[Check]) -> String {
     let rows: Vec<_> = checks.iter().map(row).collect();
     let headings = [("op", false), ("kernels", false), ("case", false), ("max error", true), ("verdict", false)];
     let mut text = table(headings, &rows);
-    let shared = checks.iter().filter(|c| c.family.is_none()).all(Check::passed);
-    let trusted = |family| shared && checks.iter().filter(|c| c.family == Some(family)).all(Check::passed);
     for family in selftest::families(gpu) {
         let (name, used) = (family.name(), if gpu.family() == family { " (this adapter's own)" } else { "" });
-        let verdict = if trusted(family) { "to be trusted" } else { "NOT to be trusted" };
+        let verdict = if trusted(checks, family) { "to be trusted" } else { "NOT to be trusted" };
         text += &format!("\nkernels {name}{used}: {verdict} on this adapter");
     }
     let failed = checks.iter().filter(|c| !c.passed()).count();
     text + &format!("\n{failed} of {} checks failed\n", checks.len())
+}
+
+/// Whether everything that a family of kernels needs has passed: its own ops and what all families share.
+fn trusted(checks: &[Check], family: Family) -> bool {
+    checks.iter().filter(|c| c.family.is_none_or(|f| f == family)).all(Check::passed)
+}
+
+/// The same as JSON.
+fn document(gpu: &Gpu, checks: &[Check]) -> Value {
+    let check = |c: &Check| {
+        json!({
+            "op": c.what, "kernels": c.family.map(Family::name), "case": c.case, "error": c.error,
+            "tolerance": c.tolerance, "passed": c.passed(),
+        })
+    };
+    let verdicts: Map<String, Value> =
+        selftest::families(gpu).into_iter().map(|f| (f.name().into(), trusted(checks, f).into())).collect();
+    json!({
+        "adapter": gpu.describe(), "kernels": gpu.family().name(), "trusted": verdicts,
+        "passed": checks.iter().all(Check::passed), "checks": checks.iter().map(check).collect::<Vec<_>>(),
+    })
 }

@@ -1,8 +1,6 @@
-//! Text of the verbs: aligned tables, byte counts, progress, and printing that survives a closed pipe.
+//! Text of the verbs: aligned tables, byte counts, and printing that survives a closed pipe.
 use crate::error::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
 pub fn show(text: &str) -> Result<()> {
@@ -46,13 +44,4 @@ pub fn count(n: u64) -> String {
         out.push(c);
     }
     out
-}
-
-/// A bar over so many evaluations, with rate, time and time left.
-pub fn progress(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }

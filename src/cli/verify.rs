@@ -1,10 +1,12 @@
 //! `vorticity verify CASE_DIR...`: golden cases against this machine's GPU, printed as a table per case.
 //! Exit code: 0 all within tolerance, 1 something beyond it, 2 a case could not be read.
-use super::text::{show, table};
+use super::output::Output;
+use super::text::table;
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::ops::Family;
 use crate::verify::{Report, Row, verify};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Compare this machine's results with reference results of PyTorch in float64.
@@ -19,27 +21,33 @@ pub struct Args {
     /// Family of kernels: cc (software adapters) or igemm (GPUs) [default: the adapter's own]
     #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"])]
     pub kernels: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
     let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;
-    show(&format!("adapter: {}\n", gpu.describe()))?;
-    let mut code = 0;
+    args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
+    let (mut code, mut cases) = (0, vec![]);
     for folder in &args.cases {
         match verify(&gpu, kernels, folder) {
             Ok(report) => {
-                show(&describe(&report))?;
+                args.output.say(&describe(&report))?;
+                cases.push(document(&report));
                 code = code.max(i32::from(!report.passed()));
             }
             // A case that cannot be read does not keep the others from being checked.
             Err(e @ (Error::File { .. } | Error::Invalid { .. })) => {
                 eprintln!("error: {e}");
+                cases.push(json!({ "case": folder.display().to_string(), "passed": false, "error": e.to_string() }));
                 code = code.max(e.exit_code());
             }
             Err(e) => return Err(e),
         }
     }
+    let report = || json!({ "adapter": gpu.describe(), "passed": code == 0, "cases": cases });
+    args.output.document("verify", report)?;
     Ok(code)
 }
 
@@ -68,4 +76,17 @@ pub fn describe(report: &Report) -> String {
         report.kernels.name(),
         table(headings, &rows)
     )
+}
+
+/// One case as JSON.
+fn document(report: &Report) -> Value {
+    let row = |r: &Row| {
+        json!({
+            "quantity": r.quantity, "error": r.error, "tolerance": r.tolerance, "passed": r.passed(), "worst": r.worst,
+        })
+    };
+    json!({
+        "case": report.case.display().to_string(), "family": report.family, "kernels": report.kernels.name(),
+        "passed": report.passed(), "quantities": report.rows.iter().map(row).collect::<Vec<_>>(),
+    })
 }

@@ -1,5 +1,7 @@
-//! Image data sets: IDX, NPY and safetensors files, also gzipped, told apart by their first bytes.
-//! In: `FILE` or `FILE#tensor`, how many images, the range of 8-bit data. Out: `[N, C, H, W]` f32 on the host, and a checksum.
+//! Image data sets: IDX, NPY and safetensors files, also gzipped, told apart by their first bytes, and folders of PNG.
+//! In: `FILE`, `FILE#tensor` or `DIR`, how many images, the range of integer data. Out: `[N, C, H, W]` f32 on the host, and a
+//! checksum.
+mod folder;
 mod idx;
 mod npy;
 mod source;
@@ -22,7 +24,7 @@ pub struct Format {
     header: fn(&mut Source) -> Result<Layout>,
 }
 
-/// Every format that `load` reads. Each entry may also be gzipped. The most specific magic comes first.
+/// Every file format that `load` reads. Each may also be gzipped. The most specific magic comes first.
 pub const FORMATS: &[Format] = &[
     Format { name: "NPY", files: "*.npy", sniff: npy::sniff, header: npy::header },
     Format { name: "safetensors", files: "*.safetensors", sniff: tensors::sniff, header: tensors::header },
@@ -40,15 +42,20 @@ pub struct Images {
     pub count: usize,
     /// `[N, C, H, W]` in C order.
     pub values: Vec<f32>,
-    /// Of the file's bytes, as they lie on disk.
+    /// Of the file's bytes as they lie on disk; of a folder, over the names and contents of its files in order.
     pub sha256: String,
 }
 
-/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY or safetensors file.
+/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY or safetensors file or of a folder of PNG files.
 ///
-/// 8-bit data are scaled from 0..255 to `range`; floating-point data are taken as they are. `FILE#tensor` selects a
-/// tensor of a safetensors file that holds several.
+/// 8-bit data are scaled from 0..255 to `range`, 16-bit PNG from 0..65535; floating-point data are taken as they are.
+/// `FILE#tensor` selects a tensor of a safetensors file that holds several.
 pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
+    load_shaped(spec, limit, range, None)
+}
+
+/// Like `load`; images of another shape than `expected` are refused, by the name of their file, before they are read.
+pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
     let [low, high] = range;
     if !(low.is_finite() && high.is_finite() && low < high) {
         return Err(Error::invalid(
@@ -60,19 +67,48 @@ pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
         return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));
     }
     let (path, tensor) = split(spec);
+    if path.is_dir() {
+        return match tensor {
+            None => folder::read(&path, limit, range, expected),
+            Some(tensor) => {
+                Err(Error::file(path, format!("is a folder, which has no named tensors such as '#{tensor}'")))
+            }
+        };
+    }
     let mut source = Source::open(&path, tensor)?;
     let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.files)).collect();
-        source.error(format!("begins with {}, which is none of {}", source.head_text(), known.join(", ")))
+        let (found, known) = (source.head_text(), known.join(", "));
+        source.error(format!("begins with {found}, which is none of {known}; PNG is read from folders of *.png"))
     })?;
     let layout = (format.header)(&mut source)?;
     let (held, shape) = images_in(&layout, &source)?;
-    let count = if limit == usize::MAX { held } else { limit };
-    if held < count {
-        return Err(source.error(format!("holds {held} images, {count} were asked for")));
+    if let Some(expected) = expected.filter(|e| *e != shape) {
+        let found = format!("holds images of {shape} (channels x height x width), expected {expected}");
+        return Err(source.error(found));
     }
+    let count = check_count(held, limit).map_err(|e| source.error(e))?;
     let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
     Ok(Images { shape, count, values, sha256: sha256_file(&path)? })
+}
+
+/// How many images to read of those held, or what to say if there are fewer than asked for.
+fn check_count(held: usize, limit: usize) -> Result<usize, String> {
+    match limit {
+        usize::MAX => Ok(held),
+        limit if limit <= held => Ok(limit),
+        _ => Err(format!("holds {held} images, {limit} were asked for")),
+    }
+}
+
+/// Values of so many images, or what to say if they are too many.
+fn check_size(count: usize, shape: Shape) -> Result<usize, String> {
+    match shape.len() as u64 * count as u64 {
+        total if total <= MAX_VALUES => Ok(total as usize),
+        total => Err(format!(
+            "{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images"
+        )),
+    }
 }
 
 /// SHA-256 of a file's bytes, in lower-case hexadecimal.

@@ -1,12 +1,12 @@
 //! The bytes of a data file, plain or gzipped, and the one loop that turns them into f32 images.
 //! In: a path, then a `Layout` that a format found in its header. Out: values; memory grows with what is really there,
 //! not with what a header claims.
-use super::MAX_VALUES;
+use super::check_size;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use flate2::read::MultiGzDecoder;
 use half::{bf16, f16};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -64,12 +64,8 @@ pub struct Source {
 
 impl Source {
     pub fn open(path: &Path, tensor: Option<String>) -> Result<Self> {
+        let (file, about) = open_file(path)?;
         let bad = |e: std::io::Error| Error::file(path, format!("cannot be opened: {e}"));
-        let about = std::fs::metadata(path).map_err(bad)?;
-        if !about.is_file() {
-            return Err(Error::file(path, "is not a regular file")); // asked before opening: opening a pipe waits
-        }
-        let file = File::open(path).map_err(bad)?;
         let (head, reader) = peek(BufReader::new(file)).map_err(bad)?;
         let mut source = Source { path: path.into(), tensor, reader, head, position: 0, length: Some(about.len()) };
         if source.head.starts_with(&[0x1f, 0x8b]) {
@@ -167,6 +163,16 @@ impl Source {
     }
 }
 
+/// Opens a regular file and nothing else.
+pub fn open_file(path: &Path) -> Result<(File, Metadata)> {
+    let bad = |e: std::io::Error| Error::file(path, format!("cannot be opened: {e}"));
+    let about = std::fs::metadata(path).map_err(bad)?;
+    if !about.is_file() {
+        return Err(Error::file(path, "is not a regular file")); // asked before opening: opening a pipe waits
+    }
+    Ok((File::open(path).map_err(bad)?, about))
+}
+
 fn peek(mut reader: impl Read + 'static) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {
     let mut head = Vec::with_capacity(HEAD);
     reader.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
@@ -190,13 +196,7 @@ pub fn read_images(
     };
     source.check_length(whole)?;
     let per_image = shape.len(); // cannot overflow: the product above did not
-    let total = per_image as u64 * count as u64;
-    if total > MAX_VALUES {
-        let said =
-            format!("{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images");
-        return Err(source.error(said));
-    }
-    let total = total as usize;
+    let total = check_size(count, shape).map_err(|e| source.error(e))?;
     source.skip(layout.before, "the tensors before the images")?;
 
     let no_memory = |source: &Source| source.error(format!("{count} images of {shape} do not fit in memory"));
@@ -226,7 +226,7 @@ pub fn read_images(
     Ok(values)
 }
 
-fn decode(layout: &Layout, [low, high]: [f64; 2], bytes: &[u8], out: &mut Vec<f32>) {
+fn decode(layout: &Layout, range: [f64; 2], bytes: &[u8], out: &mut Vec<f32>) {
     // Little-endian bytes of one element, whatever the file's order.
     fn each<const N: usize>(big: bool, bytes: &[u8], out: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
         out.extend(bytes.as_chunks::<N>().0.iter().map(|&element| {
@@ -239,10 +239,15 @@ fn decode(layout: &Layout, [low, high]: [f64; 2], bytes: &[u8], out: &mut Vec<f3
     }
     let big = layout.big_endian;
     match layout.dtype {
-        Dtype::U8 => out.extend(bytes.iter().map(|&v| (f64::from(v) / 255.0 * (high - low) + low) as f32)),
+        Dtype::U8 => out.extend(bytes.iter().map(|&v| scaled(v.into(), u8::MAX.into(), range))),
         Dtype::F16 => each(big, bytes, out, |b| f16::from_le_bytes(b).to_f32()),
         Dtype::Bf16 => each(big, bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
         Dtype::F32 => each(big, bytes, out, f32::from_le_bytes),
         Dtype::F64 => each(big, bytes, out, |b| f64::from_le_bytes(b) as f32),
     }
+}
+
+/// An integer of 0..=most as a number of the range, computed in f64.
+pub fn scaled(value: f64, most: f64, [low, high]: [f64; 2]) -> f32 {
+    (value / most * (high - low) + low) as f32
 }

@@ -1,8 +1,9 @@
 //! The table that a run ends with on a terminal: per path, one line per timestep.
-//! In: checked loops. Out: text under 100 columns wide.
+//! In: checked loops. Out: text under 100 columns wide, or the same numbers as JSON.
 use super::{BoxStats, Summary, evenly};
 use crate::run::Loops;
 use crate::run::schema::{CLEAR, ColumnSpec, ERRORS, column};
+use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// Most timesteps shown per path.
@@ -67,6 +68,31 @@ fn spent(loops: &Loops, path: usize) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The statistics of `table` as JSON, one object per path and timestep, none left out. Errors are in their column's unit;
+/// what is unknown is null.
+pub fn rows(loops: &Loops) -> Vec<Value> {
+    let data = loops.data();
+    let mut rows = vec![];
+    for (p, path) in data.paths.iter().enumerate() {
+        for (t, k) in data.timesteps.iter().enumerate() {
+            let mut row = json!({ "path": path, "timestep": k, "sigma": data.noise[t] });
+            for column in ["abs_integral", "integral_over_norm_sum", "integral_over_abs"].into_iter().filter_map(column)
+            {
+                let summary = Summary::of(loops, column, p, t);
+                let quartile = |q: f64| json!({ "value": q, "resolved": summary.resolves(q) });
+                let errors: Map<String, Value> =
+                    ERRORS.iter().zip(summary.errors).map(|(name, error)| (name.to_string(), json!(error))).collect();
+                row[column.name] = summary.stats.as_ref().map_or(Value::Null, |s| {
+                    let [q1, median, q3] = [s.q1, s.median, s.q3].map(quartile);
+                    json!({ "q1": q1, "median": median, "q3": q3, "errors": errors })
+                });
+            }
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 /// Which medians of |Γ| stand clear of their errors and which do not, in a sentence.

@@ -1,0 +1,48 @@
+//! `vorticity man`: manual pages in roff, the program's own and one per verb.
+//! In: the description of the command line, perhaps a folder. Out: the program's page on standard output, or all as files.
+use super::text::show;
+use crate::error::{EXIT_CODES, Error, Result};
+use clap::builder::Resettable;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+use std::path::PathBuf;
+
+/// Print the manual page, or write the pages of the program and of every verb to a folder.
+///
+/// vorticity man | man -l -
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Folder for vorticity.1, vorticity-circulation.1 and so on; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, command: clap::Command) -> Result<i32> {
+    // The help of the verb `help` and the exit codes as plain help text have no place in a page.
+    let mut command = command.disable_help_subcommand(true).after_help(Resettable::Reset);
+    command.build();
+    let Some(folder) = &args.out else {
+        show(&page(&Man::new(command))?)?;
+        return Ok(0);
+    };
+    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, format!("cannot be created: {e}")))?;
+    for command in command.get_subcommands().chain([&command]) {
+        let man = Man::new(command.clone());
+        let path = folder.join(man.get_filename());
+        std::fs::write(&path, page(&man)?).map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+    }
+    Ok(0)
+}
+
+/// One page, with the exit codes at its end.
+fn page(man: &Man) -> Result<String> {
+    let mut page = vec![];
+    let mut status = Roff::default();
+    status.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in EXIT_CODES {
+        status.control("TP", ["6"]).text([roman(code.to_string())]).text([roman(*meaning)]);
+    }
+    man.render(&mut page).map_err(|e| Error::invalid("manual page", e))?;
+    page.extend(status.to_roff().bytes());
+    String::from_utf8(page).map_err(|e| Error::invalid("manual page", e))
+}
