@@ -25,6 +25,7 @@ fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -
         points,
         arcs: 10,
         seed: 11,
+        polyline: vec![],
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.5,
         verify_points: 0,
@@ -77,6 +78,7 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
             let x0 = &images.values[sample * 784..(sample + 1) * 784];
             let anchor = Anchor {
                 seed: 11,
+                polyline: vec![],
                 sample: sample as u32,
                 k: k as u32,
                 a,
@@ -182,6 +184,51 @@ fn both_rules_are_exact_for_a_linear_field() {
     }
     let none = Options { quadrature_check: 0.0, ..options(&PATHS, &[100], 4, 50) };
     assert!(column(&run(&gpu, field.as_ref(), &images, none), "quadrature").iter().all(|v| v.is_nan()));
+}
+
+#[test]
+fn reversing_a_polyline_flips_the_sign() {
+    let (gpu, shape, n) = (gpu(), Shape::new(2, 5, 7), 24);
+    let (field, images, d) = (closed("field:tilted?omega=0.5", shape), images(shape, 2), shape.len());
+    // One loop per sample, beside a random path in the same tiles.
+    let forward = noise(2 * n * d, 9);
+    let reversed: Vec<f32> = forward.chunks(n * d).flat_map(|nodes| nodes.chunks(d).rev().flatten().copied()).collect();
+    let at = |polyline: &[f32], tile| {
+        let polyline = polyline.to_vec();
+        let few = Options { polyline, tile, verify_points: 30, ..options(&["polyline", "rotation"], &[3, 700], 2, n) };
+        run(&gpu, field.as_ref(), &images, few)
+    };
+    let (there, back) = (at(&forward, None), at(&reversed, None));
+    for i in 0..4 {
+        let [a, b] = [&there, &back].map(|r| column(r, "integral")[i]);
+        let s = column(&there, "abs_terms")[i];
+        // The same points and steps up to f32 rounding of terms.
+        assert!((a + b).abs() <= 1e-6 * s && a.abs() > 1e-3 * s, "loop {i}: {a} there, {b} back, S = {s}");
+        assert_eq!(column(&there, "integral")[4 + i], column(&back, "integral")[4 + i], "the other path stays");
+        assert!(column(&there, "arithmetic")[i] <= 1e-5 * column(&there, "score_norm_sum")[i]);
+    }
+    for tile in [Some(1), Some(7)] {
+        assert_eq!(column(&there, "integral"), column(&at(&forward, tile), "integral"), "tile {tile:?}");
+    }
+    // One loop shared by all samples is the same number for each of them.
+    let shared = at(&forward[..n * d], None);
+    assert_eq!(column(&shared, "integral")[0], column(&there, "integral")[0]);
+    assert_eq!(column(&shared, "integral")[0], column(&shared, "integral")[1]);
+}
+
+#[test]
+fn polylines_of_another_size_are_refused() {
+    let (gpu, shape) = (gpu(), Shape::new(2, 5, 7));
+    let (field, images) = (closed("field:gaussian", shape), images(shape, 2));
+    let refused = |polyline: Vec<f32>| {
+        let options = Options { polyline, ..options(&["polyline"], &[3], 2, 24) };
+        CirculationRun::new(&gpu, field.as_ref(), &images, options).err().unwrap().to_string()
+    };
+    assert!(refused(vec![]).contains("0 nodes, expected N = 24 of 70 components, or 2 times"), "{}", refused(vec![]));
+    assert!(refused(vec![0.0; 71]).contains("71 numbers"), "{}", refused(vec![0.0; 71]));
+    let mut nodes = vec![0.0; 24 * 70];
+    nodes[75] = f32::NAN;
+    assert!(refused(nodes.clone()).contains("polyline node 1, component 5"), "{}", refused(nodes));
 }
 
 /// The rotor, whose twin is told another strength.

@@ -140,6 +140,7 @@ fn circulations() -> Vec<(Family, Program)> {
         points: 20,
         arcs: 10,
         seed: 1,
+        polyline: vec![0.0; 20 * 144],
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 0,

@@ -22,6 +22,7 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
         points,
         arcs: 5,
         seed: 3,
+        polyline: vec![],
         quadrature,
         quadrature_check: 0.0,
         verify_points: 0,

@@ -16,6 +16,7 @@
 //!     points: 100,
 //!     arcs: 10,
 //!     seed: 0,
+//!     polyline: vec![],
 //!     quadrature: Quadrature::Midpoint,
 //!     quadrature_check: 0.1,
 //!     verify_points: 8,

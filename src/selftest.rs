@@ -107,6 +107,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str) -> Result<Check> {
         points: 20,
         arcs: 10,
         seed: 3,
+        polyline: noise(20 * shape.len(), 5),
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all

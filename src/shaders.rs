@@ -33,6 +33,7 @@ sources![
     "lib/silu",
     "output",
     "path_brownian",
+    "path_polyline",
     "path_projection",
     "path_rotation",
     "score",

@@ -29,7 +29,7 @@ pub struct Args {
     /// and PNG are scaled to the model's range
     #[arg(long)]
     data: String,
-    /// Closed paths, comma-separated: brownian, rotation, projection
+    /// Closed paths, comma-separated: brownian, rotation, projection, polyline
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
     /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list
@@ -51,6 +51,10 @@ pub struct Args {
     /// Error that adaptive quadrature aims for, in units of |Gamma|, or of a thousandth of S = sum |s.d| if that is more
     #[arg(long, default_value_t = 1e-3)]
     tol: f64,
+    /// Nodes of the path polyline, in the space of the noisy data: floating-point NPY or safetensors of N = --points
+    /// nodes [N, C, H, W], or of one loop per sample, one after the other
+    #[arg(long, value_name = "FILE")]
+    polyline: Option<String>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
     /// that share in evaluations. At least one sample, unless 0
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
@@ -133,6 +137,14 @@ pub fn run(args: &Args) -> Result<i32> {
         Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
         Some(share) => return Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
     };
+    let walks = args.paths.iter().any(|p| p == "polyline");
+    let nodes = match &args.polyline {
+        Some(file) if walks => Some(data::load_shaped(file, usize::MAX, field.data_range(), Some(images.shape))?),
+        Some(_) => return Err(Error::invalid("--polyline", "given, but polyline is not among --paths")),
+        None if walks => return Err(Error::invalid("--polyline", "missing: name the file of the path's nodes")),
+        None => None,
+    };
+    let (polyline, polyline_sha256) = nodes.map_or((vec![], None), |nodes| (nodes.values, Some(nodes.sha256)));
     let options = Options {
         paths: args.paths.clone(),
         timesteps,
@@ -140,6 +152,7 @@ pub fn run(args: &Args) -> Result<i32> {
         points: args.points,
         arcs: args.arcs,
         seed: args.seed,
+        polyline,
         quadrature: match args.quadrature.as_str() {
             "adaptive" => Quadrature::Adaptive { tolerance: args.tol },
             _ => Quadrature::Midpoint,
@@ -208,6 +221,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
         "seed": args.seed,
         "arcs": args.arcs,
+        "polyline_sha256": polyline_sha256,
         "quadrature": args.quadrature,
         "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
         "quadrature_checked_samples": checked,

@@ -31,6 +31,8 @@ pub struct Options {
     /// m of the projection path; `paths::ARCS` in the paper.
     pub arcs: u32,
     pub seed: u64,
+    /// Nodes of the path `polyline`, `[N, D]` for all samples or `[samples, N, D]`; empty without that path.
+    pub polyline: Vec<f32>,
     pub quadrature: Quadrature,
     /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
     /// evaluations per segment instead of one; 0 for none. Adaptive loops have an estimate of their own.
@@ -90,6 +92,9 @@ impl<'a> CirculationRun<'a> {
             if chosen.iter().any(|p| p.index == index) {
                 return Err(Error::invalid("paths", format!("'{name}' is given twice")));
             }
+            if path.uses_nodes() {
+                check_polyline(&options, shape.len())?;
+            }
             let rule = match (options.quadrature, path.smooth()) {
                 (Quadrature::Adaptive { .. }, Some(smooth)) => {
                     rules.push(Nested::of(smooth.curve(options.arcs), options.points));
@@ -111,11 +116,12 @@ impl<'a> CirculationRun<'a> {
 
         let (mut program, row) = (Program::default(), 4 * shape.flat_stride() as u64);
         let uses_pairs = chosen.iter().any(|p| p.path.uses_pairs());
-        let x0 = program.buffer("clean images", row, Role::Upload);
+        let rows = if chosen.iter().any(|p| p.path.uses_nodes()) { 2 * row } else { row };
+        let x0 = program.buffer("clean images", rows, Role::Upload);
         let ports = PathPorts {
             lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
             x0,
-            pairs: if uses_pairs { program.buffer("pairs", row, Role::Upload) } else { x0 },
+            pairs: if uses_pairs { program.buffer("pairs", rows, Role::Upload) } else { x0 },
             x: program.buffer("midpoints", row, Role::Scratch),
             d: program.buffer("steps", row, Role::Scratch),
         };
@@ -255,5 +261,22 @@ impl<'a> CirculationRun<'a> {
             }
         }
         Ok(self.work.finish(worst))
+    }
+}
+
+/// One loop for all samples, or one for each; finite nodes.
+fn check_polyline(options: &Options, d: usize) -> Result<()> {
+    let (found, n, samples) = (options.polyline.len(), options.points, options.samples);
+    if found != n * d && found != samples * n * d {
+        let nodes = if found.is_multiple_of(d) { (found / d).to_string() } else { format!("{found} numbers") };
+        let want = format!("expected N = {n} of {d} components, or {samples} times as many (one loop per sample)");
+        return Err(Error::invalid("polyline", format!("{nodes} nodes, {want}")));
+    }
+    match options.polyline.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(i) => {
+            let place = format!("polyline node {}, component {}", i / d, i % d);
+            Err(Error::invalid(place, format!("{} is not finite", options.polyline[i])))
+        }
     }
 }

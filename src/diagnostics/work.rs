@@ -208,7 +208,14 @@ impl Work<'_> {
             x0: &self.images.values[sample * d..(sample + 1) * d],
             segments: self.options.points as u32,
             arcs: self.options.arcs,
+            nodes: self.nodes(sample),
         }
+    }
+
+    /// The polyline of a sample.
+    fn nodes(&self, sample: usize) -> &[f32] {
+        let (all, one) = (&self.options.polyline, self.options.points * self.images.shape.len());
+        if all.len() > one { &all[sample * one..][..one] } else { all }
     }
 
     /// The columns. `arithmetic` is the largest error of a term in units of |s| |d|.
@@ -259,28 +266,38 @@ impl Job for Work<'_> {
         let (d, flat) = (self.images.shape.len(), self.images.shape.flat_stride());
         let (mut table, mut x0, mut pairs) = (Vec::with_capacity(lanes), vec![], vec![]);
         let mut last = None;
-        let mut anchors = 0;
+        let mut row = 0;
         for i in first..first + lanes as u64 {
             let Point { place, at } = self.point(i);
             let (timestep, sample, path) = self.split(place);
             let anchor = self.anchor(timestep, sample);
-            if last != Some((timestep, sample)) {
+            let chosen = &self.paths[path];
+            if let At::Segment { segment, .. } = at
+                && chosen.path.uses_nodes()
+            {
+                last = None;
+                for node in [segment, segment + 1] {
+                    x0.extend_from_slice(anchor.node(node));
+                    x0.resize(x0.len().next_multiple_of(flat), 0.0);
+                }
+                row = x0.len() / flat - 2;
+            } else if last != Some((timestep, sample)) {
                 last = Some((timestep, sample));
-                anchors += 1;
+                row = x0.len() / flat;
                 x0.extend_from_slice(anchor.x0);
-                x0.resize(anchors * flat, 0.0);
+                x0.resize(x0.len().next_multiple_of(flat), 0.0);
                 if self.uses_pairs {
+                    pairs.resize(row * flat, 0u32);
                     pairs.extend(paths::pairs(anchor.seed, anchor.sample, anchor.k, d));
-                    pairs.resize(anchors * flat, 0u32);
                 }
             }
-            let (level, chosen) = (self.levels[timestep], &self.paths[path]);
+            let level = self.levels[timestep];
             let lane = match at {
                 At::Node { node, .. } => paths::tangent_lane(chosen.index, &anchor, node.piece, node.t)?,
                 At::Segment { segment, shift } => Lane { shift, ..paths::lane(chosen.index, &anchor, segment)? },
             };
             table.push(Lane {
-                anchor: anchors as u32 - 1,
+                anchor: row as u32,
                 row: timestep as u32,
                 alpha: level.alpha as f32,
                 beta: level.beta as f32,
@@ -290,6 +307,7 @@ impl Job for Work<'_> {
         executor.upload(self.ports.lanes, &table)?;
         executor.upload(self.ports.x0, &x0)?;
         if self.uses_pairs {
+            pairs.resize(x0.len(), 0);
             executor.upload(self.ports.pairs, &pairs)?;
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! Closed paths through noisy data (paper, section 3.2, Fig. 1): one file per path and one line in `PATHS`.
 //! In: what a point is keyed by (seed, sample, timestep, node) and the clean image. Out: what a lane of the path's
-//! shader reads (`Lane`), and the f64 twin of the shader (`ClosedPath::point`). All paths start at the same
-//! x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
+//! shader reads (`Lane`), and the f64 twin of the shader (`ClosedPath::point`). The random paths start at
+//! the same x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
 mod brownian;
 mod launch;
 pub mod normal;
 pub mod philox;
+mod polyline;
 mod projection;
 mod rotation;
 
@@ -35,12 +36,20 @@ pub struct Anchor<'a> {
     pub segments: u32,
     /// m of the projection path; divides N.
     pub arcs: u32,
+    /// Nodes of a polyline, `[N, D]`; empty for the other paths, which make their own.
+    pub nodes: &'a [f32],
 }
 
 impl Anchor<'_> {
     /// The node's index on the circle: node N is node 0.
     fn wrap(&self, node: u32) -> u32 {
         node % self.segments.max(1)
+    }
+
+    /// A node of the polyline.
+    pub fn node(&self, node: u32) -> &[f32] {
+        let d = self.x0.len();
+        self.nodes.get(self.wrap(node) as usize * d..).and_then(|rest| rest.get(..d)).unwrap_or_default()
     }
 
     /// a x_0 + sigma z. The GPU holds a and sigma in f32, and these rounded values define the point: the twin uses
@@ -55,7 +64,7 @@ impl Anchor<'_> {
 #[repr(C)]
 #[derive(bytemuck::Pod, bytemuck::Zeroable, Clone, Copy, Debug, Default, PartialEq)]
 pub struct Lane {
-    /// Row of the clean images and of the pairings.
+    /// Row of the clean images and of the pairings; of a polyline's segment, the first of its two nodes.
     pub anchor: u32,
     /// Index in `PATHS`.
     pub path: u32,
@@ -95,6 +104,10 @@ pub trait ClosedPath: Sync {
     fn shader(&self) -> &'static str;
     /// Whether the shader binds the table of `pairs`.
     fn uses_pairs(&self) -> bool;
+    /// Whether the anchor's `nodes` are the path, two rows per lane in the place of its clean image.
+    fn uses_nodes(&self) -> bool {
+        false
+    }
     /// Refuses what the path is not defined for.
     fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()>;
     /// Sets the fields of a lane that are this path's own; `lane` sets the others.
@@ -125,7 +138,8 @@ pub trait SmoothPath: Sync {
     fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2];
 }
 
-pub const PATHS: &[&dyn ClosedPath] = &[&brownian::Brownian, &rotation::Rotation, &projection::Projection];
+pub const PATHS: &[&dyn ClosedPath] =
+    &[&brownian::Brownian, &rotation::Rotation, &projection::Projection, &polyline::Polyline];
 
 /// A path by name, with its index in `PATHS` (which lanes carry).
 pub fn find(name: &str) -> Result<(u32, &'static dyn ClosedPath)> {
