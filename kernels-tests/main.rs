@@ -4,6 +4,9 @@ mod circulation;
 mod cli;
 mod common;
 mod data;
+#[cfg(feature = "cli")]
+mod elsewhere;
+mod exported;
 mod golden;
 mod house;
 mod networks;

@@ -22,6 +22,7 @@ enum Verb {
     Devices(cli::devices::Args),
     Selftest(cli::selftest::Args),
     Sample(cli::sample::Args),
+    Paths(cli::paths::Args),
 }
 
 fn run() -> Result<i32> {
@@ -32,6 +33,7 @@ fn run() -> Result<i32> {
         Verb::Devices(args) => cli::devices::run(&args),
         Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Sample(args) => cli::sample::run(&args),
+        Verb::Paths(args) => cli::paths::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
     }
 }

@@ -1,9 +1,13 @@
-//! Image data sets: IDX, NPY and safetensors files, also gzipped, told apart by their first bytes.
+//! Image data sets: IDX, NPY, NPZ and safetensors files, also gzipped, told apart by their first bytes.
 //! In: `FILE` or `FILE#tensor`, how many images, the range of 8-bit data. Out: `[N, C, H, W]` f32 on the host, and a checksum.
+mod array;
 mod idx;
 mod npy;
+pub(crate) mod npz;
 mod source;
 mod tensors;
+
+pub use array::Array;
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -26,6 +30,7 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "NPY", files: "*.npy", sniff: npy::sniff, header: npy::header },
     Format { name: "safetensors", files: "*.safetensors", sniff: tensors::sniff, header: tensors::header },
+    Format { name: "NPZ", files: "*.npz", sniff: npz::sniff, header: npz::header },
     Format { name: "IDX", files: "*-idx3-ubyte", sniff: idx::sniff, header: idx::header },
 ];
 
@@ -44,10 +49,10 @@ pub struct Images {
     pub sha256: String,
 }
 
-/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY or safetensors file.
+/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY, NPZ or safetensors file.
 ///
 /// 8-bit data are scaled from 0..255 to `range`; floating-point data are taken as they are. `FILE#tensor` selects a
-/// tensor of a safetensors file that holds several.
+/// tensor of a safetensors or NPZ file that holds several.
 pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
     let [low, high] = range;
     if !(low.is_finite() && high.is_finite() && low < high) {
@@ -59,6 +64,18 @@ pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
     if limit == 0 {
         return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));
     }
+    let (mut source, layout) = open(spec)?;
+    let (held, shape) = images_in(&layout, &source)?;
+    let count = if limit == usize::MAX { held } else { limit };
+    if held < count {
+        return Err(source.error(format!("holds {held} images, {count} were asked for")));
+    }
+    let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
+    Ok(Images { shape, count, values, sha256: sha256_spec(spec)? })
+}
+
+/// A file by its first bytes, read up to the values, and where they lie.
+fn open(spec: &str) -> Result<(Source, Layout)> {
     let (path, tensor) = split(spec);
     let mut source = Source::open(&path, tensor)?;
     let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
@@ -66,13 +83,12 @@ pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
         source.error(format!("begins with {}, which is none of {}", source.head_text(), known.join(", ")))
     })?;
     let layout = (format.header)(&mut source)?;
-    let (held, shape) = images_in(&layout, &source)?;
-    let count = if limit == usize::MAX { held } else { limit };
-    if held < count {
-        return Err(source.error(format!("holds {held} images, {count} were asked for")));
-    }
-    let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
-    Ok(Images { shape, count, values, sha256: sha256_file(&path)? })
+    Ok((source, layout))
+}
+
+/// SHA-256 of the file of `FILE` or `FILE#tensor`.
+pub fn sha256_spec(spec: &str) -> Result<String> {
+    sha256_file(split(spec).0)
 }
 
 /// SHA-256 of a file's bytes, in lower-case hexadecimal.

@@ -1,6 +1,7 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, with L, M, S, R, the notebooks' sum and
 //! the error columns. In: a field, clean images, options. Out: `run::Circulation`, columns [path, timestep, sample].
 use super::queries::{Queries, Query};
+use super::sums::{Dots, Sums};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
@@ -48,10 +49,10 @@ pub struct CirculationRun<'a> {
 
 /// Noise level and field coefficients of one timestep.
 #[derive(Clone, Copy)]
-struct Level {
+pub(super) struct Level {
     k: usize,
-    a: f64,
-    sigma: f64,
+    pub a: f64,
+    pub sigma: f64,
     bridge_scale: f64,
     alpha: f64,
     beta: f64,
@@ -59,20 +60,6 @@ struct Level {
 
 /// Two-point Gauss has an error too; on a rough path it was seen at a tenth of the midpoint rule's. A third is allowed for.
 const GAUSS_TOO: f64 = 1.5;
-
-/// Running sums of one loop, f64.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    integral: f64,
-    length: f64,
-    norm_sum: f64,
-    abs_terms: f64,
-    score_norm_sum: f64,
-    authors: f64,
-    rounding: f64,
-    /// The integral by two-point Gauss, on checked loops.
-    gauss: f64,
-}
 
 /// A term to be computed again: what the GPU made of it.
 #[derive(Clone, Copy, Default)]
@@ -83,15 +70,16 @@ struct Term {
     size: f64,
 }
 
-struct Work<'a> {
+/// The loops of a run: what makes their points on the GPU, and what is known of each so far.
+pub(super) struct Work<'a> {
     images: &'a Images,
-    options: Options,
-    queries: Queries,
+    pub options: Options,
+    pub queries: Queries,
     /// By loop, in order of work, and segment.
     terms: BTreeMap<(usize, u32), Term>,
     paths: Vec<(u32, &'static dyn ClosedPath)>,
-    levels: Vec<Level>,
-    ports: PathPorts,
+    pub levels: Vec<Level>,
+    pub ports: PathPorts,
     uses_pairs: bool,
     /// Order of work: timestep, sample, path.
     sums: Vec<Sums>,
@@ -99,56 +87,11 @@ struct Work<'a> {
 
 impl<'a> CirculationRun<'a> {
     pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
-        let shape = field.shape();
-        if images.shape != shape {
-            let found = images.shape;
-            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
-        }
-        if options.samples == 0 || options.samples > images.count {
-            let found = options.samples;
-            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
-        }
-        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
-            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
-        }
-        let checked = options.quadrature_check;
-        if !(0.0..=1.0).contains(&checked) {
-            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
-        }
-        let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
-        for name in &options.paths {
-            let found = paths::find(name)?;
-            found.1.check(shape.len(), options.points, options.arcs)?;
-            if chosen.iter().any(|p| p.0 == found.0) {
-                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
-            }
-            chosen.push(found);
-        }
-        if chosen.is_empty() {
-            return Err(Error::invalid("paths", "none given"));
-        }
-        let level = |&k: &usize| -> Result<Level> {
-            let (a, sigma) = field.process().noise(k)?;
-            let (alpha, beta) = field.coefficients(k)?;
-            Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
-        };
-        let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
-
-        let (mut program, row) = (Program::default(), 4 * shape.flat_stride() as u64);
-        let uses_pairs = chosen.iter().any(|p| p.1.uses_pairs());
-        let x0 = program.buffer("clean images", row, Role::Upload);
-        let ports = PathPorts {
-            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-            x0,
-            pairs: if uses_pairs { program.buffer("pairs", row, Role::Upload) } else { x0 },
-            x: program.buffer("midpoints", row, Role::Scratch),
-            d: program.buffer("steps", row, Role::Scratch),
-        };
-        let s = program.buffer("field", row, Role::Scratch);
+        let mut program = Program::default();
+        let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
+        let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 32, Role::Download);
-        for &(index, path) in &chosen {
-            paths::launch(&mut program, path, index, shape.len(), options.seed, ports);
-        }
         field.launch(FieldLaunch {
             program: &mut program,
             family: options.family.unwrap_or(gpu.family()),
@@ -173,18 +116,8 @@ impl<'a> CirculationRun<'a> {
             bytes: 12 * shape.len() as u64,
         });
 
-        let queries = Queries {
-            timesteps: levels.len(),
-            samples: options.samples,
-            paths: chosen.len(),
-            segments: options.points,
-            checked: (checked * options.samples as f64).ceil() as usize,
-        };
-        let terms = queries.spread(options.verify_points).into_iter().map(|key| (key, Term::default())).collect();
-        let lanes = sweep::tile_lanes(gpu, &program, options.tile, queries.total())?;
+        let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.queries.total())?;
         let executor = Executor::new(gpu, program, lanes)?;
-        let sums = vec![Sums::default(); queries.loops()];
-        let work = Work { images, options, queries, terms, paths: chosen, levels, ports, uses_pairs, sums };
         Ok(Self { executor, field, work })
     }
 
@@ -246,7 +179,77 @@ impl<'a> CirculationRun<'a> {
     }
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
+    /// buffers of midpoints and steps are for.
+    pub fn new(
+        program: &mut Program,
+        points: Role,
+        field: &dyn Field,
+        images: &'a Images,
+        options: Options,
+    ) -> Result<Self> {
+        let shape = field.shape();
+        if images.shape != shape {
+            let found = images.shape;
+            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
+        }
+        if options.samples == 0 || options.samples > images.count {
+            let found = options.samples;
+            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
+        }
+        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
+            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
+        }
+        let checked = options.quadrature_check;
+        if !(0.0..=1.0).contains(&checked) {
+            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
+        }
+        let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
+        for name in &options.paths {
+            let found = paths::find(name)?;
+            found.1.check(shape.len(), options.points, options.arcs)?;
+            if chosen.iter().any(|p| p.0 == found.0) {
+                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
+            }
+            chosen.push(found);
+        }
+        if chosen.is_empty() {
+            return Err(Error::invalid("paths", "none given"));
+        }
+        let level = |&k: &usize| -> Result<Level> {
+            let (a, sigma) = field.process().noise(k)?;
+            let (alpha, beta) = field.coefficients(k)?;
+            Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
+        };
+        let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
+
+        let row = 4 * shape.flat_stride() as u64;
+        let uses_pairs = chosen.iter().any(|p| p.1.uses_pairs());
+        let x0 = program.buffer("clean images", row, Role::Upload);
+        let ports = PathPorts {
+            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+            x0,
+            pairs: if uses_pairs { program.buffer("pairs", row, Role::Upload) } else { x0 },
+            x: program.buffer("midpoints", row, points.clone()),
+            d: program.buffer("steps", row, points),
+        };
+        for &(index, path) in &chosen {
+            paths::launch(program, path, index, shape.len(), options.seed, ports);
+        }
+
+        let queries = Queries {
+            timesteps: levels.len(),
+            samples: options.samples,
+            paths: chosen.len(),
+            segments: options.points,
+            checked: (checked * options.samples as f64).ceil() as usize,
+        };
+        let terms = queries.spread(options.verify_points).into_iter().map(|key| (key, Term::default())).collect();
+        let sums = vec![Sums::default(); queries.loops()];
+        Ok(Work { images, options, queries, terms, paths: chosen, levels, ports, uses_pairs, sums })
+    }
+
     /// s.d of one segment in f64: points, field and product; the field sees the midpoint in f32, as on the device.
     fn term_by_twin(&self, field: &dyn Field, place: usize, segment: u32) -> Result<f64> {
         let (rest, path) = (place / self.paths.len(), self.paths[place % self.paths.len()].1);
@@ -281,7 +284,7 @@ impl Work<'_> {
         let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
             (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
         };
-        let column = |name, value: fn(&Sums) -> f64| Column {
+        let column = |&(name, value): &(&'static str, fn(&Sums) -> f64)| Column {
             name,
             values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
         };
@@ -296,17 +299,9 @@ impl Work<'_> {
         });
         // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
         let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
-        let columns = vec![
-            column("integral", |s| s.integral),
-            column("length", |s| s.length),
-            column("norm_sum", |s| s.norm_sum),
-            column("abs_terms", |s| s.abs_terms),
-            column("score_norm_sum", |s| s.score_norm_sum),
-            column("authors", |s| s.authors),
-            column("rounding", |s| s.rounding),
-            Column { name: "quadrature", values: quadrature },
-            Column { name: "arithmetic", values: bound },
-        ];
+        let mut columns: Vec<Column> = Sums::COLUMNS.iter().map(column).collect();
+        columns.push(Column { name: "quadrature", values: quadrature });
+        columns.push(Column { name: "arithmetic", values: bound });
         Circulation {
             paths: self.options.paths.clone(),
             timesteps: self.options.timesteps.clone(),
@@ -359,33 +354,25 @@ impl Job for Work<'_> {
         for (i, v) in values.chunks_exact(8).enumerate() {
             let query = self.queries.get(first + i as u64);
             let Query { timestep, sample, path, segment, shift } = query;
-            let [sd, md, dd, mm, ss] = [v[0], v[1], v[2], v[3], v[4]].map(f64::from);
-            if ![sd, md, dd, mm, ss].iter().all(|v| v.is_finite()) {
+            let dots = Dots::read(v);
+            if !dots.is_finite() {
                 let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
                 return Err(Error::invalid(
                     format!("field at path {name}, timestep {k}, sample {sample}, segment {segment}"),
-                    format!("s.d = {sd}, |s|^2 = {ss}, |m|^2 = {mm}: expected finite numbers"),
+                    format!("s.d = {}, |s|^2 = {}, |m|^2 = {}: expected finite numbers", dots.sd, dots.ss, dots.mm),
                 ));
             }
             let Level { a, sigma, .. } = self.levels[timestep];
-            let (m, d) = (mm.sqrt(), dd.sqrt());
             let place = self.queries.loop_of(query);
             let sums = &mut self.sums[place];
             if shift != 0.0 {
-                sums.gauss += 0.5 * sd;
+                sums.gauss += 0.5 * dots.sd;
                 continue;
             }
             if let Some(term) = self.terms.get_mut(&(place, segment)) {
-                *term = Term { value: sd, size: ss.sqrt() * d };
+                *term = Term { value: dots.sd, size: dots.size() };
             }
-            sums.integral += sd;
-            sums.length += d;
-            sums.norm_sum += m * d;
-            sums.abs_terms += sd.abs();
-            sums.score_norm_sum += ss.sqrt() * d;
-            sums.authors += if m > 0.0 { sd / m } else { 0.0 };
-            // The Gaussian field -x / (a^2 + sigma^2) on the same points: its midpoint sum telescopes to zero.
-            sums.rounding -= md / (a * a + sigma * sigma);
+            sums.add(&dots, a, sigma);
         }
         Ok(())
     }
