@@ -6,6 +6,7 @@ mod common;
 mod data;
 #[cfg(feature = "cli")]
 mod elsewhere;
+mod examples;
 mod exported;
 mod golden;
 mod house;

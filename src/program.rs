@@ -44,7 +44,7 @@ pub enum Access {
     Image,
 }
 
-/// A shader file and the integer constants that its text needs; one pipeline each.
+/// A shader, a file of `shaders/` or one given to `Program::shader`, and the integer constants that its text needs; one pipeline each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     pub shader: &'static str,
@@ -85,6 +85,8 @@ pub struct Program {
     pub actions: Vec<Action>,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
+    /// WGSL of the caller's own, by name.
+    pub(crate) sources: Vec<(&'static str, &'static str)>,
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
 }
@@ -93,6 +95,14 @@ pub struct Program {
 pub const IMAGE_WIDTH: u64 = 1024;
 
 impl Program {
+    /// Brings WGSL of the caller's own, under a name that no file of `shaders/` has; kernels then name it like one. The
+    /// text may `#import` files of `shaders/lib` and of the caller. Two texts of one name are an error when they are used.
+    pub fn shader(&mut self, name: &'static str, wgsl: &'static str) {
+        if !self.sources.contains(&(name, wgsl)) {
+            self.sources.push((name, wgsl));
+        }
+    }
+
     pub fn buffer(&mut self, label: impl Into<Cow<'static, str>>, bytes_per_lane: u64, role: Role) -> BufferId {
         self.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, role });
         BufferId(self.buffers.len() - 1)

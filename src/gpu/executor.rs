@@ -138,7 +138,7 @@ impl Executor {
                 }
                 Action::Dispatch(step) => step,
             };
-            let pipeline = self.cache.index(&self.gpu, &step.kernel)?;
+            let pipeline = self.cache.index(&self.gpu, &step.kernel, &self.program.sources)?;
             let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
             self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
             next += 1;
