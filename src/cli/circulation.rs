@@ -101,6 +101,7 @@ const VERIFIED: usize = 8;
 /// Runs of more than this many seconds want --yes or an answer.
 const ASK_BEYOND: f64 = 3600.0;
 
+/// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     if let (Some((scores, exported)), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
         return scores::run(scores, exported, out);

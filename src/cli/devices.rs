@@ -9,6 +9,7 @@ use std::fmt::Write;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {}
 
+/// Prints the adapters; the exit code.
 pub fn run(_: &Args) -> Result<i32> {
     let all = adapters();
     show(&describe(&all))?;

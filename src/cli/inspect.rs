@@ -27,6 +27,7 @@ pub struct Args {
     pub plan: bool,
 }
 
+/// Prints the plan; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     show(&describe(args)?)?;
     Ok(0)

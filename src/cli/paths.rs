@@ -61,6 +61,7 @@ struct ExportArgs {
     adapter: Option<String>,
 }
 
+/// Writes the NPZ file; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let Verb::Export(args) = &args.verb;
     let parent = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

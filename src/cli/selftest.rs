@@ -13,6 +13,7 @@ pub struct Args {
     pub adapter: Option<String>,
 }
 
+/// Runs the checks and prints them; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
     show(&format!("adapter: {}\n\n", gpu.describe()))?;

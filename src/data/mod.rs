@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// A file format: how to recognise it, and how to find the images in it.
 pub struct Format {
+    /// What messages call it.
     pub name: &'static str,
     /// Usual file names, for messages; detection goes by the first bytes alone.
     pub files: &'static str,
@@ -42,6 +43,7 @@ const MAX_VALUES: u64 = 1 << 32;
 pub struct Images {
     /// `[C, H, W]` of one image.
     pub shape: Shape,
+    /// N, number of images.
     pub count: usize,
     /// `[N, C, H, W]` in C order.
     pub values: Vec<f32>,

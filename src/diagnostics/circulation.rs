@@ -28,6 +28,7 @@ pub struct Options {
     pub points: usize,
     /// m of the projection path; `paths::ARCS` in the paper.
     pub arcs: u32,
+    /// Key of all randomness: equal seeds give equal points.
     pub seed: u64,
     /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
     /// evaluations per segment instead of one; 0 for none.
@@ -86,6 +87,8 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> CirculationRun<'a> {
+    /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
+    /// the field.
     pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
         let mut program = Program::default();
         let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
@@ -141,10 +144,12 @@ impl<'a> CirculationRun<'a> {
         self.work.terms.len()
     }
 
+    /// What runs on the device.
     pub fn program(&self) -> &Program {
         self.executor.program()
     }
 
+    /// Lanes per tile.
     pub fn tile(&self) -> usize {
         self.executor.max_lanes()
     }

@@ -103,10 +103,12 @@ impl Executor {
         Ok(executor)
     }
 
+    /// Lanes that there is room for.
     pub fn max_lanes(&self) -> usize {
         self.max_lanes
     }
 
+    /// What runs.
     pub fn program(&self) -> &Program {
         &self.program
     }

@@ -21,11 +21,15 @@ pub const ARCS: u32 = 10;
 /// What a query is keyed by; everything a point depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor<'a> {
+    /// Key of the generator.
     pub seed: u64,
+    /// Row of the data file.
     pub sample: u32,
     /// Timestep: the network's 0-based index.
     pub k: u32,
+    /// Factor of the clean image.
     pub a: f64,
+    /// Standard deviation of the noise.
     pub sigma: f64,
     /// c of the Brownian path: 1 on VP, sigma on VE.
     pub bridge_scale: f64,
@@ -59,7 +63,9 @@ pub struct Lane {
     pub anchor: u32,
     /// Index in `PATHS`.
     pub path: u32,
+    /// Row of the data file.
     pub sample: u32,
+    /// Timestep.
     pub k: u32,
     /// The segment's first node.
     pub node: u32,
@@ -69,18 +75,26 @@ pub struct Lane {
     pub row: u32,
     /// Projection: the draws at the two ends of the arc, and their number m.
     pub arc0: u32,
+    /// Draw at the end of the arc.
     pub arc1: u32,
+    /// m.
     pub arcs: u32,
+    /// Factor of the clean image.
     pub a: f32,
+    /// Standard deviation of the noise.
     pub sigma: f32,
     /// Rotation: cos, sin at the first node, cos, sin at the second. Brownian: p0 = c sqrt(U/N).
     /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1].
     pub p0: f32,
+    /// See `p0`.
     pub p1: f32,
+    /// See `p0`.
     pub p2: f32,
+    /// See `p0`.
     pub p3: f32,
     /// score = alpha x + beta (network output); the caller's.
     pub alpha: f32,
+    /// See `alpha`.
     pub beta: f32,
     /// The N(0, I) data score is gauss x: -1/(a^2 + sigma^2).
     pub gauss: f32,
@@ -90,6 +104,7 @@ pub struct Lane {
 
 /// A closed path of N nodes. `check` comes first: the others assume what it grants.
 pub trait ClosedPath: Sync {
+    /// Name in `PATHS`.
     fn name(&self) -> &'static str;
     /// File name in `shaders/`, without `.wgsl`.
     fn shader(&self) -> &'static str;
@@ -103,6 +118,7 @@ pub trait ClosedPath: Sync {
     fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64>;
 }
 
+/// Every closed path.
 pub const PATHS: &[&dyn ClosedPath] = &[&brownian::Brownian, &rotation::Rotation, &projection::Projection];
 
 /// A path by name, with its index in `PATHS` (which lanes carry).
