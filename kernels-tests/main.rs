@@ -4,6 +4,10 @@ mod circulation;
 mod cli;
 mod common;
 mod data;
+#[cfg(feature = "cli")]
+mod elsewhere;
+mod examples;
+mod exported;
 mod folder;
 mod golden;
 mod house;

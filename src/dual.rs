@@ -4,11 +4,14 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 /// `v + d e` with e^2 = 0; `d` is the derivative along the tangent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Dual {
+    /// Value.
     pub v: f64,
+    /// Derivative along the one tangent.
     pub d: f64,
 }
 
 impl Dual {
+    /// v + d epsilon.
     pub const fn new(v: f64, d: f64) -> Self {
         Self { v, d }
     }

@@ -1,23 +1,56 @@
 //! The one error type. Every message names the place (file, tensor, node, step), what was found and what was expected.
 use std::path::{Path, PathBuf};
 
+/// What everything that can fail returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Anything that can go wrong; `exit_code` groups the variants for the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A file that is missing, damaged or not what was expected.
     #[error("{}: {message}", path.display())]
-    File { path: PathBuf, message: String },
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// An argument, option or value that is refused.
     #[error("{place}: {message}")]
-    Invalid { place: String, message: String },
+    Invalid {
+        /// The option, tensor or node.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// No adapter that can run the kernels, and why.
     #[error("no usable GPU adapter: {0}")]
     NoAdapter(String),
+    /// An allocation that the device refused.
     #[error("GPU out of memory at {place}: {message}")]
-    OutOfMemory { place: String, message: String },
+    OutOfMemory {
+        /// What was being done.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The device went away: driver reset, watchdog, unplugged.
     #[error("GPU device lost at {place}: {message}")]
-    DeviceLost { place: String, message: String },
+    DeviceLost {
+        /// What was being done.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// Anything else that the graphics stack reports.
     #[error("GPU error at {place}: {message}")]
-    Gpu { place: String, message: String },
+    Gpu {
+        /// What was being done.
+        place: String,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The observer of a run asked to stop.
     #[error("stopped by the user; nothing was written")]
     Interrupted,
 }

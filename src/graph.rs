@@ -5,14 +5,20 @@ use crate::ops::Op;
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// Index into `Graph::nodes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub usize);
 
+/// One op of the network.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// As in the third-party source, for messages.
     pub name: String,
+    /// What it computes.
     pub op: Arc<dyn Op>,
+    /// Nodes that it reads, all before it.
     pub inputs: Vec<NodeId>,
+    /// `[C, H, W]` of its output.
     pub shape: Shape,
 }
 
@@ -21,24 +27,34 @@ pub struct Node {
 pub enum RowLayer {
     /// Row `k` of a `[rows, width]` table: a learned time embedding.
     Lookup {
+        /// `[rows, width]`
         table: Arc<[f32]>,
+        /// Timesteps that it knows.
         rows: usize,
+        /// Numbers in a row.
         width: usize,
     },
     /// y = W x + b, W `[out, in]`.
     Linear {
+        /// W
         weight: Arc<[f32]>,
+        /// b
         bias: Arc<[f32]>,
+        /// Numbers in x.
         input: usize,
     },
+    /// y = x / (1 + e^-x).
     Silu,
 }
 
 /// A function of the timestep alone, evaluated on the host in f64 once per distinct timestep.
 #[derive(Clone, Debug)]
 pub struct RowTable {
+    /// As in the third-party source, for messages.
     pub name: String,
+    /// Numbers in a row.
     pub width: usize,
+    /// Applied in order, from the timestep to the row.
     pub layers: Vec<RowLayer>,
 }
 
@@ -70,7 +86,9 @@ impl RowTable {
 /// Node 0 is the input; the last node pushed is the output.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
+    /// In order of evaluation; node 0 is the input.
     pub nodes: Vec<Node>,
+    /// Functions of the timestep that nodes add.
     pub rows: Vec<RowTable>,
 }
 
@@ -81,14 +99,17 @@ impl Graph {
         Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], rows: vec![] }
     }
 
+    /// The network's input.
     pub const fn input(&self) -> NodeId {
         NodeId(0)
     }
 
+    /// The last node, the network's output.
     pub fn output(&self) -> NodeId {
         NodeId(self.nodes.len() - 1)
     }
 
+    /// Shape of a node's output.
     pub fn shape(&self, id: NodeId) -> Shape {
         self.nodes[id.0].shape
     }
@@ -110,6 +131,7 @@ impl Graph {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
+    /// Adds a function of the timestep; ops refer to it by the index returned.
     pub fn push_row(&mut self, row: RowTable) -> usize {
         self.rows.push(row);
         self.rows.len() - 1

@@ -32,6 +32,8 @@
 //!
 //! The modules, in the order in which data flows; each imports only from those above it (a test reads the `use` lines).
 
+#![warn(missing_docs)]
+
 pub mod error;
 pub mod shape;
 pub mod dual;

@@ -24,6 +24,7 @@ enum Verb {
     Sample(cli::sample::Args),
     Completions(cli::completions::Args),
     Man(cli::man::Args),
+    Paths(cli::paths::Args),
 }
 
 fn run() -> Result<i32> {
@@ -34,6 +35,7 @@ fn run() -> Result<i32> {
         Verb::Devices(args) => cli::devices::run(&args),
         Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Sample(args) => cli::sample::run(&args),
+        Verb::Paths(args) => cli::paths::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

@@ -22,32 +22,42 @@ pub enum Role {
 /// One storage buffer. Bytes = `bytes_per_lane` x lanes, or the constant's own size.
 #[derive(Clone, Debug)]
 pub struct Buffer {
+    /// Named in errors.
     pub label: String,
+    /// Bytes of one lane; 0 for constants.
     pub bytes_per_lane: u64,
+    /// Who writes it.
     pub role: Role,
 }
 
 /// How many workgroups a step needs: ceil(lanes * items / workgroup) in x (folded into y beyond 65535), `groups` in z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
+    /// Threads or workgroups' worth of work per lane.
     pub items: u32,
+    /// Items per workgroup.
     pub workgroup: u32,
+    /// Workgroups in z.
     pub groups: u32,
 }
 
 /// How a shader sees a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Read only.
     Read,
+    /// Written, and perhaps read.
     Write,
     /// Read through an rgba32float image that mirrors the buffer (fast path of CPU adapters).
     Image,
 }
 
-/// A shader file and the integer constants that its text needs; one pipeline each.
+/// A shader, a file of `shaders/` or one given to `Program::shader`, and the integer constants that its text needs; one pipeline each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
+    /// Name of the shader.
     pub shader: &'static str,
+    /// Integers by name, part of the text.
     pub constants: Vec<(&'static str, i64)>,
 }
 
@@ -58,11 +68,13 @@ pub struct Step {
     pub label: String,
     /// The op's name, for grouping in timings.
     pub op: &'static str,
+    /// What runs.
     pub kernel: Kernel,
     /// Shader variable, buffer, access.
     pub bindings: Vec<(&'static str, BufferId, Access)>,
     /// Words of `var<immediate>`; word 0 is the number of lanes and is filled in at each run.
     pub immediates: Vec<u32>,
+    /// How much of it runs.
     pub grid: Grid,
     /// Floating-point operations per lane (2 per multiply-add).
     pub flops: u64,
@@ -74,17 +86,28 @@ pub struct Step {
 /// where both share memory).
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// A kernel runs.
     Dispatch(Step),
-    Mirror { buffer: BufferId, bytes_per_lane: u64 },
+    /// An image mirror catches up with its buffer.
+    Mirror {
+        /// What is mirrored.
+        buffer: BufferId,
+        /// Bytes of a lane that it holds at present.
+        bytes_per_lane: u64,
+    },
 }
 
 /// Buffers and actions. `Debug` prints the whole plan.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
+    /// By `BufferId`.
     pub buffers: Vec<Buffer>,
+    /// In order.
     pub actions: Vec<Action>,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
+    /// WGSL of the caller's own, by name.
+    pub(crate) sources: Vec<(&'static str, &'static str)>,
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
 }
@@ -93,6 +116,15 @@ pub struct Program {
 pub const IMAGE_WIDTH: u64 = 1024;
 
 impl Program {
+    /// Brings WGSL of the caller's own, under a name that no file of `shaders/` has; kernels then name it like one. The
+    /// text may `#import` files of `shaders/lib` and of the caller. Two texts of one name are an error when they are used.
+    pub fn shader(&mut self, name: &'static str, wgsl: &'static str) {
+        if !self.sources.contains(&(name, wgsl)) {
+            self.sources.push((name, wgsl));
+        }
+    }
+
+    /// Adds a buffer.
     pub fn buffer(&mut self, label: impl Into<Cow<'static, str>>, bytes_per_lane: u64, role: Role) -> BufferId {
         self.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, role });
         BufferId(self.buffers.len() - 1)
@@ -123,6 +155,7 @@ impl Program {
         self.actions.push(Action::Dispatch(step));
     }
 
+    /// The dispatches, in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.actions.iter().filter_map(|a| match a {
             Action::Dispatch(step) => Some(step),

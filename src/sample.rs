@@ -23,12 +23,16 @@ pub enum Method {
 /// Name and method.
 pub const METHODS: &[(&str, Method)] = &[("ode", Method::Ode), ("ddim", Method::Ddim), ("ddpm", Method::Ddpm)];
 
+/// What to draw.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// How many samples.
     pub n: usize,
+    /// How steps are taken.
     pub method: Method,
     /// Noise levels visited, evenly spread over the process's timesteps; at least 2.
     pub steps: usize,
+    /// Key of the noise.
     pub seed: u64,
     /// States kept, evenly spread, the start and the result among them; 0 for none.
     pub keep: usize,

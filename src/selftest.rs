@@ -33,6 +33,7 @@ pub struct Check {
     pub family: Option<Family>,
     /// Relative; infinite if anything was not a number.
     pub error: f64,
+    /// Most that `error` may be.
     pub tolerance: f64,
 }
 

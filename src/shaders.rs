@@ -47,7 +47,13 @@ sources![
 /// for integers. Expressions know + - * / %, parentheses, loop variables, the given constants, and `const NAME = ..;`
 /// lines of the file that are integer expressions.
 pub fn assemble(shader: &str, constants: &[(&'static str, i64)]) -> Result<String> {
+    assemble_with(shader, constants, &[])
+}
+
+/// `assemble`, knowing files that are not in `shaders/`: (name, text) each.
+pub fn assemble_with(shader: &str, constants: &[(&'static str, i64)], own: &[(&str, &str)]) -> Result<String> {
     let mut assembler = Assembler {
+        own,
         shader: shader.to_string(),
         names: constants.iter().map(|&(n, v)| (n.to_string(), v)).collect(),
         imported: vec![],
@@ -60,14 +66,15 @@ pub fn assemble(shader: &str, constants: &[(&'static str, i64)]) -> Result<Strin
     Ok(assembler.out)
 }
 
-struct Assembler {
+struct Assembler<'a> {
+    own: &'a [(&'a str, &'a str)],
     shader: String,
     names: BTreeMap<String, i64>,
     imported: Vec<String>,
     out: String,
 }
 
-impl Assembler {
+impl Assembler<'_> {
     fn fail<T>(&self, line: &str, message: impl ToString) -> Result<T> {
         Err(Error::invalid(format!("shader {}, line '{}'", self.shader, line.trim()), message))
     }
@@ -77,10 +84,12 @@ impl Assembler {
             return Ok(());
         }
         self.imported.push(name.to_string());
-        let Some((_, text)) = SOURCES.iter().find(|(n, _)| *n == name) else {
-            return self.fail(name, "no such file in shaders/");
-        };
-        self.lines(&text.lines().collect::<Vec<_>>())
+        let found: Vec<&str> = SOURCES.iter().chain(self.own).filter(|(n, _)| *n == name).map(|f| f.1).collect();
+        match found[..] {
+            [text] => self.lines(&text.lines().collect::<Vec<_>>()),
+            [] => self.fail(name, "no such file in shaders/, and none of that name was given to the program"),
+            _ => self.fail(name, format!("{} files have this name, expected one", found.len())),
+        }
     }
 
     fn lines(&mut self, lines: &[&str]) -> Result<()> {

@@ -5,12 +5,16 @@ use std::fmt;
 /// `[C, H, W]` of one sample. Files and the public API are `[N, C, H, W]` in C order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
+    /// Channels.
     pub c: usize,
+    /// Height, pixels.
     pub h: usize,
+    /// Width, pixels.
     pub w: usize,
 }
 
 impl Shape {
+    /// `[c, h, w]`.
     pub const fn new(c: usize, h: usize, w: usize) -> Self {
         Self { c, h, w }
     }
@@ -20,6 +24,7 @@ impl Shape {
         self.c * self.h * self.w
     }
 
+    /// True if there are no components.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }

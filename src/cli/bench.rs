@@ -41,6 +41,7 @@ struct Share {
     bytes: u64,
 }
 
+/// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let model = Model::open(&args.model)?;
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;

@@ -1,15 +1,16 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
 use super::output::Output;
-use crate::data;
+use super::scores::{self, ScoreArgs};
+use crate::data::{self, Images};
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
-use crate::field::{self, ScoreScale};
+use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::report::{boxplot, table};
-use crate::run::{RunDir, write_circulation};
+use crate::run::{Circulation, RunDir, write_circulation};
 use crate::shape::Shape;
 use indicatif::HumanDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -24,11 +25,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(clap::Args)]
 pub struct Args {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
-    model: String,
-    /// Clean images: IDX, NPY or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit data
-    /// and PNG are scaled to the model's range
-    #[arg(long)]
-    data: String,
+    #[arg(required_unless_present = "scores")]
+    model: Option<String>,
+    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
+    /// data and PNG are scaled to the model's range
+    #[arg(long, required_unless_present = "scores")]
+    data: Option<String>,
     /// Closed paths, comma-separated: brownian, rotation, projection, polyline
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
@@ -87,6 +89,8 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    elsewhere: ScoreArgs,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -111,7 +115,14 @@ const VERIFIED: usize = 8;
 /// Runs of more than this many seconds want --yes or an answer.
 const ASK_BEYOND: f64 = 3600.0;
 
+/// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
+    if let (Some((scores, exported)), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
+        return scores::run(scores, exported, out, args.output);
+    }
+    let (Some(model), Some(data)) = (&args.model, &args.data) else {
+        return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
+    };
     let out = match (&args.out, args.dry_run) {
         (None, false) => return Err(Error::invalid("--out", "missing: name the run directory to create")),
         (Some(path), false) => Some(RunDir::create(path)?),
@@ -119,17 +130,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-    // Closed forms take [-1, 1] data and, unless told otherwise, the shape of the data.
-    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let (images, field) = if args.model.starts_with("field:") {
-        let images = data::load_shaped(&args.data, args.samples, [-1.0, 1.0], given)?;
-        let field = field::open(&args.model, Some(given.unwrap_or(images.shape)), scale)?;
-        (images, field)
-    } else {
-        let field = field::open(&args.model, None, scale)?;
-        let images = data::load_shaped(&args.data, args.samples, field.data_range(), Some(field.shape()))?;
-        (images, field)
-    };
+    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
     let verify_points = match args.verify_fraction {
@@ -218,7 +219,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
         "field": field.describe(),
-        "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
+        "data": { "file": file_name(data), "sha256": images.sha256, "shape": images.shape.to_string() },
         "seed": args.seed,
         "arcs": args.arcs,
         "polyline_sha256": polyline_sha256,
@@ -238,24 +239,56 @@ pub fn run(args: &Args) -> Result<i32> {
         "evaluations_per_second": evaluations as f64 / seconds,
         "tile_lanes": args.tile,
     });
-    write_circulation(&out, &result, manifest, log)?;
-    let loops = result.loops()?;
-    let model = file_name(&args.model);
-    for (name, svg) in boxplot::all(&loops, &format!("{model}, {} samples, N = {}", args.samples, args.points))? {
-        out.write(name, svg.as_bytes())?;
-    }
-    out.finish()?;
+    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let table = publish(out, &result, manifest, log, &title)?;
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     output.say(&format!(
         "{}\n{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
-        table::table(&loops),
+        table.text,
         evaluations as f64 / seconds
     ))?;
     output.document(
         "circulation",
-        || json!({ "dry_run": false, "work": work, "seconds": seconds, "out": path, "table": table::rows(&loops) }),
+        || json!({ "dry_run": false, "work": work, "seconds": seconds, "out": path, "table": table.rows }),
     )?;
     Ok(0)
+}
+
+/// Images and field of MODEL and --data. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
+pub(super) fn open(
+    model: &str,
+    data: &str,
+    samples: usize,
+    shape: Option<&str>,
+    scale: ScoreScale,
+) -> Result<(Images, Box<dyn Field>)> {
+    let given = shape.map(Shape::parse).transpose()?;
+    if model.starts_with("field:") {
+        let images = data::load_shaped(data, samples, [-1.0, 1.0], given)?;
+        let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
+        Ok((images, field))
+    } else {
+        let field = field::open(model, None, scale)?;
+        let images = data::load_shaped(data, samples, field.data_range(), Some(field.shape()))?;
+        Ok((images, field))
+    }
+}
+
+/// A run's table, for people and for programs.
+pub(super) struct Table {
+    pub text: String,
+    pub rows: Vec<Value>,
+}
+
+/// Writes the run directory whole, plots included.
+pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: Value, title: &str) -> Result<Table> {
+    write_circulation(&out, result, manifest, log)?;
+    let loops = result.loops()?;
+    for (name, svg) in boxplot::all(&loops, title)? {
+        out.write(name, svg.as_bytes())?;
+    }
+    out.finish()?;
+    Ok(Table { text: table::table(&loops), rows: table::rows(&loops) })
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {
@@ -263,7 +296,7 @@ fn tile_bytes(job: &CirculationRun) -> u64 {
 }
 
 /// The last part of a path: where a file lies on this machine is nobody's business.
-fn file_name(spec: &str) -> String {
+pub(super) fn file_name(spec: &str) -> String {
     spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
 }
 

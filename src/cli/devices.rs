@@ -14,6 +14,7 @@ pub struct Args {
     pub output: Output,
 }
 
+/// Prints the adapters; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let all = adapters();
     args.output.say(&describe(&all))?;

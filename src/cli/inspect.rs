@@ -31,6 +31,7 @@ pub struct Args {
     pub output: Output,
 }
 
+/// Prints the plan; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let (model, kernels, program) = open(args)?;
     args.output.say(&text(args, &model, kernels, &program))?;

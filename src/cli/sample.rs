@@ -46,6 +46,7 @@ pub struct Args {
 /// Samples and stages of a strip.
 const STRIP: (usize, usize) = (8, 10);
 
+/// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     for path in [Some(&args.out), args.strip.as_ref()].into_iter().flatten() {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -18,6 +18,7 @@ pub struct Args {
     pub output: Output,
 }
 
+/// Runs the checks and prints them; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
     args.output.say(&format!("adapter: {}\n\n", gpu.describe()))?;

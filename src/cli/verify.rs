@@ -25,6 +25,7 @@ pub struct Args {
     pub output: Output,
 }
 
+/// Compares and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
     let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;

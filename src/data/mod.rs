@@ -1,11 +1,15 @@
-//! Image data sets: IDX, NPY and safetensors files, also gzipped, told apart by their first bytes, and folders of PNG.
+//! Image data sets: IDX, NPY, NPZ and safetensors files, also gzipped, told apart by their first bytes, and folders of PNG.
 //! In: `FILE`, `FILE#tensor` or `DIR`, how many images, the range of integer data. Out: `[N, C, H, W]` f32 on the host, and a
 //! checksum.
+mod array;
 mod folder;
 mod idx;
 mod npy;
+pub(crate) mod npz;
 mod source;
 mod tensors;
+
+pub use array::Array;
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -17,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// A file format: how to recognise it, and how to find the images in it.
 pub struct Format {
+    /// What messages call it.
     pub name: &'static str,
     /// Usual file names, for messages; detection goes by the first bytes alone.
     pub files: &'static str,
@@ -28,6 +33,7 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     Format { name: "NPY", files: "*.npy", sniff: npy::sniff, header: npy::header },
     Format { name: "safetensors", files: "*.safetensors", sniff: tensors::sniff, header: tensors::header },
+    Format { name: "NPZ", files: "*.npz", sniff: npz::sniff, header: npz::header },
     Format { name: "IDX", files: "*-idx3-ubyte", sniff: idx::sniff, header: idx::header },
 ];
 
@@ -39,6 +45,7 @@ const MAX_VALUES: u64 = 1 << 32;
 pub struct Images {
     /// `[C, H, W]` of one image.
     pub shape: Shape,
+    /// N, number of images.
     pub count: usize,
     /// `[N, C, H, W]` in C order.
     pub values: Vec<f32>,
@@ -46,10 +53,10 @@ pub struct Images {
     pub sha256: String,
 }
 
-/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY or safetensors file or of a folder of PNG files.
+/// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY, NPZ or safetensors file or of a folder of PNG files.
 ///
 /// 8-bit data are scaled from 0..255 to `range`, 16-bit PNG from 0..65535; floating-point data are taken as they are.
-/// `FILE#tensor` selects a tensor of a safetensors file that holds several.
+/// `FILE#tensor` selects a tensor of a safetensors or NPZ file that holds several.
 pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
     load_shaped(spec, limit, range, None)
 }
@@ -75,13 +82,7 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
             }
         };
     }
-    let mut source = Source::open(&path, tensor)?;
-    let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
-        let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.files)).collect();
-        let (found, known) = (source.head_text(), known.join(", "));
-        source.error(format!("begins with {found}, which is none of {known}; PNG is read from folders of *.png"))
-    })?;
-    let layout = (format.header)(&mut source)?;
+    let (mut source, layout) = open(spec)?;
     let (held, shape) = images_in(&layout, &source)?;
     if let Some(expected) = expected.filter(|e| *e != shape) {
         let found = format!("holds images of {shape} (channels x height x width), expected {expected}");
@@ -89,7 +90,25 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
     }
     let count = check_count(held, limit).map_err(|e| source.error(e))?;
     let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
-    Ok(Images { shape, count, values, sha256: sha256_file(&path)? })
+    Ok(Images { shape, count, values, sha256: sha256_spec(spec)? })
+}
+
+/// A file by its first bytes, read up to the values, and where they lie.
+fn open(spec: &str) -> Result<(Source, Layout)> {
+    let (path, tensor) = split(spec);
+    let mut source = Source::open(&path, tensor)?;
+    let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
+        let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.files)).collect();
+        let (found, known) = (source.head_text(), known.join(", "));
+        source.error(format!("begins with {found}, which is none of {known}; PNG is read from folders of *.png"))
+    })?;
+    let layout = (format.header)(&mut source)?;
+    Ok((source, layout))
+}
+
+/// SHA-256 of the file of `FILE` or `FILE#tensor`.
+pub fn sha256_spec(spec: &str) -> Result<String> {
+    sha256_file(split(spec).0)
 }
 
 /// How many images to read of those held, or what to say if there are fewer than asked for.

@@ -15,6 +15,22 @@ pub fn sniff(head: &[u8]) -> bool {
 }
 
 pub fn header(source: &mut Source) -> Result<Layout> {
+    let header = parse(source)?;
+    let descr = header.type_descriptor.as_string().map_or("", |s| s.as_str());
+    let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "u1" => Dtype::U8,
+        "f2" => Dtype::F16,
+        "f4" => Dtype::F32,
+        "f8" => Dtype::F64,
+        _ => {
+            return Err(source.error(format!("holds dtype {}, {}", header.type_descriptor, Dtype::EXPECTED)));
+        }
+    };
+    Ok(Layout { dims: header.shape, dtype, big_endian: descr.starts_with('>'), before: 0, after: 0 })
+}
+
+/// The dictionary; C order is granted.
+pub fn parse(source: &mut Source) -> Result<Header> {
     if let Some(tensor) = &source.tensor {
         return Err(source.error(format!("is an NPY file, which has no named tensors such as '#{tensor}'")));
     }
@@ -42,15 +58,5 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     if header.layout.is_fortran() {
         return Err(source.error("is in Fortran order, expected C order: save numpy.ascontiguousarray(array)"));
     }
-    let descr = header.type_descriptor.as_string().map_or("", |s| s.as_str());
-    let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
-        "u1" => Dtype::U8,
-        "f2" => Dtype::F16,
-        "f4" => Dtype::F32,
-        "f8" => Dtype::F64,
-        _ => {
-            return Err(source.error(format!("holds dtype {}, {}", header.type_descriptor, Dtype::EXPECTED)));
-        }
-    };
-    Ok(Layout { dims: header.shape, dtype, big_endian: descr.starts_with('>'), before: 0, after: 0 })
+    Ok(header)
 }

@@ -77,6 +77,29 @@ impl Source {
         Ok(source)
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn is_gzipped(&self) -> bool {
+        self.length.is_none()
+    }
+
+    /// Bytes between here and the end; unknown behind gzip.
+    pub fn remaining(&self) -> Option<u64> {
+        self.length.map(|l| l.saturating_sub(self.position))
+    }
+
+    /// Becomes the `length` bytes of `file` from where it stands: the part of an archive that is called `name`.
+    pub fn narrow(&mut self, name: &str, file: File, length: u64) -> Result<()> {
+        self.path.as_mut_os_string().push(format!("#{name}"));
+        self.tensor = None;
+        (self.position, self.length) = (0, Some(length));
+        let broken = |e| Error::file(&self.path, format!("cannot be read: {e}"));
+        (self.head, self.reader) = peek(BufReader::new(file).take(length)).map_err(broken)?;
+        Ok(())
+    }
+
     /// The first bytes, at most 16, behind gzip.
     pub fn head(&self) -> &[u8] {
         &self.head
@@ -133,8 +156,7 @@ impl Source {
 
     /// Refuses a plain file whose length is not what its header says, before anything is allocated.
     fn check_length(&self, expected: u64) -> Result<()> {
-        let left = self.length.map(|l| l.saturating_sub(self.position));
-        match left {
+        match self.remaining() {
             Some(left) if left < expected => {
                 let said = format!("is truncated: the header promises {expected} bytes of data, the file holds {left}");
                 Err(self.error(said))
@@ -145,6 +167,39 @@ impl Source {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Checks the length that a header with axes `dims` promises and goes to the first value.
+    pub fn begin(&mut self, layout: &Layout, dims: &[usize]) -> Result<()> {
+        let product = dims.iter().try_fold(layout.dtype.size() as u64, |p, &d| p.checked_mul(d as u64));
+        let whole = product.and_then(|bytes| bytes.checked_add(layout.before)?.checked_add(layout.after));
+        let Some(whole) = whole else {
+            return Err(self.error(format!("shape {:?} has more bytes than any file", layout.dims)));
+        };
+        self.check_length(whole)?;
+        self.skip(layout.before, "the tensors before it")
+    }
+
+    /// Hands the next `count` values to `put`, 8-bit ones as they lie in `range`; `what` is the part of the file.
+    pub fn read_values(
+        &mut self,
+        layout: &Layout,
+        count: usize,
+        range: [f64; 2],
+        what: &str,
+        mut put: impl FnMut(f64),
+    ) -> Result<()> {
+        let size = layout.dtype.size();
+        let mut chunk = vec![0; CHUNK.min(count.saturating_mul(size))];
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(CHUNK / size);
+            let bytes = &mut chunk[..n * size];
+            self.read_exact(bytes, what)?;
+            decode(layout, range, bytes, &mut put);
+            left -= n;
+        }
+        Ok(())
     }
 
     /// Behind gzip the end is only known by looking; this also makes the decoder compare its checksum.
@@ -188,30 +243,20 @@ pub fn read_images(
     count: usize,
     range: [f64; 2],
 ) -> Result<Vec<f32>> {
-    let size = layout.dtype.size();
-    let product = [held, shape.c, shape.h, shape.w, size].iter().try_fold(1u64, |p, &d| p.checked_mul(d as u64));
-    let whole = product.and_then(|bytes| bytes.checked_add(layout.before)?.checked_add(layout.after));
-    let Some(whole) = whole else {
-        return Err(source.error(format!("shape {:?} has more bytes than any file", layout.dims)));
-    };
-    source.check_length(whole)?;
+    source.begin(layout, &[held, shape.c, shape.h, shape.w])?;
     let per_image = shape.len(); // cannot overflow: the product above did not
     let total = check_size(count, shape).map_err(|e| source.error(e))?;
-    source.skip(layout.before, "the tensors before the images")?;
-
     let no_memory = |source: &Source| source.error(format!("{count} images of {shape} do not fit in memory"));
     let mut values: Vec<f32> = Vec::new();
     if source.length.is_some() {
         values.try_reserve_exact(total).map_err(|_| no_memory(source))?; // the file really is that long
     }
-    let mut chunk = vec![0; CHUNK];
     while values.len() < total {
-        let n = (total - values.len()).min(CHUNK / size);
-        let bytes = &mut chunk[..n * size];
+        let n = (total - values.len()).min(CHUNK / layout.dtype.size());
         let start = values.len();
-        source.read_exact(bytes, &format!("image {} of {held} or a later one", start / per_image))?;
         values.try_reserve(n).map_err(|_| no_memory(source))?;
-        decode(layout, range, bytes, &mut values);
+        let what = format!("image {} of {held} or a later one", start / per_image);
+        source.read_values(layout, n, range, &what, |v| values.push(v as f32))?;
         if let Some(bad) = values[start..].iter().position(|v| !v.is_finite()) {
             let (image, value) = ((start + bad) / per_image, values[start + bad]);
             return Err(
@@ -226,24 +271,24 @@ pub fn read_images(
     Ok(values)
 }
 
-fn decode(layout: &Layout, range: [f64; 2], bytes: &[u8], out: &mut Vec<f32>) {
+fn decode(layout: &Layout, range: [f64; 2], bytes: &[u8], put: &mut impl FnMut(f64)) {
     // Little-endian bytes of one element, whatever the file's order.
-    fn each<const N: usize>(big: bool, bytes: &[u8], out: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
-        out.extend(bytes.as_chunks::<N>().0.iter().map(|&element| {
+    fn each<const N: usize>(big: bool, bytes: &[u8], put: &mut impl FnMut(f64), value: impl Fn([u8; N]) -> f64) {
+        bytes.as_chunks::<N>().0.iter().for_each(|&element| {
             let mut element = element;
             if big {
                 element.reverse();
             }
-            value(element)
-        }));
+            put(value(element))
+        });
     }
     let big = layout.big_endian;
     match layout.dtype {
-        Dtype::U8 => out.extend(bytes.iter().map(|&v| scaled(v.into(), u8::MAX.into(), range))),
-        Dtype::F16 => each(big, bytes, out, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::Bf16 => each(big, bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
-        Dtype::F32 => each(big, bytes, out, f32::from_le_bytes),
-        Dtype::F64 => each(big, bytes, out, |b| f64::from_le_bytes(b) as f32),
+        Dtype::U8 => bytes.iter().for_each(|&v| put(scaled(v.into(), u8::MAX.into(), range).into())),
+        Dtype::F16 => each(big, bytes, put, |b| f16::from_le_bytes(b).to_f64()),
+        Dtype::Bf16 => each(big, bytes, put, |b| bf16::from_le_bytes(b).to_f64()),
+        Dtype::F32 => each(big, bytes, put, |b| f64::from(f32::from_le_bytes(b))),
+        Dtype::F64 => each(big, bytes, put, f64::from_le_bytes),
     }
 }
 

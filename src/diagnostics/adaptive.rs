@@ -2,7 +2,7 @@
 //! per level, and leave when they have converged, so that tiles stay full. In: the products at the points of a level.
 //! Out: `Sums` of every loop with its error estimate. A group's points are kept until it is done: MEMORY bounds it.
 use super::nested::Nested;
-use super::sums::{Products, Sums};
+use super::sums::{Dots, Products, Sums};
 
 /// Bytes of products that a group may keep.
 const MEMORY: usize = 64 << 20;
@@ -88,7 +88,7 @@ impl Group {
             let sums = |level: usize| {
                 let mut sums = Sums::default();
                 let weighted = open.products.iter().zip(&rule.weights[level]);
-                weighted.for_each(|(&products, &weight)| sums.add(products, weight, variance(open.place)));
+                weighted.for_each(|(&products, &weight)| sums.add(&Dots::read(products), weight, variance(open.place)));
                 sums
             };
             let now = sums(level);

@@ -1,16 +1,12 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
 //! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
 //! `run::Circulation`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
-use super::nested::Nested;
-use super::queries::{Queries, spread};
-use super::sums::Sums;
-use super::work::{Chosen, Level, Pass, Term, Work};
+use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
-use crate::paths::{self, Lane, PathPorts};
 use crate::program::{Access, Grid, Kernel, Program, Role, Step};
 use crate::run::Circulation;
 use crate::sweep;
@@ -30,9 +26,11 @@ pub struct Options {
     pub points: usize,
     /// m of the projection path; `paths::ARCS` in the paper.
     pub arcs: u32,
+    /// Key of all randomness: equal seeds give equal points.
     pub seed: u64,
     /// Nodes of the path `polyline`, `[N, D]` for all samples or `[samples, N, D]`; empty without that path.
     pub polyline: Vec<f32>,
+    /// How loops are integrated.
     pub quadrature: Quadrature,
     /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
     /// evaluations per segment instead of one; 0 for none. Adaptive loops have an estimate of their own.
@@ -52,7 +50,10 @@ pub enum Quadrature {
     Midpoint,
     /// Smooth paths by nested rules, until the estimated error is at most `tolerance` max(|Gamma|, `FLOOR` S) or the next
     /// level would take more than N evaluations. Other paths as in `Midpoint`.
-    Adaptive { tolerance: f64 },
+    Adaptive {
+        /// Between 0 and 1.
+        tolerance: f64,
+    },
 }
 
 /// A circulation run, ready to go: everything is allocated and compiled.
@@ -63,73 +64,14 @@ pub struct CirculationRun<'a> {
 }
 
 impl<'a> CirculationRun<'a> {
+    /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
+    /// the field.
     pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
-        let shape = field.shape();
-        if images.shape != shape {
-            let found = images.shape;
-            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
-        }
-        if options.samples == 0 || options.samples > images.count {
-            let found = options.samples;
-            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
-        }
-        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
-            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
-        }
-        let checked = options.quadrature_check;
-        if !(0.0..=1.0).contains(&checked) {
-            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
-        }
-        if let Quadrature::Adaptive { tolerance } = options.quadrature
-            && !(tolerance > 0.0 && tolerance < 1.0)
-        {
-            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
-        }
-        let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
-        for name in &options.paths {
-            let (index, path) = paths::find(name)?;
-            path.check(shape.len(), options.points, options.arcs)?;
-            if chosen.iter().any(|p| p.index == index) {
-                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
-            }
-            if path.uses_nodes() {
-                check_polyline(&options, shape.len())?;
-            }
-            let rule = match (options.quadrature, path.smooth()) {
-                (Quadrature::Adaptive { .. }, Some(smooth)) => {
-                    rules.push(Nested::of(smooth.curve(options.arcs), options.points));
-                    Some(rules.len() - 1)
-                }
-                _ => None,
-            };
-            chosen.push(Chosen { index, path, rule });
-        }
-        if chosen.is_empty() {
-            return Err(Error::invalid("paths", "none given"));
-        }
-        let level = |&k: &usize| -> Result<Level> {
-            let (a, sigma) = field.process().noise(k)?;
-            let (alpha, beta) = field.coefficients(k)?;
-            Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
-        };
-        let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
-
-        let (mut program, row) = (Program::default(), 4 * shape.flat_stride() as u64);
-        let uses_pairs = chosen.iter().any(|p| p.path.uses_pairs());
-        let rows = if chosen.iter().any(|p| p.path.uses_nodes()) { 2 * row } else { row };
-        let x0 = program.buffer("clean images", rows, Role::Upload);
-        let ports = PathPorts {
-            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-            x0,
-            pairs: if uses_pairs { program.buffer("pairs", rows, Role::Upload) } else { x0 },
-            x: program.buffer("midpoints", row, Role::Scratch),
-            d: program.buffer("steps", row, Role::Scratch),
-        };
-        let s = program.buffer("field", row, Role::Scratch);
+        let mut program = Program::default();
+        let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
+        let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 32, Role::Download);
-        for p in &chosen {
-            paths::launch(&mut program, p.path, p.index, shape.len(), options.seed, ports);
-        }
         field.launch(FieldLaunch {
             program: &mut program,
             family: options.family.unwrap_or(gpu.family()),
@@ -153,38 +95,8 @@ impl<'a> CirculationRun<'a> {
             flops: 10 * shape.len() as u64,
             bytes: 12 * shape.len() as u64,
         });
-
-        let by_midpoint: Vec<usize> = (0..chosen.len()).filter(|&p| chosen[p].rule.is_none()).collect();
-        let queries = Queries {
-            timesteps: levels.len(),
-            samples: options.samples,
-            paths: by_midpoint.len(),
-            segments: options.points,
-            checked: (checked * options.samples as f64).ceil() as usize,
-        };
-        let loops = levels.len() * options.samples * chosen.len();
-        let picks = spread(loops, options.verify_points).into_iter().map(|(place, part)| {
-            let first = chosen[place % chosen.len()].rule.map_or(options.points, |r| rules[r].weights[1].len());
-            ((place, (part * first as f64) as usize), Term::default())
-        });
-        let mut work = Work {
-            terms: picks.collect(),
-            images,
-            options,
-            paths: chosen,
-            levels,
-            ports,
-            uses_pairs,
-            queries,
-            by_midpoint,
-            rules,
-            pass: Pass::Midpoints,
-            sums: vec![Sums { quadrature: f64::NAN, ..Sums::default() }; loops],
-            gauss: vec![0.0; loops],
-        };
-        let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.most_evaluations())?;
+        let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
         let executor = Executor::new(gpu, program, lanes)?;
-        work.begin(0);
         Ok(Self { executor, field, work })
     }
 
@@ -209,10 +121,12 @@ impl<'a> CirculationRun<'a> {
         self.work.terms.len()
     }
 
+    /// What runs on the device.
     pub fn program(&self) -> &Program {
         self.executor.program()
     }
 
+    /// Lanes per tile.
     pub fn tile(&self) -> usize {
         self.executor.max_lanes()
     }
@@ -261,22 +175,5 @@ impl<'a> CirculationRun<'a> {
             }
         }
         Ok(self.work.finish(worst))
-    }
-}
-
-/// One loop for all samples, or one for each; finite nodes.
-fn check_polyline(options: &Options, d: usize) -> Result<()> {
-    let (found, n, samples) = (options.polyline.len(), options.points, options.samples);
-    if found != n * d && found != samples * n * d {
-        let nodes = if found.is_multiple_of(d) { (found / d).to_string() } else { format!("{found} numbers") };
-        let want = format!("expected N = {n} of {d} components, or {samples} times as many (one loop per sample)");
-        return Err(Error::invalid("polyline", format!("{nodes} nodes, {want}")));
-    }
-    match options.polyline.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(i) => {
-            let place = format!("polyline node {}, component {}", i / d, i % d);
-            Err(Error::invalid(place, format!("{} is not finite", options.polyline[i])))
-        }
     }
 }

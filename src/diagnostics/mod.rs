@@ -2,11 +2,15 @@
 //! GPU), sweeps it, and sums on the host in f64.
 mod adaptive;
 mod circulation;
+mod export;
 mod nested;
 mod queries;
+mod scores;
 mod sums;
 mod work;
 
 pub use adaptive::FLOOR;
 pub use circulation::{CirculationRun, Options, Quadrature};
+pub use export::{MOST_EXPORTED, PathExport, exported_bytes};
 pub use nested::{Nested, Node};
+pub use scores::integrate;

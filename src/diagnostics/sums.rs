@@ -1,10 +1,43 @@
-//! The running sums of one loop, in f64, and what one point of it adds. In: the five products that the device reduces
-//! over the components. Out: the measured columns of `run::schema`.
+//! What is summed along one loop, in f64 (paper, eq. 4, and PROTOCOL's L, M, S, R). In: the dot products of one point
+//! at a time, whoever computed them. Out: the measured columns that need nothing but these sums.
 
-/// Products over the D components at one point m with step d: s.d, m.d, |d|^2, |m|^2, |s|^2.
+/// The same as the device writes them: s.d, m.d, |d|^2, |m|^2, |s|^2.
 pub(super) type Products = [f32; 5];
 
-/// Sums over the points of a loop; the names are those of `run::schema`.
+/// Dot products of one point over its D components: s the field, m the point (a midpoint), d the step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dots {
+    pub sd: f64,
+    pub md: f64,
+    pub dd: f64,
+    pub mm: f64,
+    pub ss: f64,
+}
+
+impl Dots {
+    /// The products of three vectors of D components.
+    pub fn of(s: &[f64], m: &[f64], d: &[f64]) -> Self {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+        Dots { sd: dot(s, d), md: dot(m, d), dd: dot(d, d), mm: dot(m, m), ss: dot(s, s) }
+    }
+
+    /// What `shaders/circulation.wgsl` writes for a lane, without the padding behind it.
+    pub fn read(lane: Products) -> Self {
+        let [sd, md, dd, mm, ss] = lane.map(f64::from);
+        Dots { sd, md, dd, mm, ss }
+    }
+
+    pub fn is_finite(&self) -> bool {
+        [self.sd, self.md, self.dd, self.mm, self.ss].iter().all(|v| v.is_finite())
+    }
+
+    /// |s| |d|: the largest that s.d can be.
+    pub fn size(&self) -> f64 {
+        self.ss.sqrt() * self.dd.sqrt()
+    }
+}
+
+/// Running sums of one loop; the names are those of `run::schema`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     pub integral: f64,
@@ -21,17 +54,28 @@ pub(super) struct Sums {
 }
 
 impl Sums {
+    /// The columns that are sums, by their name in `run::schema::MEASURED`.
+    pub const COLUMNS: [(&'static str, fn(&Sums) -> f64); 8] = [
+        ("integral", |s| s.integral),
+        ("length", |s| s.length),
+        ("norm_sum", |s| s.norm_sum),
+        ("abs_terms", |s| s.abs_terms),
+        ("score_norm_sum", |s| s.score_norm_sum),
+        ("authors", |s| s.authors),
+        ("rounding", |s| s.rounding),
+        ("evaluations", |s| s.evaluations),
+    ];
+
     /// Adds a point with its weight. `variance` is a^2 + sigma^2 at the loop's timestep.
-    pub fn add(&mut self, products: Products, weight: f64, variance: f64) {
-        let [sd, md, dd, mm, ss] = products.map(f64::from);
-        let (m, d) = (mm.sqrt(), dd.sqrt());
-        self.integral += weight * sd;
+    pub fn add(&mut self, dots: &Dots, weight: f64, variance: f64) {
+        let (m, d) = (dots.mm.sqrt(), dots.dd.sqrt());
+        self.integral += weight * dots.sd;
         self.length += weight * d;
         self.norm_sum += weight * m * d;
-        self.abs_terms += weight * sd.abs();
-        self.score_norm_sum += weight * ss.sqrt() * d;
-        self.authors += if m > 0.0 { weight * sd / m } else { 0.0 };
+        self.abs_terms += weight * dots.sd.abs();
+        self.score_norm_sum += weight * dots.size();
+        self.authors += if m > 0.0 { weight * dots.sd / m } else { 0.0 };
         // The Gaussian field -x / (a^2 + sigma^2) on the same points, whose circulation is zero.
-        self.rounding -= weight * md / variance;
+        self.rounding -= weight * dots.md / variance;
     }
 }

@@ -4,14 +4,14 @@
 use super::adaptive::Group;
 use super::circulation::{Options, Quadrature};
 use super::nested::{Nested, Node};
-use super::queries::{Queries, Query};
-use super::sums::{Products, Sums};
+use super::queries::{Queries, Query, spread};
+use super::sums::{Dots, Sums};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Executor;
 use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
-use crate::program::BufferId;
+use crate::program::{BufferId, Program, Role};
 use crate::run::{Circulation, Column};
 use crate::sweep::Job;
 use std::collections::BTreeMap;
@@ -98,6 +98,114 @@ enum At {
         number: usize,
         node: Node,
     },
+}
+
+impl<'a> Work<'a> {
+    /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
+    /// buffers of points and steps are for.
+    pub fn new(
+        program: &mut Program,
+        points: Role,
+        field: &dyn Field,
+        images: &'a Images,
+        options: Options,
+    ) -> Result<Self> {
+        let shape = field.shape();
+        if images.shape != shape {
+            let found = images.shape;
+            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
+        }
+        if options.samples == 0 || options.samples > images.count {
+            let found = options.samples;
+            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
+        }
+        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
+            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
+        }
+        let checked = options.quadrature_check;
+        if !(0.0..=1.0).contains(&checked) {
+            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
+        }
+        if let Quadrature::Adaptive { tolerance } = options.quadrature
+            && !(tolerance > 0.0 && tolerance < 1.0)
+        {
+            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
+        }
+        let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
+        for name in &options.paths {
+            let (index, path) = paths::find(name)?;
+            path.check(shape.len(), options.points, options.arcs)?;
+            if chosen.iter().any(|p| p.index == index) {
+                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
+            }
+            if path.uses_nodes() {
+                check_polyline(&options, shape.len())?;
+            }
+            let rule = match (options.quadrature, path.smooth()) {
+                (Quadrature::Adaptive { .. }, Some(smooth)) => {
+                    rules.push(Nested::of(smooth.curve(options.arcs), options.points));
+                    Some(rules.len() - 1)
+                }
+                _ => None,
+            };
+            chosen.push(Chosen { index, path, rule });
+        }
+        if chosen.is_empty() {
+            return Err(Error::invalid("paths", "none given"));
+        }
+        let level = |&k: &usize| -> Result<Level> {
+            let (a, sigma) = field.process().noise(k)?;
+            let (alpha, beta) = field.coefficients(k)?;
+            Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
+        };
+        let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
+
+        let row = 4 * shape.flat_stride() as u64;
+        let uses_pairs = chosen.iter().any(|p| p.path.uses_pairs());
+        let rows = if chosen.iter().any(|p| p.path.uses_nodes()) { 2 * row } else { row };
+        let x0 = program.buffer("clean images", rows, Role::Upload);
+        let ports = PathPorts {
+            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+            x0,
+            pairs: if uses_pairs { program.buffer("pairs", rows, Role::Upload) } else { x0 },
+            x: program.buffer("midpoints", row, points.clone()),
+            d: program.buffer("steps", row, points),
+        };
+        for p in &chosen {
+            paths::launch(program, p.path, p.index, shape.len(), options.seed, ports);
+        }
+
+        let by_midpoint: Vec<usize> = (0..chosen.len()).filter(|&p| chosen[p].rule.is_none()).collect();
+        let queries = Queries {
+            timesteps: levels.len(),
+            samples: options.samples,
+            paths: by_midpoint.len(),
+            segments: options.points,
+            checked: (checked * options.samples as f64).ceil() as usize,
+        };
+        let loops = levels.len() * options.samples * chosen.len();
+        let picks = spread(loops, options.verify_points).into_iter().map(|(place, part)| {
+            let first = chosen[place % chosen.len()].rule.map_or(options.points, |r| rules[r].weights[1].len());
+            ((place, (part * first as f64) as usize), Term::default())
+        });
+        let mut work = Work {
+            terms: picks.collect(),
+            images,
+            options,
+            paths: chosen,
+            levels,
+            ports,
+            uses_pairs,
+            queries,
+            by_midpoint,
+            rules,
+            pass: Pass::Midpoints,
+            sums: vec![Sums { quadrature: f64::NAN, ..Sums::default() }; loops],
+            gauss: vec![0.0; loops],
+        };
+        work.begin(0);
+        Ok(work)
+    }
 }
 
 impl Work<'_> {
@@ -226,7 +334,7 @@ impl Work<'_> {
         let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
             (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
         };
-        let column = |name, value: fn(&Sums) -> f64| Column {
+        let column = |&(name, value): &(&'static str, fn(&Sums) -> f64)| Column {
             name,
             values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
         };
@@ -238,18 +346,9 @@ impl Work<'_> {
         });
         // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
         let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
-        let columns = vec![
-            column("integral", |s| s.integral),
-            column("length", |s| s.length),
-            column("norm_sum", |s| s.norm_sum),
-            column("abs_terms", |s| s.abs_terms),
-            column("score_norm_sum", |s| s.score_norm_sum),
-            column("authors", |s| s.authors),
-            column("rounding", |s| s.rounding),
-            Column { name: "quadrature", values: quadrature },
-            Column { name: "arithmetic", values: bound },
-            column("evaluations", |s| s.evaluations),
-        ];
+        let mut columns: Vec<Column> = Sums::COLUMNS.iter().map(column).collect();
+        columns.push(Column { name: "quadrature", values: quadrature });
+        columns.push(Column { name: "arithmetic", values: bound });
         Circulation {
             paths: self.options.paths.clone(),
             timesteps: self.options.timesteps.clone(),
@@ -316,18 +415,19 @@ impl Job for Work<'_> {
     fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
         for (i, v) in values.chunks_exact(8).enumerate() {
             let i = first + i as u64;
-            let products: Products = [v[0], v[1], v[2], v[3], v[4]];
+            let products = [v[0], v[1], v[2], v[3], v[4]];
+            let dots = Dots::read(products);
             let Point { place, at } = self.point(i);
             let (timestep, sample, path) = self.split(place);
-            if !products.iter().all(|v| v.is_finite()) {
-                let (name, k, [sd, _, _, mm, ss]) = (&self.options.paths[path], self.levels[timestep].k, products);
+            if !dots.is_finite() {
+                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
                 let at = match at {
                     At::Segment { segment, .. } => format!("segment {segment}"),
                     At::Node { number, .. } => format!("node {number}"),
                 };
                 return Err(Error::invalid(
                     format!("field at path {name}, timestep {k}, sample {sample}, {at}"),
-                    format!("s.d = {sd}, |s|^2 = {ss}, |m|^2 = {mm}: expected finite numbers"),
+                    format!("s.d = {}, |s|^2 = {}, |m|^2 = {}: expected finite numbers", dots.sd, dots.ss, dots.mm),
                 ));
             }
             let point = match at {
@@ -336,16 +436,32 @@ impl Job for Work<'_> {
             };
             let checks = matches!(at, At::Segment { shift, .. } if shift != 0.0);
             if let Some(term) = self.terms.get_mut(&(place, point)).filter(|_| !checks) {
-                let [sd, _, dd, _, ss] = products.map(f64::from);
-                *term = Term { value: sd, size: (ss * dd).sqrt() };
+                *term = Term { value: dots.sd, size: dots.size() };
             }
             self.sums[place].evaluations += 1.0;
             match &mut self.pass {
-                Pass::Midpoints if checks => self.gauss[place] += 0.5 * f64::from(products[0]),
-                Pass::Midpoints => self.sums[place].add(products, 1.0, self.levels[timestep].variance()),
+                Pass::Midpoints if checks => self.gauss[place] += 0.5 * dots.sd,
+                Pass::Midpoints => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
                 Pass::Nested(group) => group.put(i, products),
             }
         }
         Ok(())
+    }
+}
+
+/// One loop for all samples, or one for each; finite nodes.
+fn check_polyline(options: &Options, d: usize) -> Result<()> {
+    let (found, n, samples) = (options.polyline.len(), options.points, options.samples);
+    if found != n * d && found != samples * n * d {
+        let nodes = if found.is_multiple_of(d) { (found / d).to_string() } else { format!("{found} numbers") };
+        let want = format!("expected N = {n} of {d} components, or {samples} times as many (one loop per sample)");
+        return Err(Error::invalid("polyline", format!("{nodes} nodes, {want}")));
+    }
+    match options.polyline.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(i) => {
+            let place = format!("polyline node {}, component {}", i / d, i % d);
+            Err(Error::invalid(place, format!("{} is not finite", options.polyline[i])))
+        }
     }
 }

@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 
 /// What a field's steps connect to.
 pub struct FieldLaunch<'a> {
+    /// Where the steps go.
     pub program: &'a mut Program,
+    /// Family of kernels to use where there are two.
     pub family: Family,
     /// The distinct timesteps of the run; a lane's `row` indexes them.
     pub timesteps: &'a [usize],
@@ -26,12 +28,16 @@ pub struct FieldLaunch<'a> {
     pub lanes: BufferId,
     /// Flat `[lane][D rounded up to 4]`: points in, field values out.
     pub x: BufferId,
+    /// Field values, one row per lane.
     pub s: BufferId,
 }
 
+/// s(x, t): R^D -> R^D, unit nat/x for a score.
 pub trait Field {
+    /// `[C, H, W]` of a point.
     fn shape(&self) -> Shape;
 
+    /// The noising process, which gives timesteps their a and sigma.
     fn process(&self) -> &Process;
 
     /// What 0 and 255 of 8-bit data map to.

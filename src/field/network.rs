@@ -18,12 +18,14 @@ pub enum ScoreScale {
     Notebook,
 }
 
+/// A trained network, seen as its score.
 pub struct NetworkField {
     model: Model,
     scale: ScoreScale,
 }
 
 impl NetworkField {
+    /// The score of `model`.
     pub fn new(model: Model, scale: ScoreScale) -> Self {
         Self { model, scale }
     }

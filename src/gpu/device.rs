@@ -31,13 +31,19 @@ impl AdapterChoice {
 /// What `vorticity devices` prints of an adapter.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
+    /// As the driver gives it.
     pub name: String,
+    /// Discrete, integrated, virtual or software.
     pub kind: &'static str,
+    /// Vulkan, Metal or DX12.
     pub backend: String,
+    /// Name and version of the driver.
     pub driver: String,
     /// What is missing, if vorticity cannot run on it.
     pub unusable: Option<String>,
+    /// The limits that bound a run, by name.
     pub limits: Vec<(&'static str, u64)>,
+    /// The features that kernels may use.
     pub features: Vec<String>,
 }
 
@@ -165,6 +171,7 @@ impl Gpu {
         Ok(Self { device, queue, info: adapter.get_info(), limits, lost })
     }
 
+    /// As the driver gives it.
     pub fn name(&self) -> &str {
         &self.info.name
     }
@@ -175,6 +182,7 @@ impl Gpu {
         format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
     }
 
+    /// True for adapters that compute on the CPU (lavapipe, WARP).
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
@@ -192,6 +200,7 @@ impl Gpu {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
+    /// Most rows of an image mirror.
     pub fn max_image_rows(&self) -> u64 {
         self.limits.max_texture_dimension_2d as u64
     }

@@ -103,10 +103,12 @@ impl Executor {
         Ok(executor)
     }
 
+    /// Lanes that there is room for.
     pub fn max_lanes(&self) -> usize {
         self.max_lanes
     }
 
+    /// What runs.
     pub fn program(&self) -> &Program {
         &self.program
     }
@@ -138,7 +140,7 @@ impl Executor {
                 }
                 Action::Dispatch(step) => step,
             };
-            let pipeline = self.cache.index(&self.gpu, &step.kernel)?;
+            let pipeline = self.cache.index(&self.gpu, &step.kernel, &self.program.sources)?;
             let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
             self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
             next += 1;

@@ -29,20 +29,21 @@ impl Cache {
         &self.1[index]
     }
 
-    pub fn index(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<usize> {
+    /// `own` are the program's shaders that are not in `shaders/`.
+    pub fn index(&mut self, gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<usize> {
         if let Some(&i) = self.0.get(kernel) {
             return Ok(i);
         }
-        self.1.push(build(gpu, kernel)?);
+        self.1.push(build(gpu, kernel, own)?);
         self.0.insert(kernel.clone(), self.1.len() - 1);
         Ok(self.1.len() - 1)
     }
 }
 
-fn build(gpu: &Gpu, kernel: &Kernel) -> Result<Pipeline> {
+fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
-    let text = shaders::assemble(kernel.shader, &kernel.constants)?;
+    let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
     let options = naga::front::wgsl::Options {
         parse_doc_comments: false,
         capabilities: naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SHADER_INT64,

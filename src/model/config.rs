@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// Version of `config.json` that is read (docs/FORMATS.md).
 pub const SCHEMA: u32 = 1;
 
 /// What the network was trained to put out.
@@ -33,15 +34,19 @@ impl Prediction {
     }
 }
 
+/// `config.json` of a model directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Schema version of this file.
     pub vorticity_config: u32,
+    /// Name in `FAMILIES`.
     pub family: String,
     /// The family's own hyper-parameters.
     pub hyper: serde_json::Value,
+    /// The noising process that it was trained on.
     pub process: ProcessConfig,
+    /// What the network puts out.
     pub prediction: Prediction,
     /// What 0 and 255 of an 8-bit image map to.
     pub data_range: [f64; 2],
@@ -51,6 +56,7 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads and checks `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         let config: Config = serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;

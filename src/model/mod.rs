@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// A network architecture, by the tensor names that its authors gave it.
 pub struct FamilyInfo {
+    /// Name in `config.json`.
     pub name: &'static str,
     /// Where the architecture comes from.
     pub source: &'static str,
@@ -27,6 +28,7 @@ pub struct FamilyInfo {
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
 }
 
+/// Every network architecture that model directories may name.
 pub const FAMILIES: &[FamilyInfo] = &[mnist_shuffle_unet::FAMILY];
 
 /// The family of that name, or an error that lists what there is.
@@ -49,9 +51,13 @@ pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Re
 /// An opened model directory.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// The directory.
     pub path: PathBuf,
+    /// Its `config.json`.
     pub config: Config,
+    /// The network.
     pub graph: Graph,
+    /// Noise levels by timestep.
     pub process: Process,
     /// Trained parameters, as PyTorch counts them.
     pub parameters: u64,

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// How the noise grows with the timestep: f gives beta and abar (PROTOCOL; the paper's eq. 6 is the cosine).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
@@ -14,15 +15,23 @@ pub enum Schedule {
     Linear,
 }
 
+/// The process as `config.json` names it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase", tag = "kind")]
 pub enum ProcessConfig {
-    Vp { schedule: Schedule, timesteps: usize },
+    /// Variance preserving: a^2 + sigma^2 = 1.
+    Vp {
+        /// How abar falls with k.
+        schedule: Schedule,
+        /// T.
+        timesteps: usize,
+    },
 }
 
 /// A process with its table of noise levels.
 #[derive(Clone, Debug)]
 pub struct Process {
+    /// Where the table comes from.
     pub config: ProcessConfig,
     alphabar: Vec<f64>,
 }
@@ -57,6 +66,7 @@ impl Schedule {
 }
 
 impl Process {
+    /// Tabulates the noise levels in f64.
     pub fn new(config: &ProcessConfig) -> Result<Self> {
         let ProcessConfig::Vp { schedule, timesteps } = *config;
         if !(1..=1_000_000).contains(&timesteps) {

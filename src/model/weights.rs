@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// An open weights file; remembers which tensors were taken.
 pub struct Weights {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -15,6 +16,7 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Opens a safetensors file (f32, f16, bf16 or f64).
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
         // The header, and that every tensor lies inside the file, is checked here once.
@@ -51,6 +53,7 @@ impl Weights {
         Ok(values.into())
     }
 
+    /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors().is_ok_and(|t| t.tensor(name).is_ok())
     }

@@ -7,11 +7,14 @@ use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// y = x + row(k), one number per channel, then SiLU if asked for.
 #[derive(Clone, Debug)]
 pub struct AddRow {
     /// Index into `Graph::rows`.
     pub table: usize,
+    /// Channels.
     pub width: usize,
+    /// Whether SiLU follows.
     pub silu: bool,
 }
 
@@ -67,6 +70,7 @@ impl Op for AddRow {
     }
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let case = |name, c, silu| Case {
         name,

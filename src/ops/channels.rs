@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// Channels of the inputs in another order; runs no kernel.
 #[derive(Clone, Debug)]
 pub struct Channels {
     name: &'static str,
@@ -76,6 +77,7 @@ impl Op for Channels {
     }
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let case =
         |name, op: Channels, inputs: &[Shape]| Case { name, op: Arc::new(op), inputs: inputs.to_vec(), row: None };

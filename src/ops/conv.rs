@@ -8,17 +8,24 @@ use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// Convolution with bias.
 #[derive(Clone, Debug)]
 pub struct Conv {
+    /// Channels read.
     pub in_channels: usize,
+    /// Channels written.
     pub out_channels: usize,
+    /// Side of the square kernel, pixels.
     pub kernel: usize,
+    /// Pixels between outputs.
     pub stride: usize,
+    /// Zeros around the input, pixels.
     pub padding: usize,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
     pub bias: Arc<[f32]>,
+    /// Whether SiLU follows.
     pub silu: bool,
 }
 
@@ -215,6 +222,7 @@ pub(super) fn noise(n: usize, salt: usize) -> Arc<[f32]> {
     (0..n).map(|i| ((i * 7919 + salt * 104_729 + 13) % 1009) as f32 / 1009.0 - 0.5).collect()
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let case = |name, ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, h, w, silu| Case {
         name,

@@ -9,9 +9,12 @@ use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// 3x3 convolution of each channel alone, with bias.
 #[derive(Clone, Debug)]
 pub struct Depthwise {
+    /// Channels read and written.
     pub channels: usize,
+    /// Pixels between outputs.
     pub stride: usize,
     /// `[channels, 3, 3]`
     pub weight: Arc<[f32]>,
@@ -128,6 +131,7 @@ impl Op for Depthwise {
     }
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let case = |name, c: usize, stride, h, w| Case {
         name,

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 
+/// Flat points to the channels-last layout.
 #[derive(Clone, Debug)]
 pub struct Input;
 

@@ -29,8 +29,11 @@ pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
 
 /// A small graph's worth of test: the op applied to inputs of these shapes.
 pub struct Case {
+    /// What the case is about.
     pub name: &'static str,
+    /// The op under test.
     pub op: Arc<dyn Op>,
+    /// Shapes of its inputs.
     pub inputs: Vec<Shape>,
     /// Width of the time row that the op adds, if it adds one.
     pub row: Option<usize>,
@@ -51,6 +54,7 @@ impl Family {
         ("CPU", matches!(self, Family::Cpu) as i64)
     }
 
+    /// As manifests have it.
     pub const fn name(self) -> &'static str {
         match self {
             Family::Cpu => "cc",
@@ -76,6 +80,7 @@ pub trait Op: Debug + Send + Sync {
     /// The f64 oracle: values and derivatives along one tangent, `[C, H, W]` in C order. `rows[i]` is time row `i`.
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual>;
 
+    /// Floating-point operations per sample, 2 per multiply-add.
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64;
 
     /// For ops that only rearrange channels: (input, channel) of every output channel. No kernel runs.
@@ -100,14 +105,18 @@ pub trait Op: Debug + Send + Sync {
 /// A run of consecutive 4-channel blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
+    /// First block.
     pub first: usize,
+    /// Number of blocks.
     pub count: usize,
 }
 
 /// What an op reads: blocks of 4 channels of one buffer `[lane, H, W, stride]`, and where each channel sits in them.
 #[derive(Clone, Debug)]
 pub struct View {
+    /// What is read.
     pub buffer: BufferId,
+    /// `[C, H, W]` of the tensor.
     pub shape: Shape,
     /// Blocks per pixel in the buffer.
     pub stride: usize,
@@ -123,6 +132,7 @@ impl View {
         16 * (self.stride * self.shape.pixels()) as u64
     }
 
+    /// Number of blocks read.
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
     }
@@ -138,10 +148,15 @@ impl View {
 /// Where an op writes: blocks `offset..offset + blocks` of each pixel of `[lane, H, W, stride]`.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// What is written.
     pub buffer: BufferId,
+    /// `[C, H, W]` of the tensor.
     pub shape: Shape,
+    /// Blocks per pixel in the buffer.
     pub stride: usize,
+    /// First block of a pixel that is written.
     pub offset: usize,
+    /// Number of blocks written per pixel.
     pub blocks: usize,
     /// Position of channel c: 4 * block + component, relative to `offset`.
     pub slots: Vec<usize>,
@@ -156,12 +171,17 @@ impl Place {
 
 /// Everything an op's launch may touch.
 pub struct Launch<'a> {
+    /// Where the steps go.
     pub program: &'a mut Program,
+    /// Name of the graph's node.
     pub node: &'a str,
+    /// Family of kernels to use.
     pub family: Family,
     /// Lanes per sample, 1 + K: bias and time rows are added where lane % group = 0.
     pub group: u32,
+    /// What the op reads, in order.
     pub inputs: Vec<View>,
+    /// What the op writes.
     pub output: Place,
     /// Per-lane table: which time row, which coefficients (`paths::Lane`).
     pub lanes: BufferId,
@@ -169,6 +189,7 @@ pub struct Launch<'a> {
     pub rows: &'a [Vec<Vec<f64>>],
     /// The flat `[lane][D]` buffers outside the network.
     pub flat_in: BufferId,
+    /// The network's output.
     pub flat_out: BufferId,
 }
 

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Step};
 use crate::shape::Shape;
 
+/// The channels-last layout to flat values.
 #[derive(Clone, Debug)]
 pub struct Output;
 

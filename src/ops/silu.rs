@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// y = x / (1 + e^-x).
 #[derive(Clone, Debug)]
 pub struct Silu;
 
@@ -38,6 +39,7 @@ impl Op for Silu {
     }
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     vec![Case { name: "6 channels", op: Arc::new(Silu), inputs: vec![Shape::new(6, 5, 7)], row: None }]
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
+/// Twice the height and width, bilinear (align_corners = false).
 #[derive(Clone, Debug)]
 pub struct Upsample;
 
@@ -59,6 +60,7 @@ impl Op for Upsample {
     }
 }
 
+/// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "6 channels", op: Arc::new(Upsample), inputs: vec![Shape::new(6, 3, 5)], row: None },

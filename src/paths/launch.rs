@@ -9,9 +9,11 @@ pub struct PathPorts {
     pub lanes: BufferId,
     /// Clean images and pairings, one row per anchor.
     pub x0: BufferId,
+    /// Table of `pairs`, for paths that use it.
     pub pairs: BufferId,
     /// Midpoints and steps, one row per lane.
     pub x: BufferId,
+    /// Steps.
     pub d: BufferId,
 }
 

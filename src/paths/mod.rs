@@ -22,11 +22,15 @@ pub const ARCS: u32 = 10;
 /// What a query is keyed by; everything a point depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor<'a> {
+    /// Key of the generator.
     pub seed: u64,
+    /// Row of the data file.
     pub sample: u32,
     /// Timestep: the network's 0-based index.
     pub k: u32,
+    /// Factor of the clean image.
     pub a: f64,
+    /// Standard deviation of the noise.
     pub sigma: f64,
     /// c of the Brownian path: 1 on VP, sigma on VE.
     pub bridge_scale: f64,
@@ -68,7 +72,9 @@ pub struct Lane {
     pub anchor: u32,
     /// Index in `PATHS`.
     pub path: u32,
+    /// Row of the data file.
     pub sample: u32,
+    /// Timestep.
     pub k: u32,
     /// The segment's first node.
     pub node: u32,
@@ -78,18 +84,26 @@ pub struct Lane {
     pub row: u32,
     /// Projection: the draws at the two ends of the arc, and their number m.
     pub arc0: u32,
+    /// Draw at the end of the arc.
     pub arc1: u32,
+    /// m.
     pub arcs: u32,
+    /// Factor of the clean image.
     pub a: f32,
+    /// Standard deviation of the noise.
     pub sigma: f32,
     /// Rotation: cos, sin at the first node, cos, sin at the second. Brownian: p0 = c sqrt(U/N).
     /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1]; p2 = 1: the step is y'(p0) instead.
     pub p0: f32,
+    /// See `p0`.
     pub p1: f32,
+    /// See `p0`.
     pub p2: f32,
+    /// See `p0`.
     pub p3: f32,
     /// score = alpha x + beta (network output); the caller's.
     pub alpha: f32,
+    /// See `alpha`.
     pub beta: f32,
     /// The N(0, I) data score is gauss x: -1/(a^2 + sigma^2).
     pub gauss: f32,
@@ -99,6 +113,7 @@ pub struct Lane {
 
 /// A closed path of N nodes. `check` comes first: the others assume what it grants.
 pub trait ClosedPath: Sync {
+    /// Name in `PATHS`.
     fn name(&self) -> &'static str;
     /// File name in `shaders/`, without `.wgsl`.
     fn shader(&self) -> &'static str;
@@ -138,6 +153,7 @@ pub trait SmoothPath: Sync {
     fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2];
 }
 
+/// Every closed path.
 pub const PATHS: &[&dyn ClosedPath] =
     &[&brownian::Brownian, &rotation::Rotation, &projection::Projection, &polyline::Polyline];
 

@@ -25,10 +25,15 @@ pub const DRAW_LIMIT: u32 = 1 << 24;
 /// Everything but the component block that random words depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
+    /// The key.
     pub seed: u64,
+    /// What the numbers are for.
     pub purpose: Purpose,
+    /// Draw or node, below 2^24.
     pub draw: u32,
+    /// Row of the data file.
     pub sample: u32,
+    /// Timestep.
     pub k: u32,
 }
 

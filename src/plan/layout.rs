@@ -7,9 +7,11 @@ use crate::ops::Segment;
 /// A tensor that a kernel writes: its blocks inside its root buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
+    /// Node whose buffer holds it.
     pub root: usize,
     /// First block in the root.
     pub offset: usize,
+    /// Blocks of 4 channels.
     pub blocks: usize,
     /// Position of channel c: 4 * block + component, within the leaf.
     pub slots: Vec<usize>,
@@ -25,6 +27,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// Layout of every node.
     pub fn of(graph: &Graph) -> Result<Self> {
         let sources = sources(graph);
         let roots = roots(graph, &sources);

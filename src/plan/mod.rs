@@ -14,6 +14,7 @@ use crate::program::{BufferId, Program, Role};
 pub struct Ports {
     /// Flat `[lane][D]` input and output.
     pub input: BufferId,
+    /// Flat output of the network.
     pub output: BufferId,
     /// Per-lane table (`paths::Lane`).
     pub lanes: BufferId,

@@ -11,7 +11,9 @@ const MOST_LABELS: usize = 10;
 /// A linear axis with given ticks.
 #[derive(Clone, Debug)]
 pub struct Axis {
+    /// Lower end.
     pub low: f64,
+    /// Upper end.
     pub high: f64,
     /// Ticks with a label and a grid line.
     pub major: Vec<f64>,

@@ -13,11 +13,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub struct Plot {
     /// Place in the run directory.
     pub file: &'static str,
+    /// Name in `run::schema::COLUMNS`.
     pub column: &'static str,
+    /// Above the plot.
     pub title: &'static str,
+    /// Of the vertical axis.
     pub label: &'static str,
 }
 
+/// Every plot of a run.
 #[rustfmt::skip]
 pub const PLOTS: &[Plot] = &[
     Plot { file: "plots/abs_integral.svg",           column: "abs_integral",           title: "Circulation of the learned field",             label: "|Γ| = |∮ s·dx|  (nat)" },

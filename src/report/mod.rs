@@ -21,6 +21,7 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a column's samples at one path and timestep.
     pub fn of(loops: &Loops, column: &ColumnSpec, path: usize, timestep: usize) -> Self {
         let values: Vec<f64> = loops.at(path, timestep).map(|l| (column.value)(&l)).collect();
         let median = |kind: usize| {

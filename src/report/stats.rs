@@ -1,17 +1,24 @@
 //! Statistics of a box plot, after Tukey, with the quantiles that NumPy computes by default.
 //! In: values in any order. Out: quartiles, whiskers, outliers. Values that are not finite are counted, not used.
 
+/// Five numbers, whiskers and outliers of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoxStats {
     /// Finite values, which the statistics are of.
     pub count: usize,
     /// NaN and infinite values, left out.
     pub skipped: usize,
+    /// Smallest value.
     pub min: f64,
+    /// First quartile.
     pub q1: f64,
+    /// Median.
     pub median: f64,
+    /// Third quartile.
     pub q3: f64,
+    /// Largest value.
     pub max: f64,
+    /// Mean.
     pub mean: f64,
     /// Smallest value not under q1 - 1.5 (q3 - q1).
     pub low: f64,

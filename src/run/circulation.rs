@@ -6,20 +6,26 @@ use crate::error::{Error, Result};
 /// Circulation results: every column is `[path, timestep, sample]` in C order, f64.
 #[derive(Clone, Debug)]
 pub struct Circulation {
+    /// Names of the paths.
     pub paths: Vec<String>,
+    /// The network's 0-based indices k.
     pub timesteps: Vec<usize>,
     /// sigma per timestep.
     pub noise: Vec<f64>,
+    /// Images, from the first of the data file.
     pub samples: usize,
     /// Segments N of each loop.
     pub points: usize,
+    /// The measured columns, one each of `schema::MEASURED`.
     pub columns: Vec<Column>,
 }
 
 /// One measured column; the names are those of the measured rows of `schema::COLUMNS`.
 #[derive(Clone, Debug)]
 pub struct Column {
+    /// Name in `schema::MEASURED`.
     pub name: &'static str,
+    /// `[path, timestep, sample]` in C order; unit as in `schema::COLUMNS`.
     pub values: Vec<f64>,
 }
 
@@ -73,6 +79,7 @@ impl Circulation {
 }
 
 impl<'a> Loops<'a> {
+    /// What was checked.
     pub fn data(&self) -> &'a Circulation {
         self.data
     }
@@ -82,6 +89,7 @@ impl<'a> Loops<'a> {
         self.data.paths.len() * self.data.timesteps.len() * self.data.samples
     }
 
+    /// True if there are no loops.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

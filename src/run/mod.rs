@@ -3,11 +3,13 @@
 //! `run_log.json` and `plots/`. Layout: docs/FORMATS.md.
 mod circulation;
 mod csv;
+mod exported;
 mod manifest;
 mod npz;
 pub mod schema;
 
 pub use circulation::{Circulation, Column, Loops};
+pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};

@@ -31,7 +31,7 @@ pub fn bytes(loops: &Loops) -> Result<Vec<u8>> {
 }
 
 /// A 1-D array of NumPy's fixed-width unicode dtype, which `ndarray-npy` has no element for.
-struct Text<'a>(&'a [String]);
+pub(super) struct Text<'a>(pub &'a [String]);
 
 impl WriteNpyExt for Text<'_> {
     fn write_npy<W: Write>(&self, mut writer: W) -> std::result::Result<(), WriteNpyError> {

@@ -27,15 +27,23 @@ pub const ERRORS: [&str; 3] = ["rounding", "quadrature", "arithmetic"];
 /// What is measured on one loop.
 #[derive(Clone, Copy, Debug)]
 pub struct Loop {
+    /// Gamma = sum s.d (eq. 4), nat.
     pub integral: f64,
+    /// L = sum |d|, x.
     pub length: f64,
+    /// M = sum |m| |d|, x^2.
     pub norm_sum: f64,
+    /// S = sum |s.d|, nat.
     pub abs_terms: f64,
+    /// R = sum |s| |d|, nat.
     pub score_norm_sum: f64,
+    /// sum s.d / |m|, nat/x.
     pub authors: f64,
+    /// Sum of a Gaussian field's s.d, nat.
     pub rounding: f64,
     /// NaN where it was not asked for.
     pub quadrature: f64,
+    /// R times the largest error of a term in units of |s| |d|, nat; NaN where no point was verified.
     pub arithmetic: f64,
     /// Of the field, on this loop.
     pub evaluations: f64,
@@ -67,14 +75,19 @@ impl Loop {
 
 /// One column. `s` is the field, `m` a segment's midpoint, `d` its step; sums run over the segments of the loop.
 pub struct ColumnSpec {
+    /// Header of the CSV, name in the NPZ.
     pub name: &'static str,
+    /// How it is computed.
     pub formula: &'static str,
     /// `x` is the unit of the data; a score has the unit nat/x, so that its integral is in nats.
     pub unit: &'static str,
+    /// What it says.
     pub meaning: &'static str,
+    /// The formula, as code.
     pub value: fn(&Loop) -> f64,
 }
 
+/// Every column of a run, in the order of the files.
 #[rustfmt::skip]
 pub const COLUMNS: &[ColumnSpec] = &[
     ColumnSpec { name: "integral",                unit: "nat",       formula: "Gamma = sum s.d",             value: |l| l.integral,                          meaning: "signed circulation" },

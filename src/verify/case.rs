@@ -8,15 +8,22 @@ use std::path::{Path, PathBuf};
 /// Numbers and their shape, C order.
 #[derive(Clone, Debug)]
 pub struct Tensor {
+    /// Sizes of the axes.
     pub shape: Vec<usize>,
+    /// In C order.
     pub values: Vec<f64>,
 }
 
+/// An open golden case.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// Where it lies.
     pub folder: PathBuf,
+    /// Name in `model::FAMILIES`.
     pub family: String,
+    /// The family's hyper-parameters.
     pub hyper: serde_json::Value,
+    /// Of `case.safetensors`, by name.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -28,6 +35,7 @@ struct Config {
 }
 
 impl Case {
+    /// Reads `config.json` and `case.safetensors`.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         if !folder.is_dir() {
@@ -59,6 +67,7 @@ impl Case {
         self.folder.join("model.safetensors")
     }
 
+    /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }

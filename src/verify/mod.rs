@@ -38,6 +38,7 @@ pub const SCHEDULE: f64 = 1e-12;
 /// One checked quantity.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// What was compared.
     pub quantity: String,
     /// NaN or infinite if something compared was not a number.
     pub error: f64,
@@ -57,14 +58,18 @@ impl Row {
 /// Everything that was checked of one case.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// Folder of the case.
     pub case: PathBuf,
+    /// Name in `model::FAMILIES`.
     pub family: String,
     /// The family of kernels that ran.
     pub kernels: Family,
+    /// One per quantity.
     pub rows: Vec<Row>,
 }
 
 impl Report {
+    /// True if every row did.
     pub fn passed(&self) -> bool {
         self.rows.iter().all(Row::passed)
     }

@@ -1,0 +1,63 @@
+//! A field of your own, WGSL and f64 twin, and its circulation: cargo run --release --example own_field
+use std::ops::ControlFlow;
+use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::error::Result;
+use vorticity::field::{Field, FieldLaunch};
+use vorticity::gpu::{AdapterChoice, Gpu};
+use vorticity::model::{Process, ProcessConfig, Schedule};
+use vorticity::program::{Access, Grid, Kernel, Step};
+use vorticity::shape::Shape;
+
+/// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient. It lies in a file of its own; a string would do as well.
+const WGSL: &str = include_str!("own_field.wgsl");
+
+struct Own(Shape, Process);
+
+impl Field for Own {
+    fn shape(&self) -> Shape {
+        self.0
+    }
+    fn process(&self) -> &Process {
+        &self.1
+    }
+    fn coefficients(&self, _: usize) -> Result<(f64, f64)> {
+        Ok((0.0, 0.0)) // this kernel reads nothing of its lane
+    }
+    fn launch(&self, cx: FieldLaunch) -> Result<()> {
+        let (d, flat) = (self.0.len(), self.0.flat_stride());
+        cx.program.shader("own_field", WGSL);
+        cx.program.push(Step {
+            label: "field own".into(),
+            op: "field",
+            kernel: Kernel { shader: "own_field", constants: vec![] },
+            bindings: vec![("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
+            immediates: vec![0, d as u32, flat as u32],
+            grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
+            flops: 3 * flat as u64,
+            bytes: 8 * flat as u64,
+        });
+        Ok(())
+    }
+    fn twin(&self, x: &[f32], _: usize) -> Result<Vec<f64>> {
+        let at = |i: usize| f64::from(x[i % x.len()]);
+        Ok((0..x.len()).map(|i| 0.5 * at(i + 1) * at(i + 1) - at(i)).collect())
+    }
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "kind": "embedded", "name": "own" })
+    }
+}
+
+pub fn main() -> Result<()> {
+    let gpu = Gpu::open(&AdapterChoice::Best)?;
+    let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
+    let process = Process::new(&ProcessConfig::Vp { schedule: Schedule::Cosine, timesteps: 1000 })?;
+    let field = Own(images.shape, process);
+    let paths = vec!["rotation".to_string()];
+    #[rustfmt::skip]
+    let options = Options { paths, timesteps: vec![501], samples: 2, points: 100, arcs: 10, seed: 0, quadrature_check: 1.0, verify_points: 20, tile: None, family: None };
+    let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
+    for measured in result.loops()?.at(0, 0) {
+        println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! NPZ files (`numpy.savez`): a zip archive of NPY files. In: a source at its start, and the array's name or, where there
+//! is only one, nothing. Out: the source at that array, `FILE#array` in messages, and where its values are.
+use super::npy;
+use super::source::{Layout, Source};
+use crate::error::Result;
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::path::Path;
+use zip::{CompressionMethod, ZipArchive};
+
+/// Bytes of an array that is read at once: lists of names, timesteps and noise levels.
+const MAX_LIST: u64 = 1 << 20;
+
+pub fn sniff(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04")
+}
+
+pub fn header(source: &mut Source) -> Result<Layout> {
+    enter(source)?;
+    npy::header(source)
+}
+
+/// Moves the source to the array that it names. NumPy's archives are stored, so an array is a range of the file.
+fn enter(source: &mut Source) -> Result<()> {
+    if source.is_gzipped() {
+        return Err(source.error("is a gzipped NPZ file, expected the NPZ file itself"));
+    }
+    let broken = |e: &dyn std::fmt::Display| source.error(format!("is no whole NPZ file: {e}"));
+    let open = || File::open(source.path()).map_err(|e| source.error(format!("cannot be opened: {e}")));
+    let mut archive = ZipArchive::new(BufReader::new(open()?)).map_err(|e| broken(&e))?;
+    let names: Vec<String> = archive.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_string()).collect();
+    let held = || names.join(", ");
+    let name = match (&source.tensor, &names[..]) {
+        (Some(name), _) => name.clone(),
+        (None, [only]) => only.clone(),
+        (None, _) => {
+            let said = format!("holds {} arrays, expected one: name it as FILE#array ({})", names.len(), held());
+            return Err(source.error(said));
+        }
+    };
+    let Some(index) = archive.index_for_name(&format!("{name}.npy")) else {
+        return Err(source.error(format!("has no array '{name}', it holds {}", held())));
+    };
+    let (at, length) = {
+        let entry = archive.by_index_raw(index).map_err(|e| broken(&e))?;
+        if entry.compression() != CompressionMethod::Stored || entry.encrypted() {
+            let said = format!("array '{name}' is compressed, expected numpy.savez, which does not compress");
+            return Err(source.error(said));
+        }
+        (entry.data_start(), entry.size())
+    };
+    let mut file = open()?;
+    file.seek(SeekFrom::Start(at)).map_err(|e| broken(&e))?;
+    source.narrow(&name, file, length)
+}
+
+/// The elements of a short 1-D array of the NPZ file at `path`, as they lie: how NumPy calls their type, and each one's bytes.
+fn list(path: &Path, name: &str) -> Result<(Source, String, Vec<Vec<u8>>)> {
+    let mut source = Source::open(path, Some(name.to_string()))?;
+    if !sniff(source.head()) {
+        return Err(source.error(format!("begins with {}, expected an NPZ file", source.head_text())));
+    }
+    enter(&mut source)?;
+    let header = npy::parse(&mut source)?;
+    let descr = header.type_descriptor.as_string().cloned().unwrap_or_default();
+    let [count] = header.shape[..] else {
+        return Err(source.error(format!("has shape {:?}, expected one axis", header.shape)));
+    };
+    let bytes = source.remaining().unwrap_or(0);
+    if bytes > MAX_LIST || count == 0 || !bytes.is_multiple_of(count as u64) {
+        let said = format!("holds {count} elements in {bytes} bytes, expected 1 or more in at most {MAX_LIST}");
+        return Err(source.error(said));
+    }
+    let values = source.read_vec(bytes, "its values")?;
+    let size = values.len() / count;
+    let elements = values.chunks_exact(size.max(1)).map(<[u8]>::to_vec).collect();
+    Ok((source, descr, elements))
+}
+
+/// Names: NumPy's fixed-width unicode, `<U..`.
+pub fn names(path: &Path, name: &str) -> Result<Vec<String>> {
+    let (source, descr, elements) = list(path, name)?;
+    let text = |element: &Vec<u8>| {
+        let words = element.as_chunks::<4>().0.iter().map(|&w| u32::from_le_bytes(w));
+        words.take_while(|&w| w != 0).map(char::from_u32).collect::<Option<String>>()
+    };
+    let names = descr.starts_with("<U").then(|| elements.iter().map(text).collect::<Option<Vec<_>>>()).flatten();
+    names.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected unicode ('<U..')")))
+}
+
+/// Counts: int64, none negative.
+pub fn counts(path: &Path, name: &str) -> Result<Vec<usize>> {
+    let (source, descr, elements) = list(path, name)?;
+    let count = |e: &Vec<u8>| usize::try_from(i64::from_le_bytes(e[..].try_into().ok()?)).ok();
+    let counts = (descr == "<i8").then(|| elements.iter().map(count).collect::<Option<Vec<_>>>()).flatten();
+    counts.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected int64 ('<i8') numbers from 0")))
+}
+
+/// Finite numbers: float64.
+pub fn numbers(path: &Path, name: &str) -> Result<Vec<f64>> {
+    let (source, descr, elements) = list(path, name)?;
+    let number = |e: &Vec<u8>| Some(f64::from_le_bytes(e[..].try_into().ok()?)).filter(|v| v.is_finite());
+    let numbers = (descr == "<f8").then(|| elements.iter().map(number).collect::<Option<Vec<_>>>()).flatten();
+    numbers.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected finite float64 ('<f8') numbers")))
+}
