@@ -232,7 +232,8 @@ fn ctrl_c_ends_a_run_with_130_and_nothing_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let mut command = Command::new(env!("CARGO_BIN_EXE_vorticity"));
-    command.args(["circulation", "field:rotor", "--data", DIGITS, "--points", "100000", "--yes", "--out", text(&out)]);
+    command.args(["circulation", "field:rotor", "--data", DIGITS, "--paths", "rotation", "--samples", "2", "--yes"]);
+    command.args(["--points", "100000", "--tile", "64", "--out", text(&out)]); // hours of small tiles
     if let Ok(adapter) = std::env::var("VORTICITY_ADAPTER") {
         command.args(["--adapter", &adapter]);
     }
