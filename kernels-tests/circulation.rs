@@ -2,7 +2,7 @@
 use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
 use vorticity::data::Images;
-use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::ops::Family;
@@ -25,6 +25,7 @@ fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -
         points,
         arcs: 10,
         seed: 11,
+        quadrature: Quadrature::Midpoint,
         quadrature_check: 0.5,
         verify_points: 0,
         tile: None,

@@ -13,6 +13,7 @@ mod ops;
 mod output;
 mod paths;
 mod portability;
+mod quadrature;
 mod report;
 mod run;
 mod sample;

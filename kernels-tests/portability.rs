@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
 use vorticity::data::Images;
-use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::ops::{Family, OPS};
@@ -140,6 +140,7 @@ fn circulations() -> Vec<(Family, Program)> {
         points: 20,
         arcs: 10,
         seed: 1,
+        quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 0,
         tile: Some(2),

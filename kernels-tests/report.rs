@@ -104,9 +104,7 @@ fn the_table_marks_what_is_not_resolved() {
     let mut data = example();
     let clean = table(&data.loops().unwrap());
     assert!(!clean.contains('~') && clean.contains("Every statistic is at least 3 times its error"), "{clean}");
-    for text in
-        ["rotation: 5 samples, loops of 1000 segments", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"]
-    {
+    for text in ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"] {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
     // The first path's first timestep alone is drowned.

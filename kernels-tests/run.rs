@@ -146,6 +146,7 @@ fn derived_columns_follow_their_formulas() {
         rounding: -2.0,
         quadrature: f64::NAN,
         arithmetic: 0.5,
+        evaluations: 7.0,
     };
     let value = |name: &str, l: &Loop| (column(name).unwrap().value)(l);
     let expected = [
@@ -172,7 +173,7 @@ fn derived_columns_follow_their_formulas() {
     assert!(column("nonsense").is_none());
     let measured: Vec<&str> = COLUMNS.iter().take(MEASURED.len()).map(|c| c.name).collect();
     assert_eq!(measured, MEASURED);
-    let numbered = Loop::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let numbered = Loop::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
     for (i, spec) in COLUMNS.iter().take(MEASURED.len()).enumerate() {
         assert_eq!((spec.value)(&numbered), i as f64, "{}", spec.name);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
-//! use vorticity::diagnostics::{CirculationRun, Options};
+//! use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 //! use vorticity::{data, field, gpu};
 //!
 //! # fn main() -> vorticity::error::Result<()> {
@@ -16,6 +16,7 @@
 //!     points: 100,
 //!     arcs: 10,
 //!     seed: 0,
+//!     quadrature: Quadrature::Midpoint,
 //!     quadrature_check: 0.1,
 //!     verify_points: 8,
 //!     tile: None,

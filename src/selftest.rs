@@ -1,7 +1,7 @@
 //! Whether the kernels can be trusted on this adapter: every op in every family of kernels, and every closed path with
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::data::Images;
-use crate::diagnostics::{CirculationRun, Options};
+use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
 use crate::field::{self, ScoreScale};
@@ -107,6 +107,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str) -> Result<Check> {
         points: 20,
         arcs: 10,
         seed: 3,
+        quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all
         tile: None,

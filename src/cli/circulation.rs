@@ -1,7 +1,7 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
 use super::output::Output;
 use crate::data;
-use crate::diagnostics::{CirculationRun, Options};
+use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
@@ -44,6 +44,13 @@ pub struct Args {
     /// Arcs m of the projection path; must divide the points
     #[arg(long, default_value_t = crate::paths::ARCS)]
     arcs: u32,
+    /// Rule: midpoint (the paper's), or adaptive: nested rules on the smooth paths rotation and projection, until --tol
+    /// is met or --points evaluations are spent; other paths by midpoints
+    #[arg(long, value_parser = ["midpoint", "adaptive"], default_value = "midpoint")]
+    quadrature: String,
+    /// Error that adaptive quadrature aims for, in units of |Gamma|, or of a thousandth of S = sum |s.d| if that is more
+    #[arg(long, default_value_t = 1e-3)]
+    tol: f64,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
     /// that share in evaluations. At least one sample, unless 0
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
@@ -133,6 +140,10 @@ pub fn run(args: &Args) -> Result<i32> {
         points: args.points,
         arcs: args.arcs,
         seed: args.seed,
+        quadrature: match args.quadrature.as_str() {
+            "adaptive" => Quadrature::Adaptive { tolerance: args.tol },
+            _ => Quadrature::Midpoint,
+        },
         quadrature_check: args.quadrature_check,
         verify_points,
         tile: args.tile,
@@ -143,10 +154,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
     let (checked, verified) = (job.checked_samples(), job.verified_points());
     let (output, adapter, loops, bytes) = (args.output, gpu.describe(), job.loops(), tile_bytes(&job));
+    let most = if args.quadrature == "adaptive" { "at most " } else { "" };
     let (samples, points, tile) = (args.samples, args.points, job.tile());
     output.say(&format!(
         "adapter      {adapter}\n\
-         work         {loops} loops of {points} points = {evaluations} evaluations with checks\n\
+         work         {loops} loops, N = {points}: {most}{evaluations} evaluations with checks\n\
          checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
          arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
          tile         {tile} lanes, {:.1} MB\n",
@@ -169,7 +181,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let family = options.family.unwrap_or(gpu.family()).name();
     let work = json!({
         "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
-        "points": points, "evaluations": evaluations, "quadrature_checked_samples": checked,
+        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations, "quadrature_checked_samples": checked,
         "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
         "predicted": predicted,
     });
@@ -187,6 +199,7 @@ pub fn run(args: &Args) -> Result<i32> {
     })?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
+    let evaluations = result.evaluations();
 
     let manifest = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
@@ -195,6 +208,8 @@ pub fn run(args: &Args) -> Result<i32> {
         "data": { "file": file_name(&args.data), "sha256": images.sha256, "shape": images.shape.to_string() },
         "seed": args.seed,
         "arcs": args.arcs,
+        "quadrature": args.quadrature,
+        "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
         "quadrature_checked_samples": checked,
         "verified_points": verified,
         "adapter": adapter,
@@ -222,10 +237,12 @@ pub fn run(args: &Args) -> Result<i32> {
         table::table(&loops),
         evaluations as f64 / seconds
     ))?;
-    output.document(
-        "circulation",
-        || json!({ "dry_run": false, "work": work, "seconds": seconds, "out": path, "table": table::rows(&loops) }),
-    )?;
+    output.document("circulation", || {
+        json!({
+            "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
+            "table": table::rows(&loops),
+        })
+    })?;
     Ok(0)
 }
 

@@ -1,16 +1,19 @@
-//! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, with L, M, S, R, the notebooks' sum and
-//! the error columns. In: a field, clean images, options. Out: `run::Circulation`, columns [path, timestep, sample].
-use super::queries::{Queries, Query};
+//! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
+//! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
+//! `run::Circulation`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
+use super::nested::Nested;
+use super::queries::{Queries, spread};
+use super::sums::Sums;
+use super::work::{Chosen, Level, Pass, Term, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
-use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
-use crate::program::{Access, BufferId, Grid, Kernel, Program, Role, Step};
-use crate::run::{Circulation, Column};
-use crate::sweep::{self, Job};
-use std::collections::BTreeMap;
+use crate::paths::{self, Lane, PathPorts};
+use crate::program::{Access, Grid, Kernel, Program, Role, Step};
+use crate::run::Circulation;
+use crate::sweep;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -23,15 +26,16 @@ pub struct Options {
     pub timesteps: Vec<usize>,
     /// The first this many images.
     pub samples: usize,
-    /// Segments N per loop.
+    /// Segments N per loop; the most evaluations of a loop that is integrated adaptively.
     pub points: usize,
     /// m of the projection path; `paths::ARCS` in the paper.
     pub arcs: u32,
     pub seed: u64,
+    pub quadrature: Quadrature,
     /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
-    /// evaluations per segment instead of one; 0 for none.
+    /// evaluations per segment instead of one; 0 for none. Adaptive loops have an estimate of their own.
     pub quadrature_check: f64,
-    /// Midpoints, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
+    /// Points, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
     pub verify_points: usize,
     /// Lanes per tile; by memory if not given. Does not change results.
     pub tile: Option<usize>,
@@ -39,62 +43,21 @@ pub struct Options {
     pub family: Option<Family>,
 }
 
+/// How loops are integrated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Quadrature {
+    /// The paper's: N midpoints of the polyline.
+    Midpoint,
+    /// Smooth paths by nested rules, until the estimated error is at most `tolerance` max(|Gamma|, `FLOOR` S) or the next
+    /// level would take more than N evaluations. Other paths as in `Midpoint`.
+    Adaptive { tolerance: f64 },
+}
+
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
     executor: Executor,
     field: &'a dyn Field,
     work: Work<'a>,
-}
-
-/// Noise level and field coefficients of one timestep.
-#[derive(Clone, Copy)]
-struct Level {
-    k: usize,
-    a: f64,
-    sigma: f64,
-    bridge_scale: f64,
-    alpha: f64,
-    beta: f64,
-}
-
-/// Two-point Gauss has an error too; on a rough path it was seen at a tenth of the midpoint rule's. A third is allowed for.
-const GAUSS_TOO: f64 = 1.5;
-
-/// Running sums of one loop, f64.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    integral: f64,
-    length: f64,
-    norm_sum: f64,
-    abs_terms: f64,
-    score_norm_sum: f64,
-    authors: f64,
-    rounding: f64,
-    /// The integral by two-point Gauss, on checked loops.
-    gauss: f64,
-}
-
-/// A term to be computed again: what the GPU made of it.
-#[derive(Clone, Copy, Default)]
-struct Term {
-    /// s.d
-    value: f64,
-    /// |s| |d|
-    size: f64,
-}
-
-struct Work<'a> {
-    images: &'a Images,
-    options: Options,
-    queries: Queries,
-    /// By loop, in order of work, and segment.
-    terms: BTreeMap<(usize, u32), Term>,
-    paths: Vec<(u32, &'static dyn ClosedPath)>,
-    levels: Vec<Level>,
-    ports: PathPorts,
-    uses_pairs: bool,
-    /// Order of work: timestep, sample, path.
-    sums: Vec<Sums>,
 }
 
 impl<'a> CirculationRun<'a> {
@@ -115,14 +78,26 @@ impl<'a> CirculationRun<'a> {
         if !(0.0..=1.0).contains(&checked) {
             return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
         }
-        let mut chosen: Vec<(u32, &'static dyn ClosedPath)> = vec![];
+        if let Quadrature::Adaptive { tolerance } = options.quadrature
+            && !(tolerance > 0.0 && tolerance < 1.0)
+        {
+            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
+        }
+        let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
         for name in &options.paths {
-            let found = paths::find(name)?;
-            found.1.check(shape.len(), options.points, options.arcs)?;
-            if chosen.iter().any(|p| p.0 == found.0) {
+            let (index, path) = paths::find(name)?;
+            path.check(shape.len(), options.points, options.arcs)?;
+            if chosen.iter().any(|p| p.index == index) {
                 return Err(Error::invalid("paths", format!("'{name}' is given twice")));
             }
-            chosen.push(found);
+            let rule = match (options.quadrature, path.smooth()) {
+                (Quadrature::Adaptive { .. }, Some(smooth)) => {
+                    rules.push(Nested::of(smooth.curve(options.arcs), options.points));
+                    Some(rules.len() - 1)
+                }
+                _ => None,
+            };
+            chosen.push(Chosen { index, path, rule });
         }
         if chosen.is_empty() {
             return Err(Error::invalid("paths", "none given"));
@@ -135,7 +110,7 @@ impl<'a> CirculationRun<'a> {
         let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
 
         let (mut program, row) = (Program::default(), 4 * shape.flat_stride() as u64);
-        let uses_pairs = chosen.iter().any(|p| p.1.uses_pairs());
+        let uses_pairs = chosen.iter().any(|p| p.path.uses_pairs());
         let x0 = program.buffer("clean images", row, Role::Upload);
         let ports = PathPorts {
             lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
@@ -146,8 +121,8 @@ impl<'a> CirculationRun<'a> {
         };
         let s = program.buffer("field", row, Role::Scratch);
         let sums = program.buffer("sums", 32, Role::Download);
-        for &(index, path) in &chosen {
-            paths::launch(&mut program, path, index, shape.len(), options.seed, ports);
+        for p in &chosen {
+            paths::launch(&mut program, p.path, p.index, shape.len(), options.seed, ports);
         }
         field.launch(FieldLaunch {
             program: &mut program,
@@ -173,29 +148,49 @@ impl<'a> CirculationRun<'a> {
             bytes: 12 * shape.len() as u64,
         });
 
+        let by_midpoint: Vec<usize> = (0..chosen.len()).filter(|&p| chosen[p].rule.is_none()).collect();
         let queries = Queries {
             timesteps: levels.len(),
             samples: options.samples,
-            paths: chosen.len(),
+            paths: by_midpoint.len(),
             segments: options.points,
             checked: (checked * options.samples as f64).ceil() as usize,
         };
-        let terms = queries.spread(options.verify_points).into_iter().map(|key| (key, Term::default())).collect();
-        let lanes = sweep::tile_lanes(gpu, &program, options.tile, queries.total())?;
+        let loops = levels.len() * options.samples * chosen.len();
+        let picks = spread(loops, options.verify_points).into_iter().map(|(place, part)| {
+            let first = chosen[place % chosen.len()].rule.map_or(options.points, |r| rules[r].weights[1].len());
+            ((place, (part * first as f64) as usize), Term::default())
+        });
+        let mut work = Work {
+            terms: picks.collect(),
+            images,
+            options,
+            paths: chosen,
+            levels,
+            ports,
+            uses_pairs,
+            queries,
+            by_midpoint,
+            rules,
+            pass: Pass::Midpoints,
+            sums: vec![Sums { quadrature: f64::NAN, ..Sums::default() }; loops],
+            gauss: vec![0.0; loops],
+        };
+        let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.most_evaluations())?;
         let executor = Executor::new(gpu, program, lanes)?;
-        let sums = vec![Sums::default(); queries.loops()];
-        let work = Work { images, options, queries, terms, paths: chosen, levels, ports, uses_pairs, sums };
+        work.begin(0);
         Ok(Self { executor, field, work })
     }
 
-    /// Evaluations of the field that the run needs on the device, the quadrature check's among them.
+    /// Evaluations of the field that the run needs on the device, the quadrature check's among them; with adaptive
+    /// quadrature the most it may need.
     pub fn evaluations(&self) -> u64 {
-        self.work.queries.total()
+        self.work.most_evaluations()
     }
 
     /// Closed loops of the run.
     pub fn loops(&self) -> usize {
-        self.work.queries.loops()
+        self.work.sums.len()
     }
 
     /// Samples whose loops are also integrated by two-point Gauss, from the first.
@@ -218,175 +213,47 @@ impl<'a> CirculationRun<'a> {
 
     /// Evaluations per second, measured on tiles of the real work: one to warm up, then as many as fill a second.
     pub fn measure_rate(&mut self) -> Result<f64> {
-        let tile = (self.tile() as u64).min(self.evaluations());
-        sweep::run(&mut self.executor, &mut self.work, tile, &mut |_| ControlFlow::Continue(()))?;
-        let start = Instant::now();
-        let mut done = 0;
-        while start.elapsed().as_secs_f64() < 1.0 {
+        let tile = (self.tile() as u64).min(self.work.pass_total());
+        let clear = self.work.sums.clone();
+        let (mut done, mut start) = (0, None);
+        while start.is_none_or(|s: Instant| s.elapsed().as_secs_f64() < 1.0) {
             sweep::run(&mut self.executor, &mut self.work, tile, &mut |_| ControlFlow::Continue(()))?;
-            done += tile;
+            self.work.begin(0);
+            match start {
+                None => start = Some(Instant::now()),
+                Some(_) => done += tile,
+            }
         }
-        self.work.sums.fill(Sums::default());
-        Ok(done as f64 / start.elapsed().as_secs_f64())
+        self.work.sums = clear;
+        self.work.gauss.fill(0.0);
+        Ok(done as f64 / start.map_or(f64::NAN, |s| s.elapsed().as_secs_f64()))
     }
 
-    /// Runs everything; `observe` is told the evaluations done and may stop the run.
+    /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
     pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
         let total = self.evaluations();
-        sweep::run(&mut self.executor, &mut self.work, total, observe)?;
+        let mut before = 0;
+        for pass in 0.. {
+            if !self.work.begin(pass) {
+                break;
+            }
+            let (start, most) = (before, self.work.pass_most());
+            while self.work.pass_total() > 0 {
+                let (at, points) = (before, self.work.pass_total());
+                sweep::run(&mut self.executor, &mut self.work, points, &mut |done| observe(at + done))?;
+                before += points;
+                self.work.settle();
+            }
+            before = start + most;
+        }
         let mut worst = if self.work.terms.is_empty() { f64::NAN } else { 0.0 };
-        for (&(place, segment), term) in &self.work.terms {
-            let twin = self.work.term_by_twin(self.field, place, segment)?;
+        for (&(place, point), term) in &self.work.terms {
+            let twin = self.work.term_by_twin(self.field, place, point)?;
             worst = worst.max((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE));
             if observe(total).is_break() {
                 return Err(Error::Interrupted);
             }
         }
         Ok(self.work.finish(worst))
-    }
-}
-
-impl Work<'_> {
-    /// s.d of one segment in f64: points, field and product; the field sees the midpoint in f32, as on the device.
-    fn term_by_twin(&self, field: &dyn Field, place: usize, segment: u32) -> Result<f64> {
-        let (rest, path) = (place / self.paths.len(), self.paths[place % self.paths.len()].1);
-        let (timestep, sample) = (rest / self.options.samples, rest % self.options.samples);
-        let anchor = self.anchor(timestep, sample);
-        let (p, q) = (path.point(&anchor, segment), path.point(&anchor, segment + 1));
-        let middle: Vec<f32> = p.iter().zip(&q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
-        let s = field.twin(&middle, self.levels[timestep].k)?;
-        Ok(s.iter().zip(p.iter().zip(&q)).map(|(s, (p, q))| s * (q - p)).sum())
-    }
-
-    fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {
-        let (level, d) = (self.levels[timestep], self.images.shape.len());
-        Anchor {
-            seed: self.options.seed,
-            sample: sample as u32,
-            k: level.k as u32,
-            a: level.a,
-            sigma: level.sigma,
-            bridge_scale: level.bridge_scale,
-            x0: &self.images.values[sample * d..(sample + 1) * d],
-            segments: self.options.points as u32,
-            arcs: self.options.arcs,
-        }
-    }
-
-    /// The columns. `arithmetic` is the largest error of a term in units of |s| |d|.
-    fn finish(self, arithmetic: f64) -> Circulation {
-        let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
-        let (sums, checked) = (&self.sums, self.queries.checked);
-        let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
-        let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
-            (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
-        };
-        let column = |name, value: fn(&Sums) -> f64| Column {
-            name,
-            values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
-        };
-        let gap = |path, timestep, sample| {
-            let loop_ = &sums[place(path, timestep, sample)];
-            GAUSS_TOO * (loop_.integral - loop_.gauss).abs()
-        };
-        // A loop that was not checked takes the largest error among those of its path and timestep that were.
-        let quadrature = values(&|path, timestep, sample| match sample < checked {
-            true => gap(path, timestep, sample),
-            false => (0..checked).fold(f64::NAN, |most, other| most.max(gap(path, timestep, other))),
-        });
-        // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
-        let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
-        let columns = vec![
-            column("integral", |s| s.integral),
-            column("length", |s| s.length),
-            column("norm_sum", |s| s.norm_sum),
-            column("abs_terms", |s| s.abs_terms),
-            column("score_norm_sum", |s| s.score_norm_sum),
-            column("authors", |s| s.authors),
-            column("rounding", |s| s.rounding),
-            Column { name: "quadrature", values: quadrature },
-            Column { name: "arithmetic", values: bound },
-        ];
-        Circulation {
-            paths: self.options.paths.clone(),
-            timesteps: self.options.timesteps.clone(),
-            noise: self.levels.iter().map(|l| l.sigma).collect(),
-            samples: n,
-            points: self.options.points,
-            columns,
-        }
-    }
-}
-
-impl Job for Work<'_> {
-    fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
-        let (d, flat) = (self.images.shape.len(), self.images.shape.flat_stride());
-        let (mut table, mut x0, mut pairs) = (Vec::with_capacity(lanes), vec![], vec![]);
-        let mut last = None;
-        let mut anchors = 0;
-        for i in first..first + lanes as u64 {
-            let Query { timestep, sample, path, segment, shift } = self.queries.get(i);
-            let anchor = self.anchor(timestep, sample);
-            if last != Some((timestep, sample)) {
-                last = Some((timestep, sample));
-                anchors += 1;
-                x0.extend_from_slice(anchor.x0);
-                x0.resize(anchors * flat, 0.0);
-                if self.uses_pairs {
-                    pairs.extend(paths::pairs(anchor.seed, anchor.sample, anchor.k, d));
-                    pairs.resize(anchors * flat, 0u32);
-                }
-            }
-            let level = self.levels[timestep];
-            table.push(Lane {
-                anchor: anchors as u32 - 1,
-                row: timestep as u32,
-                alpha: level.alpha as f32,
-                beta: level.beta as f32,
-                shift,
-                ..paths::lane(self.paths[path].0, &anchor, segment)?
-            });
-        }
-        executor.upload(self.ports.lanes, &table)?;
-        executor.upload(self.ports.x0, &x0)?;
-        if self.uses_pairs {
-            executor.upload(self.ports.pairs, &pairs)?;
-        }
-        Ok(())
-    }
-
-    fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
-        for (i, v) in values.chunks_exact(8).enumerate() {
-            let query = self.queries.get(first + i as u64);
-            let Query { timestep, sample, path, segment, shift } = query;
-            let [sd, md, dd, mm, ss] = [v[0], v[1], v[2], v[3], v[4]].map(f64::from);
-            if ![sd, md, dd, mm, ss].iter().all(|v| v.is_finite()) {
-                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
-                return Err(Error::invalid(
-                    format!("field at path {name}, timestep {k}, sample {sample}, segment {segment}"),
-                    format!("s.d = {sd}, |s|^2 = {ss}, |m|^2 = {mm}: expected finite numbers"),
-                ));
-            }
-            let Level { a, sigma, .. } = self.levels[timestep];
-            let (m, d) = (mm.sqrt(), dd.sqrt());
-            let place = self.queries.loop_of(query);
-            let sums = &mut self.sums[place];
-            if shift != 0.0 {
-                sums.gauss += 0.5 * sd;
-                continue;
-            }
-            if let Some(term) = self.terms.get_mut(&(place, segment)) {
-                *term = Term { value: sd, size: ss.sqrt() * d };
-            }
-            sums.integral += sd;
-            sums.length += d;
-            sums.norm_sum += m * d;
-            sums.abs_terms += sd.abs();
-            sums.score_norm_sum += ss.sqrt() * d;
-            sums.authors += if m > 0.0 { sd / m } else { 0.0 };
-            // The Gaussian field -x / (a^2 + sigma^2) on the same points: its midpoint sum telescopes to zero.
-            sums.rounding -= md / (a * a + sigma * sigma);
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Which evaluation is number i of a circulation run: timestep, sample, path, then segments, the loops that are checked
+//! Which evaluation of the midpoint rule is number i: timestep, sample, path, then segments, the loops that are checked
 //! with twice as many again. In: the run's sizes. Out: one `Query` per number; plain arithmetic.
 
 /// Distance of the two-point Gauss rule's points from the midpoint, in steps: 1 / (2 sqrt 3).
@@ -7,7 +7,7 @@ pub(super) const GAUSS: f32 = 0.288_675_13;
 /// One evaluation of the field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Query {
-    /// Indices, not the timestep's k.
+    /// Indices, not the timestep's k; `path` among those of the midpoint rule.
     pub timestep: usize,
     pub sample: usize,
     pub path: usize,
@@ -29,21 +29,12 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    pub fn loops(&self) -> usize {
-        self.timesteps * self.samples * self.paths
-    }
-
     fn per_timestep(&self) -> u64 {
         (self.paths * (self.samples + 2 * self.checked)) as u64 * self.segments as u64
     }
 
     pub fn total(&self) -> u64 {
         self.timesteps as u64 * self.per_timestep()
-    }
-
-    /// Position of a query's loop in order of work.
-    pub fn loop_of(&self, q: Query) -> usize {
-        (q.timestep * self.samples + q.sample) * self.paths + q.path
     }
 
     pub fn get(&self, i: u64) -> Query {
@@ -61,19 +52,14 @@ impl Queries {
         let (sample, path) = (nth as usize / self.paths, nth as usize % self.paths);
         Query { timestep, sample, path, segment: segment as u32, shift }
     }
+}
 
-    /// About `count` midpoints spread over all loops and all parts of them.
-    pub fn spread(&self, count: usize) -> Vec<(usize, u32)> {
-        let mut picks: Vec<(usize, u32)> = (0..count)
-            .map(|j| {
-                let nth = (2 * j + 1) as f64 / (2 * count) as f64;
-                // The golden ratio's multiples visit every part of the loop, whatever the stride over the loops.
-                let part = (j as f64 * 0.618_033_988_749_894_9).fract();
-                ((nth * self.loops() as f64) as usize, (part * self.segments as f64) as u32)
-            })
-            .collect();
-        picks.sort_unstable();
-        picks.dedup();
-        picks
-    }
+/// About `count` points spread over all loops and all parts of them: a loop's place, and a share of its way.
+pub(super) fn spread(loops: usize, count: usize) -> Vec<(usize, f64)> {
+    let pick = |j: usize| {
+        let nth = (2 * j + 1) as f64 / (2 * count) as f64;
+        // The golden ratio's multiples visit every part of the loop, whatever the stride over the loops.
+        ((nth * loops as f64) as usize, (j as f64 * 0.618_033_988_749_894_9).fract())
+    };
+    (0..count).map(pick).collect()
 }

@@ -74,7 +74,7 @@ pub struct Lane {
     pub a: f32,
     pub sigma: f32,
     /// Rotation: cos, sin at the first node, cos, sin at the second. Brownian: p0 = c sqrt(U/N).
-    /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1].
+    /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1]; p2 = 1: the step is y'(p0) instead.
     pub p0: f32,
     pub p1: f32,
     pub p2: f32,
@@ -101,6 +101,28 @@ pub trait ClosedPath: Sync {
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane);
     /// A node in f64: the twin of the shader.
     fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64>;
+    /// The curve that the nodes lie on, if it is smooth: rules of high order need that.
+    fn smooth(&self) -> Option<&dyn SmoothPath> {
+        None
+    }
+}
+
+/// What a smooth closed path is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// One smooth periodic curve, t in [0, 2 pi).
+    Periodic,
+    /// A ring of this many smooth arcs, t in [0, 1] on each.
+    Arcs(u32),
+}
+
+/// A path as a curve y(t) with its derivative: the integral of s(y) . y'(t) over t is the circulation.
+pub trait SmoothPath: Sync {
+    fn curve(&self, arcs: u32) -> Curve;
+    /// Sets the fields of a lane that are this path's own, so that its point is y(t) and its step y'(t).
+    fn fill_tangent(&self, anchor: &Anchor, piece: u32, t: f64, lane: &mut Lane);
+    /// y(t) and y'(t) in f64: the twin of the shader.
+    fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2];
 }
 
 pub const PATHS: &[&dyn ClosedPath] = &[&brownian::Brownian, &rotation::Rotation, &projection::Projection];
@@ -116,22 +138,39 @@ pub fn find(name: &str) -> Result<(u32, &'static dyn ClosedPath)> {
 
 /// The lane of one segment of `PATHS[path]`; `anchor` row, `row`, `alpha` and `beta` are left to the caller.
 pub fn lane(path: u32, anchor: &Anchor, segment: u32) -> Result<Lane> {
-    let found = PATHS.get(path as usize).ok_or_else(|| {
+    let (node, found) = (anchor.wrap(segment), by_index(path)?);
+    let mut lane = Lane { node, ..blank(path, anchor) };
+    found.fill_lane(anchor, node, &mut lane);
+    Ok(lane)
+}
+
+/// The lane of a point y(t) of `PATHS[path]` as a smooth curve: its step is y'(t). The rest as in `lane`.
+pub fn tangent_lane(path: u32, anchor: &Anchor, piece: u32, t: f64) -> Result<Lane> {
+    let found = by_index(path)?;
+    let smooth = found.smooth().ok_or_else(|| Error::invalid(format!("path {}", found.name()), "is not smooth"))?;
+    let mut lane = blank(path, anchor);
+    smooth.fill_tangent(anchor, piece, t, &mut lane);
+    Ok(lane)
+}
+
+fn by_index(path: u32) -> Result<&'static dyn ClosedPath> {
+    PATHS.get(path as usize).copied().ok_or_else(|| {
         Error::invalid("path", format!("index {path} is not below {}, the number of paths", PATHS.len()))
-    })?;
-    let mut lane = Lane {
+    })
+}
+
+/// What every lane of this anchor carries.
+fn blank(path: u32, anchor: &Anchor) -> Lane {
+    Lane {
         path,
         sample: anchor.sample,
         k: anchor.k,
-        node: anchor.wrap(segment),
         count: anchor.segments,
         a: anchor.a as f32,
         sigma: anchor.sigma as f32,
         gauss: (-1.0 / (anchor.a * anchor.a + anchor.sigma * anchor.sigma)) as f32,
         ..Lane::default()
-    };
-    found.fill_lane(anchor, anchor.wrap(segment), &mut lane);
-    Ok(lane)
+    }
 }
 
 /// Noise of one draw in f64; draw 0 is the eps of x_t. It is kept, never recomputed from x.

@@ -1,7 +1,7 @@
 //! Projection: m noisings E_j = a x_0 + sigma eps_j of one x_0 in a ring, N/m nodes an arc (paper, section 3.2).
 //! In: an anchor. Out: nodes, linear in the noise between the ends of their arc, then moved along their ray from the
 //! origin to the radius that is linear between |E_j| and |E_{j+1}|: a straight chord would dip inside the shell.
-use super::{Anchor, ClosedPath, Lane, check_sizes, eps};
+use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, check_sizes, eps};
 use crate::error::{Error, Result};
 
 pub struct Projection;
@@ -41,17 +41,44 @@ impl ClosedPath for Projection {
 
     fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64> {
         let (arc, step) = arc(anchor, node);
-        let start = anchor.noised(&eps(anchor, arc));
         if step == 0 {
-            return start;
+            return anchor.noised(&eps(anchor, arc));
         }
-        let end = anchor.noised(&eps(anchor, (arc + 1) % anchor.arcs.max(1)));
-        let f = f64::from(step) / f64::from(arc_length(anchor));
-        let chord: Vec<f64> = start.iter().zip(&end).map(|(s, e)| (1.0 - f) * s + f * e).collect();
-        let radius = (1.0 - f) * norm(&start) + f * norm(&end);
+        let [point, _] = self.tangent(anchor, arc, f64::from(step) / f64::from(arc_length(anchor)));
+        point
+    }
+
+    fn smooth(&self) -> Option<&dyn SmoothPath> {
+        Some(self)
+    }
+}
+
+impl SmoothPath for Projection {
+    fn curve(&self, arcs: u32) -> Curve {
+        Curve::Arcs(arcs)
+    }
+
+    fn fill_tangent(&self, anchor: &Anchor, piece: u32, t: f64, lane: &mut Lane) {
+        (lane.arc0, lane.arc1, lane.arcs) = (piece, (piece + 1) % anchor.arcs.max(1), anchor.arcs);
+        (lane.p0, lane.p2, lane.shift) = (t as f32, 1.0, -0.5);
+    }
+
+    /// y = r c / |c| with the chord c = (1-t) E_0 + t E_1 and the radius r = (1-t) |E_0| + t |E_1|;
+    /// y' = (r' - r c.c' / |c|^2) c / |c| + r c' / |c|.
+    fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2] {
+        let start = anchor.noised(&eps(anchor, piece));
+        let end = anchor.noised(&eps(anchor, (piece + 1) % anchor.arcs.max(1)));
+        let chord: Vec<f64> = start.iter().zip(&end).map(|(s, e)| (1.0 - t) * s + t * e).collect();
+        let slope: Vec<f64> = start.iter().zip(&end).map(|(s, e)| e - s).collect();
+        let (r0, r1) = (norm(&start), norm(&end));
+        let (radius, growth) = ((1.0 - t) * r0 + t * r1, r1 - r0);
         // Without noise and image (all zero) there is no ray to move along.
-        let factor = radius / norm(&chord).max(f64::MIN_POSITIVE);
-        chord.iter().map(|y| y * factor).collect()
+        let size = norm(&chord).max(f64::MIN_POSITIVE);
+        let along: f64 = chord.iter().zip(&slope).map(|(c, s)| c / size * s).sum();
+        let point = chord.iter().map(|c| c * (radius / size)).collect();
+        let (on_chord, on_slope) = ((growth - radius * along / size) / size, radius / size);
+        let step = chord.iter().zip(&slope).map(|(c, s)| on_chord * c + on_slope * s).collect();
+        [point, step]
     }
 }
 

@@ -2,7 +2,7 @@
 //! In: an anchor. Out: nodes, and the table of P for the shader: components paired at random, (P eps)_i = eps_j and
 //! (P eps)_j = -eps_i, so that |y - a x_0| is the same at every node. With odd D one component stays fixed.
 use super::philox::{Purpose, Stream};
-use super::{Anchor, ClosedPath, Lane, check_sizes, eps};
+use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, check_sizes, eps};
 use crate::error::Result;
 use std::f64::consts::TAU;
 
@@ -36,19 +36,48 @@ impl ClosedPath for Rotation {
     }
 
     fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64> {
-        let eps = eps(anchor, 0);
-        let [cos, sin] = angle(anchor, node);
-        let turned =
-            pairs(anchor.seed, anchor.sample, anchor.k, eps.len()).into_iter().enumerate().map(|(c, entry)| {
-                let partner = eps[(entry & !(MINUS | FIXED)) as usize];
-                match entry {
-                    e if e & FIXED != 0 => eps[c],
-                    e if e & MINUS != 0 => cos * eps[c] - sin * partner,
-                    _ => cos * eps[c] + sin * partner,
-                }
-            });
-        anchor.noised(&turned.collect::<Vec<_>>())
+        anchor.noised(&turned(anchor, angle(anchor, node), 1.0))
     }
+
+    fn smooth(&self) -> Option<&dyn SmoothPath> {
+        Some(self)
+    }
+}
+
+impl SmoothPath for Rotation {
+    fn curve(&self, _: u32) -> Curve {
+        Curve::Periodic
+    }
+
+    /// t is the angle. The shader's second node is put at y + y', and its point at the first end of that step.
+    fn fill_tangent(&self, _: &Anchor, _: u32, t: f64, lane: &mut Lane) {
+        let (sin, cos) = t.sin_cos();
+        [lane.p0, lane.p1] = [cos, sin].map(|v| v as f32);
+        [lane.p2, lane.p3] = [cos - sin, sin + cos].map(|v| v as f32);
+        lane.shift = -0.5;
+    }
+
+    fn tangent(&self, anchor: &Anchor, _: u32, t: f64) -> [Vec<f64>; 2] {
+        let (sin, cos) = t.sin_cos();
+        let sigma = f64::from(anchor.sigma as f32);
+        let step = turned(anchor, [-sin, cos], 0.0).into_iter().map(|z| sigma * z).collect();
+        [anchor.noised(&turned(anchor, [cos, sin], 1.0)), step]
+    }
+}
+
+/// cos eps + sin P eps, with `fixed` times eps where a component does not turn.
+fn turned(anchor: &Anchor, [cos, sin]: [f64; 2], fixed: f64) -> Vec<f64> {
+    let eps = eps(anchor, 0);
+    let table = pairs(anchor.seed, anchor.sample, anchor.k, eps.len());
+    let component = |(c, entry): (usize, u32)| {
+        let partner = eps[(entry & !(MINUS | FIXED)) as usize];
+        match entry {
+            e if e & FIXED != 0 => fixed * eps[c],
+            e if e & MINUS != 0 => cos * eps[c] - sin * partner,
+            _ => cos * eps[c] + sin * partner,
+        }
+    };
+    table.into_iter().enumerate().map(component).collect()
 }
 
 /// [cos, sin] of a node's angle; exactly [1, 0] at node 0 and therefore at node N.

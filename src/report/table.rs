@@ -1,6 +1,6 @@
 //! The table that a run ends with on a terminal: per path, one line per timestep.
 //! In: checked loops. Out: text under 100 columns wide, or the same numbers as JSON.
-use super::{Summary, evenly};
+use super::{BoxStats, Summary, evenly};
 use crate::run::Loops;
 use crate::run::schema::{CLEAR, ColumnSpec, ERRORS, column};
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ pub fn table(loops: &Loops) -> String {
     let mut text = String::new();
     let mut marked = false;
     for (p, path) in data.paths.iter().enumerate() {
-        let _ = writeln!(text, "{path}: {} samples, loops of {} segments", data.samples, data.points);
+        let _ = writeln!(text, "{path}: {} samples, N = {}{}", data.samples, data.points, spent(loops, p));
         let _ = writeln!(
             text,
             "{:>6} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -45,7 +45,7 @@ pub fn table(loops: &Loops) -> String {
         text.push('\n');
     }
     text += "Medians over samples. Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|. Last three: errors of |Γ|,\n";
-    text += "of f32 points and sums, of the midpoint rule, and of f32 against f64 (- where not checked).\n";
+    text += "of f32 points and sums, of the rule, and of f32 against f64 (- where not checked).\n";
     if marked {
         let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
     } else {
@@ -77,6 +77,22 @@ pub fn rows(loops: &Loops) -> Vec<Value> {
         }
     }
     rows
+}
+
+/// What the loops of an adaptively integrated path took, in words; nothing where all took the same.
+fn spent(loops: &Loops, path: usize) -> String {
+    let used = (0..loops.data().timesteps.len()).flat_map(|t| loops.at(path, t)).map(|l| l.evaluations);
+    let of = loops.data().points as f64;
+    match BoxStats::of(&used.collect::<Vec<_>>()) {
+        Some(stats) if stats.median < of => {
+            format!(
+                ", adaptive: {:.0} evaluations a loop in the median, {:.1} times fewer",
+                stats.median,
+                of / stats.median
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Which medians of |Γ| stand clear of their errors and which do not, in a sentence.

@@ -64,6 +64,14 @@ impl Circulation {
     }
 }
 
+impl Circulation {
+    /// Evaluations of the field, over all loops.
+    pub fn evaluations(&self) -> u64 {
+        let of = |c: &Column| if c.name == "evaluations" { c.values.iter().sum::<f64>() as u64 } else { 0 };
+        self.columns.iter().map(of).sum()
+    }
+}
+
 impl<'a> Loops<'a> {
     pub fn data(&self) -> &'a Circulation {
         self.data

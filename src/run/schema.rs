@@ -18,6 +18,7 @@ pub const MEASURED: &[&str] = &[
     "rounding",
     "quadrature",
     "arithmetic",
+    "evaluations",
 ];
 
 /// The errors of a circulation, by their column.
@@ -36,12 +37,14 @@ pub struct Loop {
     /// NaN where it was not asked for.
     pub quadrature: f64,
     pub arithmetic: f64,
+    /// Of the field, on this loop.
+    pub evaluations: f64,
 }
 
 impl From<[f64; MEASURED.len()]> for Loop {
     #[rustfmt::skip]
-    fn from([integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic]: [f64; MEASURED.len()]) -> Self {
-        Loop { integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic }
+    fn from([integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic, evaluations]: [f64; MEASURED.len()]) -> Self {
+        Loop { integral, length, norm_sum, abs_terms, score_norm_sum, authors, rounding, quadrature, arithmetic, evaluations }
     }
 }
 
@@ -74,15 +77,16 @@ pub struct ColumnSpec {
 
 #[rustfmt::skip]
 pub const COLUMNS: &[ColumnSpec] = &[
-    ColumnSpec { name: "integral",                unit: "nat",       formula: "Gamma = sum s.d",             value: |l| l.integral,                          meaning: "signed circulation, midpoint rule" },
+    ColumnSpec { name: "integral",                unit: "nat",       formula: "Gamma = sum s.d",             value: |l| l.integral,                          meaning: "signed circulation" },
     ColumnSpec { name: "length",                  unit: "x",         formula: "L = sum |d|",                 value: |l| l.length,                            meaning: "length of the loop" },
     ColumnSpec { name: "norm_sum",                unit: "x^2",       formula: "M = sum |m| |d|",             value: |l| l.norm_sum,                          meaning: "strength of the flow -x along the loop" },
     ColumnSpec { name: "abs_terms",               unit: "nat",       formula: "S = sum |s.d|",               value: |l| l.abs_terms,                         meaning: "largest circulation that these terms allow" },
     ColumnSpec { name: "score_norm_sum",          unit: "nat",       formula: "R = sum |s| |d|",             value: |l| l.score_norm_sum,                    meaning: "largest circulation that this field strength allows" },
     ColumnSpec { name: "authors",                 unit: "nat/x",     formula: "sum s.d / |m|",               value: |l| l.authors,                           meaning: "normalisation of the authors' notebooks" },
     ColumnSpec { name: "rounding",                unit: "nat",       formula: "sum of a Gaussian's s.d",     value: |l| l.rounding,                          meaning: "error: exactly 0 without rounding" },
-    ColumnSpec { name: "quadrature",              unit: "nat",       formula: "1.5 |Gamma - two-point Gauss|", value: |l| l.quadrature,                      meaning: "error of the midpoint rule on this polyline" },
+    ColumnSpec { name: "quadrature",              unit: "nat",       formula: "1.5 |Gamma - two-point Gauss|", value: |l| l.quadrature,                      meaning: "error of the midpoint rule on this polyline, or the adaptive rule's own" },
     ColumnSpec { name: "arithmetic",              unit: "nat",       formula: "R max |s.d - f64| / |s||d|", value: |l| l.arithmetic,                        meaning: "error: points recomputed in f64" },
+    ColumnSpec { name: "evaluations",             unit: "1",         formula: "points of the rule",          value: |l| l.evaluations,                       meaning: "evaluations of the field on this loop" },
     ColumnSpec { name: "error",                   unit: "nat",       formula: "largest of the three errors", value: |l| l.error(),                          meaning: "what the circulation is uncertain by" },
     ColumnSpec { name: "abs_integral",            unit: "nat",       formula: "|Gamma|",                     value: |l| l.integral.abs(),                    meaning: "size of the circulation" },
     ColumnSpec { name: "integral_over_norm_sum",  unit: "nat/x^2",   formula: "|Gamma| / M",                 value: |l| l.integral.abs() / l.norm_sum,       meaning: "relative to the flow -x (Figs. 6, 7, 10, 11)" },

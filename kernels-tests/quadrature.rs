@@ -1,0 +1,138 @@
+//! Adaptive quadrature: the rules are exact for what they claim, converge to what many midpoints give at a fraction of
+//! the evaluations, and do not depend on tiles.
+use crate::common::{gpu, noise};
+use std::f64::consts::TAU;
+use std::ops::ControlFlow;
+use std::path::Path;
+use vorticity::data::Images;
+use vorticity::diagnostics::{CirculationRun, FLOOR, Nested, Options, Quadrature};
+use vorticity::field::{self, Field, ScoreScale};
+use vorticity::gpu::Gpu;
+use vorticity::paths::Curve;
+use vorticity::run::Circulation;
+use vorticity::shape::Shape;
+
+const TOLERANCE: f64 = 1e-3;
+
+fn options(quadrature: Quadrature, points: usize) -> Options {
+    Options {
+        paths: vec!["rotation".into(), "projection".into()],
+        timesteps: vec![100, 900],
+        samples: 1,
+        points,
+        arcs: 5,
+        seed: 3,
+        quadrature,
+        quadrature_check: 0.0,
+        verify_points: 0,
+        tile: None,
+        family: None,
+    }
+}
+
+fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Circulation {
+    let shape = field.shape();
+    let images = Images { shape, count: 2, values: noise(2 * shape.len(), 5), sha256: String::new() };
+    let job = CirculationRun::new(gpu, field, &images, options).unwrap();
+    job.run(&mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
+    &result.columns.iter().find(|c| c.name == name).unwrap().values
+}
+
+/// The small network of the golden case, with its own weights, as a field.
+fn network() -> Box<dyn Field> {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let read = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(assets.join(file)).unwrap()).unwrap()
+    };
+    let mut config = read("models/mnist/config.json");
+    config["hyper"] = read("golden/mnist_shuffle_unet/config.json")["hyper"].take();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let weights = assets.join("golden/mnist_shuffle_unet/model.safetensors");
+    std::fs::copy(weights, folder.path().join("model.safetensors")).unwrap();
+    field::open(&folder.path().to_string_lossy(), None, ScoreScale::Definition).unwrap()
+}
+
+#[test]
+fn levels_are_exact_and_nested() {
+    let arcs = Nested::of(Curve::Arcs(3), 400);
+    assert_eq!(arcs.weights.iter().map(Vec::len).collect::<Vec<_>>(), [9, 21, 45, 93, 189, 381]);
+    for (level, weights) in arcs.weights.iter().enumerate() {
+        // Points of a level: those of the level before, then new ones; exact to degree n - 1 with n = 4, 8, 16, ..
+        let degree = (4 << level) - 1;
+        let integral = |degree: i32| -> f64 { arcs.nodes.iter().zip(weights).map(|(n, w)| w * n.t.powi(degree)).sum() };
+        let want = |degree: i32| 3.0 / f64::from(degree + 1);
+        assert!((integral(degree) - want(degree)).abs() < 1e-13, "level {level}: {}", integral(degree));
+        // Negative control, while the next degrees still show in f64.
+        assert!(level > 0 || (integral(degree + 3) - want(degree + 3)).abs() > 1e-6);
+    }
+    let circle = Nested::of(Curve::Periodic, 1000);
+    assert_eq!(circle.weights.last().map(Vec::len), Some(768));
+    for (level, weights) in circle.weights.iter().enumerate() {
+        let n = (12 << level) as f64;
+        let wave = |harmonic: f64| -> f64 {
+            circle.nodes.iter().zip(weights).map(|(node, w)| w * (1.0 + (harmonic * node.t).cos())).sum()
+        };
+        assert!((wave(n - 1.0) - TAU).abs() < 1e-11, "level {level}: {}", wave(n - 1.0));
+        assert!((wave(n) - 2.0 * TAU).abs() < 1e-11, "level {level} does not see harmonic n as a constant");
+    }
+}
+
+#[test]
+fn agrees_with_four_thousand_midpoints_at_a_tenth_of_the_cost() {
+    let gpu = gpu();
+    let field = network();
+    let adaptive = run(&gpu, field.as_ref(), options(Quadrature::Adaptive { tolerance: TOLERANCE }, 1000));
+    let midpoint = run(&gpu, field.as_ref(), options(Quadrature::Midpoint, 4000));
+    let [gamma, s, error, used] = ["integral", "abs_terms", "quadrature", "evaluations"].map(|c| column(&adaptive, c));
+    for i in 0..gamma.len() {
+        let (want, gap) = (column(&midpoint, "integral")[i], (gamma[i] - column(&midpoint, "integral")[i]).abs());
+        let aim = TOLERANCE * want.abs().max(FLOOR * s[i]);
+        assert!(gap <= aim, "loop {i}: {} against {want}, S = {}, {} evaluations", gamma[i], s[i], used[i]);
+        assert!(error[i] <= aim * 1.01, "loop {i}: stopped with an estimate of {} above {aim}", error[i]);
+    }
+    assert!(used[..2].iter().all(|&n| n <= 100.0), "{used:?} evaluations");
+    // What these sums are does not depend on the rule: lengths agree as well.
+    for (a, m) in column(&adaptive, "length").iter().zip(column(&midpoint, "length")) {
+        assert!((a - m).abs() <= 1e-5 * m, "length {a} against {m}");
+    }
+}
+
+#[test]
+fn spends_no_more_than_it_may_and_says_what_is_missing() {
+    let gpu = gpu();
+    let strict = run(&gpu, network().as_ref(), options(Quadrature::Adaptive { tolerance: 1e-12 }, 100));
+    let used = column(&strict, "evaluations");
+    assert_eq!(used[..2], [96.0; 2], "the levels of rotation are 12, 24, 48, 96, 192, ..");
+    assert_eq!(used[2..], [75.0; 2], "the levels of projection are 5 times 3, 7, 15, 31, ..");
+    let aim = column(&strict, "integral").iter().map(|g| 1e-12 * g.abs());
+    assert!(column(&strict, "quadrature").iter().zip(aim).all(|(e, aim)| *e > aim));
+}
+
+#[test]
+fn points_are_those_of_the_twin_and_tiles_change_nothing() {
+    let (gpu, field) = (gpu(), field::open("field:tilted?omega=1", Some(Shape::new(1, 5, 7)), ScoreScale::Definition));
+    let field = field.unwrap();
+    // An odd number of components: one of them does not turn. The brownian path is integrated by midpoints beside them.
+    let paths = ["brownian", "rotation", "projection"].map(String::from).to_vec();
+    let options =
+        Options { paths, samples: 2, verify_points: 40, ..options(Quadrature::Adaptive { tolerance: 1e-6 }, 300) };
+    let whole = run(&gpu, field.as_ref(), options.clone());
+    for (arithmetic, r) in column(&whole, "arithmetic").iter().zip(column(&whole, "score_norm_sum")) {
+        // Points are good to 2e-6 of their size, and this field follows them with slopes of order one.
+        assert!(*arithmetic > 0.0 && *arithmetic <= 1e-5 * r, "{arithmetic} of {r}");
+    }
+    let used = column(&whole, "evaluations");
+    assert_eq!(used[..4], [300.0; 4]);
+    assert!(used[4..].iter().all(|&n| n < 300.0));
+    for tile in [1, 7] {
+        let again = run(&gpu, field.as_ref(), Options { tile: Some(tile), ..options.clone() });
+        for (a, b) in whole.columns.iter().zip(&again.columns) {
+            let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "tile {tile} changes column {}", a.name);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The work of a circulation run: which point is number i, what its lane carries, and what becomes of its products.
+//! In: the sweep's tiles. Out: `Sums` of every loop, then the columns. Pass by pass: midpoints, then groups of loops that
+//! are integrated adaptively.
+use super::adaptive::Group;
+use super::circulation::{Options, Quadrature};
+use super::nested::{Nested, Node};
+use super::queries::{Queries, Query};
+use super::sums::{Products, Sums};
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::gpu::Executor;
+use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
+use crate::program::BufferId;
+use crate::run::{Circulation, Column};
+use crate::sweep::Job;
+use std::collections::BTreeMap;
+
+/// Noise level and field coefficients of one timestep.
+#[derive(Clone, Copy)]
+pub(super) struct Level {
+    pub k: usize,
+    pub a: f64,
+    pub sigma: f64,
+    pub bridge_scale: f64,
+    pub alpha: f64,
+    pub beta: f64,
+}
+
+impl Level {
+    /// Of N(0, I) data noised to this level.
+    fn variance(&self) -> f64 {
+        self.a * self.a + self.sigma * self.sigma
+    }
+}
+
+/// Two-point Gauss has an error too; on a rough path it was seen at a tenth of the midpoint rule's. A third is allowed for.
+const GAUSS_TOO: f64 = 1.5;
+
+/// A term to be computed again: what the GPU made of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Term {
+    /// s.d
+    pub value: f64,
+    /// |s| |d|
+    pub size: f64,
+}
+
+pub(super) struct Work<'a> {
+    pub images: &'a Images,
+    pub options: Options,
+    pub paths: Vec<Chosen>,
+    pub levels: Vec<Level>,
+    pub ports: PathPorts,
+    pub uses_pairs: bool,
+    /// The midpoint rule's part of the work, for `by_midpoint` of the paths.
+    pub queries: Queries,
+    pub by_midpoint: Vec<usize>,
+    pub rules: Vec<Nested>,
+    /// What the sweep does now.
+    pub pass: Pass,
+    /// Of each loop; order of work: timestep, sample, path.
+    pub sums: Vec<Sums>,
+    /// Of the loops that are checked, by two-point Gauss.
+    pub gauss: Vec<f64>,
+    /// By loop, in order of work, and segment or node.
+    pub terms: BTreeMap<(usize, usize), Term>,
+}
+
+/// A path of the run.
+pub(super) struct Chosen {
+    /// In `paths::PATHS`.
+    pub index: u32,
+    pub path: &'static dyn ClosedPath,
+    /// In `Work::rules`, if it is integrated adaptively.
+    pub rule: Option<usize>,
+}
+
+pub(super) enum Pass {
+    Midpoints,
+    Nested(Group),
+}
+
+/// A point where the field is evaluated: the loop's place in order of work, and which point of it.
+struct Point {
+    place: usize,
+    at: At,
+}
+
+#[derive(Clone, Copy)]
+enum At {
+    Segment {
+        segment: u32,
+        shift: f32,
+    },
+    /// A node of the path's rule, and its number.
+    Node {
+        number: usize,
+        node: Node,
+    },
+}
+
+impl Work<'_> {
+    pub fn most_evaluations(&self) -> u64 {
+        let per_sample: usize = self.rules.iter().map(|r| r.nodes.len()).sum();
+        self.queries.total() + (per_sample * self.levels.len() * self.options.samples) as u64
+    }
+
+    /// Sets up a pass, from 0; false if there are not so many.
+    pub fn begin(&mut self, pass: usize) -> bool {
+        let Some(nth) = pass.checked_sub(usize::from(!self.by_midpoint.is_empty())) else {
+            self.pass = Pass::Midpoints;
+            return true;
+        };
+        let most = Group::most_loops(self.rules.iter().map(|r| r.nodes.len()).max().unwrap_or(1));
+        let of_path = |place: usize| Some((place, self.paths[place % self.paths.len()].rule?));
+        let mut loops = (0..self.sums.len()).filter_map(of_path).skip(nth * most).take(most).peekable();
+        let any = loops.peek().is_some();
+        let tolerance = match self.options.quadrature {
+            Quadrature::Adaptive { tolerance } => tolerance,
+            Quadrature::Midpoint => 0.0,
+        };
+        self.pass = Pass::Nested(Group::new(loops, &self.rules, tolerance));
+        any
+    }
+
+    /// Points that the sweep takes now; 0 when the pass is done.
+    pub fn pass_total(&self) -> u64 {
+        match &self.pass {
+            Pass::Midpoints => self.queries.total(),
+            Pass::Nested(group) => group.total(),
+        }
+    }
+
+    /// The most points that the pass, which has just begun, may take.
+    pub fn pass_most(&self) -> u64 {
+        match &self.pass {
+            Pass::Midpoints => self.queries.total(),
+            Pass::Nested(group) => group.most(&self.rules),
+        }
+    }
+
+    /// After a sweep over the pass.
+    pub fn settle(&mut self) {
+        let (n, p) = (self.options.samples, self.paths.len());
+        if let Pass::Nested(group) = &mut self.pass {
+            let (levels, sums) = (&self.levels, &mut self.sums);
+            let variance = |place: usize| levels[place / (n * p)].variance();
+            group.settle(&self.rules, variance, |place, done| sums[place] = done);
+        } else {
+            for place in (0..self.sums.len()).filter(|place| place / p % n < self.queries.checked) {
+                let sums = &mut self.sums[place];
+                sums.quadrature = GAUSS_TOO * (sums.integral - self.gauss[place]).abs();
+            }
+            self.pass = Pass::Nested(Group::default());
+        }
+    }
+
+    fn point(&self, i: u64) -> Point {
+        match &self.pass {
+            Pass::Midpoints => {
+                let Query { timestep, sample, path, segment, shift } = self.queries.get(i);
+                let place = (timestep * self.options.samples + sample) * self.paths.len() + self.by_midpoint[path];
+                Point { place, at: At::Segment { segment, shift } }
+            }
+            Pass::Nested(group) => {
+                let (place, rule, number) = group.get(i);
+                Point { place, at: At::Node { number, node: self.rules[rule].nodes[number] } }
+            }
+        }
+    }
+
+    /// Indices of (timestep, sample, path).
+    fn split(&self, place: usize) -> (usize, usize, usize) {
+        let (rest, path) = (place / self.paths.len(), place % self.paths.len());
+        (rest / self.options.samples, rest % self.options.samples, path)
+    }
+
+    /// s.d of one point in f64: point, field and product; the field sees the point in f32, as on the device.
+    pub fn term_by_twin(&self, field: &dyn Field, place: usize, point: usize) -> Result<f64> {
+        let (timestep, sample, path) = self.split(place);
+        let (anchor, chosen) = (self.anchor(timestep, sample), &self.paths[path]);
+        let (at, step) = match (chosen.rule, chosen.path.smooth()) {
+            (Some(rule), Some(smooth)) => {
+                let node = self.rules[rule].nodes[point];
+                smooth.tangent(&anchor, node.piece, node.t).into()
+            }
+            _ => {
+                let [p, q] = [point, point + 1].map(|node| chosen.path.point(&anchor, node as u32));
+                let ends = || p.iter().zip(&q);
+                (ends().map(|(p, q)| 0.5 * (p + q)).collect(), ends().map(|(p, q)| q - p).collect::<Vec<f64>>())
+            }
+        };
+        let at: Vec<f32> = at.iter().map(|&v| v as f32).collect();
+        let s = field.twin(&at, self.levels[timestep].k)?;
+        Ok(s.iter().zip(&step).map(|(s, d)| s * d).sum())
+    }
+
+    fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {
+        let (level, d) = (self.levels[timestep], self.images.shape.len());
+        Anchor {
+            seed: self.options.seed,
+            sample: sample as u32,
+            k: level.k as u32,
+            a: level.a,
+            sigma: level.sigma,
+            bridge_scale: level.bridge_scale,
+            x0: &self.images.values[sample * d..(sample + 1) * d],
+            segments: self.options.points as u32,
+            arcs: self.options.arcs,
+        }
+    }
+
+    /// The columns. `arithmetic` is the largest error of a term in units of |s| |d|.
+    pub fn finish(self, arithmetic: f64) -> Circulation {
+        let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
+        let (sums, checked) = (&self.sums, self.queries.checked);
+        let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
+        let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
+            (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
+        };
+        let column = |name, value: fn(&Sums) -> f64| Column {
+            name,
+            values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
+        };
+        // A loop that was not checked takes the largest error among those of its path and timestep that were.
+        let known = |path, timestep, sample| sums[place(path, timestep, sample)].quadrature;
+        let quadrature = values(&|path, timestep, sample| match known(path, timestep, sample) {
+            error if error.is_nan() => (0..checked).fold(error, |most, other| most.max(known(path, timestep, other))),
+            error => error,
+        });
+        // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
+        let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
+        let columns = vec![
+            column("integral", |s| s.integral),
+            column("length", |s| s.length),
+            column("norm_sum", |s| s.norm_sum),
+            column("abs_terms", |s| s.abs_terms),
+            column("score_norm_sum", |s| s.score_norm_sum),
+            column("authors", |s| s.authors),
+            column("rounding", |s| s.rounding),
+            Column { name: "quadrature", values: quadrature },
+            Column { name: "arithmetic", values: bound },
+            column("evaluations", |s| s.evaluations),
+        ];
+        Circulation {
+            paths: self.options.paths.clone(),
+            timesteps: self.options.timesteps.clone(),
+            noise: self.levels.iter().map(|l| l.sigma).collect(),
+            samples: n,
+            points: self.options.points,
+            columns,
+        }
+    }
+}
+
+impl Job for Work<'_> {
+    fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
+        let (d, flat) = (self.images.shape.len(), self.images.shape.flat_stride());
+        let (mut table, mut x0, mut pairs) = (Vec::with_capacity(lanes), vec![], vec![]);
+        let mut last = None;
+        let mut anchors = 0;
+        for i in first..first + lanes as u64 {
+            let Point { place, at } = self.point(i);
+            let (timestep, sample, path) = self.split(place);
+            let anchor = self.anchor(timestep, sample);
+            if last != Some((timestep, sample)) {
+                last = Some((timestep, sample));
+                anchors += 1;
+                x0.extend_from_slice(anchor.x0);
+                x0.resize(anchors * flat, 0.0);
+                if self.uses_pairs {
+                    pairs.extend(paths::pairs(anchor.seed, anchor.sample, anchor.k, d));
+                    pairs.resize(anchors * flat, 0u32);
+                }
+            }
+            let (level, chosen) = (self.levels[timestep], &self.paths[path]);
+            let lane = match at {
+                At::Node { node, .. } => paths::tangent_lane(chosen.index, &anchor, node.piece, node.t)?,
+                At::Segment { segment, shift } => Lane { shift, ..paths::lane(chosen.index, &anchor, segment)? },
+            };
+            table.push(Lane {
+                anchor: anchors as u32 - 1,
+                row: timestep as u32,
+                alpha: level.alpha as f32,
+                beta: level.beta as f32,
+                ..lane
+            });
+        }
+        executor.upload(self.ports.lanes, &table)?;
+        executor.upload(self.ports.x0, &x0)?;
+        if self.uses_pairs {
+            executor.upload(self.ports.pairs, &pairs)?;
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
+        for (i, v) in values.chunks_exact(8).enumerate() {
+            let i = first + i as u64;
+            let products: Products = [v[0], v[1], v[2], v[3], v[4]];
+            let Point { place, at } = self.point(i);
+            let (timestep, sample, path) = self.split(place);
+            if !products.iter().all(|v| v.is_finite()) {
+                let (name, k, [sd, _, _, mm, ss]) = (&self.options.paths[path], self.levels[timestep].k, products);
+                let at = match at {
+                    At::Segment { segment, .. } => format!("segment {segment}"),
+                    At::Node { number, .. } => format!("node {number}"),
+                };
+                return Err(Error::invalid(
+                    format!("field at path {name}, timestep {k}, sample {sample}, {at}"),
+                    format!("s.d = {sd}, |s|^2 = {ss}, |m|^2 = {mm}: expected finite numbers"),
+                ));
+            }
+            let point = match at {
+                At::Node { number, .. } => number,
+                At::Segment { segment, .. } => segment as usize,
+            };
+            let checks = matches!(at, At::Segment { shift, .. } if shift != 0.0);
+            if let Some(term) = self.terms.get_mut(&(place, point)).filter(|_| !checks) {
+                let [sd, _, dd, _, ss] = products.map(f64::from);
+                *term = Term { value: sd, size: (ss * dd).sqrt() };
+            }
+            self.sums[place].evaluations += 1.0;
+            match &mut self.pass {
+                Pass::Midpoints if checks => self.gauss[place] += 0.5 * f64::from(products[0]),
+                Pass::Midpoints => self.sums[place].add(products, 1.0, self.levels[timestep].variance()),
+                Pass::Nested(group) => group.put(i, products),
+            }
+        }
+        Ok(())
+    }
+}
