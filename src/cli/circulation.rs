@@ -181,8 +181,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let family = options.family.unwrap_or(gpu.family()).name();
     let work = json!({
         "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
-        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations, "quadrature_checked_samples": checked,
-        "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
+        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations,
+        "quadrature_checked_samples": checked, "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
         "predicted": predicted,
     });
     let Some(out) = out else {
