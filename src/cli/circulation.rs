@@ -167,8 +167,8 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
     let (checked, verified) = (job.checked_samples(), job.verified_points());
-    let most = if args.quadrature == "adaptive" { "at most " } else { "" };
     let (output, adapter, loops, bytes) = (args.output, gpu.describe(), job.loops(), tile_bytes(&job));
+    let most = if args.quadrature == "adaptive" { "at most " } else { "" };
     let (samples, points, tile) = (args.samples, args.points, job.tile());
     output.say(&format!(
         "adapter      {adapter}\n\
@@ -195,8 +195,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let family = options.family.unwrap_or(gpu.family()).name();
     let work = json!({
         "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
-        "points": points, "evaluations": evaluations, "quadrature_checked_samples": checked,
-        "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
+        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations,
+        "quadrature_checked_samples": checked, "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
         "predicted": predicted,
     });
     let Some(out) = out else {
@@ -247,10 +247,12 @@ pub fn run(args: &Args) -> Result<i32> {
         table.text,
         evaluations as f64 / seconds
     ))?;
-    output.document(
-        "circulation",
-        || json!({ "dry_run": false, "work": work, "seconds": seconds, "out": path, "table": table.rows }),
-    )?;
+    output.document("circulation", || {
+        json!({
+            "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
+            "table": table.rows,
+        })
+    })?;
     Ok(0)
 }
 

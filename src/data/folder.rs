@@ -57,6 +57,10 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
             format!("holds no *.png file ({others} other entries), expected one per image"),
         ));
     }
+    // Names are lines of the checksum, and messages are one line.
+    if let Some(file) = files.iter().find(|f| f.as_os_str().as_encoded_bytes().contains(&b'\n')) {
+        return Err(Error::invalid(format!("{file:?}"), "has a line break in its name, expected none"));
+    }
     files.sort();
     Ok(files)
 }
@@ -66,9 +70,6 @@ fn checksum(files: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for file in files {
         let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.contains(&b'\n') {
-            return Err(Error::invalid(format!("{file:?}"), "has a line break in its name, expected none"));
-        }
         hash.update(sha256_file(file)?);
         hash.update(b"  ");
         hash.update(name);

@@ -54,22 +54,6 @@ pub fn table(loops: &Loops) -> String {
     text
 }
 
-/// What the loops of an adaptively integrated path took, in words; nothing where all took the same.
-fn spent(loops: &Loops, path: usize) -> String {
-    let used = (0..loops.data().timesteps.len()).flat_map(|t| loops.at(path, t)).map(|l| l.evaluations);
-    let of = loops.data().points as f64;
-    match BoxStats::of(&used.collect::<Vec<_>>()) {
-        Some(stats) if stats.median < of => {
-            format!(
-                ", adaptive: {:.0} evaluations a loop in the median, {:.1} times fewer",
-                stats.median,
-                of / stats.median
-            )
-        }
-        _ => String::new(),
-    }
-}
-
 /// The statistics of `table` as JSON, one object per path and timestep, none left out. Errors are in their column's unit;
 /// what is unknown is null.
 pub fn rows(loops: &Loops) -> Vec<Value> {
@@ -93,6 +77,22 @@ pub fn rows(loops: &Loops) -> Vec<Value> {
         }
     }
     rows
+}
+
+/// What the loops of an adaptively integrated path took, in words; nothing where all took the same.
+fn spent(loops: &Loops, path: usize) -> String {
+    let used = (0..loops.data().timesteps.len()).flat_map(|t| loops.at(path, t)).map(|l| l.evaluations);
+    let of = loops.data().points as f64;
+    match BoxStats::of(&used.collect::<Vec<_>>()) {
+        Some(stats) if stats.median < of => {
+            format!(
+                ", adaptive: {:.0} evaluations a loop in the median, {:.1} times fewer",
+                stats.median,
+                of / stats.median
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Which medians of |Γ| stand clear of their errors and which do not, in a sentence.
