@@ -8,9 +8,7 @@ use vorticity::model::{Process, ProcessConfig, Schedule};
 use vorticity::program::{Access, Grid, Kernel, Step};
 use vorticity::shape::Shape;
 
-/// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient. It lies in a file of its own; a string would do as well.
-const WGSL: &str = include_str!("own_field.wgsl");
-
+/// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
 struct Own(Shape, Process);
 
 impl Field for Own {
@@ -25,7 +23,7 @@ impl Field for Own {
     }
     fn launch(&self, cx: FieldLaunch) -> Result<()> {
         let (d, flat) = (self.0.len(), self.0.flat_stride());
-        cx.program.shader("own_field", WGSL);
+        cx.program.shader("own_field", include_str!("own_field.wgsl"));
         cx.program.push(Step {
             label: "field own".into(),
             op: "field",
@@ -50,11 +48,9 @@ impl Field for Own {
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
-    let process = Process::new(&ProcessConfig::Vp { schedule: Schedule::Cosine, timesteps: 1000 })?;
-    let field = Own(images.shape, process);
-    let paths = vec!["rotation".to_string()];
+    let field = Own(images.shape, Process::new(&ProcessConfig::Vp { schedule: Schedule::Cosine, timesteps: 1000 })?);
     #[rustfmt::skip]
-    let options = Options { paths, timesteps: vec![501], samples: 2, points: 100, arcs: 10, seed: 0, quadrature_check: 1.0, verify_points: 20, tile: None, family: None };
+    let options = Options { paths: vec!["rotation".into()], timesteps: vec![501], samples: 2, points: 100, arcs: 10, seed: 0, quadrature_check: 1.0, verify_points: 20, tile: None, family: None };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
     for measured in result.loops()?.at(0, 0) {
         println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());

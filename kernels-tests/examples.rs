@@ -23,7 +23,7 @@ fn examples_run_and_are_short() {
         run().unwrap_or_else(|e| panic!("{name}: {e}"));
         let file = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let lines = std::fs::read_to_string(file).unwrap().lines().count();
-        assert!(lines < 70, "{name}: {lines} lines");
+        assert!(lines < 60, "{name}: {lines} lines");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
-//! y[c, p] = act(x[c, p] + r_k[c]). The row does not depend on x: tangent lanes get no row.
+//! `y[c, p] = act(x[c, p] + r_k[c])`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
 use super::{Case, Launch, Op};
 use crate::dual::Dual;

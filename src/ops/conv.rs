@@ -1,5 +1,5 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
-//! y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]. Linear: tangent lanes get no bias.
+//! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangent lanes get no bias.
 //! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
 use super::{Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;

@@ -1,5 +1,5 @@
 //! Depthwise 3x3 convolution (one filter per channel), stride 1 or 2, zero padding 1, with bias.
-//! y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]. Linear: tangent lanes get no bias.
+//! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{extent, immediates, inside, noise};
 use super::{Case, Family, Launch, Op};

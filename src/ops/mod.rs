@@ -72,6 +72,7 @@ impl Family {
 
 /// One operation of the graph, on tensors `[C, H, W]` of each lane.
 pub trait Op: Debug + Send + Sync {
+    /// As timings and plans call it.
     fn name(&self) -> &'static str;
 
     /// Output shape, or what is wrong with the inputs.
