@@ -14,6 +14,7 @@ pub struct Args {
     pub shell: Shell,
 }
 
+/// Prints the script; the exit code.
 pub fn run(args: &Args, mut command: clap::Command) -> Result<i32> {
     let mut script = vec![];
     generate(args.shell, &mut command, "vorticity", &mut script);

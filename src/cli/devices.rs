@@ -11,6 +11,7 @@ use std::fmt::Write;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     #[command(flatten)]
+    /// Text, JSON or nothing.
     pub output: Output,
 }
 

@@ -28,6 +28,7 @@ pub struct Args {
     #[arg(long)]
     pub plan: bool,
     #[command(flatten)]
+    /// Text, JSON or nothing.
     pub output: Output,
 }
 

@@ -17,6 +17,7 @@ pub struct Args {
     pub out: Option<PathBuf>,
 }
 
+/// Prints or writes the pages; the exit code.
 pub fn run(args: &Args, command: clap::Command) -> Result<i32> {
     // The help of the verb `help` and the exit codes as plain help text have no place in a page.
     let mut command = command.disable_help_subcommand(true).after_help(Resettable::Reset);

@@ -15,6 +15,7 @@ Every verb that measures or lists takes --json, which prints one JSON document t
 there (keys: docs/FORMATS.md), and --quiet, which shows neither table nor progress, only errors. Files are written all \
 the same.";
 
+/// How a verb reports.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct Output {
     /// Print one JSON document to standard output, and nothing else there

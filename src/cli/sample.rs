@@ -40,6 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
     #[command(flatten)]
+    /// Text, JSON or nothing.
     pub output: Output,
 }
 

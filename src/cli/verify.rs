@@ -22,6 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"])]
     pub kernels: Option<String>,
     #[command(flatten)]
+    /// Text, JSON or nothing.
     pub output: Output,
 }
 

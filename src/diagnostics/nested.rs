@@ -13,6 +13,7 @@ const ARC: usize = 4;
 /// A point of a curve: which piece, and where on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Node {
+    /// 0 on a periodic curve; else the arc.
     pub piece: u32,
     /// [0, 2 pi) on a periodic curve, (0, 1) on an arc.
     pub t: f64,

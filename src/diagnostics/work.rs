@@ -139,7 +139,7 @@ impl<'a> Work<'a> {
                 return Err(Error::invalid("paths", format!("'{name}' is given twice")));
             }
             if path.uses_nodes() {
-                check_polyline(&options, shape.len())?;
+                paths::check_nodes(&options.polyline, shape.len(), options.points, options.samples)?;
             }
             let rule = match (options.quadrature, path.smooth()) {
                 (Quadrature::Adaptive { .. }, Some(smooth)) => {
@@ -446,22 +446,5 @@ impl Job for Work<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// One loop for all samples, or one for each; finite nodes.
-fn check_polyline(options: &Options, d: usize) -> Result<()> {
-    let (found, n, samples) = (options.polyline.len(), options.points, options.samples);
-    if found != n * d && found != samples * n * d {
-        let nodes = if found.is_multiple_of(d) { (found / d).to_string() } else { format!("{found} numbers") };
-        let want = format!("expected N = {n} of {d} components, or {samples} times as many (one loop per sample)");
-        return Err(Error::invalid("polyline", format!("{nodes} nodes, {want}")));
-    }
-    match options.polyline.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(i) => {
-            let place = format!("polyline node {}, component {}", i / d, i % d);
-            Err(Error::invalid(place, format!("{} is not finite", options.polyline[i])))
-        }
     }
 }

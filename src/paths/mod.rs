@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use philox::{DRAW_LIMIT, Purpose, Stream};
 
 pub use launch::{PathPorts, launch};
+pub use polyline::check_nodes;
 pub use rotation::{FIXED, MINUS, pairs};
 
 /// The paper's m: noisings in the ring of a projection path.
@@ -146,6 +147,7 @@ pub enum Curve {
 
 /// A path as a curve y(t) with its derivative: the integral of s(y) . y'(t) over t is the circulation.
 pub trait SmoothPath: Sync {
+    /// Its pieces; `arcs` is m of the projection path.
     fn curve(&self, arcs: u32) -> Curve;
     /// Sets the fields of a lane that are this path's own, so that its point is y(t) and its step y'(t).
     fn fill_tangent(&self, anchor: &Anchor, piece: u32, t: f64, lane: &mut Lane);
