@@ -1,10 +1,10 @@
 //! One circulation of the shipped network with its errors: cargo run --release --example circulation
 use std::ops::ControlFlow;
+use vorticity::data;
 use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::Result;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
-use vorticity::{data, paths};
 
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
@@ -15,12 +15,9 @@ pub fn main() -> Result<()> {
         timesteps: vec![501],
         samples: 1,
         points: 40,
-        arcs: paths::ARCS,
-        seed: 0,
         quadrature_check: 1.0,
         verify_points: 2,
-        tile: None,
-        family: None,
+        ..Options::default()
     };
     let result =
         CirculationRun::new(&gpu, field.as_ref(), &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;

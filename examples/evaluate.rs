@@ -25,6 +25,7 @@ pub fn main() -> Result<()> {
                 x0,
                 segments: 2,
                 arcs: 2,
+                nodes: &[],
             };
             let eps = paths::eps(&anchor, 0);
             x.extend(x0.iter().zip(&eps).map(|(&x0, eps)| (a * f64::from(x0) + sigma * eps) as f32));

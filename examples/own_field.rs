@@ -49,8 +49,8 @@ pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
     let field = Own(images.shape, Process::new(&ProcessConfig::Vp { schedule: Schedule::Cosine, timesteps: 1000 })?);
-    #[rustfmt::skip]
-    let options = Options { paths: vec!["rotation".into()], timesteps: vec![501], samples: 2, points: 100, arcs: 10, seed: 0, quadrature_check: 1.0, verify_points: 20, tile: None, family: None };
+    let (paths, timesteps) = (vec!["rotation".into()], vec![501]);
+    let options = Options { paths, timesteps, samples: 2, points: 100, verify_points: 20, ..Options::default() };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
     for measured in result.loops()?.at(0, 0) {
         println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());

@@ -78,7 +78,6 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
             let x0 = &images.values[sample * 784..(sample + 1) * 784];
             let anchor = Anchor {
                 seed: 11,
-                polyline: vec![],
                 sample: sample as u32,
                 k: k as u32,
                 a,
@@ -87,6 +86,7 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
                 x0,
                 segments: n as u32,
                 arcs: 10,
+                nodes: &[],
             };
             let eps = eps(&anchor, 0);
             let turned: Vec<f64> = pairs(11, sample as u32, k as u32, 784)
@@ -300,8 +300,18 @@ fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: 
     let (a, sigma) = field.process().noise(k).unwrap();
     let d = images.shape.len();
     let x0 = &images.values[sample * d..(sample + 1) * d];
-    let anchor =
-        Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n, arcs: 10 };
+    let anchor = Anchor {
+        seed: 11,
+        sample: sample as u32,
+        k: k as u32,
+        a,
+        sigma,
+        bridge_scale: 1.0,
+        x0,
+        segments: n,
+        arcs: 10,
+        nodes: &[],
+    };
     let path = vorticity::paths::find("rotation").unwrap().1;
     let nodes: Vec<Vec<f64>> = (0..=n).map(|i| path.point(&anchor, i)).collect();
     let term = |p: &Vec<f64>, q: &Vec<f64>| {

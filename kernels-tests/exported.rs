@@ -34,8 +34,7 @@ fn options() -> Options {
         seed: 11,
         quadrature_check: 0.0,
         verify_points: 0,
-        tile: None,
-        family: None,
+        ..Options::default()
     }
 }
 
@@ -76,7 +75,7 @@ fn exported_points_are_the_twins_and_close() {
         let (a, sigma) = field.process().noise(k).unwrap();
         let x0 = &images.values[sample * d..(sample + 1) * d];
         let (sample, k, segments) = (sample as u32, k as u32, N as u32);
-        let anchor = Anchor { seed: 11, sample, k, a, sigma, bridge_scale: 1.0, x0, segments, arcs: 4 };
+        let anchor = Anchor { seed: 11, sample, k, a, sigma, bridge_scale: 1.0, x0, segments, arcs: 4, nodes: &[] };
         let twin: Vec<Vec<f64>> = (0..=segments).map(|node| find(path).unwrap().1.point(&anchor, node)).collect();
         for (i, c) in (0..N).flat_map(|i| (0..d).map(move |c| (i, c))) {
             let (p, q, at) = (twin[i][c], twin[i + 1][c], first + i * d + c);

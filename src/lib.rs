@@ -14,14 +14,8 @@
 //!     timesteps: vec![1, 501, 991],
 //!     samples: 8,
 //!     points: 100,
-//!     arcs: 10,
-//!     seed: 0,
-//!     polyline: vec![],
-//!     quadrature: Quadrature::Midpoint,
-//!     quadrature_check: 0.1,
-//!     verify_points: 8,
-//!     tile: None,
-//!     family: None,
+//!     quadrature: Quadrature::Adaptive { tolerance: 1e-3 },
+//!     ..Options::default()
 //! };
 //! let run = CirculationRun::new(&gpu, field.as_ref(), &images, options)?;
 //! let result = run.run(&mut |_| ControlFlow::Continue(()))?;

@@ -69,7 +69,10 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
     }
     for path in PATHS {
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
-            add(circulation(gpu, path.name(), spec)?);
+            add(circulation(gpu, path.name(), spec, Quadrature::Midpoint)?);
+            if path.smooth().is_some() {
+                add(circulation(gpu, path.name(), spec, Quadrature::Adaptive { tolerance: 0.5 })?);
+            }
         }
     }
     Ok(checks)
@@ -96,8 +99,9 @@ pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: OP })
 }
 
-/// Every term of two short loops of a closed-form field against the twins of path, field and sum.
-fn circulation(gpu: &Gpu, path: &str, spec: &str) -> Result<Check> {
+/// Every term of two short loops of a closed-form field (of adaptive ones, of their first levels) against the twins of
+/// path, field and sum.
+fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Result<Check> {
     let shape = Shape::new(3, 10, 10);
     let images = Images { shape, count: 1, values: noise(shape.len(), 2), sha256: String::new() };
     let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
@@ -106,22 +110,25 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str) -> Result<Check> {
         timesteps: vec![100, 800],
         samples: 1,
         points: 20,
-        arcs: 10,
         seed: 3,
         polyline: noise(20 * shape.len(), 5),
-        quadrature: Quadrature::Midpoint,
+        quadrature,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all
-        tile: None,
-        family: None,
+        ..Options::default()
     };
-    let result = CirculationRun::new(gpu, field.as_ref(), &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
+    let job = CirculationRun::new(gpu, field.as_ref(), &images, options)?;
+    let terms = job.verified_points();
+    let result = job.run(&mut |_| ControlFlow::Continue(()))?;
     let first = |name: &str| result.columns.iter().find(|c| c.name == name).map_or(f64::NAN, |c| c.values[0]);
     let error = first("arithmetic") / first("score_norm_sum");
     let error = if error.is_nan() { f64::INFINITY } else { error };
     Ok(Check {
         what: format!("path {path}"),
-        case: format!("{spec}, {shape}, 40 terms"),
+        case: format!(
+            "{spec}, {shape}, {terms} terms{}",
+            if quadrature == Quadrature::Midpoint { "" } else { ", as a curve" }
+        ),
         family: None,
         error,
         tolerance: TERM,

@@ -1,7 +1,7 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
 use super::circulation::{open, parse_timesteps};
 use super::output::Output;
-use crate::diagnostics::{Options, PathExport, Quadrature, exported_bytes};
+use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::gpu::{AdapterChoice, Gpu};
@@ -80,12 +80,7 @@ pub fn run(args: &Args) -> Result<i32> {
         points: args.points,
         arcs: args.arcs,
         seed: args.seed,
-        polyline: vec![],
-        quadrature: Quadrature::Midpoint,
-        quadrature_check: 0.0,
-        verify_points: 0,
-        tile: None,
-        family: None,
+        ..Options::default()
     };
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);

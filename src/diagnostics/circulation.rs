@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
+use crate::paths::ARCS;
 use crate::program::{Access, Grid, Kernel, Program, Role, Step};
 use crate::run::Circulation;
 use crate::sweep;
@@ -41,6 +42,26 @@ pub struct Options {
     pub tile: Option<usize>,
     /// Kernel family; by adapter if not given.
     pub family: Option<Family>,
+}
+
+/// The paper's protocol, on 256 samples; errors of 5% of the samples and of 8 points.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            paths: ["brownian", "rotation", "projection"].map(String::from).to_vec(),
+            timesteps: (1..1000).step_by(10).collect(),
+            samples: 256,
+            points: 1000,
+            arcs: ARCS,
+            seed: 0,
+            polyline: vec![],
+            quadrature: Quadrature::Midpoint,
+            quadrature_check: 0.05,
+            verify_points: 8,
+            tile: None,
+            family: None,
+        }
+    }
 }
 
 /// How loops are integrated.
