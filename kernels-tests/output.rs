@@ -280,6 +280,8 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-devices",
         "-inspect",
         "-man",
+        "-paths",
+        "-paths-export",
         "-sample",
         "-selftest",
         "-verify",

@@ -27,7 +27,9 @@ pub fn run(args: &Args, command: clap::Command) -> Result<i32> {
         return Ok(0);
     };
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, format!("cannot be created: {e}")))?;
-    for command in command.get_subcommands().chain([&command]) {
+    let mut left = vec![&command];
+    while let Some(command) = left.pop() {
+        left.extend(command.get_subcommands());
         let man = Man::new(command.clone());
         let path = folder.join(man.get_filename());
         std::fs::write(&path, page(&man)?).map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;

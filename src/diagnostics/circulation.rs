@@ -10,6 +10,7 @@ use crate::ops::Family;
 use crate::paths::ARCS;
 use crate::program::{Access, Grid, Kernel, Program, Role, Step};
 use crate::run::Circulation;
+use crate::shape::Shape;
 use crate::sweep;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -61,6 +62,33 @@ impl Default for Options {
             tile: None,
             family: None,
         }
+    }
+}
+
+impl Options {
+    /// Refuses what does not fit the data, the field's shape or itself; paths are checked one by one.
+    pub(super) fn check(&self, images: &Images, shape: Shape) -> Result<()> {
+        if images.shape != shape {
+            let found = images.shape;
+            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
+        }
+        if self.samples == 0 || self.samples > images.count {
+            let found = self.samples;
+            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
+        }
+        if self.timesteps.is_empty() || !self.timesteps.is_sorted_by(|a, b| a < b) {
+            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
+        }
+        let checked = self.quadrature_check;
+        if !(0.0..=1.0).contains(&checked) {
+            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
+        }
+        if let Quadrature::Adaptive { tolerance } = self.quadrature
+            && !(tolerance > 0.0 && tolerance < 1.0)
+        {
+            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
+        }
+        Ok(())
     }
 }
 

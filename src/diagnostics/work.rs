@@ -111,26 +111,7 @@ impl<'a> Work<'a> {
         options: Options,
     ) -> Result<Self> {
         let shape = field.shape();
-        if images.shape != shape {
-            let found = images.shape;
-            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
-        }
-        if options.samples == 0 || options.samples > images.count {
-            let found = options.samples;
-            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
-        }
-        if options.timesteps.is_empty() || !options.timesteps.is_sorted_by(|a, b| a < b) {
-            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
-        }
-        let checked = options.quadrature_check;
-        if !(0.0..=1.0).contains(&checked) {
-            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
-        }
-        if let Quadrature::Adaptive { tolerance } = options.quadrature
-            && !(tolerance > 0.0 && tolerance < 1.0)
-        {
-            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
-        }
+        options.check(images, shape)?;
         let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
         for name in &options.paths {
             let (index, path) = paths::find(name)?;
@@ -181,7 +162,7 @@ impl<'a> Work<'a> {
             samples: options.samples,
             paths: by_midpoint.len(),
             segments: options.points,
-            checked: (checked * options.samples as f64).ceil() as usize,
+            checked: (options.quadrature_check * options.samples as f64).ceil() as usize,
         };
         let loops = levels.len() * options.samples * chosen.len();
         let picks = spread(loops, options.verify_points).into_iter().map(|(place, part)| {
