@@ -1,4 +1,5 @@
 //! The score of the shipped network at noisy digits, and its f64 twin: cargo run --release --example evaluate
+use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
@@ -36,9 +37,9 @@ pub fn main() -> Result<()> {
     let scores = evaluator.evaluate(&x, &ks)?;
 
     for ((k, x), s) in ks.iter().zip(x.chunks(d)).zip(scores.chunks(d)) {
-        let twin = field.twin(x, *k)?;
-        let norm = twin.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let gap = s.iter().zip(&twin).map(|(s, t)| (f64::from(*s) - t).powi(2)).sum::<f64>().sqrt();
+        let twin = field.twin(&Dual::lift(x), *k)?;
+        let norm = twin.iter().map(|t| t.v * t.v).sum::<f64>().sqrt();
+        let gap = s.iter().zip(&twin).map(|(s, t)| (f64::from(*s) - t.v).powi(2)).sum::<f64>().sqrt();
         println!("k = {k}: |score| = {norm:.3} per x, {:.1e} of it away from f64", gap / norm);
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! A field of your own, WGSL and f64 twin, and its circulation: cargo run --release --example own_field
 use std::ops::ControlFlow;
 use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::field::{Field, FieldLaunch};
 use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::model::{Process, ProcessConfig, Schedule};
-use vorticity::program::{Access, Grid, Kernel, Step};
+use vorticity::program::{Access, Grid, Kernel, Part, Step};
 use vorticity::shape::Shape;
 
 /// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
@@ -29,6 +30,7 @@ impl Field for Own {
             op: "field",
             kernel: Kernel { shader: "own_field", constants: vec![] },
             bindings: vec![("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
+            part: Part::All,
             immediates: vec![0, d as u32, flat as u32],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,
@@ -36,9 +38,9 @@ impl Field for Own {
         });
         Ok(())
     }
-    fn twin(&self, x: &[f32], _: usize) -> Result<Vec<f64>> {
-        let at = |i: usize| f64::from(x[i % x.len()]);
-        Ok((0..x.len()).map(|i| 0.5 * at(i + 1) * at(i + 1) - at(i)).collect())
+    fn twin(&self, x: &[Dual], _: usize) -> Result<Vec<Dual>> {
+        let at = |i: usize| x[i % x.len()];
+        Ok((0..x.len()).map(|i| at(i + 1) * at(i + 1) * 0.5 - at(i)).collect())
     }
     fn describe(&self) -> serde_json::Value {
         serde_json::json!({ "kind": "embedded", "name": "own" })

@@ -3,6 +3,7 @@ use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
 use vorticity::data::Images;
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
+use vorticity::dual::Dual;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::ops::Family;
@@ -247,7 +248,7 @@ impl Field for Misremembered {
     fn launch(&self, cx: field::FieldLaunch) -> vorticity::error::Result<()> {
         self.0.launch(cx)
     }
-    fn twin(&self, x: &[f32], k: usize) -> vorticity::error::Result<Vec<f64>> {
+    fn twin(&self, x: &[Dual], k: usize) -> vorticity::error::Result<Vec<Dual>> {
         self.1.twin(x, k)
     }
     fn describe(&self) -> serde_json::Value {
@@ -316,8 +317,8 @@ fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: 
     let nodes: Vec<Vec<f64>> = (0..=n).map(|i| path.point(&anchor, i)).collect();
     let term = |p: &Vec<f64>, q: &Vec<f64>| {
         let mid: Vec<f32> = p.iter().zip(q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
-        let s = field.twin(&mid, k).unwrap();
-        s.iter().zip(p.iter().zip(q)).map(|(s, (p, q))| s * (q - p)).sum::<f64>()
+        let s = field.twin(&Dual::lift(&mid), k).unwrap();
+        s.iter().zip(p.iter().zip(q)).map(|(s, (p, q))| s.v * (q - p)).sum::<f64>()
     };
     nodes.windows(2).map(|w| term(&w[0], &w[1])).sum()
 }

@@ -53,7 +53,8 @@ fn export(options: Options) -> ExportedLoops {
 fn scores(loops: &ExportedLoops) -> ArrayD<f64> {
     let (field, d) = (tilted(), SHAPE.len());
     let segments = loops.midpoints.chunks(d).enumerate();
-    let values = segments.flat_map(|(i, m)| field.twin(m, KS[i / N / SAMPLES % KS.len()]).unwrap()).collect();
+    let twin = |(i, m): (usize, &[f32])| field.twin(&Dual::lift(m), KS[i / N / SAMPLES % KS.len()]).unwrap();
+    let values = segments.flat_map(twin).map(|s| s.v).collect();
     ArrayD::from_shape_vec(IxDyn(&loops.axes.dims()), values).unwrap()
 }
 

@@ -5,6 +5,7 @@ use crate::weights::{self, Stored, TIMESTEPS, Tensors, hyper, random};
 use safetensors::Dtype;
 use serde_json::Value;
 use std::path::Path;
+use vorticity::dual::Dual;
 use vorticity::error::{Error, Result};
 use vorticity::evaluate::Evaluator;
 use vorticity::graph::Graph;
@@ -63,7 +64,7 @@ fn networks_of_every_size_match_their_twin() {
         let want: Vec<Vec<f64>> = x
             .chunks(d)
             .zip(ks)
-            .map(|(x, k)| twin::evaluate(&graph, x, None, k).unwrap().iter().map(|v| v.v).collect())
+            .map(|(x, k)| twin::evaluate(&graph, &Dual::lift(x), k).unwrap().iter().map(|v| v.v).collect())
             .collect();
         for family in families(&gpu) {
             let y = evaluate(&gpu, &graph, family, &x, &ks);
@@ -100,7 +101,7 @@ fn a_lane_does_not_depend_on_its_company() {
         assert_eq!(bits(&back), bits(&batch), "{family:?} reversed");
 
         let mut tiles = Evaluator::with_family(&gpu, &graph, &[0, 1, 3, 4, 6], 2, family).unwrap();
-        assert_eq!(tiles.max_lanes(), 2);
+        assert_eq!(tiles.max_samples(), 2);
         assert_eq!(bits(&tiles.evaluate(&x, &ks).unwrap()), bits(&batch), "{family:?} in tiles of 2");
         // Again on the same buffers, fewer samples.
         assert_eq!(bits(&tiles.evaluate(&x[..3 * d], &ks[..3]).unwrap()), bits(&batch[..3 * d]));
@@ -237,7 +238,7 @@ fn other_float_types_are_converted() {
         doubles.insert(name.clone(), stored(Dtype::F64, wide));
     }
     let x = noise(64, 5);
-    let run = |t: &Tensors| twin::evaluate(&network(&hyper, t).unwrap(), &x, None, 2).unwrap();
+    let run = |t: &Tensors| twin::evaluate(&network(&hyper, t).unwrap(), &Dual::lift(&x), 2).unwrap();
     assert_eq!(run(&sound), run(&doubles));
     assert_eq!(run(&rounded), run(&halves));
     assert_ne!(run(&sound), run(&halves));

@@ -139,7 +139,7 @@ fn the_table_of_a_long_run_is_short() {
 #[cfg(feature = "cli")]
 mod plots {
     use super::*;
-    use vorticity::report::boxplot::{PLOTS, all, svg};
+    use vorticity::report::circulation::{PLOTS, all, one};
 
     fn svgs(data: &Circulation) -> Vec<String> {
         let plots = all(&data.loops().unwrap(), "MNIST <pixels>").unwrap();
@@ -163,7 +163,7 @@ mod plots {
         assert_ne!(plots[0], plots[1]);
         assert_eq!(plots, svgs(&data), "equal data, equal plots");
         let rows = data.loops().unwrap();
-        assert_eq!(svg(&rows, &PLOTS[0], "MNIST <pixels>").unwrap(), plots[0]);
+        assert_eq!(one(&rows, &PLOTS[0], "MNIST <pixels>").unwrap(), plots[0]);
     }
 
     #[test]

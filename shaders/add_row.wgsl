@@ -1,4 +1,4 @@
-// y[lane, p, c] = act(x[lane, p, c] + rows[lanes[lane].row, c]); the row is added on primal lanes only.
+// y[lane, p, c] = act(x[lane, p, c] + rows[lanes[lane].row, c]); tangents get no row, and silu'(their primal's sum) as factor.
 // Thread map: lib/elementwise. Accuracy: one f32 addition, and that of lib/silu.
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
@@ -9,11 +9,16 @@
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let primal = select(0.0, 1.0, e.lane == quotient(e.lane, im.group) * im.group);
-    var v = load((e.lane * im.pixels + e.pixel) * im.in_stride + e.block_at);
-    v += primal * rows[lanes[e.lane].row * im.blocks + e.block];
+    let row = rows[lanes[e.lane].row * im.blocks + e.block];
+    var v = load(at(e, e.lane)) + select(0.0, 1.0, e.lane == e.primal) * row;
 #unroll silu 0 SILU
+#unroll plain TANGENTS 1
     v = silu(v);
+#end
+#unroll lockstep 0 TANGENTS
+    let z = load(at(e, e.primal)) + row;
+    v = select(v * silu_slope(z), silu(z), e.lane == e.primal);
+#end
 #end
     y[e.y_at] = packed(v);
 }

@@ -3,12 +3,21 @@
 // Thread map: 256 threads make a tile of 64 pixels x 64 channels, 4 x 4 each; tiles in workgroup memory.
 // Accuracy: sequential f32 sum in a fixed order per output, so a lane's value does not depend on its neighbours.
 #import lib/grid.wgsl
-#import lib/conv.wgsl      // a: kernel size, b: output blocks, c: silu
+// SILU, KEEP and SLOPED as in conv_cc.
+#import lib/conv.wgsl      // a: kernel size, b: output blocks
+#import lib/portable.wgsl
+#import lib/part.wgsl
 #import lib/silu.wgsl
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>; // [tap][4 block + component][out blocks]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
+#unroll keep 0 KEEP
+@group(0) @binding(4) var<storage, read_write> slope: array<vec4f>; // [sample][pixels][out blocks]
+#end
+#unroll sloped 0 SLOPED
+@group(0) @binding(4) var<storage, read> slope: array<vec4f>;
+#end
 var<workgroup> rows: array<f32, 1024>;    // [16 of the sum][64 pixels]
 var<workgroup> columns: array<vec4f, 256>; // [16 of the sum][16 blocks]
 
@@ -18,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let tile = workgroup_index(group) * 64u;
     // What this thread loads: one block of one pixel, one weight vector.
     let p = tile + thread / 4u;
-    let lane = p / im.pixels;
+    let lane = lane_of(p / im.pixels);
     let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.padding);
     let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.padding);
     let column = group.z * 16u + thread % 16u;
@@ -58,8 +67,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
 fn store(p: u32, column: u32, sum: vec4f) {
     if p >= im.lanes * im.pixels { return; }
+    let lane = lane_of(p / im.pixels);
     var v = sum;
-    if p / im.pixels % im.group == 0u { v += bias[column]; }
-    if im.c > 0u { v = silu(v); }
-    y[p * im.out_stride + im.out_offset + column] = v;
+    if lane % im.group == 0u { v += bias[column]; }
+#unroll keep 0 KEEP
+    slope[p * im.b + column] = silu_slope(v);
+#end
+#unroll silu 0 SILU
+    v = silu(v);
+#end
+#unroll sloped 0 SLOPED
+    v *= slope[(lane / im.group * im.pixels + p % im.pixels) * im.b + column];
+#end
+    y[(lane * im.pixels + p % im.pixels) * im.out_stride + im.out_offset + column] = v;
 }

@@ -4,9 +4,11 @@
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel write to the spare pixel behind the buffer.
+// SILU on the store; with KEEP the slopes of SiLU are stored too, with SLOPED tangents are multiplied by them.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
-#import lib/conv.wgsl      // a: chunk, b: number of chunks
+#import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
 #import lib/image.wgsl
+#import lib/part.wgsl
 #import lib/silu.wgsl
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
@@ -19,9 +21,19 @@ const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
 #unroll single PAIRS 1
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+#unroll keep 0 KEEP
+@group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks], one spare pixel
+#end
 #end
 #unroll pairs 0 PAIRS
 @group(0) @binding(3) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
+#unroll keep 0 KEEP
+@group(0) @binding(4) var<storage, read_write> slope: array<BlockPair>;
+#end
+#end
+#unroll sloped 0 SLOPED
+@group(0) @binding(4) var slope: texture_storage_2d<rgba32float, read>; // mirror of [sample][pixels][out blocks]
+fn load_slope(i: u32) -> vec4f { return textureLoad(slope, vec2u(i & 1023u, (i >> 10u) + 1u)); }
 #end
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
@@ -34,10 +46,18 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 
-    let p = group.x * 512u + thread;
-    let lane = quotient(p, im.pixels);
-    let spare = im.lanes * im.pixels * im.out_stride;
-    let out = select(spare, p * im.out_stride, p < im.lanes * im.pixels) + im.out_offset + group.y * M4;
+    let p = group.x * 512u + thread;           // pixel of the part's lanes
+    let q = quotient(p, im.pixels);
+    let lane = lane_of(q);
+    let own = p + (lane - q) * im.pixels;      // pixel of all lanes
+    let real = p < im.lanes * im.pixels;
+    let out = select(all_lanes() * im.pixels, own, real) * im.out_stride + im.out_offset + group.y * M4;
+#unroll keep 0 KEEP
+    let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
+#end
+#unroll sloped 0 SLOPED
+    let slope_at = (p - (q - quotient(q, im.group - 1u)) * im.pixels) * im.c + group.y * M4;
+#end
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
 #unroll later 0 LATER
@@ -58,10 +78,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
 #end
 #unroll plain 0 PLAIN
-    let at0 = i32(p * im.in_stride);
+    let at0 = i32(own * im.in_stride);
 #end
 #unroll padded PLAIN 1
-    let pixel = p - lane * im.pixels;
+    let pixel = p - q * im.pixels;
     let py = quotient(pixel, im.out_w);
     let top = i32(py * im.stride) - i32(im.padding);
     let left = i32((pixel - py * im.out_w) * im.stride) - i32(im.padding);
@@ -96,14 +116,26 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
 #end
 #unroll m 0 M4
+#unroll keep 0 KEEP
+    let slope$m = silu_slope(a$m);
+#end
 #unroll silu 0 SILU
     a$m = silu(a$m);
 #end
+#unroll sloped 0 SLOPED
+    a$m *= load_slope(slope_at + $m);
+#end
 #unroll single PAIRS 1
     y[out + $m] = packed(a$m);
+#unroll keep 0 KEEP
+    slope[slope_at + $m] = packed(slope$m);
+#end
 #end
 #unroll pairs 0 PAIRS*m%2
     y[out / 2u + $(m / 2)] = BlockPair(packed(a$(m - 1)), packed(a$m));
+#unroll keep 0 KEEP
+    slope[slope_at / 2u + $(m / 2)] = BlockPair(packed(slope$(m - 1)), packed(slope$m));
+#end
 #end
 #end
 }

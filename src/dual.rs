@@ -1,5 +1,6 @@
 //! Dual numbers in f64: a value and its derivative along one tangent. The arithmetic of the twin.
-use std::ops::{Add, AddAssign, Mul, Sub};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// `v + d e` with e^2 = 0; `d` is the derivative along the tangent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,6 +20,22 @@ impl Dual {
     /// A constant: derivative zero.
     pub const fn constant(v: f64) -> Self {
         Self { v, d: 0.0 }
+    }
+
+    /// Numbers of a file or of the GPU, as constants.
+    pub fn lift(x: &[f32]) -> Vec<Self> {
+        x.iter().map(|&v| Self::constant(f64::from(v))).collect()
+    }
+
+    /// The point `x` moving along the tangent `v`; both have the same length.
+    pub fn along(x: &[f32], v: &[f32]) -> Vec<Self> {
+        x.iter().zip(v).map(|(&x, &v)| Self::new(f64::from(x), f64::from(v))).collect()
+    }
+
+    /// e^x.
+    pub fn exp(self) -> Self {
+        let v = self.v.exp();
+        Self { v, d: self.d * v }
     }
 
     /// z s(z), s the logistic function; derivative s (1 + z (1 - s)).
@@ -59,5 +76,19 @@ impl Mul<f64> for Dual {
     type Output = Self;
     fn mul(self, o: f64) -> Self {
         Self { v: self.v * o, d: self.d * o }
+    }
+}
+
+impl Div for Dual {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        let v = self.v / o.v;
+        Self { v, d: (self.d - v * o.d) / o.v }
+    }
+}
+
+impl Sum for Dual {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, v| sum + v)
     }
 }

@@ -1,5 +1,6 @@
 //! Batch evaluation on a GPU: samples `[N, C, H, W]` and a timestep each in, a network's raw outputs or a field's values
-//! out (`field::evaluator`). Splits into tiles that fit the adapter; a sample's output does not depend on its tile.
+//! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
+//! sample's output does not depend on its tile.
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Pending};
 use crate::graph::Graph;
@@ -9,8 +10,14 @@ use crate::plan::{Ports, lower};
 use crate::program::{Program, Role};
 use crate::shape::Shape;
 
-/// Bytes that one evaluator may allocate on the device: small beside any GPU, and a desktop's memory survives it.
-const MEMORY_BUDGET: u64 = 1 << 30;
+/// What an evaluator makes room for, if memory and the adapter's limits allow it.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Samples per tile.
+    pub samples: usize,
+    /// Tangents per sample, K; 0 for values alone.
+    pub tangents: usize,
+}
 
 /// A network or a field on a device, ready to be evaluated.
 pub struct Evaluator {
@@ -39,9 +46,20 @@ impl Evaluator {
         max_lanes: usize,
         family: Family,
     ) -> Result<Self> {
+        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 }, family)
+    }
+
+    /// `with_family` with room for tangents, for `jvp`.
+    pub fn with_tangents(
+        gpu: &Gpu,
+        graph: &Graph,
+        timesteps: &[usize],
+        room: Room,
+        family: Family,
+    ) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
-        Self::of_steps(gpu, shapes, timesteps, max_lanes, level, |program, ports| {
+        Self::of_steps(gpu, shapes, timesteps, room, level, |program, ports| {
             lower(graph, timesteps, family, ports, program)
         })
     }
@@ -51,31 +69,52 @@ impl Evaluator {
         gpu: &Gpu,
         [input, output]: [Shape; 2],
         timesteps: &[usize],
-        max_lanes: usize,
+        room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl FnOnce(&mut Program, Ports) -> Result<()>,
+        append: impl Fn(&mut Program, Ports) -> Result<()>,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
             return Err(Error::invalid("evaluator timesteps", message));
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
-        let mut program = Program::default();
-        let ports = Ports {
-            input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
-            output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
-            lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
+        let plan = |tangents: usize| -> Result<(Program, Ports)> {
+            let mut program = Program::default();
+            program.tangents = tangents as u32;
+            let ports = Ports {
+                input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
+                output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
+                lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
+            };
+            append(&mut program, ports)?;
+            Ok((program, ports))
         };
-        append(&mut program, ports)?;
-        let most = Executor::most_lanes(gpu, &program, MEMORY_BUDGET).min(max_lanes);
-        // At least one lane: if not even that fits, the executor says so and why.
-        let executor = Executor::new(gpu, program, most.max(1))?;
+        let (mut program, mut ports) = plan(room.tangents)?;
+        let lanes = program.group() as u64;
+        let fits = program.bytes_per_lane() * lanes <= gpu.tile_budget()
+            && Executor::most_lanes(gpu, &program, u64::MAX) as u64 >= lanes;
+        if room.tangents > 1 && !fits {
+            // Fewer tangents at a time, so that a sample's lanes fit; as even as possible.
+            let (single, _) = plan(1)?;
+            let most = Executor::most_lanes(gpu, &single, gpu.tile_budget()).saturating_sub(1).max(1);
+            let rounds = room.tangents.div_ceil(most);
+            (program, ports) = plan(room.tangents.div_ceil(rounds))?;
+        }
+        let group = program.group() as usize;
+        let most = Executor::most_lanes(gpu, &program, gpu.tile_budget()).min(room.samples.saturating_mul(group));
+        // At least one sample: if not even that fits, the executor says so and why.
+        let executor = Executor::new(gpu, program, most.max(group))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
     }
 
     /// Samples per tile.
-    pub fn max_lanes(&self) -> usize {
-        self.executor.max_lanes()
+    pub fn max_samples(&self) -> usize {
+        self.executor.max_lanes() / self.program().group() as usize
+    }
+
+    /// K: tangents per sample, as many as were asked for or as fit.
+    pub fn tangents(&self) -> usize {
+        self.program().tangents as usize
     }
 
     /// What runs.
@@ -85,21 +124,57 @@ impl Evaluator {
 
     /// The raw network outputs, or field values, `[N, D]` of `x`, `[N, C, H, W]` in C order; sample i is at timestep `ks[i]`.
     pub fn evaluate(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
-        let d = self.input.len();
-        if x.len() != ks.len() * d {
-            let (found, want) = (x.len(), ks.len() * d);
-            return Err(Error::invalid("evaluator x", format!("{found} numbers, {} samples have {want}", ks.len())));
+        if self.tangents() > 0 {
+            return Err(Error::invalid("evaluator", "is planned for tangents: use jvp"));
         }
-        let mut lanes = Vec::with_capacity(ks.len());
+        self.lanes(x, ks)
+    }
+
+    /// Values and derivatives: (y `[N, D]`, J v `[N, K, D]`) at `x` `[N, D]` along `v` `[N, K, D]`, K = `tangents`.
+    pub fn jvp(&mut self, x: &[f32], v: &[f32], ks: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (d, out, n) = (self.input.len(), self.output.len(), self.tangents());
+        self.fits("x", x, ks.len())?;
+        self.fits("tangents", v, ks.len() * n)?;
+        if let Some(at) = v.iter().position(|v| !v.is_finite()) {
+            let place = format!("tangent {} of sample {}, component {}", at / d % n, at / d / n, at % d);
+            return Err(Error::invalid(place, format!("{}, expected a finite number", v[at])));
+        }
+        let mut lanes = Vec::with_capacity(x.len() + v.len());
+        for (i, x) in x.chunks_exact(d).enumerate() {
+            lanes.extend_from_slice(x);
+            lanes.extend_from_slice(&v[i * n * d..(i + 1) * n * d]);
+        }
+        let all = self.lanes(&lanes, ks)?;
+        let (mut y, mut jv) = (Vec::with_capacity(ks.len() * out), Vec::with_capacity(ks.len() * n * out));
+        for sample in all.chunks_exact((1 + n) * out) {
+            y.extend_from_slice(&sample[..out]);
+            jv.extend_from_slice(&sample[out..]);
+        }
+        Ok((y, jv))
+    }
+
+    fn fits(&self, what: &str, values: &[f32], rows: usize) -> Result<()> {
+        let (found, want) = (values.len(), rows * self.input.len());
+        if found == want {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("evaluator {what}"), format!("{found} numbers, {rows} rows have {want}")))
+    }
+
+    /// Runs all lanes of the samples.
+    fn lanes(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
+        let (d, group) = (self.input.len(), self.program().group() as usize);
+        self.fits("x", x, ks.len() * group)?;
+        let mut lanes = Vec::with_capacity(ks.len() * group);
         for k in ks {
             let row = self.timesteps.binary_search(k).map_err(|_| {
                 Error::invalid("evaluator timestep", format!("{k} is not one of the {} planned", self.timesteps.len()))
             })?;
-            lanes.push(self.levels[row]);
+            lanes.extend(std::iter::repeat_n(self.levels[row], group));
         }
-        let mut y = Vec::with_capacity(ks.len() * self.output.len());
+        let mut y = Vec::with_capacity(lanes.len() * self.output.len());
         let mut ahead: Option<Pending> = None;
-        let tile = self.max_lanes();
+        let tile = self.executor.max_lanes();
         for (x, lanes) in x.chunks(tile * d).zip(lanes.chunks(tile)) {
             self.executor.upload(self.ports.input, &self.padded(x))?;
             self.executor.upload(self.ports.lanes, lanes)?;

@@ -41,6 +41,18 @@ pub struct Grid {
     pub groups: u32,
 }
 
+/// Which lanes of every sample a step is for: a sample is 1 + K lanes, its primal first, then its K tangents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All lanes alike.
+    #[default]
+    All,
+    /// Primals, which are numbered 0, 1, .. in the shader.
+    Primals,
+    /// Tangents, likewise.
+    Tangents,
+}
+
 /// How a shader sees a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -72,13 +84,15 @@ pub struct Step {
     pub kernel: Kernel,
     /// Shader variable, buffer, access.
     pub bindings: Vec<(&'static str, BufferId, Access)>,
-    /// Words of `var<immediate>`; word 0 is the number of lanes and is filled in at each run.
+    /// Which lanes it is for.
+    pub part: Part,
+    /// Words of `var<immediate>`; word 0 is the number of lanes in that part and is filled in at each run.
     pub immediates: Vec<u32>,
     /// How much of it runs.
     pub grid: Grid,
-    /// Floating-point operations per lane (2 per multiply-add).
+    /// Floating-point operations per lane of the part (2 per multiply-add).
     pub flops: u64,
-    /// Bytes read and written per lane, weights not counted.
+    /// Bytes read and written per lane of the part, weights not counted.
     pub bytes: u64,
 }
 
@@ -104,6 +118,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// In order.
     pub actions: Vec<Action>,
+    /// K: tangents of every sample, whose lanes follow its primal.
+    pub tangents: u32,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
     /// WGSL of the caller's own, by name.
@@ -128,6 +144,21 @@ impl Program {
     pub fn buffer(&mut self, label: impl Into<Cow<'static, str>>, bytes_per_lane: u64, role: Role) -> BufferId {
         self.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, role });
         BufferId(self.buffers.len() - 1)
+    }
+
+    /// Lanes per sample, 1 + K. Runs are of whole samples.
+    pub fn group(&self) -> u32 {
+        self.tangents + 1
+    }
+
+    /// How many of `lanes` belong to a part.
+    pub fn part(&self, part: Part, lanes: u64) -> u64 {
+        let samples = lanes / u64::from(self.group());
+        match part {
+            Part::All => lanes,
+            Part::Primals => samples,
+            Part::Tangents => lanes - samples,
+        }
     }
 
     /// A constant buffer of plain values.
@@ -179,8 +210,9 @@ impl Program {
         self.buffers.iter().map(|b| if let Role::Constant(data) = &b.role { data.len() as u64 } else { 0 }).sum()
     }
 
-    /// Floating-point operations per lane.
+    /// Floating-point operations per lane, on average over the lanes of a sample.
     pub fn flops(&self) -> u64 {
-        self.steps().map(|s| s.flops).sum()
+        let group = u64::from(self.group());
+        self.steps().map(|s| s.flops * self.part(s.part, group)).sum::<u64>() / group
     }
 }

@@ -2,8 +2,9 @@
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::data::Images;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
+use crate::dual::Dual;
 use crate::error::Result;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, RowLayer, RowTable};
@@ -21,6 +22,9 @@ pub const OP: f64 = 2e-6;
 /// Of |s||d|, a term of a loop: points are good to 2e-6 of their size, and the fields here follow them with slopes of
 /// order one; in 300 dimensions |s||d| is some ten times a typical term.
 pub const TERM: f64 = 1e-5;
+
+/// Tangents per sample of an op's case.
+const TANGENTS: usize = 2;
 
 /// One comparison.
 #[derive(Clone, Debug)]
@@ -78,22 +82,30 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// An op's case on three lanes at different timesteps against the twin.
+/// An op's case on three samples at different timesteps against the twin: values alone, then values with two tangents.
 pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     let graph = graph_of(case)?;
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    let (d, ks) = (input.len(), [3, 0, 4]);
-    let x = noise(ks.len() * d, 1);
-    let y = Evaluator::with_family(gpu, &graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
+    let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
+    let alone = Evaluator::with_family(gpu, &graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let room = Room { samples: ks.len(), tangents: TANGENTS };
+    let (y, jv) = Evaluator::with_tangents(gpu, &graph, &[0, 3, 4], room, family)?.jvp(&x, &v, &ks)?;
     let mut error = 0f64;
-    for (lane, k) in ks.into_iter().enumerate() {
-        let want = twin::evaluate(&graph, &x[lane * d..(lane + 1) * d], None, k)?;
-        let got = &y[lane * output.len()..(lane + 1) * output.len()];
-        let scale = want.iter().fold(f64::MIN_POSITIVE, |most, w| most.max(w.v.abs()));
-        for (got, want) in got.iter().zip(&want) {
-            let gap = (f64::from(*got) - want.v).abs() / scale;
+    let mut see = |got: &[f32], want: &[f64]| {
+        let scale = want.iter().fold(f64::MIN_POSITIVE, |most, w| most.max(w.abs()));
+        for (got, want) in got.iter().zip(want) {
+            let gap = (f64::from(*got) - want).abs() / scale;
             error = if gap.is_nan() { f64::INFINITY } else { error.max(gap) };
         }
+    };
+    for (i, v) in v.chunks_exact(d).enumerate() {
+        let sample = i / TANGENTS;
+        let want = twin::evaluate(&graph, &Dual::along(&x[sample * d..(sample + 1) * d], v), ks[sample])?;
+        let (values, along): (Vec<f64>, Vec<f64>) = want.iter().map(|w| (w.v, w.d)).unzip();
+        see(&alone[sample * out..(sample + 1) * out], &values);
+        see(&y[sample * out..(sample + 1) * out], &values);
+        see(&jv[i * out..(i + 1) * out], &along);
     }
     let case = format!("{}: {input} to {output}", case.name);
     Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: OP })

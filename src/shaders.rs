@@ -26,6 +26,7 @@ sources![
     "lib/image",
     "lib/lane",
     "lib/normal",
+    "lib/part",
     "lib/path",
     "lib/philox",
     "lib/portable",

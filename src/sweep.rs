@@ -9,11 +9,6 @@ use std::ops::ControlFlow;
 /// Tiles submitted ahead of the one being read.
 const IN_FLIGHT: usize = 2;
 
-/// Bytes that a tile's buffers may take by default: about what stays in a CPU's caches, or a modest share of a GPU's
-/// memory (results do not depend on it).
-const CPU_BUDGET: u64 = 256 << 20;
-const GPU_BUDGET: u64 = 2 << 30;
-
 /// What a sweep runs.
 pub trait Job {
     /// Writes the uploads of queries `first..first + lanes`.
@@ -25,7 +20,6 @@ pub trait Job {
 
 /// Lanes per tile: what the caller asks for, else what the budget and the adapter's limits allow; never more than `total`.
 pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64) -> Result<usize> {
-    let budget = if gpu.is_software() { CPU_BUDGET } else { GPU_BUDGET };
     let fits = Executor::most_lanes(gpu, program, u64::MAX);
     let lanes = match asked {
         Some(0) => return Err(Error::invalid("tile", "0 lanes, expected at least 1")),
@@ -33,7 +27,7 @@ pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64
             return Err(Error::invalid("tile", format!("{n} lanes, the adapter's limits hold {fits}")));
         }
         Some(n) => n,
-        None => Executor::most_lanes(gpu, program, budget),
+        None => Executor::most_lanes(gpu, program, gpu.tile_budget()),
     };
     Ok(lanes.min(usize::try_from(total).unwrap_or(usize::MAX)).max(1))
 }

@@ -4,21 +4,18 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
-/// The network at `x` (flat `[C, H, W]`) and timestep `k`, with derivative along `tangent` (zeros if none is given).
-pub fn evaluate(graph: &Graph, x: &[f32], tangent: Option<&[f32]>, k: usize) -> Result<Vec<Dual>> {
+/// The network at `x` (flat `[C, H, W]`), perhaps moving along a tangent, and timestep `k`.
+pub fn evaluate(graph: &Graph, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
     let d = graph.shape(graph.input()).len();
-    for given in [Some(x), tangent].into_iter().flatten() {
-        if given.len() != d {
-            return Err(Error::invalid("twin input", format!("{} numbers, the network takes {d}", given.len())));
-        }
+    if x.len() != d {
+        return Err(Error::invalid("twin input", format!("{} numbers, the network takes {d}", x.len())));
     }
     let rows = graph.rows.iter().map(|t| t.evaluate(k)).collect::<Result<Vec<_>>>()?;
-    let input = (0..d).map(|i| Dual::new(x[i] as f64, tangent.map_or(0.0, |t| t[i] as f64))).collect();
     let mut last_use = vec![0; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|n| last_use[n.0] = i);
     }
-    let mut values: Vec<Vec<Dual>> = vec![input];
+    let mut values: Vec<Vec<Dual>> = vec![x.to_vec()];
     for (i, node) in graph.nodes.iter().enumerate().skip(1) {
         let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
         let inputs: Vec<&[Dual]> = node.inputs.iter().map(|n| values[n.0].as_slice()).collect();

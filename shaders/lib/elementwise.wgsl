@@ -26,6 +26,7 @@ fn load(i: u32) -> vec4f { return x[i]; }
 
 struct Element {
     lane: u32,
+    primal: u32,   // the sample's first lane; the same without TANGENTS
     pixel: u32,    // in the lane
     block: u32,    // among those written
     block_at: u32, // offset of the input block in its pixel
@@ -37,6 +38,17 @@ fn element(group: vec3u, thread: u32) -> Element {
     let p = quotient(i, im.blocks);
     let lane = quotient(p, im.pixels);
     let block = i - p * im.blocks;
+#unroll plain TANGENTS 1
+    let primal = lane;
+#end
+#unroll lockstep 0 TANGENTS
+    let primal = quotient(lane, im.group) * im.group;
+#end
     let y_at = select(im.lanes * im.pixels, p, lane < im.lanes) * im.out_stride + im.out_offset + block;
-    return Element(lane, p - lane * im.pixels, block, block + select(im.first1, im.first0, block < im.count0), y_at);
+    return Element(lane, primal, p - lane * im.pixels, block, block + select(im.first1, im.first0, block < im.count0), y_at);
+}
+
+// Where in x a lane has the input of this element, for kernels whose output pixels are their input pixels.
+fn at(e: Element, lane: u32) -> u32 {
+    return (lane * im.pixels + e.pixel) * im.in_stride + e.block_at;
 }

@@ -6,7 +6,7 @@ use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
-use crate::report::{boxplot, table};
+use crate::report::{circulation, table};
 use crate::run::{Circulation, RunDir, write_circulation};
 use crate::shape::Shape;
 use indicatif::HumanDuration;
@@ -286,7 +286,7 @@ pub(super) struct Table {
 pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: Value, title: &str) -> Result<Table> {
     write_circulation(&out, result, manifest, log)?;
     let loops = result.loops()?;
-    for (name, svg) in boxplot::all(&loops, title)? {
+    for (name, svg) in circulation::all(&loops, title)? {
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;

@@ -8,7 +8,7 @@ use crate::field::{Field, FieldLaunch};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
 use crate::paths::ARCS;
-use crate::program::{Access, Grid, Kernel, Program, Role, Step};
+use crate::program::{Access, Grid, Kernel, Part, Program, Role, Step};
 use crate::run::Circulation;
 use crate::shape::Shape;
 use crate::sweep;
@@ -68,17 +68,7 @@ impl Default for Options {
 impl Options {
     /// Refuses what does not fit the data, the field's shape or itself; paths are checked one by one.
     pub(super) fn check(&self, images: &Images, shape: Shape) -> Result<()> {
-        if images.shape != shape {
-            let found = images.shape;
-            return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
-        }
-        if self.samples == 0 || self.samples > images.count {
-            let found = self.samples;
-            return Err(Error::invalid("samples", format!("{found}, expected 1..={}", images.count)));
-        }
-        if self.timesteps.is_empty() || !self.timesteps.is_sorted_by(|a, b| a < b) {
-            return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
-        }
+        super::points::check(images, shape, self.samples, &self.timesteps)?;
         let checked = self.quadrature_check;
         if !(0.0..=1.0).contains(&checked) {
             return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
@@ -139,6 +129,7 @@ impl<'a> CirculationRun<'a> {
                 ("s", s, Access::Read),
                 ("sums", sums, Access::Write),
             ],
+            part: Part::All,
             immediates: vec![0, shape.len() as u32, shape.flat_stride() as u32],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: 10 * shape.len() as u64,

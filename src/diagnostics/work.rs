@@ -7,6 +7,7 @@ use super::nested::{Nested, Node};
 use super::queries::{Queries, Query, spread};
 use super::sums::{Dots, Sums};
 use crate::data::Images;
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Executor;
@@ -280,9 +281,10 @@ impl Work<'_> {
                 (ends().map(|(p, q)| 0.5 * (p + q)).collect(), ends().map(|(p, q)| q - p).collect::<Vec<f64>>())
             }
         };
-        let at: Vec<f32> = at.iter().map(|&v| v as f32).collect();
+        // The device holds points in f32.
+        let at: Vec<Dual> = at.iter().map(|&v| Dual::constant(f64::from(v as f32))).collect();
         let s = field.twin(&at, self.levels[timestep].k)?;
-        Ok(s.iter().zip(&step).map(|(s, d)| s * d).sum())
+        Ok(s.iter().zip(&step).map(|(s, d)| s.v * d).sum())
     }
 
     fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {

@@ -1,9 +1,10 @@
 //! Closed forms that are linear in x: s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), indices cyclic over the D components.
 //! gaussian: alpha = -1/(a^2 + sigma^2), omega = 0 (a gradient). rotor: alpha = 0 (antisymmetric). tilted: alpha = -1.
 use super::{Field, FieldLaunch, Params};
+use crate::dual::Dual;
 use crate::error::Result;
 use crate::model::Process;
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use serde_json::json;
 
@@ -50,6 +51,7 @@ impl Field for Linear {
             op: "field",
             kernel: Kernel { shader: "field_linear", constants: vec![] },
             bindings: vec![("lanes", cx.lanes, Access::Read), ("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
+            part: Part::All,
             immediates: vec![0, self.shape.len() as u32, flat as u32, (self.omega as f32).to_bits()],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 4 * flat as u64,
@@ -58,10 +60,15 @@ impl Field for Linear {
         Ok(())
     }
 
-    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>> {
+    /// The field is linear without a constant, so tangents are treated like points.
+    fn has_tangents(&self) -> bool {
+        true
+    }
+
+    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
         let (alpha, _) = self.coefficients(k)?;
-        let (d, at) = (x.len(), |i: usize| x[i % x.len()] as f64);
-        Ok((0..d).map(|i| alpha * at(i) + self.omega * (at(i + 1) - at(i + d - 1))).collect())
+        let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
+        Ok((0..d).map(|i| at(i) * alpha + (at(i + 1) - at(i + d - 1)) * self.omega).collect())
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -2,9 +2,10 @@
 //! V_c = a^2 v_c + sigma^2. s = sum_c r_c (a mu_c - x) / V_c, r_c proportional to w_c V_c^(-D/2) exp(-|x - a mu_c|^2 / 2 V_c).
 //! A gradient field with structure: what a perfect network would be.
 use super::{Field, FieldLaunch, Params};
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, Weights};
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use serde_json::json;
 use std::path::PathBuf;
@@ -102,7 +103,8 @@ impl Field for Mixture {
                 ("table", table, Access::Read),
                 ("s", cx.s, Access::Write),
             ],
-            immediates: vec![0, d as u32, flat as u32, n as u32],
+            part: Part::All,
+            immediates: vec![0, d as u32, flat as u32, n as u32, cx.program.group()],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: (7 * d * n) as u64,
             bytes: (8 * (n + 1) * d) as u64,
@@ -110,18 +112,22 @@ impl Field for Mixture {
         Ok(())
     }
 
-    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>> {
+    fn has_tangents(&self) -> bool {
+        true
+    }
+
+    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
         let (a, _) = self.process.noise(k)?;
         let table = self.table(k)?;
         let d = x.len();
-        let gap = |c: usize, i: usize| a * self.means[c * d + i] as f64 - x[i] as f64;
-        let logs: Vec<f64> = (0..table.len())
-            .map(|c| table[c][1] - 0.5 * table[c][0] * (0..d).map(|i| gap(c, i).powi(2)).sum::<f64>())
-            .collect();
-        let top = logs.iter().fold(f64::NEG_INFINITY, |m, &l| m.max(l));
-        let shares: Vec<f64> = logs.iter().map(|l| (l - top).exp()).collect();
-        let total: f64 = shares.iter().sum();
-        let value = |i| (0..shares.len()).map(|c| shares[c] / total * table[c][0] * gap(c, i)).sum();
+        let gap = |c: usize, i: usize| Dual::constant(a * self.means[c * d + i] as f64) - x[i];
+        let square = |c| (0..d).map(|i| gap(c, i) * gap(c, i)).sum::<Dual>();
+        let logs: Vec<Dual> =
+            (0..table.len()).map(|c| Dual::constant(table[c][1]) - square(c) * (0.5 * table[c][0])).collect();
+        let top = Dual::constant(logs.iter().fold(f64::NEG_INFINITY, |m, l| m.max(l.v)));
+        let shares: Vec<Dual> = logs.iter().map(|&l| (l - top).exp()).collect();
+        let total: Dual = shares.iter().copied().sum();
+        let value = |i| (0..shares.len()).map(|c| shares[c] / total * gap(c, i) * table[c][0]).sum();
         Ok((0..d).map(value).collect())
     }
 

@@ -6,8 +6,9 @@ mod network;
 
 pub use network::{NetworkField, ScoreScale};
 
+use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::model::{Model, Process, ProcessConfig, Schedule};
 use crate::ops::Family;
@@ -16,7 +17,8 @@ use crate::program::{BufferId, Program};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 
-/// What a field's steps connect to.
+/// What a field's steps connect to. If `program.tangents` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
+/// at it, in `s` the field and its derivatives along them.
 pub struct FieldLaunch<'a> {
     /// Where the steps go.
     pub program: &'a mut Program,
@@ -51,16 +53,44 @@ pub trait Field {
     /// Appends the steps from `x` to `s`.
     fn launch(&self, cx: FieldLaunch) -> Result<()>;
 
-    /// The field at `x` (flat, D) and timestep k in f64: the second opinion.
-    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>>;
+    /// Whether `launch` knows about tangents. Without them derivatives are finite differences.
+    fn has_tangents(&self) -> bool {
+        false
+    }
+
+    /// (alpha, beta) of score = alpha x + beta raw at timestep k, where the field has a raw output that is not the score.
+    fn raw_coefficients(&self, _k: usize) -> Result<Option<(f64, f64)>> {
+        Ok(None)
+    }
+
+    /// The field at `x` (flat, D) and timestep k in f64 dual numbers: the second opinion.
+    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>>;
 
     /// Facts for the manifest: what was measured.
     fn describe(&self) -> serde_json::Value;
 }
 
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
-/// be asked for; tiles hold at most `max_lanes` samples.
-pub fn evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], max_lanes: usize) -> Result<Evaluator> {
+/// be asked for; tiles hold at most `max_samples`.
+pub fn evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
+    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
+}
+
+/// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,
+/// fewer where they do not fit (`Evaluator::tangents`).
+pub fn tangent_evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator> {
+    if !field.has_tangents() {
+        let name = field.describe()["name"].as_str().unwrap_or("of your own").to_string();
+        let message = "has no tangents; its derivatives are finite differences (--method fd)";
+        return Err(Error::invalid(format!("field {name}"), message));
+    }
+    if room.tangents == 0 {
+        return Err(Error::invalid("tangents", "0, expected at least 1"));
+    }
+    of_field(gpu, field, timesteps, room)
+}
+
+fn of_field(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator> {
     let level = |row: u32| -> Result<Lane> {
         let k = timesteps[row as usize];
         let ((a, sigma), (alpha, beta)) = (field.process().noise(k)?, field.coefficients(k)?);
@@ -69,7 +99,7 @@ pub fn evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], max_lanes: u
         Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
     };
     let family = gpu.family();
-    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, max_lanes, level, |program, ports| {
+    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, |program, ports| {
         field.launch(FieldLaunch { program, family, timesteps, lanes: ports.lanes, x: ports.input, s: ports.output })
     })
 }

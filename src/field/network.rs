@@ -1,9 +1,10 @@
 //! A network as a field: its raw output turned into the score, s = alpha x + beta output, per lane.
 use super::{Field, FieldLaunch};
+use crate::dual::Dual;
 use crate::error::Result;
 use crate::model::{Model, Prediction, Process};
 use crate::plan::{Ports, lower};
-use crate::program::{Access, Grid, Kernel, Role, Step};
+use crate::program::{Access, Grid, Kernel, Part, Role, Step};
 use crate::shape::Shape;
 use crate::twin;
 use serde_json::json;
@@ -68,6 +69,7 @@ impl Field for NetworkField {
                 ("raw", raw, Access::Read),
                 ("s", cx.s, Access::Write),
             ],
+            part: Part::All,
             immediates: vec![0, flat as u32],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,
@@ -76,10 +78,18 @@ impl Field for NetworkField {
         Ok(())
     }
 
-    fn twin(&self, x: &[f32], k: usize) -> Result<Vec<f64>> {
+    fn has_tangents(&self) -> bool {
+        true
+    }
+
+    fn raw_coefficients(&self, k: usize) -> Result<Option<(f64, f64)>> {
+        self.coefficients(k).map(Some)
+    }
+
+    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
         let (alpha, beta) = self.coefficients(k)?;
-        let raw = twin::evaluate(&self.model.graph, x, None, k)?;
-        Ok(raw.iter().zip(x).map(|(r, &x)| alpha * x as f64 + beta * r.v).collect())
+        let raw = twin::evaluate(&self.model.graph, x, k)?;
+        Ok(raw.iter().zip(x).map(|(&r, &x)| x * alpha + r * beta).collect())
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -187,6 +187,12 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
+    /// Bytes that a tile's buffers may take by default: about what stays in a CPU's caches, or a modest share of a GPU's
+    /// memory. Results do not depend on it.
+    pub fn tile_budget(&self) -> u64 {
+        if self.is_software() { 256 << 20 } else { 2 << 30 }
+    }
+
     /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
     pub fn family(&self) -> Family {
         let roomy = self.limits.max_compute_invocations_per_workgroup >= 512

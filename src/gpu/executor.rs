@@ -55,9 +55,11 @@ pub struct Pending {
 }
 
 impl Executor {
-    /// Most lanes that the adapter's limits allow for this program within `budget` bytes.
+    /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
+    /// sample's if only the budget forbids it.
     pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
-        let mut most = (budget.saturating_sub(program.constant_bytes()) / program.bytes_per_lane().max(1)).max(1);
+        let within = budget.saturating_sub(program.constant_bytes()) / program.bytes_per_lane().max(1);
+        let mut most = within.max(program.group() as u64);
         for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
             let image = (gpu.max_image_rows() - 2) * IMAGE_ROW;
             let limit = if program.has_image(BufferId(i)) { gpu.max_binding().min(image) } else { gpu.max_binding() };
@@ -70,7 +72,7 @@ impl Executor {
             // Kernels count pixels and elements in 32 bits.
             most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
         }
-        most as usize
+        (most - most % program.group() as u64) as usize
     }
 
     /// Allocates and compiles everything. Needs at least one lane to fit.
@@ -211,9 +213,10 @@ impl Executor {
                         pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
                     pass.set_pipeline(&self.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
-                    pass.set_immediates(0, bytemuck::bytes_of(&(lanes as u32)));
+                    let part = self.program.part(step.part, lanes as u64);
+                    pass.set_immediates(0, bytemuck::bytes_of(&(part as u32)));
                     pass.set_immediates(4, bytemuck::cast_slice(&step.immediates[1..]));
-                    let groups = (lanes as u64 * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
+                    let groups = (part * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }
                 Command::Mirror { slot, bytes_per_lane } => {
@@ -233,12 +236,13 @@ impl Executor {
         }
     }
 
-    /// Encodes and submits one run over the first `lanes` lanes and starts reading the download buffers back.
+    /// Encodes and submits one run over the first `lanes` lanes, whole samples, and starts reading the download buffers back.
     pub fn submit(&mut self, lanes: usize) -> Result<Pending> {
-        if lanes == 0 || lanes > self.max_lanes {
+        let group = self.program.group() as usize;
+        if lanes == 0 || lanes > self.max_lanes || !lanes.is_multiple_of(group) {
             return Err(Error::Gpu {
                 place: "submit".into(),
-                message: format!("{lanes} lanes asked for, the plan holds 1..={}", self.max_lanes),
+                message: format!("{lanes} lanes asked for, the plan holds {group}..={} in steps of {group}", self.max_lanes),
             });
         }
         let mut parts = vec![];

@@ -1,6 +1,7 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
-//! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangent lanes get no bias.
+//! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
 //! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
+use super::activation::Pass;
 use super::{Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -86,23 +87,27 @@ impl Conv {
         // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
         let plain = taps == 1 && self.stride == 1 && self.padding == 0;
         cx.program.mirror(view.buffer, view.bytes());
-        for chunk in 0..chunks {
-            let silu = self.silu && chunk + 1 == chunks;
+        let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
+        let last = Pass::of(cx, self.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
+        for (chunk, pass) in passes.into_iter().chain(last) {
             let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
-            let ends = [("LATER", (chunk > 0) as usize), ("SILU", silu as usize), ("PAIRS", place.pairs(m4) as usize)];
-            let constants = shape.into_iter().chain(ends).map(|(n, v)| (n, v as i64)).collect();
-            let own = [chunk as u32, chunks as u32, 0, 0];
+            let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
+            let constants = shape.into_iter().chain(ends).map(|(n, v)| (n, v as i64)).chain(pass.constants()).collect();
+            let own = [chunk as u32, chunks as u32, place.blocks as u32, 0];
+            let bindings = [
+                ("x", view.buffer, Access::Image),
+                ("weights", weights, Access::Read),
+                ("bias", bias, Access::Read),
+                ("y", place.buffer, Access::Write),
+            ];
+            let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
             cx.program.push(Step {
                 label: cx.label("conv"),
                 op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
                 kernel: Kernel { shader: "conv_cc", constants },
-                bindings: vec![
-                    ("x", view.buffer, Access::Image),
-                    ("weights", weights, Access::Read),
-                    ("bias", bias, Access::Read),
-                    ("y", place.buffer, Access::Write),
-                ],
-                immediates: immediates(&view, &place, cx.group, self.stride, self.padding, own),
+                bindings,
+                part: pass.part,
+                immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
                 grid: Grid { items: place.shape.pixels() as u32, workgroup: 512, groups: groups as u32 },
                 flops: self.flops(&[view.shape], place.shape) / chunks as u64,
                 bytes: self.traffic(&view, &place) / chunks as u64,
@@ -125,22 +130,28 @@ impl Conv {
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let bias = self.bias_buffer(cx, place.blocks);
-        let own = [self.kernel as u32, place.blocks as u32, self.silu as u32, 0];
-        cx.program.push(Step {
-            label: cx.label("conv"),
-            op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
-            kernel: Kernel { shader: "conv", constants: vec![] },
-            bindings: vec![
+        let own = [self.kernel as u32, place.blocks as u32, 0, 0];
+        for pass in Pass::of(cx, self.silu, &place) {
+            let bindings = [
                 ("x", view.buffer, Access::Read),
                 ("weights", weights, Access::Read),
                 ("bias", bias, Access::Read),
                 ("y", place.buffer, Access::Write),
-            ],
-            immediates: immediates(&view, &place, cx.group, self.stride, self.padding, own),
-            grid: Grid { items: place.shape.pixels() as u32, workgroup: 64, groups: place.blocks.div_ceil(16) as u32 },
-            flops: self.flops(&[view.shape], place.shape),
-            bytes: self.traffic(&view, &place),
-        });
+            ];
+            let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
+            let groups = place.blocks.div_ceil(16) as u32;
+            cx.program.push(Step {
+                label: cx.label("conv"),
+                op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
+                kernel: Kernel { shader: "conv", constants: pass.constants().to_vec() },
+                bindings,
+                part: pass.part,
+                immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
+                grid: Grid { items: place.shape.pixels() as u32, workgroup: 64, groups },
+                flops: self.flops(&[view.shape], place.shape),
+                bytes: self.traffic(&view, &place),
+            });
+        }
     }
 
     fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> crate::program::BufferId {

@@ -5,7 +5,7 @@ use super::conv::{extent, immediates, inside, noise};
 use super::{Case, Family, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Op for Depthwise {
             packed[at + 36] = self.bias[c];
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
-        let words = immediates(&view, &place, cx.group, self.stride, 1, [0; 4]);
+        let words = immediates(&view, &place, cx.program.group(), self.stride, 1, [0; 4]);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
@@ -122,6 +122,7 @@ impl Op for Depthwise {
                 ("weights", weights, Access::Read),
                 ("y", place.buffer, Access::Write),
             ],
+            part: Part::All,
             immediates: words,
             grid,
             flops: self.flops(&[view.shape], s),

@@ -1,6 +1,6 @@
 //! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): one input, channels stay where they are.
-use super::{Family, Launch};
-use crate::program::{Access, BufferId, Grid, Kernel, Step};
+use super::Launch;
+use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 
 /// What one elementwise kernel has of its own.
 #[derive(Default)]
@@ -19,14 +19,14 @@ pub(super) struct Elementwise<'a> {
 impl Elementwise<'_> {
     pub fn push(self, cx: &mut Launch) {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
-        let on_cpu = cx.family == Family::Cpu;
-        if on_cpu {
+        let access = cx.x_access();
+        if access == Access::Image {
             cx.program.mirror(view.buffer, view.bytes());
         }
-        let access = if on_cpu { Access::Image } else { Access::Read };
+        let tangents = ("TANGENTS", (cx.program.tangents > 0) as i64);
         let items = place.shape.pixels() * place.blocks;
         let sizes = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
-        let own = [cx.group, self.own[0] as u32, self.own[1] as u32];
+        let own = [cx.program.group(), self.own[0] as u32, self.own[1] as u32];
         let reads = self.reads.iter().map(|&(name, buffer)| (name, buffer, Access::Read));
         let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
         cx.program.push(Step {
@@ -34,9 +34,10 @@ impl Elementwise<'_> {
             op: self.name,
             kernel: Kernel {
                 shader: self.name,
-                constants: [cx.family.constant()].into_iter().chain(self.constants.iter().copied()).collect(),
+                constants: [cx.family.constant(), tangents].into_iter().chain(self.constants.iter().copied()).collect(),
             },
             bindings: ends.into_iter().chain(reads).collect(),
+            part: Part::All,
             immediates: [0].into_iter().chain(sizes).chain(view.segment_words()).chain(own).collect(),
             grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
             flops: self.flops,

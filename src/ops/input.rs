@@ -3,7 +3,7 @@
 use super::{Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 
 /// Flat points to the channels-last layout.
@@ -34,6 +34,7 @@ impl Op for Input {
             op: "input",
             kernel: Kernel { shader: "input", constants: vec![] },
             bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
+            part: Part::All,
             immediates: vec![0, s.c as u32, s.pixels() as u32, s.flat_stride() as u32, cx.output.blocks as u32],
             grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
             flops: 0,

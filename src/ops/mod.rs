@@ -2,11 +2,12 @@
 //! same name. Adding an op is those two files and a line in `OPS`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{BufferId, Program};
+use crate::program::{Access, BufferId, Program, Role};
 use crate::shape::Shape;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+mod activation;
 pub mod add_row;
 pub mod channels;
 pub mod conv;
@@ -178,8 +179,6 @@ pub struct Launch<'a> {
     pub node: &'a str,
     /// Family of kernels to use.
     pub family: Family,
-    /// Lanes per sample, 1 + K: bias and time rows are added where lane % group = 0.
-    pub group: u32,
     /// What the op reads, in order.
     pub inputs: Vec<View>,
     /// What the op writes.
@@ -192,12 +191,30 @@ pub struct Launch<'a> {
     pub flat_in: BufferId,
     /// The network's output.
     pub flat_out: BufferId,
+    /// Slopes of the activation that was applied last; none as long as nobody needed them.
+    pub(crate) slope: &'a mut Option<BufferId>,
 }
 
 impl Launch<'_> {
     /// The label of a step of this node.
     pub fn label(&self, op: &str) -> String {
         format!("{}: {op}", self.node)
+    }
+
+    /// How kernels of the family read what the network's ops write; images have to be `mirror`ed first.
+    fn x_access(&self) -> Access {
+        if self.family == Family::Cpu { Access::Image } else { Access::Read }
+    }
+
+    /// A buffer for the slopes of an activation, `bytes` per sample and `pixel` of them per pixel: free as soon as the
+    /// node's tangents are done.
+    fn slope(&mut self, bytes: u64, pixel: u64) -> BufferId {
+        let id = *self.slope.get_or_insert_with(|| self.program.buffer("slopes", 0, Role::Scratch));
+        // Behind the last sample a whole pixel must fit, which the executor gives every buffer of that many bytes per lane.
+        let per_lane = bytes.div_ceil(u64::from(self.program.group())).max(pixel);
+        let buffer = &mut self.program.buffers[id.0];
+        buffer.bytes_per_lane = buffer.bytes_per_lane.max(per_lane);
+        id
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 
 /// The channels-last layout to flat values.
@@ -51,6 +51,7 @@ impl Op for Output {
                 ("slots", table, Access::Read),
                 ("y", cx.flat_out, Access::Write),
             ],
+            part: Part::All,
             immediates: vec![0, s.c as u32, s.pixels() as u32, s.flat_stride() as u32, 4 * stride as u32],
             grid: Grid { items: s.flat_stride() as u32, workgroup: 256, groups: 1 },
             flops: 0,

@@ -1,6 +1,6 @@
 //! The dispatch of a path shader as plain data: one workgroup per lane, midpoints and steps out.
 use super::ClosedPath;
-use crate::program::{Access, BufferId, Grid, Kernel, Program, Step};
+use crate::program::{Access, BufferId, Grid, Kernel, Part, Program, Step};
 
 /// What a path's step reads and writes; all flat, `[row][D rounded up to 4]`.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub fn launch(program: &mut Program, path: &dyn ClosedPath, index: u32, dim: usi
         op: "path",
         kernel: Kernel { shader: path.shader(), constants: vec![] },
         bindings,
+        part: Part::All,
         immediates: vec![0, dim as u32, stride as u32, index, seed as u32, (seed >> 32) as u32],
         grid: Grid { items: 1, workgroup: 1, groups: 1 },
         flops: 0,

@@ -205,6 +205,11 @@ fn blank(path: u32, anchor: &Anchor) -> Lane {
     }
 }
 
+/// x_t = a x_0 + sigma eps in f64, where every random path starts.
+pub fn start(anchor: &Anchor) -> Vec<f64> {
+    anchor.noised(&eps(anchor, 0))
+}
+
 /// Noise of one draw in f64; draw 0 is the eps of x_t. It is kept, never recomputed from x.
 pub fn eps(anchor: &Anchor, draw: u32) -> Vec<f64> {
     let Anchor { seed, sample, k, x0, .. } = *anchor;

@@ -17,6 +17,12 @@ pub enum Purpose {
     Pairing = 3,
     /// Sampling: draw 0 is the start, draw j the noise added at step j; k is 0.
     Sample = 4,
+    /// Words of the permutation that chooses components of a sub-Jacobian; draw and k are 0.
+    Components = 5,
+    /// Random tangents; the draw is the tangent's number.
+    Probe = 6,
+    /// Uniform dequantisation of 8-bit data; draw and k are 0.
+    Dequantise = 7,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.
@@ -43,6 +49,30 @@ impl Stream {
         let draw = (self.purpose as u32) << 24 | (self.draw & (DRAW_LIMIT - 1));
         philox4x32([block, draw, self.sample, self.k], [self.seed as u32, (self.seed >> 32) as u32])
     }
+
+    /// `0..n` in random order (Fisher and Yates), as far as its last `count` places are concerned.
+    pub fn permutation(&self, n: usize, count: usize) -> Vec<u32> {
+        let mut words = (0..).flat_map(|block| self.block(block));
+        let mut order: Vec<u32> = (0..n as u32).collect();
+        for last in (1..n).rev().take(count) {
+            order.swap(last, below(last as u32 + 1, &mut words));
+        }
+        order
+    }
+
+    /// +1 and -1 with equal probability, `dim` of them: a random tangent v with E[v v'] = I.
+    pub fn signs(&self, dim: usize) -> Vec<f32> {
+        let bits = (0..dim.div_ceil(128) as u32).flat_map(|block| self.block(block)).flat_map(|word| {
+            (0..32).map(move |bit| if word >> bit & 1 == 0 { 1.0 } else { -1.0 })
+        });
+        bits.take(dim).collect()
+    }
+}
+
+/// A uniform number below `bound`: words are taken in order, and those past the last multiple of `bound` are thrown away.
+fn below(bound: u32, words: &mut impl Iterator<Item = u32>) -> usize {
+    let whole = (1u64 << 32) / u64::from(bound) * u64::from(bound);
+    words.find(|&w| u64::from(w) < whole).map_or(0, |w| (w % bound) as usize)
 }
 
 /// The ten rounds.

@@ -91,13 +91,8 @@ fn angle(anchor: &Anchor, node: u32) -> [f64; 2] {
 /// Neighbours of a random permutation (Fisher and Yates) are partners.
 pub fn pairs(seed: u64, sample: u32, k: u32, dim: usize) -> Vec<u32> {
     let stream = Stream { seed, purpose: Purpose::Pairing, draw: 0, sample, k };
-    let mut words = (0..).flat_map(|block| stream.block(block));
-    let mut order: Vec<u32> = (0..dim as u32).collect();
-    for last in (1..dim).rev() {
-        order.swap(last, below(last as u32 + 1, &mut words));
-    }
     let mut table = vec![0; dim];
-    for pair in order.chunks(2) {
+    for pair in stream.permutation(dim, dim).chunks(2) {
         match *pair {
             [i, j] => (table[i as usize], table[j as usize]) = (j, i | MINUS),
             [i] => table[i as usize] = i | FIXED,
@@ -105,10 +100,4 @@ pub fn pairs(seed: u64, sample: u32, k: u32, dim: usize) -> Vec<u32> {
         }
     }
     table
-}
-
-/// A uniform number below `bound`: words are taken in order, and those past the last multiple of `bound` are thrown away.
-fn below(bound: u32, words: &mut impl Iterator<Item = u32>) -> usize {
-    let whole = (1u64 << 32) / u64::from(bound) * u64::from(bound);
-    words.find(|&w| u64::from(w) < whole).map_or(0, |w| (w % bound) as usize)
 }

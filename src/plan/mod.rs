@@ -20,7 +20,7 @@ pub struct Ports {
     pub lanes: BufferId,
 }
 
-/// Appends the network's steps. `timesteps` are the distinct timesteps of the run; a lane's `row` indexes them.
+/// Appends the network's steps, for the program's tangents too. `timesteps` are the distinct timesteps of the run; a lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let mut graph = fuse::fuse(graph);
     let last = graph.output();
@@ -42,6 +42,7 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
         let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
         program.lane_limit = Some((1 << 23) / pixels);
     }
+    let mut slope = None;
     for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
@@ -65,13 +66,13 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
             program,
             node: &node.name,
             family,
-            group: 1,
             inputs,
             output,
             lanes: ports.lanes,
             rows: &rows,
             flat_in: ports.input,
             flat_out: ports.output,
+            slope: &mut slope,
         })?;
     }
     Ok(())

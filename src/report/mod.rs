@@ -4,8 +4,12 @@
 mod axis;
 #[cfg(feature = "cli")]
 pub mod boxplot;
+#[cfg(feature = "cli")]
+pub mod circulation;
+pub mod curl;
 pub mod stats;
 pub mod table;
+pub mod timesteps;
 
 use crate::run::Loops;
 use crate::run::schema::{CLEAR, ColumnSpec, Loop};

@@ -1,7 +1,9 @@
 //! Circulation results as the sweep hands them over: one number per loop and column, in C order.
 //! In: columns `[path, timestep, sample]`. Out: the same, checked, one loop at a time for the derived columns.
-use super::schema::{COLUMNS, Loop, MEASURED};
+use super::schema::{AXES, COLUMNS, ColumnSpec, Loop, MEASURED, SCHEMA};
+use super::table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
 use crate::error::{Error, Result};
+use serde_json::json;
 
 /// Circulation results: every column is `[path, timestep, sample]` in C order, f64.
 #[derive(Clone, Debug)]
@@ -105,8 +107,25 @@ impl<'a> Loops<'a> {
         (start..start + self.data.samples).map(|i| self.get(i))
     }
 
-    /// Every written column, measured and derived, in the order of the schema.
-    pub fn columns(&self) -> impl Iterator<Item = (&'static str, Vec<f64>)> + '_ {
-        COLUMNS.iter().map(|spec| (spec.name, (0..self.len()).map(|i| (spec.value)(&self.get(i))).collect()))
+    /// Everything that is written: measured and derived columns in the order of the schema.
+    pub fn table(&self) -> Table {
+        let data = self.data;
+        let axis = |i: usize, plural, labels| TableAxis { name: AXES[i], plural, labels };
+        let column = |spec: &ColumnSpec| TableColumn {
+            about: About { name: spec.name, formula: spec.formula, unit: spec.unit, meaning: spec.meaning },
+            values: (0..self.len()).map(|i| (spec.value)(&self.get(i))).collect(),
+        };
+        Table {
+            measure: "circulation",
+            schema: SCHEMA,
+            axes: vec![
+                axis(0, "paths", Labels::Text(data.paths.clone())),
+                axis(1, "timesteps", Labels::Numbers(data.timesteps.clone())),
+                axis(2, "samples", Labels::Count(data.samples)),
+            ],
+            columns: COLUMNS.iter().map(column).collect(),
+            arrays: vec![Array { name: "noise", shape: vec![data.noise.len()], values: Numbers::F64(data.noise.clone()) }],
+            facts: json!({ "noise": data.noise, "points": data.points }),
+        }
     }
 }

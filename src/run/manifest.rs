@@ -1,36 +1,20 @@
 //! What a run is: the caller's facts (model, data, options, adapter), the schema, and checksums of the data files.
 //! In: a JSON object and the data files' bytes. Out: the bytes of `manifest.json`. Nothing volatile belongs here.
-use super::circulation::Loops;
-use super::schema::{AXES, COLUMNS, SCHEMA};
+use super::table::Table;
 use crate::data::sha256_bytes;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
-/// Adds `schema`, `circulation` and `files` to what the caller knows; these three keys are not the caller's.
-pub fn bytes(facts: Value, loops: &Loops, files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
+/// Adds `schema`, the table under its measure's name, and `files` to what the caller knows; these keys are not the caller's.
+pub fn bytes(facts: Value, table: &Table, files: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     let Value::Object(mut manifest) = facts else {
         return Err(Error::invalid("manifest.json", "expected a JSON object from the caller"));
     };
-    let data = loops.data();
-    let columns: Vec<Value> = COLUMNS
-        .iter()
-        .map(|c| json!({ "name": c.name, "formula": c.formula, "unit": c.unit, "meaning": c.meaning }))
-        .collect();
-    let circulation = json!({
-        "axes": AXES,
-        "shape": [data.paths.len(), data.timesteps.len(), data.samples],
-        "paths": data.paths,
-        "timesteps": data.timesteps,
-        "noise": data.noise,
-        "samples": data.samples,
-        "points": data.points,
-        "columns": columns,
-    });
     let files: Map<String, Value> = files
         .iter()
         .map(|(name, bytes)| (name.to_string(), json!({ "bytes": bytes.len(), "sha256": sha256_bytes(bytes) })))
         .collect();
-    for (key, value) in [("schema", json!(SCHEMA)), ("circulation", circulation), ("files", Value::Object(files))] {
+    for (key, value) in [("schema", json!(table.schema)), (table.measure, table.json()?), ("files", Value::Object(files))] {
         if manifest.insert(key.into(), value).is_some() {
             return Err(Error::invalid("manifest.json", format!("the key '{key}' is reserved for the run directory")));
         }

@@ -1,15 +1,17 @@
 //! A finished run as a directory: it appears whole under its name, or not at all.
-//! In: results, a manifest, a log, plots. Out: `OUT/` with `circulation.csv`, `circulation.npz`, `manifest.json`,
-//! `run_log.json` and `plots/`. Layout: docs/FORMATS.md.
+//! In: results, a manifest, a log, plots. Out: `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and
+//! `plots/`. Layout: docs/FORMATS.md.
 mod circulation;
 mod csv;
 mod exported;
 mod manifest;
 mod npz;
 pub mod schema;
+mod table;
 
 pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
@@ -79,21 +81,27 @@ impl RunDir {
 }
 
 /// Writes the data files, the manifest with their checksums, and the log of volatile facts.
-pub fn write_circulation(
-    dir: &RunDir,
-    data: &Circulation,
-    manifest: serde_json::Value,
-    log: serde_json::Value,
-) -> Result<()> {
-    let loops = data.loops()?;
-    let files = [("circulation.csv", csv::bytes(&loops)?), ("circulation.npz", npz::bytes(&loops)?)];
-    let manifest = manifest::bytes(manifest, &loops, &files)?;
+pub fn write_table(dir: &RunDir, table: &Table, manifest: serde_json::Value, log: serde_json::Value) -> Result<()> {
+    table.check()?;
+    let name = |kind: &str| format!("{}.{kind}", table.measure);
+    let files = [(name("csv"), csv::bytes(table)?), (name("npz"), npz::bytes(table)?)];
+    let manifest = manifest::bytes(manifest, table, &files)?;
     let log = manifest::pretty("run_log.json", &log)?;
     for (name, bytes) in &files {
         dir.write(name, bytes)?;
     }
     dir.write("manifest.json", &manifest)?;
     dir.write("run_log.json", &log)
+}
+
+/// `write_table` of circulation results.
+pub fn write_circulation(
+    dir: &RunDir,
+    data: &Circulation,
+    manifest: serde_json::Value,
+    log: serde_json::Value,
+) -> Result<()> {
+    write_table(dir, &data.loops()?.table(), manifest, log)
 }
 
 /// A place for a run directory is nothing at all or an empty directory.

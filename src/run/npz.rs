@@ -1,33 +1,57 @@
-//! The arrays of a run for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
-//! In: checked loops. Out: the bytes of `circulation.npz`; opens with `allow_pickle=False`.
-use super::circulation::Loops;
+//! The arrays of a table for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
+//! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`.
+use super::table::{Labels, Numbers, Table};
 use crate::error::{Error, Result};
-use ndarray::{ArrayView1, ArrayView3};
-use ndarray_npy::{NpzWriter, WriteNpyError, WriteNpyExt};
+use ndarray::{ArrayViewD, IxDyn};
+use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime};
 
-pub fn bytes(loops: &Loops) -> Result<Vec<u8>> {
-    let data = loops.data();
-    let shape = (data.paths.len(), data.timesteps.len(), data.samples);
+type Npz = NpzWriter<Cursor<Vec<u8>>>;
+
+pub fn bytes(table: &Table) -> Result<Vec<u8>> {
+    let shape = table.shape();
+    let largest = table.arrays.iter().map(|a| a.shape.iter().product()).chain([shape.iter().product::<usize>()]).max();
     // The date is set here because zip takes the time of day if any crate of the program turns on its `time` feature.
     let stored = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::default())
-        .large_file(loops.len() > 1 << 28); // entries beyond 2 GiB
+        .large_file(largest > Some(1 << 28)); // entries beyond 2 GiB
     let mut npz = NpzWriter::new_with_options(Cursor::new(Vec::new()), stored);
-    let timesteps: Vec<i64> = data.timesteps.iter().map(|&k| k as i64).collect();
-    let failed = |name: &str, e: &dyn std::fmt::Display| Error::invalid(format!("circulation.npz, array '{name}'"), e);
-
-    npz.add_array("paths", &Text(&data.paths)).map_err(|e| failed("paths", &e))?;
-    npz.add_array("timesteps", &*ArrayView1::from(&timesteps)).map_err(|e| failed("timesteps", &e))?;
-    npz.add_array("noise", &*ArrayView1::from(&data.noise)).map_err(|e| failed("noise", &e))?;
-    for (name, values) in loops.columns() {
-        let array = ArrayView3::from_shape(shape, &values).map_err(|e| failed(name, &e))?;
-        npz.add_array(name, &*array).map_err(|e| failed(name, &e))?;
+    let failed = |name: &str, e: &dyn std::fmt::Display| {
+        Error::invalid(format!("{}.npz, array '{name}'", table.measure), e)
+    };
+    for axis in &table.axes {
+        let name = axis.plural;
+        match &axis.labels {
+            Labels::Text(names) => npz.add_array(name, &Text(names)).map_err(|e| failed(name, &e))?,
+            Labels::Numbers(numbers) => {
+                let numbers: Vec<i64> = numbers.iter().map(|&k| k as i64).collect();
+                add(&mut npz, name, &[numbers.len()], &numbers).map_err(|e| failed(name, &e))?;
+            }
+            Labels::Count(_) => {}
+        }
+    }
+    for array in &table.arrays {
+        let (name, shape) = (array.name, &array.shape);
+        match &array.values {
+            Numbers::F64(values) => add(&mut npz, name, shape, values),
+            Numbers::F32(values) => add(&mut npz, name, shape, values),
+            Numbers::I64(values) => add(&mut npz, name, shape, values),
+        }
+        .map_err(|e| failed(name, &e))?;
+    }
+    for column in &table.columns {
+        let name = column.about.name;
+        add(&mut npz, name, &shape, &column.values).map_err(|e| failed(name, &e))?;
     }
     Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
+}
+
+fn add<T: WritableElement>(npz: &mut Npz, name: &str, shape: &[usize], values: &[T]) -> std::result::Result<(), String> {
+    let array = ArrayViewD::from_shape(IxDyn(shape), values).map_err(|e| e.to_string())?;
+    npz.add_array(name, &*array).map_err(|e| e.to_string())
 }
 
 /// A 1-D array of NumPy's fixed-width unicode dtype, which `ndarray-npy` has no element for.

@@ -1,0 +1,208 @@
+//! Asymmetry of the whole Jacobian without ever holding it, forward mode only (after arXiv 2209.12753): with E[v v'] = I,
+//! |J|^2 = E |J v|^2, tr J = E v.J v, tr J^2 = E v.J(J v), and nasym = |J - J'|^2 / (4 |J|^2) = (|J|^2 - tr J^2) / (2 |J|^2):
+//! 0 for a gradient, 1 for an antisymmetric J. Two chained tangents per probe v; or all D unit vectors, then exactly.
+//! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with standard errors over probes.
+use super::derivatives::{Derivatives, dot, mean};
+use super::points::{Noisy, Progress, Selection};
+use super::queries::spread;
+use crate::data::Images;
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::gpu::Gpu;
+use crate::run::schema::CLEAR;
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use serde_json::json;
+use std::ops::ControlFlow;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct AsymmetryOptions {
+    /// Where.
+    pub selection: Selection,
+    /// Random tangents per sample and timestep, at least 2; none for all D unit vectors, which is exact.
+    pub probes: Option<usize>,
+    /// Probes, spread over the run, that the f64 twin computes again.
+    pub verified: usize,
+}
+
+/// 16 probes at 256 samples.
+impl Default for AsymmetryOptions {
+    fn default() -> Self {
+        let selection = Selection { timesteps: (1..1000).step_by(10).collect(), samples: 256, seed: 0 };
+        Self { selection, probes: Some(16), verified: 4 }
+    }
+}
+
+/// What one tangent says: |J v|^2, v.J v, v.J(J v).
+#[derive(Clone, Copy, Default)]
+struct Probe {
+    fro2: f64,
+    trace: f64,
+    trace2: f64,
+}
+
+impl Probe {
+    fn nasym(&self) -> f64 {
+        (self.fro2 - self.trace2) / (2.0 * self.fro2)
+    }
+}
+
+/// Estimates at one sample and timestep, each with its standard error.
+#[derive(Clone, Copy)]
+struct Row {
+    nasym: (f64, f64),
+    fro2: (f64, f64),
+    trace: (f64, f64),
+    trace2: (f64, f64),
+    arithmetic: f64,
+}
+
+impl Row {
+    /// `exact`: the probes are all unit vectors, whose sum is the thing itself.
+    fn of(probes: &[Probe], exact: bool) -> Self {
+        let over = |value: fn(&Probe) -> f64| {
+            let values: Vec<f64> = probes.iter().map(value).collect();
+            if exact { (values.iter().sum(), 0.0) } else { mean(&values) }
+        };
+        let (fro2, trace, trace2) = (over(|p| p.fro2), over(|p| p.trace), over(|p| p.trace2));
+        let nasym = (fro2.0 - trace2.0) / (2.0 * fro2.0);
+        // A ratio of means: to first order its error is that of the mean of what each probe leaves of it.
+        let left: Vec<f64> =
+            probes.iter().map(|p| (p.fro2 - p.trace2 - 2.0 * nasym * p.fro2) / (2.0 * fro2.0)).collect();
+        let error = if exact { 0.0 } else { mean(&left).1 };
+        Row { nasym: (nasym, error), fro2, trace, trace2, arithmetic: f64::NAN }
+    }
+
+    fn error(&self) -> f64 {
+        self.nasym.1.max(self.arithmetic)
+    }
+}
+
+type Column = (About, fn(&Row) -> f64);
+
+const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
+    About { name, formula, unit, meaning }
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
+    (about("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym.0),
+    (about("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym.1),
+    (about("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2.0),
+    (about("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2.1),
+    (about("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace.0),
+    (about("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace.1),
+    (about("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2.0),
+    (about("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2.1),
+    (about("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
+    (about("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
+    (about("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym.0 >= CLEAR * r.error())),
+];
+
+/// Lanes that a run takes on a device where all of a sample's tangents fit at once.
+pub fn asymmetry_lanes(options: &AsymmetryOptions, dim: usize) -> u64 {
+    let places = options.selection.timesteps.len() * options.selection.samples;
+    2 * (places * (1 + options.probes.unwrap_or(dim))) as u64
+}
+
+/// Measures; `observe` is told the lanes that ran and may stop the run.
+pub fn asymmetry(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    options: &AsymmetryOptions,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Table> {
+    let (d, selection) = (field.shape().len(), &options.selection);
+    selection.check(field, images)?;
+    let count = options.probes.unwrap_or(d);
+    if count < 2 {
+        return Err(Error::invalid("probes", format!("{count}, expected at least 2: their spread is the error")));
+    }
+    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, selection.samples, count)?;
+    let mut progress = Progress { done: 0, observe };
+    let tangent = |sample: usize, k: usize, j: usize| match options.probes {
+        Some(_) => selection.probe(sample, k, j, d),
+        None => (0..d).map(|i| f32::from(i == j)).collect(),
+    };
+    let mut probes = vec![];
+    for &k in &selection.timesteps {
+        for first in (0..selection.samples).step_by(derivatives.batch()) {
+            let last = (first + derivatives.batch()).min(selection.samples);
+            let mut x = vec![];
+            for sample in first..last {
+                x.extend(selection.noisy(field, images, sample, k)?.x);
+            }
+            let ks = vec![k; last - first];
+            let mut found = vec![Probe::default(); ks.len() * count];
+            let mut jv = vec![0f32; ks.len() * count * d];
+            derivatives.run(
+                &x,
+                &ks,
+                count,
+                |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
+                |point, j, row| {
+                    let v = tangent(first + point, k, j);
+                    let at = point * count + j;
+                    found[at] = Probe { fro2: dot(row, row), trace: dot(&v, row), trace2: 0.0 };
+                    jv[at * d..(at + 1) * d].copy_from_slice(row);
+                },
+                &mut progress,
+            )?;
+            derivatives.run(
+                &x,
+                &ks,
+                count,
+                |point, j, v| v.copy_from_slice(&jv[(point * count + j) * d..][..d]),
+                |point, j, row| found[point * count + j].trace2 = dot(&tangent(first + point, k, j), row),
+                &mut progress,
+            )?;
+            probes.extend(found);
+        }
+    }
+    let mut rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, options.probes.is_none())).collect();
+    let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
+    for (place, share) in spread(rows.len(), options.verified) {
+        let (k, sample) = (selection.timesteps[place / selection.samples], place % selection.samples);
+        let j = (share * count as f64) as usize;
+        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let twin = by_twin(field, &x, &tangent(sample, k, j), k)?;
+        let got = &probes[place * count + j];
+        // A unit vector's own share can be far from the whole's: differences are in units of that vector's |J v|^2.
+        let gap = ((got.fro2 - twin.fro2).abs() + (got.trace2 - twin.trace2).abs()) / (2.0 * twin.fro2);
+        worst = worst.max(gap.max((got.nasym() - twin.nasym()).abs()));
+    }
+    rows.iter_mut().for_each(|row| row.arithmetic = worst);
+    let noise = selection.noise(field)?;
+    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
+    Ok(Table {
+        measure: "asymmetry",
+        schema: 1,
+        axes: vec![
+            TableAxis {
+                name: "timestep",
+                plural: "timesteps",
+                labels: Labels::Numbers(selection.timesteps.clone()),
+            },
+            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(selection.samples) },
+        ],
+        columns: COLUMNS.iter().map(column).collect(),
+        arrays: vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) }],
+        facts: json!({ "noise": noise, "probes": count, "exact": options.probes.is_none() }),
+    })
+}
+
+/// The same products in f64.
+fn by_twin(field: &dyn Field, x: &[f32], v: &[f32], k: usize) -> Result<Probe> {
+    let jv: Vec<f64> = field.twin(&Dual::along(x, v), k)?.iter().map(|y| y.d).collect();
+    let onward: Vec<Dual> = x.iter().zip(&jv).map(|(&x, &d)| Dual::new(f64::from(x), d)).collect();
+    let jjv = field.twin(&onward, k)?;
+    let with_v = |of: &mut dyn Iterator<Item = f64>| of.zip(v).map(|(y, &v)| y * f64::from(v)).sum::<f64>();
+    Ok(Probe {
+        fro2: jv.iter().map(|y| y * y).sum(),
+        trace: with_v(&mut jv.iter().copied()),
+        trace2: with_v(&mut jjv.iter().map(|y| y.d)),
+    })
+}

@@ -1,0 +1,143 @@
+//! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
+//! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
+use super::derivatives::Derivatives;
+use super::points::{Noisy, Progress, Selection};
+use super::queries::spread;
+use crate::data::Images;
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::gpu::Gpu;
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use serde_json::json;
+use std::ops::ControlFlow;
+
+/// Bytes of matrices that a run may hold.
+const MEMORY: u64 = 4 << 30;
+
+#[derive(Clone, Copy)]
+struct Row {
+    nasym: f64,
+    fro2: f64,
+    trace: f64,
+    trace2: f64,
+    asymmetry: f64,
+    arithmetic: f64,
+}
+
+type Column = (About, fn(&Row) -> f64);
+
+const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
+    About { name, formula, unit, meaning }
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
+    (about("nasym",         "|J - J'|^2 / (4 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym),
+    (about("fro2",          "|J|^2, Frobenius",       "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2),
+    (about("trace",         "tr J",                   "nat/x^2",   "divergence of the field"),                           |r| r.trace),
+    (about("trace2",        "tr J^2",                 "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2),
+    (about("asymmetry_max", "max |J_ab - J_ba|",      "nat/x^2",   "largest difference of two entries"),                 |r| r.asymmetry),
+    (about("arithmetic",    "max |J| max |J_ab - f64| / max |J|", "nat/x^2", "error of an entry: columns recomputed in f64"), |r| r.arithmetic),
+];
+
+/// Lanes that a run takes on a device where all tangents fit at once.
+pub fn jacobian_lanes(selection: &Selection, dim: usize) -> u64 {
+    (selection.timesteps.len() * selection.samples * (1 + dim)) as u64
+}
+
+/// Measures; `verified` columns, spread over the run, are computed again by the f64 twin; `observe` is told the lanes that
+/// ran and may stop the run.
+pub fn jacobian(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    selection: &Selection,
+    verified: usize,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Table> {
+    let (d, samples) = (field.shape().len(), selection.samples);
+    selection.check(field, images)?;
+    let bytes = (selection.timesteps.len() * samples) as u64 * 4 * (d as u64).pow(2);
+    if bytes > MEMORY {
+        let found = format!("{:.1} GB in {d} dimensions, at most {:.1}", bytes as f64 / 1e9, MEMORY as f64 / 1e9);
+        return Err(Error::invalid("jacobian", format!("{found}: fewer samples, timesteps or dimensions; or asymmetry")));
+    }
+    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, samples, d)?;
+    let mut progress = Progress { done: 0, observe };
+    let mut all = vec![];
+    for &k in &selection.timesteps {
+        for first in (0..samples).step_by(derivatives.batch()) {
+            let last = (first + derivatives.batch()).min(samples);
+            let mut x = vec![];
+            for sample in first..last {
+                x.extend(selection.noisy(field, images, sample, k)?.x);
+            }
+            let mut blocks = vec![0f32; (last - first) * d * d];
+            derivatives.run(
+                &x,
+                &vec![k; last - first],
+                d,
+                |_, j, v| v[j] = 1.0,
+                |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
+                &mut progress,
+            )?;
+            all.extend(blocks);
+        }
+    }
+    let mut rows: Vec<Row> = all.chunks_exact(d * d).map(|block| describe(block, d)).collect();
+    let largest = |block: &[f32]| block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
+    let mut worst = if verified == 0 { f64::NAN } else { 0f64 };
+    for (place, share) in spread(rows.len(), verified) {
+        let (k, sample, j) = (selection.timesteps[place / samples], place % samples, (share * d as f64) as usize);
+        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let v: Vec<f32> = (0..d).map(|i| f32::from(i == j)).collect();
+        let block = &all[place * d * d..(place + 1) * d * d];
+        for (a, twin) in field.twin(&Dual::along(&x, &v), k)?.iter().enumerate() {
+            worst = worst.max((f64::from(block[a * d + j]) - twin.d).abs() / largest(block));
+        }
+    }
+    for (row, block) in rows.iter_mut().zip(all.chunks_exact(d * d)) {
+        row.arithmetic = worst * largest(block);
+    }
+    let noise = selection.noise(field)?;
+    let shape = vec![selection.timesteps.len(), samples, d, d];
+    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
+    Ok(Table {
+        measure: "jacobian",
+        schema: 1,
+        axes: vec![
+            TableAxis {
+                name: "timestep",
+                plural: "timesteps",
+                labels: Labels::Numbers(selection.timesteps.clone()),
+            },
+            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) },
+        ],
+        columns: COLUMNS.iter().map(column).collect(),
+        arrays: vec![
+            Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) },
+            Array { name: "jacobian", shape, values: Numbers::F32(all) },
+        ],
+        facts: json!({ "noise": noise, "dimensions": d }),
+    })
+}
+
+fn describe(block: &[f32], d: usize) -> Row {
+    let at = |a: usize, b: usize| f64::from(block[a * d + b]);
+    let mut row = Row { nasym: 0.0, fro2: 0.0, trace: 0.0, trace2: 0.0, asymmetry: 0.0, arithmetic: f64::NAN };
+    let mut asymmetric = 0.0;
+    for a in 0..d {
+        row.trace += at(a, a);
+        for b in 0..d {
+            let gap = at(a, b) - at(b, a);
+            row.fro2 += at(a, b) * at(a, b);
+            row.trace2 += at(a, b) * at(b, a);
+            row.asymmetry = row.asymmetry.max(gap.abs());
+            asymmetric += gap * gap;
+        }
+    }
+    row.nasym = asymmetric / (4.0 * row.fro2);
+    row
+}

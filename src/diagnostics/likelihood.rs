@@ -1,0 +1,226 @@
+//! Likelihood of data by the probability-flow ODE (PROTOCOL, "Sampling and likelihood"; arXiv 2011.13456): along
+//! dx/dt = v = -x - s, d ln p / dt = -div v = D + div s, so ln p_0(x_0) = ln p_T(x_T) - integral of (D + div s) dt, p_T = N(0, I).
+//! VP only. Heun's rule in the angle phi with tan phi = sigma / a (dt = tan phi dphi), at the table's timesteps, from the
+//! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
+//! In: a field, clean images, options. Out: `run::Table`, columns [sample].
+use super::derivatives::{Derivatives, dot, mean};
+use super::points::Progress;
+use super::stein::Divergence;
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::gpu::Gpu;
+use crate::paths::normal::uniform;
+use crate::paths::philox::{Purpose, Stream};
+use crate::run::{About, Labels, Table, TableAxis, TableColumn};
+use serde_json::json;
+use std::f64::consts::{LN_2, TAU};
+use std::ops::ControlFlow;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct LikelihoodOptions {
+    /// The grid, strictly increasing, an odd number of them so that every second one makes the coarser grid.
+    pub timesteps: Vec<usize>,
+    /// The first this many images.
+    pub samples: usize,
+    /// Key of probes and dequantisation.
+    pub seed: u64,
+    /// How div s is found.
+    pub divergence: Divergence,
+    /// Data are 8-bit levels scaled to the field's range: spread each over its level, and count bits per level.
+    pub dequantise: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    bits: f64,
+    nats: f64,
+    prior: f64,
+    flow: f64,
+    probes: f64,
+    grid: f64,
+}
+
+impl Row {
+    fn error(&self) -> f64 {
+        self.probes.max(self.grid)
+    }
+}
+
+type Column = (About, fn(&Row) -> f64);
+
+const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
+    About { name, formula, unit, meaning }
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
+    (about("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of 8-bit levels where data were dequantised"), |r| r.bits),
+    (about("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
+    (about("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
+    (about("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
+    (about("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
+    (about("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
+    (about("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
+];
+
+/// Lanes that a run takes on a device where all tangents fit at once.
+pub fn likelihood_lanes(options: &LikelihoodOptions, dim: usize) -> u64 {
+    let steps = options.timesteps.len() - 1;
+    let evaluations = 2 * (steps + steps / 2);
+    (evaluations * options.samples * (1 + options.divergence.tangents(dim))) as u64
+}
+
+/// ln p_0's parts for every sample.
+struct Flow {
+    /// `[sample]`
+    prior: Vec<f64>,
+    /// `[sample][tangent]`: each tangent's estimate of the integral.
+    integral: Vec<f64>,
+}
+
+/// Measures; `observe` is told the lanes that ran and may stop the run.
+pub fn likelihood(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    options: &LikelihoodOptions,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Table> {
+    let (d, samples) = (field.shape().len(), options.samples);
+    super::points::check(images, field.shape(), samples, &options.timesteps)?;
+    options.divergence.check()?;
+    let n = options.timesteps.len();
+    if n < 3 || n.is_multiple_of(2) {
+        let message = format!("{n} of them, expected an odd number from 3 on: every second one is a grid too");
+        return Err(Error::invalid("timesteps", message));
+    }
+    let angle = |k: usize| -> Result<f64> {
+        let (a, sigma) = field.process().noise(k)?;
+        if (a * a + sigma * sigma - 1.0).abs() > 1e-6 {
+            return Err(Error::invalid("likelihood", "needs a variance-preserving process, a^2 + sigma^2 = 1"));
+        }
+        Ok(sigma.atan2(a))
+    };
+    let grid: Vec<(usize, f64)> =
+        options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
+    let [low, high] = field.data_range();
+    let level = (high - low) / 255.0;
+    let x0: Vec<f64> = (0..samples).flat_map(|sample| start(options, images, sample, level)).collect();
+
+    let count = options.divergence.tangents(d);
+    let mut derivatives = Derivatives::new(gpu, field, &options.timesteps, samples, count)?;
+    let mut progress = Progress { done: 0, observe };
+    let coarse: Vec<(usize, f64)> = grid.iter().copied().step_by(2).collect();
+    let fine = flow(&mut derivatives, options, &grid, &x0, d, &mut progress)?;
+    let coarse = flow(&mut derivatives, options, &coarse, &x0, d, &mut progress)?;
+
+    let (to_bits, offset) = (1.0 / (d as f64 * LN_2), if options.dequantise { -level.log2() } else { 0.0 });
+    let nats = |flow: &Flow, sample: usize| {
+        let (integral, se) = options.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
+        (flow.prior[sample], integral, se)
+    };
+    let rows: Vec<Row> = (0..samples)
+        .map(|sample| {
+            let (prior, integral, se) = nats(&fine, sample);
+            let (other_prior, other, _) = nats(&coarse, sample);
+            Row {
+                bits: offset - (prior - integral) * to_bits,
+                nats: prior - integral,
+                prior,
+                flow: integral,
+                probes: se * to_bits,
+                grid: ((prior - integral) - (other_prior - other)).abs() * to_bits,
+            }
+        })
+        .collect();
+    let (bits, se) = mean(&rows.iter().map(|r| r.bits).collect::<Vec<_>>());
+    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
+    Ok(Table {
+        measure: "likelihood",
+        schema: 1,
+        axes: vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) }],
+        columns: COLUMNS.iter().map(column).collect(),
+        arrays: vec![],
+        facts: json!({
+            "timesteps": options.timesteps,
+            "divergence": options.divergence.name(),
+            "offset_bits": offset,
+            "dequantised": options.dequantise,
+            "mean_bits_per_dim": bits,
+            "standard_error": se,
+        }),
+    })
+}
+
+/// A clean image, its 8-bit levels spread uniformly over the levels' width, centred.
+fn start(options: &LikelihoodOptions, images: &Images, sample: usize, level: f64) -> Vec<f64> {
+    let d = images.shape.len();
+    let clean = images.values[sample * d..(sample + 1) * d].iter().map(|&v| f64::from(v));
+    if !options.dequantise {
+        return clean.collect();
+    }
+    let stream = Stream { seed: options.seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
+    let words = (0..d.div_ceil(4) as u32).flat_map(|block| stream.block(block));
+    clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
+}
+
+/// All samples along one grid, from data to noise.
+fn flow(
+    derivatives: &mut Derivatives,
+    options: &LikelihoodOptions,
+    grid: &[(usize, f64)],
+    x0: &[f64],
+    d: usize,
+    progress: &mut Progress,
+) -> Result<Flow> {
+    let (samples, count) = (options.samples, options.divergence.tangents(d));
+    let tangent = |sample: usize, j: usize| match options.divergence {
+        // The same tangents all along a trajectory.
+        Divergence::Hutchinson(_) => {
+            let (seed, draw) = (options.seed, j as u32);
+            Stream { seed, purpose: Purpose::Probe, draw, sample: sample as u32, k: 0 }.signs(d)
+        }
+        Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
+    };
+    // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
+    let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
+    let mut prior = vec![];
+    let mut integral = vec![0f64; samples * count];
+    for first in (0..samples).step_by(derivatives.batch()) {
+        let last = (first + derivatives.batch()).min(samples);
+        let mut x = x0[first * d..last * d].to_vec();
+        // dx / dphi and d integral / dphi.
+        let mut slope = |x: &[f64], (k, phi): (usize, f64)| -> Result<(Vec<f64>, Vec<f64>)> {
+            let at: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            let mut change = vec![0f64; (last - first) * count];
+            let s = derivatives.run(
+                &at,
+                &vec![k; last - first],
+                count,
+                |point, j, v| v.copy_from_slice(&tangent(first + point, j)),
+                |point, j, jv| {
+                    change[point * count + j] = phi.tan() * (identity + dot(&tangent(first + point, j), jv));
+                },
+                progress,
+            )?;
+            Ok((x.iter().zip(&s).map(|(x, &s)| -phi.tan() * (x + f64::from(s))).collect(), change))
+        };
+        for ends in grid.windows(2) {
+            let turn = ends[1].1 - ends[0].1;
+            let (v0, g0) = slope(&x, ends[0])?;
+            let ahead: Vec<f64> = x.iter().zip(&v0).map(|(x, v)| x + turn * v).collect();
+            let (v1, g1) = slope(&ahead, ends[1])?;
+            x.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(x, (p, q))| *x += 0.5 * turn * (p + q));
+            let sums = integral[first * count..last * count].iter_mut().zip(g0.iter().zip(&g1));
+            sums.for_each(|(sum, (p, q))| *sum += 0.5 * turn * (p + q));
+        }
+        prior.extend(x.chunks_exact(d).map(|x| {
+            let square: f64 = x.iter().map(|v| v * v).sum();
+            -0.5 * (square + d as f64 * TAU.ln())
+        }));
+    }
+    Ok(Flow { prior, integral })
+}

@@ -1,0 +1,235 @@
+//! The Stein operator on the error field (paper, eq. 20, 21, Fig. 4): e = s - s_theta, S = div e + s.e per sample.
+//! For s the conditional score -eps / sigma (div s = -D / sigma^2) E[S] = 0 for any e (Stein's identity): the mean checks
+//! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
+//! marginal score is known as a field, it can be s. In: fields, images, options. Out: `run::Table`.
+use super::derivatives::{Derivatives, dot, mean};
+use super::points::{Noisy, Progress, Selection};
+use super::queries::spread;
+use crate::data::Images;
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::gpu::Gpu;
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use serde_json::json;
+use std::ops::ControlFlow;
+
+/// Dimensions up to which the divergence is the exact trace unless told otherwise.
+pub const EXACT: usize = 256;
+
+/// How a divergence is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divergence {
+    /// The trace: D tangents.
+    Exact,
+    /// Mean of v.J v over this many random tangents v of +1 and -1, at least 2 (Hutchinson).
+    Hutchinson(usize),
+}
+
+impl Divergence {
+    /// Exact in few dimensions, else 16 probes.
+    pub fn of(dim: usize) -> Self {
+        if dim <= EXACT { Divergence::Exact } else { Divergence::Hutchinson(16) }
+    }
+
+    pub(super) fn check(self) -> Result<()> {
+        match self {
+            Divergence::Hutchinson(n) if n < 2 => {
+                Err(Error::invalid("probes", format!("{n}, expected at least 2: their spread is the error")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tangents per point in `dim` dimensions.
+    pub fn tangents(self, dim: usize) -> usize {
+        match self {
+            Divergence::Exact => dim,
+            Divergence::Hutchinson(n) => n,
+        }
+    }
+
+    /// Value and standard error from v.J v of every tangent.
+    pub(super) fn of_products(self, products: &[f64]) -> (f64, f64) {
+        match self {
+            Divergence::Exact => (products.iter().sum(), 0.0),
+            Divergence::Hutchinson(_) => mean(products),
+        }
+    }
+
+    /// As manifests have it.
+    pub fn name(self) -> String {
+        match self {
+            Divergence::Exact => "exact".into(),
+            Divergence::Hutchinson(n) => format!("hutchinson, {n} probes"),
+        }
+    }
+}
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct SteinOptions {
+    /// Where.
+    pub selection: Selection,
+    /// How div s_theta is found.
+    pub divergence: Divergence,
+    /// Tangents, spread over the run, that the f64 twin computes again.
+    pub verified: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    /// |e|
+    error_norm: f64,
+    /// Value and standard error.
+    stein: (f64, f64),
+    div_model: f64,
+    div_score: f64,
+    work: f64,
+    /// Mean |v.J v|, the unit of the arithmetic error.
+    size: f64,
+    arithmetic: f64,
+}
+
+type Column = (About, fn(&Row) -> f64);
+
+const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
+    About { name, formula, unit, meaning }
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+const COLUMNS: &[Column] = &[
+    (about("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
+    (about("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein.0),
+    (about("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein.1),
+    (about("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
+    (about("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
+    (about("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
+    (about("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
+];
+
+/// Lanes that a run takes on a device where all tangents fit at once.
+pub fn stein_lanes(options: &SteinOptions, dim: usize, reference: bool) -> u64 {
+    let places = options.selection.timesteps.len() * options.selection.samples;
+    let fields = if reference { 2 } else { 1 };
+    (fields * places * (1 + options.divergence.tangents(dim))) as u64
+}
+
+/// Measures. `reference` is the score that made the samples; none for the conditional score -eps / sigma. `observe` is
+/// told the lanes that ran and may stop the run.
+pub fn stein(
+    gpu: &Gpu,
+    field: &dyn Field,
+    reference: Option<&dyn Field>,
+    images: &Images,
+    options: &SteinOptions,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Table> {
+    let (d, selection) = (field.shape().len(), &options.selection);
+    selection.check(field, images)?;
+    options.divergence.check()?;
+    let count = options.divergence.tangents(d);
+    let new = |field: &dyn Field| Derivatives::new(gpu, field, &selection.timesteps, selection.samples, count);
+    let mut model = new(field)?;
+    let mut other = None;
+    if let Some(reference) = reference {
+        if reference.shape() != field.shape() {
+            let found = reference.shape();
+            return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));
+        }
+        other = Some(new(reference)?);
+    }
+    let tangent = |sample: usize, k: usize, j: usize| match options.divergence {
+        Divergence::Hutchinson(_) => selection.probe(sample, k, j, d),
+        Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
+    };
+    let mut progress = Progress { done: 0, observe };
+    let (mut rows, mut products) = (vec![], vec![]);
+    for &k in &selection.timesteps {
+        let sigma = field.process().noise(k)?.1;
+        for first in (0..selection.samples).step_by(model.batch()) {
+            let last = (first + model.batch()).min(selection.samples);
+            let points: Vec<Noisy> = (first..last)
+                .map(|sample| selection.noisy(field, images, sample, k))
+                .collect::<Result<_>>()?;
+            let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
+            let ks = vec![k; last - first];
+            let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
+                let mut found = vec![0f64; ks.len() * count];
+                let s = derivatives.run(
+                    &x,
+                    &ks,
+                    count,
+                    |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
+                    |point, j, row| found[point * count + j] = dot(&tangent(first + point, k, j), row),
+                    &mut progress,
+                )?;
+                Ok((s, found))
+            };
+            let (values, found) = look(&mut model)?;
+            let known = other.as_mut().map(&mut look).transpose()?;
+            for (i, point) in points.iter().enumerate() {
+                let theirs = &found[i * count..(i + 1) * count];
+                let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
+                    Some((s, found)) => (
+                        s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
+                        found[i * count..(i + 1) * count].to_vec(),
+                    ),
+                    None => {
+                        // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
+                        let each = -1.0 / (sigma * sigma);
+                        let share = if options.divergence == Divergence::Exact { each } else { each * d as f64 };
+                        (point.eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
+                    }
+                };
+                let error: Vec<f64> = score.iter().zip(&values[i * d..]).map(|(s, &v)| s - f64::from(v)).collect();
+                let work: f64 = score.iter().zip(&error).map(|(s, e)| s * e).sum();
+                let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
+                let (div, se) = options.divergence.of_products(&div_error);
+                rows.push(Row {
+                    error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
+                    stein: (div + work, se),
+                    div_model: options.divergence.of_products(theirs).0,
+                    div_score: options.divergence.of_products(&ours).0,
+                    work,
+                    size: theirs.iter().map(|v| v.abs()).sum::<f64>()
+                        / if options.divergence == Divergence::Exact { 1.0 } else { count as f64 },
+                    arithmetic: f64::NAN,
+                });
+            }
+            products.extend(found);
+        }
+    }
+    let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
+    for (place, share) in spread(rows.len(), options.verified) {
+        let (k, sample) = (selection.timesteps[place / selection.samples], place % selection.samples);
+        let j = (share * count as f64) as usize;
+        let (v, point) = (tangent(sample, k, j), selection.noisy(field, images, sample, k)?);
+        let twin: f64 =
+            field.twin(&Dual::along(&point.x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+        worst = worst.max((products[place * count + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE));
+    }
+    rows.iter_mut().for_each(|row| row.arithmetic = worst * row.size);
+    let noise = selection.noise(field)?;
+    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
+    Ok(Table {
+        measure: "stein",
+        schema: 1,
+        axes: vec![
+            TableAxis {
+                name: "timestep",
+                plural: "timesteps",
+                labels: Labels::Numbers(selection.timesteps.clone()),
+            },
+            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(selection.samples) },
+        ],
+        columns: COLUMNS.iter().map(column).collect(),
+        arrays: vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) }],
+        facts: json!({
+            "noise": noise,
+            "divergence": options.divergence.name(),
+            "reference": if reference.is_some() { "field" } else { "conditional score" },
+        }),
+    })
+}

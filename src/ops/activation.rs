@@ -1,0 +1,47 @@
+//! SiLU on the store of a kernel, for values and tangents: y = silu(z) and y' = silu'(z) z', z the primal's sum and z' a
+//! tangent's. A kernel that stores its own sums cannot see another lane's z, so it runs twice: on the primals, which also
+//! leave silu'(z) in a buffer, then on the tangents, which multiply by it. Shaders: `SILU`, `KEEP` and `SLOPED` of conv.
+use super::{Launch, Place};
+use crate::program::{Access, BufferId, Part};
+
+/// One dispatch of such a kernel.
+pub(super) struct Pass {
+    pub part: Part,
+    /// Apply SiLU to the values stored.
+    pub silu: bool,
+    /// Of values: where their slopes go. Of tangents: where they come from.
+    slope: Option<(BufferId, Access)>,
+}
+
+impl Pass {
+    /// Without SiLU all lanes are alike.
+    pub const LINEAR: Pass = Pass { part: Part::All, silu: false, slope: None };
+
+    /// The dispatches that store `place`; one where there are no tangents or no SiLU.
+    pub fn of(cx: &mut Launch, silu: bool, place: &Place) -> Vec<Pass> {
+        if !silu || cx.program.tangents == 0 {
+            return vec![Pass { silu, ..Pass::LINEAR }];
+        }
+        let slope = cx.slope(16 * (place.shape.pixels() * place.blocks) as u64, 16 * place.blocks as u64);
+        let loaded = cx.x_access();
+        vec![
+            Pass { part: Part::Primals, silu, slope: Some((slope, Access::Write)) },
+            Pass { part: Part::Tangents, silu: false, slope: Some((slope, loaded)) },
+        ]
+    }
+
+    /// Constants of the shader.
+    pub fn constants(&self) -> [(&'static str, i64); 3] {
+        let (keep, sloped) = (self.part == Part::Primals, self.part == Part::Tangents);
+        [("SILU", self.silu as i64), ("KEEP", keep as i64), ("SLOPED", sloped as i64)]
+    }
+
+    /// Its binding; brings the image of the slopes up to date, where they are read through one.
+    pub fn binding(&self, cx: &mut Launch) -> Option<(&'static str, BufferId, Access)> {
+        let (slope, access) = self.slope?;
+        if access == Access::Image {
+            cx.program.mirror(slope, cx.program.buffers[slope.0].bytes_per_lane);
+        }
+        Some(("slope", slope, access))
+    }
+}

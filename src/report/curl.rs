@@ -1,0 +1,108 @@
+//! What a person looks at of a curl run: |J_ab - J_ba| over all pairs of components of all samples (Figs. 2c, 2d, 8c).
+//! In: the run's table with its sub-Jacobians. Out: text, JSON, and two box plots: score and raw output.
+use super::BoxStats;
+use super::table::number;
+use super::timesteps::{self, Shown, levels, samples};
+use crate::error::{Error, Result};
+use crate::run::{Numbers, Table};
+use std::fmt::Write;
+
+/// What the table shows.
+#[rustfmt::skip]
+pub const SHOWN: &[Shown] = &[
+    Shown { heading: "|Jab-Jba|", column: "asymmetry",     error: "error", quartiles: true },
+    Shown { heading: "raw",       column: "raw_asymmetry", error: "",      quartiles: false },
+    Shown { heading: "rms Jab",   column: "entry_rms",     error: "",      quartiles: false },
+    Shown { heading: "sub_nasym", column: "sub_nasym",     error: "",      quartiles: false },
+    Shown { heading: "step",      column: "step",          error: "",      quartiles: false },
+    Shown { heading: "arithm.",   column: "arithmetic",    error: "",      quartiles: false },
+];
+
+/// |J_ab - J_ba| of the score, a < b, of all samples at one timestep.
+pub fn pairs(table: &Table, timestep: usize) -> Result<Vec<f64>> {
+    let array = table.array("jacobian")?;
+    let (Numbers::F32(values), &[_, samples, n, _]) = (&array.values, &array.shape[..]) else {
+        return Err(Error::invalid("curl", "its sub-Jacobians are not [timestep, sample, K, K] in f32"));
+    };
+    let mut found = Vec::with_capacity(samples * n * (n - 1) / 2);
+    for block in values[timestep * samples * n * n..(timestep + 1) * samples * n * n].chunks_exact(n * n) {
+        for a in 0..n {
+            found.extend((a + 1..n).map(|b| f64::from((block[a * n + b] - block[b * n + a]).abs())));
+        }
+    }
+    Ok(found)
+}
+
+/// The table, what is resolved, and how far the two methods are apart.
+pub fn text(table: &Table) -> Result<String> {
+    let mut text = timesteps::text(table, SHOWN)?;
+    let (ks, _) = levels(table)?;
+    let resolved = (0..ks.len())
+        .map(|t| samples(table, "resolved", t).map(|r| r.iter().sum::<f64>() * 2.0 >= r.len() as f64))
+        .collect::<Result<Vec<bool>>>()?;
+    let drowned: Vec<String> = ks.iter().zip(&resolved).filter(|(_, r)| !**r).map(|(k, _)| k.to_string()).collect();
+    let n = ks.len();
+    match drowned.len() {
+        0 => text += &format!("The Jacobian is asymmetric beyond its errors at all {n} timesteps.\n"),
+        d => {
+            let shown = if d > 8 { format!("{} ..", drowned[..8].join(", ")) } else { drowned.join(", ") };
+            let _ = writeln!(text, "Asymmetric beyond the errors at {} of {n} timesteps; not at k = {shown}.", n - d);
+        }
+    }
+    let gaps = BoxStats::of(&table.column("method_gap")?.values);
+    if let Some(gap) = gaps {
+        let step = BoxStats::of(&table.column("step")?.values).map_or(f64::NAN, |s| s.median);
+        let _ = writeln!(
+            text,
+            "Differences are off the tangents by {} in the median of the largest entry, {} at most; their own estimate: {}.",
+            number(gap.median),
+            number(gap.max),
+            number(0.5 * step)
+        );
+    }
+    text += "J of the score in nat/x²; raw: of the network's output; step, arithmetic: errors of |Jab-Jba|.\n";
+    Ok(text)
+}
+
+#[cfg(feature = "cli")]
+pub use plots::all;
+
+#[cfg(feature = "cli")]
+mod plots {
+    use super::*;
+    use crate::report::boxplot::{Boxed, Figure, Series, svg};
+
+    /// Every plot, as (name in the run directory, SVG).
+    pub fn all(table: &Table, about: &str) -> Result<Vec<(&'static str, String)>> {
+        let (timesteps, _) = levels(table)?;
+        let n = table.shape()[1];
+        let (mut score, mut raw) = (vec![], vec![]);
+        for t in 0..timesteps.len() {
+            let pairs = pairs(table, t)?;
+            let error = BoxStats::of(samples(table, "error", t)?).map_or(f64::NAN, |e| e.median);
+            // One factor per timestep.
+            let (whole, part) = (samples(table, "asymmetry_max", t)?, samples(table, "raw_asymmetry_max", t)?);
+            let scale = part.iter().sum::<f64>() / whole.iter().sum::<f64>();
+            let boxed = |scale: f64| Boxed {
+                stats: BoxStats::of(&pairs.iter().map(|p| p * scale).collect::<Vec<_>>()),
+                error: error * scale,
+            };
+            score.push(boxed(1.0));
+            raw.push(boxed(scale));
+        }
+        let figure = |title, label, name: &str, boxes| {
+            let of = format!("all pairs of {n} samples");
+            svg(&Figure { title, about, label, timesteps, of, series: vec![Series { name: name.into(), boxes }] })
+        };
+        Ok(vec![
+            (
+                "plots/asymmetry.svg",
+                figure("Curl of the learned score", "|∂ₐsᵦ − ∂ᵦsₐ|  (nat / x²)", "score", score)?,
+            ),
+            (
+                "plots/raw_asymmetry.svg",
+                figure("Curl of the network's raw output", "|∂ₐfᵦ − ∂ᵦfₐ|  (1 / x)", "raw output", raw)?,
+            ),
+        ])
+    }
+}

@@ -1,0 +1,181 @@
+//! Results as the files hold them: columns over the same axes, and arrays of other shapes beside them.
+//! In: a diagnostic's numbers. Out: what `csv`, `npz` and `manifest` write; every measure of the program has this form.
+use crate::error::{Error, Result};
+use serde_json::{Map, Value, json};
+
+/// What the places along an axis are called.
+#[derive(Clone, Debug)]
+pub enum Labels {
+    /// Names.
+    Text(Vec<String>),
+    /// Numbers, such as timesteps k.
+    Numbers(Vec<usize>),
+    /// 0, 1, .. up to this.
+    Count(usize),
+}
+
+impl Labels {
+    /// How many places there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::Text(names) => names.len(),
+            Labels::Numbers(numbers) => numbers.len(),
+            Labels::Count(n) => *n,
+        }
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label of place i.
+    pub fn text(&self, i: usize) -> String {
+        match self {
+            Labels::Text(names) => names[i].clone(),
+            Labels::Numbers(numbers) => numbers[i].to_string(),
+            Labels::Count(_) => i.to_string(),
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        match self {
+            Labels::Text(names) => json!(names),
+            Labels::Numbers(numbers) => json!(numbers),
+            Labels::Count(n) => json!(n),
+        }
+    }
+}
+
+/// An axis of every column.
+#[derive(Clone, Debug)]
+pub struct TableAxis {
+    /// Header of the CSV.
+    pub name: &'static str,
+    /// Name of the array of labels in the NPZ, and of the labels in the manifest.
+    pub plural: &'static str,
+    /// Its places.
+    pub labels: Labels,
+}
+
+/// What a column says.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Header of the CSV, name in the NPZ.
+    pub name: &'static str,
+    /// How it is computed.
+    pub formula: &'static str,
+    /// `x` is the unit of the data; a score has the unit nat/x.
+    pub unit: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+/// One number per place.
+#[derive(Clone, Debug)]
+pub struct TableColumn {
+    /// What it says.
+    pub about: About,
+    /// C order over the axes.
+    pub values: Vec<f64>,
+}
+
+/// Numbers of one type.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// Double precision.
+    F64(Vec<f64>),
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Integers.
+    I64(Vec<i64>),
+}
+
+impl Numbers {
+    fn len(&self) -> usize {
+        match self {
+            Numbers::F64(v) => v.len(),
+            Numbers::F32(v) => v.len(),
+            Numbers::I64(v) => v.len(),
+        }
+    }
+}
+
+/// An array of the NPZ that is no column.
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// Name in the NPZ.
+    pub name: &'static str,
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// C order.
+    pub values: Numbers,
+}
+
+/// A measure's results.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name, and that of its files.
+    pub measure: &'static str,
+    /// Version of the layout; changes when a column's meaning or an axis does.
+    pub schema: u32,
+    /// Outermost first.
+    pub axes: Vec<TableAxis>,
+    /// In the order of the files.
+    pub columns: Vec<TableColumn>,
+    /// In the order of the NPZ, before the columns.
+    pub arrays: Vec<Array>,
+    /// What else the manifest says of the columns, a JSON object.
+    pub facts: Value,
+}
+
+impl Table {
+    /// Sizes of the axes.
+    pub fn shape(&self) -> Vec<usize> {
+        self.axes.iter().map(|a| a.labels.len()).collect()
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Result<&TableColumn> {
+        let found = self.columns.iter().find(|c| c.about.name == name);
+        found.ok_or_else(|| Error::invalid(self.measure, format!("column '{name}' is missing")))
+    }
+
+    /// The array of that name.
+    pub fn array(&self, name: &str) -> Result<&Array> {
+        let found = self.arrays.iter().find(|a| a.name == name);
+        found.ok_or_else(|| Error::invalid(self.measure, format!("array '{name}' is missing")))
+    }
+
+    /// Refuses columns and arrays whose length is not their shape's.
+    pub(super) fn check(&self) -> Result<()> {
+        let places: usize = self.shape().iter().product();
+        let fail = |what: &str, found: usize, expected: usize| {
+            Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {expected}")))
+        };
+        for c in self.columns.iter().filter(|c| c.values.len() != places) {
+            return fail(&format!("column '{}'", c.about.name), c.values.len(), places);
+        }
+        for a in self.arrays.iter().filter(|a| a.values.len() != a.shape.iter().product::<usize>()) {
+            return fail(&format!("array '{}'", a.name), a.values.len(), a.shape.iter().product());
+        }
+        Ok(())
+    }
+
+    /// Axes, labels, columns and facts, as the manifest has them.
+    pub(super) fn json(&self) -> Result<Value> {
+        let Value::Object(mut table) = self.facts.clone() else {
+            return Err(Error::invalid(self.measure, "facts are no JSON object"));
+        };
+        let column = |a: About| json!({ "name": a.name, "formula": a.formula, "unit": a.unit, "meaning": a.meaning });
+        let columns: Vec<Value> = self.columns.iter().map(|c| column(c.about)).collect();
+        let axes: Vec<&str> = self.axes.iter().map(|a| a.name).collect();
+        let labels = self.axes.iter().map(|a| (a.plural.to_string(), a.labels.json()));
+        let own = [("axes", json!(axes)), ("shape", json!(self.shape())), ("columns", json!(columns))];
+        let own = own.into_iter().map(|(key, value)| (key.to_string(), value));
+        for (key, value) in labels.chain(own).collect::<Map<_, _>>() {
+            table.insert(key, value);
+        }
+        Ok(Value::Object(table))
+    }
+}

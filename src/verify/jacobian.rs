@@ -1,0 +1,78 @@
+//! Derivatives of a case's raw output at sample 0 on the GPU: along given tangents, the sub-Jacobian, the whole trace.
+//! In: the case and its network. Out: rows for the report; the whole Jacobian only where the case has its diagonal.
+use super::case::Case;
+use super::{DIVERGENCE, JVP, Row, Worst, compare, to_f32};
+use crate::error::Result;
+use crate::evaluate::{Evaluator, Room};
+use crate::gpu::Gpu;
+use crate::graph::Graph;
+use crate::ops::Family;
+
+/// Tangents at a time: a case has few samples, and memory is not the matter here.
+const TANGENTS: usize = 64;
+
+pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &[f64], k: usize) -> Result<Vec<Row>> {
+    let shape = graph.shape(graph.input());
+    let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
+    let room = Room { samples: 1, tangents: TANGENTS.min(d) };
+    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[k], room, kernels)?;
+    let x = to_f32(&x[..d]);
+    let mut along = |tangents: &[f32]| -> Result<Vec<f64>> {
+        let n = evaluator.tangents();
+        let mut all = Vec::with_capacity(tangents.len());
+        for some in tangents.chunks(n * d) {
+            let mut v = some.to_vec();
+            v.resize(n * d, 0.0);
+            let (_, jv) = evaluator.jvp(&x, &v, &[k])?;
+            all.extend(jv[..some.len()].iter().map(|&v| f64::from(v)));
+        }
+        Ok(all)
+    };
+    let columns = |indices: &[usize]| {
+        let mut v = vec![0f32; indices.len() * d];
+        indices.iter().enumerate().for_each(|(j, i)| v[j * d + i] = 1.0);
+        v
+    };
+
+    let (n, v) = case.rows("v", &dims)?;
+    let at = |i: usize| format!("tangent {i}, sample 0, t {k}");
+    let got = along(&to_f32(v))?;
+    let mut rows = vec![Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) }];
+
+    let (m, idx) = case.rows("idx", &[])?;
+    let idx: Vec<usize> = idx.iter().map(|&i| i as usize).collect();
+    if let Some(i) = idx.iter().find(|&&i| i >= d) {
+        return Err(case.error("idx", format!("{i}, expected less than {d}")));
+    }
+    let jv = along(&columns(&idx))?;
+    let got: Vec<f64> = idx.iter().flat_map(|i| (0..m).map(|j| jv[j * d + i]).collect::<Vec<_>>()).collect();
+    let at = |_| format!("{m} components, sample 0, t {k}");
+    rows.push(Row { tolerance: Some(JVP), ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at) });
+
+    if case.has("jdiag") {
+        let want = case.exactly("jdiag", d, &[])?;
+        let jv = along(&columns(&(0..d).collect::<Vec<_>>()))?;
+        let got: Vec<f64> = (0..d).map(|i| jv[i * d + i]).collect();
+        let size: f64 = want.iter().map(|v| v.abs()).sum();
+        let mut worst = Worst::default();
+        worst.see(0, (got.iter().sum::<f64>() - case.scalar("div")?).abs() / size);
+        rows.push(Row {
+            quantity: "divergence, of sum |J_aa|".into(),
+            error: worst.error,
+            tolerance: Some(DIVERGENCE),
+            worst: format!("{d} tangents, sample 0, t {k}"),
+        });
+        let square = |of: &dyn Fn(usize, usize) -> f64| {
+            (0..d * d).map(|i| of(i / d, i % d)).map(|v| v * v).sum::<f64>()
+        };
+        let at = |_: usize| format!("whole Jacobian, sample 0, t {k}");
+        let found = [square(&|a, b| jv[a * d + b]), square(&|a, b| jv[a * d + b] - jv[b * d + a])];
+        for (quantity, name, found) in
+            [("|J|^2", "jac_fro2", found[0]), ("|J - J'|^2", "jac_asym2", found[1])]
+        {
+            let row = compare(quantity, &[found], &[case.scalar(name)?], 1, at);
+            rows.push(Row { tolerance: Some(JVP), ..row });
+        }
+    }
+    Ok(rows)
+}
