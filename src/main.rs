@@ -16,6 +16,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Circulation(cli::circulation::Args),
+    Curl(cli::curl::Args),
+    Asymmetry(cli::asymmetry::Args),
+    Stein(cli::stein::Args),
+    Jacobian(cli::jacobian::Args),
+    Likelihood(cli::likelihood::Args),
     Verify(cli::verify::Args),
     Inspect(cli::inspect::Args),
     Bench(cli::bench::Args),
@@ -30,6 +35,11 @@ enum Verb {
 fn run() -> Result<i32> {
     match Cli::parse().verb {
         Verb::Circulation(args) => cli::circulation::run(&args),
+        Verb::Curl(args) => cli::curl::run(&args),
+        Verb::Asymmetry(args) => cli::asymmetry::run(&args),
+        Verb::Stein(args) => cli::stein::run(&args),
+        Verb::Jacobian(args) => cli::jacobian::run(&args),
+        Verb::Likelihood(args) => cli::likelihood::run(&args),
         Verb::Verify(args) => cli::verify::run(&args),
         Verb::Inspect(args) => cli::inspect::run(&args),
         Verb::Devices(args) => cli::devices::run(&args),

@@ -1,21 +1,20 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
+use super::common::{ASK_BEYOND, file_name, open, parse_timesteps, stop_flag};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
-use crate::data::{self, Images};
+use crate::data;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
-use crate::field::{self, Field, ScoreScale};
+use crate::field::ScoreScale;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::report::{circulation, table};
 use crate::run::{Circulation, RunDir, write_circulation};
-use crate::shape::Shape;
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Integrate the field around closed paths (the paper's eq. 4).
@@ -94,26 +93,8 @@ pub struct Args {
     output: Output,
 }
 
-/// `1..1000:10` (half-open) or `1,5,9` or `7`.
-pub fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
-    let fail = |m: &str| Error::invalid("timesteps", format!("'{text}' {m}"));
-    let number = |s: &str| s.trim().parse::<usize>().map_err(|_| fail("is not FIRST..END:STEP or a list of numbers"));
-    let Some((first, rest)) = text.split_once("..") else {
-        return text.split(',').map(number).collect();
-    };
-    let (end, step) = rest.split_once(':').unwrap_or((rest, "1"));
-    let (first, end, step) = (number(first)?, number(end)?, number(step)?);
-    if step == 0 || first >= end || end > 10_000_000 {
-        return Err(fail("is empty, has step 0 or is out of all bounds"));
-    }
-    Ok((first..end).step_by(step).collect())
-}
-
 /// Points that a run repeats in f64 unless told otherwise.
 const VERIFIED: usize = 8;
-
-/// Runs of more than this many seconds want --yes or an answer.
-const ASK_BEYOND: f64 = 3600.0;
 
 /// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
@@ -256,26 +237,6 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(0)
 }
 
-/// Images and field of MODEL and --data. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
-pub(super) fn open(
-    model: &str,
-    data: &str,
-    samples: usize,
-    shape: Option<&str>,
-    scale: ScoreScale,
-) -> Result<(Images, Box<dyn Field>)> {
-    let given = shape.map(Shape::parse).transpose()?;
-    if model.starts_with("field:") {
-        let images = data::load_shaped(data, samples, [-1.0, 1.0], given)?;
-        let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
-        Ok((images, field))
-    } else {
-        let field = field::open(model, None, scale)?;
-        let images = data::load_shaped(data, samples, field.data_range(), Some(field.shape()))?;
-        Ok((images, field))
-    }
-}
-
 /// A run's table, for people and for programs.
 pub(super) struct Table {
     pub text: String,
@@ -295,25 +256,6 @@ pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: V
 
 fn tile_bytes(job: &CirculationRun) -> u64 {
     job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()
-}
-
-/// The last part of a path: where a file lies on this machine is nobody's business.
-pub(super) fn file_name(spec: &str) -> String {
-    spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
-}
-
-/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = flag.clone();
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
-    };
-    ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
-    Ok(flag)
 }
 
 /// Asks on a terminal, where standard output may be a document's; elsewhere the answer is no.

@@ -1,18 +1,24 @@
 //! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints. What verbs
-//! share is in `output` (JSON or silence instead of text) and `text` (tables).
+//! share is in `common` (model, data, run directory), `output` (JSON or silence instead of text) and `text` (tables).
 use crate::error::EXIT_CODES;
 
+pub mod asymmetry;
 pub mod bench;
 pub mod circulation;
+pub mod common;
 pub mod completions;
+pub mod curl;
 pub mod devices;
 pub mod inspect;
+pub mod jacobian;
+pub mod likelihood;
 pub mod man;
 pub mod output;
 pub mod paths;
 pub mod sample;
 pub mod scores;
 pub mod selftest;
+pub mod stein;
 pub mod text;
 pub mod verify;
 

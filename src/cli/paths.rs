@@ -1,5 +1,5 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::circulation::{open, parse_timesteps};
+use super::common::{open, parse_timesteps};
 use super::output::Output;
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};

@@ -1,5 +1,6 @@
 //! `vorticity circulation --scores`: integrates scores that another program evaluated at exported midpoints.
-use super::circulation::{file_name, publish};
+use super::circulation::publish;
+use super::common::file_name;
 use super::output::Output;
 use crate::data::{Array, sha256_file, sha256_spec};
 use crate::diagnostics::integrate;

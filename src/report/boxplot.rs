@@ -59,10 +59,10 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
 ];
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GREY: RGBColor = RGBColor(120, 120, 120);
-const SIZE: (u32, u32) = (1200, 720);
-const FONT: &str = "Helvetica, Arial, sans-serif";
+pub(super) const INK: RGBColor = RGBColor(40, 40, 40);
+pub(super) const GREY: RGBColor = RGBColor(120, 120, 120);
+pub(super) const SIZE: (u32, u32) = (1200, 720);
+pub(super) const FONT: &str = "Helvetica, Arial, sans-serif";
 /// Most boxes per series; the line of medians goes through every timestep all the same.
 const BOXES: usize = 25;
 /// Most outlier dots per box, evenly chosen, the outermost among them.

@@ -1,7 +1,6 @@
 //! What a person looks at of a curl run: |J_ab - J_ba| over all pairs of components of all samples (Figs. 2c, 2d, 8c).
 //! In: the run's table with its sub-Jacobians. Out: text, JSON, and two box plots: score and raw output.
 use super::BoxStats;
-use super::table::number;
 use super::timesteps::{self, Shown, levels, samples};
 use crate::error::{Error, Result};
 use crate::run::{Numbers, Table};
@@ -9,7 +8,7 @@ use std::fmt::Write;
 
 /// What the table shows.
 #[rustfmt::skip]
-pub const SHOWN: &[Shown] = &[
+pub const SHOWN: [Shown; 6] = [
     Shown { heading: "|Jab-Jba|", column: "asymmetry",     error: "error", quartiles: true },
     Shown { heading: "raw",       column: "raw_asymmetry", error: "",      quartiles: false },
     Shown { heading: "rms Jab",   column: "entry_rms",     error: "",      quartiles: false },
@@ -17,6 +16,14 @@ pub const SHOWN: &[Shown] = &[
     Shown { heading: "step",      column: "step",          error: "",      quartiles: false },
     Shown { heading: "arithm.",   column: "arithmetic",    error: "",      quartiles: false },
 ];
+
+const GAP: Shown = Shown { heading: "gap", column: "method_gap", error: "", quartiles: false };
+
+/// What the table shows of this run: how far the methods are apart, if both ran.
+pub fn shown(table: &Table) -> Vec<Shown> {
+    let both = table.array("jacobian_fd").is_ok();
+    SHOWN.into_iter().chain(both.then_some(GAP)).collect()
+}
 
 /// |J_ab - J_ba| of the score, a < b, of all samples at one timestep.
 pub fn pairs(table: &Table, timestep: usize) -> Result<Vec<f64>> {
@@ -33,9 +40,9 @@ pub fn pairs(table: &Table, timestep: usize) -> Result<Vec<f64>> {
     Ok(found)
 }
 
-/// The table, what is resolved, and how far the two methods are apart.
+/// The table, and at which timesteps it is resolved.
 pub fn text(table: &Table) -> Result<String> {
-    let mut text = timesteps::text(table, SHOWN)?;
+    let mut text = timesteps::text(table, &shown(table))?;
     let (ks, _) = levels(table)?;
     let resolved = (0..ks.len())
         .map(|t| samples(table, "resolved", t).map(|r| r.iter().sum::<f64>() * 2.0 >= r.len() as f64))
@@ -49,18 +56,8 @@ pub fn text(table: &Table) -> Result<String> {
             let _ = writeln!(text, "Asymmetric beyond the errors at {} of {n} timesteps; not at k = {shown}.", n - d);
         }
     }
-    let gaps = BoxStats::of(&table.column("method_gap")?.values);
-    if let Some(gap) = gaps {
-        let step = BoxStats::of(&table.column("step")?.values).map_or(f64::NAN, |s| s.median);
-        let _ = writeln!(
-            text,
-            "Differences are off the tangents by {} in the median of the largest entry, {} at most; their own estimate: {}.",
-            number(gap.median),
-            number(gap.max),
-            number(0.5 * step)
-        );
-    }
-    text += "J of the score in nat/x²; raw: of the network's output; step, arithmetic: errors of |Jab-Jba|.\n";
+    text += "J of the score in nat/x²; raw: of the network's output; arithm.: error of |Jab-Jba|;\n";
+    text += "step: error of differences; gap: largest difference of an entry between the two methods.\n";
     Ok(text)
 }
 

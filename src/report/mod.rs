@@ -1,5 +1,6 @@
-//! What a person looks at: statistics, a terminal table and plots of a circulation run.
-//! In: checked loops. Out: text and SVG. A statistic that does not stand clear of its error is marked.
+//! What a person looks at: statistics, terminal tables and plots, one file per measure on top of what they share.
+//! In: checked loops, or a table. Out: text and SVG. A statistic that does not stand clear of its error is marked.
+pub mod asymmetry;
 #[cfg(feature = "cli")]
 mod axis;
 #[cfg(feature = "cli")]
@@ -7,7 +8,12 @@ pub mod boxplot;
 #[cfg(feature = "cli")]
 pub mod circulation;
 pub mod curl;
+#[cfg(feature = "cli")]
+pub mod curve;
+pub mod jacobian;
+pub mod likelihood;
 pub mod stats;
+pub mod stein;
 pub mod table;
 pub mod timesteps;
 

@@ -1,0 +1,219 @@
+//! What the verbs that look at a model on data share: the arguments that name both, opening them, stopping cleanly, and
+//! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
+use super::output::Output;
+use crate::data::{self, Images};
+use crate::diagnostics::Selection;
+use crate::error::{Error, Result};
+use crate::field::{self, Field, ScoreScale};
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::run::{RunDir, Table, write_table};
+use crate::shape::Shape;
+use indicatif::HumanDuration;
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Runs of more than this many seconds want --yes or an answer.
+pub(super) const ASK_BEYOND: f64 = 3600.0;
+
+/// How long a run goes on before its length is predicted from what is done.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// A model on data, and where results go.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Subject {
+    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
+    pub model: String,
+    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
+    /// data and PNG are scaled to the model's range
+    #[arg(long)]
+    pub data: String,
+    /// How many images, from the first
+    #[arg(long, default_value_t = 256)]
+    pub samples: usize,
+    /// Seed of all randomness
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Run directory to create; must not exist, or be empty
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Adapter: index or part of the name in `vorticity devices`, or software
+    #[arg(long)]
+    pub adapter: Option<String>,
+    /// Shape CxHxW of a closed-form field; that of the data if not given
+    #[arg(long)]
+    pub shape: Option<String>,
+    /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
+    #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
+    pub score_scale: String,
+    /// Go on where more than an hour is predicted, which is measured in the first seconds of the run
+    #[arg(long)]
+    pub yes: bool,
+    /// Text, JSON or nothing.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A subject, opened; nothing has run yet.
+pub(super) struct Opened {
+    subject: Subject,
+    out: RunDir,
+    started: SystemTime,
+    pub images: Images,
+    pub field: Box<dyn Field>,
+    pub gpu: Gpu,
+}
+
+/// A table, for people and for programs.
+pub(super) struct Report {
+    pub text: String,
+    pub rows: Vec<Value>,
+    /// Name in the run directory, SVG.
+    pub plots: Vec<(&'static str, String)>,
+}
+
+impl Subject {
+    /// Opens output, data, field and adapter, in this order: what is cheap to refuse comes first.
+    pub(super) fn open(&self) -> Result<Opened> {
+        let out = RunDir::create(&self.out)?;
+        let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
+        let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
+        let gpu = Gpu::open(&self.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+        Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
+    }
+
+    /// Where a diagnostic looks.
+    pub(super) fn selection(&self, timesteps: &str) -> Result<Selection> {
+        Ok(Selection { timesteps: parse_timesteps(timesteps)?, samples: self.samples, seed: self.seed })
+    }
+}
+
+impl Opened {
+    /// Measures with a progress bar over `lanes`, writes the run directory and prints; the exit code. `options` is what
+    /// the verb has of its own, for the manifest.
+    pub fn publish(
+        self,
+        lanes: u64,
+        options: Value,
+        measure: impl FnOnce(&Self, &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table>,
+        report: impl FnOnce(&Table, &str) -> Result<Report>,
+    ) -> Result<i32> {
+        let Subject { model, data, samples, seed, out, yes, output, .. } = self.subject.clone();
+        let (adapter, shape) = (self.gpu.describe(), self.field.shape());
+        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
+        let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
+        let (mut predicted, mut done) = (None, 0);
+        let table = measure(&self, &mut |now| {
+            done = now;
+            bar.set_position(done);
+            if predicted.is_none() && start.elapsed() >= LOOK_AFTER {
+                predicted = Some(start.elapsed().as_secs_f64() / done as f64 * lanes as f64);
+            }
+            let long = !yes && predicted.is_some_and(|seconds| seconds > ASK_BEYOND);
+            if long || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .map_err(|e| match (e, predicted) {
+            (Error::Interrupted, Some(seconds)) if !stop.load(Ordering::Relaxed) => {
+                let duration = HumanDuration(Duration::from_secs_f64(seconds));
+                Error::invalid("run time", format!("{duration} predicted; give --yes to run it anyway"))
+            }
+            (e, _) => e,
+        })?;
+        bar.finish_and_clear();
+        let seconds = start.elapsed().as_secs_f64();
+
+        let manifest = json!({
+            "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
+            "measure": table.measure,
+            "field": self.field.describe(),
+            "data": { "file": file_name(&data), "sha256": self.images.sha256, "shape": self.images.shape.to_string() },
+            "seed": seed,
+            "options": options,
+            "adapter": adapter,
+            "kernels": self.gpu.family().name(),
+        });
+        let log = json!({
+            "command": std::env::args().collect::<Vec<_>>(),
+            "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            "seconds": seconds,
+            "evaluations": done,
+            "evaluations_per_second": done as f64 / seconds,
+        });
+        write_table(&self.out, &table, manifest, log)?;
+        let report = report(&table, &format!("{}, {samples} samples", file_name(&model)))?;
+        for (name, svg) in &report.plots {
+            self.out.write(name, svg.as_bytes())?;
+        }
+        self.out.finish()?;
+        let rate = done as f64 / seconds;
+        output.say(&format!(
+            "{}\n{done} evaluations in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {}\n",
+            report.text,
+            out.display()
+        ))?;
+        output.document(table.measure, || {
+            json!({
+                "model": model, "adapter": adapter, "options": options, "evaluations": done, "seconds": seconds,
+                "out": out.display().to_string(), "table": report.rows,
+            })
+        })?;
+        Ok(0)
+    }
+}
+
+/// `1..1000:10` (half-open) or `1,5,9` or `7`.
+pub(super) fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
+    let fail = |m: &str| Error::invalid("timesteps", format!("'{text}' {m}"));
+    let number = |s: &str| s.trim().parse::<usize>().map_err(|_| fail("is not FIRST..END:STEP or a list of numbers"));
+    let Some((first, rest)) = text.split_once("..") else {
+        return text.split(',').map(number).collect();
+    };
+    let (end, step) = rest.split_once(':').unwrap_or((rest, "1"));
+    let (first, end, step) = (number(first)?, number(end)?, number(step)?);
+    if step == 0 || first >= end || end > 10_000_000 {
+        return Err(fail("is empty, has step 0 or is out of all bounds"));
+    }
+    Ok((first..end).step_by(step).collect())
+}
+
+/// Images and field of MODEL and --data. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
+pub(super) fn open(
+    model: &str,
+    data: &str,
+    samples: usize,
+    shape: Option<&str>,
+    scale: ScoreScale,
+) -> Result<(Images, Box<dyn Field>)> {
+    let given = shape.map(Shape::parse).transpose()?;
+    if model.starts_with("field:") {
+        let images = data::load_shaped(data, samples, [-1.0, 1.0], given)?;
+        let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
+        Ok((images, field))
+    } else {
+        let field = field::open(model, None, scale)?;
+        let images = data::load_shaped(data, samples, field.data_range(), Some(field.shape()))?;
+        Ok((images, field))
+    }
+}
+
+/// The last part of a path: where a file lies on this machine is nobody's business.
+pub(super) fn file_name(spec: &str) -> String {
+    spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
+}
+
+/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let seen = flag.clone();
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
+    Ok(flag)
+}

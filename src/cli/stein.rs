@@ -1,0 +1,68 @@
+//! `vorticity stein`: the Stein operator on the error field, into a run directory.
+use super::asymmetry::parse_probes;
+use super::common::{Report, Subject};
+use crate::diagnostics::{self, Divergence, SteinOptions};
+use crate::error::Result;
+use crate::field::{self, ScoreScale};
+use crate::report::stein;
+use serde_json::json;
+
+/// Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).
+///
+/// s is the conditional score -eps/sigma of the noise that made each sample, or a field given with --reference, which
+/// should then be the marginal score of the data. Writes OUT/stein.csv, stein.npz, manifest.json, run_log.json and
+/// plots/*.svg (docs/FORMATS.md), and prints a table.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list
+    #[arg(long, default_value = "1..1000:10")]
+    timesteps: String,
+    /// Random tangents for the divergence (Hutchinson), or `all` for the exact trace [default: all up to 256 dimensions,
+    /// else 16]
+    #[arg(long)]
+    probes: Option<String>,
+    /// The marginal score of the data, where it is known, such as field:mixture?file=F
+    #[arg(long, value_name = "FIELD")]
+    reference: Option<String>,
+    /// Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error
+    #[arg(long, default_value_t = 4)]
+    verify: usize,
+}
+
+/// What `--probes` says, or what fits `dim`.
+pub(super) fn divergence(probes: Option<&str>, dim: usize) -> Result<Divergence> {
+    match probes {
+        None => Ok(Divergence::of(dim)),
+        Some(text) => Ok(parse_probes(text)?.map_or(Divergence::Exact, Divergence::Hutchinson)),
+    }
+}
+
+/// Measures, writes the run directory, prints the table; the exit code.
+pub fn run(args: &Args) -> Result<i32> {
+    let selection = args.subject.selection(&args.timesteps)?;
+    let opened = args.subject.open()?;
+    let shape = opened.field.shape();
+    let reference = args
+        .reference
+        .as_deref()
+        .map(|spec| field::open(spec, Some(shape), ScoreScale::Definition))
+        .transpose()?;
+    let divergence = divergence(args.probes.as_deref(), shape.len())?;
+    let options = SteinOptions { selection, divergence, verified: args.verify };
+    opened.publish(
+        diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
+        json!({
+            "divergence": options.divergence.name(), "verified_tangents": args.verify,
+            "reference": reference.as_ref().map_or("conditional score".into(), |r| r.describe()),
+        }),
+        |o, observe| {
+            let reference = reference.as_deref();
+            diagnostics::stein(&o.gpu, o.field.as_ref(), reference, &o.images, &options, observe)
+        },
+        |table, about| {
+            Ok(Report { text: stein::text(table)?, rows: stein::rows(table)?, plots: stein::all(table, about)? })
+        },
+    )
+}
