@@ -14,7 +14,7 @@ use vorticity::shape::Shape;
 const SHAPE: Shape = Shape::new(1, 28, 28);
 const PATHS: [&str; 3] = ["brownian", "rotation", "projection"];
 
-fn images(shape: Shape, count: usize) -> Images {
+pub fn images(shape: Shape, count: usize) -> Images {
     Images { shape, count, values: noise(count * shape.len(), 7), sha256: String::new() }
 }
 
@@ -40,7 +40,7 @@ fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circu
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
+pub fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
     field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
 }
 
@@ -323,7 +323,7 @@ fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: 
     nodes.windows(2).map(|w| term(&w[0], &w[1])).sum()
 }
 
-fn write_mixture(path: &std::path::Path, shape: Shape, n: usize) {
+pub fn write_mixture(path: &std::path::Path, shape: Shape, n: usize) {
     use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
     let means: Vec<u8> = noise(n * shape.len(), 5).iter().flat_map(|v| v.to_le_bytes()).collect();
     let variances: Vec<u8> = (0..n).flat_map(|i| (0.5f32 + i as f32).to_le_bytes()).collect();

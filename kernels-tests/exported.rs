@@ -6,6 +6,7 @@ use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use vorticity::dual::Dual;
 use vorticity::data::{self, Array, Images};
 use vorticity::diagnostics::{CirculationRun, MOST_EXPORTED, Options, PathExport, exported_bytes, integrate};
 use vorticity::error::Result;

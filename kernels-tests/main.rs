@@ -3,6 +3,7 @@ mod circulation;
 #[cfg(feature = "cli")]
 mod cli;
 mod common;
+mod curl;
 mod data;
 #[cfg(feature = "cli")]
 mod elsewhere;
@@ -21,6 +22,8 @@ mod quadrature;
 mod report;
 mod run;
 mod sample;
+mod stein;
+mod tangents;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;

@@ -37,16 +37,16 @@ fn load_slope(i: u32) -> vec4f { return textureLoad(slope, vec2u(i & 1023u, (i >
 #end
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
-@compute @workgroup_size(512)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
     let base = (group.y * im.b + im.a) * SIZE;
-    for (var i = thread; i < SIZE; i += 512u) { w[i] = weights[base + i]; }
+    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weights[base + i]; }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 
-    let p = group.x * 512u + thread;           // pixel of the part's lanes
+    let p = group.x * $(WORKGROUP)u + thread; // pixel of the part's lanes
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let own = p + (lane - q) * im.pixels;      // pixel of all lanes
@@ -56,7 +56,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
 #end
 #unroll sloped 0 SLOPED
-    let slope_at = (p - (q - quotient(q, im.group - 1u)) * im.pixels) * im.c + group.y * M4;
+    let slope_at = (p + (sample_of(q) - q) * im.pixels) * im.c + group.y * M4;
 #end
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4

@@ -19,6 +19,7 @@ sources![
     "field_linear",
     "field_mixture",
     "input",
+    "lib/activation",
     "lib/conv",
     "lib/cpu",
     "lib/elementwise",

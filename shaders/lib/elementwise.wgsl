@@ -1,5 +1,5 @@
-// Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane, output pixel, block of 4 channels). Threads
-// beyond the last lane write to the spare pixel behind the buffer. Host: `ops::elementwise`.
+// Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane of the part, output pixel, block of 4
+// channels). Threads beyond the last lane write to the spare pixel behind the buffer. Host: `ops::elementwise`.
 #import lib/grid.wgsl
 struct Elementwise {
     lanes: u32,
@@ -26,29 +26,29 @@ fn load(i: u32) -> vec4f { return x[i]; }
 
 struct Element {
     lane: u32,
-    primal: u32,   // the sample's first lane; the same without TANGENTS
-    pixel: u32,    // in the lane
-    block: u32,    // among those written
-    block_at: u32, // offset of the input block in its pixel
-    y_at: u32,     // where the result goes in y
+    pixel: u32,     // in the lane
+    block: u32,     // among those written
+    block_at: u32,  // offset of the input block in its pixel
+    y_at: u32,      // where the result goes in y
+    sample_at: u32, // where something per (sample, output pixel, block) is
 }
+
+#import lib/part.wgsl
 
 fn element(group: vec3u, thread: u32) -> Element {
     let i = workgroup_index(group) * 256u + thread;
     let p = quotient(i, im.blocks);
-    let lane = quotient(p, im.pixels);
+    let q = quotient(p, im.pixels);
+    let lane = lane_of(q);
+    let pixel = p - q * im.pixels;
     let block = i - p * im.blocks;
-#unroll plain TANGENTS 1
-    let primal = lane;
-#end
-#unroll lockstep 0 TANGENTS
-    let primal = quotient(lane, im.group) * im.group;
-#end
-    let y_at = select(im.lanes * im.pixels, p, lane < im.lanes) * im.out_stride + im.out_offset + block;
-    return Element(lane, primal, p - lane * im.pixels, block, block + select(im.first1, im.first0, block < im.count0), y_at);
+    let out = select(all_lanes() * im.pixels, lane * im.pixels + pixel, q < im.lanes);
+    let of_sample = select(im.lanes * im.pixels, sample_of(q) * im.pixels + pixel, q < im.lanes);
+    return Element(lane, pixel, block, block + select(im.first1, im.first0, block < im.count0),
+        out * im.out_stride + im.out_offset + block, of_sample * im.blocks + block);
 }
 
-// Where in x a lane has the input of this element, for kernels whose output pixels are their input pixels.
-fn at(e: Element, lane: u32) -> u32 {
-    return (lane * im.pixels + e.pixel) * im.in_stride + e.block_at;
+// Where in x the input of this element is, for kernels whose output pixels are their input pixels.
+fn x_at(e: Element) -> u32 {
+    return (e.lane * im.pixels + e.pixel) * im.in_stride + e.block_at;
 }

@@ -6,13 +6,13 @@ use crate::gpu::{AdapterChoice, Executor, Gpu};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{Program, Role};
+use crate::program::{Program, Role, Step};
 use crate::sweep::tile_lanes;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Time a network's forward evaluation: evaluations/s, GFLOP/s, share of time per op.
+/// Time a network's evaluation, with tangents if asked for: evaluations/s, GFLOP/s, share of time per op.
 ///
 /// Figures depend on the machine and on what else it does: compare ratios within one run.
 #[derive(clap::Args)]
@@ -22,9 +22,12 @@ pub struct Args {
     /// Adapter: index or part of the name in `vorticity devices`, or software
     #[arg(long)]
     adapter: Option<String>,
-    /// Evaluations per tile; by memory if not given
+    /// Evaluations per tile; by memory if not given. With tangents the nearest number of whole samples below
     #[arg(long)]
     tile: Option<usize>,
+    /// Tangents per sample; a value with its K tangents is 1 + K evaluations
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=4096))]
+    tangents: u32,
     /// Timed rounds; best and median are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -47,6 +50,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
     let shape = model.shape();
     let mut program = Program::default();
+    program.tangents = args.tangents;
     let row = 4 * shape.flat_stride() as u64;
     let ports = Ports {
         input: program.buffer("x", row, Role::Upload),
@@ -56,7 +60,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let k = model.process.timesteps() / 2;
     lower(&model.graph, &[k], gpu.family(), ports, &mut program)?;
     let flops = program.flops();
-    let lanes = tile_lanes(&gpu, &program, args.tile, u64::MAX)?;
+    let group = program.group() as usize;
+    let lanes = (tile_lanes(&gpu, &program, args.tile, u64::MAX)? / group).max(1) * group;
     let start = Instant::now();
     let mut executor = Executor::new(&gpu, program, lanes)?;
     // Any finite points do: no kernel's time depends on the values.
@@ -79,8 +84,9 @@ pub fn run(args: &Args) -> Result<i32> {
         let share = shares.entry(step.map_or("image update", |s| s.op)).or_default();
         share.dispatches += 1;
         share.seconds += seconds / lanes as f64;
-        share.flops += step.map_or(0, |s| s.flops);
-        share.bytes += step.map_or(0, |s| s.bytes);
+        let of = |step: &Step, amount: u64| amount * executor.program().part(step.part, lanes as u64) / lanes as u64;
+        share.flops += step.map_or(0, |s| of(s, s.flops));
+        share.bytes += step.map_or(0, |s| of(s, s.bytes));
     }
     let total: f64 = shares.values().map(|s| s.seconds).sum();
     let mut order: Vec<_> = shares.into_iter().collect();
@@ -96,16 +102,18 @@ pub fn run(args: &Args) -> Result<i32> {
             })
             .collect();
         json!({
-            "model": args.model, "adapter": adapter, "kernels": kernels, "tile": lanes,
+            "model": args.model, "adapter": adapter, "kernels": kernels, "tile": lanes, "tangents": args.tangents,
             "flops_per_evaluation": flops, "first_run_seconds": first,
-            "seconds_per_evaluation": { "best": best, "median": median }, "ops": ops,
+            "seconds_per_evaluation": { "best": best, "median": median },
+            "seconds_per_sample": { "best": best * group as f64, "median": median * group as f64 }, "ops": ops,
         })
     })?;
+    let what = if group == 1 { "forward     ".into() } else { format!("1 + {:<8}", args.tangents) };
     let (rounds, rate, work) = (times.len(), 1.0 / best, flops as f64 / best / 1e9);
     args.output.say(&format!(
         "adapter      {adapter}\n\
          kernels      {kernels}, tile of {lanes} evaluations, first run after {first:.2} s\n\
-         forward      {:.3} ms per evaluation (best), {:.3} (median of {rounds})\n\
+         {what} {:.3} ms per evaluation (best), {:.3} (median of {rounds})\n\
          \x20            {rate:.1} evaluations/s, {work:.2} GFLOP/s (best)\n\n",
         best * 1e3,
         median * 1e3,

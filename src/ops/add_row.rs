@@ -60,7 +60,7 @@ impl Op for AddRow {
         let rows = cx.program.constant(cx.label("rows"), &packed);
         Elementwise {
             name: "add_row",
-            constants: &[("SILU", self.silu as i64)],
+            silu: self.silu,
             reads: &[("rows", rows), ("lanes", cx.lanes)],
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()

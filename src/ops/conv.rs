@@ -5,7 +5,7 @@ use super::activation::Pass;
 use super::{Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -90,9 +90,12 @@ impl Conv {
         let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
         let last = Pass::of(cx, self.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
         for (chunk, pass) in passes.into_iter().chain(last) {
+            // Few samples have few primals, and threads beyond the last pixel work for nothing.
+            let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
             let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
+            let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
             let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-            let constants = shape.into_iter().chain(ends).map(|(n, v)| (n, v as i64)).chain(pass.constants()).collect();
+            let constants = shape.chain(ends).map(|(n, v)| (n, v as i64)).chain(pass.constants()).collect();
             let own = [chunk as u32, chunks as u32, place.blocks as u32, 0];
             let bindings = [
                 ("x", view.buffer, Access::Image),
@@ -108,7 +111,7 @@ impl Conv {
                 bindings,
                 part: pass.part,
                 immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
-                grid: Grid { items: place.shape.pixels() as u32, workgroup: 512, groups: groups as u32 },
+                grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups: groups as u32 },
                 flops: self.flops(&[view.shape], place.shape) / chunks as u64,
                 bytes: self.traffic(&view, &place) / chunks as u64,
             });

@@ -1,5 +1,6 @@
 //! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): one input, channels stay where they are.
 use super::Launch;
+use super::activation::Pass;
 use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 
 /// What one elementwise kernel has of its own.
@@ -7,8 +8,9 @@ use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 pub(super) struct Elementwise<'a> {
     /// Shader file, and the op's name.
     pub name: &'static str,
-    pub constants: &'a [(&'static str, i64)],
-    /// Buffers read besides `x`.
+    /// SiLU on the store.
+    pub silu: bool,
+    /// Buffers read besides `x`, by values only.
     pub reads: &'a [(&'static str, BufferId)],
     /// Immediates `a` and `b`.
     pub own: [usize; 2],
@@ -17,31 +19,35 @@ pub(super) struct Elementwise<'a> {
 }
 
 impl Elementwise<'_> {
+    /// Its dispatches: two where there are tangents and SiLU.
     pub fn push(self, cx: &mut Launch) {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let access = cx.x_access();
         if access == Access::Image {
             cx.program.mirror(view.buffer, view.bytes());
         }
-        let tangents = ("TANGENTS", (cx.program.tangents > 0) as i64);
         let items = place.shape.pixels() * place.blocks;
         let sizes = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
         let own = [cx.program.group(), self.own[0] as u32, self.own[1] as u32];
-        let reads = self.reads.iter().map(|&(name, buffer)| (name, buffer, Access::Read));
-        let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
-        cx.program.push(Step {
-            label: cx.label(self.name),
-            op: self.name,
-            kernel: Kernel {
-                shader: self.name,
-                constants: [cx.family.constant(), tangents].into_iter().chain(self.constants.iter().copied()).collect(),
-            },
-            bindings: ends.into_iter().chain(reads).collect(),
-            part: Part::All,
-            immediates: [0].into_iter().chain(sizes).chain(view.segment_words()).chain(own).collect(),
-            grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
-            flops: self.flops,
-            bytes: 16 * (items + view.shape.pixels() * view.blocks()) as u64,
-        });
+        for pass in Pass::of(cx, self.silu, &place) {
+            let reads = self.reads.iter().filter(|_| pass.part != Part::Tangents);
+            let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
+            let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
+            let bindings = ends.into_iter().chain(reads).chain(pass.binding(cx)).collect();
+            cx.program.push(Step {
+                label: cx.label(self.name),
+                op: self.name,
+                kernel: Kernel {
+                    shader: self.name,
+                    constants: [cx.family.constant()].into_iter().chain(pass.constants()).collect(),
+                },
+                bindings,
+                part: pass.part,
+                immediates: [0].into_iter().chain(sizes).chain(view.segment_words()).chain(own).collect(),
+                grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
+                flops: self.flops,
+                bytes: 16 * (items + view.shape.pixels() * view.blocks()) as u64,
+            });
+        }
     }
 }

@@ -34,7 +34,7 @@ impl Op for Silu {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let flops = self.flops(&[], cx.output.shape);
-        Elementwise { name: "silu", flops, ..Default::default() }.push(cx);
+        Elementwise { name: "silu", silu: true, flops, ..Default::default() }.push(cx);
         Ok(())
     }
 }

@@ -1,0 +1,225 @@
+//! Laws of the Jacobian's diagnostics: a gradient is symmetric, a rotor antisymmetric, the tilted field in between as its
+//! closed form says; differences agree with tangents within their own error; probes agree with the whole matrix.
+use crate::circulation::{closed, images, write_mixture};
+use crate::common::gpu;
+use std::ops::ControlFlow;
+use std::path::Path;
+use vorticity::data::Images;
+use vorticity::diagnostics::{self, AsymmetryOptions, CurlOptions, Method, STEP, Selection};
+use vorticity::error::Result;
+use vorticity::field::{self, Field, ScoreScale};
+use vorticity::gpu::Gpu;
+use vorticity::run::{Numbers, Table};
+use vorticity::shape::Shape;
+
+/// Odd, and not a multiple of four.
+const SHAPE: Shape = Shape::new(3, 5, 5);
+
+fn selection(timesteps: &[usize], samples: usize) -> Selection {
+    Selection { timesteps: timesteps.to_vec(), samples, seed: 5 }
+}
+
+fn curl(gpu: &Gpu, field: &dyn Field, images: &Images, method: Method, components: usize) -> Result<Table> {
+    let options = CurlOptions {
+        selection: selection(&[1, 300, 900], 3),
+        components,
+        method,
+        step: STEP,
+        richardson: false,
+        verified: 3,
+    };
+    diagnostics::curl(gpu, field, images, &options, &mut |_| ControlFlow::Continue(()))
+}
+
+fn asymmetry(gpu: &Gpu, field: &dyn Field, images: &Images, probes: Option<usize>) -> Table {
+    let options = AsymmetryOptions { selection: selection(&[1, 300, 900], 3), probes, verified: 3 };
+    diagnostics::asymmetry(gpu, field, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn values<'a>(table: &'a Table, name: &str) -> &'a [f64] {
+    &table.column(name).unwrap().values
+}
+
+fn mixture(folder: &Path) -> Box<dyn Field> {
+    let file = folder.join("mixture.safetensors");
+    write_mixture(&file, SHAPE, 4);
+    closed(&format!("field:mixture?file={}", file.display()), SHAPE)
+}
+
+#[test]
+fn a_gradient_is_symmetric_to_rounding() {
+    let (gpu, folder, images) = (gpu(), tempfile::tempdir().unwrap(), images(SHAPE, 3));
+    let field = mixture(folder.path());
+    let table = curl(&gpu, field.as_ref(), &images, Method::Tangents, 20).unwrap();
+    let Numbers::F32(jacobians) = &table.array("jacobian").unwrap().values else { panic!() };
+    for (place, block) in jacobians.chunks(400).enumerate() {
+        let largest = block.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
+        let asymmetry = values(&table, "asymmetry_max")[place];
+        // One f32 rounding of a sum of 4 terms, on either side of the diagonal.
+        assert!(asymmetry <= 1e-6 * largest, "{asymmetry:e} of {largest}");
+    }
+    let found = asymmetry(&gpu, field.as_ref(), &images, Some(8));
+    for (nasym, error) in values(&found, "nasym").iter().zip(values(&found, "arithmetic")) {
+        assert!(nasym.abs() <= 1e-6 && *error <= 1e-5, "{nasym:e} {error:e}");
+    }
+    assert!(values(&found, "resolved").iter().all(|r| *r == 0.0));
+}
+
+#[test]
+fn rotor_and_tilted_have_their_closed_forms() {
+    let (gpu, images) = (gpu(), images(SHAPE, 3));
+    // nasym = w^2 |R|^2 ... / (|a|^2 D + w^2 |R|^2): R has two entries of size w in every row.
+    for (spec, want) in [
+        ("field:rotor?omega=0.7", 1.0),
+        ("field:tilted?omega=0.5", 0.5 / 1.5),
+        ("field:tilted?omega=2", 8.0 / 9.0),
+        ("field:gaussian", 0.0),
+    ] {
+        let field = closed(spec, SHAPE);
+        let exact = asymmetry(&gpu, field.as_ref(), &images, None);
+        for (nasym, se) in values(&exact, "nasym").iter().zip(values(&exact, "nasym_se")) {
+            assert!((nasym - want).abs() <= 1e-5 && *se == 0.0, "{spec}: {nasym} instead of {want}");
+        }
+        // Probes: within five standard errors, and not much worse than that error says.
+        let probed = asymmetry(&gpu, field.as_ref(), &images, Some(64));
+        for (nasym, se) in values(&probed, "nasym").iter().zip(values(&probed, "nasym_se")) {
+            assert!((nasym - want).abs() <= 5.0 * se + 1e-5, "{spec}: {nasym} ± {se} instead of {want}");
+        }
+        let trace = values(&exact, "trace");
+        assert!(spec != "field:rotor?omega=0.7" || trace.iter().all(|t| t.abs() < 1e-4), "{trace:?}");
+    }
+    // A rotor's sub-Jacobian: entries +-omega on the two cyclic neighbours, nothing else.
+    let table = curl(&gpu, closed("field:rotor?omega=0.7", SHAPE).as_ref(), &images, Method::Tangents, 75).unwrap();
+    assert!(values(&table, "sub_nasym").iter().all(|v| (v - 1.0).abs() < 1e-6));
+    assert!(values(&table, "asymmetry_max").iter().all(|v| (v - 1.4).abs() < 1e-6));
+    let (Numbers::I64(components), Numbers::F32(jacobians)) =
+        (&table.array("components").unwrap().values, &table.array("jacobian").unwrap().values)
+    else {
+        panic!()
+    };
+    for a in 0..75 {
+        for b in 0..75 {
+            let want = match (components[b] - components[a]).rem_euclid(75) {
+                1 => 0.7,
+                74 => -0.7,
+                _ => 0.0,
+            };
+            assert_eq!(jacobians[a * 75 + b], want, "{} {}", components[a], components[b]);
+        }
+    }
+}
+
+#[test]
+fn components_differ_by_sample_and_not_by_timestep() {
+    let (gpu, images) = (gpu(), images(SHAPE, 3));
+    let field = closed("field:tilted?omega=1", SHAPE);
+    let table = curl(&gpu, field.as_ref(), &images, Method::Tangents, 30).unwrap();
+    let Numbers::I64(components) = &table.array("components").unwrap().values else { panic!() };
+    for own in components.chunks(30) {
+        let mut sorted = own.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert!(sorted.len() == 30 && sorted[0] >= 0 && sorted[29] < 75, "{own:?}");
+    }
+    assert_ne!(components[..30], components[30..60]);
+    assert_eq!(table.array("components").unwrap().shape, [3, 30]);
+    assert_eq!(table.array("jacobian").unwrap().shape, [3, 3, 30, 30]);
+}
+
+#[test]
+fn differences_agree_with_tangents_within_their_own_error() {
+    let (gpu, folder, images) = (gpu(), tempfile::tempdir().unwrap(), images(SHAPE, 3));
+    let field = mixture(folder.path());
+    let both = curl(&gpu, field.as_ref(), &images, Method::Both, 20).unwrap();
+    for (place, (gap, step)) in values(&both, "method_gap").iter().zip(values(&both, "step")).enumerate() {
+        assert!(*gap > 0.0 && gap <= step, "place {place}: {gap:e} apart, {step:e} estimated");
+    }
+    let alone = curl(&gpu, field.as_ref(), &images, Method::Differences, 20).unwrap();
+    let block = |t: &Table, name: &str| match &t.array(name).unwrap().values {
+        Numbers::F32(v) => v.clone(),
+        _ => panic!(),
+    };
+    assert_eq!(block(&both, "jacobian_fd"), block(&alone, "jacobian"));
+    // The error column is the tangents' where both ran, the step's where differences are the result.
+    let errors = |t: &Table| values(t, "error").to_vec();
+    assert!(errors(&alone).iter().zip(errors(&both)).all(|(fd, jvp)| *fd > jvp));
+    // Richardson, with a step so large that truncation is all there is: the error of h^4, not of h^2.
+    let gaps = |richardson| {
+        let selection = selection(&[300], 3);
+        let options =
+            CurlOptions { selection, components: 20, method: Method::Both, step: 0.5, richardson, verified: 0 };
+        let table =
+            diagnostics::curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(values(&table, "arithmetic").iter().all(|v| v.is_nan()));
+        values(&table, "method_gap").iter().sum::<f64>()
+    };
+    assert!(gaps(true) < 0.2 * gaps(false), "{} {}", gaps(true), gaps(false));
+}
+
+#[test]
+fn what_has_no_curl_is_refused() {
+    let (gpu, images) = (gpu(), images(SHAPE, 3));
+    let field = closed("field:rotor", SHAPE);
+    let says = |change: &dyn Fn(&mut CurlOptions)| {
+        let mut options = CurlOptions { selection: selection(&[1], 2), components: 4, ..CurlOptions::default() };
+        change(&mut options);
+        let run = diagnostics::curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()));
+        run.map(|t| t.measure).unwrap_err().to_string()
+    };
+    assert!(says(&|o| o.components = 76).contains("components: 76, expected 2..=75"));
+    assert!(says(&|o| o.components = 1).contains("components: 1, expected"));
+    assert!(says(&|o| o.step = 0.0).contains("step: 0 sigma, expected more than 0"));
+    assert!(says(&|o| o.step = f64::NAN).contains("step: NaN sigma"));
+    assert!(says(&|o| (o.step, o.method) = (1e-12, Method::Differences)).contains("vanishes beside"));
+    assert!(says(&|o| o.selection.timesteps = vec![1000]).contains("1000 is outside 0..=999"));
+    assert!(says(&|o| o.selection.samples = 4).contains("samples: 4, expected 1..=3"));
+    assert!(says(&|o| o.selection.timesteps = vec![]).contains("timesteps"));
+    let options = AsymmetryOptions { selection: selection(&[1], 1), probes: Some(1), verified: 0 };
+    let run = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()));
+    assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("probes: 1, expected at least 2"));
+    let large = closed("field:rotor", Shape::new(3, 256, 256));
+    let pictures = crate::circulation::images(large.shape(), 1);
+    let run = diagnostics::jacobian(&gpu, large.as_ref(), &pictures, &selection(&[1], 1), 0, &mut |_| {
+        ControlFlow::Continue(())
+    });
+    assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("in 196608 dimensions"));
+}
+
+/// The trained network on the middle 8 x 8 pixels of its digits: few enough dimensions for the whole matrix.
+#[test]
+fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/mnist");
+    let mut config: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(model.join("config.json")).unwrap()).unwrap();
+    config["hyper"]["image_size"] = 8.into();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    std::fs::copy(model.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let field = field::open(folder.path().to_str().unwrap(), None, ScoreScale::Definition).unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data/mnist-test-256-idx3-ubyte.gz");
+    let digits = vorticity::data::load(data.to_str().unwrap(), 4, field.data_range()).unwrap();
+    let crop = |digit: &[f32]| (10..18).flat_map(|i| digit[i * 28 + 10..i * 28 + 18].to_vec()).collect::<Vec<_>>();
+    let values_of: Vec<f32> = digits.values.chunks(784).flat_map(crop).collect();
+    let images = Images { shape: Shape::new(1, 8, 8), count: 4, values: values_of, sha256: String::new() };
+
+    let selection = selection(&[100, 600], 4);
+    let mut go = |_| ControlFlow::Continue(());
+    let whole = diagnostics::jacobian(&gpu, field.as_ref(), &images, &selection, 4, &mut go).unwrap();
+    let options = AsymmetryOptions { selection: selection.clone(), probes: Some(48), verified: 2 };
+    let probed = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &options, &mut go).unwrap();
+    let unit = AsymmetryOptions { selection, probes: None, verified: 2 };
+    let unit = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &unit, &mut go).unwrap();
+    for (place, want) in values(&whole, "nasym").iter().enumerate() {
+        let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
+        println!("nasym {want:.5}, by probes {got:.5} ± {se:.5}");
+        // Eight estimates: one beyond four standard errors of 48 probes would be one in a thousand runs.
+        assert!(*want > 0.0 && se < 0.5 * want && (got - want).abs() <= 4.0 * se, "{got} ± {se}, {want}");
+        assert!((values(&unit, "nasym")[place] - want).abs() < 1e-5);
+        for name in ["fro2", "trace", "trace2"] {
+            let (want, got) = (values(&whole, name)[place], values(&unit, name)[place]);
+            assert!((got - want).abs() <= 1e-5 * values(&whole, "fro2")[place].max(want.abs()), "{name}: {got} {want}");
+            let (got, se) = (values(&probed, name)[place], values(&probed, &format!("{name}_se"))[place]);
+            assert!((got - want).abs() <= 4.0 * se + 1e-5 * want.abs(), "{name}: {got} ± {se}, {want}");
+        }
+    }
+}
