@@ -11,7 +11,6 @@ use vorticity::shape::Shape;
 
 /// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
 struct Own(Shape, Process);
-
 impl Field for Own {
     fn shape(&self) -> Shape {
         self.0
@@ -51,11 +50,10 @@ pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
     let field = Own(images.shape, Process::new(&ProcessConfig::Vp { schedule: Schedule::Cosine, timesteps: 1000 })?);
-    let (paths, timesteps) = (vec!["rotation".into()], vec![501]);
-    let options = Options { paths, timesteps, samples: 2, points: 100, verify_points: 20, ..Options::default() };
+    let (paths, timesteps, samples) = (vec!["rotation".into()], vec![501], 2);
+    let options = Options { paths, timesteps, samples, points: 100, ..Options::default() };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
-    for measured in result.loops()?.at(0, 0) {
-        println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());
-    }
+    let measured = result.loops()?.get(0);
+    println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());
     Ok(())
 }

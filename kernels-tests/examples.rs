@@ -2,14 +2,26 @@
 //! refused.
 use vorticity::shaders::assemble_with;
 
+#[path = "../examples/asymmetry.rs"]
+mod asymmetry;
 #[path = "../examples/circulation.rs"]
 mod circulation;
+#[path = "../examples/curl.rs"]
+mod curl;
 #[path = "../examples/evaluate.rs"]
 mod evaluate;
+#[path = "../examples/jacobian.rs"]
+mod jacobian;
+#[path = "../examples/jvp.rs"]
+mod jvp;
+#[path = "../examples/likelihood.rs"]
+mod likelihood;
 #[path = "../examples/open_model.rs"]
 mod open_model;
 #[path = "../examples/own_field.rs"]
 mod own_field;
+#[path = "../examples/stein.rs"]
+mod stein;
 
 #[test]
 fn examples_run_and_are_short() {
@@ -19,6 +31,12 @@ fn examples_run_and_are_short() {
         ("evaluate", evaluate::main),
         ("circulation", circulation::main),
         ("own_field", own_field::main),
+        ("jvp", jvp::main),
+        ("curl", curl::main),
+        ("asymmetry", asymmetry::main),
+        ("stein", stein::main),
+        ("jacobian", jacobian::main),
+        ("likelihood", likelihood::main),
     ] {
         run().unwrap_or_else(|e| panic!("{name}: {e}"));
         let file = format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));

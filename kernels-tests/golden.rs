@@ -103,7 +103,7 @@ fn swapped_channel_shuffle_fails() {
     node.op = Arc::new(Channels::shuffle(node.shape.c, node.shape.c / 2).unwrap());
     let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
     let failed = failed(&report);
-        let expected = ["forward", "forward, f64 twin", "tangents", "sub-Jacobian", "tangents, f64 twin"];
+    let expected = ["forward", "forward, f64 twin", "tangents", "sub-Jacobian", "tangents, f64 twin"];
     for quantity in expected.into_iter().chain(["loop_bridge, integral, of S"]) {
         assert!(failed.contains(&quantity), "{quantity} not in {failed:?}");
     }

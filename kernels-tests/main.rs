@@ -6,6 +6,8 @@ mod common;
 mod curl;
 mod data;
 #[cfg(feature = "cli")]
+mod derivatives;
+#[cfg(feature = "cli")]
 mod elsewhere;
 mod examples;
 mod exported;

@@ -274,16 +274,21 @@ fn man_pages_of_the_program_and_of_every_verb() {
         fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let verbs = [
+        "-asymmetry",
         "-bench",
         "-circulation",
         "-completions",
+        "-curl",
         "-devices",
         "-inspect",
+        "-jacobian",
+        "-likelihood",
         "-man",
         "-paths-export",
         "-paths",
         "-sample",
         "-selftest",
+        "-stein",
         "-verify",
         "",
     ];

@@ -116,8 +116,7 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
         ("variances", TensorView::new(Dtype::F32, vec![1], &variances).unwrap()),
     ];
     serialize_to_file(tensors, None, &file).unwrap();
-    let (field, data) =
-        (closed(&format!("field:mixture?file={}", file.display()), SHAPE), normal(SHAPE, 6, v.into()));
+    let (field, data) = (closed(&format!("field:mixture?file={}", file.display()), SHAPE), normal(SHAPE, 6, v.into()));
     let (a, sigma) = field.process().noise(0).unwrap();
     let noised = a * a * f64::from(v) + sigma * sigma;
     for divergence in [Divergence::Exact, Divergence::Hutchinson(4)] {

@@ -32,16 +32,14 @@ fn tangents_of_networks_match_their_twin() {
         let (x, v) = (noise(ks.len() * d, base as u64), noise(ks.len() * k * d, 1 + base as u64));
         for family in families(&gpu) {
             let room = Room { samples: 2, tangents: k }; // two tiles
-            let mut evaluator =
-                Evaluator::with_tangents(&gpu, &graph, &[0, 5, TIMESTEPS - 1], room, family).unwrap();
+            let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[0, 5, TIMESTEPS - 1], room, family).unwrap();
             let (y, jv) = evaluator.jvp(&x, &v, &ks).unwrap();
             // The value is the one that is computed without tangents, to the last bit.
             assert_eq!(bits(&y), bits(&evaluate(&gpu, &graph, family, &x, &ks)), "base {base} {family:?}");
             for (i, (got, v)) in jv.chunks(d).zip(v.chunks(d)).enumerate() {
                 let sample = i / k;
                 let along = Dual::along(&x[sample * d..(sample + 1) * d], v);
-                let want: Vec<f64> =
-                    twin::evaluate(&graph, &along, ks[sample]).unwrap().iter().map(|y| y.d).collect();
+                let want: Vec<f64> = twin::evaluate(&graph, &along, ks[sample]).unwrap().iter().map(|y| y.d).collect();
                 let error = max_norm_error(got, &want);
                 println!("{channels} {base} {mults:?} {side} {} tangent {i}: {error:.2e}", family.name());
                 assert!(error <= TOLERANCE, "base {base} {mults:?} {family:?} tangent {i}: {error:e}");

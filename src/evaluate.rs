@@ -50,13 +50,7 @@ impl Evaluator {
     }
 
     /// `with_family` with room for tangents, for `jvp`.
-    pub fn with_tangents(
-        gpu: &Gpu,
-        graph: &Graph,
-        timesteps: &[usize],
-        room: Room,
-        family: Family,
-    ) -> Result<Self> {
+    pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room, family: Family) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
         Self::of_steps(gpu, shapes, timesteps, room, level, |program, ports| {

@@ -44,11 +44,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let selection = args.subject.selection(&args.timesteps)?;
     let opened = args.subject.open()?;
     let shape = opened.field.shape();
-    let reference = args
-        .reference
-        .as_deref()
-        .map(|spec| field::open(spec, Some(shape), ScoreScale::Definition))
-        .transpose()?;
+    let reference =
+        args.reference.as_deref().map(|spec| field::open(spec, Some(shape), ScoreScale::Definition)).transpose()?;
     let divergence = divergence(args.probes.as_deref(), shape.len())?;
     let options = SteinOptions { selection, divergence, verified: args.verify };
     opened.publish(

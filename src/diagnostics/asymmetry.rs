@@ -3,7 +3,7 @@
 //! 0 for a gradient, 1 for an antisymmetric J. Two chained tangents per probe v; or all D unit vectors, then exactly.
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with standard errors over probes.
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Noisy, Progress, Selection};
+use super::points::{Column, Noisy, Progress, Selection, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::run::schema::CLEAR;
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use crate::run::{About, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -50,7 +50,7 @@ impl Probe {
 
 /// Estimates at one sample and timestep, each with its standard error.
 #[derive(Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     nasym: (f64, f64),
     fro2: (f64, f64),
     trace: (f64, f64),
@@ -79,26 +79,20 @@ impl Row {
     }
 }
 
-type Column = (About, fn(&Row) -> f64);
-
-const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
-    About { name, formula, unit, meaning }
-}
-
 /// Every column, in the order of the files.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    (about("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym.0),
-    (about("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym.1),
-    (about("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2.0),
-    (about("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2.1),
-    (about("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace.0),
-    (about("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace.1),
-    (about("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2.0),
-    (about("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2.1),
-    (about("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
-    (about("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
-    (about("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym.0 >= CLEAR * r.error())),
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym.0),
+    (About::new("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym.1),
+    (About::new("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2.0),
+    (About::new("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2.1),
+    (About::new("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace.0),
+    (About::new("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace.1),
+    (About::new("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2.0),
+    (About::new("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2.1),
+    (About::new("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
+    (About::new("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
+    (About::new("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym.0 >= CLEAR * r.error())),
 ];
 
 /// Lanes that a run takes on a device where all of a sample's tangents fit at once.
@@ -128,39 +122,32 @@ pub fn asymmetry(
         None => (0..d).map(|i| f32::from(i == j)).collect(),
     };
     let mut probes = vec![];
-    for &k in &selection.timesteps {
-        for first in (0..selection.samples).step_by(derivatives.batch()) {
-            let last = (first + derivatives.batch()).min(selection.samples);
-            let mut x = vec![];
-            for sample in first..last {
-                x.extend(selection.noisy(field, images, sample, k)?.x);
-            }
-            let ks = vec![k; last - first];
-            let mut found = vec![Probe::default(); ks.len() * count];
-            let mut jv = vec![0f32; ks.len() * count * d];
-            derivatives.run(
-                &x,
-                &ks,
-                count,
-                |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
-                |point, j, row| {
-                    let v = tangent(first + point, k, j);
-                    let at = point * count + j;
-                    found[at] = Probe { fro2: dot(row, row), trace: dot(&v, row), trace2: 0.0 };
-                    jv[at * d..(at + 1) * d].copy_from_slice(row);
-                },
-                &mut progress,
-            )?;
-            derivatives.run(
-                &x,
-                &ks,
-                count,
-                |point, j, v| v.copy_from_slice(&jv[(point * count + j) * d..][..d]),
-                |point, j, row| found[point * count + j].trace2 = dot(&tangent(first + point, k, j), row),
-                &mut progress,
-            )?;
-            probes.extend(found);
-        }
+    for batch in selection.batches(derivatives.batch()) {
+        let (x, ks) = (selection.points(field, images, &batch)?, batch.ks());
+        let own = |point: usize, j: usize| tangent(batch.samples.start + point, batch.k, j);
+        let mut found = vec![Probe::default(); ks.len() * count];
+        let mut jv = vec![0f32; ks.len() * count * d];
+        derivatives.run(
+            &x,
+            &ks,
+            count,
+            |point, j, v| v.copy_from_slice(&own(point, j)),
+            |point, j, row| {
+                let at = point * count + j;
+                found[at] = Probe { fro2: dot(row, row), trace: dot(&own(point, j), row), trace2: 0.0 };
+                jv[at * d..(at + 1) * d].copy_from_slice(row);
+            },
+            &mut progress,
+        )?;
+        derivatives.run(
+            &x,
+            &ks,
+            count,
+            |point, j, v| v.copy_from_slice(&jv[(point * count + j) * d..][..d]),
+            |point, j, row| found[point * count + j].trace2 = dot(&own(point, j), row),
+            &mut progress,
+        )?;
+        probes.extend(found);
     }
     let mut rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, options.probes.is_none())).collect();
     let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
@@ -175,23 +162,8 @@ pub fn asymmetry(
         worst = worst.max(gap.max((got.nasym() - twin.nasym()).abs()));
     }
     rows.iter_mut().for_each(|row| row.arithmetic = worst);
-    let noise = selection.noise(field)?;
-    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
-    Ok(Table {
-        measure: "asymmetry",
-        schema: 1,
-        axes: vec![
-            TableAxis {
-                name: "timestep",
-                plural: "timesteps",
-                labels: Labels::Numbers(selection.timesteps.clone()),
-            },
-            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(selection.samples) },
-        ],
-        columns: COLUMNS.iter().map(column).collect(),
-        arrays: vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) }],
-        facts: json!({ "noise": noise, "probes": count, "exact": options.probes.is_none() }),
-    })
+    let facts = json!({ "probes": count, "exact": options.probes.is_none() });
+    selection.table("asymmetry", field, columns(COLUMNS, &rows), vec![], facts)
 }
 
 /// The same products in f64.

@@ -2,7 +2,7 @@
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
 use super::derivatives::{Derivatives, finite};
-use super::points::{Noisy, Progress, Selection};
+use super::points::{Column, Noisy, Progress, Selection, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
 use crate::run::schema::CLEAR;
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use crate::run::{About, Array, Numbers, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -66,7 +66,7 @@ impl Default for CurlOptions {
 
 /// What is known of one sample at one timestep; NaN where not.
 #[derive(Clone, Copy, Default)]
-struct Row {
+pub(super) struct Row {
     median: f64,
     mean: f64,
     max: f64,
@@ -88,28 +88,22 @@ impl Row {
     }
 }
 
-type Column = (About, fn(&Row) -> f64);
-
-const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
-    About { name, formula, unit, meaning }
-}
-
 /// Every column, in the order of the files.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    (about("asymmetry",      "median |J_ab - J_ba|, a < b", "nat/x^2", "of the score, over pairs of components (Figs. 2c, 8c)"), |r| r.median),
-    (about("asymmetry_mean", "mean |J_ab - J_ba|",          "nat/x^2", "of the score"),                                         |r| r.mean),
-    (about("asymmetry_max",  "max |J_ab - J_ba|",           "nat/x^2", "of the score"),                                         |r| r.max),
-    (about("raw_asymmetry",  "median |J_ab - J_ba|",        "1/x",     "of the network's raw output"),                          |r| r.median * r.raw),
-    (about("raw_asymmetry_mean", "mean |J_ab - J_ba|",      "1/x",     "of the network's raw output"),                          |r| r.mean * r.raw),
-    (about("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
-    (about("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
-    (about("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
-    (about("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on every eighth column"), |r| r.step),
-    (about("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
-    (about("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
-    (about("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
-    (about("resolved",       "asymmetry >= 3 error",        "1",       "1 if the median stands clear of its error, else 0"),     |r| f64::from(r.median >= CLEAR * r.error())),
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("asymmetry",      "median |J_ab - J_ba|, a < b", "nat/x^2", "of the score, over pairs of components (Figs. 2c, 8c)"), |r| r.median),
+    (About::new("asymmetry_mean", "mean |J_ab - J_ba|",          "nat/x^2", "of the score"),                                         |r| r.mean),
+    (About::new("asymmetry_max",  "max |J_ab - J_ba|",           "nat/x^2", "of the score"),                                         |r| r.max),
+    (About::new("raw_asymmetry",  "median |J_ab - J_ba|",        "1/x",     "of the network's raw output"),                          |r| r.median * r.raw),
+    (About::new("raw_asymmetry_mean", "mean |J_ab - J_ba|",      "1/x",     "of the network's raw output"),                          |r| r.mean * r.raw),
+    (About::new("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
+    (About::new("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
+    (About::new("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
+    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on every eighth column"), |r| r.step),
+    (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
+    (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
+    (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
+    (About::new("resolved",       "asymmetry >= 3 error",        "1",       "1 if the median stands clear of its error, else 0"),     |r| f64::from(r.median >= CLEAR * r.error())),
 ];
 
 /// What a run's tables are made of.
@@ -164,8 +158,16 @@ pub fn curl(
         }
     }
     verify(field, images, options, &components, &mut found)?;
-    let noise = selection.noise(field)?;
-    Ok(table(options, &components, noise, found))
+    let chosen = components.iter().flatten().map(|&c| c as i64).collect();
+    let shape = vec![timesteps.len(), samples, n, n];
+    let mut arrays = vec![
+        Array { name: "components", shape: vec![samples, n], values: Numbers::I64(chosen) },
+        Array { name: "jacobian", shape: shape.clone(), values: Numbers::F32(found.jacobians) },
+    ];
+    if options.method == Method::Both {
+        arrays.push(Array { name: "jacobian_fd", shape, values: Numbers::F32(found.differences) });
+    }
+    selection.table("curl", field, columns(COLUMNS, &found.rows), arrays, json!({ "components": n }))
 }
 
 /// Evaluations (lanes) that a run takes.
@@ -192,28 +194,22 @@ fn by_tangents(
     let (n, selection) = (options.components, &options.selection);
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, selection.samples, n)?;
     let mut all = Vec::with_capacity(selection.timesteps.len() * selection.samples * n * n);
-    for &k in &selection.timesteps {
-        for first in (0..selection.samples).step_by(derivatives.batch()) {
-            let last = (first + derivatives.batch()).min(selection.samples);
-            let mut x = vec![];
-            for sample in first..last {
-                x.extend(selection.noisy(field, images, sample, k)?.x);
-            }
-            let mut blocks = vec![0f32; (last - first) * n * n];
-            derivatives.run(
-                &x,
-                &vec![k; last - first],
-                n,
-                |point, j, v| v[components[first + point][j]] = 1.0,
-                |point, j, jv| {
-                    for (a, &row) in components[first + point].iter().enumerate() {
-                        blocks[(point * n + a) * n + j] = jv[row];
-                    }
-                },
-                progress,
-            )?;
-            all.extend(blocks);
-        }
+    for batch in selection.batches(derivatives.batch()) {
+        let first = batch.samples.start;
+        let mut blocks = vec![0f32; batch.samples.len() * n * n];
+        derivatives.run(
+            &selection.points(field, images, &batch)?,
+            &batch.ks(),
+            n,
+            |point, j, v| v[components[first + point][j]] = 1.0,
+            |point, j, jv| {
+                for (a, &row) in components[first + point].iter().enumerate() {
+                    blocks[(point * n + a) * n + j] = jv[row];
+                }
+            },
+            progress,
+        )?;
+        all.extend(blocks);
     }
     Ok(all)
 }
@@ -331,30 +327,4 @@ fn verify(
     }
     found.rows.iter_mut().for_each(|row| row.arithmetic = 2.0 * worst * row.largest);
     Ok(())
-}
-
-fn table(options: &CurlOptions, components: &[Vec<usize>], noise: Vec<f64>, found: Found) -> Table {
-    let (n, Selection { timesteps, samples, .. }) = (options.components, options.selection.clone());
-    let chosen = components.iter().flatten().map(|&c| c as i64).collect();
-    let shape = vec![timesteps.len(), samples, n, n];
-    let mut arrays = vec![
-        Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) },
-        Array { name: "components", shape: vec![samples, n], values: Numbers::I64(chosen) },
-        Array { name: "jacobian", shape: shape.clone(), values: Numbers::F32(found.jacobians) },
-    ];
-    if options.method == Method::Both {
-        arrays.push(Array { name: "jacobian_fd", shape, values: Numbers::F32(found.differences) });
-    }
-    let column = |&(about, value): &Column| TableColumn { about, values: found.rows.iter().map(value).collect() };
-    Table {
-        measure: "curl",
-        schema: 1,
-        axes: vec![
-            TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
-            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) },
-        ],
-        columns: COLUMNS.iter().map(column).collect(),
-        arrays,
-        facts: json!({ "noise": noise, "components": n }),
-    }
 }

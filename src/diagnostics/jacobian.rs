@@ -1,14 +1,14 @@
 //! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
 //! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
 use super::derivatives::Derivatives;
-use super::points::{Noisy, Progress, Selection};
+use super::points::{Column, Noisy, Progress, Selection, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use crate::run::{About, Array, Numbers, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 const MEMORY: u64 = 4 << 30;
 
 #[derive(Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     nasym: f64,
     fro2: f64,
     trace: f64,
@@ -25,21 +25,15 @@ struct Row {
     arithmetic: f64,
 }
 
-type Column = (About, fn(&Row) -> f64);
-
-const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
-    About { name, formula, unit, meaning }
-}
-
 /// Every column, in the order of the files.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    (about("nasym",         "|J - J'|^2 / (4 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym),
-    (about("fro2",          "|J|^2, Frobenius",       "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2),
-    (about("trace",         "tr J",                   "nat/x^2",   "divergence of the field"),                           |r| r.trace),
-    (about("trace2",        "tr J^2",                 "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2),
-    (about("asymmetry_max", "max |J_ab - J_ba|",      "nat/x^2",   "largest difference of two entries"),                 |r| r.asymmetry),
-    (about("arithmetic",    "max |J| max |J_ab - f64| / max |J|", "nat/x^2", "error of an entry: columns recomputed in f64"), |r| r.arithmetic),
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("nasym",         "|J - J'|^2 / (4 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym),
+    (About::new("fro2",          "|J|^2, Frobenius",       "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2),
+    (About::new("trace",         "tr J",                   "nat/x^2",   "divergence of the field"),                           |r| r.trace),
+    (About::new("trace2",        "tr J^2",                 "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2),
+    (About::new("asymmetry_max", "max |J_ab - J_ba|",      "nat/x^2",   "largest difference of two entries"),                 |r| r.asymmetry),
+    (About::new("arithmetic",    "max |J| max |J_ab - f64| / max |J|", "nat/x^2", "error of an entry: columns recomputed in f64"), |r| r.arithmetic),
 ];
 
 /// Lanes that a run takes on a device where all tangents fit at once.
@@ -62,29 +56,25 @@ pub fn jacobian(
     let bytes = (selection.timesteps.len() * samples) as u64 * 4 * (d as u64).pow(2);
     if bytes > MEMORY {
         let found = format!("{:.1} GB in {d} dimensions, at most {:.1}", bytes as f64 / 1e9, MEMORY as f64 / 1e9);
-        return Err(Error::invalid("jacobian", format!("{found}: fewer samples, timesteps or dimensions; or asymmetry")));
+        return Err(Error::invalid(
+            "jacobian",
+            format!("{found}: fewer samples, timesteps or dimensions; or asymmetry"),
+        ));
     }
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, samples, d)?;
     let mut progress = Progress { done: 0, observe };
     let mut all = vec![];
-    for &k in &selection.timesteps {
-        for first in (0..samples).step_by(derivatives.batch()) {
-            let last = (first + derivatives.batch()).min(samples);
-            let mut x = vec![];
-            for sample in first..last {
-                x.extend(selection.noisy(field, images, sample, k)?.x);
-            }
-            let mut blocks = vec![0f32; (last - first) * d * d];
-            derivatives.run(
-                &x,
-                &vec![k; last - first],
-                d,
-                |_, j, v| v[j] = 1.0,
-                |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
-                &mut progress,
-            )?;
-            all.extend(blocks);
-        }
+    for batch in selection.batches(derivatives.batch()) {
+        let mut blocks = vec![0f32; batch.samples.len() * d * d];
+        derivatives.run(
+            &selection.points(field, images, &batch)?,
+            &batch.ks(),
+            d,
+            |_, j, v| v[j] = 1.0,
+            |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
+            &mut progress,
+        )?;
+        all.extend(blocks);
     }
     let mut rows: Vec<Row> = all.chunks_exact(d * d).map(|block| describe(block, d)).collect();
     let largest = |block: &[f32]| block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
@@ -101,27 +91,9 @@ pub fn jacobian(
     for (row, block) in rows.iter_mut().zip(all.chunks_exact(d * d)) {
         row.arithmetic = worst * largest(block);
     }
-    let noise = selection.noise(field)?;
     let shape = vec![selection.timesteps.len(), samples, d, d];
-    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
-    Ok(Table {
-        measure: "jacobian",
-        schema: 1,
-        axes: vec![
-            TableAxis {
-                name: "timestep",
-                plural: "timesteps",
-                labels: Labels::Numbers(selection.timesteps.clone()),
-            },
-            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) },
-        ],
-        columns: COLUMNS.iter().map(column).collect(),
-        arrays: vec![
-            Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) },
-            Array { name: "jacobian", shape, values: Numbers::F32(all) },
-        ],
-        facts: json!({ "noise": noise, "dimensions": d }),
-    })
+    let matrices = vec![Array { name: "jacobian", shape, values: Numbers::F32(all) }];
+    selection.table("jacobian", field, columns(COLUMNS, &rows), matrices, json!({ "dimensions": d }))
 }
 
 fn describe(block: &[f32], d: usize) -> Row {

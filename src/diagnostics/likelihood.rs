@@ -4,7 +4,7 @@
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::Progress;
+use super::points::{Column, Progress, columns};
 use super::stein::Divergence;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
-use crate::run::{About, Labels, Table, TableAxis, TableColumn};
+use crate::run::{About, Labels, Table, TableAxis};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ pub struct LikelihoodOptions {
 }
 
 #[derive(Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     bits: f64,
     nats: f64,
     prior: f64,
@@ -48,22 +48,16 @@ impl Row {
     }
 }
 
-type Column = (About, fn(&Row) -> f64);
-
-const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
-    About { name, formula, unit, meaning }
-}
-
 /// Every column, in the order of the files.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    (about("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of 8-bit levels where data were dequantised"), |r| r.bits),
-    (about("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
-    (about("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
-    (about("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
-    (about("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
-    (about("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
-    (about("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of 8-bit levels where data were dequantised"), |r| r.bits),
+    (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
+    (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
+    (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
+    (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
+    (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
+    (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
 ];
 
 /// Lanes that a run takes on a device where all tangents fit at once.
@@ -104,8 +98,7 @@ pub fn likelihood(
         }
         Ok(sigma.atan2(a))
     };
-    let grid: Vec<(usize, f64)> =
-        options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
+    let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
     let [low, high] = field.data_range();
     let level = (high - low) / 255.0;
     let x0: Vec<f64> = (0..samples).flat_map(|sample| start(options, images, sample, level)).collect();
@@ -137,12 +130,11 @@ pub fn likelihood(
         })
         .collect();
     let (bits, se) = mean(&rows.iter().map(|r| r.bits).collect::<Vec<_>>());
-    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
     Ok(Table {
         measure: "likelihood",
         schema: 1,
         axes: vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) }],
-        columns: COLUMNS.iter().map(column).collect(),
+        columns: columns(COLUMNS, &rows),
         arrays: vec![],
         facts: json!({
             "timesteps": options.timesteps,

@@ -16,6 +16,8 @@ mod stein;
 mod sums;
 mod work;
 
+use crate::run::About;
+
 pub use adaptive::FLOOR;
 pub use asymmetry::{AsymmetryOptions, asymmetry, asymmetry_lanes};
 pub use circulation::{CirculationRun, Options, Quadrature};
@@ -27,3 +29,17 @@ pub use nested::{Nested, Node};
 pub use points::Selection;
 pub use scores::integrate;
 pub use stein::{Divergence, SteinOptions, stein, stein_lanes};
+
+/// Every measure whose columns are not `run::schema`'s: its name and what its columns say.
+pub fn measures() -> Vec<(&'static str, Vec<About>)> {
+    fn about<Row>(columns: &[points::Column<Row>]) -> Vec<About> {
+        columns.iter().map(|c| c.0).collect()
+    }
+    vec![
+        ("curl", about(curl::COLUMNS)),
+        ("asymmetry", about(asymmetry::COLUMNS)),
+        ("stein", about(stein::COLUMNS)),
+        ("jacobian", about(jacobian::COLUMNS)),
+        ("likelihood", about(likelihood::COLUMNS)),
+    ]
+}

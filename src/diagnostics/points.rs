@@ -5,8 +5,10 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::{self, Anchor};
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
 use crate::shape::Shape;
-use std::ops::ControlFlow;
+use serde_json::{Value, json};
+use std::ops::{ControlFlow, Range};
 
 /// Where a diagnostic looks.
 #[derive(Clone, Debug)]
@@ -32,6 +34,14 @@ pub(super) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[
         return Err(Error::invalid("timesteps", "expected at least one, strictly increasing"));
     }
     Ok(())
+}
+
+/// A column: what it says, and its value.
+pub(super) type Column<Row> = (About, fn(&Row) -> f64);
+
+/// The columns of rows in the order of the table's places.
+pub(super) fn columns<Row>(columns: &[Column<Row>], rows: &[Row]) -> Vec<TableColumn> {
+    columns.iter().map(|&(about, value)| TableColumn { about, values: rows.iter().map(value).collect() }).collect()
 }
 
 /// x_t and the noise that made it.
@@ -78,9 +88,52 @@ impl Selection {
         stream.permutation(dim, count).into_iter().rev().take(count).map(|i| i as usize).collect()
     }
 
-    /// sigma of every timestep.
-    pub(super) fn noise(&self, field: &dyn Field) -> Result<Vec<f64>> {
-        self.timesteps.iter().map(|&k| field.process().noise(k).map(|n| n.1)).collect()
+    /// Points in the order of a table's places, at most `size` of one timestep at a time.
+    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = Batch> {
+        let samples = self.samples;
+        let batch = move |k, first: usize| Batch { k, samples: first..(first + size).min(samples) };
+        self.timesteps.iter().flat_map(move |&k| (0..samples).step_by(size).map(move |first| batch(k, first)))
+    }
+
+    /// x_t of the samples of a batch, one after the other.
+    pub(super) fn points(&self, field: &dyn Field, images: &Images, batch: &Batch) -> Result<Vec<f32>> {
+        let mut x = Vec::with_capacity(batch.samples.len() * images.shape.len());
+        for sample in batch.samples.clone() {
+            x.extend(self.noisy(field, images, sample, batch.k)?.x);
+        }
+        Ok(x)
+    }
+
+    /// Results over [timestep, sample]; `facts` is a JSON object, to which sigma is added.
+    pub(super) fn table(
+        &self,
+        measure: &'static str,
+        field: &dyn Field,
+        columns: Vec<TableColumn>,
+        mut arrays: Vec<Array>,
+        mut facts: Value,
+    ) -> Result<Table> {
+        let noise = self.timesteps.iter().map(|&k| Ok(field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
+        facts["noise"] = json!(noise);
+        arrays.insert(0, Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) });
+        let axes = vec![
+            TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(self.timesteps.clone()) },
+            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(self.samples) },
+        ];
+        Ok(Table { measure, schema: 1, axes, columns, arrays, facts })
+    }
+}
+
+/// Some samples at one timestep.
+pub(super) struct Batch {
+    pub k: usize,
+    pub samples: Range<usize>,
+}
+
+impl Batch {
+    /// The timestep of every point.
+    pub fn ks(&self) -> Vec<usize> {
+        vec![self.k; self.samples.len()]
     }
 }
 

@@ -3,14 +3,14 @@
 //! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
 //! marginal score is known as a field, it can be s. In: fields, images, options. Out: `run::Table`.
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Noisy, Progress, Selection};
+use super::points::{Column, Noisy, Progress, Selection, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use crate::run::{About, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -78,7 +78,7 @@ pub struct SteinOptions {
 }
 
 #[derive(Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     /// |e|
     error_norm: f64,
     /// Value and standard error.
@@ -91,22 +91,16 @@ struct Row {
     arithmetic: f64,
 }
 
-type Column = (About, fn(&Row) -> f64);
-
-const fn about(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> About {
-    About { name, formula, unit, meaning }
-}
-
 /// Every column, in the order of the files.
 #[rustfmt::skip]
-const COLUMNS: &[Column] = &[
-    (about("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
-    (about("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein.0),
-    (about("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein.1),
-    (about("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
-    (about("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
-    (about("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
-    (about("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
+    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein.0),
+    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein.1),
+    (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
+    (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
+    (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
+    (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
 ];
 
 /// Lanes that a run takes on a device where all tangents fit at once.
@@ -146,60 +140,56 @@ pub fn stein(
     };
     let mut progress = Progress { done: 0, observe };
     let (mut rows, mut products) = (vec![], vec![]);
-    for &k in &selection.timesteps {
+    for batch in selection.batches(model.batch()) {
+        let (k, first, ks) = (batch.k, batch.samples.start, batch.ks());
         let sigma = field.process().noise(k)?.1;
-        for first in (0..selection.samples).step_by(model.batch()) {
-            let last = (first + model.batch()).min(selection.samples);
-            let points: Vec<Noisy> = (first..last)
-                .map(|sample| selection.noisy(field, images, sample, k))
-                .collect::<Result<_>>()?;
-            let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
-            let ks = vec![k; last - first];
-            let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
-                let mut found = vec![0f64; ks.len() * count];
-                let s = derivatives.run(
-                    &x,
-                    &ks,
-                    count,
-                    |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
-                    |point, j, row| found[point * count + j] = dot(&tangent(first + point, k, j), row),
-                    &mut progress,
-                )?;
-                Ok((s, found))
+        let points: Vec<Noisy> =
+            batch.samples.map(|sample| selection.noisy(field, images, sample, k)).collect::<Result<_>>()?;
+        let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
+        let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
+            let mut found = vec![0f64; ks.len() * count];
+            let s = derivatives.run(
+                &x,
+                &ks,
+                count,
+                |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
+                |point, j, row| found[point * count + j] = dot(&tangent(first + point, k, j), row),
+                &mut progress,
+            )?;
+            Ok((s, found))
+        };
+        let (values, found) = look(&mut model)?;
+        let known = other.as_mut().map(&mut look).transpose()?;
+        for (i, point) in points.iter().enumerate() {
+            let theirs = &found[i * count..(i + 1) * count];
+            let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
+                Some((s, found)) => (
+                    s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
+                    found[i * count..(i + 1) * count].to_vec(),
+                ),
+                None => {
+                    // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
+                    let each = -1.0 / (sigma * sigma);
+                    let share = if options.divergence == Divergence::Exact { each } else { each * d as f64 };
+                    (point.eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
+                }
             };
-            let (values, found) = look(&mut model)?;
-            let known = other.as_mut().map(&mut look).transpose()?;
-            for (i, point) in points.iter().enumerate() {
-                let theirs = &found[i * count..(i + 1) * count];
-                let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
-                    Some((s, found)) => (
-                        s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
-                        found[i * count..(i + 1) * count].to_vec(),
-                    ),
-                    None => {
-                        // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
-                        let each = -1.0 / (sigma * sigma);
-                        let share = if options.divergence == Divergence::Exact { each } else { each * d as f64 };
-                        (point.eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
-                    }
-                };
-                let error: Vec<f64> = score.iter().zip(&values[i * d..]).map(|(s, &v)| s - f64::from(v)).collect();
-                let work: f64 = score.iter().zip(&error).map(|(s, e)| s * e).sum();
-                let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
-                let (div, se) = options.divergence.of_products(&div_error);
-                rows.push(Row {
-                    error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
-                    stein: (div + work, se),
-                    div_model: options.divergence.of_products(theirs).0,
-                    div_score: options.divergence.of_products(&ours).0,
-                    work,
-                    size: theirs.iter().map(|v| v.abs()).sum::<f64>()
-                        / if options.divergence == Divergence::Exact { 1.0 } else { count as f64 },
-                    arithmetic: f64::NAN,
-                });
-            }
-            products.extend(found);
+            let error: Vec<f64> = score.iter().zip(&values[i * d..]).map(|(s, &v)| s - f64::from(v)).collect();
+            let work: f64 = score.iter().zip(&error).map(|(s, e)| s * e).sum();
+            let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
+            let (div, se) = options.divergence.of_products(&div_error);
+            rows.push(Row {
+                error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
+                stein: (div + work, se),
+                div_model: options.divergence.of_products(theirs).0,
+                div_score: options.divergence.of_products(&ours).0,
+                work,
+                size: theirs.iter().map(|v| v.abs()).sum::<f64>()
+                    / if options.divergence == Divergence::Exact { 1.0 } else { count as f64 },
+                arithmetic: f64::NAN,
+            });
         }
+        products.extend(found);
     }
     let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
     for (place, share) in spread(rows.len(), options.verified) {
@@ -211,25 +201,9 @@ pub fn stein(
         worst = worst.max((products[place * count + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE));
     }
     rows.iter_mut().for_each(|row| row.arithmetic = worst * row.size);
-    let noise = selection.noise(field)?;
-    let column = |&(about, value): &Column| TableColumn { about, values: rows.iter().map(value).collect() };
-    Ok(Table {
-        measure: "stein",
-        schema: 1,
-        axes: vec![
-            TableAxis {
-                name: "timestep",
-                plural: "timesteps",
-                labels: Labels::Numbers(selection.timesteps.clone()),
-            },
-            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(selection.samples) },
-        ],
-        columns: COLUMNS.iter().map(column).collect(),
-        arrays: vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise.clone()) }],
-        facts: json!({
-            "noise": noise,
-            "divergence": options.divergence.name(),
-            "reference": if reference.is_some() { "field" } else { "conditional score" },
-        }),
-    })
+    let facts = json!({
+        "divergence": options.divergence.name(),
+        "reference": if reference.is_some() { "field" } else { "conditional score" },
+    });
+    selection.table("stein", field, columns(COLUMNS, &rows), vec![], facts)
 }

@@ -242,7 +242,10 @@ impl Executor {
         if lanes == 0 || lanes > self.max_lanes || !lanes.is_multiple_of(group) {
             return Err(Error::Gpu {
                 place: "submit".into(),
-                message: format!("{lanes} lanes asked for, the plan holds {group}..={} in steps of {group}", self.max_lanes),
+                message: format!(
+                    "{lanes} lanes asked for, the plan holds {group}..={} in steps of {group}",
+                    self.max_lanes
+                ),
             });
         }
         let mut parts = vec![];

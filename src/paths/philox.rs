@@ -62,9 +62,9 @@ impl Stream {
 
     /// +1 and -1 with equal probability, `dim` of them: a random tangent v with E[v v'] = I.
     pub fn signs(&self, dim: usize) -> Vec<f32> {
-        let bits = (0..dim.div_ceil(128) as u32).flat_map(|block| self.block(block)).flat_map(|word| {
-            (0..32).map(move |bit| if word >> bit & 1 == 0 { 1.0 } else { -1.0 })
-        });
+        let bits = (0..dim.div_ceil(128) as u32)
+            .flat_map(|block| self.block(block))
+            .flat_map(|word| (0..32).map(move |bit| if word >> bit & 1 == 0 { 1.0 } else { -1.0 }));
         bits.take(dim).collect()
     }
 }

@@ -62,8 +62,5 @@ pub fn rows(table: &Table) -> Result<Vec<Value>> {
 #[cfg(feature = "cli")]
 pub fn all(table: &Table, about: &str) -> Result<Vec<(&'static str, String)>> {
     let title = "Asymmetry of the whole Jacobian";
-    Ok(vec![(
-        "plots/nasym.svg",
-        timesteps::boxes(table, &SHOWN[0], title, "|J − Jᵀ|² / 4|J|²  (scale-free)", about)?,
-    )])
+    Ok(vec![("plots/nasym.svg", timesteps::boxes(table, &SHOWN[0], title, "|J − Jᵀ|² / 4|J|²  (scale-free)", about)?)])
 }

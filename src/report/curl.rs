@@ -92,10 +92,7 @@ mod plots {
             svg(&Figure { title, about, label, timesteps, of, series: vec![Series { name: name.into(), boxes }] })
         };
         Ok(vec![
-            (
-                "plots/asymmetry.svg",
-                figure("Curl of the learned score", "|∂ₐsᵦ − ∂ᵦsₐ|  (nat / x²)", "score", score)?,
-            ),
+            ("plots/asymmetry.svg", figure("Curl of the learned score", "|∂ₐsᵦ − ∂ᵦsₐ|  (nat / x²)", "score", score)?),
             (
                 "plots/raw_asymmetry.svg",
                 figure("Curl of the network's raw output", "|∂ₐfᵦ − ∂ᵦfₐ|  (1 / x)", "raw output", raw)?,

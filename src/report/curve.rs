@@ -45,7 +45,8 @@ fn draw(curve: &Curve, out: &mut String) -> std::result::Result<(), Box<dyn std:
     let major = (0..n).step_by(n.div_ceil(TICKS).max(1)).map(|t| t as f64).collect();
     let x = Axis { low: -0.6, high: n.max(1) as f64 - 0.4, major, minor: vec![] };
     let shown = || curve.points.iter().enumerate().filter(|(_, p)| p.0.is_finite());
-    let reach = shown().map(|(_, p)| p.0.abs() + if p.1.is_finite() { p.1 } else { 0.0 }).fold(f64::MIN_POSITIVE, f64::max);
+    let reach =
+        shown().map(|(_, p)| p.0.abs() + if p.1.is_finite() { p.1 } else { 0.0 }).fold(f64::MIN_POSITIVE, f64::max);
     let mut chart = ChartBuilder::on(&body)
         .margin_right(30)
         .margin_left(14)

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 /// Mean bits per dimension with its parts.
 pub fn text(table: &Table) -> Result<String> {
     let bits = &table.column("bits_per_dim")?.values;
-    let median = |name: &str| -> Result<f64> {
-        Ok(BoxStats::of(&table.column(name)?.values).map_or(f64::NAN, |s| s.median))
-    };
+    let median =
+        |name: &str| -> Result<f64> { Ok(BoxStats::of(&table.column(name)?.values).map_or(f64::NAN, |s| s.median)) };
     let facts = &table.facts;
     let (mean, se) = (facts["mean_bits_per_dim"].as_f64(), facts["standard_error"].as_f64());
     let (low, high) = bits.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));

@@ -46,7 +46,11 @@ pub fn text(table: &Table) -> Result<String> {
     }
     text += &match far.len() {
         0 => format!("The mean of S is zero within {NEAR} standard errors at all {} timesteps.\n", ks.len()),
-        n => format!("The mean of S is beyond {NEAR} standard errors, or has none, at {n} of {} timesteps: k = {}.\n", ks.len(), far.join(", ")),
+        n => format!(
+            "The mean of S is beyond {NEAR} standard errors, or has none, at {n} of {} timesteps: k = {}.\n",
+            ks.len(),
+            far.join(", ")
+        ),
     };
     text += "e = s - s_theta, S = div e + s·e. With s the conditional score -eps/sigma the mean is zero for any model, and\n";
     text += "|e| includes the gap between conditional and marginal score, which no training removes.\n";
@@ -75,7 +79,13 @@ pub fn all(table: &Table, about: &str) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         (
             "plots/error_norm.svg",
-            timesteps::boxes(table, &SHOWN[0], "Error field of the learned score", "|e| = |s − s_θ|  (nat / x)", about)?,
+            timesteps::boxes(
+                table,
+                &SHOWN[0],
+                "Error field of the learned score",
+                "|e| = |s − s_θ|  (nat / x)",
+                about,
+            )?,
         ),
         (
             "plots/stein.svg",

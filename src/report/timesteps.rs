@@ -106,9 +106,10 @@ pub fn rows(table: &Table, columns: &[Shown]) -> Result<Vec<Value>> {
         let mut row = json!({ "timestep": k, "sigma": noise[t] });
         for shown in columns {
             let (stats, error) = statistics(table, shown, t)?;
-            row[shown.column] = stats.map_or(Value::Null, |s| {
-                json!({ "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error })
-            });
+            row[shown.column] = stats.map_or(
+                Value::Null,
+                |s| json!({ "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error }),
+            );
         }
         rows.push(row);
     }

@@ -124,7 +124,11 @@ impl<'a> Loops<'a> {
                 axis(2, "samples", Labels::Count(data.samples)),
             ],
             columns: COLUMNS.iter().map(column).collect(),
-            arrays: vec![Array { name: "noise", shape: vec![data.noise.len()], values: Numbers::F64(data.noise.clone()) }],
+            arrays: vec![Array {
+                name: "noise",
+                shape: vec![data.noise.len()],
+                values: Numbers::F64(data.noise.clone()),
+            }],
             facts: json!({ "noise": data.noise, "points": data.points }),
         }
     }

@@ -14,7 +14,9 @@ pub fn bytes(facts: Value, table: &Table, files: &[(String, Vec<u8>)]) -> Result
         .iter()
         .map(|(name, bytes)| (name.to_string(), json!({ "bytes": bytes.len(), "sha256": sha256_bytes(bytes) })))
         .collect();
-    for (key, value) in [("schema", json!(table.schema)), (table.measure, table.json()?), ("files", Value::Object(files))] {
+    for (key, value) in
+        [("schema", json!(table.schema)), (table.measure, table.json()?), ("files", Value::Object(files))]
+    {
         if manifest.insert(key.into(), value).is_some() {
             return Err(Error::invalid("manifest.json", format!("the key '{key}' is reserved for the run directory")));
         }

@@ -19,9 +19,8 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         .last_modified_time(DateTime::default())
         .large_file(largest > Some(1 << 28)); // entries beyond 2 GiB
     let mut npz = NpzWriter::new_with_options(Cursor::new(Vec::new()), stored);
-    let failed = |name: &str, e: &dyn std::fmt::Display| {
-        Error::invalid(format!("{}.npz, array '{name}'", table.measure), e)
-    };
+    let failed =
+        |name: &str, e: &dyn std::fmt::Display| Error::invalid(format!("{}.npz, array '{name}'", table.measure), e);
     for axis in &table.axes {
         let name = axis.plural;
         match &axis.labels {
@@ -49,7 +48,12 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
 }
 
-fn add<T: WritableElement>(npz: &mut Npz, name: &str, shape: &[usize], values: &[T]) -> std::result::Result<(), String> {
+fn add<T: WritableElement>(
+    npz: &mut Npz,
+    name: &str,
+    shape: &[usize],
+    values: &[T],
+) -> std::result::Result<(), String> {
     let array = ArrayViewD::from_shape(IxDyn(shape), values).map_err(|e| e.to_string())?;
     npz.add_array(name, &*array).map_err(|e| e.to_string())
 }

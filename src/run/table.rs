@@ -71,6 +71,13 @@ pub struct About {
     pub meaning: &'static str,
 }
 
+impl About {
+    /// In the order of the fields.
+    pub const fn new(name: &'static str, formula: &'static str, unit: &'static str, meaning: &'static str) -> Self {
+        About { name, formula, unit, meaning }
+    }
+}
+
 /// One number per place.
 #[derive(Clone, Debug)]
 pub struct TableColumn {

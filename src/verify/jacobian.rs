@@ -37,7 +37,8 @@ pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &
     let (n, v) = case.rows("v", &dims)?;
     let at = |i: usize| format!("tangent {i}, sample 0, t {k}");
     let got = along(&to_f32(v))?;
-    let mut rows = vec![Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) }];
+    let mut rows =
+        vec![Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) }];
 
     let (m, idx) = case.rows("idx", &[])?;
     let idx: Vec<usize> = idx.iter().map(|&i| i as usize).collect();
@@ -47,7 +48,10 @@ pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &
     let jv = along(&columns(&idx))?;
     let got: Vec<f64> = idx.iter().flat_map(|i| (0..m).map(|j| jv[j * d + i]).collect::<Vec<_>>()).collect();
     let at = |_| format!("{m} components, sample 0, t {k}");
-    rows.push(Row { tolerance: Some(JVP), ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at) });
+    rows.push(Row {
+        tolerance: Some(JVP),
+        ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at)
+    });
 
     if case.has("jdiag") {
         let want = case.exactly("jdiag", d, &[])?;
@@ -62,14 +66,11 @@ pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &
             tolerance: Some(DIVERGENCE),
             worst: format!("{d} tangents, sample 0, t {k}"),
         });
-        let square = |of: &dyn Fn(usize, usize) -> f64| {
-            (0..d * d).map(|i| of(i / d, i % d)).map(|v| v * v).sum::<f64>()
-        };
+        let square =
+            |of: &dyn Fn(usize, usize) -> f64| (0..d * d).map(|i| of(i / d, i % d)).map(|v| v * v).sum::<f64>();
         let at = |_: usize| format!("whole Jacobian, sample 0, t {k}");
         let found = [square(&|a, b| jv[a * d + b]), square(&|a, b| jv[a * d + b] - jv[b * d + a])];
-        for (quantity, name, found) in
-            [("|J|^2", "jac_fro2", found[0]), ("|J - J'|^2", "jac_asym2", found[1])]
-        {
+        for (quantity, name, found) in [("|J|^2", "jac_fro2", found[0]), ("|J - J'|^2", "jac_asym2", found[1])] {
             let row = compare(quantity, &[found], &[case.scalar(name)?], 1, at);
             rows.push(Row { tolerance: Some(JVP), ..row });
         }
