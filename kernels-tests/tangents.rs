@@ -125,8 +125,8 @@ fn what_cannot_be_differentiated_is_refused() {
     let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[1], room, gpu.family()).unwrap();
     let (x, mut v) = (noise(2 * 64, 1), noise(4 * 64, 2));
     let says = |r: vorticity::error::Result<(Vec<f32>, Vec<f32>)>| r.unwrap_err().to_string();
-    assert!(says(evaluator.jvp(&x, &v[1..], &[1, 1])).contains("evaluator tangents: 255 numbers, 4 rows have 256"));
-    assert!(says(evaluator.jvp(&x[1..], &v, &[1, 1])).contains("evaluator x: 127 numbers"));
+    assert!(says(evaluator.jvp(&x, &v[1..], &[1, 1])).contains("evaluator tangents: 255 numbers, 4 tangents have 256"));
+    assert!(says(evaluator.jvp(&x[1..], &v, &[1, 1])).contains("evaluator samples: 127 numbers"));
     assert!(evaluator.evaluate(&x, &[1, 1]).unwrap_err().to_string().contains("use jvp"));
     v[3 * 64 + 5] = f32::NAN;
     assert!(says(evaluator.jvp(&x, &v, &[1, 1])).contains("tangent 1 of sample 1, component 5: NaN"));

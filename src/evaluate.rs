@@ -127,7 +127,7 @@ impl Evaluator {
     /// Values and derivatives: (y `[N, D]`, J v `[N, K, D]`) at `x` `[N, D]` along `v` `[N, K, D]`, K = `tangents`.
     pub fn jvp(&mut self, x: &[f32], v: &[f32], ks: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
         let (d, out, n) = (self.input.len(), self.output.len(), self.tangents());
-        self.fits("x", x, ks.len())?;
+        self.fits("samples", x, ks.len())?;
         self.fits("tangents", v, ks.len() * n)?;
         if let Some(at) = v.iter().position(|v| !v.is_finite()) {
             let place = format!("tangent {} of sample {}, component {}", at / d % n, at / d / n, at % d);
@@ -152,13 +152,13 @@ impl Evaluator {
         if found == want {
             return Ok(());
         }
-        Err(Error::invalid(format!("evaluator {what}"), format!("{found} numbers, {rows} rows have {want}")))
+        Err(Error::invalid(format!("evaluator {what}"), format!("{found} numbers, {rows} {what} have {want}")))
     }
 
     /// Runs all lanes of the samples.
     fn lanes(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
         let (d, group) = (self.input.len(), self.program().group() as usize);
-        self.fits("x", x, ks.len() * group)?;
+        self.fits(if group == 1 { "samples" } else { "lanes" }, x, ks.len() * group)?;
         let mut lanes = Vec::with_capacity(ks.len() * group);
         for k in ks {
             let row = self.timesteps.binary_search(k).map_err(|_| {

@@ -74,7 +74,8 @@ class Unit(nn.Module):
 
     def forward(self, x):
         a, b = x.chunk(2, 1) if self.split else (x, x)
-        halves = [DenseGradient.apply(y).permute(0, 2, 3, 1) for y in (self.branch1(a), self.branch2(b))]
+        dense = DenseGradient.apply if self.training else (lambda y: y)
+        halves = [dense(y).permute(0, 2, 3, 1) for y in (self.branch1(a), self.branch2(b))]
         return torch.stack(halves, 4).flatten(3).permute(0, 3, 1, 2)  # shuffle: channel 2i+g is channel i of branch g
 
 

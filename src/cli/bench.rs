@@ -6,7 +6,7 @@ use crate::gpu::{AdapterChoice, Executor, Gpu};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{Program, Role, Step};
+use crate::program::{BufferId, Program, Role, Step};
 use crate::sweep::tile_lanes;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -44,40 +44,74 @@ struct Share {
     bytes: u64,
 }
 
+/// A network's plan with its inputs on the device.
+struct Ready {
+    executor: Executor,
+    output: BufferId,
+    lanes: usize,
+}
+
+impl Ready {
+    /// With room for about `tile` lanes, whole samples; everything has run once.
+    fn new(gpu: &Gpu, model: &Model, tangents: u32, tile: Option<usize>) -> Result<Self> {
+        let shape = model.shape();
+        let mut program = Program::default();
+        program.tangents = tangents;
+        let row = 4 * shape.flat_stride() as u64;
+        let ports = Ports {
+            input: program.buffer("x", row, Role::Upload),
+            output: program.buffer("y", row, Role::Download),
+            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+        };
+        let k = model.process.timesteps() / 2;
+        lower(&model.graph, &[k], gpu.family(), ports, &mut program)?;
+        let group = program.group() as usize;
+        let lanes = (tile_lanes(gpu, &program, tile, u64::MAX)? / group).max(1) * group;
+        let mut executor = Executor::new(gpu, program, lanes)?;
+        // Any finite points do: no kernel's time depends on the values.
+        let x: Vec<f32> = (0..lanes * shape.flat_stride()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        executor.upload(ports.input, &x)?;
+        executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
+        executor.run(lanes, ports.output)?;
+        Ok(Self { executor, output: ports.output, lanes })
+    }
+
+    /// Seconds per lane of one run.
+    fn time(&mut self) -> Result<f64> {
+        let start = Instant::now();
+        self.executor.run(self.lanes, self.output)?;
+        Ok(start.elapsed().as_secs_f64() / self.lanes as f64)
+    }
+}
+
+/// Smallest and median.
+fn ends(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[0], times[times.len() / 2])
+}
+
 /// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let model = Model::open(&args.model)?;
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
-    let shape = model.shape();
-    let mut program = Program::default();
-    program.tangents = args.tangents;
-    let row = 4 * shape.flat_stride() as u64;
-    let ports = Ports {
-        input: program.buffer("x", row, Role::Upload),
-        output: program.buffer("y", row, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
-    let k = model.process.timesteps() / 2;
-    lower(&model.graph, &[k], gpu.family(), ports, &mut program)?;
-    let flops = program.flops();
-    let group = program.group() as usize;
-    let lanes = (tile_lanes(&gpu, &program, args.tile, u64::MAX)? / group).max(1) * group;
     let start = Instant::now();
-    let mut executor = Executor::new(&gpu, program, lanes)?;
-    // Any finite points do: no kernel's time depends on the values.
-    let x: Vec<f32> = (0..lanes * shape.flat_stride()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
-    executor.upload(ports.input, &x)?;
-    executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
-    executor.run(lanes, ports.output)?;
+    let mut ready = Ready::new(&gpu, &model, args.tangents, args.tile)?;
     let first = start.elapsed().as_secs_f64();
-    let mut times = Vec::with_capacity(args.rounds as usize);
+    let lanes = ready.lanes;
+    // Beside tangents, as many lanes of values alone, in turns: what a tangent costs more than an evaluation.
+    let mut plain = (args.tangents > 0).then(|| Ready::new(&gpu, &model, 0, Some(lanes))).transpose()?;
+    let (mut times, mut ratios) = (vec![], vec![]);
     for _ in 0..args.rounds {
-        let start = Instant::now();
-        executor.run(lanes, ports.output)?;
-        times.push(start.elapsed().as_secs_f64() / lanes as f64);
+        times.push(ready.time()?);
+        if let Some(plain) = &mut plain {
+            ratios.push(times[times.len() - 1] / plain.time()?);
+        }
     }
-    times.sort_by(f64::total_cmp);
-    let (best, median) = (times[0], times[times.len() / 2]);
+    drop(plain);
+    let (best, median) = ends(&mut times);
+    let over_forward = if ratios.is_empty() { f64::NAN } else { ends(&mut ratios).1 };
+    let (executor, flops) = (&ready.executor, ready.executor.program().flops());
+    let group = executor.program().group() as usize;
 
     let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
     for (step, seconds) in executor.time_actions(lanes, 1, args.rounds.min(3) as usize)? {
@@ -105,7 +139,7 @@ pub fn run(args: &Args) -> Result<i32> {
             "model": args.model, "adapter": adapter, "kernels": kernels, "tile": lanes, "tangents": args.tangents,
             "flops_per_evaluation": flops, "first_run_seconds": first,
             "seconds_per_evaluation": { "best": best, "median": median },
-            "seconds_per_sample": { "best": best * group as f64, "median": median * group as f64 }, "ops": ops,
+            "over_forward": over_forward, "seconds_per_sample": { "best": best * group as f64, "median": median * group as f64 }, "ops": ops,
         })
     })?;
     let what = if group == 1 { "forward     ".into() } else { format!("1 + {:<8}", args.tangents) };
@@ -118,6 +152,12 @@ pub fn run(args: &Args) -> Result<i32> {
         best * 1e3,
         median * 1e3,
     ))?;
+    if !ratios.is_empty() {
+        let (low, high) = (ratios[0], ratios[ratios.len() - 1]);
+        args.output.say(&format!(
+            "             {over_forward:.3} times a forward evaluation in a tile as large (median of {rounds}, {low:.3} to {high:.3})\n\n"
+        ))?;
+    }
     let row = |(op, s): &(&str, Share)| {
         [
             op.to_string(),

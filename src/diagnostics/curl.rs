@@ -30,8 +30,13 @@ pub enum Method {
 /// they amplify of their inner layers' rounding was seen at up to thirty times that, at the smallest noise levels.
 pub const STEP: f64 = 0.03;
 
-/// Every this many columns are differenced with twice the step too, for the error estimate.
-const CHECK_EVERY: usize = 8;
+/// So many columns at least, or all, are differenced with twice the step too, for the error estimate.
+const CHECKED: usize = 8;
+
+/// Whether column j of n is one of them.
+fn is_checked(j: usize, n: usize) -> bool {
+    j.is_multiple_of((n / CHECKED).max(1))
+}
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -99,7 +104,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
     (About::new("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
     (About::new("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
-    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on every eighth column"), |r| r.step),
+    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on eight columns or more"), |r| r.step),
     (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
     (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
     (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
@@ -173,7 +178,8 @@ pub fn curl(
 /// Evaluations (lanes) that a run takes.
 pub fn curl_lanes(options: &CurlOptions) -> u64 {
     let (n, places) = (options.components as u64, options.selection.timesteps.len() * options.selection.samples);
-    let twice = if options.richardson { n } else { n.div_ceil(CHECK_EVERY as u64) };
+    let checked = (0..options.components).filter(|&j| options.richardson || is_checked(j, options.components));
+    let twice = checked.count() as u64;
     let (tangents, differences) = (n + 1, 2 * (n + twice));
     let each = match options.method {
         Method::Tangents => tangents,
@@ -226,7 +232,7 @@ fn by_differences(
 ) -> Result<Vec<f32>> {
     let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
     // Column, and whether with twice the step.
-    let twice = (0..n).filter(|j| options.richardson || j % CHECK_EVERY == 0);
+    let twice = (0..n).filter(|&j| options.richardson || is_checked(j, n));
     let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
     let mut evaluator = field::evaluator(gpu, field, &selection.timesteps, 2 * columns.len() * selection.samples)?;
     let mut all = Vec::with_capacity(selection.timesteps.len() * selection.samples * n * n);
@@ -273,8 +279,8 @@ fn by_differences(
                     }
                 }
             }
-            // The change is three times the truncation at h plus its rounding, of an eighth of the columns: with a factor of
-            // two it holds for every entry, and for differences of two.
+            // The change is three times the truncation at h plus its rounding, of some columns: with a factor of two it
+            // holds for every entry, and for differences of two.
             rows[t * selection.samples + sample].step = 2.0 * change;
             all.extend(block);
         }
