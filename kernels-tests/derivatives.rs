@@ -95,7 +95,13 @@ fn bad_input_is_refused_in_one_line() {
         refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 2, words, &out);
     }
     let shape = ["jacobian", "field:rotor", "--data", DIGITS, "--samples", "256", "--out", text(&out)];
-    refused(&shape, 2, &["in 784 dimensions, at most"], &out);
+    refused(&shape, 2, &["2560 of 784 x 784 are 6.3 GB, at most 4.3"], &out);
+    // Every component of every sample at every timestep: refused before anything is allocated.
+    let whole = ["curl", "field:rotor", "--data", DIGITS, "--timesteps", "0..1000", "--components", "784"];
+    refused(&[&whole[..], &["--out", text(&out)]].concat(), 2, &["256000 of 784 x 784 are 629.4 GB"], &out);
+    // Billions of evaluations are days on anything; the prediction takes a few seconds.
+    let long = ["asymmetry", MODEL, "--data", DIGITS, "--timesteps", "0..1000", "--probes", "4000", "--quiet"];
+    refused(&[&long[..], &["--out", text(&out)]].concat(), 2, &["run time: ", "predicted; give --yes"], &out);
 }
 
 /// The network's own tangents, through the program: a column per component and errors far below them.

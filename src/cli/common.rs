@@ -106,11 +106,15 @@ impl Opened {
         output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
         let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
         let (mut predicted, mut done) = (None, 0);
+        // The first tiles wait for kernels to be compiled: the rate is that of what follows.
+        let mut warm: Option<(Instant, u64)> = None;
         let table = measure(&self, &mut |now| {
             done = now;
             bar.set_position(done);
-            if predicted.is_none() && start.elapsed() >= LOOK_AFTER {
-                predicted = Some(start.elapsed().as_secs_f64() / done as f64 * lanes as f64);
+            let (since, before) = *warm.get_or_insert_with(|| (Instant::now(), done));
+            if predicted.is_none() && since.elapsed() >= LOOK_AFTER {
+                let each = since.elapsed().as_secs_f64() / (done - before) as f64;
+                predicted = Some(each * lanes as f64);
             }
             let long = !yes && predicted.is_some_and(|seconds| seconds > ASK_BEYOND);
             if long || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

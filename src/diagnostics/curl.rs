@@ -2,7 +2,7 @@
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
 use super::derivatives::{Derivatives, finite};
-use super::points::{Column, Noisy, Progress, Selection, columns};
+use super::points::{Column, Noisy, Progress, Selection, check_matrices, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
@@ -136,6 +136,7 @@ pub fn curl(
         return Err(Error::invalid("step", format!("{} sigma, expected more than 0 and less than 1", options.step)));
     }
     let (timesteps, samples) = (&selection.timesteps, selection.samples);
+    check_matrices(timesteps.len() * samples * if options.method == Method::Both { 2 } else { 1 }, n)?;
     let components: Vec<Vec<usize>> = (0..samples).map(|i| selection.components(i, d, n)).collect();
     let places = timesteps.len() * samples;
     let stepped = options.method == Method::Differences;

@@ -1,19 +1,16 @@
 //! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
 //! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
 use super::derivatives::Derivatives;
-use super::points::{Column, Noisy, Progress, Selection, columns};
+use super::points::{Column, Noisy, Progress, Selection, check_matrices, columns};
 use super::queries::spread;
 use crate::data::Images;
 use crate::dual::Dual;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::run::{About, Array, Numbers, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
-
-/// Bytes of matrices that a run may hold.
-const MEMORY: u64 = 4 << 30;
 
 #[derive(Clone, Copy)]
 pub(super) struct Row {
@@ -53,14 +50,7 @@ pub fn jacobian(
 ) -> Result<Table> {
     let (d, samples) = (field.shape().len(), selection.samples);
     selection.check(field, images)?;
-    let bytes = (selection.timesteps.len() * samples) as u64 * 4 * (d as u64).pow(2);
-    if bytes > MEMORY {
-        let found = format!("{:.1} GB in {d} dimensions, at most {:.1}", bytes as f64 / 1e9, MEMORY as f64 / 1e9);
-        return Err(Error::invalid(
-            "jacobian",
-            format!("{found}: fewer samples, timesteps or dimensions; or asymmetry"),
-        ));
-    }
+    check_matrices(selection.timesteps.len() * samples, d)?;
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, samples, d)?;
     let mut progress = Progress { done: 0, observe };
     let mut all = vec![];

@@ -36,6 +36,20 @@ pub(super) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[
     Ok(())
 }
 
+/// Bytes of matrices that a run may hold.
+const MATRICES: u64 = 4 << 30;
+
+/// Refuses more matrices of n x n f32 than fit.
+pub(super) fn check_matrices(count: usize, n: usize) -> Result<()> {
+    let bytes = 4.0 * count as f64 * (n as f64).powi(2);
+    if bytes <= MATRICES as f64 {
+        return Ok(());
+    }
+    let most = MATRICES as f64 / 1e9;
+    let found = format!("{count} of {n} x {n} are {:.1} GB, at most {most:.1}", bytes / 1e9);
+    Err(Error::invalid("matrices", format!("{found}: take fewer samples, timesteps or components")))
+}
+
 /// A column: what it says, and its value.
 pub(super) type Column<Row> = (About, fn(&Row) -> f64);
 
