@@ -38,6 +38,23 @@ impl Dual {
         Self { v, d: self.d * v }
     }
 
+    /// The square root of a positive number.
+    pub fn sqrt(self) -> Self {
+        let v = self.v.sqrt();
+        Self { v, d: self.d / (2.0 * v) }
+    }
+
+    /// 1 / (1 + e^-z), the logistic function.
+    pub fn sigmoid(self) -> Self {
+        let s = 1.0 / (1.0 + (-self.v).exp());
+        Self { v: s, d: self.d * s * (1.0 - s) }
+    }
+
+    /// max(x, 0), with slope 0 at 0.
+    pub fn relu(self) -> Self {
+        if self.v > 0.0 { self } else { Self::default() }
+    }
+
     /// z s(z), s the logistic function; derivative s (1 + z (1 - s)).
     pub fn silu(self) -> Self {
         let s = 1.0 / (1.0 + (-self.v).exp());

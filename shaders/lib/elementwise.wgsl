@@ -9,7 +9,7 @@ struct Elementwise {
     blocks: u32,
     first0: u32, count0: u32, first1: u32, // the two runs of input blocks
     group: u32,                            // lanes per sample
-    a: u32, b: u32,                        // the kernel's own
+    a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, // the kernel's own
 }
 var<immediate> im: Elementwise;
 #unroll cpu 0 CPU
@@ -51,4 +51,9 @@ fn element(group: vec3u, thread: u32) -> Element {
 // Where in x the input of this element is, for kernels whose output pixels are their input pixels.
 fn x_at(e: Element) -> u32 {
     return (e.lane * im.pixels + e.pixel) * im.in_stride + e.block_at;
+}
+
+// The lane of the value that belongs to a lane: its own, or that of the point at which it is a tangent.
+fn primal_of(lane: u32) -> u32 {
+    return quotient(lane, im.group) * im.group;
 }

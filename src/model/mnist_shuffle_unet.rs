@@ -136,7 +136,8 @@ impl Builder<'_> {
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
         let padding = kernel / 2;
-        let op = Conv { in_channels, out_channels: out, kernel, stride: 1, padding, weight, bias, silu: false };
+        let op =
+            Conv { in_channels, out_channels: out, kernel, stride: 1, padding, trailing: 0, weight, bias, silu: false };
         self.graph.push(name, op, &[x])
     }
 

@@ -1,10 +1,18 @@
 //! A model directory (`config.json` + `model.safetensors`) becomes a network: graph, process, prediction, provenance.
 //! Adding a family is one file and one line of `FAMILIES`.
+mod autoencoder;
+mod blocks;
 mod config;
+mod lucid_unet;
 mod mnist_shuffle_unet;
+mod ncsnpp;
 mod process;
+mod unet2d;
+mod vae_sksq;
+mod vae_sld;
 mod weights;
 
+pub use autoencoder::{AUTOENCODERS, Autoencoder};
 pub use config::{Config, Prediction};
 pub use process::{Process, ProcessConfig, Schedule};
 pub use weights::Weights;
@@ -29,7 +37,8 @@ pub struct FamilyInfo {
 }
 
 /// Every network architecture that model directories may name.
-pub const FAMILIES: &[FamilyInfo] = &[mnist_shuffle_unet::FAMILY];
+pub const FAMILIES: &[FamilyInfo] =
+    &[mnist_shuffle_unet::FAMILY, lucid_unet::FAMILY, ncsnpp::FAMILY, unet2d::FAMILY, unet2d::NCSNPP];
 
 /// The family of that name, or an error that lists what there is.
 pub fn family(name: &str) -> Result<&'static FamilyInfo> {

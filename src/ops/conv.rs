@@ -22,6 +22,8 @@ pub struct Conv {
     pub stride: usize,
     /// Zeros around the input, pixels.
     pub padding: usize,
+    /// More zeros below and to the right, pixels.
+    pub trailing: usize,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
@@ -31,14 +33,15 @@ pub struct Conv {
 }
 
 /// Output height or width of a convolution, or what is wrong.
-pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize) -> Result<usize> {
-    if stride == 0 || n + 2 * padding < kernel {
+pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize, trailing: usize) -> Result<usize> {
+    let padded = n + 2 * padding + trailing;
+    if stride == 0 || padded < kernel {
         return Err(Error::invalid(
             "input",
             format!("{n} pixels with padding {padding} do not hold a kernel of {kernel}"),
         ));
     }
-    Ok((n + 2 * padding - kernel) / stride + 1)
+    Ok((padded - kernel) / stride + 1)
 }
 
 /// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then four words of the kernel's own.
@@ -85,7 +88,7 @@ impl Conv {
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let bias = self.bias_buffer(cx, place.blocks);
         // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-        let plain = taps == 1 && self.stride == 1 && self.padding == 0;
+        let plain = taps == 1 && self.stride == 1 && self.padding == 0 && self.trailing == 0;
         cx.program.mirror(view.buffer, view.bytes());
         let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
         let last = Pass::of(cx, self.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
@@ -183,13 +186,14 @@ impl Op for Conv {
             let found = format!("{} numbers and {} biases", self.weight.len(), self.bias.len());
             return Err(Error::invalid("weights", format!("{found}, expected {numbers} and {biases}")));
         }
-        let side = |n| extent(n, self.kernel, self.stride, self.padding);
+        let side = |n| extent(n, self.kernel, self.stride, self.padding, self.trailing);
         Ok(Shape::new(self.out_channels, side(s.h)?, side(s.w)?))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let (s, k) = (shapes[0], self.kernel);
-        let (h, w) = ((s.h + 2 * self.padding - k) / self.stride + 1, (s.w + 2 * self.padding - k) / self.stride + 1);
+        let side = |n: usize| (n + 2 * self.padding + self.trailing - k) / self.stride + 1;
+        let (h, w) = (side(s.h), side(s.w));
         let mut y = Vec::with_capacity(self.out_channels * h * w);
         for o in 0..self.out_channels {
             let mut plane = vec![Dual::constant(self.bias[o] as f64); h * w];
@@ -238,18 +242,20 @@ pub(super) fn noise(n: usize, salt: usize) -> Arc<[f32]> {
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
+    let conv = |ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, trailing, silu| Conv {
+        in_channels: ci,
+        out_channels: co,
+        kernel,
+        stride,
+        padding,
+        trailing,
+        weight: noise(co * ci * kernel * kernel, ci),
+        bias: noise(co, co + 1),
+        silu,
+    };
     let case = |name, ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, h, w, silu| Case {
         name,
-        op: Arc::new(Conv {
-            in_channels: ci,
-            out_channels: co,
-            kernel,
-            stride,
-            padding,
-            weight: noise(co * ci * kernel * kernel, ci),
-            bias: noise(co, co + 1),
-            silu,
-        }),
+        op: Arc::new(conv(ci, co, kernel, stride, padding, 0, silu)),
         inputs: vec![Shape::new(ci, h, w)],
         row: None,
     };
@@ -266,5 +272,12 @@ pub fn cases() -> Vec<Case> {
         case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),
         case("4x4 stride 2, 3->5", 3, 5, 4, 2, 1, 10, 6, false),
         case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
+        case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5, false),
+        Case {
+            name: "3x3 stride 2, zeros below and right, 5->6",
+            op: Arc::new(conv(5, 6, 3, 2, 0, 1, true)),
+            inputs: vec![Shape::new(5, 6, 8)],
+            row: None,
+        },
     ]
 }

@@ -35,7 +35,7 @@ impl Op for Depthwise {
         if s.c != self.channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
         }
-        Ok(Shape::new(s.c, extent(s.h, 3, self.stride, 1)?, extent(s.w, 3, self.stride, 1)?))
+        Ok(Shape::new(s.c, extent(s.h, 3, self.stride, 1, 0)?, extent(s.w, 3, self.stride, 1, 0)?))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {

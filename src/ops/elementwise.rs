@@ -1,6 +1,8 @@
-//! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): one input, channels stay where they are.
-use super::Launch;
+//! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): it makes one block of 4 channels per thread from one
+//! input, perhaps with a second buffer beside it.
 use super::activation::Pass;
+use super::{Launch, View};
+use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 
 /// What one elementwise kernel has of its own.
@@ -10,10 +12,16 @@ pub(super) struct Elementwise<'a> {
     pub name: &'static str,
     /// SiLU on the store.
     pub silu: bool,
+    /// The kernel treats tangents otherwise than values, so that without SiLU too it has to know of them.
+    pub constants: &'a [(&'static str, i64)],
     /// Buffers read besides `x`, by values only.
     pub reads: &'a [(&'static str, BufferId)],
-    /// Immediates `a` and `b`.
-    pub own: [usize; 2],
+    /// Buffers read as `x` is, by all lanes.
+    pub second: Option<(BufferId, u64)>,
+    /// Immediates `a` to `f`.
+    pub own: [u32; 6],
+    /// Threads per lane, if not one per block of the output.
+    pub items: Option<usize>,
     /// Floating-point operations per lane.
     pub flops: u64,
 }
@@ -25,29 +33,47 @@ impl Elementwise<'_> {
         let access = cx.x_access();
         if access == Access::Image {
             cx.program.mirror(view.buffer, view.bytes());
+            if let Some((buffer, bytes)) = self.second {
+                cx.program.mirror(buffer, bytes);
+            }
         }
-        let items = place.shape.pixels() * place.blocks;
+        let written = place.shape.pixels() * place.blocks;
         let sizes = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
-        let own = [cx.program.group(), self.own[0] as u32, self.own[1] as u32];
         for pass in Pass::of(cx, self.silu, &place) {
             let reads = self.reads.iter().filter(|_| pass.part != Part::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
             let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
-            let bindings = ends.into_iter().chain(reads).chain(pass.binding(cx)).collect();
+            let second = self.second.map(|(buffer, _)| ("z", buffer, access));
+            let bindings = ends.into_iter().chain(second).chain(reads).chain(pass.binding(cx)).collect();
+            let constants = [cx.family.constant()].into_iter().chain(pass.constants());
+            let words = [0].into_iter().chain(sizes).chain(view.segment_words()).chain([cx.program.group()]);
             cx.program.push(Step {
                 label: cx.label(self.name),
                 op: self.name,
                 kernel: Kernel {
                     shader: self.name,
-                    constants: [cx.family.constant()].into_iter().chain(pass.constants()).collect(),
+                    constants: constants.chain(self.constants.iter().copied()).collect(),
                 },
                 bindings,
                 part: pass.part,
-                immediates: [0].into_iter().chain(sizes).chain(view.segment_words()).chain(own).collect(),
-                grid: Grid { items: items as u32, workgroup: 256, groups: 1 },
+                immediates: words.chain(self.own).collect(),
+                grid: Grid { items: self.items.unwrap_or(written) as u32, workgroup: 256, groups: 1 },
                 flops: self.flops,
-                bytes: 16 * (items + view.shape.pixels() * view.blocks()) as u64,
+                bytes: 16 * (written + view.shape.pixels() * view.blocks()) as u64,
             });
         }
     }
+}
+
+/// `GROUPED` of shaders that need the primal's input only where there are tangents.
+pub(super) fn grouped(cx: &Launch) -> (&'static str, i64) {
+    ("GROUPED", (cx.program.tangents > 0) as i64)
+}
+
+/// First block of an input whose channels lie one after the other, four to a block; products of channels need that.
+pub(super) fn plain(view: &View) -> Result<u32> {
+    if view.segments.len() == 1 && view.slots.iter().enumerate().all(|(c, &slot)| c == slot) {
+        return Ok(view.segments[0].first as u32);
+    }
+    Err(Error::invalid("input", "its channels do not lie one after the other in memory, four to a block"))
 }

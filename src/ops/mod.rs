@@ -4,27 +4,50 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Program, Role};
 use crate::shape::Shape;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 mod activation;
+pub mod add;
 pub mod add_row;
+pub mod affine;
 pub mod channels;
 pub mod conv;
 pub mod depthwise;
 mod elementwise;
+pub mod group_norm;
 pub mod input;
+pub mod mix;
+pub mod outer;
 pub mod output;
+pub mod pointwise;
+pub mod resample;
+pub mod rms_norm;
+pub mod scores;
 pub mod silu;
+pub mod softmax;
+pub mod softmax_pixels;
 pub mod upsample;
 
 /// A name and the op's test cases: every op that has a kernel.
 pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
+    ("add", add::cases),
     ("add_row", add_row::cases),
+    ("affine", affine::cases),
     ("channels", channels::cases),
     ("conv", conv::cases),
     ("depthwise", depthwise::cases),
+    ("group_norm", group_norm::cases),
+    ("mix", mix::cases),
+    ("outer", outer::cases),
+    ("pointwise", pointwise::cases),
+    ("resample", resample::cases),
+    ("rms_norm", rms_norm::cases),
+    ("scores", scores::cases),
     ("silu", silu::cases),
+    ("softmax", softmax::cases),
+    ("softmax_pixels", softmax_pixels::cases),
     ("upsample", upsample::cases),
 ];
 
@@ -191,8 +214,10 @@ pub struct Launch<'a> {
     pub flat_in: BufferId,
     /// The network's output.
     pub flat_out: BufferId,
-    /// Slopes of the activation that was applied last; none as long as nobody needed them.
-    pub(crate) slope: &'a mut Option<BufferId>,
+    /// Distinct timesteps of the run.
+    pub timesteps: usize,
+    /// Buffers that nodes share for what they need no longer than their own steps run, by name.
+    pub(crate) shared: &'a mut BTreeMap<&'static str, BufferId>,
 }
 
 impl Launch<'_> {
@@ -206,15 +231,19 @@ impl Launch<'_> {
         if self.family == Family::Cpu { Access::Image } else { Access::Read }
     }
 
-    /// A buffer for the slopes of an activation, `bytes` per sample and `pixel` of them per pixel: free as soon as the
-    /// node's tangents are done.
+    /// The shared buffer of that name, of at least so many bytes per lane: free as soon as the node's steps are done.
+    fn shared(&mut self, name: &'static str, bytes_per_lane: u64) -> BufferId {
+        let id = *self.shared.entry(name).or_insert_with(|| self.program.buffer(name, 0, Role::Scratch));
+        let buffer = &mut self.program.buffers[id.0];
+        buffer.bytes_per_lane = buffer.bytes_per_lane.max(bytes_per_lane);
+        id
+    }
+
+    /// A buffer for the slopes of an activation, `bytes` per sample and `pixel` of them per pixel.
     fn slope(&mut self, bytes: u64, pixel: u64) -> BufferId {
-        let id = *self.slope.get_or_insert_with(|| self.program.buffer("slopes", 0, Role::Scratch));
         // Behind the last sample a whole pixel must fit, which the executor gives every buffer of that many bytes per lane.
         let per_lane = bytes.div_ceil(u64::from(self.program.group())).max(pixel);
-        let buffer = &mut self.program.buffers[id.0];
-        buffer.bytes_per_lane = buffer.bytes_per_lane.max(per_lane);
-        id
+        self.shared("slopes", per_lane)
     }
 }
 

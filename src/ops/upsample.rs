@@ -55,7 +55,8 @@ impl Op for Upsample {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
-        Elementwise { name: "upsample", own: [s.h, s.w], flops, ..Default::default() }.push(cx);
+        Elementwise { name: "upsample", own: [s.h as u32, s.w as u32, 0, 0, 0, 0], flops, ..Default::default() }
+            .push(cx);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::{Family, Launch, Place, View};
 use crate::program::{BufferId, Program, Role};
+use std::collections::BTreeMap;
 
 /// What a network's plan connects to.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +35,17 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
         .map(|(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch))
         .collect();
     let buffer = |root: usize| slots.of_root[root].map_or(ports.output, |slot| buffers[slot]);
-    let rows: Vec<Vec<Vec<f64>>> =
-        graph.rows.iter().map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect()).collect::<Result<_>>()?;
+    let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len()); graph.rows.len()];
+    for &k in timesteps {
+        rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
+    }
 
     if family == Family::Cpu {
         // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
         let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
         program.lane_limit = Some((1 << 23) / pixels);
     }
-    let mut slope = None;
+    let mut shared = BTreeMap::new();
     for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
@@ -72,7 +75,8 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
             rows: &rows,
             flat_in: ports.input,
             flat_out: ports.output,
-            slope: &mut slope,
+            timesteps: timesteps.len(),
+            shared: &mut shared,
         })?;
     }
     Ok(())

@@ -1,0 +1,18 @@
+// y = act(a x + c + b x0): GroupNorm by the coefficients that `norm_coefficients` made; x0 is the primal's x, and b is 0 for
+// values. Thread map: lib/elementwise. Accuracy: two f32 products and their sum, and that of lib/silu.
+#import lib/elementwise.wgsl
+#import lib/activation.wgsl
+#import lib/second.wgsl // z: [lane][3][blocks]: a, c, b
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let e = element(group, thread);
+    let own = load(x_at(e));
+    let at = 3u * e.lane * im.blocks + e.block;
+    var v = load_z(at) * own + load_z(at + im.blocks);
+#unroll grouped 0 GROUPED
+    let point = load((primal_of(e.lane) * im.pixels + e.pixel) * im.in_stride + e.block_at);
+    v += load_z(at + 2u * im.blocks) * point;
+#end
+    y[e.y_at] = packed(activated(e, v));
+}

@@ -1,0 +1,9 @@
+// A second buffer of blocks, read as `lib/elementwise` reads x.
+#unroll cpu 0 CPU
+@group(0) @binding(5) var z: texture_storage_2d<rgba32float, read>; // its mirror
+fn load_z(i: u32) -> vec4f { return textureLoad(z, vec2u(i & 1023u, (i >> 10u) + 1u)); }
+#end
+#unroll portable CPU 1
+@group(0) @binding(5) var<storage, read> z: array<Block>;
+fn load_z(i: u32) -> vec4f { return z[i]; }
+#end

@@ -1,0 +1,86 @@
+// What GroupNorm does to a lane, as y = a x + c + b x0, x0 being the primal's x: a = g r, c = h - g r mu, b = 0 for values
+// (mu, r = 1 / sqrt(var + eps) of the channel's group, g and h gain and shift); for tangents a = g r, b = -g r^2 m2,
+// c = -g r (m1 - mu r m2), m1 and m2 the means over the group of x' and of (x0 - mu) r x'.
+// Thread map: one workgroup per (lane of the part, group of channels); its threads share the chunks and channels, then each
+// merges what all found. Workgroups beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
+// by Chan's update, whose terms are all positive.
+#import lib/grid.wgsl
+#import lib/norm.wgsl
+#import lib/lane.wgsl
+#import lib/portable.wgsl
+#import lib/part.wgsl
+@group(0) @binding(0) var<storage, read> sums: array<f32>;               // [lane of the part][chunks][blocks][2][4]
+@group(0) @binding(1) var<storage, read> members: array<u32>;            // [groups][size] positions in blocks, then padding
+@group(0) @binding(2) var<storage, read> rows: array<f32>;               // [timestep][2][channels]: g, h
+@group(0) @binding(3) var<storage, read> lanes: array<Lane>;             // [lane]
+@group(0) @binding(4) var<storage, read_write> moments: array<f32>;      // [sample][2][blocks][4]: mu, r
+@group(0) @binding(5) var<storage, read_write> coefficients: array<f32>; // [lane][3][blocks][4]: a, c, b
+var<workgroup> found: array<vec3f, WORKGROUP>;                           // count, mean, deviations; or two sums
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let w = min(workgroup_index(id), im.lanes * im.groups - 1u);
+    let q = w / im.groups;
+    let g = w % im.groups;
+    var all = vec3f();
+    for (var e = thread; e < im.chunks * im.size; e += $(WORKGROUP)u) {
+        let chunk = e / im.size;
+        let slot = members[g * im.size + e % im.size];
+        let at = ((q * im.chunks + chunk) * im.blocks + slot / 4u) * 8u + slot % 4u;
+        let count = f32(min(im.chunk, im.pixels - chunk * im.chunk));
+        all = merged(all, vec3f(count, sums[at], sums[at + 4u]));
+    }
+    found[thread] = all;
+    workgroupBarrier();
+    all = vec3f();
+    for (var t = 0u; t < $(WORKGROUP)u; t++) { all = merged(all, found[t]); }
+
+    let lane = lane_of(q);
+    let sample = sample_of(q);
+    let width = 4u * im.blocks;
+    let channels = im.groups * im.size;
+    let row = lanes[lane].row * im.rowed * 2u * channels;
+    for (var i = thread; i < im.size; i += $(WORKGROUP)u) {
+        let slot = members[g * im.size + i];
+        let gain = rows[row + g * im.size + i];
+        let moment = 2u * sample * width + slot;
+        let out = 3u * lane * width + slot;
+#unroll values SLOPED 1
+        let r = 1.0 / sqrt(all.z / all.x + bitcast<f32>(im.epsilon));
+        moments[moment] = all.y;
+        moments[moment + width] = r;
+        coefficients[out] = gain * r;
+        coefficients[out + width] = rows[row + channels + g * im.size + i] - gain * r * all.y;
+        coefficients[out + 2u * width] = 0.0;
+#end
+#unroll tangents 0 SLOPED
+        let mu = moments[moment];
+        let r = moments[moment + width];
+        let m1 = all.y / all.x;
+        let m2 = all.z / all.x;
+        coefficients[out] = gain * r;
+        coefficients[out + width] = -gain * r * (m1 - mu * r * m2);
+        coefficients[out + 2u * width] = -gain * r * r * m2;
+#end
+    }
+    // The last group also clears what holds no channel.
+    if g + 1u == im.groups {
+        for (var i = thread; i < 3u * im.padding; i += $(WORKGROUP)u) {
+            let slot = members[channels + i % im.padding];
+            coefficients[3u * lane * width + i / im.padding * width + slot] = 0.0;
+            if i < 2u * im.padding { moments[2u * sample * width + i / im.padding * width + slot] = 0.0; }
+        }
+    }
+}
+
+fn merged(a: vec3f, b: vec3f) -> vec3f {
+    let n = a.x + b.x;
+#unroll values SLOPED 1
+    let gap = b.y - a.y;
+    let share = b.x / max(n, 1.0);
+    return vec3f(n, a.y + gap * share, a.z + b.z + gap * gap * a.x * share);
+#end
+#unroll tangents 0 SLOPED
+    return vec3f(n, a.y + b.y, a.z + b.z);
+#end
+}

@@ -1,0 +1,33 @@
+// y[i, j] = gain sum_{t, u} T_t T_u x'[DOWN i + t - pad, DOWN j + u - pad]: x' is x with UP - 1 zeros between its pixels and
+// zeros around it, T the integers T0 .. T3, of which TAPS count. UP is 1 or 2. Linear: all lanes alike.
+// Thread map: lib/elementwise over output pixels. Accuracy: at most 16 f32 products and their sum.
+#import lib/elementwise.wgsl // a: input height, b: input width, c: pad, d: gain as bits, e: output width
+const COUNT = (TAPS + UP - 1) / UP;
+
+fn tap(t: u32) -> f32 {
+    let low = select($(T1).0, $(T0).0, t == 0u);
+    return select(select(select(0.0, $(T3).0, t == 3u), $(T2).0, t == 2u), low, t < 2u);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let e = element(group, thread);
+    let row = quotient(e.pixel, im.e);
+    let column = e.pixel - row * im.e;
+    // The first tap that falls on a pixel of x and not on a zero between two.
+    let row_tap = (row * $(DOWN)u + im.c) & $(UP - 1)u;
+    let column_tap = (column * $(DOWN)u + im.c) & $(UP - 1)u;
+    var sum = vec4f();
+#unroll t 0 COUNT
+    let r$t = i32(row * $(DOWN)u + row_tap + $(t * UP)u) - i32(im.c);
+    let wr$t = select(0.0, tap(row_tap + $(t * UP)u), r$t >= 0 && r$t < i32(im.a * $(UP)u));
+    let at$t = (e.lane * im.a + min(u32(max(r$t, 0)) / $(UP)u, im.a - 1u)) * im.b;
+#unroll u 0 COUNT
+    let c$(t)_$u = i32(column * $(DOWN)u + column_tap + $(u * UP)u) - i32(im.c);
+    let wc$(t)_$u = select(0.0, tap(column_tap + $(u * UP)u), c$(t)_$u >= 0 && c$(t)_$u < i32(im.b * $(UP)u));
+    let p$(t)_$u = at$t + min(u32(max(c$(t)_$u, 0)) / $(UP)u, im.b - 1u);
+    sum += wr$t * wc$(t)_$u * load(p$(t)_$u * im.in_stride + e.block_at);
+#end
+#end
+    y[e.y_at] = packed(bitcast<f32>(im.d) * sum);
+}

@@ -1,0 +1,197 @@
+//! What networks are built of: layers by the tensor names of their authors, pushed onto a graph. In: weights and a node.
+//! Out: the node after it. Shapes come from the graph, so a family file says only what is peculiar to it.
+use super::Weights;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, RowLayer, RowTable};
+use crate::ops::add::Add;
+use crate::ops::add_row::AddRow;
+use crate::ops::channels::Channels;
+use crate::ops::conv::Conv;
+use crate::ops::group_norm::{GroupNorm, Scale};
+use crate::ops::mix::Mix;
+use crate::ops::resample::Resample;
+use crate::ops::scores::Scores;
+use crate::ops::silu::Silu;
+use crate::ops::softmax::Softmax;
+use crate::shape::Shape;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Sizes beyond this are a damaged file, not a network.
+const MAX_SIZE: usize = 1 << 14;
+
+/// A graph that grows, and where its weights come from.
+pub(super) struct Net<'a> {
+    pub graph: Graph,
+    pub weights: &'a Weights,
+}
+
+/// A convolution's geometry.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub side: usize,
+    pub stride: usize,
+    pub padding: usize,
+    pub trailing: usize,
+}
+
+impl Geometry {
+    /// Output as large as the input.
+    pub const fn same(side: usize) -> Self {
+        Self { side, stride: 1, padding: side / 2, trailing: 0 }
+    }
+
+    /// Half the size by a 3x3 convolution, zeros only below and to the right.
+    pub const HALVE: Self = Self { side: 3, stride: 2, padding: 0, trailing: 1 };
+}
+
+/// A family's hyper-parameters.
+pub(super) fn hyper<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T> {
+    serde_json::from_value(value.clone()).map_err(|e| Error::invalid("hyper", e))
+}
+
+/// Refuses sizes that no network has; products of two of them cannot overflow.
+pub(super) fn sane(sizes: impl IntoIterator<Item = usize>) -> Result<()> {
+    match sizes.into_iter().find(|&n| n == 0 || n > MAX_SIZE) {
+        None => Ok(()),
+        Some(n) => Err(Error::invalid("hyper", format!("a size of {n}, expected 1..={MAX_SIZE}"))),
+    }
+}
+
+impl<'a> Net<'a> {
+    pub fn new(input: Shape, weights: &'a Weights) -> Self {
+        Self { graph: Graph::new(input), weights }
+    }
+
+    pub fn channels(&self, x: NodeId) -> usize {
+        self.graph.shape(x).c
+    }
+
+    /// `name.weight` `[out, in, side, side]` and, if there is one, `name.bias`.
+    pub fn conv(&mut self, name: &str, x: NodeId, out: usize, geometry: Geometry) -> Result<NodeId> {
+        let (side, channels) = (geometry.side, self.channels(x));
+        let weight = self.weights.take(&format!("{name}.weight"), &[out, channels, side, side])?;
+        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        self.push_conv(name, x, weight, bias, geometry)
+    }
+
+    /// A linear layer at every pixel, `name.weight` `[out, in]`.
+    pub fn linear(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
+        let weight = self.weights.take(&format!("{name}.weight"), &[out, self.channels(x)])?;
+        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        self.push_conv(name, x, weight, bias, Geometry::same(1))
+    }
+
+    pub fn push_conv(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        weight: Arc<[f32]>,
+        bias: Arc<[f32]>,
+        Geometry { side, stride, padding, trailing }: Geometry,
+    ) -> Result<NodeId> {
+        let (in_channels, out_channels) = (self.channels(x), bias.len());
+        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, trailing, weight, bias, silu: false };
+        self.graph.push(name, op, &[x])
+    }
+
+    /// Transposed convolution of stride 2, `name.weight` `[in, out, side, side]`: a convolution, turned around, of x with
+    /// zeros between its pixels.
+    pub fn transposed(&mut self, name: &str, x: NodeId, out: usize, side: usize, padding: usize) -> Result<NodeId> {
+        let channels = self.channels(x);
+        let given = self.weights.take(&format!("{name}.weight"), &[channels, out, side, side])?;
+        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        let taps = side * side;
+        let turned = |i: usize| {
+            let (o, c, t) = (i / taps / channels, i / taps % channels, i % taps);
+            given[(c * out + o) * taps + taps - 1 - t]
+        };
+        let weight = (0..given.len()).map(turned).collect();
+        let spread = self.graph.push(format!("{name}.spread"), Resample::zeros(), &[x])?;
+        let padding =
+            (side - 1).checked_sub(padding).ok_or_else(|| Error::invalid(name, "more padding than kernel"))?;
+        self.push_conv(name, spread, weight, bias, Geometry { side, stride: 1, padding, trailing: 0 })
+    }
+
+    /// GroupNorm with `name.weight` and `name.bias`.
+    pub fn group_norm(&mut self, name: &str, x: NodeId, groups: usize, epsilon: f64) -> Result<NodeId> {
+        let channels = self.channels(x);
+        let gain = self.weights.take(&format!("{name}.weight"), &[channels])?;
+        let shift = self.weights.take(&format!("{name}.bias"), &[channels])?;
+        let scale = Scale::Fixed { gain, shift };
+        self.graph.push(name, GroupNorm { channels, groups, epsilon, scale, silu: false }, &[x])
+    }
+
+    pub fn silu(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        self.graph.push(format!("{name}.silu"), Silu, &[x])
+    }
+
+    /// GroupNorm, then SiLU.
+    pub fn norm_silu(&mut self, name: &str, x: NodeId, groups: usize, epsilon: f64) -> Result<NodeId> {
+        let y = self.group_norm(name, x, groups, epsilon)?;
+        self.silu(name, y)
+    }
+
+    /// scale (x + z).
+    pub fn sum(&mut self, name: &str, x: NodeId, z: NodeId, scale: f64) -> Result<NodeId> {
+        self.graph.push(format!("{name}.sum"), Add { scales: [scale as f32; 2] }, &[x, z])
+    }
+
+    pub fn concat(&mut self, name: &str, x: NodeId, z: NodeId) -> Result<NodeId> {
+        let widths = [self.channels(x), self.channels(z)];
+        self.graph.push(format!("{name}.concat"), Channels::concat(&widths), &[x, z])
+    }
+
+    pub fn resample(&mut self, name: &str, x: NodeId, op: Resample) -> Result<NodeId> {
+        self.graph.push(name, op, &[x])
+    }
+
+    /// softmax(q k / sqrt(features of a head)) v, by head (arXiv 1706.03762).
+    pub fn attention(&mut self, name: &str, [q, k, v]: [NodeId; 3], heads: usize) -> Result<NodeId> {
+        let scale = (self.channels(q) as f64 / heads.max(1) as f64).sqrt().recip() as f32;
+        let scores = self.graph.push(format!("{name}.scores"), Scores { heads, scale }, &[q, k])?;
+        let weights = self.graph.push(format!("{name}.softmax"), Softmax { heads, scale: 1.0 }, &[scores])?;
+        self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
+    }
+
+    /// q, k and v as thirds of the channels of one tensor.
+    pub fn thirds(&mut self, name: &str, x: NodeId) -> Result<[NodeId; 3]> {
+        let third = self.channels(x) / 3;
+        let mut part = |i| self.graph.push(format!("{name}.split"), Channels::range(i * third, third), &[x]);
+        Ok([part(0)?, part(1)?, part(2)?])
+    }
+
+    /// A linear layer of a time row, `name.weight` `[out, input]`.
+    pub fn dense(&self, name: &str, out: usize, input: usize) -> Result<RowLayer> {
+        let weight = self.weights.take(&format!("{name}.weight"), &[out, input])?;
+        let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
+        Ok(RowLayer::Linear { weight, bias, input })
+    }
+
+    /// A function of the network's label. Tables that begin with the same layers share their work.
+    pub fn row(&mut self, name: &str, width: usize, layers: Vec<RowLayer>) -> usize {
+        self.graph.push_row(RowTable { name: name.into(), width, layers })
+    }
+
+    /// A linear function of a row that has layers and a width, `name.weight` `[out, width]`.
+    pub fn dense_row(&mut self, name: &str, time: &Time, out: usize) -> Result<usize> {
+        let mut layers = time.layers.clone();
+        layers.push(self.dense(name, out, time.width)?);
+        Ok(self.row(name, out, layers))
+    }
+
+    /// x plus such a function, one number per channel.
+    pub fn add_time(&mut self, name: &str, x: NodeId, time: &Time) -> Result<NodeId> {
+        let width = self.channels(x);
+        let table = self.dense_row(name, time, width)?;
+        self.graph.push(name, AddRow { table, width, silu: false }, &[x])
+    }
+}
+
+/// The embedding of the label that all blocks of a network see.
+#[derive(Clone)]
+pub(super) struct Time {
+    pub layers: Vec<RowLayer>,
+    /// Numbers in it.
+    pub width: usize,
+}

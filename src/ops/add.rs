@@ -1,0 +1,66 @@
+//! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
+//! Linear: the tangent is s x' + t z'.
+use super::elementwise::Elementwise;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// y = `scales[0]` x + `scales[1]` z.
+#[derive(Clone, Debug)]
+pub struct Add {
+    /// s and t.
+    pub scales: [f32; 2],
+}
+
+impl Op for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        match inputs {
+            [x, z] if x == z => Ok(*x),
+            _ => Err(Error::invalid("inputs", format!("{inputs:?}, expected two of one shape"))),
+        }
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let [s, t] = self.scales.map(f64::from);
+        inputs[0].iter().zip(inputs[1]).map(|(&x, &z)| x * s + z * t).collect()
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        3 * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let z = cx.inputs[1].clone();
+        if z.slots != cx.inputs[0].slots {
+            return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));
+        }
+        let [z0, count, z1] = z.segment_words();
+        let [s, t] = self.scales.map(f32::to_bits);
+        Elementwise {
+            name: "add",
+            second: Some((z.buffer, z.bytes())),
+            own: [z.stride as u32, z0, count, z1, s, t],
+            flops: self.flops(&[], cx.output.shape),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case =
+        |name, c, scales| Case { name, op: Arc::new(Add { scales }), inputs: vec![Shape::new(c, 5, 3); 2], row: None };
+    vec![case("8 channels", 8, [1.0, 1.0]), case("12 channels, scaled", 12, [0.75, -0.3])]
+}

@@ -1,0 +1,226 @@
+//! Group normalisation (arXiv 1803.08494) with gain and shift that may depend on the timestep, optionally with SiLU:
+//! `y_c = act(g_c (x_c - mu) r + h_c)`, r = 1 / sqrt(var + eps), mu and var over the pixels and channels of c's group.
+//! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
+//! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
+use super::elementwise::{Elementwise, grouped};
+use super::{Case, Family, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// Where gain and shift come from.
+#[derive(Clone, Debug)]
+pub enum Scale {
+    /// `[channels]` each.
+    Fixed {
+        /// g
+        gain: Arc<[f32]>,
+        /// h
+        shift: Arc<[f32]>,
+    },
+    /// Indices into `Graph::rows`, of rows of one number per channel.
+    Rows {
+        /// g
+        gain: usize,
+        /// h
+        shift: usize,
+    },
+}
+
+/// Normalisation over groups of neighbouring channels.
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    /// Channels read and written.
+    pub channels: usize,
+    /// Number of groups.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Gain and shift.
+    pub scale: Scale,
+    /// Whether SiLU follows.
+    pub silu: bool,
+}
+
+/// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length.
+fn chunk(pixels: usize) -> usize {
+    pixels.isqrt().next_power_of_two().max(16).min(pixels)
+}
+
+impl GroupNorm {
+    /// g and h by timestep row, `[rows][2][channels]`.
+    fn table(&self, cx: &Launch) -> Vec<f32> {
+        let f32s = |row: &[f64]| row.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        match &self.scale {
+            Scale::Fixed { gain, shift } => gain.iter().chain(shift.iter()).copied().collect(),
+            &Scale::Rows { gain, shift } => {
+                cx.rows[gain].iter().zip(&cx.rows[shift]).flat_map(|(g, h)| [f32s(g), f32s(h)].concat()).collect()
+            }
+        }
+    }
+
+    /// Appends the two kernels that make the coefficients, for one part of the lanes.
+    fn measure(
+        &self,
+        cx: &mut Launch,
+        part: Part,
+        [sums, moments, coefficients]: [BufferId; 3],
+        tables: [BufferId; 2],
+    ) {
+        let view = cx.inputs[0].clone();
+        let (pixels, blocks, size) = (view.shape.pixels(), view.blocks(), self.channels / self.groups);
+        let (chunk, padding) = (chunk(pixels), 4 * blocks - self.channels);
+        let chunks = pixels.div_ceil(chunk);
+        let rowed = matches!(self.scale, Scale::Rows { .. }) as usize;
+        let group = cx.program.group();
+        let shape = [chunk, chunks, self.groups, size, padding, rowed].map(|v| v as u32);
+        let words = [0, pixels as u32, view.stride as u32, blocks as u32].into_iter().chain(view.segment_words());
+        let immediates: Vec<u32> = words.chain([group]).chain(shape).chain([(self.epsilon as f32).to_bits()]).collect();
+        let tangents = part == Part::Tangents;
+        let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];
+        let access = cx.x_access();
+        if access == Access::Image {
+            cx.program.mirror(view.buffer, view.bytes());
+        }
+        let known = tangents.then_some(("moments", moments, Access::Read));
+        let read = 16 * pixels * blocks * if tangents { 2 } else { 1 };
+        cx.program.push(Step {
+            label: cx.label("sums"),
+            op: "norm_sums",
+            kernel: Kernel {
+                shader: "norm_sums",
+                constants: [cx.family.constant()].into_iter().chain(lanes).collect(),
+            },
+            bindings: [("x", view.buffer, access), ("sums", sums, Access::Write)].into_iter().chain(known).collect(),
+            part,
+            immediates: immediates.clone(),
+            grid: Grid { items: (chunks * blocks) as u32, workgroup: 64, groups: 1 },
+            flops: 3 * view.shape.len() as u64,
+            bytes: read as u64,
+        });
+        // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
+        let workgroup = if cx.family == Family::Cpu { 8 } else { 64 };
+        let [members, rows] = tables;
+        cx.program.push(Step {
+            label: cx.label("coefficients"),
+            op: "norm_coefficients",
+            kernel: Kernel {
+                shader: "norm_coefficients",
+                constants: lanes.into_iter().chain([("WORKGROUP", workgroup)]).collect(),
+            },
+            bindings: vec![
+                ("sums", sums, Access::Read),
+                ("members", members, Access::Read),
+                ("rows", rows, Access::Read),
+                ("lanes", cx.lanes, Access::Read),
+                ("moments", moments, Access::Write),
+                ("coefficients", coefficients, Access::Write),
+            ],
+            part,
+            immediates,
+            grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
+            flops: (8 * chunks * self.channels) as u64,
+            bytes: (32 * chunks * blocks + 48 * blocks) as u64,
+        });
+    }
+}
+
+impl Op for GroupNorm {
+    fn name(&self) -> &'static str {
+        "group_norm"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != self.channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
+        }
+        if self.groups == 0 || !self.channels.is_multiple_of(self.groups) {
+            let message = format!("{} channels do not form {} equal groups", self.channels, self.groups);
+            return Err(Error::invalid("groups", message));
+        }
+        match &self.scale {
+            Scale::Fixed { gain, shift } if [gain.len(), shift.len()] != [self.channels; 2] => Err(Error::invalid(
+                "weights",
+                format!("{} gains and {} shifts for {} channels", gain.len(), shift.len(), self.channels),
+            )),
+            _ => Ok(s),
+        }
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        let (pixels, size) = (shapes[0].pixels(), self.channels / self.groups);
+        let scale = |c: usize| match &self.scale {
+            Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
+            &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
+        };
+        let mut y = Vec::with_capacity(inputs[0].len());
+        for (g, x) in inputs[0].chunks_exact(size * pixels).enumerate() {
+            let per = 1.0 / x.len() as f64;
+            let mean = x.iter().copied().sum::<Dual>() * per;
+            let var = x.iter().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
+            let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
+            for (i, &x) in x.iter().enumerate() {
+                let (gain, shift) = scale(g * size + i / pixels);
+                let z = (x - mean) * r * gain + Dual::constant(shift);
+                y.push(if self.silu { z.silu() } else { z });
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        (if self.silu { 9 } else { 5 }) * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let view = cx.inputs[0].clone();
+        let (pixels, blocks) = (view.shape.pixels(), view.blocks());
+        let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
+        members.extend((0..4 * blocks as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
+        let members = cx.program.constant(cx.label("members"), &members);
+        let table = self.table(cx);
+        let rows = cx.program.constant(cx.label("gain and shift"), &table);
+        let sums = cx.shared("norm sums", (32 * pixels.div_ceil(chunk(pixels)) * blocks) as u64);
+        let moments = cx.shared("norm moments", (32 * blocks) as u64);
+        let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
+        let parts: &[Part] = if cx.program.tangents == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
+        for &part in parts {
+            self.measure(cx, part, [sums, moments, coefficients], [members, rows]);
+        }
+        let flops = self.flops(&[], cx.output.shape);
+        let constants = [grouped(cx)];
+        let second = Some((coefficients, (48 * blocks) as u64));
+        Elementwise { name: "group_norm", silu: self.silu, constants: &constants, second, flops, ..Default::default() }
+            .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let fixed = |c: usize| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
+    let case = |name, c, groups, h, w, scale: Scale, silu| Case {
+        name,
+        row: if matches!(scale, Scale::Rows { .. }) { Some(c) } else { None },
+        op: Arc::new(GroupNorm { channels: c, groups, epsilon: 1e-5, scale, silu }),
+        inputs: vec![Shape::new(c, h, w)],
+    };
+    vec![
+        case("12 channels, 3 groups", 12, 3, 5, 7, fixed(12), false),
+        case("14 channels, 7 groups, silu", 14, 7, 3, 5, fixed(14), true),
+        case("10 channels, 2 groups, silu", 10, 2, 9, 13, fixed(10), true),
+        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: 0 }, false),
+        case("3 channels, one group", 3, 1, 20, 15, fixed(3), false),
+    ]
+}

@@ -1,0 +1,94 @@
+//! Weighted sums of vectors, by head: `y[(h, f), i] = sum_j p[(h, j), i] v_h[f, j]`. v_h[f, j] is channel (h, f) and pixel j of v
+//! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
+use super::elementwise::{Elementwise, grouped, plain};
+use super::softmax::per_head;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// Sums of what input 1 holds with the weights of input 0.
+#[derive(Clone, Debug)]
+pub struct Mix {
+    /// Runs of weights.
+    pub heads: usize,
+    /// True if v has one row of pixels per head, as `Outer` makes them; false if heads are runs of its channels.
+    pub by_row: bool,
+}
+
+impl Op for Mix {
+    fn name(&self) -> &'static str {
+        "mix"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let [p, v] = inputs else {
+            return Err(Error::invalid("inputs", format!("found {}, expected 2", inputs.len())));
+        };
+        let size = per_head(p.c, self.heads)?;
+        let (vectors, features) = if self.by_row {
+            (v.pixels() / self.heads, per_head(v.c, 1)?)
+        } else {
+            (v.pixels(), per_head(v.c, self.heads)?)
+        };
+        if vectors != size || self.by_row && v.h != self.heads {
+            let message = format!("{p} weights for {v}: {size} and {vectors} a head");
+            return Err(Error::invalid("inputs", message));
+        }
+        Ok(Shape::new(self.heads * features, p.h, p.w))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let (n, m, size) = (shapes[0].pixels(), shapes[1].pixels(), shapes[0].c / self.heads);
+        let features = if self.by_row { shapes[1].c } else { shapes[1].c / self.heads };
+        let mut y = Vec::with_capacity(self.heads * features * n);
+        for h in 0..self.heads {
+            for f in 0..features {
+                let v = |j: usize| {
+                    if self.by_row { inputs[1][f * m + h * size + j] } else { inputs[1][(h * features + f) * m + j] }
+                };
+                y.extend((0..n).map(|i| (0..size).map(|j| inputs[0][(h * size + j) * n + i] * v(j)).sum::<Dual>()));
+            }
+        }
+        y
+    }
+
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
+        (2 * output.len() * inputs[0].c / self.heads) as u64
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
+        plain(&p)?;
+        let first = plain(&v)?;
+        let (weights, features) = (p.shape.c / self.heads / 4, cx.output.shape.c / self.heads / 4);
+        let sizes = [v.shape.pixels(), weights, features, self.by_row as usize].map(|n| n as u32);
+        Elementwise {
+            name: "mix",
+            constants: &[grouped(cx)],
+            second: Some((v.buffer, v.bytes())),
+            own: [v.stride as u32, first, sizes[0], sizes[1], sizes[2], sizes[3]],
+            flops: self.flops(&[p.shape, v.shape], cx.output.shape),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    // The inputs of a case are cut from one tensor, so both have the same pixels.
+    let case = |name, op: Mix, weights, vectors, w| Case {
+        name,
+        op: Arc::new(op),
+        inputs: vec![Shape::new(weights, 2, w), Shape::new(vectors, 2, w)],
+        row: None,
+    };
+    vec![
+        case("one head", Mix { heads: 1, by_row: false }, 12, 8, 6),
+        case("3 heads", Mix { heads: 3, by_row: false }, 36, 24, 6),
+        case("2 heads by row", Mix { heads: 2, by_row: true }, 8, 12, 4),
+    ]
+}

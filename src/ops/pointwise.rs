@@ -1,0 +1,56 @@
+//! ReLU and the logistic function, element by element. Tangents: y' = [x > 0] x'; y' = y (1 - y) x'.
+//! (SiLU has a file of its own: kernels apply it on their stores.)
+use super::elementwise::Elementwise;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::Result;
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// One of the functions.
+#[derive(Clone, Copy, Debug)]
+pub enum Pointwise {
+    /// max(x, 0).
+    Relu,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+}
+
+impl Op for Pointwise {
+    fn name(&self) -> &'static str {
+        "pointwise"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        super::one(inputs)
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let f = match self {
+            Pointwise::Relu => Dual::relu,
+            Pointwise::Sigmoid => Dual::sigmoid,
+        };
+        inputs[0].iter().map(|&x| f(x)).collect()
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        4 * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let constants = [("KIND", matches!(self, Pointwise::Sigmoid) as i64)];
+        let flops = self.flops(&[], cx.output.shape);
+        Elementwise { name: "pointwise", constants: &constants, flops, ..Default::default() }.push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case = |name, op: Pointwise| Case { name, op: Arc::new(op), inputs: vec![Shape::new(6, 5, 7)], row: None };
+    vec![case("relu", Pointwise::Relu), case("sigmoid", Pointwise::Sigmoid)]
+}

@@ -1,0 +1,132 @@
+//! Resampling of every channel by the same small separable filter: x is spread out by `up` with zeros between its pixels,
+//! padded with zeros, filtered and thinned by `down`. y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad].
+//! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
+use super::elementwise::Elementwise;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// A separable filter between grids.
+#[derive(Clone, Debug)]
+pub struct Resample {
+    /// Pixels of x' per pixel of x along an axis, 1 or 2.
+    up: usize,
+    /// Pixels of x' per pixel of y along an axis, 1 or 2.
+    down: usize,
+    /// T, at most four.
+    taps: &'static [u8],
+    /// Factor on the sum.
+    gain: f32,
+    /// Zeros before the first pixel, and after the last row of zeros that spreading leaves (negative: fewer of those).
+    pad: [isize; 2],
+}
+
+impl Resample {
+    /// Twice the size, every pixel repeated.
+    pub const fn nearest() -> Self {
+        Self { up: 2, down: 1, taps: &[1, 1], gain: 1.0, pad: [1, 0] }
+    }
+
+    /// A zero between every two pixels: 2n - 1 of n. What a transposed convolution of stride 2 convolves.
+    pub const fn zeros() -> Self {
+        Self { up: 2, down: 1, taps: &[1], gain: 1.0, pad: [0, -1] }
+    }
+
+    /// Twice the size by the filter 1-3-3-1.
+    pub const fn fir_up() -> Self {
+        Self { up: 2, down: 1, taps: &[1, 3, 3, 1], gain: 4.0 / 64.0, pad: [2, 1] }
+    }
+
+    /// Half the size by the filter 1-3-3-1.
+    pub const fn fir_down() -> Self {
+        Self { up: 1, down: 2, taps: &[1, 3, 3, 1], gain: 1.0 / 64.0, pad: [1, 1] }
+    }
+
+    /// Half the size, the mean of 2x2 pixels.
+    pub const fn average() -> Self {
+        Self { up: 1, down: 2, taps: &[1, 1], gain: 0.25, pad: [0, 0] }
+    }
+
+    fn side(&self, n: usize) -> Option<usize> {
+        let padded = (n * self.up) as isize + self.pad[0] + self.pad[1] - self.taps.len() as isize;
+        usize::try_from(padded).ok().map(|room| room / self.down + 1)
+    }
+
+    /// The pixels of x that output pixel `i` of an axis of `n` takes, with their weights.
+    fn reads(&self, i: usize, n: usize) -> impl Iterator<Item = (usize, f64)> {
+        self.taps.iter().enumerate().filter_map(move |(t, &weight)| {
+            let at = (i * self.down + t).checked_add_signed(-self.pad[0])?;
+            (at.is_multiple_of(self.up) && at / self.up < n).then_some((at / self.up, f64::from(weight)))
+        })
+    }
+}
+
+impl Op for Resample {
+    fn name(&self) -> &'static str {
+        "resample"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        match (self.side(s.h), self.side(s.w)) {
+            (Some(h), Some(w)) => Ok(Shape::new(s.c, h, w)),
+            _ => Err(Error::invalid("input", format!("{s} is too small for a filter of {} taps", self.taps.len()))),
+        }
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let s = shapes[0];
+        let (h, w) = (self.side(s.h).unwrap_or(0), self.side(s.w).unwrap_or(0));
+        let mut y = Vec::with_capacity(s.c * h * w);
+        for c in 0..s.c {
+            for i in 0..h {
+                for j in 0..w {
+                    let rows = self.reads(i, s.h);
+                    let sum: Dual = rows
+                        .flat_map(|(r, a)| self.reads(j, s.w).map(move |(q, b)| (r, q, a * b)))
+                        .map(|(r, q, weight)| inputs[0][(c * s.h + r) * s.w + q] * weight)
+                        .sum();
+                    y.push(sum * f64::from(self.gain));
+                }
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        let taps = self.taps.len().div_ceil(self.up).pow(2);
+        (2 * taps * output.len()) as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (s, out) = (cx.inputs[0].shape, cx.output.shape);
+        let tap = |i: usize| i64::from(self.taps.get(i).copied().unwrap_or(0));
+        let names = ["T0", "T1", "T2", "T3"];
+        let taps = names.iter().enumerate().map(|(i, &name)| (name, tap(i)));
+        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len())].map(|(n, v)| (n, v as i64));
+        let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
+        let own = [s.h as u32, s.w as u32, self.pad[0] as u32, self.gain.to_bits(), out.w as u32, 0];
+        let flops = self.flops(&[], out);
+        Elementwise { name: "resample", constants: &constants, own, flops, ..Default::default() }.push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case = |name, op: Resample, h, w| Case { name, op: Arc::new(op), inputs: vec![Shape::new(6, h, w)], row: None };
+    vec![
+        case("nearest", Resample::nearest(), 3, 5),
+        case("zeros", Resample::zeros(), 4, 3),
+        case("fir up", Resample::fir_up(), 3, 5),
+        case("fir down", Resample::fir_down(), 6, 10),
+        case("fir down, odd", Resample::fir_down(), 5, 7),
+        case("average", Resample::average(), 6, 4),
+    ]
+}

@@ -1,0 +1,82 @@
+//! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
+//! softmax). The pixels of k become channels. Tangent rule: that of a product.
+use super::elementwise::{Elementwise, grouped, plain};
+use super::softmax::per_head;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// Scaled dot products of the pixels of q (input 0) with those of k (input 1).
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// Runs of channels.
+    pub heads: usize,
+    /// s
+    pub scale: f32,
+}
+
+impl Op for Scores {
+    fn name(&self) -> &'static str {
+        "scores"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let [q, k] = inputs else {
+            return Err(Error::invalid("inputs", format!("found {}, expected 2", inputs.len())));
+        };
+        per_head(q.c, self.heads)?;
+        if q.c != k.c || !k.pixels().is_multiple_of(4) {
+            let message = format!("{q} and {k}, expected as many channels and a multiple of 4 pixels");
+            return Err(Error::invalid("inputs", message));
+        }
+        Ok(Shape::new(self.heads * k.pixels(), q.h, q.w))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let (n, m, size) = (shapes[0].pixels(), shapes[1].pixels(), shapes[0].c / self.heads);
+        let mut y = Vec::with_capacity(self.heads * m * n);
+        for first in (0..self.heads).map(|h| h * size) {
+            for j in 0..m {
+                for i in 0..n {
+                    let dot: Dual = (first..first + size).map(|c| inputs[0][c * n + i] * inputs[1][c * m + j]).sum();
+                    y.push(dot * f64::from(self.scale));
+                }
+            }
+        }
+        y
+    }
+
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
+        (2 * output.len() * inputs[0].c / self.heads) as u64
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (q, k) = (cx.inputs[0].clone(), cx.inputs[1].clone());
+        plain(&q)?;
+        let first = plain(&k)?;
+        let blocks = q.shape.c / self.heads / 4;
+        Elementwise {
+            name: "scores",
+            constants: &[grouped(cx)],
+            second: Some((k.buffer, k.bytes())),
+            own: [k.stride as u32, first, k.shape.pixels() as u32, blocks as u32, self.scale.to_bits(), 0],
+            flops: self.flops(&[q.shape, k.shape], cx.output.shape),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case = |name, c, heads, scale| Case {
+        name,
+        op: Arc::new(Scores { heads, scale }),
+        inputs: vec![Shape::new(c, 4, 3); 2],
+        row: None,
+    };
+    vec![case("8 channels", 8, 1, 1.0), case("24 channels, 3 heads, scaled", 24, 3, 0.3)]
+}

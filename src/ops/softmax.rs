@@ -1,0 +1,89 @@
+//! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
+//! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
+use super::elementwise::{Elementwise, plain};
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// Softmax over runs of channels.
+#[derive(Clone, Debug)]
+pub struct Softmax {
+    /// Runs of equal length.
+    pub heads: usize,
+    /// s
+    pub scale: f32,
+}
+
+/// Softmax in duals; the largest value is taken off first.
+pub(super) fn softmax(x: &[Dual]) -> Vec<Dual> {
+    let most = x.iter().fold(f64::NEG_INFINITY, |most, x| most.max(x.v));
+    let powers: Vec<Dual> = x.iter().map(|&x| (x - Dual::constant(most)).exp()).collect();
+    let sum = powers.iter().copied().sum::<Dual>();
+    powers.into_iter().map(|p| p / sum).collect()
+}
+
+/// Channels of one head, or what is wrong: kernels want blocks of four in each.
+pub(super) fn per_head(channels: usize, heads: usize) -> Result<usize> {
+    if heads > 0 && channels > 0 && channels.is_multiple_of(4 * heads) {
+        return Ok(channels / heads);
+    }
+    let message = format!("{channels} channels do not form {heads} heads of a multiple of 4");
+    Err(Error::invalid("heads", message))
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        per_head(s.c, self.heads)?;
+        Ok(s)
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let (n, size) = (shapes[0].pixels(), shapes[0].c / self.heads);
+        let mut y = vec![Dual::default(); inputs[0].len()];
+        for head in 0..self.heads {
+            for p in 0..n {
+                let at = |j: usize| (head * size + j) * n + p;
+                let x: Vec<Dual> = (0..size).map(|j| inputs[0][at(j)]).collect();
+                softmax(&x).into_iter().enumerate().for_each(|(j, v)| y[at(j)] = v * f64::from(self.scale));
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        6 * output.len() as u64
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let s = cx.output.shape;
+        plain(&cx.inputs[0])?;
+        let blocks = s.c / self.heads / 4;
+        Elementwise {
+            name: "softmax",
+            own: [self.heads as u32, blocks as u32, self.scale.to_bits(), 0, 0, 0],
+            items: Some(s.pixels() * self.heads),
+            flops: self.flops(&[], s),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case = |name, c, heads, scale| Case {
+        name,
+        op: Arc::new(Softmax { heads, scale }),
+        inputs: vec![Shape::new(c, 5, 3)],
+        row: None,
+    };
+    vec![case("12 channels", 12, 1, 1.0), case("24 channels, 3 heads, scaled", 24, 3, 0.25)]
+}
