@@ -19,8 +19,29 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     source: "github.com/juyeopdang/simple-latent-diffusion-model, class Unet",
     ignorable: &[],
     schedule: Some(Schedule::Sigmoid),
+    presets: &[("cifar10", CIFAR10), ("cifar10-latent", CIFAR10_LATENT)],
     build,
 };
+
+/// The paper's, on images of 32x32.
+const CIFAR10: &str = r#"{
+    "vorticity_config": 1,
+    "family": "lucid_unet",
+    "hyper": { "dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3, "image_size": 32 },
+    "process": { "kind": "vp", "schedule": "sigmoid", "timesteps": 1000 },
+    "prediction": "eps",
+    "data_range": [-1.0, 1.0]
+}"#;
+
+/// The paper's, on latents of 16x16.
+const CIFAR10_LATENT: &str = r#"{
+    "vorticity_config": 1,
+    "family": "lucid_unet",
+    "hyper": { "dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3, "image_size": 16 },
+    "process": { "kind": "vp", "schedule": "sigmoid", "timesteps": 1000 },
+    "prediction": "eps",
+    "data_range": [-1.0, 1.0]
+}"#;
 
 /// Constructor arguments of the third-party class, and the side of its images.
 #[derive(Deserialize)]

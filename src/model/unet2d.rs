@@ -15,6 +15,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     source: "github.com/huggingface/diffusers, class UNet2DModel",
     ignorable: &[],
     schedule: None,
+    presets: &[],
     build,
 };
 
