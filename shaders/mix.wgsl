@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var j = 0u; j < im.d; j++) {
         let v = load(x_own + j);
 #unroll c 0 4
-        sum += v[$c] * load_z(z_point + (4u * j + $(c)u) * im.a);
+        sum += v[$c] * load_z(z_point + min(4u * j + $(c)u, im.c - 1u) * im.a);
 #end
     }
 #unroll grouped 0 GROUPED
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var j = 0u; j < im.d; j++) {
         let v = load(x_point + j);
 #unroll c 0 4
-        along += v[$c] * load_z(z_own + (4u * j + $(c)u) * im.a);
+        along += v[$c] * load_z(z_own + min(4u * j + $(c)u, im.c - 1u) * im.a);
 #end
     }
     sum += select(along, vec4f(), back == 0u);

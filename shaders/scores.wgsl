@@ -6,18 +6,23 @@
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let head = quotient(e.block, im.c / 4u);
-    let j = 4u * (e.block - head * (im.c / 4u));
+    let per_head = (im.c + 3u) / 4u;
+    let head = quotient(e.block, per_head);
+    let j = 4u * (e.block - head * per_head);
     let x_own = (e.lane * im.pixels + e.pixel) * im.in_stride + im.first0 + head * im.d;
-    let z_own = (e.lane * im.c + j) * im.a + im.b + head * im.d;
+    let z_own = e.lane * im.c * im.a + im.b + head * im.d;
     let back = e.lane - primal_of(e.lane);
     let x_point = x_own - back * im.pixels * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
+    // Behind the last pixel of z it is repeated: softmax leaves out what that gives.
+#unroll c 0 4
+    let j$c = min(j + $(c)u, im.c - 1u) * im.a;
+#end
     var sum = vec4f();
     for (var f = 0u; f < im.d; f++) {
         let v = load(x_own + f);
 #unroll c 0 4
-        sum[$c] += dot(v, load_z(z_point + $(c)u * im.a + f));
+        sum[$c] += dot(v, load_z(z_point + j$c + f));
 #end
     }
 #unroll grouped 0 GROUPED
@@ -25,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var f = 0u; f < im.d; f++) {
         let v = load(x_point + f);
 #unroll c 0 4
-        along[$c] += dot(v, load_z(z_own + $(c)u * im.a + f));
+        along[$c] += dot(v, load_z(z_own + j$c + f));
 #end
     }
     sum += select(along, vec4f(), back == 0u);

@@ -95,7 +95,8 @@ pub fn sample(
         keep => (0..keep - 1).map(|i| (options.steps - 1) * (keep - 1 - i) / (keep - 1)).collect(),
     };
     let single = |x: &[f64]| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-    let [low, high] = field.data_range();
+    // Latents have no range.
+    let [low, high] = if field.autoencoder().is_some() { [f64::MIN, f64::MAX] } else { field.data_range() };
     let scale = field.process().prior_scale();
     let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * scale).collect();
     let mut states = vec![];

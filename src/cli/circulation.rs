@@ -1,5 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{ASK_BEYOND, file_name, open, parse_timesteps, stop_flag};
+use super::common::{ASK_BEYOND, encoded, file_name, open, parse_timesteps, stop_flag};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use crate::data;
@@ -113,6 +113,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
     let verify_points = match args.verify_fraction {
         None => VERIFIED.min(midpoints),

@@ -6,6 +6,7 @@ use crate::diagnostics::Selection;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
+use crate::latents;
 use crate::run::{RunDir, Table, write_table};
 use crate::shape::Shape;
 use indicatif::HumanDuration;
@@ -82,6 +83,7 @@ impl Subject {
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
         let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
         let gpu = Gpu::open(&self.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+        let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
     }
 
@@ -198,8 +200,17 @@ pub(super) fn open(
         Ok((images, field))
     } else {
         let field = field::open(model, None, scale)?;
-        let images = data::load_shaped(data, samples, field.data_range(), Some(field.shape()))?;
+        let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
+        let images = data::load_shaped(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
+    }
+}
+
+/// What the field lives on: the images themselves, or the latents that its autoencoder gives them.
+pub(super) fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -> Result<Images> {
+    match field.autoencoder() {
+        Some(autoencoder) => latents::encode(gpu, autoencoder, &images, field.posterior(), seed),
+        None => Ok(images),
     }
 }
 

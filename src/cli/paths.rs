@@ -1,5 +1,5 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{open, parse_timesteps};
+use super::common::{encoded, open, parse_timesteps};
 use super::output::Output;
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> Result<i32> {
         ..Options::default()
     };
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);
     let job = PathExport::new(&gpu, field.as_ref(), &images, options)?;
     let total = job.segments();

@@ -3,6 +3,7 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
+use crate::latents;
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
 use serde_json::json;
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
     let field = field::open(&args.model, shape, ScoreScale::Definition)?;
-    let shape = field.shape();
+    let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
@@ -76,15 +77,19 @@ pub fn run(args: &Args) -> Result<i32> {
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
+    let shown = |x: &[f32]| match field.autoencoder() {
+        Some(autoencoder) => latents::decode(&gpu, autoencoder, x),
+        None => Ok(x.to_vec()),
+    };
 
     let range = field.data_range();
     let columns = (args.n as f64).sqrt().ceil() as usize;
-    write(&args.out, &samples.x, columns, shape, range)?;
+    write(&args.out, &shown(&samples.x)?, columns, shape, range)?;
     if let Some(path) = &args.strip {
         let (rows, d) = (STRIP.0.min(args.n), shape.len());
-        let stages = || samples.states.iter().map(|s| &s.1);
+        let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;
         let strip: Vec<f32> =
-            (0..rows).flat_map(|i| stages().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
+            (0..rows).flat_map(|i| stages.iter().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
         write(path, &strip, samples.states.len(), shape, range)?;
     }
     let (adapter, n, steps, out) = (gpu.describe(), args.n, args.steps, args.out.display().to_string());

@@ -92,6 +92,12 @@ pub fn likelihood(
         return Err(Error::invalid("timesteps", message));
     }
     field.process().require_vp("likelihood")?;
+    if field.autoencoder().is_some() {
+        return Err(Error::invalid(
+            "likelihood",
+            "is of images; this network works on latents, which are not quantised",
+        ));
+    }
     let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
     let [low, high] = field.data_range();

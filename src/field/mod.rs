@@ -10,7 +10,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
-use crate::model::{Model, Process, ProcessConfig, Schedule};
+use crate::model::{AutoencoderModel, Model, Posterior, Process, ProcessConfig, Schedule};
 use crate::ops::Family;
 use crate::paths::Lane;
 use crate::program::{BufferId, Program};
@@ -42,9 +42,19 @@ pub trait Field {
     /// The noising process, which gives timesteps their a and sigma.
     fn process(&self) -> &Process;
 
-    /// What 0 and 255 of 8-bit data map to.
+    /// What 0 and 255 of 8-bit images map to; with an autoencoder, of the images that it encodes.
     fn data_range(&self) -> [f64; 2] {
         [-1.0, 1.0]
+    }
+
+    /// The autoencoder on whose latents the field lives; none: on images themselves.
+    fn autoencoder(&self) -> Option<&AutoencoderModel> {
+        None
+    }
+
+    /// Which latent an image has, with an autoencoder.
+    fn posterior(&self) -> Posterior {
+        Posterior::Mode
     }
 
     /// (alpha, beta) that lanes at timestep k carry; score = alpha x + beta (raw output) for networks.

@@ -2,7 +2,7 @@
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::model::{Model, Prediction, Process};
+use crate::model::{AutoencoderModel, Model, Posterior, Prediction, Process};
 use crate::plan::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, Part, Role, Step};
 use crate::shape::Shape;
@@ -42,7 +42,15 @@ impl Field for NetworkField {
     }
 
     fn data_range(&self) -> [f64; 2] {
-        self.model.config.data_range
+        self.model.autoencoder.as_ref().map_or(self.model.config.data_range, |a| a.config.data_range)
+    }
+
+    fn autoencoder(&self) -> Option<&AutoencoderModel> {
+        self.model.autoencoder.as_ref()
+    }
+
+    fn posterior(&self) -> Posterior {
+        self.model.config.posterior.unwrap_or_default()
     }
 
     fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
@@ -96,11 +104,13 @@ impl Field for NetworkField {
     }
 
     fn describe(&self) -> serde_json::Value {
+        let autoencoder = self.model.autoencoder.as_ref();
         json!({
             "kind": "network",
             "config": self.model.config,
             "weights_sha256": self.model.sha256,
             "parameters": self.model.parameters,
+            "autoencoder": autoencoder.map(|a| json!({ "config": a.config, "weights_sha256": a.sha256 })),
             "score_scale": match self.scale {
                 ScoreScale::Definition => "definition",
                 ScoreScale::Notebook => "notebook",

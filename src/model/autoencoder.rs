@@ -1,12 +1,15 @@
 //! Autoencoders: images to latents and back. A directory of one holds `config.json` (schema: docs/FORMATS.md) and
 //! `model.safetensors`; a network's config may name it, and is then run on latents. Adding one is a file and a line here.
 use super::blocks::Net;
+use super::config::SCHEMA;
 use super::{Weights, vae_sksq, vae_sld};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::channels::Channels;
 use crate::shape::Shape;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::Path;
 
 /// An architecture, by the tensor names that its authors gave it.
 pub struct Info {
@@ -29,6 +32,97 @@ pub(super) struct Halves {
     pub encode: Half,
     /// From a latent to an image.
     pub decode: Half,
+}
+
+/// `config.json` of an autoencoder's directory, schema version 1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderConfig {
+    /// Schema version of this file.
+    pub vorticity_config: u32,
+    /// Name in `AUTOENCODERS`.
+    pub family: String,
+    /// The family's own hyper-parameters.
+    pub hyper: Value,
+    /// What 0 and 255 of an 8-bit image map to.
+    pub data_range: [f64; 2],
+    /// How networks see latents.
+    #[serde(default)]
+    pub latent: LatentConfig,
+    /// Free text and numbers about where the weights come from; copied into manifests.
+    #[serde(default)]
+    pub provenance: Value,
+}
+
+/// How networks see an autoencoder's latents.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatentConfig {
+    /// `[C, H, W]` into which the numbers are folded, in C order; none: as the encoder puts them out.
+    #[serde(default)]
+    pub shape: Option<[usize; 3]>,
+    /// What they are multiplied by.
+    #[serde(default = "one")]
+    pub scale: f64,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+impl Default for LatentConfig {
+    fn default() -> Self {
+        Self { shape: None, scale: 1.0 }
+    }
+}
+
+/// An opened autoencoder directory.
+#[derive(Clone, Debug)]
+pub struct AutoencoderModel {
+    /// Its `config.json`.
+    pub config: AutoencoderConfig,
+    /// Its halves.
+    pub networks: Autoencoder,
+    /// SHA-256 of `model.safetensors`.
+    pub sha256: String,
+    /// `[C, H, W]` of a latent as networks see it.
+    pub shape: Shape,
+}
+
+impl AutoencoderModel {
+    /// Reads and checks the directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = path.join("config.json");
+        let text = std::fs::read_to_string(&file).map_err(|e| Error::file(&file, e))?;
+        let config: AutoencoderConfig = serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?;
+        if config.vorticity_config != SCHEMA {
+            let found = config.vorticity_config;
+            return Err(Error::file(file, format!("schema version {found}, this program reads {SCHEMA}")));
+        }
+        let [low, high] = config.data_range;
+        if !(low.is_finite() && high.is_finite() && low < high && config.latent.scale.is_normal()) {
+            let scale = config.latent.scale;
+            let found = format!("data_range [{low}, {high}] and latent.scale {scale}");
+            return Err(Error::file(file, format!("{found}, expected an increasing pair and a finite factor")));
+        }
+        let weights = Weights::open(&path.join("model.safetensors"))?;
+        let networks = Autoencoder::new(&config.family, &config.hyper, &weights).map_err(|e| match e {
+            Error::Invalid { .. } => Error::file(&file, e),
+            e => e,
+        })?;
+        let shape = config.latent.shape.map_or(networks.latent, |[c, h, w]| Shape::new(c, h, w));
+        if shape.len() != networks.latent.len() {
+            let found = format!("latent.shape {shape}, expected {} numbers", networks.latent.len());
+            return Err(Error::file(file, found));
+        }
+        let sha256 = crate::data::sha256_file(&path.join("model.safetensors"))?;
+        Ok(Self { config, networks, sha256, shape })
+    }
+
+    /// `[C, H, W]` of an image.
+    pub fn image(&self) -> Shape {
+        self.networks.encoder.shape(self.networks.encoder.input())
+    }
 }
 
 /// Every autoencoder that directories may hold.

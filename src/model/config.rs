@@ -50,9 +50,26 @@ pub struct Config {
     pub prediction: Prediction,
     /// What 0 and 255 of an 8-bit image map to.
     pub data_range: [f64; 2],
+    /// Directory of the autoencoder on whose latents the network works, from this one on; none: it works on images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoencoder: Option<String>,
+    /// Which latent an image has; the mean unless told otherwise. Only with an autoencoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<Posterior>,
     /// Free text and numbers about where the weights come from; copied into manifests.
     #[serde(default)]
     pub provenance: serde_json::Value,
+}
+
+/// What stands for the distribution over latents that an encoder gives to an image.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Posterior {
+    /// Its mean.
+    #[default]
+    Mode,
+    /// A draw from it, by the run's seed.
+    Sample,
 }
 
 impl Config {

@@ -3,6 +3,7 @@
 mod autoencoder;
 mod blocks;
 mod config;
+mod diffusers;
 mod lucid_unet;
 mod mnist_shuffle_unet;
 mod ncsnpp;
@@ -13,8 +14,8 @@ mod vae_sksq;
 mod vae_sld;
 mod weights;
 
-pub use autoencoder::{AUTOENCODERS, Autoencoder};
-pub use config::{Config, Prediction};
+pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
+pub use config::{Config, Posterior, Prediction};
 pub use process::{Process, ProcessConfig, SCHEDULES, Schedule};
 pub use random::{RandomModel, init};
 pub use weights::Weights;
@@ -103,12 +104,14 @@ pub struct Model {
     pub process: Process,
     /// Trained parameters, as PyTorch counts them.
     pub parameters: u64,
-    /// SHA-256 of `model.safetensors`.
+    /// SHA-256 of the weights' file.
     pub sha256: String,
+    /// The autoencoder on whose latents the network works.
+    pub autoencoder: Option<AutoencoderModel>,
 }
 
 impl Model {
-    /// Reads and checks a model directory.
+    /// Reads and checks a model directory, ours or one of diffusers.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.is_dir() {
@@ -117,19 +120,21 @@ impl Model {
                 "not a directory; a model is a folder with config.json and model.safetensors",
             ));
         }
-        let config = Config::read(&path.join("config.json"))?;
-        let weights = path.join("model.safetensors");
+        let (config, weights) = match diffusers::find(path)? {
+            Some(found) => found,
+            None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
+        };
         let process = process_of(&config)?;
         let (mut graph, parameters) = network(&config.family, &config.hyper, &weights)?;
         graph.labels = process.labels();
-        Ok(Self {
-            path: path.to_path_buf(),
-            sha256: crate::data::sha256_file(&weights)?,
-            config,
-            graph,
-            process,
-            parameters,
-        })
+        let shape = graph.shape(graph.input());
+        let autoencoder = config.autoencoder.as_ref().map(|at| AutoencoderModel::open(&path.join(at))).transpose()?;
+        if let Some(latent) = autoencoder.as_ref().map(|a| a.shape).filter(|latent| *latent != shape) {
+            let found = format!("its autoencoder's latents are {latent}, the network works on {shape}");
+            return Err(Error::file(path.join("config.json"), found));
+        }
+        let sha256 = crate::data::sha256_file(&weights)?;
+        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder })
     }
 
     /// `[C, H, W]` of one sample.

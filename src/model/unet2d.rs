@@ -57,6 +57,10 @@ struct Hyper {
     norm_eps: f64,
     #[serde(default = "yes")]
     add_attention: bool,
+    #[serde(default)]
+    time_embedding_dim: Option<usize>,
+    #[serde(default = "middle")]
+    mid_block_type: Option<String>,
     #[serde(default = "default")]
     resnet_time_scale_shift: String,
     #[serde(default = "conv")]
@@ -78,6 +82,10 @@ enum Side {
 
 fn positional() -> String {
     "positional".into()
+}
+
+fn middle() -> Option<String> {
+    Some("UNetMidBlock2D".into())
 }
 
 fn silu() -> String {
@@ -179,6 +187,9 @@ fn check(h: &Hyper) -> Result<Shape> {
             return refuse(format!("{name} '{found}', only '{known}' is known"));
         }
     }
+    if h.mid_block_type != middle() {
+        return refuse(format!("mid_block_type {:?}, only UNetMidBlock2D is known", h.mid_block_type));
+    }
     let halvings = (levels - 1).min(20);
     if !(height.is_multiple_of(1 << halvings) && width.is_multiple_of(1 << halvings)) {
         return refuse(format!("sample_size {height}x{width} must be divisible by 2^{halvings}"));
@@ -243,14 +254,16 @@ impl Builder<'_> {
                 return Err(Error::invalid("hyper", message));
             }
         };
+        let inner = self.h.time_embedding_dim.unwrap_or(4 * width);
+        sane([inner])?;
         let layers = vec![
             first,
-            self.net.dense("time_embedding.linear_1", 4 * width, input)?,
+            self.net.dense("time_embedding.linear_1", inner, input)?,
             RowLayer::Silu,
-            self.net.dense("time_embedding.linear_2", 4 * width, 4 * width)?,
+            self.net.dense("time_embedding.linear_2", inner, inner)?,
             RowLayer::Silu,
         ];
-        self.time = Time { layers, width: 4 * width };
+        self.time = Time { layers, width: inner };
         Ok(fourier)
     }
 

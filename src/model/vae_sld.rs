@@ -92,8 +92,8 @@ fn decode(value: &serde_json::Value, net: &mut Net, z: NodeId) -> Result<NodeId>
     let h: Hyper = hyper(value)?;
     let d = &h.decoder;
     let mut y = net.conv("post_quant_conv", z, d.z_channels, Geometry::same(1))?;
-    let deepest = d.channels * d.channel_multipliers.last().copied().unwrap_or(1);
-    y = net.conv("decoder.conv_in", y, deepest, Geometry::same(3))?;
+    // The class starts its way up as narrow as it ends.
+    y = net.conv("decoder.conv_in", y, d.channels, Geometry::same(3))?;
     y = middle(net, "decoder", y)?;
     for (level, m) in d.channel_multipliers.iter().enumerate().rev() {
         let name = format!("decoder.up.{level}");

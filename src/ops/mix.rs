@@ -62,7 +62,7 @@ impl Op for Mix {
         let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&p)?;
         let first = plain(&v)?;
-        let (weights, features) = (p.shape.c / self.heads / 4, cx.output.shape.c / self.heads / 4);
+        let [weights, features] = [p.shape.c, cx.output.shape.c].map(|c| (c / self.heads).div_ceil(4));
         let sizes = [v.shape.pixels(), weights, features, self.by_row as usize].map(|n| n as u32);
         Elementwise {
             name: "mix",
@@ -87,6 +87,7 @@ pub fn cases() -> Vec<Case> {
         row: None,
     };
     vec![
+        case("one head, odd number of pixels", Mix { heads: 1, by_row: false }, 6, 8, 3),
         case("one head", Mix { heads: 1, by_row: false }, 12, 8, 6),
         case("3 heads", Mix { heads: 3, by_row: false }, 36, 24, 6),
         case("2 heads by row", Mix { heads: 2, by_row: true }, 8, 12, 4),

@@ -28,6 +28,9 @@ impl Op for Outer {
             return Err(Error::invalid("inputs", format!("{k} and {v}, expected one shape")));
         }
         let size = per_head(k.c, self.heads)?;
+        if !size.is_multiple_of(4) {
+            return Err(Error::invalid("heads", format!("of {size} channels, expected a multiple of 4")));
+        }
         Ok(Shape::new(size, self.heads, size))
     }
 

@@ -27,10 +27,10 @@ impl Op for Scores {
             return Err(Error::invalid("inputs", format!("found {}, expected 2", inputs.len())));
         };
         per_head(q.c, self.heads)?;
-        if q.c != k.c || !k.pixels().is_multiple_of(4) {
-            let message = format!("{q} and {k}, expected as many channels and a multiple of 4 pixels");
-            return Err(Error::invalid("inputs", message));
+        if q.c != k.c {
+            return Err(Error::invalid("inputs", format!("{q} and {k}, expected as many channels")));
         }
+        per_head(self.heads * k.pixels(), self.heads)?;
         Ok(Shape::new(self.heads * k.pixels(), q.h, q.w))
     }
 
@@ -56,7 +56,7 @@ impl Op for Scores {
         let (q, k) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&q)?;
         let first = plain(&k)?;
-        let blocks = q.shape.c / self.heads / 4;
+        let blocks = (q.shape.c / self.heads).div_ceil(4);
         Elementwise {
             name: "scores",
             constants: &[grouped(cx)],
@@ -72,11 +72,15 @@ impl Op for Scores {
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
-    let case = |name, c, heads, scale| Case {
+    let case = |name, c, heads, scale, h| Case {
         name,
         op: Arc::new(Scores { heads, scale }),
-        inputs: vec![Shape::new(c, 4, 3); 2],
+        inputs: vec![Shape::new(c, h, 3); 2],
         row: None,
     };
-    vec![case("8 channels", 8, 1, 1.0), case("24 channels, 3 heads, scaled", 24, 3, 0.3)]
+    vec![
+        case("8 channels", 8, 1, 1.0, 4),
+        case("24 channels, 3 heads, scaled", 24, 3, 0.3, 4),
+        case("8 channels, odd number of pixels", 8, 1, 1.0, 5),
+    ]
 }

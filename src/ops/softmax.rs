@@ -24,9 +24,9 @@ pub(super) fn softmax(x: &[Dual]) -> Vec<Dual> {
     powers.into_iter().map(|p| p / sum).collect()
 }
 
-/// Channels of one head, or what is wrong: kernels want blocks of four in each.
+/// Channels of one head, or what is wrong: two heads may not share a block of four.
 pub(super) fn per_head(channels: usize, heads: usize) -> Result<usize> {
-    if heads > 0 && channels > 0 && channels.is_multiple_of(4 * heads) {
+    if heads == 1 || heads > 0 && channels.is_multiple_of(4 * heads) {
         return Ok(channels / heads);
     }
     let message = format!("{channels} channels do not form {heads} heads of a multiple of 4");
@@ -64,10 +64,11 @@ impl Op for Softmax {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let s = cx.output.shape;
         plain(&cx.inputs[0])?;
-        let blocks = s.c / self.heads / 4;
+        let size = s.c / self.heads;
+        let blocks = size.div_ceil(4);
         Elementwise {
             name: "softmax",
-            own: [self.heads as u32, blocks as u32, self.scale.to_bits(), 0, 0, 0],
+            own: [self.heads as u32, blocks as u32, self.scale.to_bits(), size as u32, 0, 0],
             items: Some(s.pixels() * self.heads),
             flops: self.flops(&[], s),
             ..Default::default()
@@ -85,5 +86,9 @@ pub fn cases() -> Vec<Case> {
         inputs: vec![Shape::new(c, 5, 3)],
         row: None,
     };
-    vec![case("12 channels", 12, 1, 1.0), case("24 channels, 3 heads, scaled", 24, 3, 0.25)]
+    vec![
+        case("12 channels", 12, 1, 1.0),
+        case("7 channels", 7, 1, 1.0),
+        case("24 channels, 3 heads, scaled", 24, 3, 0.25),
+    ]
 }

@@ -23,6 +23,8 @@ pub enum Purpose {
     Probe = 6,
     /// Uniform dequantisation of 8-bit data; draw and k are 0.
     Dequantise = 7,
+    /// Draws from an encoder's distribution over latents; draw and k are 0.
+    Posterior = 8,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.

@@ -46,7 +46,13 @@ impl Case {
         }
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
-        let Config { family, hyper } = serde_json::from_str(&text).map_err(|e| Error::file(&path, e))?;
+        let found: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::file(&path, e))?;
+        // A folder that diffusers wrote is its network's own hyper-parameters.
+        let Config { family, hyper } = if found.get("_class_name").is_some() {
+            Config { family: "unet2d_diffusers".into(), hyper: found }
+        } else {
+            serde_json::from_value(found).map_err(|e| Error::file(&path, e))?
+        };
 
         let path = folder.join("case.safetensors");
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
@@ -63,9 +69,10 @@ impl Case {
         Ok(Self { folder: folder.to_path_buf(), family, hyper, tensors })
     }
 
-    /// The case's `model.safetensors`.
+    /// The case's weights, by our name or by that of diffusers.
     pub fn weights(&self) -> PathBuf {
-        self.folder.join("model.safetensors")
+        let theirs = self.folder.join("diffusion_pytorch_model.safetensors");
+        if theirs.is_file() { theirs } else { self.folder.join("model.safetensors") }
     }
 
     /// True if there is a tensor of that name.
@@ -107,6 +114,33 @@ impl Case {
         Ok(self.exactly(name, 1, &[])?[0])
     }
 
+    /// Indices of components, each below `d`.
+    pub(super) fn components(&self, name: &str, d: usize) -> Result<Vec<usize>> {
+        let (n, _) = self.rows(name, &[])?;
+        let indices = self.whole(name, n)?;
+        match indices.iter().find(|&&i| i >= d) {
+            Some(i) => Err(self.error(name, format!("{i}, expected less than {d}"))),
+            None => Ok(indices),
+        }
+    }
+
+    /// The case of one of an autoencoder's maps: the tensors whose names begin with `prefix`, without it. Vectors of a
+    /// sample are made `[C, 1, 1]`, as graphs have them.
+    pub(super) fn map(&self, prefix: &str) -> Self {
+        let with_axes = |tensor: &Tensor| {
+            let mut tensor = tensor.clone();
+            if tensor.shape.len() == 2 {
+                tensor.shape.extend([1, 1]);
+            }
+            tensor
+        };
+        let part = |(name, tensor): (&String, &Tensor)| {
+            let name = name.strip_prefix(prefix)?;
+            Some((name.to_string(), if name == "subjac" { tensor.clone() } else { with_axes(tensor) }))
+        };
+        Self { tensors: self.tensors.iter().filter_map(part).collect(), ..self.clone() }
+    }
+
     /// `n` numbers that are whole: timesteps or indices.
     fn whole(&self, name: &str, n: usize) -> Result<Vec<usize>> {
         let index = |&v: &f64| {
@@ -122,18 +156,25 @@ impl Case {
 pub(super) struct Told {
     /// Every sigma of the case, ascending; the number of one is its timestep.
     sigmas: Option<Vec<f64>>,
+    /// The network is told nothing.
+    none: bool,
 }
 
 impl Told {
     pub fn of(case: &Case) -> Self {
         if case.has("t") || !case.has("sigma") {
-            return Self { sigmas: None };
+            return Self { sigmas: None, none: false };
         }
         let named = case.tensors.iter().filter(|(name, _)| *name == "sigma" || name.ends_with(".sigma"));
         let mut sigmas: Vec<f64> = named.flat_map(|(_, tensor)| tensor.values.iter().copied()).collect();
         sigmas.sort_by(f64::total_cmp);
         sigmas.dedup();
-        Self { sigmas: Some(sigmas) }
+        Self { sigmas: Some(sigmas), none: false }
+    }
+
+    /// Nothing.
+    pub const fn nothing() -> Self {
+        Self { sigmas: None, none: true }
     }
 
     /// The network, which knows them.
@@ -143,7 +184,11 @@ impl Told {
 
     /// `n` timesteps: `t` or `sigma` behind the prefix.
     pub fn timesteps(&self, case: &Case, prefix: &str, n: usize) -> Result<Vec<usize>> {
-        let Some(sigmas) = &self.sigmas else { return case.whole(&format!("{prefix}t"), n) };
+        let Some(sigmas) = &self.sigmas else {
+            let name = format!("{prefix}t");
+            // Autoencoders are not told any.
+            return if prefix.is_empty() && self.none { Ok(vec![0; n]) } else { case.whole(&name, n) };
+        };
         let name = format!("{prefix}sigma");
         let number = |sigma: &f64| {
             sigmas.binary_search_by(|s| s.total_cmp(sigma)).map_err(|_| case.error(&name, format!("{sigma} is new")))
@@ -155,6 +200,7 @@ impl Told {
     pub fn name(&self, k: usize) -> String {
         match self.sigmas.as_ref().and_then(|s| s.get(k)) {
             Some(sigma) => format!("sigma {sigma}"),
+            None if self.none => "no timestep".into(),
             None => format!("t {k}"),
         }
     }

@@ -1,7 +1,7 @@
 //! Derivatives of a case's raw output at sample 0 on the GPU: along given tangents, the sub-Jacobian, the whole trace.
 //! In: the case and its network. Out: rows for the report; the whole Jacobian only where the case has its diagonal.
 use super::case::{Case, Told};
-use super::{DIVERGENCE, JVP, Row, Worst, compare, to_f32};
+use super::{DIVERGENCE, JVP, Row, Worst, compare, sizes, to_f32};
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
@@ -20,11 +20,10 @@ pub(super) fn check(
     x: &[f64],
     k: usize,
 ) -> Result<Vec<Row>> {
-    if !["v", "idx", "jdiag"].iter().any(|name| case.has(name)) {
+    if !["v", "idx", "idx_in", "jdiag"].iter().any(|name| case.has(name)) {
         return Ok(vec![]);
     }
-    let shape = graph.shape(graph.input());
-    let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
+    let [(d, dims), (out, out_dims)] = [graph.input(), graph.output()].map(|id| sizes(graph.shape(id)));
     let room = Room { samples: 1, tangents: TANGENTS.min(d) };
     let mut evaluator = Evaluator::with_tangents(gpu, graph, &[k], room, kernels)?;
     let x = to_f32(&x[..d]);
@@ -35,7 +34,7 @@ pub(super) fn check(
             let mut v = some.to_vec();
             v.resize(n * d, 0.0);
             let (_, jv) = evaluator.jvp(&x, &v, &[k])?;
-            all.extend(jv[..some.len()].iter().map(|&v| f64::from(v)));
+            all.extend(jv[..some.len() / d * out].iter().map(|&v| f64::from(v)));
         }
         Ok(all)
     };
@@ -50,20 +49,21 @@ pub(super) fn check(
         let (n, v) = case.rows("v", &dims)?;
         let at = |i: usize| format!("tangent {i}, {place}");
         let got = along(&to_f32(v))?;
-        rows.push(Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) });
+        let want = case.exactly("jvp", n, &out_dims)?;
+        rows.push(Row { tolerance: Some(JVP), ..compare("tangents", &got, want, out, at) });
     }
-    if case.has("idx") {
-        let (m, idx) = case.rows("idx", &[])?;
-        let idx: Vec<usize> = idx.iter().map(|&i| i as usize).collect();
-        if let Some(i) = idx.iter().find(|&&i| i >= d) {
-            return Err(case.error("idx", format!("{i}, expected less than {d}")));
-        }
-        let jv = along(&columns(&idx))?;
-        let got: Vec<f64> = idx.iter().flat_map(|i| (0..m).map(|j| jv[j * d + i]).collect::<Vec<_>>()).collect();
+    // Components of the input and of the output: the same where both have one shape.
+    let names = if case.has("idx_in") { ["idx_in", "idx_out"] } else { ["idx", "idx"] };
+    if case.has(names[0]) {
+        let from = case.components(names[0], d)?;
+        let to = case.components(names[1], out)?;
+        let m = from.len();
+        let jv = along(&columns(&from))?;
+        let got: Vec<f64> = to.iter().flat_map(|i| (0..m).map(|j| jv[j * out + i]).collect::<Vec<_>>()).collect();
         let at = |_| format!("{m} components, {place}");
         rows.push(Row {
             tolerance: Some(JVP),
-            ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at)
+            ..compare("sub-Jacobian", &got, case.exactly("subjac", to.len(), &[m])?, m * to.len(), at)
         });
     }
     if case.has("jdiag") {

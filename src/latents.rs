@@ -1,0 +1,47 @@
+//! Images to the latents that a network works on, and back. In: an autoencoder and numbers `[N, C, H, W]`. Out: the same of
+//! the other kind. A latent is the mean of the encoder's distribution or a draw from it, times the autoencoder's scale.
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluator;
+use crate::gpu::Gpu;
+use crate::model::{AutoencoderModel, Posterior};
+use crate::paths::normal::normals;
+use crate::paths::philox::{Purpose, Stream};
+
+/// Samples per tile, at most.
+const TILE: usize = 64;
+/// Log-variances are cut off here, as the authors do.
+const LOG_VARIANCE: [f64; 2] = [-30.0, 20.0];
+
+/// The latents of images; the checksum stays the images'. Draws are keyed by the seed and the image's number.
+pub fn encode(gpu: &Gpu, model: &AutoencoderModel, images: &Images, posterior: Posterior, seed: u64) -> Result<Images> {
+    if images.shape != model.image() {
+        let message = format!("images of {}, its autoencoder encodes {}", images.shape, model.image());
+        return Err(Error::invalid("data", message));
+    }
+    let d = model.shape.len();
+    let mut evaluator = Evaluator::new(gpu, &model.networks.encoder, &[0], TILE.min(images.count))?;
+    let moments = evaluator.evaluate(&images.values, &vec![0; images.count])?;
+    let mut values = Vec::with_capacity(images.count * d);
+    for (sample, moments) in moments.chunks_exact(2 * d).enumerate() {
+        let (mean, logvar) = moments.split_at(d);
+        let stream = Stream { seed, purpose: Purpose::Posterior, draw: 0, sample: sample as u32, k: 0 };
+        let noise = if posterior == Posterior::Sample { normals(&stream, d) } else { vec![0.0; d] };
+        for ((mean, logvar), noise) in mean.iter().zip(logvar).zip(noise) {
+            let deviation = (0.5 * f64::from(*logvar).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])).exp();
+            values.push(((f64::from(*mean) + deviation * noise) * model.config.latent.scale) as f32);
+        }
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(Error::invalid(format!("latent of image {}", at / d), format!("is {}", values[at]))),
+        None => Ok(Images { shape: model.shape, count: images.count, values, sha256: images.sha256.clone() }),
+    }
+}
+
+/// The images of latents `[N, D]`, in the autoencoder's data range.
+pub fn decode(gpu: &Gpu, model: &AutoencoderModel, latents: &[f32]) -> Result<Vec<f32>> {
+    let count = latents.len() / model.shape.len();
+    let unscaled: Vec<f32> = latents.iter().map(|&z| (f64::from(z) / model.config.latent.scale) as f32).collect();
+    let mut evaluator = Evaluator::new(gpu, &model.networks.decoder, &[0], TILE.min(count.max(1)))?;
+    evaluator.evaluate(&unscaled, &vec![0; count])
+}
