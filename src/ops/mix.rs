@@ -87,7 +87,6 @@ pub fn cases() -> Vec<Case> {
         row: None,
     };
     vec![
-        case("one head, odd number of pixels", Mix { heads: 1, by_row: false }, 6, 8, 3),
         case("one head", Mix { heads: 1, by_row: false }, 12, 8, 6),
         case("3 heads", Mix { heads: 3, by_row: false }, 36, 24, 6),
         case("2 heads by row", Mix { heads: 2, by_row: true }, 8, 12, 4),
