@@ -10,7 +10,7 @@ pub fn evaluate(graph: &Graph, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
     if x.len() != d {
         return Err(Error::invalid("twin input", format!("{} numbers, the network takes {d}", x.len())));
     }
-    let rows = graph.rows.iter().map(|t| t.evaluate(k)).collect::<Result<Vec<_>>>()?;
+    let rows = graph.rows_at(k)?;
     let mut last_use = vec![0; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|n| last_use[n.0] = i);

@@ -34,8 +34,10 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
         .map(|(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch))
         .collect();
     let buffer = |root: usize| slots.of_root[root].map_or(ports.output, |slot| buffers[slot]);
-    let rows: Vec<Vec<Vec<f64>>> =
-        graph.rows.iter().map(|table| timesteps.iter().map(|&k| table.evaluate(k)).collect()).collect::<Result<_>>()?;
+    let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len()); graph.rows.len()];
+    for &k in timesteps {
+        rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
+    }
 
     if family == Family::Cpu {
         // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
