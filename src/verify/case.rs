@@ -1,6 +1,7 @@
 //! A golden case: the folder's `config.json` (family and hyper-parameters) and `case.safetensors`, by name.
 //! Every tensor is held in f64, which keeps float32 and the timesteps exactly; shapes are checked when one is asked for.
 use crate::error::{Error, Result};
+use crate::graph::Graph;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,13 +107,56 @@ impl Case {
         Ok(self.exactly(name, 1, &[])?[0])
     }
 
-    /// `n` network timesteps.
-    pub fn timesteps(&self, name: &str, n: usize) -> Result<Vec<usize>> {
+    /// `n` numbers that are whole: timesteps or indices.
+    fn whole(&self, name: &str, n: usize) -> Result<Vec<usize>> {
         let index = |&v: &f64| {
             let whole = v >= 0.0 && v.fract() == 0.0 && v < 1e9;
             if whole { Ok(v as usize) } else { Err(self.error(name, format!("{v} is not a timestep"))) }
         };
         self.exactly(name, n, &[])?.iter().map(index).collect()
+    }
+}
+
+/// What a case tells its network: timesteps `t`, or, where it has none, noise levels `sigma`, which are numbered here.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Every sigma of the case, ascending; the number of one is its timestep.
+    sigmas: Option<Vec<f64>>,
+}
+
+impl Told {
+    pub fn of(case: &Case) -> Self {
+        if case.has("t") || !case.has("sigma") {
+            return Self { sigmas: None };
+        }
+        let named = case.tensors.iter().filter(|(name, _)| *name == "sigma" || name.ends_with(".sigma"));
+        let mut sigmas: Vec<f64> = named.flat_map(|(_, tensor)| tensor.values.iter().copied()).collect();
+        sigmas.sort_by(f64::total_cmp);
+        sigmas.dedup();
+        Self { sigmas: Some(sigmas) }
+    }
+
+    /// The network, which knows them.
+    pub fn tell(&self, graph: &Graph) -> Graph {
+        Graph { labels: self.sigmas.clone(), ..graph.clone() }
+    }
+
+    /// `n` timesteps: `t` or `sigma` behind the prefix.
+    pub fn timesteps(&self, case: &Case, prefix: &str, n: usize) -> Result<Vec<usize>> {
+        let Some(sigmas) = &self.sigmas else { return case.whole(&format!("{prefix}t"), n) };
+        let name = format!("{prefix}sigma");
+        let number = |sigma: &f64| {
+            sigmas.binary_search_by(|s| s.total_cmp(sigma)).map_err(|_| case.error(&name, format!("{sigma} is new")))
+        };
+        case.exactly(&name, n, &[])?.iter().map(number).collect()
+    }
+
+    /// A timestep as the case has it.
+    pub fn name(&self, k: usize) -> String {
+        match self.sigmas.as_ref().and_then(|s| s.get(k)) {
+            Some(sigma) => format!("sigma {sigma}"),
+            None => format!("t {k}"),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Derivatives of a case's raw output at sample 0 on the GPU: along given tangents, the sub-Jacobian, the whole trace.
 //! In: the case and its network. Out: rows for the report; the whole Jacobian only where the case has its diagonal.
-use super::case::Case;
+use super::case::{Case, Told};
 use super::{DIVERGENCE, JVP, Row, Worst, compare, to_f32};
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
@@ -11,7 +11,18 @@ use crate::ops::Family;
 /// Tangents at a time: a case has few samples, and memory is not the matter here.
 const TANGENTS: usize = 64;
 
-pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &[f64], k: usize) -> Result<Vec<Row>> {
+pub(super) fn check(
+    gpu: &Gpu,
+    kernels: Family,
+    case: &Case,
+    told: &Told,
+    graph: &Graph,
+    x: &[f64],
+    k: usize,
+) -> Result<Vec<Row>> {
+    if !["v", "idx", "jdiag"].iter().any(|name| case.has(name)) {
+        return Ok(vec![]);
+    }
     let shape = graph.shape(graph.input());
     let (d, dims) = (shape.len(), [shape.c, shape.h, shape.w]);
     let room = Room { samples: 1, tangents: TANGENTS.min(d) };
@@ -34,25 +45,27 @@ pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &
         v
     };
 
-    let (n, v) = case.rows("v", &dims)?;
-    let at = |i: usize| format!("tangent {i}, sample 0, t {k}");
-    let got = along(&to_f32(v))?;
-    let mut rows =
-        vec![Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) }];
-
-    let (m, idx) = case.rows("idx", &[])?;
-    let idx: Vec<usize> = idx.iter().map(|&i| i as usize).collect();
-    if let Some(i) = idx.iter().find(|&&i| i >= d) {
-        return Err(case.error("idx", format!("{i}, expected less than {d}")));
+    let (mut rows, place) = (vec![], format!("sample 0, {}", told.name(k)));
+    if case.has("v") {
+        let (n, v) = case.rows("v", &dims)?;
+        let at = |i: usize| format!("tangent {i}, {place}");
+        let got = along(&to_f32(v))?;
+        rows.push(Row { tolerance: Some(JVP), ..compare("tangents", &got, case.exactly("jvp", n, &dims)?, d, at) });
     }
-    let jv = along(&columns(&idx))?;
-    let got: Vec<f64> = idx.iter().flat_map(|i| (0..m).map(|j| jv[j * d + i]).collect::<Vec<_>>()).collect();
-    let at = |_| format!("{m} components, sample 0, t {k}");
-    rows.push(Row {
-        tolerance: Some(JVP),
-        ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at)
-    });
-
+    if case.has("idx") {
+        let (m, idx) = case.rows("idx", &[])?;
+        let idx: Vec<usize> = idx.iter().map(|&i| i as usize).collect();
+        if let Some(i) = idx.iter().find(|&&i| i >= d) {
+            return Err(case.error("idx", format!("{i}, expected less than {d}")));
+        }
+        let jv = along(&columns(&idx))?;
+        let got: Vec<f64> = idx.iter().flat_map(|i| (0..m).map(|j| jv[j * d + i]).collect::<Vec<_>>()).collect();
+        let at = |_| format!("{m} components, {place}");
+        rows.push(Row {
+            tolerance: Some(JVP),
+            ..compare("sub-Jacobian", &got, case.exactly("subjac", m, &[m])?, m * m, at)
+        });
+    }
     if case.has("jdiag") {
         let want = case.exactly("jdiag", d, &[])?;
         let jv = along(&columns(&(0..d).collect::<Vec<_>>()))?;
@@ -64,11 +77,11 @@ pub(super) fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph, x: &
             quantity: "divergence, of sum |J_aa|".into(),
             error: worst.error,
             tolerance: Some(DIVERGENCE),
-            worst: format!("{d} tangents, sample 0, t {k}"),
+            worst: format!("{d} tangents, {place}"),
         });
         let square =
             |of: &dyn Fn(usize, usize) -> f64| (0..d * d).map(|i| of(i / d, i % d)).map(|v| v * v).sum::<f64>();
-        let at = |_: usize| format!("whole Jacobian, sample 0, t {k}");
+        let at = |_: usize| format!("whole Jacobian, {place}");
         let found = [square(&|a, b| jv[a * d + b]), square(&|a, b| jv[a * d + b] - jv[b * d + a])];
         for (quantity, name, found) in [("|J|^2", "jac_fro2", found[0]), ("|J - J'|^2", "jac_asym2", found[1])] {
             let row = compare(quantity, &[found], &[case.scalar(name)?], 1, at);

@@ -1,6 +1,6 @@
 //! The closed loops of a case: terms of the midpoint sum on the GPU's network, and the path's lengths and norms.
 //! Points are float32 in the file; midpoints, steps and sums are f64 here, midpoints rounded to f32 for the network only.
-use super::case::Case;
+use super::case::{Case, Told};
 use super::{GEOMETRY, INTEGRAL, Row, TERM, Worst, to_f32};
 use crate::error::Result;
 use crate::evaluate::Evaluator;
@@ -9,8 +9,9 @@ use crate::shape::Shape;
 /// One loop, read and cut into segments.
 pub(super) struct Loop {
     name: &'static str,
-    /// The timestep, the same at all points.
+    /// The timestep, the same at all points, and in the case's words.
     pub k: usize,
+    at: String,
     score_scale: f64,
     /// `[segments][D]`
     mids: Vec<f64>,
@@ -24,12 +25,16 @@ pub(super) struct Loop {
 }
 
 /// The loops that the case has, of the three that cases may have.
-pub(super) fn read(case: &Case, shape: Shape) -> Result<Vec<Loop>> {
+pub(super) fn read(case: &Case, told: &Told, shape: Shape) -> Result<Vec<Loop>> {
     let names = ["loop_rotation", "loop_bridge", "loop_projection"];
-    names.into_iter().filter(|name| case.has(&format!("{name}.path"))).map(|name| one(case, name, shape)).collect()
+    names
+        .into_iter()
+        .filter(|name| case.has(&format!("{name}.path")))
+        .map(|name| one(case, told, name, shape))
+        .collect()
 }
 
-fn one(case: &Case, name: &'static str, shape: Shape) -> Result<Loop> {
+fn one(case: &Case, told: &Told, name: &'static str, shape: Shape) -> Result<Loop> {
     let of = |part: &str| format!("{name}.{part}");
     let dim = shape.len();
     let (points, path) = case.rows(&of("path"), &[shape.c, shape.h, shape.w])?;
@@ -37,10 +42,12 @@ fn one(case: &Case, name: &'static str, shape: Shape) -> Result<Loop> {
     if points < 3 || first != last {
         return Err(case.error(&of("path"), format!("{points} points that do not form a closed loop")));
     }
+    let k = told.timesteps(case, &of(""), 1)?[0];
     let pairs = || path.iter().zip(&path[dim..]);
     Ok(Loop {
         name,
-        k: case.timesteps(&of("t"), 1)?[0],
+        k,
+        at: told.name(k),
         score_scale: case.scalar(&of("score_scale"))?,
         mids: pairs().map(|(a, b)| (a + b) / 2.0).collect(),
         steps: pairs().map(|(a, b)| b - a).collect(),
@@ -63,7 +70,7 @@ impl Loop {
         let mut worst = Worst::default();
         let largest = self.terms.iter().fold(0f64, |m, t| m.max(t.abs()));
         got.iter().zip(&self.terms).enumerate().for_each(|(i, (a, b))| worst.see(i, (a - b).abs() / largest));
-        let whole = format!("t {}, {} segments", self.k, self.terms.len());
+        let whole = format!("{}, {} segments", self.at, self.terms.len());
         let row = |what: &str, error: f64, tolerance: f64, worst: String| Row {
             quantity: format!("{}, {what}", self.name),
             error: if error.is_nan() { f64::INFINITY } else { error },
@@ -86,7 +93,7 @@ impl Loop {
         let relative = |found: f64, want: f64, scale: f64| (found - want).abs() / scale;
         Ok(vec![
             row("integral, of S", integral, INTEGRAL, whole.clone()),
-            row("terms, of the largest", worst.error, TERM, format!("segment {}, t {}", worst.at, self.k)),
+            row("terms, of the largest", worst.error, TERM, format!("segment {}, {}", worst.at, self.at)),
             row("length", relative(length, self.length, self.length), GEOMETRY, whole.clone()),
             row("norm_sum", relative(norm_sum, self.norm_sum, self.norm_sum), GEOMETRY, whole.clone()),
             row(
