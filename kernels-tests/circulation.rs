@@ -18,7 +18,7 @@ pub fn images(shape: Shape, count: usize) -> Images {
     Images { shape, count, values: noise(count * shape.len(), 7), sha256: String::new() }
 }
 
-fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
+pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
     Options {
         paths: paths.iter().map(|p| p.to_string()).collect(),
         timesteps: timesteps.to_vec(),
@@ -35,7 +35,7 @@ fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -
     }
 }
 
-fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
+pub fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
     let job = CirculationRun::new(gpu, field, images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -44,7 +44,7 @@ pub fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
     field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
 }
 
-fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
+pub fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
     &result.columns.iter().find(|c| c.name == name).unwrap().values
 }
 
@@ -76,36 +76,41 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
     for (t, &k) in [1usize, 501, 991].iter().enumerate() {
         let (a, sigma) = field.process().noise(k).unwrap();
         for sample in 0..3 {
-            let x0 = &images.values[sample * 784..(sample + 1) * 784];
-            let anchor = Anchor {
-                seed: 11,
-                sample: sample as u32,
-                k: k as u32,
-                a,
-                sigma,
-                bridge_scale: 1.0,
-                x0,
-                segments: n as u32,
-                arcs: 10,
-                nodes: &[],
-            };
-            let eps = eps(&anchor, 0);
-            let turned: Vec<f64> = pairs(11, sample as u32, k as u32, 784)
-                .iter()
-                .map(|&p| {
-                    let partner = eps[(p & 0x3fff_ffff) as usize];
-                    if p & vorticity::paths::MINUS != 0 { -partner } else { partner }
-                })
-                .collect();
-            // N sin(2 pi / N) sigma^2 (P eps)' B eps, B the rotor's matrix.
-            let form: f64 = (0..784).map(|i| turned[i] * (eps[(i + 1) % 784] - eps[(i + 783) % 784])).sum();
-            let sigma = f64::from(sigma as f32);
-            let want = n as f64 * (2.0 * std::f64::consts::PI / n as f64).sin() * sigma * sigma * form;
+            let want = rotor_on_rotation(a, sigma, &images, sample, k, n);
             let (got, s) = (column(&result, "integral")[t * 3 + sample], column(&result, "abs_terms")[t * 3 + sample]);
             assert!((got - want).abs() <= 1e-6 * s, "k {k} sample {sample}: {got} against {want}, S = {s}");
             assert!(want.abs() > 1e-3 * s, "the test would not notice a zero");
         }
     }
+}
+
+/// The closed form of a rotor's circulation, omega = 1, on a rotation path of n segments, seed 11:
+/// n sin(2 pi / n) sigma^2 (P eps)' B eps, B the rotor's matrix.
+pub fn rotor_on_rotation(a: f64, sigma: f64, images: &Images, sample: usize, k: usize, n: usize) -> f64 {
+    let d = images.shape.len();
+    let anchor = Anchor {
+        seed: 11,
+        sample: sample as u32,
+        k: k as u32,
+        a,
+        sigma,
+        bridge_scale: 1.0,
+        x0: &images.values[sample * d..(sample + 1) * d],
+        segments: n as u32,
+        arcs: 10,
+        nodes: &[],
+    };
+    let eps = eps(&anchor, 0);
+    let turned: Vec<f64> = pairs(11, sample as u32, k as u32, d)
+        .iter()
+        .map(|&p| {
+            let partner = eps[(p & 0x3fff_ffff) as usize];
+            if p & vorticity::paths::MINUS != 0 { -partner } else { partner }
+        })
+        .collect();
+    let form: f64 = (0..d).map(|i| turned[i] * (eps[(i + 1) % d] - eps[(i + d - 1) % d])).sum();
+    let sigma = f64::from(sigma as f32);
+    n as f64 * (2.0 * std::f64::consts::PI / n as f64).sin() * sigma * sigma * form
 }
 
 #[test]

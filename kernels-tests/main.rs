@@ -10,10 +10,14 @@ mod derivatives;
 #[cfg(feature = "cli")]
 mod elsewhere;
 mod examples;
+mod exploding;
 mod exported;
 mod folder;
 mod golden;
 mod house;
+#[cfg(feature = "cli")]
+mod init;
+mod labels;
 mod networks;
 mod ops;
 #[cfg(feature = "cli")]

@@ -280,6 +280,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-completions",
         "-curl",
         "-devices",
+        "-init",
         "-inspect",
         "-jacobian",
         "-likelihood",

@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 /// How a step goes from one noise level to the next lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The probability-flow ODE (arXiv 2011.13456) by Heun's rule in the angle whose tangent is sigma/a, where its velocity
-    /// stays bounded: two evaluations a step.
+    /// The probability-flow ODE (arXiv 2011.13456; on VE dx/dsigma = -sigma s) by Heun's rule in the angle whose tangent
+    /// is sigma/a, where its velocity stays bounded: two evaluations a step.
     Ode,
     /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the data range.
     Ddim,
@@ -20,8 +20,15 @@ pub enum Method {
     Ddpm,
 }
 
-/// Name and method.
+/// Name and method; ddim and ddpm are of variance-preserving processes.
 pub const METHODS: &[(&str, Method)] = &[("ode", Method::Ode), ("ddim", Method::Ddim), ("ddpm", Method::Ddpm)];
+
+impl Method {
+    /// In `METHODS`.
+    pub fn name(self) -> &'static str {
+        METHODS.iter().find(|m| m.1 == self).map_or("", |m| m.0)
+    }
+}
 
 /// What to draw.
 #[derive(Clone, Debug)]
@@ -61,6 +68,9 @@ pub fn sample(
     if !(2..=t).contains(&options.steps) {
         return Err(Error::invalid("steps", format!("{}, expected 2..={t}", options.steps)));
     }
+    if options.method != Method::Ode {
+        field.process().require_vp(&format!("method {} (ode is for every process)", options.method.name()))?;
+    }
     let ks: Vec<usize> =
         (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
     let mut evaluator = field::evaluator(gpu, field, &ks, n)?;
@@ -86,9 +96,8 @@ pub fn sample(
     };
     let single = |x: &[f64]| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
     let [low, high] = field.data_range();
-    let (a, sigma) = field.process().noise(t - 1)?;
-    // Data of unit variance under this noise.
-    let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * (a * a + sigma * sigma).sqrt()).collect();
+    let scale = field.process().prior_scale();
+    let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * scale).collect();
     let mut states = vec![];
     for i in (0..options.steps).rev() {
         let k = ks[i];

@@ -4,7 +4,7 @@ use super::output::Output;
 use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Gpu};
-use crate::model::{Model, ProcessConfig};
+use crate::model::Model;
 use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
@@ -81,16 +81,12 @@ fn plan(model: &Model, kernels: Family) -> Result<Program> {
 }
 
 fn summary(model: &Model, kernels: Family, program: &Program) -> String {
-    let ProcessConfig::Vp { schedule, timesteps } = model.process.config;
     let (mirrors, activations) = (mirrors(program), activations(program));
     let lines = [
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
         ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
-        (
-            "process",
-            format!("variance preserving, {} schedule, T = {timesteps}", format!("{schedule:?}").to_lowercase()),
-        ),
+        ("process", model.process.config.describe()),
         ("prediction", format!("{:?}", model.config.prediction).to_lowercase()),
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),

@@ -9,6 +9,7 @@ pub mod common;
 pub mod completions;
 pub mod curl;
 pub mod devices;
+pub mod init;
 pub mod inspect;
 pub mod jacobian;
 pub mod likelihood;

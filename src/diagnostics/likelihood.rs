@@ -91,13 +91,8 @@ pub fn likelihood(
         let message = format!("{n} of them, expected an odd number from 3 on: every second one is a grid too");
         return Err(Error::invalid("timesteps", message));
     }
-    let angle = |k: usize| -> Result<f64> {
-        let (a, sigma) = field.process().noise(k)?;
-        if (a * a + sigma * sigma - 1.0).abs() > 1e-6 {
-            return Err(Error::invalid("likelihood", "needs a variance-preserving process, a^2 + sigma^2 = 1"));
-        }
-        Ok(sigma.atan2(a))
-    };
+    field.process().require_vp("likelihood")?;
+    let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
     let [low, high] = field.data_range();
     let level = (high - low) / 255.0;

@@ -137,9 +137,26 @@ pub const FIELDS: &[(&str, &str, Make)] = &[
     ("mixture", "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)", mixture::make),
 ];
 
+/// The process that a closed form is asked to have.
+fn process(params: &mut Params) -> Result<ProcessConfig> {
+    let timesteps = params.take("timesteps")?.unwrap_or(1000);
+    match params.take::<String>("process")?.as_deref() {
+        None | Some("vp") => {
+            let schedule = params.take::<String>("schedule")?;
+            Ok(ProcessConfig::vp(schedule.as_deref().map_or(Ok(Schedule::Cosine), Schedule::parse)?, timesteps))
+        }
+        Some("ve") => match (params.take("sigma_min")?, params.take("sigma_max")?) {
+            (Some(sigma_min), Some(sigma_max)) => Ok(ProcessConfig::Ve { sigma_min, sigma_max, timesteps }),
+            _ => Err(Error::invalid(&params.place, "process=ve needs sigma_min=.. and sigma_max=..")),
+        },
+        Some(other) => Err(Error::invalid(&params.place, format!("process={other} is not vp or ve"))),
+    }
+}
+
 /// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
 ///
-/// Every closed form also takes `schedule` (cosine, sigmoid, linear) and `timesteps`; VP cosine with 1000 is the default.
+/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
+/// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
     let Some(rest) = spec.strip_prefix("field:") else {
         return Ok(Box::new(NetworkField::new(Model::open(spec)?, scale)));
@@ -157,16 +174,7 @@ pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<d
         };
         params.values.insert(key.to_string(), value.to_string());
     }
-    let schedule = match params.take::<String>("schedule")?.as_deref() {
-        None | Some("cosine") => Schedule::Cosine,
-        Some("sigmoid") => Schedule::Sigmoid,
-        Some("linear") => Schedule::Linear,
-        Some(other) => {
-            return Err(Error::invalid(spec, format!("schedule={other} is not cosine, sigmoid or linear")));
-        }
-    };
-    let timesteps = params.take("timesteps")?.unwrap_or(1000);
-    let process = Process::new(&ProcessConfig::Vp { schedule, timesteps })?;
+    let process = Process::new(&process(&mut params)?)?;
     let field = make(shape, process, &mut params)?;
     match params.values.keys().next() {
         None => Ok(field),

@@ -49,7 +49,10 @@ impl Field for NetworkField {
         let (a, sigma) = self.model.process.noise(k)?;
         let (alpha, beta) = self.model.config.prediction.score_coefficients(a, sigma);
         match (self.scale, self.model.config.prediction) {
-            (ScoreScale::Notebook, Prediction::Eps) => Ok((alpha, beta / sigma)),
+            (ScoreScale::Notebook, Prediction::Eps) => {
+                self.model.process.require_vp("score scale notebook")?;
+                Ok((alpha, beta / sigma))
+            }
             _ => Ok((alpha, beta)),
         }
     }

@@ -59,7 +59,12 @@ impl Config {
     /// Reads and checks `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
-        let config: Config = serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a `config.json`; `path` is what errors call it.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let config: Config = serde_json::from_str(text).map_err(|e| Error::file(path, e))?;
         if config.vorticity_config != SCHEMA {
             let found = config.vorticity_config;
             return Err(Error::file(path, format!("schema version {found}, this program reads {SCHEMA}")));

@@ -3,10 +3,12 @@
 mod config;
 mod mnist_shuffle_unet;
 mod process;
+mod random;
 mod weights;
 
 pub use config::{Config, Prediction};
-pub use process::{Process, ProcessConfig, Schedule};
+pub use process::{Process, ProcessConfig, SCHEDULES, Schedule};
+pub use random::{RandomModel, init};
 pub use weights::Weights;
 
 use crate::error::{Error, Result};
@@ -24,6 +26,8 @@ pub struct FamilyInfo {
     pub ignorable: &'static [&'static str],
     /// The noise schedule that the authors train it with; a model's config may name another.
     pub schedule: Option<Schedule>,
+    /// Name and `config.json` of sizes worth having by name, for `init`.
+    pub presets: &'static [(&'static str, &'static str)],
     /// Builds the graph from hyper-parameters (JSON) and weights.
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
 }
@@ -37,6 +41,35 @@ pub fn family(name: &str) -> Result<&'static FamilyInfo> {
         let known: Vec<_> = FAMILIES.iter().map(|f| f.name).collect();
         Error::invalid("family", format!("'{name}' is not known; known: {}", known.join(", ")))
     })
+}
+
+/// The configuration that `spec` names: a preset of the family, or a file like a model's `config.json`.
+pub fn configuration(family_name: &str, spec: &str) -> Result<Config> {
+    let family = family(family_name)?;
+    if let Some((name, text)) = family.presets.iter().find(|p| p.0 == spec) {
+        return Config::parse(text, Path::new(&format!("preset {name}")));
+    }
+    let path = Path::new(spec);
+    if !path.is_file() {
+        let presets: Vec<_> = family.presets.iter().map(|p| p.0).collect();
+        let known = if presets.is_empty() { "none".into() } else { presets.join(", ") };
+        let message = format!("neither a file nor a preset of {family_name}, which are: {known}");
+        return Err(Error::file(path, message));
+    }
+    let config = Config::read(path)?;
+    if config.family != family.name {
+        return Err(Error::file(path, format!("is of the family {}, expected {}", config.family, family.name)));
+    }
+    Ok(config)
+}
+
+/// The process of a configuration, if the network's prediction is one that it has a score for.
+fn process_of(config: &Config) -> Result<Process> {
+    let process = Process::new(&config.process)?;
+    if config.prediction == Prediction::V {
+        process.require_vp("prediction v")?;
+    }
+    Ok(process)
 }
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
@@ -55,7 +88,7 @@ pub struct Model {
     pub path: PathBuf,
     /// Its `config.json`.
     pub config: Config,
-    /// The network.
+    /// The network, which knows what it is told at each timestep.
     pub graph: Graph,
     /// Noise levels by timestep.
     pub process: Process,
@@ -77,8 +110,9 @@ impl Model {
         }
         let config = Config::read(&path.join("config.json"))?;
         let weights = path.join("model.safetensors");
-        let (graph, parameters) = network(&config.family, &config.hyper, &weights)?;
-        let process = Process::new(&config.process)?;
+        let process = process_of(&config)?;
+        let (mut graph, parameters) = network(&config.family, &config.hyper, &weights)?;
+        graph.labels = process.labels();
         Ok(Self {
             path: path.to_path_buf(),
             sha256: crate::data::sha256_file(&weights)?,

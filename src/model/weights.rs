@@ -1,18 +1,33 @@
-//! A safetensors file read by name. Every tensor that a family takes is checked for shape and finiteness; `finish` then
-//! refuses what nobody took. f16, bf16 and f64 are converted to f32.
+//! Tensors by name, from a safetensors file or made up at random. Every tensor that a family takes from a file is checked
+//! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
+use super::random;
 use crate::error::{Error, Result};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An open weights file; remembers which tensors were taken.
+/// Weights by name; remembers which tensors were taken.
 pub struct Weights {
-    path: PathBuf,
-    bytes: Vec<u8>,
+    source: Source,
     taken: RefCell<BTreeSet<String>>,
     parameters: RefCell<u64>,
+}
+
+enum Source {
+    File { path: PathBuf, bytes: Vec<u8> },
+    Random { seed: u64, made: RefCell<BTreeMap<String, Made>> },
+}
+
+/// Numbers that random weights may have; more are a slip of the pen in a configuration.
+const MOST_NUMBERS: usize = 1 << 30;
+
+/// A tensor that was made up.
+struct Made {
+    shape: Vec<usize>,
+    values: Arc<[f32]>,
 }
 
 impl Weights {
@@ -22,11 +37,17 @@ impl Weights {
         // The header, and that every tensor lies inside the file, is checked here once.
         SafeTensors::deserialize(&bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
-        Ok(Self { path: path.to_path_buf(), bytes, taken: Default::default(), parameters: Default::default() })
+        Ok(Self::of(Source::File { path: path.to_path_buf(), bytes }))
     }
 
-    fn tensors(&self) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.bytes).map_err(|e| Error::file(&self.path, e))
+    /// No file: whatever is taken is made up from its name, its shape and `seed` (`random::tensor`), in any order.
+    /// Tensors of unknown length do not exist, and `has` knows only what was taken before.
+    pub fn random(seed: u64) -> Self {
+        Self::of(Source::Random { seed, made: Default::default() })
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, taken: Default::default(), parameters: Default::default() }
     }
 
     /// The tensor `name`, which must have this shape and finite values. Its numbers count as parameters.
@@ -38,30 +59,47 @@ impl Weights {
 
     /// `take` of numbers that were measured in training, not trained: BatchNorm's running statistics.
     pub fn take_statistics(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
-        let fail = |m: String| Error::file(&self.path, format!("tensor '{name}': {m}"));
-        let tensors = self.tensors()?;
-        let tensor = tensors.tensor(name).map_err(|_| fail(format!("missing, expected shape {shape:?}")))?;
-        if tensor.shape() != shape {
-            return Err(fail(format!("shape {:?}, expected {shape:?}", tensor.shape())));
-        }
-        let values = to_f32(tensor.dtype(), tensor.data())
-            .ok_or_else(|| fail(format!("type {:?}, expected F32, F16, BF16 or F64", tensor.dtype())))?;
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
-        }
+        let values = match &self.source {
+            Source::File { path, bytes } => read(path, bytes, name, shape)?,
+            Source::Random { seed, made } => {
+                let mut made = made.borrow_mut();
+                let numbers = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+                if made.values().fold(numbers, |n, m| n.saturating_add(m.values.len())) > MOST_NUMBERS {
+                    let message = format!("shape {shape:?} makes it more than {MOST_NUMBERS} numbers in all");
+                    return Err(Error::invalid(format!("random tensor '{name}'"), message));
+                }
+                let make = || Made { shape: shape.to_vec(), values: random::tensor(*seed, name, shape).into() };
+                let tensor = made.entry(name.to_string()).or_insert_with(make);
+                if tensor.shape != shape {
+                    let message = format!("shape {:?}, expected {shape:?}", tensor.shape);
+                    return Err(Error::invalid(format!("random tensor '{name}'"), message));
+                }
+                tensor.values.clone()
+            }
+        };
         self.taken.borrow_mut().insert(name.to_string());
-        Ok(values.into())
+        Ok(values)
     }
 
     /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
-        self.tensors().is_ok_and(|t| t.tensor(name).is_ok())
+        match &self.source {
+            Source::File { path, bytes } => open(path, bytes).is_ok_and(|t| t.tensor(name).is_ok()),
+            Source::Random { made, .. } => made.borrow().contains_key(name),
+        }
     }
 
     /// A tensor of one dimension, whatever its length.
     pub fn take_1d(&self, name: &str) -> Result<Arc<[f32]>> {
-        let tensors = self.tensors()?;
-        let length = tensors.tensor(name).map_or(0, |t| t.shape().first().copied().unwrap_or(0));
+        let length = match &self.source {
+            Source::File { path, bytes } => {
+                open(path, bytes)?.tensor(name).map_or(0, |t| t.shape().first().copied().unwrap_or(0))
+            }
+            Source::Random { made, .. } => match made.borrow().get(name) {
+                Some(tensor) => tensor.values.len(),
+                None => return Err(Error::invalid(format!("random tensor '{name}'"), "its length is not known")),
+            },
+        };
         self.take(name, &[length])
     }
 
@@ -72,15 +110,51 @@ impl Weights {
 
     /// An error that names a tensor which nobody took and whose name does not end in one of `ignorable`.
     pub fn finish(&self, ignorable: &[&str]) -> Result<()> {
-        let (tensors, taken) = (self.tensors()?, self.taken.borrow());
+        let Source::File { path, bytes } = &self.source else { return Ok(()) };
+        let (tensors, taken) = (open(path, bytes)?, self.taken.borrow());
         let mut names = tensors.names();
         names.sort_unstable();
         let unknown = |n: &&str| !taken.contains(*n) && !ignorable.iter().any(|end| n.ends_with(end));
         match names.into_iter().find(unknown) {
             None => Ok(()),
-            Some(name) => Err(Error::file(&self.path, format!("tensor '{name}' is not part of this network"))),
+            Some(name) => Err(Error::file(path, format!("tensor '{name}' is not part of this network"))),
         }
     }
+
+    /// Everything that was made up so far, as a safetensors file in f32.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let Source::Random { made, .. } = &self.source else {
+            return Err(Error::invalid("weights", "are a file already, expected random ones"));
+        };
+        let made = made.borrow();
+        let little_endian = |m: &Made| m.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let bytes: Vec<Vec<u8>> = made.values().map(little_endian).collect();
+        let fail = |e| Error::invalid("random weights", e);
+        let views = made.iter().zip(&bytes).map(|((name, m), bytes)| {
+            Ok((name.as_str(), TensorView::new(Dtype::F32, m.shape.clone(), bytes).map_err(fail)?))
+        });
+        safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None).map_err(fail)
+    }
+}
+
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|e| Error::file(path, e))
+}
+
+/// A tensor of a file, of this shape, finite.
+fn read(path: &Path, bytes: &[u8], name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
+    let fail = |m: String| Error::file(path, format!("tensor '{name}': {m}"));
+    let tensors = open(path, bytes)?;
+    let tensor = tensors.tensor(name).map_err(|_| fail(format!("missing, expected shape {shape:?}")))?;
+    if tensor.shape() != shape {
+        return Err(fail(format!("shape {:?}, expected {shape:?}", tensor.shape())));
+    }
+    let values = to_f32(tensor.dtype(), tensor.data())
+        .ok_or_else(|| fail(format!("type {:?}, expected F32, F16, BF16 or F64", tensor.dtype())))?;
+    if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+        return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
+    }
+    Ok(values.into())
 }
 
 /// Little-endian numbers of a safetensors file as f32, or nothing if they are not floating-point.
