@@ -18,7 +18,7 @@ pub fn images(shape: Shape, count: usize) -> Images {
     Images { shape, count, values: noise(count * shape.len(), 7), sha256: String::new() }
 }
 
-fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
+pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
     Options {
         paths: paths.iter().map(|p| p.to_string()).collect(),
         timesteps: timesteps.to_vec(),
@@ -35,7 +35,7 @@ fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -
     }
 }
 
-fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
+pub fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
     let job = CirculationRun::new(gpu, field, images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -44,7 +44,7 @@ pub fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
     field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
 }
 
-fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
+pub fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
     &result.columns.iter().find(|c| c.name == name).unwrap().values
 }
 
@@ -281,7 +281,7 @@ fn closed_forms_match_their_twins() {
     write_mixture(&file, shape, 3);
     let mixture = format!("field:mixture?file={}", file.display());
     let images = images(shape, 2);
-    for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture] {
+    for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture, "field:funnel"] {
         let field = closed(spec, shape);
         for k in [5, 600] {
             // Four segments: points agree to 2e-6 of their size and the field follows them, hence 1e-5 of S.

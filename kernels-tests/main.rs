@@ -12,6 +12,7 @@ mod elsewhere;
 mod examples;
 mod exported;
 mod folder;
+mod funnel;
 mod golden;
 mod house;
 mod networks;

@@ -38,6 +38,11 @@ impl Dual {
         Self { v, d: self.d * v }
     }
 
+    /// ln x, x > 0.
+    pub fn ln(self) -> Self {
+        Self { v: self.v.ln(), d: self.d / self.v }
+    }
+
     /// z s(z), s the logistic function; derivative s (1 + z (1 - s)).
     pub fn silu(self) -> Self {
         let s = 1.0 / (1.0 + (-self.v).exp());
