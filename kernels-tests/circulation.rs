@@ -286,7 +286,7 @@ fn closed_forms_match_their_twins() {
     write_mixture(&file, shape, 3);
     let mixture = format!("field:mixture?file={}", file.display());
     let images = images(shape, 2);
-    for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture] {
+    for spec in ["field:gaussian", "field:rotor?omega=0.7", "field:tilted?omega=1.5", &mixture, "field:funnel"] {
         let field = closed(spec, shape);
         for k in [5, 600] {
             // Four segments: points agree to 2e-6 of their size and the field follows them, hence 1e-5 of S.

@@ -13,6 +13,7 @@ mod examples;
 mod exploding;
 mod exported;
 mod folder;
+mod funnel;
 mod golden;
 mod house;
 #[cfg(feature = "cli")]

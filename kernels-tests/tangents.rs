@@ -97,7 +97,7 @@ fn tangents_of_closed_forms_match_their_twins() {
     let file = folder.path().join("mixture.safetensors");
     write_mixture(&file, shape, 3);
     let mixture = format!("field:mixture?file={}", file.display());
-    for spec in ["field:gaussian", "field:rotor?omega=0.5", "field:tilted?omega=2", &mixture] {
+    for spec in ["field:gaussian", "field:rotor?omega=0.5", "field:tilted?omega=2", &mixture, "field:funnel"] {
         let field = closed(spec, shape);
         let (d, ks, k) = (shape.len(), [100, 700, 100], 4);
         let (x, v) = (noise(ks.len() * d, 8), noise(ks.len() * k * d, 9));

@@ -55,6 +55,11 @@ impl Dual {
         if self.v > 0.0 { self } else { Self::default() }
     }
 
+    /// ln x, x > 0.
+    pub fn ln(self) -> Self {
+        Self { v: self.v.ln(), d: self.d / self.v }
+    }
+
     /// z s(z), s the logistic function; derivative s (1 + z (1 - s)).
     pub fn silu(self) -> Self {
         let s = 1.0 / (1.0 + (-self.v).exp());

@@ -1,27 +1,11 @@
 // Four random words -> four standard normals (Box-Muller): (z0, z1) = sqrt(-2 ln u0) (cos, sin)(2 pi u1), and again
 // from words 2 and 3. u = ((w >> 9) + 0.5) 2^-23, exact in f32. Twin: src/paths/normal.rs (f64).
-// Own polynomials, because drivers' log, sin and cos are too rough (Vulkan allows log an absolute error of 2^-21
-// near 1). Relative error, worst of all 2^23 uniforms with division and sqrt at Vulkan's limits: 9e-8 in ln, 1e-7 in
-// the radius, 1.7e-7 in sin and cos; so below 4e-7 in a normal.
+// Own polynomials, because drivers' sin and cos are too rough, as is log (lib/ln.wgsl). Relative error, worst of all 2^23
+// uniforms with division and sqrt at Vulkan's limits: 9e-8 in ln, 1e-7 in the radius, 1.7e-7 in sin and cos; so below
+// 4e-7 in a normal.
 // Two pairs at once: every vec2 below holds (first pair, second pair).
+#import lib/ln.wgsl
 #import lib/philox.wgsl
-
-// ln u = e ln 2 + ln m with u = 2^e m, sqrt(1/2) <= m < sqrt(2), e and m from the bits. With f = m - 1 (exact),
-// s = f/(2 + f): ln m = 2 atanh s = 2s + s r, r = 2s^2/3 + 2s^4/5 + .. (s <= 0.172: 4e-9 is cut off), written as
-// f - (h - s (h + r)), h = f^2/2, so that errors of the division weigh little (FreeBSD msun, e_logf.c) and so that
-// the relative accuracy holds as u -> 1.
-fn ln_unit(u: vec2<f32>) -> vec2<f32> {
-    let root_half = vec2<u32>(0x3f3504f3u); // bits of sqrt(1/2)
-    let shifted = bitcast<vec2<u32>>(u) + (vec2<u32>(0x3f800000u) - root_half);
-    let e = vec2<f32>(vec2<i32>(shifted >> vec2<u32>(23u)) - vec2<i32>(127));
-    let f = bitcast<vec2<f32>>((shifted & vec2<u32>(0x7fffffu)) + root_half) - 1.0;
-    let s = f / (2.0 + f);
-    let z = s * s;
-    let r = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0))));
-    let h = 0.5 * f * f;
-    // ln 2 in two parts; the first has trailing zero bits, so e times it is exact.
-    return e * 0.693138122558593750 + (f - (h - (s * (h + r) + e * 9.0580006144e-6)));
-}
 
 // sqrt with one Newton step: Vulkan allows the builtin several units in the last place. x > 0.
 fn square_root(x: f32) -> f32 {
@@ -31,7 +15,7 @@ fn square_root(x: f32) -> f32 {
 
 fn box_muller(w: vec4<u32>) -> vec4<f32> {
     let u = (vec2<f32>(w.xz >> vec2<u32>(9u)) + 0.5) * 0x1p-23;
-    let energy = -2.0 * ln_unit(u);
+    let energy = -2.0 * ln_f32(u);
     let radius = vec2<f32>(square_root(energy.x), square_root(energy.y));
 
     // The turn in units of 2^-24, an odd integer: nearest quarter and signed rest are exact, |rest| <= 1/8 turn.

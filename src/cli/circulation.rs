@@ -1,5 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{ASK_BEYOND, encoded, file_name, open, parse_timesteps, stop_flag};
+use super::common::{ASK_BEYOND, data_facts, encoded, file_name, open, parse_timesteps, stop_flag};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use crate::data;
@@ -23,11 +23,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// prints a table. The defaults are the paper's protocol: 76.8 million evaluations; try --dry-run first.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
+    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
     #[arg(required_unless_present = "scores")]
     model: Option<String>,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
-    /// data and PNG are scaled to the model's range
+    /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long, required_unless_present = "scores")]
     data: Option<String>,
     /// Closed paths, comma-separated: brownian, rotation, projection, polyline
@@ -201,7 +201,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
         "field": field.describe(),
-        "data": { "file": file_name(data), "sha256": images.sha256, "shape": images.shape.to_string() },
+        "data": data_facts(data, &images),
         "seed": args.seed,
         "arcs": args.arcs,
         "polyline_sha256": polyline_sha256,

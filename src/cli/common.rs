@@ -1,7 +1,7 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, stopping cleanly, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
 use super::output::Output;
-use crate::data::{self, Images};
+use crate::data::Images;
 use crate::diagnostics::Selection;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
@@ -26,10 +26,10 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// A model on data, and where results go.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Subject {
-    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F
+    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
     pub model: String,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
-    /// data and PNG are scaled to the model's range
+    /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
     pub data: String,
     /// How many images, from the first
@@ -135,7 +135,7 @@ impl Opened {
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
             "measure": table.measure,
             "field": self.field.describe(),
-            "data": { "file": file_name(&data), "sha256": self.images.sha256, "shape": self.images.shape.to_string() },
+            "data": data_facts(&data, &self.images),
             "seed": seed,
             "options": options,
             "adapter": adapter,
@@ -195,13 +195,13 @@ pub(super) fn open(
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
     if model.starts_with("field:") {
-        let images = data::load_shaped(data, samples, [-1.0, 1.0], given)?;
+        let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
         let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
         Ok((images, field))
     } else {
         let field = field::open(model, None, scale)?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
-        let images = data::load_shaped(data, samples, field.data_range(), Some(shape))?;
+        let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
     }
 }
@@ -212,6 +212,12 @@ pub(super) fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -
         Some(autoencoder) => latents::encode(gpu, autoencoder, &images, field.posterior(), seed),
         None => Ok(images),
     }
+}
+
+/// What a manifest says of the images of `--data`: the file, or what was drawn.
+pub(super) fn data_facts(spec: &str, images: &Images) -> Value {
+    let (key, name) = if spec.starts_with("data:") { ("drawn", spec.into()) } else { ("file", file_name(spec)) };
+    json!({ key: name, "sha256": images.sha256, "shape": images.shape.to_string() })
 }
 
 /// The last part of a path: where a file lies on this machine is nobody's business.

@@ -30,7 +30,8 @@ enum Verb {
 struct ExportArgs {
     /// Model directory, or a closed form such as field:gaussian: gives process, shape and data range
     model: String,
-    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range
+    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range;
+    /// or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
     data: String,
     /// Closed paths, comma-separated: brownian, rotation, projection

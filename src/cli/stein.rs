@@ -23,7 +23,7 @@ pub struct Args {
     /// else 16]
     #[arg(long)]
     probes: Option<String>,
-    /// The marginal score of the data, where it is known, such as field:mixture?file=F
+    /// The marginal score of the data, where it is known, such as field:mixture?file=F, or field:funnel of data:funnel
     #[arg(long, value_name = "FIELD")]
     reference: Option<String>,
     /// Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error

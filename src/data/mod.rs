@@ -49,7 +49,8 @@ pub struct Images {
     pub count: usize,
     /// `[N, C, H, W]` in C order.
     pub values: Vec<f32>,
-    /// Of the file's bytes as they lie on disk; of a folder, over the names and contents of its files in order.
+    /// Of the file's bytes as they lie on disk; of a folder, over the names and contents of its files in order; of samples
+    /// that were drawn (`field::open_data`), of the values' little-endian bytes.
     pub sha256: String,
 }
 
@@ -112,7 +113,7 @@ pub fn sha256_spec(spec: &str) -> Result<String> {
 }
 
 /// How many images to read of those held, or what to say if there are fewer than asked for.
-fn check_count(held: usize, limit: usize) -> Result<usize, String> {
+pub(crate) fn check_count(held: usize, limit: usize) -> Result<usize, String> {
     match limit {
         usize::MAX => Ok(held),
         limit if limit <= held => Ok(limit),
@@ -121,7 +122,7 @@ fn check_count(held: usize, limit: usize) -> Result<usize, String> {
 }
 
 /// Values of so many images, or what to say if they are too many.
-fn check_size(count: usize, shape: Shape) -> Result<usize, String> {
+pub(crate) fn check_size(count: usize, shape: Shape) -> Result<usize, String> {
     match shape.len() as u64 * count as u64 {
         total if total <= MAX_VALUES => Ok(total as usize),
         total => Err(format!(

@@ -1,9 +1,12 @@
 //! A field s(x, t): a trained network or a closed form, wherever the other may stand. It appends the steps that turn flat
 //! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `FIELDS`.
 mod closed;
+mod exact;
+mod funnel;
 mod mixture;
 mod network;
 
+pub use exact::{EXACT, open_data};
 pub use network::{NetworkField, ScoreScale};
 
 use crate::dual::Dual;
@@ -114,13 +117,34 @@ fn of_field(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Re
     })
 }
 
-/// Parameters of `field:NAME?key=value&..`; what a field does not take is an error.
+/// Parameters of `field:NAME?key=value&..` or `data:NAME?..`; what the name does not take is an error.
 pub struct Params {
     place: String,
     values: BTreeMap<String, String>,
 }
 
 impl Params {
+    /// Name and parameters of what follows `field:` or `data:` in `spec`.
+    fn of<'a>(spec: &str, rest: &'a str) -> Result<(&'a str, Self)> {
+        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut params = Params { place: spec.to_string(), values: BTreeMap::new() };
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(Error::invalid(spec, format!("'{pair}' is not key=value")));
+            };
+            params.values.insert(key.to_string(), value.to_string());
+        }
+        Ok((name, params))
+    }
+
+    /// Refuses what nobody has taken.
+    fn finish(self, name: &str) -> Result<()> {
+        match self.values.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(Error::invalid(self.place, format!("'{key}' is not a parameter of {name}"))),
+        }
+    }
+
     fn take<T: std::str::FromStr>(&mut self, key: &str) -> Result<Option<T>> {
         let Some(text) = self.values.remove(key) else { return Ok(None) };
         let wrong = || Error::invalid(&self.place, format!("{key}={text} is not a value of the right kind"));
@@ -145,6 +169,7 @@ pub const FIELDS: &[(&str, &str, Make)] = &[
     ("rotor", "s_i = omega (x_{i+1} - x_{i-1}), cyclic; parameter omega (1)", closed::rotor),
     ("tilted", "s = -x + rotor; parameter omega (1)", closed::tilted),
     ("mixture", "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)", mixture::make),
+    ("funnel", "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)", funnel::make),
 ];
 
 /// The process that a closed form is asked to have.
@@ -171,23 +196,14 @@ pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<d
     let Some(rest) = spec.strip_prefix("field:") else {
         return Ok(Box::new(NetworkField::new(Model::open(spec)?, scale)));
     };
-    let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (name, mut params) = Params::of(spec, rest)?;
     let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {
         let known: Vec<_> = FIELDS.iter().map(|f| f.0).collect();
         return Err(Error::invalid(spec, format!("'{name}' is not a known field; known: {}", known.join(", "))));
     };
     let shape = shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
-    let mut params = Params { place: spec.to_string(), values: BTreeMap::new() };
-    for pair in query.split('&').filter(|p| !p.is_empty()) {
-        let Some((key, value)) = pair.split_once('=') else {
-            return Err(Error::invalid(spec, format!("'{pair}' is not key=value")));
-        };
-        params.values.insert(key.to_string(), value.to_string());
-    }
     let process = Process::new(&process(&mut params)?)?;
     let field = make(shape, process, &mut params)?;
-    match params.values.keys().next() {
-        None => Ok(field),
-        Some(key) => Err(Error::invalid(spec, format!("'{key}' is not a parameter of {name}"))),
-    }
+    params.finish(name)?;
+    Ok(field)
 }

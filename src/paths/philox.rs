@@ -23,8 +23,10 @@ pub enum Purpose {
     Probe = 6,
     /// Uniform dequantisation of 8-bit data; draw and k are 0.
     Dequantise = 7,
+    /// Exact samples of a distribution; draw and k are 0.
+    Data = 8,
     /// Draws from an encoder's distribution over latents; draw and k are 0.
-    Posterior = 8,
+    Posterior = 9,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.
