@@ -7,11 +7,13 @@ mod curl;
 mod data;
 #[cfg(feature = "cli")]
 mod derivatives;
+mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
 mod examples;
 mod exploding;
 mod exported;
+mod families;
 mod folder;
 mod funnel;
 mod golden;
@@ -19,6 +21,7 @@ mod house;
 #[cfg(feature = "cli")]
 mod init;
 mod labels;
+mod latents;
 mod networks;
 mod ops;
 #[cfg(feature = "cli")]
