@@ -62,6 +62,7 @@ fn a_wrong_kernel_fails_the_selftest() {
         kernel: 3,
         stride: 1,
         padding: 1,
+        trailing: 0,
         weight: weight.clone().into(),
         bias: [0.5; 6].into(),
         silu: false,
