@@ -272,19 +272,23 @@ def write_model(out: Path, state: dict, net: ShuffleUNet, image_size: int, data_
     }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     plot_loss(np.array(state["log"]), out / "loss.png")
-    print(f"{out}: {state['step']} steps, mean loss of the last 200: {np.mean(state['log'][-200:]):.5f}")
+    print(f"{out}: {state['step']} steps, mean loss of the last 50: {np.mean(state['log'][-50:]):.5f}")
 
 
 @torch.no_grad()
-def ddim(net, shape: tuple, seed: int, steps: int) -> torch.Tensor:
-    """Deterministic DDIM sampling (arXiv 2010.02502) on `steps` of the T timesteps, nothing clipped."""
+def ddim(net, shape: tuple, seed: int, steps: int, limit: float, top: int = 960) -> torch.Tensor:
+    """DDIM sampling (arXiv 2010.02502) on `steps` of the timesteps 0..top, x0 clipped to [-limit, limit].
+
+    It begins at N(0, 1) below T - 1, where 1/a, a factor of the network's error in x0, is 2e4.
+    """
     abar = alphabar_cosine(T)
-    ks = [round(i * (T - 1) / (steps - 1)) for i in range(steps)]
+    ks = [round(i * top / (steps - 1)) for i in range(steps)]
     x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     for i in reversed(range(steps)):
         now, before = abar[ks[i]].item(), abar[ks[i - 1]].item() if i else 1.0
         eps = net(x, torch.full((len(x),), ks[i]))
-        x = math.sqrt(before / now) * (x - math.sqrt(1 - now) * eps) + math.sqrt(1 - before) * eps
+        x0 = ((x - math.sqrt(1 - now) * eps) / math.sqrt(now)).clamp(-limit, limit)
+        x = math.sqrt(before) * x0 + math.sqrt((1 - before) / (1 - now)) * (x - math.sqrt(now) * x0)
     return x
 
 

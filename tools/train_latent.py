@@ -187,7 +187,7 @@ def export(args) -> None:
         "data": "MNIST, 60,000 training images, as latents of ../mnist-vae times its scale, drawn from the posterior",
         "trainer": "tools/train_latent.py", "gradient_clip": state["clip"]}, autoencoder="../mnist-vae")
     if args.sample:
-        z = ddim(net, (64, *SHAPE), args.seed, args.sample)
+        z = ddim(net, (64, *SHAPE), args.seed, args.sample, RANGE)
         print(f"DDIM samples: mean {z.mean():.3f}, standard deviation {z.std():.3f}")
         grid(vae.decode(z.flatten(1) / scale).view(8, 8, 1, 28, 28), out / "samples.png")
 
