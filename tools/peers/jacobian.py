@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch.func import jvp, vjp, vmap
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from train_mnist import ShuffleUNet, Unit  # noqa: E402
+from mnist_net import ShuffleUNet, Unit  # noqa: E402
 
 
 def shuffled(self, x):
