@@ -70,7 +70,7 @@ fn values(row: &[Dual]) -> Vec<f64> {
 #[test]
 fn the_twin_is_the_gradient_of_the_density() {
     let field = closed("field:funnel", SHAPE);
-    let d = SHAPE.len();
+    let (d, mut worst) = (SHAPE.len(), [0f64; 2]);
     for k in TIMESTEPS {
         let points = points(field.as_ref(), SHAPE, k);
         for (i, x) in points.chunks(d).enumerate().step_by(3) {
@@ -85,6 +85,7 @@ fn the_twin_is_the_gradient_of_the_density() {
                     log_density(field.as_ref(), k, &moved)
                 });
                 let error = (got[component] - want).abs() / scale;
+                worst[0] = worst[0].max(error);
                 // What differences of ln p, up to 1e5 in f64, leave: 1e-11 over steps of 1e-3 |x|.
                 assert!(error < 1e-7, "k {k} point {i} component {component}: {} {want}", got[component]);
             }
@@ -103,11 +104,16 @@ fn the_twin_is_the_gradient_of_the_density() {
                         field.twin(&moved, k).unwrap()[component].v
                     });
                     let error = (got[component] - want).abs() / scale;
+                    worst[1] = worst[1].max(error);
                     assert!(error < 1e-6, "k {k} point {i} component {component}: {} {want}", got[component]);
                 }
             }
         }
     }
+    println!(
+        "twin against differences of ln p: {:.1e}, tangents of the twin against its differences: {:.1e}",
+        worst[0], worst[1]
+    );
 }
 
 #[test]
@@ -133,10 +139,15 @@ fn the_shader_matches_its_twin() {
                     worst_tangent[pushed] = worst_tangent[pushed].max(max_norm_error(&jv[j * d..(j + 1) * d], &want));
                 }
             }
-            println!(
-                "{shape} k {k}: samples {:.1e} {:.1e}, pushed {:.1e} {:.1e}",
-                worst[0], worst_tangent[0], worst[1], worst_tangent[1]
-            );
+            let text = |[inside, pushed]: [f64; 2]| format!("{inside:.1e} on samples, {pushed:.1e} off them");
+            println!("{shape} k {k}: values {}; tangents {}", text(worst), text(worst_tangent));
+            // Roundings of m, |m| up to 10, and of log-weights, up to n: a few 1e-6 of the score; more off the
+            // distribution, where the prior and the likelihood pull against each other, and in derivatives, where they cancel.
+            assert!(worst[0] <= 1e-5 && worst[1] <= 2e-5, "{shape} k {k}: {worst:?}");
+            assert!(worst_tangent[0] <= 3e-5 && worst_tangent[1] <= 6e-5, "{shape} k {k}: {worst_tangent:?}");
+            // Negative control: another timestep is seen.
+            let next = values(&field.twin(&Dual::lift(&x[..d]), k + 50).unwrap());
+            assert!(max_norm_error(&s[..d], &next) > 1e-3, "{shape} k {k}: {:e}", max_norm_error(&s[..d], &next));
         }
     }
 }
@@ -155,6 +166,7 @@ fn closed_paths_show_no_circulation_beyond_their_errors() {
         loops.map(ratio).fold(0f64, f64::max)
     };
     let worst = beyond("field:funnel");
+    println!("circulation at most {worst:.3} of its errors");
     assert!(worst <= 1.0, "{worst} of its errors");
     // Negative control.
     assert!(beyond("field:tilted?omega=0.01") > 1.0);
@@ -172,8 +184,9 @@ fn its_jacobian_is_symmetric_to_rounding() {
     let asymmetry = &table.column("asymmetry_max").unwrap().values;
     for (place, block) in jacobians.chunks(64 * 64).enumerate() {
         let largest = block.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
-        // Five numbers make the matrix, the same ones on either side of the diagonal: three products' roundings.
-        assert!(asymmetry[place] <= 5e-7 * largest, "place {place}: {:e} of {largest}", asymmetry[place]);
+        println!("place {place}: asymmetry {:.1e} of {largest:.1e}", asymmetry[place]);
+        // Five numbers make the matrix, the same ones on either side of the diagonal: two roundings of an entry.
+        assert!(asymmetry[place] <= 1.2e-7 * largest, "place {place}: {:e} of {largest}", asymmetry[place]);
     }
 }
 
