@@ -15,7 +15,7 @@ const NETWORK: [&str; 2] = ["config.json", "diffusion_pytorch_model.safetensors"
 
 fn copy(from: &Path, names: &[&str], to: &Path) {
     fs::create_dir_all(to).unwrap();
-    names.iter().for_each(|name| drop(fs::copy(from.join(name), to.join(name)).unwrap()));
+    names.iter().for_each(|name| assert!(fs::copy(from.join(name), to.join(name)).unwrap() > 0));
 }
 
 /// The network's answer at one point, to tell networks apart.

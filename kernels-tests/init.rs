@@ -125,5 +125,27 @@ fn the_verb_reports_and_refuses() {
     assert!(again.status.code() == Some(2) && error.contains("directory with files in it"), "{error}");
     assert_eq!(fs::read(out.join("config.json")).unwrap(), before);
     let help = String::from_utf8(vorticity(&["init", "--help"]).output().unwrap().stdout).unwrap();
-    assert!(help.contains("mnist_shuffle_unet  mnist"), "{help}");
+    for family in FAMILIES {
+        let line = help.lines().find(|l| l.trim_start().starts_with(family.name)).expect(family.name);
+        family.presets.iter().for_each(|(name, _)| assert!(line.contains(name), "{line}"));
+    }
+}
+
+/// The paper's sizes have the paper's numbers of parameters.
+#[test]
+fn presets_are_the_published_networks() {
+    for (family, preset, parameters) in [
+        ("mnist_shuffle_unet", "mnist", 1_077_697),
+        ("lucid_unet", "cifar10", 39_000_000),
+        ("ncsnpp", "celebahq-256", 65_574_549),
+    ] {
+        let config = models::configuration(family, preset).unwrap();
+        let found = models::init(&config, 0).unwrap().parameters;
+        println!("{family} {preset}: {found}");
+        // The paper gives millions.
+        assert!(found.abs_diff(parameters) < parameters / 50, "{family} {preset}: {found}, expected {parameters}");
+    }
+    for family in FAMILIES {
+        family.presets.iter().for_each(|(name, _)| drop(models::configuration(family.name, name).unwrap()));
+    }
 }

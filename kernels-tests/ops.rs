@@ -17,12 +17,13 @@ fn the_selftest_passes_and_covers_every_op() {
     assert_eq!(checks.len(), seen);
     for check in &checks {
         assert!(check.passed(), "{check:?}");
-        assert!(check.error > 0.0 || check.what == "channels", "{check:?}: f32 that is never off by a digit?");
     }
     for (op, cases) in OPS {
-        let found = checks.iter().filter(|c| c.what == *op).count();
-        assert_eq!(found, cases().len() * families(&gpu).len(), "{op}");
-        assert!(found > 0, "{op} has no cases");
+        let found: Vec<_> = checks.iter().filter(|c| c.what == *op).collect();
+        assert_eq!(found.len(), cases().len() * families(&gpu).len(), "{op}");
+        assert!(!found.is_empty(), "{op} has no cases");
+        let exact = found.iter().all(|c| c.error == 0.0);
+        assert!(!exact || *op == "channels", "{op}: f32 that is never off by a digit?");
     }
     assert_eq!(checks.iter().filter(|c| c.what.starts_with("path ")).count(), 4 * 3 + 2 * 3);
 }
