@@ -114,7 +114,7 @@ fn random(family: &str, hyper: Value, process: Value) -> Graph {
 }
 
 /// Small networks whose sizes differ from those of the cases.
-fn others() -> Vec<(&'static str, Graph)> {
+pub fn others() -> Vec<(&'static str, Graph)> {
     let ve = json!({ "kind": "ve", "sigma_min": 0.01, "sigma_max": 50.0, "timesteps": 10 });
     let vp = json!({ "kind": "vp", "schedule": "linear", "timesteps": 10 });
     let ncsnpp = |block: &str, embedding: &str, pyramids: [&str; 2], fir: bool, rescale: bool| {

@@ -105,9 +105,10 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     Ok([words.len(), metal.len(), direct.len()])
 }
 
-/// A plan of the graph.
-fn plan(graph: &Graph, family: Family) -> Program {
+/// A plan of the graph, with so many tangents a sample.
+fn plan(graph: &Graph, family: Family, tangents: u32) -> Program {
     let mut program = Program::default();
+    program.tangents = tangents;
     let ports = Ports {
         input: program.buffer("x", 16, Role::Upload),
         output: program.buffer("y", 16, Role::Download),
@@ -160,15 +161,16 @@ type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), Family>;
 /// Every kernel that some plan has.
 fn kernels() -> Kernels {
     let mut programs = circulations();
-    // The golden network, the paper's width, and one of odd half channels.
+    // The golden networks, the paper's width, and one of odd half channels; other families at several sizes.
     let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
     let mut graphs = vec![golden::network()];
+    graphs.extend(crate::families::others().into_iter().map(|(_, graph)| graph));
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
     graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
     for family in [Family::Gpu, Family::Cpu] {
-        programs.extend(graphs.iter().map(|g| (family, plan(g, family))));
+        programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| (family, plan(g, family, tangents)))));
     }
     let mut all = BTreeMap::new();
     for (family, program) in &programs {

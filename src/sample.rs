@@ -14,9 +14,9 @@ pub enum Method {
     /// The probability-flow ODE (arXiv 2011.13456; on VE dx/dsigma = -sigma s) by Heun's rule in the angle whose tangent
     /// is sigma/a, where its velocity stays bounded: two evaluations a step.
     Ode,
-    /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the data range.
+    /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the field's clean range.
     Ddim,
-    /// The posterior of x' given x and x0, with its noise (arXiv 2006.11239); x0 is kept in the data range.
+    /// The posterior of x' given x and x0, with its noise (arXiv 2006.11239); x0 is kept in that range.
     Ddpm,
 }
 
@@ -95,8 +95,7 @@ pub fn sample(
         keep => (0..keep - 1).map(|i| (options.steps - 1) * (keep - 1 - i) / (keep - 1)).collect(),
     };
     let single = |x: &[f64]| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-    // Latents have no range.
-    let [low, high] = if field.autoencoder().is_some() { [f64::MIN, f64::MAX] } else { field.data_range() };
+    let [low, high] = field.clean_range();
     let scale = field.process().prior_scale();
     let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * scale).collect();
     let mut states = vec![];

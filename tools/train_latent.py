@@ -185,7 +185,7 @@ def export(args) -> None:
     out = args.export / "mnist-latent"
     write_model(out, state, net, 8, [-RANGE, RANGE], {
         "data": "MNIST, 60,000 training images, as latents of ../mnist-vae times its scale, drawn from the posterior",
-        "trainer": "tools/train_latent.py", "gradient_clip": state["clip"]}, autoencoder="../mnist-vae")
+        "trainer": "tools/train_latent.py", "gradient_clip": state["clip"]}, autoencoder="../mnist-vae", posterior="sample")
     if args.sample:
         z = ddim(net, (64, *SHAPE), args.seed, args.sample, RANGE)
         print(f"DDIM samples: mean {z.mean():.3f}, standard deviation {z.std():.3f}")

@@ -50,6 +50,11 @@ pub trait Field {
         [-1.0, 1.0]
     }
 
+    /// What the numbers of clean samples keep to: the data range, or with an autoencoder the range of its latents.
+    fn clean_range(&self) -> [f64; 2] {
+        self.data_range()
+    }
+
     /// The autoencoder on whose latents the field lives; none: on images themselves.
     fn autoencoder(&self) -> Option<&AutoencoderModel> {
         None

@@ -45,6 +45,10 @@ impl Field for NetworkField {
         self.model.autoencoder.as_ref().map_or(self.model.config.data_range, |a| a.config.data_range)
     }
 
+    fn clean_range(&self) -> [f64; 2] {
+        self.model.config.data_range
+    }
+
     fn autoencoder(&self) -> Option<&AutoencoderModel> {
         self.model.autoencoder.as_ref()
     }

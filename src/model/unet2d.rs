@@ -15,12 +15,30 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     source: "github.com/huggingface/diffusers, class UNet2DModel",
     ignorable: &[],
     schedule: None,
-    presets: &[],
+    presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
     build,
 };
 
+/// The sizes of google/ddpm-celebahq-256.
+const DDPM_CELEBAHQ_256: &str = r#"{
+    "vorticity_config": 1,
+    "family": "unet2d_diffusers",
+    "hyper": {
+        "sample_size": 256, "in_channels": 3, "out_channels": 3, "block_out_channels": [128, 128, 256, 256, 512, 512],
+        "layers_per_block": 2, "downsample_padding": 0, "flip_sin_to_cos": false, "freq_shift": 1,
+        "attention_head_dim": null, "norm_eps": 1e-6, "norm_num_groups": 32,
+        "down_block_types": [
+            "DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"
+        ],
+        "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]
+    },
+    "process": { "kind": "vp", "schedule": "linear", "timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02 },
+    "prediction": "eps",
+    "data_range": [-1.0, 1.0]
+}"#;
+
 /// The same class; golden cases call its NCSN++ configuration so.
-pub(super) const NCSNPP: FamilyInfo = FamilyInfo { name: "unet2d_ncsnpp_diffusers", ..FAMILY };
+pub(super) const NCSNPP: FamilyInfo = FamilyInfo { name: "unet2d_ncsnpp_diffusers", presets: &[], ..FAMILY };
 
 /// Keys of the class's config.json that make the network; the rest is left to the reader of whole directories.
 #[derive(Deserialize)]

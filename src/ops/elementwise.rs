@@ -12,11 +12,11 @@ pub(super) struct Elementwise<'a> {
     pub name: &'static str,
     /// SiLU on the store.
     pub silu: bool,
-    /// The kernel treats tangents otherwise than values, so that without SiLU too it has to know of them.
+    /// Integers of the shader's own.
     pub constants: &'a [(&'static str, i64)],
     /// Buffers read besides `x`, by values only.
     pub reads: &'a [(&'static str, BufferId)],
-    /// Buffers read as `x` is, by all lanes.
+    /// A buffer read as `x` is, by all lanes, and the bytes per lane that it holds.
     pub second: Option<(BufferId, u64)>,
     /// Immediates `a` to `f`.
     pub own: [u32; 6],
