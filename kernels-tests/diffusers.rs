@@ -80,6 +80,25 @@ fn old_attention_names_are_the_same_network() {
     assert_eq!(answer(folder.path()), answer(&from));
 }
 
+/// Blocks with pyramids have as many groups as the class computes, whatever the configuration says: its blocks never see it.
+#[test]
+fn pyramid_blocks_ignore_the_configured_groups() {
+    let (folder, from) = (tempfile::tempdir().unwrap(), shipped("diffusers_ncsnpp"));
+    copy(&from, &[&NETWORK[..], &["scheduler_config.json"]].concat(), folder.path());
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    config["norm_num_groups"] = json!(2);
+    fs::write(&path, config.to_string()).unwrap();
+    let groups = |path: &Path| -> Vec<String> {
+        let nodes = Model::open(path).unwrap().graph.nodes;
+        let norms = nodes.iter().filter(|n| n.op.name() == "group_norm" && n.name.contains("_blocks."));
+        norms.filter(|n| n.name.contains("resnet")).map(|n| format!("{} {:?}", n.name, n.op)).collect()
+    };
+    let count = |all: &[String]| all.iter().filter(|n| n.contains("groups: 2,")).count();
+    let (theirs, ours) = (groups(&from), groups(folder.path()));
+    assert!(theirs.len() > 8 && count(&ours) == count(&theirs));
+}
+
 #[test]
 fn what_is_not_supported_says_so() {
     type Change = fn(&mut Value);
@@ -94,6 +113,13 @@ fn what_is_not_supported_says_so() {
             |c| c["beta_schedule"] = json!("sigmoid"),
             "'sigmoid' of DDPMScheduler is not one of",
         ),
+        (
+            "scheduler_config.json",
+            |c| c["_class_name"] = json!("FlowMatchEulerDiscreteScheduler"),
+            "is not one of DDPMScheduler",
+        ),
+        ("config.json", |c| c["downsample_padding"] = json!(7), "downsample_padding 7"),
+        ("config.json", |c| c["mid_block_scale_factor"] = json!(0), "mid_block_scale_factor"),
         ("scheduler_config.json", |c| c["prediction_type"] = json!("flow"), "'flow' is not one of epsilon"),
         ("scheduler_config.json", |c| c["num_train_timesteps"] = json!(0), "timesteps"),
     ];

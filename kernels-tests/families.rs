@@ -219,6 +219,7 @@ fn what_is_no_network_is_refused() {
         ("diffusers_ddpm", "norm_num_groups", json!(3), "8 channels do not form 3 equal groups"),
         ("vae_sksq", "h_dim", json!(100), "h_dim 100"),
         ("vae_sksq", "dec_kernels", json!([5, 5, 6]), "3 kernels"),
+        ("vae_sksq", "dec_kernels", json!(vec![2; 90]), "90 kernels"),
         ("vae_sld", "encoder", json!({ "in_channels": 3 }), "missing field"),
     ];
     for (folder, key, value, expected) in cases {

@@ -71,6 +71,7 @@ fn unfit_directories_are_refused() {
     let cases = [
         (json!({ "scale": 0.0 }), "latent.scale 0"),
         (json!({ "shape": [3, 16, 15] }), "latent.shape 3x16x15, expected 768 numbers"),
+        (json!({ "shape": [4294967296u64, 4294967296u64, 2] }), "expected 768 numbers"),
         (json!({ "sizes": 1 }), "unknown field `sizes`"),
     ];
     for (latent, expected) in cases {

@@ -132,6 +132,13 @@ pub fn stein(
             let found = reference.shape();
             return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));
         }
+        for &k in &selection.timesteps {
+            let [theirs, ours] = [reference.process().noise(k)?, field.process().noise(k)?];
+            if theirs != ours {
+                let found = format!("has (a, sigma) {theirs:?} at timestep {k}, the model {ours:?}");
+                return Err(Error::invalid("reference", found));
+            }
+        }
         other = Some(new(reference)?);
     }
     let tangent = |sample: usize, k: usize, j: usize| match options.divergence {

@@ -111,7 +111,8 @@ impl AutoencoderModel {
             e => e,
         })?;
         let shape = config.latent.shape.map_or(networks.latent, |[c, h, w]| Shape::new(c, h, w));
-        if shape.len() != networks.latent.len() {
+        let numbers = shape.c.checked_mul(shape.h).and_then(|n| n.checked_mul(shape.w));
+        if numbers != Some(networks.latent.len()) {
             let found = format!("latent.shape {shape}, expected {} numbers", networks.latent.len());
             return Err(Error::file(file, found));
         }
@@ -157,6 +158,13 @@ impl Autoencoder {
             Ok(net.graph)
         };
         let (encoder, decoder) = (half(image, encode)?, half(latent, decode)?);
+        let moments = Shape::new(2 * latent.c, latent.h, latent.w);
+        let found = [&encoder, &decoder].map(|half| half.shape(half.output()));
+        if found != [moments, image] {
+            let message =
+                format!("encoder and decoder end with {} and {}, expected {moments} and {image}", found[0], found[1]);
+            return Err(Error::invalid("hyper", message));
+        }
         let mut net = Net::new(image, weights);
         let moments = encode(hyper, &mut net, NodeId(0))?;
         let mean = net.graph.push("mean", Channels::range(0, latent.c), &[moments])?;

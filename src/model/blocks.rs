@@ -67,18 +67,24 @@ impl<'a> Net<'a> {
         self.graph.shape(x).c
     }
 
-    /// `name.weight` `[out, in, side, side]` and, if there is one, `name.bias`.
+    /// `name.weight` `[out, in, side, side]` and `name.bias`.
     pub fn conv(&mut self, name: &str, x: NodeId, out: usize, geometry: Geometry) -> Result<NodeId> {
         let (side, channels) = (geometry.side, self.channels(x));
         let weight = self.weights.take(&format!("{name}.weight"), &[out, channels, side, side])?;
-        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
         self.push_conv(name, x, weight, bias, geometry)
+    }
+
+    /// A 1x1 convolution that has no bias, `name.weight` `[out, in, 1, 1]`.
+    pub fn unbiased(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
+        let weight = self.weights.take(&format!("{name}.weight"), &[out, self.channels(x), 1, 1])?;
+        self.push_conv(name, x, weight, vec![0.0; out].into(), Geometry::same(1))
     }
 
     /// A linear layer at every pixel, `name.weight` `[out, in]`.
     pub fn linear(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
         let weight = self.weights.take(&format!("{name}.weight"), &[out, self.channels(x)])?;
-        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
         self.push_conv(name, x, weight, bias, Geometry::same(1))
     }
 
@@ -100,7 +106,7 @@ impl<'a> Net<'a> {
     pub fn transposed(&mut self, name: &str, x: NodeId, out: usize, side: usize, padding: usize) -> Result<NodeId> {
         let channels = self.channels(x);
         let given = self.weights.take(&format!("{name}.weight"), &[channels, out, side, side])?;
-        let bias = self.weights.take_or_zeros(&format!("{name}.bias"), out)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
         let taps = side * side;
         let turned = |i: usize| {
             let (o, c, t) = (i / taps / channels, i / taps % channels, i % taps);

@@ -86,6 +86,9 @@ impl Config {
             let found = config.vorticity_config;
             return Err(Error::file(path, format!("schema version {found}, this program reads {SCHEMA}")));
         }
+        if config.posterior.is_some() && config.autoencoder.is_none() {
+            return Err(Error::file(path, "posterior is given, but no autoencoder"));
+        }
         let [lo, hi] = config.data_range;
         if !(lo.is_finite() && hi.is_finite() && lo < hi) {
             return Err(Error::file(path, format!("data_range [{lo}, {hi}] is not an increasing pair of numbers")));

@@ -77,6 +77,20 @@ fn read(file: &Path) -> Result<Value> {
     serde_json::from_str(&text).map_err(|e| Error::file(file, e))
 }
 
+/// Schedulers of the discrete variance-preserving process, all of which state it in the same words.
+const KNOWN: [&str; 10] = [
+    "DDPM",
+    "DDIM",
+    "PNDM",
+    "LMSDiscrete",
+    "EulerDiscrete",
+    "EulerAncestralDiscrete",
+    "DPMSolverMultistep",
+    "DPMSolverSinglestep",
+    "DEISMultistep",
+    "UniPCMultistep",
+];
+
 /// What a scheduler's config says about the noise that the network was trained on.
 fn process(scheduler: &Value) -> Result<(ProcessConfig, Prediction)> {
     let text = |key: &str, default: &str| scheduler.get(key).and_then(Value::as_str).unwrap_or(default).to_string();
@@ -86,6 +100,10 @@ fn process(scheduler: &Value) -> Result<(ProcessConfig, Prediction)> {
     if class == "ScoreSdeVeScheduler" {
         let (sigma_min, sigma_max) = (number("sigma_min", 0.01), number("sigma_max", 1348.0));
         return Ok((ProcessConfig::Ve { sigma_min, sigma_max, timesteps: steps(2000) }, Prediction::Score));
+    }
+    if !class.strip_suffix("Scheduler").is_some_and(|c| KNOWN.contains(&c)) {
+        let known = KNOWN.map(|c| format!("{c}Scheduler")).join(", ");
+        return Err(Error::invalid("_class_name", format!("'{class}' is not one of {known}, ScoreSdeVeScheduler")));
     }
     if !scheduler.get("trained_betas").is_none_or(Value::is_null) {
         return Err(Error::invalid("trained_betas", "a list of betas is not supported"));

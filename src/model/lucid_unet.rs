@@ -24,24 +24,10 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
 };
 
 /// The paper's, on images of 32x32.
-const CIFAR10: &str = r#"{
-    "vorticity_config": 1,
-    "family": "lucid_unet",
-    "hyper": { "dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3, "image_size": 32 },
-    "process": { "kind": "vp", "schedule": "sigmoid", "timesteps": 1000 },
-    "prediction": "eps",
-    "data_range": [-1.0, 1.0]
-}"#;
+const CIFAR10: &str = include_str!("presets/cifar10.json");
 
 /// The paper's, on latents of 16x16.
-const CIFAR10_LATENT: &str = r#"{
-    "vorticity_config": 1,
-    "family": "lucid_unet",
-    "hyper": { "dim": 64, "dim_mults": [1, 2, 4, 8], "channels": 3, "image_size": 16 },
-    "process": { "kind": "vp", "schedule": "sigmoid", "timesteps": 1000 },
-    "prediction": "eps",
-    "data_range": [-1.0, 1.0]
-}"#;
+const CIFAR10_LATENT: &str = include_str!("presets/cifar10-latent.json");
 
 /// Constructor arguments of the third-party class, and the side of its images.
 #[derive(Deserialize)]
@@ -83,7 +69,7 @@ struct Builder<'a> {
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let h: Hyper = hyper(value)?;
     sane([h.dim, h.channels, h.attn_heads, h.attn_dim_head, h.image_size].into_iter().chain(h.dim_mults.clone()))?;
-    let halvings = h.dim_mults.len().saturating_sub(1).min(20);
+    let halvings = h.dim_mults.len().saturating_sub(2).min(20); // one stage less than widths, and the last keeps its size
     if h.dim_mults.is_empty() || !h.dim.is_multiple_of(GROUPS) || !h.image_size.is_multiple_of(1 << halvings) {
         let message = format!(
             "dim {} must be divisible by {GROUPS}, image_size {} by 2^{halvings}, dim_mults not empty",
@@ -174,7 +160,7 @@ impl Builder<'_> {
     }
 
     fn qkv(&mut self, name: &str, x: NodeId) -> Result<[NodeId; 3]> {
-        let qkv = self.net.conv(&format!("{name}.to_qkv"), x, 3 * self.heads * self.head, Geometry::same(1))?;
+        let qkv = self.net.unbiased(&format!("{name}.to_qkv"), x, 3 * self.heads * self.head)?;
         self.net.thirds(name, qkv)
     }
 

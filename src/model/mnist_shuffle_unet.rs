@@ -20,17 +20,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
 };
 
 /// The paper's, for images of 28x28.
-const MNIST: &str = r#"{
-    "vorticity_config": 1,
-    "family": "mnist_shuffle_unet",
-    "hyper": {
-        "timesteps": 1000, "time_embedding_dim": 256, "in_channels": 1, "out_channels": 1,
-        "base_dim": 64, "dim_mults": [2, 4], "image_size": 28
-    },
-    "process": { "kind": "vp", "schedule": "cosine", "timesteps": 1000 },
-    "prediction": "eps",
-    "data_range": [-1.0, 1.0]
-}"#;
+const MNIST: &str = include_str!("presets/mnist.json");
 
 /// Constructor arguments of the third-party class.
 #[derive(Deserialize)]

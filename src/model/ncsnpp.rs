@@ -21,32 +21,10 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
 };
 
 /// The paper's: configs/ve/celebahq_256_ncsnpp_continuous.py of score_sde.
-const CELEBAHQ_256: &str = r#"{
-    "vorticity_config": 1,
-    "family": "ncsnpp",
-    "hyper": {
-        "nf": 128, "ch_mult": [1, 1, 2, 2, 2, 2, 2], "num_res_blocks": 2, "attn_resolutions": [16], "image_size": 256,
-        "num_channels": 3, "resblock_type": "biggan", "embedding_type": "fourier", "progressive": "output_skip",
-        "progressive_input": "input_skip", "fir": true, "skip_rescale": true, "scale_by_sigma": true, "centered": false
-    },
-    "process": { "kind": "ve", "sigma_min": 0.01, "sigma_max": 348.0, "timesteps": 2000 },
-    "prediction": "score",
-    "data_range": [0.0, 1.0]
-}"#;
+const CELEBAHQ_256: &str = include_str!("presets/celebahq-256.json");
 
 /// The same at a quarter of the side, two levels fewer.
-const CELEBAHQ_64: &str = r#"{
-    "vorticity_config": 1,
-    "family": "ncsnpp",
-    "hyper": {
-        "nf": 128, "ch_mult": [1, 1, 2, 2, 2], "num_res_blocks": 2, "attn_resolutions": [16], "image_size": 64,
-        "num_channels": 3, "resblock_type": "biggan", "embedding_type": "fourier", "progressive": "output_skip",
-        "progressive_input": "input_skip", "fir": true, "skip_rescale": true, "scale_by_sigma": true, "centered": false
-    },
-    "process": { "kind": "ve", "sigma_min": 0.01, "sigma_max": 348.0, "timesteps": 2000 },
-    "prediction": "score",
-    "data_range": [0.0, 1.0]
-}"#;
+const CELEBAHQ_64: &str = include_str!("presets/celebahq-64.json");
 
 /// The keys of score_sde's configurations that make the network; those that only training reads are accepted unread.
 #[derive(Deserialize)]

@@ -20,22 +20,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
 };
 
 /// The sizes of google/ddpm-celebahq-256.
-const DDPM_CELEBAHQ_256: &str = r#"{
-    "vorticity_config": 1,
-    "family": "unet2d_diffusers",
-    "hyper": {
-        "sample_size": 256, "in_channels": 3, "out_channels": 3, "block_out_channels": [128, 128, 256, 256, 512, 512],
-        "layers_per_block": 2, "downsample_padding": 0, "flip_sin_to_cos": false, "freq_shift": 1,
-        "attention_head_dim": null, "norm_eps": 1e-6, "norm_num_groups": 32,
-        "down_block_types": [
-            "DownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D", "DownBlock2D"
-        ],
-        "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"]
-    },
-    "process": { "kind": "vp", "schedule": "linear", "timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02 },
-    "prediction": "eps",
-    "data_range": [-1.0, 1.0]
-}"#;
+const DDPM_CELEBAHQ_256: &str = include_str!("presets/ddpm-celebahq-256.json");
 
 /// The same class; golden cases call its NCSN++ configuration so.
 pub(super) const NCSNPP: FamilyInfo = FamilyInfo { name: "unet2d_ncsnpp_diffusers", presets: &[], ..FAMILY };
@@ -205,6 +190,12 @@ fn check(h: &Hyper) -> Result<Shape> {
             return refuse(format!("{name} '{found}', only '{known}' is known"));
         }
     }
+    if h.downsample_padding > 1 {
+        return refuse(format!("downsample_padding {}, only 0 and 1 are known", h.downsample_padding));
+    }
+    if !(h.mid_block_scale_factor.is_normal() && h.norm_eps.is_finite() && h.norm_eps > 0.0) {
+        return refuse("mid_block_scale_factor and norm_eps must be finite and not zero".into());
+    }
     if h.mid_block_type != middle() {
         return refuse(format!("mid_block_type {:?}, only UNetMidBlock2D is known", h.mid_block_type));
     }
@@ -244,7 +235,7 @@ impl Builder<'_> {
             let kind = Kind::parse(&self.h.up_block_types[i], "Up")?;
             (y, pyramid) = self.up(i, kind, y, pyramid, width, i + 1 == widths.len(), &mut skips)?;
         }
-        y = self.norm_silu("conv_norm_out", y, widths[0] / 4)?;
+        y = self.norm_silu("conv_norm_out", y, widths[0] / 4, false)?;
         y = self.net.conv("conv_out", y, self.h.out_channels, Geometry::same(3))?;
         if let Some(pyramid) = pyramid {
             y = self.net.sum("pyramid", y, pyramid, 1.0)?;
@@ -285,9 +276,11 @@ impl Builder<'_> {
         Ok(fourier)
     }
 
-    /// GroupNorm of so many groups unless the configuration says how many, then SiLU.
-    fn norm_silu(&mut self, name: &str, x: NodeId, groups: usize) -> Result<NodeId> {
-        let groups = self.h.norm_num_groups.unwrap_or(groups.clamp(1, 32));
+    /// GroupNorm of so many groups unless the configuration says how many, then SiLU. Blocks with pyramids do not listen
+    /// to the configuration.
+    fn norm_silu(&mut self, name: &str, x: NodeId, groups: usize, skip: bool) -> Result<NodeId> {
+        let own = groups.clamp(1, 32);
+        let groups = if skip { own } else { self.h.norm_num_groups.unwrap_or(own) };
         self.net.norm_silu(name, x, groups, self.h.norm_eps)
     }
 
@@ -331,7 +324,7 @@ impl Builder<'_> {
 
     fn middle(&mut self, x: NodeId) -> Result<NodeId> {
         let (width, scale) = (self.net.channels(x), self.h.mid_block_scale_factor);
-        let scaled = |b: &mut Self, name: &str, x| b.resnet_scaled(name, x, width, None, scale, width / 4);
+        let scaled = |b: &mut Self, name: &str, x| b.resnet_scaled(name, x, width, None, (scale, false), width / 4);
         let mut y = scaled(self, "mid_block.resnets.0", x)?;
         if self.h.add_attention {
             let groups = self.h.attn_norm_num_groups.or(self.h.norm_num_groups).unwrap_or((width / 4).clamp(1, 32));
@@ -360,7 +353,7 @@ impl Builder<'_> {
             // The class quarters only the skip connection's channels in blocks with attention and pyramids.
             let groups = if kind.skip && kind.attention { own + other / 4 } else { (own + other) / 4 };
             let scale = if kind.skip { SQRT_2 } else { 1.0 };
-            x = self.resnet_scaled(&resnet, x, width, None, scale, groups)?;
+            x = self.resnet_scaled(&resnet, x, width, None, (scale, kind.skip), groups)?;
             if kind.attention && !kind.skip {
                 x = self.attention(&format!("{name}.attentions.{layer}"), x, false)?;
             }
@@ -393,20 +386,20 @@ impl Builder<'_> {
 
     fn resnet(&mut self, name: &str, x: NodeId, out: usize, resize: Option<Resample>, skip: bool) -> Result<NodeId> {
         let groups = self.net.channels(x) / 4;
-        self.resnet_scaled(name, x, out, resize, if skip { SQRT_2 } else { 1.0 }, groups)
+        self.resnet_scaled(name, x, out, resize, (if skip { SQRT_2 } else { 1.0 }, skip), groups)
     }
 
-    /// (x + f(x)) / scale, f of two convolutions; `resize` acts on both.
+    /// (x + f(x)) / scale, f of two convolutions; `resize` acts on both. `skip`: of a block with pyramids.
     fn resnet_scaled(
         &mut self,
         name: &str,
         mut x: NodeId,
         out: usize,
         resize: Option<Resample>,
-        scale: f64,
+        (scale, skip): (f64, bool),
         groups: usize,
     ) -> Result<NodeId> {
-        let mut y = self.norm_silu(&format!("{name}.norm1"), x, groups)?;
+        let mut y = self.norm_silu(&format!("{name}.norm1"), x, groups, skip)?;
         let resized = resize.is_some();
         if let Some(op) = resize {
             y = self.net.resample(&format!("{name}.resized"), y, op.clone())?;
@@ -414,7 +407,7 @@ impl Builder<'_> {
         }
         y = self.net.conv(&format!("{name}.conv1"), y, out, Geometry::same(3))?;
         y = self.net.add_time(&format!("{name}.time_emb_proj"), y, &self.time)?;
-        y = self.norm_silu(&format!("{name}.norm2"), y, out / 4)?;
+        y = self.norm_silu(&format!("{name}.norm2"), y, out / 4, skip)?;
         y = self.net.conv(&format!("{name}.conv2"), y, out, Geometry::same(3))?;
         if resized || self.net.channels(x) != out {
             x = self.net.conv(&format!("{name}.conv_shortcut"), x, out, Geometry::same(1))?;

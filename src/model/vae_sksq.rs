@@ -61,7 +61,8 @@ impl Hyper {
             [h.image_channels, h.image_size, h.h_dim, h.z_dim].into_iter().chain(lists.into_iter().flatten().copied()),
         )?;
         let deepest = h.enc_channels.last().copied().unwrap_or(0) * h.last_side().pow(2);
-        let back = h.dec_kernels.iter().fold(1, |side, kernel| (side - 1) * 2 + kernel);
+        let back =
+            h.dec_kernels.iter().fold(1usize, |side, kernel| (side - 1).saturating_mul(2).saturating_add(*kernel));
         if h.dec_kernels.len() != h.dec_channels.len() + 1 || deepest != h.h_dim || back != h.image_size {
             let message = format!(
                 "an encoder that ends with {deepest} numbers (h_dim {}), a decoder of {} widths and {} kernels that ends with {back} pixels (image_size {})",

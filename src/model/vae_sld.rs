@@ -59,6 +59,11 @@ fn shapes(value: &serde_json::Value) -> Result<[Shape; 2]> {
         sane(sizes.into_iter().chain(side.channel_multipliers.iter().map(|m| m.saturating_mul(side.channels))))?;
     }
     sane([h.vae.embed_dim])?;
+    let levels = [&h.encoder, &h.decoder].map(|side| side.channel_multipliers.len());
+    if levels[0] != levels[1] {
+        let message = format!("{} levels in the encoder, {} in the decoder", levels[0], levels[1]);
+        return Err(Error::invalid("hyper", message));
+    }
     let halvings = h.encoder.channel_multipliers.len().saturating_sub(1).min(20);
     let side = h.encoder.resolution;
     if h.encoder.channel_multipliers.is_empty() || !side.is_multiple_of(1 << halvings) {

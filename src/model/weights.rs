@@ -81,11 +81,6 @@ impl Weights {
         Ok(values)
     }
 
-    /// A vector of one number per channel; zeros where the layer has none.
-    pub fn take_or_zeros(&self, name: &str, length: usize) -> Result<Arc<[f32]>> {
-        if self.has(name) { self.take(name, &[length]) } else { Ok(vec![0.0; length].into()) }
-    }
-
     /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {

@@ -32,6 +32,7 @@ impl Op for Mix {
         } else {
             (v.pixels(), per_head(v.c, self.heads)?)
         };
+        per_head(self.heads * features, self.heads)?;
         if vectors != size || self.by_row && v.h != self.heads {
             let message = format!("{p} weights for {v}: {size} and {vectors} a head");
             return Err(Error::invalid("inputs", message));

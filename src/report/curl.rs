@@ -1,5 +1,6 @@
 //! What a person looks at of a curl run: |J_ab - J_ba| over all pairs of components of all samples (Figs. 2c, 2d, 8c).
 //! In: the run's table with its sub-Jacobians. Out: text, JSON, and two box plots: score and raw output.
+#[cfg(feature = "cli")]
 use super::BoxStats;
 use super::timesteps::{self, Shown, levels, samples};
 use crate::error::{Error, Result};

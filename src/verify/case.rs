@@ -20,7 +20,7 @@ pub struct Tensor {
 pub struct Case {
     /// Where it lies.
     pub folder: PathBuf,
-    /// Name in `model::FAMILIES`.
+    /// Name in `model::FAMILIES` or `model::AUTOENCODERS`.
     pub family: String,
     /// The family's hyper-parameters.
     pub hyper: serde_json::Value,
