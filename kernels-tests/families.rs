@@ -115,11 +115,16 @@ fn random(family: &str, hyper: Value, process: Value) -> Graph {
 
 /// Small networks whose sizes differ from those of the cases.
 pub fn others() -> Vec<(&'static str, Graph)> {
+    sized(8)
+}
+
+/// Small networks for images of that side, half as high for the last.
+pub fn sized(side: usize) -> Vec<(&'static str, Graph)> {
     let ve = json!({ "kind": "ve", "sigma_min": 0.01, "sigma_max": 50.0, "timesteps": 10 });
     let vp = json!({ "kind": "vp", "schedule": "linear", "timesteps": 10 });
     let ncsnpp = |block: &str, embedding: &str, pyramids: [&str; 2], fir: bool, rescale: bool| {
         json!({
-            "nf": 12, "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [4], "image_size": 8,
+            "nf": 12, "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [side / 2], "image_size": side,
             "num_channels": 2, "resblock_type": block, "embedding_type": embedding, "progressive": pyramids[0],
             "progressive_input": pyramids[1], "fir": fir, "skip_rescale": rescale, "centered": rescale,
             "scale_by_sigma": embedding == "fourier",
@@ -127,7 +132,7 @@ pub fn others() -> Vec<(&'static str, Graph)> {
     };
     let unet = |down: [&str; 2], up: [&str; 2], head: Value, groups: Value| {
         json!({
-            "sample_size": [4, 8], "in_channels": 1, "out_channels": 1, "block_out_channels": [8, 24],
+            "sample_size": [side / 2, side], "in_channels": 1, "out_channels": 1, "block_out_channels": [8, 24],
             "layers_per_block": 1, "down_block_types": down, "up_block_types": up, "attention_head_dim": head,
             "norm_num_groups": groups,
         })
@@ -137,7 +142,7 @@ pub fn others() -> Vec<(&'static str, Graph)> {
             "lucid_unet, one stage more",
             random(
                 "lucid_unet",
-                json!({ "dim": 32, "dim_mults": [2, 1, 2, 3], "channels": 1, "image_size": 8, "attn_heads": 2, "attn_dim_head": 12 }),
+                json!({ "dim": 32, "dim_mults": [2, 1, 2, 3], "channels": 1, "image_size": side, "attn_heads": 2, "attn_dim_head": 12 }),
                 vp.clone(),
             ),
         ),

@@ -1,4 +1,5 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
+mod bands;
 mod circulation;
 #[cfg(feature = "cli")]
 mod cli;

@@ -28,8 +28,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // What this thread loads: one block of one pixel, one weight vector.
     let p = tile + thread / 4u;
     let lane = lane_of(p / im.pixels);
-    let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.padding);
-    let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.padding);
+    let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.above);
+    let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.left);
     let column = group.z * 16u + thread % 16u;
     // What it computes.
     let my = thread / 16u * 4u;

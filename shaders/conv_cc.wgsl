@@ -83,8 +83,8 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #unroll padded PLAIN 1
     let pixel = p - q * im.pixels;
     let py = quotient(pixel, im.out_w);
-    let top = i32(py * im.stride) - i32(im.padding);
-    let left = i32((pixel - py * im.out_w) * im.stride) - i32(im.padding);
+    let top = i32(py * im.stride) - i32(im.above);
+    let left = i32((pixel - py * im.out_w) * im.stride) - i32(im.left);
 #end
 #unroll t 0 TAPS
 #unroll padded PLAIN 1

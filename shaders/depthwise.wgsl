@@ -14,8 +14,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let lane = p / im.pixels;
     if lane >= im.lanes { return; }
     let block = i % im.blocks;
-    let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.padding);
-    let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.padding);
+    let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.above);
+    let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.left);
     let offset = block_offset(block);
     var sum = select(0.0, 1.0, lane % im.group == 0u) * weights[block * 10u + 9u];
     for (var tap = 0u; tap < 9u; tap++) {

@@ -1,7 +1,11 @@
 // y[lane, p, c] = x[lane, c, p]: flat C order to padded channels-last, padding channels zero.
 // Thread map: one thread per (lane, pixel, block of 4 channels). Exact.
 #import lib/grid.wgsl
-struct Immediates { lanes: u32, channels: u32, pixels: u32, flat: u32, blocks: u32 }
+struct Immediates {
+    lanes: u32, channels: u32,
+    pixels: u32, blocks: u32,          // of the band of rows that is copied
+    flat: u32, plane: u32, first: u32, // numbers of a lane of x, pixels of its image, first pixel of the band
+}
 var<immediate> im: Immediates;
 @group(0) @binding(0) var<storage, read> x: array<f32>;        // [lane][flat]
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>; // [lane][pixels][blocks]
@@ -17,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let c = rest % im.blocks * 4u;
     var v = vec4f();
     for (var j = 0u; j < 4u; j++) {
-        if c + j < im.channels { v[j] = x[lane * im.flat + (c + j) * im.pixels + p]; }
+        if c + j < im.channels { v[j] = x[lane * im.flat + (c + j) * im.plane + im.first + p]; }
     }
     y[i] = v;
 }

@@ -15,7 +15,7 @@ fn load(i: u32) -> vec4f { return load_x(i32(i)); }
 fn load(i: u32) -> vec4f { return x[i]; }
 #end
 #import lib/part.wgsl
-@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>; // [lane of the part][chunks][blocks][2]
+@group(0) @binding(1) var<storage, read_write> sums: array<vec4f>; // [lane of the part][chunks of all bands][blocks][2]
 #unroll tangents 0 SLOPED
 @group(0) @binding(2) var<storage, read> moments: array<vec4f>;    // [sample][2][blocks]: mu, r
 #end
@@ -26,7 +26,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let part = quotient(i, im.blocks);
     let block = i - part * im.blocks;
     let q = quotient(part, im.chunks);
-    let first = (part - q * im.chunks) * im.chunk;
+    let chunk = part - q * im.chunks;
+    let first = chunk * im.chunk;
+    let to = 2u * ((q * im.all + im.first + chunk) * im.blocks + block);
     let count = min(im.chunk, im.pixels - first);
     let start = first * im.in_stride + block + select(im.first1, im.first0, block < im.count0);
     let own = lane_of(q) * im.pixels * im.in_stride + start;
@@ -40,8 +42,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         squares += d * d;
     }
     let shift = sum / f32(count);
-    sums[2u * i] = pivot + shift;
-    sums[2u * i + 1u] = max(squares - sum * shift, vec4f());
+    sums[to] = pivot + shift;
+    sums[to + 1u] = max(squares - sum * shift, vec4f());
 #end
 #unroll tangents 0 SLOPED
     let sample = sample_of(q);
@@ -55,7 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         sum += v;
         along += v * (load(point + p * im.in_stride) - mu);
     }
-    sums[2u * i] = sum;
-    sums[2u * i + 1u] = along * r;
+    sums[to] = sum;
+    sums[to + 1u] = along * r;
 #end
 }

@@ -1,6 +1,6 @@
 // Bilinear x2, corners not aligned: along each axis 3/4 of the near input, 1/4 of the far one, border repeated.
 // Thread map: lib/elementwise over output pixels. Accuracy: three f32 roundings per axis.
-#import lib/elementwise.wgsl // a: input height, b: input width
+#import lib/elementwise.wgsl // a: input height, b: input width, c: row of the first output
 
 fn far_tap(i: u32, n: u32) -> u32 {
     return select(max(i >> 1u, 1u) - 1u, min((i >> 1u) + 1u, n - 1u), (i & 1u) == 1u);
@@ -9,8 +9,9 @@ fn far_tap(i: u32, n: u32) -> u32 {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let row = quotient(e.pixel, 2u * im.b);
-    let column = e.pixel - row * 2u * im.b;
+    let band_row = quotient(e.pixel, 2u * im.b);
+    let column = e.pixel - band_row * 2u * im.b;
+    let row = band_row + im.c;
     let near_row = (e.lane * im.a + (row >> 1u)) * im.b;
     let far_row = (e.lane * im.a + far_tap(row, im.a)) * im.b;
     let near_column = column >> 1u;

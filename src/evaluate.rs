@@ -2,7 +2,7 @@
 //! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
 //! sample's output does not depend on its tile.
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu, Pending};
+use crate::gpu::{Executor, Gpu, Pending, predicted};
 use crate::graph::Graph;
 use crate::ops::Family;
 use crate::paths::Lane;
@@ -73,8 +73,7 @@ impl Evaluator {
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
         let plan = |tangents: usize| -> Result<(Program, Ports)> {
-            let mut program = Program::default();
-            program.tangents = tangents as u32;
+            let mut program = gpu.program(tangents as u32);
             let ports = Ports {
                 input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
                 output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
@@ -85,12 +84,12 @@ impl Evaluator {
         };
         let (mut program, mut ports) = plan(room.tangents)?;
         let lanes = program.group() as u64;
-        let fits = program.bytes_per_lane() * lanes <= gpu.tile_budget()
+        let fits = predicted(&program, lanes, gpu.images_share()) <= gpu.memory()
             && Executor::most_lanes(gpu, &program, u64::MAX) as u64 >= lanes;
         if room.tangents > 1 && !fits {
             // Fewer tangents at a time, so that a sample's lanes fit; as even as possible.
             let (single, _) = plan(1)?;
-            let most = Executor::most_lanes(gpu, &single, gpu.tile_budget()).saturating_sub(1).max(1);
+            let most = Executor::most_lanes(gpu, &single, gpu.memory()).saturating_sub(1).max(1);
             let rounds = room.tangents.div_ceil(most);
             (program, ports) = plan(room.tangents.div_ceil(rounds))?;
         }

@@ -172,7 +172,7 @@ pub struct Graph {
 impl Graph {
     /// A graph whose input has the given shape.
     pub fn new(input: Shape) -> Self {
-        let op = Arc::new(crate::ops::input::Input);
+        let op = Arc::new(crate::ops::input::Input::default());
         Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], ..Self::default() }
     }
 

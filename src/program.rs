@@ -120,6 +120,9 @@ pub struct Program {
     pub actions: Vec<Action>,
     /// K: tangents of every sample, whose lanes follow its primal.
     pub tangents: u32,
+    /// Most bytes per lane that one buffer should have, if the adapter sets a limit that a sample's lanes might not fit in:
+    /// what is larger is cut.
+    pub room: Option<u64>,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
     /// WGSL of the caller's own, by name.
@@ -161,9 +164,14 @@ impl Program {
         }
     }
 
-    /// A constant buffer of plain values.
+    /// A constant buffer of plain values; the same one if it is asked for again.
     pub fn constant<T: bytemuck::NoUninit>(&mut self, label: impl Into<Cow<'static, str>>, data: &[T]) -> BufferId {
-        self.buffer(label, 0, Role::Constant(bytemuck::cast_slice(data).to_vec()))
+        let (label, bytes) = (label.into(), bytemuck::cast_slice(data));
+        let same = |b: &Buffer| b.label == label && matches!(&b.role, Role::Constant(data) if data == bytes);
+        match self.buffers.iter().position(same) {
+            Some(made) => BufferId(made),
+            None => self.buffer(label, 0, Role::Constant(bytes.to_vec())),
+        }
     }
 
     /// Brings a buffer's image mirror up to date before a step that reads it; the buffer holds `bytes_per_lane` at present.

@@ -7,6 +7,7 @@ struct Norm {
     first0: u32, count0: u32, first1: u32, // the two runs of input blocks
     group: u32,                            // lanes per sample
     chunk: u32, chunks: u32,               // pixels summed by one thread, number of such chunks
+    first: u32, all: u32,                  // chunks of the bands before, of all bands
     groups: u32, size: u32,                // groups of channels, channels in each
     padding: u32,                          // positions in blocks that hold no channel
     rowed: u32,                            // 1 if gain and shift depend on the timestep

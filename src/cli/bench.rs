@@ -6,7 +6,7 @@ use crate::gpu::{AdapterChoice, Executor, Gpu};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{BufferId, Program, Role, Step};
+use crate::program::{BufferId, Role, Step};
 use crate::sweep::tile_lanes;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -55,8 +55,7 @@ impl Ready {
     /// With room for about `tile` lanes, whole samples; everything has run once.
     fn new(gpu: &Gpu, model: &Model, tangents: u32, tile: Option<usize>) -> Result<Self> {
         let shape = model.shape();
-        let mut program = Program::default();
-        program.tangents = tangents;
+        let mut program = gpu.program(tangents);
         let row = 4 * shape.flat_stride() as u64;
         let ports = Ports {
             input: program.buffer("x", row, Role::Upload),

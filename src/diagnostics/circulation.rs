@@ -106,7 +106,7 @@ impl<'a> CirculationRun<'a> {
     /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
     /// the field.
     pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
-        let mut program = Program::default();
+        let mut program = gpu.program(0);
         let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);

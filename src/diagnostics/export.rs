@@ -7,7 +7,7 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::{Executor, Gpu};
-use crate::program::{BufferId, Program, Role};
+use crate::program::{BufferId, Role};
 use crate::run::{ExportedLoops, LoopAxes};
 use crate::shape::Shape;
 use crate::sweep::{self, Job};
@@ -49,7 +49,7 @@ impl<'a> PathExport<'a> {
                 return Err(Error::invalid("paths export", said));
             }
         }
-        let mut program = Program::default();
+        let mut program = gpu.program(0);
         let quadrature = Quadrature::Midpoint;
         let options = Options { quadrature, quadrature_check: 0.0, verify_points: 0, ..options };
         let work = Work::new(&mut program, Role::Download, field, images, options)?;

@@ -47,6 +47,15 @@ pub struct AdapterSummary {
     pub features: Vec<String>,
 }
 
+/// What a caller sets lower than the adapter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Bytes that a run may take; none: `Gpu::memory` says.
+    pub memory: Option<u64>,
+    /// Bytes that a kernel may see of one buffer; none: the adapter's limit. The device then enforces it.
+    pub binding: Option<u64>,
+}
+
 /// An open device with its queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
@@ -54,6 +63,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
+    pub(super) bounds: Bounds,
     lost: Arc<Mutex<Option<String>>>,
 }
 
@@ -127,6 +137,11 @@ pub fn adapters() -> Vec<AdapterSummary> {
 impl Gpu {
     /// Opens an adapter with all the limits it offers.
     pub fn open(choice: &AdapterChoice) -> Result<Self> {
+        Self::open_within(choice, Bounds::default())
+    }
+
+    /// Opens an adapter with lower limits than it offers.
+    pub fn open_within(choice: &AdapterChoice, bounds: Bounds) -> Result<Self> {
         let all = enumerate();
         let names = || {
             let list: Vec<_> = all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
@@ -152,7 +167,14 @@ impl Gpu {
         if let Some(why) = unusable(adapter) {
             return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", adapter.get_info().name)));
         }
-        let limits = adapter.limits();
+        let mut limits = adapter.limits();
+        if let Some(most) = bounds.binding {
+            let least = 1 << 20;
+            if most < least {
+                return Err(Error::invalid("binding limit", format!("{most} bytes, expected {least} or more")));
+            }
+            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
             required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64),
@@ -168,7 +190,7 @@ impl Gpu {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, lost })
+        Ok(Self { device, queue, info: adapter.get_info(), limits, bounds, lost })
     }
 
     /// As the driver gives it.
@@ -185,12 +207,6 @@ impl Gpu {
     /// True for adapters that compute on the CPU (lavapipe, WARP).
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
-    }
-
-    /// Bytes that a tile's buffers may take by default: about what stays in a CPU's caches, or a modest share of a GPU's
-    /// memory. Results do not depend on it.
-    pub fn tile_budget(&self) -> u64 {
-        if self.is_software() { 256 << 20 } else { 2 << 30 }
     }
 
     /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.

@@ -1,6 +1,7 @@
 //! The one dispatch loop: allocates a program's buffers for a number of lanes, then runs it any number of times.
 //! `submit` never waits; `Pending::wait` does. Buffers start as NaN, so that what was never written shows.
 use super::device::Gpu;
+use super::memory::predicted;
 use super::pipeline::{Cache, Pipeline};
 use crate::error::{Error, Result};
 use crate::program::{Access, Action, BufferId, IMAGE_WIDTH, Program, Role, Step};
@@ -14,9 +15,20 @@ pub(super) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
 
-struct Slot {
+pub(super) struct Slot {
     buffer: wgpu::Buffer,
     mirror: Option<Mirror>,
+}
+
+impl Slot {
+    /// Bytes of the buffer for that many lanes.
+    pub(super) fn bytes(b: &crate::program::Buffer, lanes: u64) -> u64 {
+        let size = match &b.role {
+            Role::Constant(data) => (data.len() as u64).max(TEXEL),
+            _ => (b.bytes_per_lane * lanes + spare(b.bytes_per_lane)).next_multiple_of(IMAGE_ROW),
+        };
+        size.next_multiple_of(4)
+    }
 }
 
 /// The image through which kernels load what a buffer holds.
@@ -54,7 +66,23 @@ pub struct Pending {
     parts: Vec<(BufferId, u64, u64)>,
 }
 
+impl Gpu {
+    /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
+    pub fn program(&self, tangents: u32) -> Program {
+        let room = Executor::room(self, u64::from(tangents) + 1);
+        let mut program = Program::default();
+        (program.tangents, program.room) = (tangents, Some(room));
+        program
+    }
+}
+
 impl Executor {
+    /// Most bytes per lane that one buffer of a program with `group` lanes a sample can have, so that a sample fits.
+    fn room(gpu: &Gpu, group: u64) -> u64 {
+        let image = (gpu.max_image_rows() - 2) * IMAGE_ROW;
+        gpu.max_binding().min(image).saturating_sub(IMAGE_ROW + spare(u64::MAX)) / group
+    }
+
     /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
     /// sample's if only the budget forbids it.
     pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
@@ -76,7 +104,7 @@ impl Executor {
     }
 
     /// Allocates and compiles everything. Needs at least one lane to fit.
-    pub fn new(gpu: &Gpu, program: Program, max_lanes: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, mut program: Program, max_lanes: usize) -> Result<Self> {
         let most = Self::most_lanes(gpu, &program, u64::MAX);
         if max_lanes == 0 || max_lanes > most {
             let place = format!("plan on {}", gpu.name());
@@ -85,10 +113,30 @@ impl Executor {
                 message: format!("{max_lanes} lanes asked for, the adapter's limits hold {most}"),
             });
         }
+        let (needed, memory) = (predicted(&program, max_lanes as u64, gpu.images_share()), gpu.memory());
+        if needed > memory {
+            let message = format!("{needed} bytes for {max_lanes} lanes, a run may take {memory}");
+            return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
+        }
         let mut slots = Vec::with_capacity(program.buffers.len());
-        for (i, b) in program.buffers.iter().enumerate() {
-            let image = program.has_image(BufferId(i));
-            slots.push(gpu.checked(&format!("buffer '{}'", b.label), || allocate(gpu, b, max_lanes, image))?);
+        let mut written = Written::default();
+        for i in 0..program.buffers.len() {
+            let (b, image) = (&program.buffers[i], program.has_image(BufferId(i)));
+            let place = format!("buffer '{}'", b.label);
+            let size = Slot::bytes(b, max_lanes as u64);
+            if size > gpu.max_binding() {
+                let message = format!("{size} bytes, the adapter binds at most {}", gpu.max_binding());
+                return Err(Error::OutOfMemory { place, message });
+            }
+            slots.push(gpu.checked(&place, || allocate(gpu, b, max_lanes, image))?);
+            if let Role::Constant(data) = &mut program.buffers[i].role {
+                // The device has its own copy from here on.
+                let data = std::mem::take(data);
+                if !data.is_empty() {
+                    gpu.queue.write_buffer(&slots[i].buffer, 0, &data);
+                    written.add(gpu, data.len() as u64)?;
+                }
+            }
         }
         let mut executor = Self {
             gpu: gpu.clone(),
@@ -118,6 +166,7 @@ impl Executor {
     /// Fills scratch and download buffers with NaN.
     fn poison(&self) -> Result<()> {
         let nan = vec![f32::NAN; 1 << 18];
+        let mut written = Written::default();
         for (slot, buffer) in self.slots.iter().zip(&self.program.buffers) {
             if matches!(buffer.role, Role::Scratch | Role::Download) {
                 let mut at = 0;
@@ -125,11 +174,11 @@ impl Executor {
                     let n = (slot.buffer.size() - at).min(4 * nan.len() as u64);
                     self.gpu.queue.write_buffer(&slot.buffer, at, &bytemuck::cast_slice(&nan)[..n as usize]);
                     at += n;
+                    written.add(&self.gpu, n)?;
                 }
             }
         }
-        self.gpu.queue.submit([]);
-        self.gpu.alive("filling buffers")
+        written.flush(&self.gpu)
     }
 
     fn bind(&mut self) -> Result<()> {
@@ -339,6 +388,28 @@ impl Executor {
     }
 }
 
+/// Bytes handed to the queue, which keeps copies until they are submitted and done: now and then they are.
+#[derive(Default)]
+struct Written(u64);
+
+impl Written {
+    const MOST: u64 = 32 << 20;
+
+    fn add(&mut self, gpu: &Gpu, bytes: u64) -> Result<()> {
+        self.0 += bytes;
+        if self.0 >= Self::MOST { self.flush(gpu) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, gpu: &Gpu) -> Result<()> {
+        self.0 = 0;
+        let place = "filling buffers";
+        let wait = wgpu::PollType::Wait { submission_index: Some(gpu.queue.submit([])), timeout: None };
+        let polled = gpu.device.poll(wait);
+        gpu.alive(place)?;
+        polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
+    }
+}
+
 /// Room behind the last lane: one pixel of any width fits, for threads that have nothing to store.
 fn spare(bytes_per_lane: u64) -> u64 {
     bytes_per_lane.min(1 << 16)
@@ -346,24 +417,14 @@ fn spare(bytes_per_lane: u64) -> u64 {
 
 fn allocate(gpu: &Gpu, b: &crate::program::Buffer, max_lanes: usize, image: bool) -> Slot {
     let used = b.bytes_per_lane * max_lanes as u64;
-    let size = match &b.role {
-        Role::Constant(data) => (data.len() as u64).max(TEXEL),
-        _ => (used + spare(b.bytes_per_lane)).next_multiple_of(IMAGE_ROW),
-    };
     let descriptor = wgpu::BufferDescriptor {
         label: Some(&b.label),
-        size: size.next_multiple_of(4),
+        size: Slot::bytes(b, max_lanes as u64),
         usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     };
     if !image {
-        let buffer = gpu.device.create_buffer(&descriptor);
-        if let Role::Constant(data) = &b.role
-            && !data.is_empty()
-        {
-            gpu.queue.write_buffer(&buffer, 0, data);
-        }
-        return Slot { buffer, mirror: None };
+        return Slot { buffer: gpu.device.create_buffer(&descriptor), mirror: None };
     }
     let image = wgpu::TextureDescriptor {
         label: Some(&b.label),

@@ -4,7 +4,9 @@
 mod alias;
 mod device;
 mod executor;
+mod memory;
 mod pipeline;
 
-pub use device::{AdapterChoice, AdapterSummary, Gpu, adapters};
+pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters};
 pub use executor::{Executor, Pending};
+pub use memory::{Measured, predicted};

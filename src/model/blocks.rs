@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::channels::Channels;
-use crate::ops::conv::Conv;
+use crate::ops::conv::{Conv, Padding};
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
@@ -97,7 +97,8 @@ impl<'a> Net<'a> {
         Geometry { side, stride, padding, trailing }: Geometry,
     ) -> Result<NodeId> {
         let (in_channels, out_channels) = (self.channels(x), bias.len());
-        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, trailing, weight, bias, silu: false };
+        let padding = Padding::trailing(padding, trailing);
+        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, weight, bias, silu: false };
         self.graph.push(name, op, &[x])
     }
 
@@ -125,7 +126,7 @@ impl<'a> Net<'a> {
         let gain = self.weights.take(&format!("{name}.weight"), &[channels])?;
         let shift = self.weights.take(&format!("{name}.bias"), &[channels])?;
         let scale = Scale::Fixed { gain, shift };
-        self.graph.push(name, GroupNorm { channels, groups, epsilon, scale, silu: false }, &[x])
+        self.graph.push(name, GroupNorm { channels, groups, epsilon, scale, silu: false, band: None }, &[x])
     }
 
     pub fn silu(&mut self, name: &str, x: NodeId) -> Result<NodeId> {

@@ -4,7 +4,7 @@ use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{
-    add_row::AddRow, channels::Channels, conv::Conv, depthwise::Depthwise, silu::Silu, upsample::Upsample,
+    add_row::AddRow, channels::Channels, conv::{Conv, Padding}, depthwise::Depthwise, silu::Silu, upsample::Upsample,
 };
 use crate::shape::Shape;
 use serde::Deserialize;
@@ -87,7 +87,7 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     x = b.units("mid_block", x, 2, dims[dims.len() - 1] / 2)?;
     for (i, pair) in dims.windows(2).rev().enumerate() {
         let name = format!("decoder_blocks.{i}");
-        let up = b.graph.push(format!("{name}.upsample"), Upsample, &[x])?;
+        let up = b.graph.push(format!("{name}.upsample"), Upsample::default(), &[x])?;
         let skip = skips.remove(skips.len() - 1);
         let widths = [b.graph.shape(up).c, b.graph.shape(skip).c];
         x = b.graph.push(format!("{name}.concat"), Channels::concat(&widths), &[up, skip])?;
@@ -139,9 +139,8 @@ impl Builder<'_> {
         kernel: usize,
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
-        let padding = kernel / 2;
-        let op =
-            Conv { in_channels, out_channels: out, kernel, stride: 1, padding, trailing: 0, weight, bias, silu: false };
+        let padding = Padding::all(kernel / 2);
+        let op = Conv { in_channels, out_channels: out, kernel, stride: 1, padding, weight, bias, silu: false };
         self.graph.push(name, op, &[x])
     }
 
@@ -157,7 +156,7 @@ impl Builder<'_> {
     fn depthwise_bn(&mut self, conv: &str, norm: &str, x: NodeId, stride: usize) -> Result<NodeId> {
         let channels = self.graph.shape(x).c;
         let (weight, bias) = self.folded(conv, norm, [channels, 1, 3, 3])?;
-        self.graph.push(conv, Depthwise { channels, stride, weight, bias }, &[x])
+        self.graph.push(conv, Depthwise { channels, stride, padding: Padding::all(1), weight, bias }, &[x])
     }
 
     /// Both branches on `a` and `b`, concatenated and shuffled over two groups.

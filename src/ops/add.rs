@@ -1,10 +1,11 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// y = `scales[0]` x + `scales[1]` z.
@@ -37,6 +38,10 @@ impl Op for Add {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

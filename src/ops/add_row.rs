@@ -1,10 +1,11 @@
 //! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
 //! `y[c, p] = act(x[c, p] + r_k[c])`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// y = x + row(k), one number per channel, then SiLU if asked for.
@@ -47,6 +48,10 @@ impl Op for AddRow {
 
     fn with_silu(&self) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Self { silu: true, ..self.clone() }))
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

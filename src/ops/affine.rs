@@ -1,10 +1,11 @@
 //! y = g x + h, with one g that may depend on the timestep: inputs moved to [-1, 1], outputs divided by sigma.
 //! Affine: the tangent is g x'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// y = `gain` row(k) x + `shift`.
@@ -38,6 +39,10 @@ impl Op for Affine {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

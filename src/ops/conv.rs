@@ -2,11 +2,12 @@
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
 //! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
 use super::activation::Pass;
-use super::{Case, Family, Launch, Op, Place, View};
+use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Convolution with bias.
@@ -20,10 +21,8 @@ pub struct Conv {
     pub kernel: usize,
     /// Pixels between outputs.
     pub stride: usize,
-    /// Zeros around the input, pixels.
-    pub padding: usize,
-    /// More zeros below and to the right, pixels.
-    pub trailing: usize,
+    /// Zeros around the input.
+    pub padding: Padding,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
@@ -32,13 +31,42 @@ pub struct Conv {
     pub silu: bool,
 }
 
+/// Zeros before and after the rows and the columns of an input, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    /// Above and below.
+    pub rows: [usize; 2],
+    /// Left and right.
+    pub columns: [usize; 2],
+}
+
+impl Padding {
+    /// As many on every side.
+    pub const fn all(n: usize) -> Self {
+        Self::trailing(n, 0)
+    }
+
+    /// `n` on every side and `more` below and to the right.
+    pub const fn trailing(n: usize, more: usize) -> Self {
+        Self { rows: [n, n + more], columns: [n, n + more] }
+    }
+
+    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding.
+    pub(super) fn band(self, out: &Range<usize>, kernel: usize, stride: usize, h: usize) -> (Range<usize>, Self) {
+        let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
+        let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
+        let rows = (first + above - self.rows[0]).min(h)..end - below - self.rows[0];
+        (rows, Self { rows: [above, below], ..self })
+    }
+}
+
 /// Output height or width of a convolution, or what is wrong.
-pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: usize, trailing: usize) -> Result<usize> {
-    let padded = n + 2 * padding + trailing;
+pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]) -> Result<usize> {
+    let padded = n + padding[0] + padding[1];
     if stride == 0 || padded < kernel {
         return Err(Error::invalid(
             "input",
-            format!("{n} pixels with padding {padding} do not hold a kernel of {kernel}"),
+            format!("{n} pixels with {padding:?} zeros around them do not hold a kernel of {kernel}"),
         ));
     }
     Ok((padded - kernel) / stride + 1)
@@ -50,12 +78,12 @@ pub(super) fn immediates(
     place: &Place,
     group: u32,
     stride: usize,
-    padding: usize,
+    padding: Padding,
     own: [u32; 4],
 ) -> Vec<u32> {
     let (i, o) = (view.shape, place.shape);
-    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks(), stride, padding];
-    let words = sizes.iter().map(|&v| v as u32);
+    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
+    let words = sizes.into_iter().chain([stride, padding.rows[0], padding.columns[0]]).map(|v| v as u32);
     [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
 }
 
@@ -88,7 +116,7 @@ impl Conv {
         let weights = cx.program.constant(cx.label("weights"), &packed);
         let bias = self.bias_buffer(cx, place.blocks);
         // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-        let plain = taps == 1 && self.stride == 1 && self.padding == 0 && self.trailing == 0;
+        let plain = taps == 1 && self.stride == 1 && self.padding == Padding::all(0);
         cx.program.mirror(view.buffer, view.bytes());
         let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
         let last = Pass::of(cx, self.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
@@ -186,23 +214,24 @@ impl Op for Conv {
             let found = format!("{} numbers and {} biases", self.weight.len(), self.bias.len());
             return Err(Error::invalid("weights", format!("{found}, expected {numbers} and {biases}")));
         }
-        let side = |n| extent(n, self.kernel, self.stride, self.padding, self.trailing);
-        Ok(Shape::new(self.out_channels, side(s.h)?, side(s.w)?))
+        let side = |n, padding| extent(n, self.kernel, self.stride, padding);
+        Ok(Shape::new(self.out_channels, side(s.h, self.padding.rows)?, side(s.w, self.padding.columns)?))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let (s, k) = (shapes[0], self.kernel);
-        let side = |n: usize| (n + 2 * self.padding + self.trailing - k) / self.stride + 1;
-        let (h, w) = (side(s.h), side(s.w));
+        let Padding { rows, columns } = self.padding;
+        let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - k) / self.stride + 1;
+        let (h, w) = (side(s.h, rows), side(s.w, columns));
         let mut y = Vec::with_capacity(self.out_channels * h * w);
         for o in 0..self.out_channels {
             let mut plane = vec![Dual::constant(self.bias[o] as f64); h * w];
             for c in 0..s.c {
                 for (t, &weight) in self.weight[(o * s.c + c) * k * k..][..k * k].iter().enumerate() {
                     for i in 0..h {
-                        let Some(r) = inside(i * self.stride + t / k, self.padding, s.h) else { continue };
+                        let Some(r) = inside(i * self.stride + t / k, rows[0], s.h) else { continue };
                         for j in 0..w {
-                            let Some(q) = inside(j * self.stride + t % k, self.padding, s.w) else { continue };
+                            let Some(q) = inside(j * self.stride + t % k, columns[0], s.w) else { continue };
                             plane[i * w + j] += inputs[0][(c * s.h + r) * s.w + q] * weight as f64;
                         }
                     }
@@ -219,6 +248,11 @@ impl Op for Conv {
 
     fn with_silu(&self) -> Option<Arc<dyn Op>> {
         Some(Arc::new(Self { silu: true, ..self.clone() }))
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
@@ -247,8 +281,7 @@ pub fn cases() -> Vec<Case> {
         out_channels: co,
         kernel,
         stride,
-        padding,
-        trailing,
+        padding: Padding::trailing(padding, trailing),
         weight: noise(co * ci * kernel * kernel, ci),
         bias: noise(co, co + 1),
         silu,

@@ -1,12 +1,13 @@
 //! Depthwise 3x3 convolution (one filter per channel), stride 1 or 2, zero padding 1, with bias.
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
-use super::conv::{extent, immediates, inside, noise};
-use super::{Case, Family, Launch, Op};
+use super::conv::{Padding, extent, immediates, inside, noise};
+use super::{Band, Case, Family, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// 3x3 convolution of each channel alone, with bias.
@@ -16,6 +17,8 @@ pub struct Depthwise {
     pub channels: usize,
     /// Pixels between outputs.
     pub stride: usize,
+    /// Zeros around the input: one on every side of a whole image.
+    pub padding: Padding,
     /// `[channels, 3, 3]`
     pub weight: Arc<[f32]>,
     /// `[channels]`
@@ -35,20 +38,23 @@ impl Op for Depthwise {
         if s.c != self.channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
         }
-        Ok(Shape::new(s.c, extent(s.h, 3, self.stride, 1, 0)?, extent(s.w, 3, self.stride, 1, 0)?))
+        let side = |n, padding| extent(n, 3, self.stride, padding);
+        Ok(Shape::new(s.c, side(s.h, self.padding.rows)?, side(s.w, self.padding.columns)?))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let s = shapes[0];
-        let (h, w) = ((s.h - 1) / self.stride + 1, (s.w - 1) / self.stride + 1);
+        let Padding { rows, columns } = self.padding;
+        let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - 3) / self.stride + 1;
+        let (h, w) = (side(s.h, rows), side(s.w, columns));
         let mut y = Vec::with_capacity(s.c * h * w);
         for c in 0..s.c {
             for i in 0..h {
                 for j in 0..w {
                     let mut sum = Dual::constant(self.bias[c] as f64);
                     for t in 0..9 {
-                        let row = inside(i * self.stride + t / 3, 1, s.h);
-                        let col = inside(j * self.stride + t % 3, 1, s.w);
+                        let row = inside(i * self.stride + t / 3, rows[0], s.h);
+                        let col = inside(j * self.stride + t % 3, columns[0], s.w);
                         if let (Some(r), Some(q)) = (row, col) {
                             sum += inputs[0][(c * s.h + r) * s.w + q] * self.weight[c * 9 + t] as f64;
                         }
@@ -68,6 +74,11 @@ impl Op for Depthwise {
         true
     }
 
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h);
+        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         // [block][9 taps, then bias] of vec4 over the block's channels.
@@ -80,7 +91,7 @@ impl Op for Depthwise {
             packed[at + 36] = self.bias[c];
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
-        let words = immediates(&view, &place, cx.program.group(), self.stride, 1, [0; 4]);
+        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 4]);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
@@ -136,7 +147,13 @@ impl Op for Depthwise {
 pub fn cases() -> Vec<Case> {
     let case = |name, c: usize, stride, h, w| Case {
         name,
-        op: Arc::new(Depthwise { channels: c, stride, weight: noise(c * 9, c), bias: noise(c, c + 3) }),
+        op: Arc::new(Depthwise {
+            channels: c,
+            stride,
+            padding: Padding::all(1),
+            weight: noise(c * 9, c),
+            bias: noise(c, c + 3),
+        }),
         inputs: vec![Shape::new(c, h, w)],
         row: None,
     };

@@ -3,11 +3,12 @@
 //! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
-use super::{Case, Family, Launch, Op};
+use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
@@ -42,11 +43,20 @@ pub struct GroupNorm {
     pub scale: Scale,
     /// Whether SiLU follows.
     pub silu: bool,
+    /// None: of its one input. Else of input 0, which is this one of the bands of rows that follow as inputs 1, 2, ..; the
+    /// first band's launch measures all of them, those of the others follow it at once and use what it found.
+    pub band: Option<usize>,
 }
 
-/// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length.
-fn chunk(pixels: usize) -> usize {
-    pixels.isqrt().next_power_of_two().max(16).min(pixels)
+/// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length; whole rows, so
+/// that bands of rows sum the same.
+pub(crate) fn chunk(s: Shape) -> usize {
+    (s.pixels().isqrt().max(16).div_ceil(s.w) * s.w).min(s.pixels())
+}
+
+/// The tensor whose bands these are.
+fn whole(bands: &[View]) -> Shape {
+    Shape { h: bands.iter().map(|v| v.shape.h).sum(), ..bands[0].shape }
 }
 
 impl GroupNorm {
@@ -61,45 +71,53 @@ impl GroupNorm {
         }
     }
 
-    /// Appends the two kernels that make the coefficients, for one part of the lanes.
+    /// Appends the kernels that make the coefficients from all bands, for one part of the lanes.
     fn measure(
         &self,
         cx: &mut Launch,
         part: Part,
+        views: &[View],
         [sums, moments, coefficients]: [BufferId; 3],
         tables: [BufferId; 2],
     ) {
-        let view = cx.inputs[0].clone();
-        let (pixels, blocks, size) = (view.shape.pixels(), view.blocks(), self.channels / self.groups);
-        let (chunk, padding) = (chunk(pixels), 4 * blocks - self.channels);
+        let (blocks, size, group) = (views[0].blocks(), self.channels / self.groups, cx.program.group());
+        let whole = whole(views);
+        let (pixels, chunk, padding) = (whole.pixels(), chunk(whole), 4 * blocks - self.channels);
         let chunks = pixels.div_ceil(chunk);
         let rowed = matches!(self.scale, Scale::Rows { .. }) as usize;
-        let group = cx.program.group();
-        let shape = [chunk, chunks, self.groups, size, padding, rowed].map(|v| v as u32);
-        let words = [0, pixels as u32, view.stride as u32, blocks as u32].into_iter().chain(view.segment_words());
-        let immediates: Vec<u32> = words.chain([group]).chain(shape).chain([(self.epsilon as f32).to_bits()]).collect();
+        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<u32> {
+            let shape = [chunk, pixels.div_ceil(chunk), first, chunks, self.groups, size, padding, rowed];
+            let words = [0, pixels as u32, view.stride as u32, blocks as u32].into_iter().chain(view.segment_words());
+            words.chain([group]).chain(shape.map(|v| v as u32)).chain([(self.epsilon as f32).to_bits()]).collect()
+        };
         let tangents = part == Part::Tangents;
         let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];
         let access = cx.x_access();
-        if access == Access::Image {
-            cx.program.mirror(view.buffer, view.bytes());
-        }
         let known = tangents.then_some(("moments", moments, Access::Read));
-        let read = 16 * pixels * blocks * if tangents { 2 } else { 1 };
-        cx.program.push(Step {
-            label: cx.label("sums"),
-            op: "norm_sums",
-            kernel: Kernel {
-                shader: "norm_sums",
-                constants: [cx.family.constant()].into_iter().chain(lanes).collect(),
-            },
-            bindings: [("x", view.buffer, access), ("sums", sums, Access::Write)].into_iter().chain(known).collect(),
-            part,
-            immediates: immediates.clone(),
-            grid: Grid { items: (chunks * blocks) as u32, workgroup: 64, groups: 1 },
-            flops: 3 * view.shape.len() as u64,
-            bytes: read as u64,
-        });
+        let mut first = 0;
+        for view in views {
+            let pixels = view.shape.pixels();
+            if access == Access::Image {
+                cx.program.mirror(view.buffer, view.bytes());
+            }
+            let bindings = [("x", view.buffer, access), ("sums", sums, Access::Write)].into_iter().chain(known);
+            let read = 16 * pixels * blocks * if tangents { 2 } else { 1 };
+            cx.program.push(Step {
+                label: cx.label("sums"),
+                op: "norm_sums",
+                kernel: Kernel {
+                    shader: "norm_sums",
+                    constants: [cx.family.constant()].into_iter().chain(lanes).collect(),
+                },
+                bindings: bindings.collect(),
+                part,
+                immediates: immediates(view, first, pixels),
+                grid: Grid { items: (pixels.div_ceil(chunk) * blocks) as u32, workgroup: 64, groups: 1 },
+                flops: 3 * view.shape.len() as u64,
+                bytes: read as u64,
+            });
+            first += pixels.div_ceil(chunk);
+        }
         // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
         let workgroup = if cx.family == Family::Cpu { 8 } else { 64 };
         let [members, rows] = tables;
@@ -119,7 +137,7 @@ impl GroupNorm {
                 ("coefficients", coefficients, Access::Write),
             ],
             part,
-            immediates,
+            immediates: immediates(&views[0], 0, pixels),
             grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
             flops: (8 * chunks * self.channels) as u64,
             bytes: (32 * chunks * blocks + 48 * blocks) as u64,
@@ -133,7 +151,13 @@ impl Op for GroupNorm {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let s = super::one(inputs)?;
+        let s = match (self.band, inputs) {
+            (None, _) => super::one(inputs)?,
+            (Some(band), [own, bands @ ..]) if bands.get(band) == Some(own) => *own,
+            (Some(band), _) => {
+                return Err(Error::invalid("inputs", format!("{inputs:?}: the first is not band {band} of the others")));
+            }
+        };
         if s.c != self.channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
         }
@@ -152,15 +176,18 @@ impl Op for GroupNorm {
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
         let (pixels, size) = (shapes[0].pixels(), self.channels / self.groups);
+        let bands = if self.band.is_some() { 1.. } else { 0.. };
+        let bands: Vec<_> = inputs[bands.clone()].iter().zip(&shapes[bands]).collect();
         let scale = |c: usize| match &self.scale {
             Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
             &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
         };
         let mut y = Vec::with_capacity(inputs[0].len());
         for (g, x) in inputs[0].chunks_exact(size * pixels).enumerate() {
-            let per = 1.0 / x.len() as f64;
-            let mean = x.iter().copied().sum::<Dual>() * per;
-            let var = x.iter().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
+            let all = || bands.iter().flat_map(|(x, s)| &x[g * size * s.pixels()..(g + 1) * size * s.pixels()]);
+            let per = 1.0 / all().count() as f64;
+            let mean = all().copied().sum::<Dual>() * per;
+            let var = all().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
             let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
             for (i, &x) in x.iter().enumerate() {
                 let (gain, shift) = scale(g * size + i / pixels);
@@ -183,20 +210,33 @@ impl Op for GroupNorm {
         Some(Arc::new(Self { silu: true, ..self.clone() }))
     }
 
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let rows = chunk(inputs[0]) / inputs[0].w;
+        let whole = bands.iter().all(|band| band.start.is_multiple_of(rows));
+        let reads = [&bands[which]].into_iter().chain(bands).map(|rows| (0, rows.clone())).collect();
+        whole.then(|| Band { op: Some(Arc::new(Self { band: Some(which), ..self.clone() })), reads })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let view = cx.inputs[0].clone();
-        let (pixels, blocks) = (view.shape.pixels(), view.blocks());
+        let views = if self.band.is_some() { cx.inputs[1..].to_vec() } else { cx.inputs.clone() };
+        if views.iter().any(|v| v.slots != view.slots) {
+            return Err(Error::invalid(cx.node, "the channels of its bands are ordered differently in memory"));
+        }
+        let (whole, blocks) = (whole(&views), view.blocks());
         let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
         members.extend((0..4 * blocks as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
         let members = cx.program.constant(cx.label("members"), &members);
         let table = self.table(cx);
         let rows = cx.program.constant(cx.label("gain and shift"), &table);
-        let sums = cx.shared("norm sums", (32 * pixels.div_ceil(chunk(pixels)) * blocks) as u64);
+        let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
         let parts: &[Part] = if cx.program.tangents == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
-        for &part in parts {
-            self.measure(cx, part, [sums, moments, coefficients], [members, rows]);
+        if self.band.unwrap_or(0) == 0 {
+            for &part in parts {
+                self.measure(cx, part, &views, [sums, moments, coefficients], [members, rows]);
+            }
         }
         let flops = self.flops(&[], cx.output.shape);
         let constants = [grouped(cx)];
@@ -213,7 +253,7 @@ pub fn cases() -> Vec<Case> {
     let case = |name, c, groups, h, w, scale: Scale, silu| Case {
         name,
         row: if matches!(scale, Scale::Rows { .. }) { Some(c) } else { None },
-        op: Arc::new(GroupNorm { channels: c, groups, epsilon: 1e-5, scale, silu }),
+        op: Arc::new(GroupNorm { channels: c, groups, epsilon: 1e-5, scale, silu, band: None }),
         inputs: vec![Shape::new(c, h, w)],
     };
     vec![

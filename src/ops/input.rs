@@ -1,14 +1,19 @@
 //! Entry of the graph: flat `[lane][C H W]` (the public layout) to padded channels-last `[lane, H, W, ceil(C/4)]`.
 //! Linear, tangent alike. y[p, c] = x[c, p]; padding channels are zero.
-use super::{Launch, Op};
+use super::{Band, Launch, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Flat points to the channels-last layout.
-#[derive(Clone, Debug)]
-pub struct Input;
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// None: all rows.
+    pub band: Option<Outside>,
+}
 
 impl Op for Input {
     fn name(&self) -> &'static str {
@@ -27,6 +32,11 @@ impl Op for Input {
         0
     }
 
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let band = Some(Outside { whole: inputs[0], first: bands[which].start });
+        Some(Band { op: Some(Arc::new(Self { band })), reads: vec![] })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let s = cx.output.shape;
         cx.program.push(Step {
@@ -35,7 +45,10 @@ impl Op for Input {
             kernel: Kernel { shader: "input", constants: vec![] },
             bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
             part: Part::All,
-            immediates: vec![0, s.c as u32, s.pixels() as u32, s.flat_stride() as u32, cx.output.blocks as u32],
+            immediates: [0, s.c as u32, s.pixels() as u32, cx.output.blocks as u32]
+                .into_iter()
+                .chain(Outside::words(self.band, s))
+                .collect(),
             grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
             flops: 0,
             bytes: (s.len() * 4 + s.pixels() * cx.output.blocks * 16) as u64,

@@ -6,6 +6,7 @@ use crate::program::{Access, BufferId, Program, Role};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 mod activation;
@@ -24,6 +25,7 @@ pub mod output;
 pub mod pointwise;
 pub mod resample;
 pub mod rms_norm;
+pub mod rows;
 pub mod scores;
 pub mod silu;
 pub mod softmax;
@@ -44,6 +46,7 @@ pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("pointwise", pointwise::cases),
     ("resample", resample::cases),
     ("rms_norm", rms_norm::cases),
+    ("rows", rows::cases),
     ("scores", scores::cases),
     ("silu", silu::cases),
     ("softmax", softmax::cases),
@@ -123,8 +126,51 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
+    /// True if the op writes the flat buffer outside the network.
+    fn writes_outside(&self) -> bool {
+        false
+    }
+
+    /// The op on the rows `bands[which]` of its output alone; none if it cannot be had by rows. The bands are all of the
+    /// output's, and those of inputs of the output's height too.
+    fn band(&self, _inputs: &[Shape], _bands: &[Range<usize>], _which: usize) -> Option<Band> {
+        None
+    }
+
     /// Appends the op's dispatches.
     fn launch(&self, cx: &mut Launch) -> Result<()>;
+}
+
+/// A part of an op: some rows of its output, from some rows of its inputs.
+pub struct Band {
+    /// What makes them; none: the op itself.
+    pub op: Option<Arc<dyn Op>>,
+    /// What it reads: input of the whole op, and rows of that.
+    pub reads: Vec<(usize, Range<usize>)>,
+}
+
+impl Band {
+    /// Of an op whose output pixels depend on the same pixels of its inputs.
+    fn by_pixel(inputs: &[Shape], rows: &Range<usize>) -> Option<Self> {
+        Some(Self { op: None, reads: (0..inputs.len()).map(|i| (i, rows.clone())).collect() })
+    }
+}
+
+/// A band of rows of the image outside the network.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    /// The image.
+    pub whole: Shape,
+    /// First row of the band.
+    pub first: usize,
+}
+
+impl Outside {
+    /// Immediates that say where the band's pixels are: numbers per lane, pixels of the image, first pixel of the band.
+    fn words(band: Option<Self>, own: Shape) -> [u32; 3] {
+        let Self { whole, first } = band.unwrap_or(Self { whole: own, first: 0 });
+        [whole.flat_stride(), whole.pixels(), first * whole.w].map(|v| v as u32)
+    }
 }
 
 /// A run of consecutive 4-channel blocks.

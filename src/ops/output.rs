@@ -1,14 +1,19 @@
 //! Exit of the graph: padded channels-last to flat `[lane][C H W]`, the inverse of `input`. Linear, tangent alike.
 //! y[c, p] = x[p, slot(c)]; the padding of a flat row is zero.
-use super::{Launch, Op};
+use super::{Band, Launch, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The channels-last layout to flat values.
-#[derive(Clone, Debug)]
-pub struct Output;
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// None: all rows.
+    pub band: Option<Outside>,
+}
 
 impl Op for Output {
     fn name(&self) -> &'static str {
@@ -27,6 +32,15 @@ impl Op for Output {
         0
     }
 
+    fn writes_outside(&self) -> bool {
+        true
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let band = Some(Outside { whole: inputs[0], first: bands[which].start });
+        Some(Band { op: Some(Arc::new(Self { band })), reads: vec![(0, bands[which].clone())] })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let view = &cx.inputs[0];
         let s = view.shape;
@@ -40,6 +54,10 @@ impl Op for Output {
                 4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
             })
             .collect();
+        let outside = Outside::words(self.band, s);
+        // The last band also clears the end of a flat row.
+        let [flat, plane, first] = outside;
+        let end = if first + s.pixels() as u32 == plane { flat - s.c as u32 * plane } else { 0 };
         let (buffer, stride) = (view.buffer, view.stride);
         let table = cx.program.constant(cx.label("slots"), &slots);
         cx.program.push(Step {
@@ -52,8 +70,8 @@ impl Op for Output {
                 ("y", cx.flat_out, Access::Write),
             ],
             part: Part::All,
-            immediates: vec![0, s.c as u32, s.pixels() as u32, s.flat_stride() as u32, 4 * stride as u32],
-            grid: Grid { items: s.flat_stride() as u32, workgroup: 256, groups: 1 },
+            immediates: [0, s.c as u32, s.pixels() as u32, 4 * stride as u32].into_iter().chain(outside).chain([end]).collect(),
+            grid: Grid { items: s.len() as u32 + end, workgroup: 256, groups: 1 },
             flops: 0,
             bytes: (s.len() * 8) as u64,
         });

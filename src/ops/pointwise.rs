@@ -1,10 +1,11 @@
 //! ReLU and the logistic function, element by element. Tangents: y' = [x > 0] x'; y' = y (1 - y) x'.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One of the functions.
@@ -39,6 +40,10 @@ impl Op for Pointwise {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

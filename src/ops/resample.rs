@@ -2,10 +2,11 @@
 //! padded with zeros, filtered and thinned by `down`. y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad].
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A separable filter between grids.
@@ -19,45 +20,51 @@ pub struct Resample {
     taps: &'static [u8],
     /// Factor on the sum.
     gain: f32,
-    /// Zeros before the first pixel, and after the last row of zeros that spreading leaves (negative: fewer of those).
-    pad: [isize; 2],
+    /// Zeros above the first row, and below the last row of zeros that spreading leaves (negative: fewer of those).
+    rows: [isize; 2],
+    /// The same of columns.
+    columns: [isize; 2],
 }
 
 impl Resample {
+    const fn both(up: usize, down: usize, taps: &'static [u8], gain: f32, pad: [isize; 2]) -> Self {
+        Self { up, down, taps, gain, rows: pad, columns: pad }
+    }
+
     /// Twice the size, every pixel repeated.
     pub const fn nearest() -> Self {
-        Self { up: 2, down: 1, taps: &[1, 1], gain: 1.0, pad: [1, 0] }
+        Self::both(2, 1, &[1, 1], 1.0, [1, 0])
     }
 
     /// A zero between every two pixels: 2n - 1 of n. What a transposed convolution of stride 2 convolves.
     pub const fn zeros() -> Self {
-        Self { up: 2, down: 1, taps: &[1], gain: 1.0, pad: [0, -1] }
+        Self::both(2, 1, &[1], 1.0, [0, -1])
     }
 
     /// Twice the size by the filter 1-3-3-1.
     pub const fn fir_up() -> Self {
-        Self { up: 2, down: 1, taps: &[1, 3, 3, 1], gain: 4.0 / 64.0, pad: [2, 1] }
+        Self::both(2, 1, &[1, 3, 3, 1], 4.0 / 64.0, [2, 1])
     }
 
     /// Half the size by the filter 1-3-3-1.
     pub const fn fir_down() -> Self {
-        Self { up: 1, down: 2, taps: &[1, 3, 3, 1], gain: 1.0 / 64.0, pad: [1, 1] }
+        Self::both(1, 2, &[1, 3, 3, 1], 1.0 / 64.0, [1, 1])
     }
 
     /// Half the size, the mean of 2x2 pixels.
     pub const fn average() -> Self {
-        Self { up: 1, down: 2, taps: &[1, 1], gain: 0.25, pad: [0, 0] }
+        Self::both(1, 2, &[1, 1], 0.25, [0, 0])
     }
 
-    fn side(&self, n: usize) -> Option<usize> {
-        let padded = (n * self.up) as isize + self.pad[0] + self.pad[1] - self.taps.len() as isize;
+    fn side(&self, n: usize, pad: [isize; 2]) -> Option<usize> {
+        let padded = (n * self.up) as isize + pad[0] + pad[1] - self.taps.len() as isize;
         usize::try_from(padded).ok().map(|room| room / self.down + 1)
     }
 
     /// The pixels of x that output pixel `i` of an axis of `n` takes, with their weights.
-    fn reads(&self, i: usize, n: usize) -> impl Iterator<Item = (usize, f64)> {
+    fn reads(&self, i: usize, n: usize, pad: [isize; 2]) -> impl Iterator<Item = (usize, f64)> {
         self.taps.iter().enumerate().filter_map(move |(t, &weight)| {
-            let at = (i * self.down + t).checked_add_signed(-self.pad[0])?;
+            let at = (i * self.down + t).checked_add_signed(-pad[0])?;
             (at.is_multiple_of(self.up) && at / self.up < n).then_some((at / self.up, f64::from(weight)))
         })
     }
@@ -70,7 +77,7 @@ impl Op for Resample {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
-        match (self.side(s.h), self.side(s.w)) {
+        match (self.side(s.h, self.rows), self.side(s.w, self.columns)) {
             (Some(h), Some(w)) => Ok(Shape::new(s.c, h, w)),
             _ => Err(Error::invalid("input", format!("{s} is too small for a filter of {} taps", self.taps.len()))),
         }
@@ -78,14 +85,14 @@ impl Op for Resample {
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let s = shapes[0];
-        let (h, w) = (self.side(s.h).unwrap_or(0), self.side(s.w).unwrap_or(0));
+        let (h, w) = (self.side(s.h, self.rows).unwrap_or(0), self.side(s.w, self.columns).unwrap_or(0));
         let mut y = Vec::with_capacity(s.c * h * w);
         for c in 0..s.c {
             for i in 0..h {
                 for j in 0..w {
-                    let rows = self.reads(i, s.h);
+                    let rows = self.reads(i, s.h, self.rows);
                     let sum: Dual = rows
-                        .flat_map(|(r, a)| self.reads(j, s.w).map(move |(q, b)| (r, q, a * b)))
+                        .flat_map(|(r, a)| self.reads(j, s.w, self.columns).map(move |(q, b)| (r, q, a * b)))
                         .map(|(r, q, weight)| inputs[0][(c * s.h + r) * s.w + q] * weight)
                         .sum();
                     y.push(sum * f64::from(self.gain));
@@ -104,6 +111,18 @@ impl Op for Resample {
         true
     }
 
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let (up, h, above) = (self.up as isize, inputs[0].h as isize, self.rows[0]);
+        // Rows of x' that the band's outputs take, and the rows of x among them.
+        let first = (bands[which].start * self.down) as isize - above;
+        let end = ((bands[which].end - 1) * self.down + self.taps.len()) as isize - above;
+        let start = ((first.max(0) + up - 1) / up).min(h - 1);
+        let rows = start..((end - 1) / up + 1).clamp(start + 1, h);
+        let above = up * rows.start - first;
+        let op = Self { rows: [above, end - first - above - up * (rows.end - rows.start)], ..self.clone() };
+        Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows.start as usize..rows.end as usize)] })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (s, out) = (cx.inputs[0].shape, cx.output.shape);
         let tap = |i: usize| i64::from(self.taps.get(i).copied().unwrap_or(0));
@@ -111,7 +130,8 @@ impl Op for Resample {
         let taps = names.iter().enumerate().map(|(i, &name)| (name, tap(i)));
         let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len())].map(|(n, v)| (n, v as i64));
         let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
-        let own = [s.h as u32, s.w as u32, self.pad[0] as u32, self.gain.to_bits(), out.w as u32, 0];
+        let [above, left] = [self.rows[0], self.columns[0]].map(|pad| pad as u32);
+        let own = [s.h as u32, s.w as u32, above, self.gain.to_bits(), out.w as u32, left];
         let flops = self.flops(&[], out);
         Elementwise { name: "resample", constants: &constants, own, flops, ..Default::default() }.push(cx);
         Ok(())

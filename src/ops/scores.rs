@@ -2,10 +2,11 @@
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::per_head;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Scaled dot products of the pixels of q (input 0) with those of k (input 1).
@@ -50,6 +51,10 @@ impl Op for Scores {
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
         (2 * output.len() * inputs[0].c / self.heads) as u64
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Some(Band { op: None, reads: vec![(0, bands[which].clone()), (1, 0..inputs[1].h)] })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

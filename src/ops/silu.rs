@@ -1,10 +1,11 @@
 //! SiLU on its own, where the planner could not fuse it into the store before. y = x s(x), s the logistic function.
 //! Tangent rule: y' = s (1 + x (1 - s)) x'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// y = x / (1 + e^-x).
@@ -30,6 +31,10 @@ impl Op for Silu {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,10 +1,11 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
 use super::elementwise::{Elementwise, plain};
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Softmax over runs of channels.
@@ -59,6 +60,10 @@ impl Op for Softmax {
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         6 * output.len() as u64
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        Band::by_pixel(inputs, &bands[which])
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,15 +1,19 @@
 //! Bilinear up-sampling by 2, corners not aligned: along each axis an output takes 3/4 of its nearest input and 1/4 of
 //! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Twice the height and width, bilinear (align_corners = false).
-#[derive(Clone, Debug)]
-pub struct Upsample;
+#[derive(Clone, Debug, Default)]
+pub struct Upsample {
+    /// Rows `first..first + count` of the output that the input as a whole would have; none: all.
+    band: Option<(usize, usize)>,
+}
 
 /// The two inputs of output `i` along an axis of `n` inputs: the near one (weight 3/4) and the far one (1/4).
 fn taps(i: usize, n: usize) -> (usize, usize) {
@@ -24,15 +28,16 @@ impl Op for Upsample {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
-        Ok(Shape::new(s.c, 2 * s.h, 2 * s.w))
+        Ok(Shape::new(s.c, self.band.map_or(2 * s.h, |(_, count)| count), 2 * s.w))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let s = shapes[0];
         let at = |c: usize, i: usize, j: usize| inputs[0][(c * s.h + i) * s.w + j];
-        let mut y = Vec::with_capacity(4 * s.len());
+        let (first, count) = self.band.unwrap_or((0, 2 * s.h));
+        let mut y = Vec::with_capacity(2 * count * s.w * s.c);
         for c in 0..s.c {
-            for i in 0..2 * s.h {
+            for i in first..first + count {
                 let (i0, i1) = taps(i, s.h);
                 for j in 0..2 * s.w {
                     let (j0, j1) = taps(j, s.w);
@@ -53,10 +58,18 @@ impl Op for Upsample {
         true
     }
 
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let out = &bands[which];
+        let rows = (out.start / 2).saturating_sub(1)..((out.end - 1) / 2 + 2).min(inputs[0].h);
+        let op = Self { band: Some((out.start - 2 * rows.start, out.len())) };
+        Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows)] })
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
-        Elementwise { name: "upsample", own: [s.h as u32, s.w as u32, 0, 0, 0, 0], flops, ..Default::default() }
-            .push(cx);
+        let first = self.band.map_or(0, |(first, _)| first);
+        let own = [s.h as u32, s.w as u32, first as u32, 0, 0, 0];
+        Elementwise { name: "upsample", own, flops, ..Default::default() }.push(cx);
         Ok(())
     }
 }
@@ -64,7 +77,7 @@ impl Op for Upsample {
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     vec![
-        Case { name: "6 channels", op: Arc::new(Upsample), inputs: vec![Shape::new(6, 3, 5)], row: None },
-        Case { name: "one row", op: Arc::new(Upsample), inputs: vec![Shape::new(3, 1, 2)], row: None },
+        Case { name: "6 channels", op: Arc::new(Upsample::default()), inputs: vec![Shape::new(6, 3, 5)], row: None },
+        Case { name: "one row", op: Arc::new(Upsample::default()), inputs: vec![Shape::new(3, 1, 2)], row: None },
     ]
 }

@@ -1,7 +1,7 @@
 //! Channel layout: where every channel of every tensor sits. Split, concatenate and shuffle run no kernel; here they
 //! become lists of 4-channel blocks for whoever reads them. Tensors that one reader reads together share a root buffer.
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Segment;
 
 /// A tensor that a kernel writes: its blocks inside its root buffer.
@@ -49,6 +49,15 @@ impl Layout {
             strides[root] += blocks;
         }
         Ok(Self { leaves, strides, sources })
+    }
+
+    /// Bytes per lane of the buffer that holds each node's output; 0 for rearrangements.
+    pub fn bytes(&self, graph: &Graph) -> Vec<u64> {
+        let bytes = |(leaf, node): (&Option<Leaf>, &Node)| match leaf {
+            Some(leaf) => 16 * (self.strides[leaf.root] * node.shape.pixels()) as u64,
+            None => 0,
+        };
+        self.leaves.iter().zip(&graph.nodes).map(bytes).collect()
     }
 
     /// Root buffer, runs of blocks, and the position of every channel among those blocks, of what `id` reads as.

@@ -12,13 +12,14 @@ pub(super) struct Slots {
 
 pub(super) fn assign(graph: &Graph, layout: &Layout) -> Slots {
     let n = graph.nodes.len();
-    let (mut first, mut last, mut bytes) = (vec![usize::MAX; n], vec![0; n], vec![0u64; n]);
+    let (mut first, mut last) = (vec![usize::MAX; n], vec![0; n]);
+    let (sizes, mut bytes) = (layout.bytes(graph), vec![0u64; n]);
     for (i, node) in graph.nodes.iter().enumerate() {
         let Some(leaf) = &layout.leaves[i] else { continue };
-        // The output node writes the flat buffer outside.
-        if i + 1 < n {
+        // Output nodes write the flat buffer outside.
+        if !node.op.writes_outside() {
             first[leaf.root] = first[leaf.root].min(i);
-            bytes[leaf.root] = (16 * layout.strides[leaf.root] * node.shape.pixels()) as u64;
+            bytes[leaf.root] = sizes[i];
             last[leaf.root] = last[leaf.root].max(i);
         }
         for leaf in node.inputs.iter().flat_map(|&id| layout.leaves_of(NodeId(id.0))) {

@@ -1,5 +1,6 @@
-//! Graph to program: fuse, lay out channels, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
+//! Graph to program: fuse, cut into bands what no buffer holds, lay out channels, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
+mod bands;
 mod fuse;
 mod layout;
 mod liveness;
@@ -25,8 +26,13 @@ pub struct Ports {
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let mut graph = fuse::fuse(graph);
     let last = graph.output();
-    graph.push("output", crate::ops::output::Output, &[last])?;
-    let layout = layout::Layout::of(&graph)?;
+    graph.push("output", crate::ops::output::Output::default(), &[last])?;
+    let mut layout = layout::Layout::of(&graph)?;
+    if let Some(room) = program.room
+        && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
+    {
+        (graph, layout) = (cut, layout::Layout::of(&graph)?);
+    }
     let slots = liveness::assign(&graph, &layout);
     let buffers: Vec<BufferId> = slots
         .bytes

@@ -1,0 +1,88 @@
+//! Memory: what a run may take of an adapter's, what a program will take, and what the process took. In: the driver's
+//! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
+use super::device::Gpu;
+use super::executor::{IMAGE_ROW, Slot};
+use crate::program::{BufferId, Program, Role};
+
+/// What a run may take where the driver does not say how much there is.
+const UNKNOWN: u64 = 4 << 30;
+
+/// Memory in use, by a meter that is named.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Who counted.
+    pub meter: &'static str,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Gpu {
+    /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
+    pub fn memory(&self) -> u64 {
+        self.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
+    }
+
+    /// Bytes of a tile's buffers by default: about what stays in a CPU's caches, or a modest share of a GPU's memory, and
+    /// never more than `memory`. Results do not depend on it.
+    pub fn tile_budget(&self) -> u64 {
+        self.memory().min(if self.is_software() { 256 << 20 } else { 2 << 30 })
+    }
+
+    /// True if image mirrors lie over their buffers' memory (`alias`).
+    pub fn images_share(&self) -> bool {
+        cfg!(target_os = "linux") && self.is_software()
+    }
+
+    /// Bytes in use on the device now. Software adapters use the process's own memory: its resident pages, and the most
+    /// that there ever were; GPUs have wgpu's allocator report, of buffers and textures. None where nobody counts.
+    pub fn memory_in_use(&self) -> Option<Measured> {
+        if self.is_software() {
+            return resident().map(|bytes| Measured { meter: "resident memory of the process", bytes });
+        }
+        let report = self.device.generate_allocator_report()?;
+        Some(Measured { meter: "allocator report", bytes: report.total_allocated_bytes })
+    }
+}
+
+/// Bytes that `program` takes for `lanes` lanes: buffers, image mirrors of their own where the adapter does not lay them
+/// over the buffers, constants, and one readback buffer. Two are in flight in sweeps; those are small.
+pub fn predicted(program: &Program, lanes: u64, images_share: bool) -> u64 {
+    let mut bytes = 0;
+    for (i, b) in program.buffers.iter().enumerate() {
+        let size = Slot::bytes(b, lanes);
+        bytes += size;
+        if program.has_image(BufferId(i)) {
+            bytes += if images_share { IMAGE_ROW } else { size + IMAGE_ROW };
+        }
+        if matches!(b.role, Role::Download) {
+            bytes += b.bytes_per_lane * lanes;
+        }
+    }
+    bytes
+}
+
+/// The largest heap that is the device's own.
+#[cfg(target_os = "linux")]
+fn own_memory(gpu: &Gpu) -> Option<u64> {
+    use wgpu::hal::api::Vulkan;
+    // Safety: the handles live as long as the device, which `gpu` holds, and are only asked.
+    unsafe {
+        let hal = gpu.device.as_hal::<Vulkan>()?;
+        let instance = hal.shared_instance().raw_instance();
+        let memories = instance.get_physical_device_memory_properties(hal.raw_physical_device());
+        let own = |heap: &&ash::vk::MemoryHeap| heap.flags.contains(ash::vk::MemoryHeapFlags::DEVICE_LOCAL);
+        memories.memory_heaps_as_slice().iter().filter(own).map(|heap| heap.size).max()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_memory(_: &Gpu) -> Option<u64> {
+    None
+}
+
+/// The most that the process ever had in memory (VmHWM, proc(5)).
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+}

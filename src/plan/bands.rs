@@ -1,0 +1,105 @@
+//! Bands: tensors that are larger than a binding, cut into rows. In: a graph and the most bytes per lane that a buffer may
+//! have. Out: a graph in which every node that touches such a tensor is several, one per band of rows, each computing
+//! exactly what it did for those rows; where one reads beyond its own band, a `rows` node puts the rows beside it.
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::group_norm::chunk;
+use crate::ops::rows::Rows;
+use crate::shape::Shape;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::Range;
+
+/// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. The graph as it was if all fit.
+pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Graph>> {
+    let sizes = sizes(graph, buffers, room)?;
+    if sizes.is_empty() {
+        return Ok(None);
+    }
+    let mut out = Graph { nodes: vec![], rows: graph.rows.clone(), labels: graph.labels.clone() };
+    let mut bands: Vec<Vec<(Range<usize>, NodeId)>> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
+        // As many as the output or the largest input asks for: what makes few rows of many must not read all of them.
+        let count = shapes.iter().chain([&node.shape]).filter_map(|s| sizes.get(&(s.h, s.w))).max().copied();
+        let all = match count {
+            Some(count) => rows(node.shape, count),
+            None => vec![0..node.shape.h],
+        };
+        let mut made = Vec::with_capacity(all.len());
+        let mut copies = HashMap::new();
+        for (i, own) in all.iter().enumerate() {
+            let whole = if node.inputs.is_empty() { vec![node.shape] } else { shapes.clone() };
+            let (op, reads) = if all.len() == 1 {
+                (None, shapes.iter().map(|s| 0..s.h).enumerate().collect())
+            } else {
+                let band = node.op.band(&whole, &all, i).ok_or_else(|| {
+                    let message = format!(
+                        "{} ({}) takes more than the {room} bytes per lane that a buffer may have here, and '{}' cannot be \
+                         computed by rows",
+                        node.shape, node.name, node.op.name()
+                    );
+                    Error::OutOfMemory { place: "plan".into(), message }
+                })?;
+                (band.op, band.reads)
+            };
+            let mut inputs = Vec::with_capacity(reads.len());
+            for (input, rows) in reads {
+                let id = match copies.entry((input, rows.start, rows.end)) {
+                    Entry::Occupied(made) => *made.get(),
+                    Entry::Vacant(slot) => {
+                        *slot.insert(gathered(&mut out, &node.name, &bands[node.inputs[input].0], rows)?)
+                    }
+                };
+                inputs.push(id);
+            }
+            let shape = Shape { h: own.len(), ..node.shape };
+            let op = op.unwrap_or_else(|| node.op.clone());
+            out.nodes.push(Node { name: node.name.clone(), op, inputs, shape });
+            made.push((own.clone(), NodeId(out.nodes.len() - 1)));
+        }
+        bands.push(made);
+    }
+    Ok(Some(out))
+}
+
+/// Bands by height and width of the images that need them.
+fn sizes(graph: &Graph, buffers: &[u64], room: u64) -> Result<HashMap<(usize, usize), usize>> {
+    let mut sizes = HashMap::new();
+    for (node, &bytes) in graph.nodes.iter().zip(buffers).filter(|(_, bytes)| **bytes > room) {
+        let (row, most) = (bytes / node.shape.h as u64, room / (bytes / node.shape.h as u64));
+        // Two rows more than its own are what a 3x3 kernel reads.
+        let fits = |count: &usize| rows(node.shape, *count).iter().all(|band| band.len() as u64 + 2 <= most);
+        let Some(needed) = (2..=node.shape.h).find(fits) else {
+            let message = format!("{} ({}): {row} bytes a row, a buffer may have {room} per lane", node.shape, node.name);
+            return Err(Error::OutOfMemory { place: "plan".into(), message });
+        };
+        let count = sizes.entry((node.shape.h, node.shape.w)).or_insert(0);
+        *count = needed.max(*count);
+    }
+    Ok(sizes)
+}
+
+/// About equal bands, which begin where GroupNorm's chunks do.
+fn rows(s: Shape, count: usize) -> Vec<Range<usize>> {
+    let unit = chunk(s) / s.w;
+    let units = s.h.div_ceil(unit);
+    let count = count.min(units);
+    (0..count).map(|i| i * units / count * unit..((i + 1) * units / count * unit).min(s.h)).collect()
+}
+
+/// The node that holds these rows: a band, or a copy of parts of several.
+fn gathered(out: &mut Graph, name: &str, bands: &[(Range<usize>, NodeId)], rows: Range<usize>) -> Result<NodeId> {
+    if let Some((_, id)) = bands.iter().find(|(band, _)| *band == rows) {
+        return Ok(*id);
+    }
+    let (mut takes, mut inputs) = (vec![], vec![]);
+    for (band, id) in bands {
+        let (from, to) = (rows.start.max(band.start), rows.end.min(band.end));
+        if from < to {
+            takes.push(from - band.start..to - band.start);
+            inputs.push(*id);
+        }
+    }
+    out.push(format!("{name} rows {rows:?}"), Rows { takes }, &inputs)
+}
