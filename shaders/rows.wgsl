@@ -1,11 +1,11 @@
-// y[lane, to + p, block] = x[lane, from + p, block]: a run of whole rows from one tensor to another.
+// y[lane, first_out + p, block] = x[lane, first_in + p, block]: a run of whole rows from one tensor to another.
 // Thread map: one thread per (lane, pixel, block of 4 channels). Exact.
 #import lib/grid.wgsl
 struct Immediates {
     lanes: u32,
     pixels: u32,                               // copied
-    from: u32, in_pixels: u32, in_stride: u32, // first pixel read, pixels of a lane, blocks per pixel
-    to: u32, out_pixels: u32, out_stride: u32, // the same of the output
+    first_in: u32, in_pixels: u32, in_stride: u32, // first pixel read, pixels of a lane, blocks per pixel
+    first_out: u32, out_pixels: u32, out_stride: u32, // the same of the output
     out_offset: u32, blocks: u32,              // first block written, number of blocks
     first0: u32, count0: u32, first1: u32,     // the two runs of input blocks
 }
@@ -21,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if lane >= im.lanes { return; }
     let p = i % per_lane / im.blocks;
     let block = i % im.blocks;
-    let read = (lane * im.in_pixels + im.from + p) * im.in_stride;
-    let written = (lane * im.out_pixels + im.to + p) * im.out_stride + im.out_offset;
+    let read = (lane * im.in_pixels + im.first_in + p) * im.in_stride;
+    let written = (lane * im.out_pixels + im.first_out + p) * im.out_stride + im.out_offset;
     y[written + block] = x[read + block + select(im.first1, im.first0, block < im.count0)];
 }

@@ -53,6 +53,7 @@ sources![
     "pointwise",
     "resample",
     "rms_norm",
+    "rows",
     "score",
     "scores",
     "silu",

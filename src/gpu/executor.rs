@@ -3,41 +3,14 @@
 use super::device::Gpu;
 use super::memory::predicted;
 use super::pipeline::{Cache, Pipeline};
+use super::slot::{IMAGE_ROW, Slot, Written, copy_to_image, spare};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, IMAGE_WIDTH, Program, Role, Step};
+use crate::program::{Access, Action, BufferId, Program, Role, Step};
 use std::collections::HashMap;
 use std::sync::mpsc;
 
-/// Bytes of a texel of an image mirror, and of a row of it.
-const TEXEL: u64 = 16;
-pub(super) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
-
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
-
-pub(super) struct Slot {
-    buffer: wgpu::Buffer,
-    mirror: Option<Mirror>,
-}
-
-impl Slot {
-    /// Bytes of the buffer for that many lanes.
-    pub(super) fn bytes(b: &crate::program::Buffer, lanes: u64) -> u64 {
-        let size = match &b.role {
-            Role::Constant(data) => (data.len() as u64).max(TEXEL),
-            _ => (b.bytes_per_lane * lanes + spare(b.bytes_per_lane)).next_multiple_of(IMAGE_ROW),
-        };
-        size.next_multiple_of(4)
-    }
-}
-
-/// The image through which kernels load what a buffer holds.
-struct Mirror {
-    image: wgpu::Texture,
-    view: wgpu::TextureView,
-    /// It is over the buffer's own memory, and bringing it up to date is a barrier, not a copy.
-    alias: bool,
-}
 
 enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
@@ -128,7 +101,7 @@ impl Executor {
                 let message = format!("{size} bytes, the adapter binds at most {}", gpu.max_binding());
                 return Err(Error::OutOfMemory { place, message });
             }
-            slots.push(gpu.checked(&place, || allocate(gpu, b, max_lanes, image))?);
+            slots.push(gpu.checked(&place, || Slot::new(gpu, b, max_lanes, image))?);
             if let Role::Constant(data) = &mut program.buffers[i].role {
                 // The device has its own copy from here on.
                 let data = std::mem::take(data);
@@ -386,82 +359,4 @@ impl Executor {
         };
         Ok(self.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
     }
-}
-
-/// Bytes handed to the queue, which keeps copies until they are submitted and done: now and then they are.
-#[derive(Default)]
-struct Written(u64);
-
-impl Written {
-    const MOST: u64 = 32 << 20;
-
-    fn add(&mut self, gpu: &Gpu, bytes: u64) -> Result<()> {
-        self.0 += bytes;
-        if self.0 >= Self::MOST { self.flush(gpu) } else { Ok(()) }
-    }
-
-    fn flush(&mut self, gpu: &Gpu) -> Result<()> {
-        self.0 = 0;
-        let place = "filling buffers";
-        let wait = wgpu::PollType::Wait { submission_index: Some(gpu.queue.submit([])), timeout: None };
-        let polled = gpu.device.poll(wait);
-        gpu.alive(place)?;
-        polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
-    }
-}
-
-/// Room behind the last lane: one pixel of any width fits, for threads that have nothing to store.
-fn spare(bytes_per_lane: u64) -> u64 {
-    bytes_per_lane.min(1 << 16)
-}
-
-fn allocate(gpu: &Gpu, b: &crate::program::Buffer, max_lanes: usize, image: bool) -> Slot {
-    let used = b.bytes_per_lane * max_lanes as u64;
-    let descriptor = wgpu::BufferDescriptor {
-        label: Some(&b.label),
-        size: Slot::bytes(b, max_lanes as u64),
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    };
-    if !image {
-        return Slot { buffer: gpu.device.create_buffer(&descriptor), mirror: None };
-    }
-    let image = wgpu::TextureDescriptor {
-        label: Some(&b.label),
-        size: wgpu::Extent3d {
-            width: IMAGE_WIDTH as u32,
-            height: used.div_ceil(IMAGE_ROW) as u32 + 1,
-            depth_or_array_layers: 1,
-        },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba32Float,
-        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-        view_formats: &[],
-    };
-    #[cfg(target_os = "linux")]
-    let both = super::alias::buffer_and_image(gpu, &descriptor, &image);
-    #[cfg(not(target_os = "linux"))]
-    let both = None;
-    let alias = both.is_some();
-    let (buffer, image) =
-        both.unwrap_or_else(|| (gpu.device.create_buffer(&descriptor), gpu.device.create_texture(&image)));
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
-    let row = wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: 1, depth_or_array_layers: 1 };
-    gpu.queue.write_texture(image.as_image_copy(), &[0; IMAGE_ROW as usize], layout, row);
-    let view = image.create_view(&Default::default());
-    Slot { buffer, mirror: Some(Mirror { image, view, alias }) }
-}
-
-/// Copies the first `used` bytes, whole rows, below the zero row.
-fn copy_to_image(encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, texture: &wgpu::Texture, used: u64) {
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
-    let mut target = texture.as_image_copy();
-    target.origin.y = 1;
-    encoder.copy_buffer_to_texture(
-        wgpu::TexelCopyBufferInfo { buffer, layout },
-        target,
-        wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: used.div_ceil(IMAGE_ROW) as u32, depth_or_array_layers: 1 },
-    );
 }

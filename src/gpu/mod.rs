@@ -6,6 +6,7 @@ mod device;
 mod executor;
 mod memory;
 mod pipeline;
+mod slot;
 
 pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters};
 pub use executor::{Executor, Pending};

@@ -4,7 +4,12 @@ use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{
-    add_row::AddRow, channels::Channels, conv::{Conv, Padding}, depthwise::Depthwise, silu::Silu, upsample::Upsample,
+    add_row::AddRow,
+    channels::Channels,
+    conv::{Conv, Padding},
+    depthwise::Depthwise,
+    silu::Silu,
+    upsample::Upsample,
 };
 use crate::shape::Shape;
 use serde::Deserialize;

@@ -155,7 +155,10 @@ impl Op for GroupNorm {
             (None, _) => super::one(inputs)?,
             (Some(band), [own, bands @ ..]) if bands.get(band) == Some(own) => *own,
             (Some(band), _) => {
-                return Err(Error::invalid("inputs", format!("{inputs:?}: the first is not band {band} of the others")));
+                return Err(Error::invalid(
+                    "inputs",
+                    format!("{inputs:?}: the first is not band {band} of the others"),
+                ));
             }
         };
         if s.c != self.channels {

@@ -70,7 +70,11 @@ impl Op for Output {
                 ("y", cx.flat_out, Access::Write),
             ],
             part: Part::All,
-            immediates: [0, s.c as u32, s.pixels() as u32, 4 * stride as u32].into_iter().chain(outside).chain([end]).collect(),
+            immediates: [0, s.c as u32, s.pixels() as u32, 4 * stride as u32]
+                .into_iter()
+                .chain(outside)
+                .chain([end])
+                .collect(),
             grid: Grid { items: s.len() as u32 + end, workgroup: 256, groups: 1 },
             flops: 0,
             bytes: (s.len() * 8) as u64,

@@ -58,6 +58,15 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
             out.nodes.push(Node { name: node.name.clone(), op, inputs, shape });
             made.push((own.clone(), NodeId(out.nodes.len() - 1)));
         }
+        // Whoever reads it wants bands of its own size; joined at once, channels keep their order in memory.
+        let wanted = match sizes.get(&(node.shape.h, node.shape.w)) {
+            Some(&count) => rows(node.shape, count),
+            None => vec![0..node.shape.h],
+        };
+        if wanted != all && !node.op.writes_outside() {
+            let join = |rows: Range<usize>| Ok((rows.clone(), gathered(&mut out, &node.name, &made, rows)?));
+            made = wanted.into_iter().map(join).collect::<Result<_>>()?;
+        }
         bands.push(made);
     }
     Ok(Some(out))
@@ -71,7 +80,8 @@ fn sizes(graph: &Graph, buffers: &[u64], room: u64) -> Result<HashMap<(usize, us
         // Two rows more than its own are what a 3x3 kernel reads.
         let fits = |count: &usize| rows(node.shape, *count).iter().all(|band| band.len() as u64 + 2 <= most);
         let Some(needed) = (2..=node.shape.h).find(fits) else {
-            let message = format!("{} ({}): {row} bytes a row, a buffer may have {room} per lane", node.shape, node.name);
+            let message =
+                format!("{} ({}): {row} bytes a row, a buffer may have {room} per lane", node.shape, node.name);
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         };
         let count = sizes.entry((node.shape.h, node.shape.w)).or_insert(0);

@@ -31,7 +31,8 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
     if let Some(room) = program.room
         && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
     {
-        (graph, layout) = (cut, layout::Layout::of(&graph)?);
+        graph = cut;
+        layout = layout::Layout::of(&graph)?;
     }
     let slots = liveness::assign(&graph, &layout);
     let buffers: Vec<BufferId> = slots
