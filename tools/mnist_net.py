@@ -165,6 +165,7 @@ def arguments(p, batch: int, lr: float, ema: float) -> None:
     p.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     p.add_argument("--threads", type=int, default=0, help="PyTorch threads (0: its default)")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast of the forward pass")
+    p.add_argument("--half", action="store_true", help="with --export: store the weights as float16")
     p.add_argument("--compile", action="store_true", help="torch.compile the network")
 
 
@@ -249,12 +250,17 @@ def trained(work: Path, image_size: int) -> tuple[dict, ShuffleUNet]:
     return state, net.eval()
 
 
-def write_model(out: Path, state: dict, net: ShuffleUNet, image_size: int, data_range: list, provenance: dict, **more):
-    """config.json, model.safetensors and the loss curve of a network from `trained`."""
+def write_model(out: Path, state: dict, net: ShuffleUNet, image_size: int, data_range: list, half: bool,
+                provenance: dict, **more):
+    """config.json, model.safetensors (float16 if `half`) and the loss curve of a network from `trained`."""
     from safetensors.torch import save_file
 
     out.mkdir(parents=True, exist_ok=True)
     weights = {k: v.contiguous() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    if half:
+        weights = {k: v.half() for k, v in weights.items()}
+        if not all(v.isfinite().all() for v in weights.values()):
+            raise ValueError("a weight is beyond float16")
     save_file(weights, out / "model.safetensors")
     config = {
         "vorticity_config": 1,
@@ -267,7 +273,8 @@ def write_model(out: Path, state: dict, net: ShuffleUNet, image_size: int, data_
         "provenance": {
             "objective": "mean squared error of eps, k uniform on 0..999, unit weight",
             "steps": state["step"], "batch": state["batch"], "learning_rate": state["lr"],
-            "ema_decay": state["ema_decay"], "bf16_autocast": state["bf16"], **provenance,
+            "ema_decay": state["ema_decay"], "bf16_autocast": state["bf16"],
+            "stored_as": "float16" if half else "float32", **provenance,
         },
     }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")

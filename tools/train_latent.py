@@ -183,7 +183,7 @@ def export(args) -> None:
 
     state, net = trained(args.work, 8)
     out = args.export / "mnist-latent"
-    write_model(out, state, net, 8, [-RANGE, RANGE], {
+    write_model(out, state, net, 8, [-RANGE, RANGE], args.half, {
         "data": "MNIST, 60,000 training images, as latents of ../mnist-vae times its scale, drawn from the posterior",
         "trainer": "tools/train_latent.py", "gradient_clip": state["clip"]}, autoencoder="../mnist-vae", posterior="sample")
     if args.sample:

@@ -57,7 +57,7 @@ def sample_grid(net, n: int, seed: int, steps: int) -> torch.Tensor:
 
 def export(args) -> None:
     state, net = trained(args.work, 28)
-    write_model(args.export, state, net, 28, [-1.0, 1.0], {
+    write_model(args.export, state, net, 28, [-1.0, 1.0], args.half, {
         "data": "MNIST, 60,000 training images", "trainer": "tools/train_mnist.py", "epochs": state["epochs"]})
     if args.sample:
         from PIL import Image
