@@ -1,4 +1,5 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
+use super::pace::LONGEST;
 use crate::error::{Error, Result};
 use crate::ops::Family;
 use std::sync::{Arc, Mutex};
@@ -55,6 +56,8 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     lost: Arc<Mutex<Option<String>>>,
+    longest: Option<f64>,
+    warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// Bytes of immediates that every kernel fits in.
@@ -168,7 +171,34 @@ impl Gpu {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, lost })
+        let info = adapter.get_info();
+        // Nothing watches over a CPU's work: a run is one submission there.
+        let longest = (info.device_type != wgpu::DeviceType::Cpu).then_some(LONGEST);
+        Ok(Self { device, queue, info, limits, lost, longest, warnings: Arc::default() })
+    }
+
+    /// The same device, whose runs are cut into submissions of about `seconds` at most. GPUs have 0.5 unless told
+    /// otherwise, software adapters no such limit. Results do not depend on it.
+    pub fn limit_submissions(self, seconds: f64) -> Self {
+        Self { longest: Some(seconds), ..self }
+    }
+
+    /// Longest submission in seconds, if there is a limit.
+    pub fn longest_submission(&self) -> Option<f64> {
+        self.longest
+    }
+
+    /// What the user should know of the runs on this device so far: steps that a watchdog may end.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|w| w.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn warn(&self, text: Option<String>) {
+        if let (Some(text), Ok(mut warnings)) = (text, self.warnings.lock())
+            && !warnings.contains(&text)
+        {
+            warnings.push(text);
+        }
     }
 
     /// As the driver gives it.
@@ -230,6 +260,14 @@ impl Gpu {
             }
             Some(e) => Err(Error::Gpu { place: place.into(), message: e.to_string() }),
         }
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(super) fn finish(&self, submission: Option<wgpu::SubmissionIndex>, place: &str) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.device.poll(wait);
+        self.alive(place)?;
+        polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
     }
 
     /// An error if the device was lost, naming where that was noticed.

@@ -1,31 +1,18 @@
 //! The one dispatch loop: allocates a program's buffers for a number of lanes, then runs it any number of times.
-//! `submit` never waits; `Pending::wait` does. Buffers start as NaN, so that what was never written shows.
+//! `submit` waits only for the first tiles on a GPU, which it times; `wait` does. Buffers start as NaN, so that what was
+//! never written shows.
 use super::device::Gpu;
+use super::pace::Pace;
 use super::pipeline::{Cache, Pipeline};
+use super::slot::{IMAGE_ROW, Slot, allocate, copy_to_image, spare};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, IMAGE_WIDTH, Program, Role, Step};
+use crate::program::{Access, Action, BufferId, Program, Role, Step};
 use std::collections::HashMap;
 use std::sync::mpsc;
-
-/// Bytes of a texel of an image mirror, and of a row of it.
-const TEXEL: u64 = 16;
-pub(super) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
+use std::time::Instant;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
-
-struct Slot {
-    buffer: wgpu::Buffer,
-    mirror: Option<Mirror>,
-}
-
-/// The image through which kernels load what a buffer holds.
-struct Mirror {
-    image: wgpu::Texture,
-    view: wgpu::TextureView,
-    /// It is over the buffer's own memory, and bringing it up to date is a barrier, not a copy.
-    alias: bool,
-}
 
 enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
@@ -41,6 +28,8 @@ pub struct Executor {
     cache: Cache,
     commands: Vec<Command>,
     max_lanes: usize,
+    /// Cuts runs into submissions, where the device has a watchdog.
+    pace: Pace,
     /// Staging buffers that are free for another readback.
     staging: Vec<wgpu::Buffer>,
 }
@@ -48,10 +37,18 @@ pub struct Executor {
 /// A submitted run; `wait` reads its download buffers back.
 pub struct Pending {
     staging: wgpu::Buffer,
-    submission: wgpu::SubmissionIndex,
+    submission: Option<wgpu::SubmissionIndex>,
+    submissions: usize,
     mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
     /// Download buffers: offset in `staging` and bytes in use.
     parts: Vec<(BufferId, u64, u64)>,
+}
+
+impl Pending {
+    /// How many submissions the run was cut into.
+    pub fn submissions(&self) -> usize {
+        self.submissions
+    }
 }
 
 impl Executor {
@@ -92,6 +89,7 @@ impl Executor {
         }
         let mut executor = Self {
             gpu: gpu.clone(),
+            pace: Pace::new(&program, gpu.longest_submission()),
             steps: program.steps().cloned().collect(),
             program,
             slots,
@@ -108,6 +106,19 @@ impl Executor {
     /// Lanes that there is room for.
     pub fn max_lanes(&self) -> usize {
         self.max_lanes
+    }
+
+    /// Lanes, of whole samples, that a run should have at most for the device's watchdog; at most `max_lanes`. It changes
+    /// as runs are timed, and is a sample's where even that may take too long.
+    pub fn safe_lanes(&self) -> usize {
+        let group = self.program.group() as usize;
+        let most = self.pace.most_lanes().min(self.max_lanes);
+        (most - most % group).max(group)
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// What runs.
@@ -266,26 +277,49 @@ impl Executor {
                 })
             })?,
         };
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        self.encode(&mut encoder, &self.commands, lanes, 1);
-        for &(id, offset, bytes) in &parts {
-            encoder.copy_buffer_to_buffer(&self.slots[id.0].buffer, 0, &staging, offset, bytes);
-        }
-        let submission = self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?;
+        let (submission, submissions) = self.send(lanes, &staging, &parts)?;
         let (tell, mapped) = mpsc::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
             let _ = tell.send(r); // the receiver may be gone: nobody waits any more
         });
-        Ok(Pending { staging, submission, mapped, parts })
+        Ok(Pending { staging, submission, submissions, mapped, parts })
+    }
+
+    /// All commands, in as many submissions as the watchdog asks for, the last with copies of the download buffers. Runs
+    /// of a size whose time is not known are timed, submission by submission. The last one's index, and how many.
+    fn send(
+        &mut self,
+        lanes: usize,
+        staging: &wgpu::Buffer,
+        parts: &[(BufferId, u64, u64)],
+    ) -> Result<(Option<wgpu::SubmissionIndex>, usize)> {
+        let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
+        let (mut from, mut taken, mut last) = (0, vec![], None);
+        for &end in &ends {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            self.encode(&mut encoder, &self.commands[from..end], lanes, 1);
+            for &(id, offset, bytes) in parts.iter().filter(|_| end == self.commands.len()) {
+                encoder.copy_buffer_to_buffer(&self.slots[id.0].buffer, 0, staging, offset, bytes);
+            }
+            let start = Instant::now();
+            last = Some(self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?);
+            if timed {
+                self.gpu.finish(last.clone(), "timing a tile")?;
+                taken.push(start.elapsed().as_secs_f64());
+            }
+            from = end;
+        }
+        if timed {
+            self.pace.learn(lanes, &taken);
+            self.gpu.warn(self.pace.warning(&self.program));
+        }
+        Ok((last, ends.len()))
     }
 
     /// Waits for a run and hands its download buffers to `read`, one call each.
     pub fn wait(&mut self, pending: Pending, mut read: impl FnMut(BufferId, &[u8])) -> Result<()> {
         let place = "waiting for a tile";
-        let wait = wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None };
-        let polled = self.gpu.device.poll(wait);
-        self.gpu.alive(place)?;
-        polled.map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })?;
+        self.gpu.finish(pending.submission, place)?;
         let fail = |m: String| Error::Gpu { place: "readback".into(), message: m };
         pending.mapped.recv().map_err(|e| fail(e.to_string()))?.map_err(|e| fail(e.to_string()))?;
         {
@@ -319,88 +353,17 @@ impl Executor {
             for (i, command) in self.commands.iter().enumerate() {
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
                 self.encode(&mut encoder, std::slice::from_ref(command), lanes, repeat);
-                let start = std::time::Instant::now();
+                let start = Instant::now();
                 let submission = self.gpu.queue.submit([encoder.finish()]);
-                let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-                self.gpu
-                    .device
-                    .poll(wait)
-                    .map_err(|e| Error::Gpu { place: "timing".into(), message: e.to_string() })?;
+                self.gpu.finish(Some(submission), "timing")?;
                 let seconds = start.elapsed().as_secs_f64() / repeat as f64;
                 times.entry(i).and_modify(|t: &mut f64| *t = t.min(seconds)).or_insert(seconds);
             }
         }
-        self.gpu.alive("timing")?;
         let step = |c: &Command| match c {
             Command::Dispatch { step, .. } => Some(&self.steps[*step]),
             Command::Mirror { .. } => None,
         };
         Ok(self.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
     }
-}
-
-/// Room behind the last lane: one pixel of any width fits, for threads that have nothing to store.
-fn spare(bytes_per_lane: u64) -> u64 {
-    bytes_per_lane.min(1 << 16)
-}
-
-fn allocate(gpu: &Gpu, b: &crate::program::Buffer, max_lanes: usize, image: bool) -> Slot {
-    let used = b.bytes_per_lane * max_lanes as u64;
-    let size = match &b.role {
-        Role::Constant(data) => (data.len() as u64).max(TEXEL),
-        _ => (used + spare(b.bytes_per_lane)).next_multiple_of(IMAGE_ROW),
-    };
-    let descriptor = wgpu::BufferDescriptor {
-        label: Some(&b.label),
-        size: size.next_multiple_of(4),
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    };
-    if !image {
-        let buffer = gpu.device.create_buffer(&descriptor);
-        if let Role::Constant(data) = &b.role
-            && !data.is_empty()
-        {
-            gpu.queue.write_buffer(&buffer, 0, data);
-        }
-        return Slot { buffer, mirror: None };
-    }
-    let image = wgpu::TextureDescriptor {
-        label: Some(&b.label),
-        size: wgpu::Extent3d {
-            width: IMAGE_WIDTH as u32,
-            height: used.div_ceil(IMAGE_ROW) as u32 + 1,
-            depth_or_array_layers: 1,
-        },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba32Float,
-        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
-        view_formats: &[],
-    };
-    #[cfg(target_os = "linux")]
-    let both = super::alias::buffer_and_image(gpu, &descriptor, &image);
-    #[cfg(not(target_os = "linux"))]
-    let both = None;
-    let alias = both.is_some();
-    let (buffer, image) =
-        both.unwrap_or_else(|| (gpu.device.create_buffer(&descriptor), gpu.device.create_texture(&image)));
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
-    let row = wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: 1, depth_or_array_layers: 1 };
-    gpu.queue.write_texture(image.as_image_copy(), &[0; IMAGE_ROW as usize], layout, row);
-    let view = image.create_view(&Default::default());
-    Slot { buffer, mirror: Some(Mirror { image, view, alias }) }
-}
-
-/// Copies the first `used` bytes, whole rows, below the zero row.
-fn copy_to_image(encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, texture: &wgpu::Texture, used: u64) {
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
-    let mut target = texture.as_image_copy();
-    target.origin.y = 1;
-    encoder.copy_buffer_to_texture(
-        wgpu::TexelCopyBufferInfo { buffer, layout },
-        target,
-        wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: used.div_ceil(IMAGE_ROW) as u32, depth_or_array_layers: 1 },
-    );
 }

@@ -4,7 +4,9 @@
 mod alias;
 mod device;
 mod executor;
+mod pace;
 mod pipeline;
+mod slot;
 
 pub use device::{AdapterChoice, AdapterSummary, Gpu, adapters};
 pub use executor::{Executor, Pending};
