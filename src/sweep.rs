@@ -81,12 +81,6 @@ impl Devices {
         &self.log
     }
 
-    /// Numbers sweeps from 0 again: those so far were to measure time. Devices that failed stay out.
-    pub fn restart_log(&mut self) {
-        self.log.spans.clear();
-        self.sweeps = 0;
-    }
-
     fn record(&mut self, device: usize, tile: Tile) {
         let (sweep, queries) = (self.sweeps, tile.lanes as u64);
         match self.log.spans.last_mut().filter(|s| s.sweep == sweep && s.device == device) {

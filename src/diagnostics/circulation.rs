@@ -13,7 +13,6 @@ use crate::run::Circulation;
 use crate::shape::Shape;
 use crate::sweep::{self, Devices, Log};
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -93,32 +92,6 @@ pub enum Quadrature {
         /// Between 0 and 1.
         tolerance: f64,
     },
-}
-
-/// Seconds of tiles that `measure_pace` times at least.
-const MEASURED: f64 = 1.0;
-
-/// What a run was seen to do in a second or so: the ground of a prediction.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// That were timed.
-    pub evaluations: u64,
-    /// What they took.
-    pub seconds: f64,
-    /// Seconds of a point that is computed again in f64 on the host; 0 if the run has none.
-    pub check: f64,
-}
-
-impl Pace {
-    /// Evaluations per second.
-    pub fn rate(&self) -> f64 {
-        self.evaluations as f64 / self.seconds
-    }
-
-    /// Seconds of a run of so many evaluations and points computed again.
-    pub fn predict(&self, evaluations: u64, checks: usize) -> f64 {
-        evaluations as f64 / self.rate() + checks as f64 * self.check
-    }
 }
 
 /// A circulation run, ready to go: everything is allocated and compiled.
@@ -206,38 +179,6 @@ impl<'a> CirculationRun<'a> {
     /// Lanes per tile, of each device.
     pub fn tiles(&self) -> Vec<usize> {
         self.devices.executors().iter().map(Executor::max_lanes).collect()
-    }
-
-    /// Times tiles of the real work on all devices together, one each to warm up, then as many as fill a second; and one
-    /// of the points that are computed again in f64.
-    pub fn measure_pace(&mut self) -> Result<Pace> {
-        let (all, ahead) = (self.tiles().iter().sum::<usize>() as u64, self.work.pass_total());
-        let clear = self.work.sums.clone();
-        let mut pace = Pace { evaluations: 0, seconds: 0.0, check: 0.0 };
-        let warm = all.min(ahead);
-        sweep::run(&mut self.devices, &mut self.work, warm, &mut |_| ControlFlow::Continue(()))?;
-        while pace.seconds < MEASURED {
-            self.work.begin(0);
-            let (start, before) = (Instant::now(), pace.seconds);
-            let mut done = 0;
-            let stopped = sweep::run(&mut self.devices, &mut self.work, ahead, &mut |now| {
-                done = now;
-                pace.seconds = before + start.elapsed().as_secs_f64();
-                if pace.seconds < MEASURED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
-            stopped.or_else(|e| if matches!(e, Error::Interrupted) { Ok(()) } else { Err(e) })?;
-            pace.evaluations += done;
-        }
-        self.work.begin(0);
-        self.work.sums = clear;
-        self.work.gauss.fill(0.0);
-        if let Some(&(place, point)) = self.work.terms.keys().next() {
-            let start = Instant::now();
-            self.work.term_by_twin(self.field, place, point)?;
-            pace.check = start.elapsed().as_secs_f64();
-        }
-        self.devices.restart_log();
-        Ok(pace)
     }
 
     /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.

@@ -20,7 +20,7 @@ use crate::run::About;
 
 pub use adaptive::FLOOR;
 pub use asymmetry::{AsymmetryOptions, asymmetry, asymmetry_lanes};
-pub use circulation::{CirculationRun, Options, Pace, Quadrature};
+pub use circulation::{CirculationRun, Options, Quadrature};
 pub use curl::{CurlOptions, Method, STEP, curl, curl_lanes};
 pub use export::{MOST_EXPORTED, PathExport, exported_bytes};
 pub use jacobian::{jacobian, jacobian_lanes};

@@ -27,6 +27,27 @@ impl AdapterChoice {
             _ => Self::Name(text.to_string()),
         }
     }
+
+    /// What `--adapter` may name: `all` (see `all_of`), or choices separated by commas, the same one twice for two devices
+    /// on it. A name with a comma in it is one choice.
+    pub fn list(text: &str) -> Result<Vec<Self>> {
+        if text == "all" {
+            let all = all_of(&adapters());
+            return Ok(if all.is_empty() { vec![Self::Best] } else { all.into_iter().map(Self::Index).collect() });
+        }
+        let is_name = || adapters().iter().any(|a| a.name.to_lowercase().contains(&text.to_lowercase()));
+        if !text.contains(',') || is_name() {
+            return Ok(vec![Self::parse(text)]);
+        }
+        let choice = |part: &str| match part.trim() {
+            "" | "all" => {
+                let said = format!("'{text}', expected `all`, or adapters separated by commas");
+                Err(Error::invalid("--adapter", said))
+            }
+            part => Ok(Self::parse(part)),
+        };
+        text.split(',').map(choice).collect()
+    }
 }
 
 /// What `vorticity devices` prints of an adapter.
@@ -40,6 +61,10 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Name and version of the driver.
     pub driver: String,
+    /// Vendor and device by their PCI numbers; 0 where the back end has none.
+    pub ids: [u32; 2],
+    /// Where it sits on the PCI bus; empty where that is not known.
+    pub bus: String,
     /// What is missing, if vorticity cannot run on it.
     pub unusable: Option<String>,
     /// The limits that bound a run, by name.
@@ -60,6 +85,9 @@ pub struct Gpu {
     warnings: Arc<Mutex<Vec<String>>>,
 }
 
+/// The kind of adapters that compute on the CPU.
+const SOFTWARE: &str = "software";
+
 /// Bytes of immediates that every kernel fits in.
 const IMMEDIATE_BYTES: u32 = 128;
 
@@ -79,7 +107,7 @@ fn kind(t: wgpu::DeviceType) -> (usize, &'static str) {
         wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
         wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
         wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
-        wgpu::DeviceType::Cpu => (3, "software"),
+        wgpu::DeviceType::Cpu => (3, SOFTWARE),
         wgpu::DeviceType::Other => (4, "other"),
     }
 }
@@ -108,6 +136,8 @@ pub fn adapters() -> Vec<AdapterSummary> {
             kind: kind(info.device_type).1,
             backend: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            ids: [info.vendor, info.device],
+            bus: info.device_pci_bus_id.clone(),
             unusable: unusable(a),
             limits: vec![
                 ("largest storage binding, bytes", limits.max_storage_buffer_binding_size),
@@ -125,6 +155,26 @@ pub fn adapters() -> Vec<AdapterSummary> {
         }
     };
     enumerate().iter().map(summary).collect()
+}
+
+/// The adapters that `all` means, as positions in the list: all usable hardware, or the first software adapter if there
+/// is none (beside a GPU it would only take the cores that prepare the GPU's work). Hardware that several back ends or
+/// drivers list is taken once, as listed first.
+pub fn all_of(list: &[AdapterSummary]) -> Vec<usize> {
+    let same = |a: &AdapterSummary, b: &AdapterSummary| {
+        let alike = a.name == b.name || (a.ids == b.ids && a.ids != [0, 0]);
+        (a.bus == b.bus && !a.bus.is_empty()) || (a.backend != b.backend && alike)
+    };
+    let mut all: Vec<usize> = vec![];
+    for (i, a) in list.iter().enumerate().filter(|(_, a)| a.unusable.is_none() && a.kind != SOFTWARE) {
+        if !all.iter().any(|&j| same(a, &list[j])) {
+            all.push(i);
+        }
+    }
+    if all.is_empty() {
+        all.extend(list.iter().position(|a| a.unusable.is_none()));
+    }
+    all
 }
 
 impl Gpu {

@@ -8,5 +8,5 @@ mod pace;
 mod pipeline;
 mod slot;
 
-pub use device::{AdapterChoice, AdapterSummary, Gpu, adapters};
+pub use device::{AdapterChoice, AdapterSummary, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
