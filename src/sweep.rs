@@ -131,6 +131,17 @@ struct Shared<'a> {
     changed: Condvar,
 }
 
+/// Ends the sweep where a thread panics, so that nobody waits for it.
+struct OnPanic<'s, 'a>(&'s Shared<'a>);
+
+impl Drop for OnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
 /// What a device tells the thread that collects.
 enum Report {
     Done { device: usize, tile: Tile, values: Vec<(BufferId, Vec<f32>)> },
@@ -183,6 +194,7 @@ impl<'a> Shared<'a> {
 
     /// A device's whole part in a sweep.
     fn drive(&self, device: usize, executor: &mut Executor, reports: &Sender<Report>) {
+        let _guard = OnPanic(self);
         let mut tiles = VecDeque::with_capacity(IN_FLIGHT);
         let Err(error) = self.pull(device, executor, &mut tiles, reports) else { return };
         let mut state = self.lock();
@@ -279,6 +291,7 @@ pub fn run(
             scope.spawn(move || shared.drive(n, executor, &tell));
         }
         drop(tell);
+        let _guard = OnPanic(&shared);
         let result = shared.collect(&reports, devices, observe);
         shared.stop();
         result
