@@ -1,4 +1,5 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
+mod adapters;
 mod bands;
 mod circulation;
 #[cfg(feature = "cli")]
@@ -23,6 +24,8 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+#[cfg(feature = "cli")]
+mod long;
 mod networks;
 mod ops;
 #[cfg(feature = "cli")]

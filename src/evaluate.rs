@@ -167,8 +167,11 @@ impl Evaluator {
         }
         let mut y = Vec::with_capacity(lanes.len() * self.output.len());
         let mut ahead: Option<Pending> = None;
-        let tile = self.executor.max_lanes();
-        for (x, lanes) in x.chunks(tile * d).zip(lanes.chunks(tile)) {
+        let mut first = 0;
+        while first < lanes.len() {
+            let next = (first + self.executor.safe_lanes()).min(lanes.len());
+            let (x, lanes) = (&x[first * d..next * d], &lanes[first..next]);
+            first = next;
             self.executor.upload(self.ports.input, &self.padded(x))?;
             self.executor.upload(self.ports.lanes, lanes)?;
             // One tile is queued while the one before it is read back.

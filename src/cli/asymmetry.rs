@@ -1,5 +1,5 @@
 //! `vorticity asymmetry`: nasym of whole Jacobians by random tangents, into a run directory.
-use super::common::{Report, Subject};
+use super::common::{Report, Subject, Work};
 use crate::diagnostics::{self, AsymmetryOptions};
 use crate::error::{Error, Result};
 use crate::report::asymmetry;
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let opened = args.subject.open()?;
     let lanes = diagnostics::asymmetry_lanes(&options, opened.field.shape().len());
     opened.publish(
-        lanes,
+        Work { verb: "asymmetry", lanes, checks: 2 * args.verify },
         json!({ "probes": args.probes, "verified_probes": args.verify }),
         |o, observe| diagnostics::asymmetry(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
         |table, about| {

@@ -1,8 +1,9 @@
 //! `vorticity bench`: evaluations per second of a network on an adapter, and where the time goes, op by op.
+use super::common::open_gpu;
 use super::output::Output;
 use super::text::table;
 use crate::error::Result;
-use crate::gpu::{AdapterChoice, Executor, Gpu};
+use crate::gpu::{Executor, Gpu};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
@@ -92,7 +93,7 @@ fn ends(times: &mut [f64]) -> (f64, f64) {
 /// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let model = Model::open(&args.model)?;
-    let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let gpu = open_gpu(args.adapter.as_deref())?;
     let start = Instant::now();
     let mut ready = Ready::new(&gpu, &model, args.tangents, args.tile)?;
     let first = start.elapsed().as_secs_f64();

@@ -1,21 +1,19 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{ASK_BEYOND, data_facts, encoded, file_name, open, parse_timesteps, stop_flag};
+use super::common::{adapters, check, data_facts, encoded, file_name, open, parse_timesteps, warn};
+use super::fleet;
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
+use super::watch::{Plan, Watched, watch};
 use crate::data;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::gpu::{AdapterChoice, Gpu};
+use crate::gpu::Gpu;
 use crate::report::{circulation, table};
 use crate::run::{Circulation, RunDir, write_circulation};
-use indicatif::HumanDuration;
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Integrate the field around closed paths (the paper's eq. 4).
 ///
@@ -69,7 +67,8 @@ pub struct Args {
     /// Run directory to create; must not exist, or be empty
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Adapter: index or part of the name in `vorticity devices`, or software
+    /// Adapters: all (hardware, or the software one if there is none), or some separated by commas, each an index or part
+    /// of the name in `vorticity devices`, or software. They share the work
     #[arg(long)]
     adapter: Option<String>,
     /// Lanes per tile; by memory if not given. Results do not depend on it
@@ -81,7 +80,7 @@ pub struct Args {
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     score_scale: String,
-    /// Print evaluations, FLOPs and predicted time (measured for about a second), and stop
+    /// Print evaluations, FLOPs and predicted time, measured on the first tiles of the real work, and stop
     #[arg(long)]
     dry_run: bool,
     /// Do not ask before runs of more than an hour
@@ -112,8 +111,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
-    let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
-    let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
+    let gpus = adapters(args.adapter.as_deref())?.iter().map(Gpu::open).collect::<Result<Vec<_>>>()?;
+    let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
     let verify_points = match args.verify_fraction {
         None => VERIFIED.min(midpoints),
@@ -145,59 +144,46 @@ pub fn run(args: &Args) -> Result<i32> {
         tile: args.tile,
         family: None,
     };
-    let mut job = CirculationRun::new(&gpu, field.as_ref(), &images, options.clone())?;
+    let job = CirculationRun::on(&gpus, field.as_ref(), &images, options.clone())?;
 
-    let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
+    let (total, flops, tiles) = (job.evaluations(), job.program().flops() as f64, job.tiles());
     let (checked, verified) = (job.checked_samples(), job.verified_points());
-    let (output, adapter, loops, bytes) = (args.output, gpu.describe(), job.loops(), tile_bytes(&job));
+    let (output, loops, bytes) = (args.output, job.loops(), tile_bytes(&job));
     let most = if args.quadrature == "adaptive" { "at most " } else { "" };
-    let (samples, points, tile) = (args.samples, args.points, job.tile());
+    let (samples, points, tile) = (args.samples, args.points, tiles[0]);
+    let each = if tiles.len() > 1 { ", on the first device" } else { "" };
     output.say(&format!(
-        "adapter      {adapter}\n\
-         work         {loops} loops, N = {points}: {most}{evaluations} evaluations with checks\n\
+        "adapter      {}\n\
+         work         {loops} loops, N = {points}: {most}{total} evaluations with checks\n\
          checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
          arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
-         tile         {tile} lanes, {:.1} MB\n",
+         tile         {tile} lanes, {:.1} MB{each}\n",
+        fleet::text(&gpus),
         flops / 1e6,
-        flops * evaluations as f64,
+        flops * total as f64,
         bytes as f64 / 1e6
     ))?;
-    let mut predicted = None;
-    // A run that is short by both counts is over before its prediction would be.
-    if args.dry_run || evaluations > 100_000 || flops * evaluations as f64 > 1e13 {
-        let rate = job.measure_rate()?;
-        let seconds = evaluations as f64 / rate;
-        let duration = HumanDuration(Duration::from_secs_f64(seconds));
-        output.say(&format!("predicted    {rate:.1} evaluations/s, {duration}\n"))?;
-        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && (output.quiet || !confirmed(&duration)?) {
-            return Err(Error::invalid("run time", "more than an hour predicted; give --yes to run it anyway"));
-        }
-        predicted = Some(json!({ "seconds": seconds, "evaluations_per_second": rate }));
-    }
-    let family = options.family.unwrap_or(gpu.family()).name();
+    let started = SystemTime::now();
+    let check = || check(field.as_ref(), &images);
+    // Several devices take turns: all must have had theirs, twice.
+    let least = if tiles.len() > 1 { 2 * tiles.iter().sum::<usize>() as u64 } else { 0 };
+    let plan = Plan { output, total, least, checks: verified, check: &check, yes: args.yes, dry_run: args.dry_run };
+    let Watched { result, prediction, seconds, .. } = watch(plan, |observe| job.run_logged(observe))?;
+    warn(&gpus.iter().collect::<Vec<_>>(), output);
+    let (facts, predicted) = (fleet::facts(&gpus), prediction.map(|p| p.json()));
     let work = json!({
-        "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
-        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations,
-        "quadrature_checked_samples": checked, "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
-        "predicted": predicted,
+        "model": args.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": gpus.len(),
+        "loops": loops, "samples": samples, "points": points, "quadrature": args.quadrature,
+        "most_evaluations": total, "quadrature_checked_samples": checked, "verified_points": verified,
+        "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes, "predicted": predicted,
     });
-    let Some(out) = out else {
+    let Some(((result, who), out)) = result.zip(out) else {
         output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
         return Ok(0);
     };
-
-    let (start, started) = (Instant::now(), SystemTime::now());
-    let bar = output.progress(evaluations);
-    let stop = stop_flag()?;
-    let result = job.run(&mut |done| {
-        bar.set_position(done);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    bar.finish_and_clear();
-    let seconds = start.elapsed().as_secs_f64();
     let evaluations = result.evaluations();
 
-    let manifest = json!({
+    let mut manifest = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
         "field": field.describe(),
@@ -209,18 +195,20 @@ pub fn run(args: &Args) -> Result<i32> {
         "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
         "quadrature_checked_samples": checked,
         "verified_points": verified,
-        "adapter": adapter,
-        "kernels": family,
     });
     let since = started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let log = json!({
+    let mut log = json!({
         "command": std::env::args().collect::<Vec<_>>(),
         "started_unix": since,
         "seconds": seconds,
         "evaluations": evaluations,
         "evaluations_per_second": evaluations as f64 / seconds,
-        "tile_lanes": args.tile,
+        "predicted": predicted,
     });
+    if let (Some(manifest), Some(log)) = (manifest.as_object_mut(), log.as_object_mut()) {
+        manifest.extend(facts);
+        log.extend(fleet::log(&gpus, &tiles, &who).map(|(key, value)| (key.into(), value)));
+    }
     let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
     let table = publish(out, &result, manifest, log, &title)?;
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -256,16 +244,5 @@ pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: V
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {
-    job.program().bytes_per_lane() * job.tile() as u64 + job.program().constant_bytes()
-}
-
-/// Asks on a terminal, where standard output may be a document's; elsewhere the answer is no.
-fn confirmed(duration: &HumanDuration) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    eprint!("{duration} predicted. Run it? [y/N] ");
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::invalid("terminal", e))?;
-    Ok(line.trim().eq_ignore_ascii_case("y"))
+    job.program().bytes_per_lane() * job.tiles()[0] as u64 + job.program().constant_bytes()
 }

@@ -1,27 +1,20 @@
-//! What the verbs that look at a model on data share: the arguments that name both, opening them, stopping cleanly, and
+//! What the verbs that look at a model on data share: the arguments that name both, opening them, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
 use super::output::Output;
+use super::watch::{Plan, Watched, watch};
 use crate::data::Images;
 use crate::diagnostics::Selection;
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::latents;
 use crate::run::{RunDir, Table, write_table};
 use crate::shape::Shape;
-use indicatif::HumanDuration;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Runs of more than this many seconds want --yes or an answer.
-pub(super) const ASK_BEYOND: f64 = 3600.0;
-
-/// How long a run goes on before its length is predicted from what is done.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A model on data, and where results go.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,8 +32,8 @@ pub struct Subject {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Run directory to create; must not exist, or be empty
-    #[arg(long)]
-    pub out: PathBuf,
+    #[arg(long, required_unless_present = "dry_run")]
+    pub out: Option<PathBuf>,
     /// Adapter: index or part of the name in `vorticity devices`, or software
     #[arg(long)]
     pub adapter: Option<String>,
@@ -50,7 +43,10 @@ pub struct Subject {
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
-    /// Go on where more than an hour is predicted, which is measured in the first seconds of the run
+    /// Print evaluations and predicted time, measured on the first tiles of the real work, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask where more than an hour is predicted, which is measured on the first tiles of the run
     #[arg(long)]
     pub yes: bool,
     /// Text, JSON or nothing.
@@ -61,11 +57,21 @@ pub struct Subject {
 /// A subject, opened; nothing has run yet.
 pub(super) struct Opened {
     subject: Subject,
-    out: RunDir,
+    /// Nothing of a dry run.
+    out: Option<RunDir>,
     started: SystemTime,
     pub images: Images,
     pub field: Box<dyn Field>,
     pub gpu: Gpu,
+}
+
+/// What a verb is about to do.
+pub(super) struct Work {
+    pub verb: &'static str,
+    /// Evaluations, a tangent counted as one.
+    pub lanes: u64,
+    /// Evaluations of the f64 twin.
+    pub checks: usize,
 }
 
 /// A table, for people and for programs.
@@ -79,10 +85,10 @@ pub(super) struct Report {
 impl Subject {
     /// Opens output, data, field and adapter, in this order: what is cheap to refuse comes first.
     pub(super) fn open(&self) -> Result<Opened> {
-        let out = RunDir::create(&self.out)?;
+        let out = self.out.as_ref().filter(|_| !self.dry_run).map(|out| RunDir::create(out)).transpose()?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
         let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
-        let gpu = Gpu::open(&self.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+        let gpu = open_gpu(self.adapter.as_deref())?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
     }
@@ -94,42 +100,33 @@ impl Subject {
 }
 
 impl Opened {
-    /// Measures with a progress bar over `lanes`, writes the run directory and prints; the exit code. `options` is what
-    /// the verb has of its own, for the manifest.
+    /// Measures under watch, writes the run directory and prints; the exit code. `options` is what the verb has of its own,
+    /// for the manifest.
     pub fn publish(
-        self,
-        lanes: u64,
+        mut self,
+        Work { verb, lanes, checks }: Work,
         options: Value,
         measure: impl FnOnce(&Self, &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table>,
         report: impl FnOnce(&Table, &str) -> Result<Report>,
     ) -> Result<i32> {
-        let Subject { model, data, samples, seed, out, yes, output, .. } = self.subject.clone();
+        let Subject { model, data, samples, seed, yes, dry_run, output, .. } = self.subject.clone();
         let (adapter, shape) = (self.gpu.describe(), self.field.shape());
         output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
-        let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
-        let (mut predicted, mut done) = (None, 0);
-        // The first tiles wait for kernels to be compiled: the rate is that of what follows.
-        let mut warm: Option<(Instant, u64)> = None;
-        let table = measure(&self, &mut |now| {
-            done = now;
-            bar.set_position(done);
-            let (since, before) = *warm.get_or_insert_with(|| (Instant::now(), done));
-            if predicted.is_none() && since.elapsed() >= LOOK_AFTER {
-                let each = since.elapsed().as_secs_f64() / (done - before) as f64;
-                predicted = Some(each * lanes as f64);
-            }
-            let long = !yes && predicted.is_some_and(|seconds| seconds > ASK_BEYOND);
-            if long || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .map_err(|e| match (e, predicted) {
-            (Error::Interrupted, Some(seconds)) if !stop.load(Ordering::Relaxed) => {
-                let duration = HumanDuration(Duration::from_secs_f64(seconds));
-                Error::invalid("run time", format!("{duration} predicted; give --yes to run it anyway"))
-            }
-            (e, _) => e,
-        })?;
-        bar.finish_and_clear();
-        let seconds = start.elapsed().as_secs_f64();
+        let check = || check(self.field.as_ref(), &self.images);
+        let plan = Plan { output, total: lanes, least: 0, checks, check: &check, yes, dry_run };
+        let Watched { result, prediction, done, seconds } = watch(plan, |observe| measure(&self, observe))?;
+        warn(&[&self.gpu], output);
+        let predicted = prediction.map(|p| p.json());
+        let (Some(table), Some(out), Some(path)) = (result, self.out.take(), &self.subject.out) else {
+            output.document(verb, || {
+                json!({
+                    "dry_run": true, "model": model, "adapter": adapter, "options": options, "evaluations": lanes,
+                    "predicted": predicted,
+                })
+            })?;
+            return Ok(0);
+        };
+        let path = path.display().to_string();
 
         let manifest = json!({
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
@@ -147,23 +144,23 @@ impl Opened {
             "seconds": seconds,
             "evaluations": done,
             "evaluations_per_second": done as f64 / seconds,
+            "predicted": predicted,
         });
-        write_table(&self.out, &table, manifest, log)?;
+        write_table(&out, &table, manifest, log)?;
         let report = report(&table, &format!("{}, {samples} samples", file_name(&model)))?;
         for (name, svg) in &report.plots {
-            self.out.write(name, svg.as_bytes())?;
+            out.write(name, svg.as_bytes())?;
         }
-        self.out.finish()?;
+        out.finish()?;
         let rate = done as f64 / seconds;
         output.say(&format!(
-            "{}\n{done} evaluations in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {}\n",
+            "{}\n{done} evaluations in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {path}\n",
             report.text,
-            out.display()
         ))?;
-        output.document(table.measure, || {
+        output.document(verb, || {
             json!({
                 "model": model, "adapter": adapter, "options": options, "evaluations": done, "seconds": seconds,
-                "out": out.display().to_string(), "table": report.rows,
+                "dry_run": false, "predicted": predicted, "out": path, "table": report.rows,
             })
         })?;
         Ok(0)
@@ -225,16 +222,31 @@ pub(super) fn file_name(spec: &str) -> String {
     spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
 }
 
-/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = flag.clone();
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+/// The adapter of a verb that runs on one.
+pub(super) fn open_gpu(named: Option<&str>) -> Result<Gpu> {
+    match &adapters(named)?[..] {
+        [one] => Gpu::open(one),
+        all => {
+            let (text, n) = (named.unwrap_or_default(), all.len());
+            Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
         }
-        eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
-    };
-    ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
-    Ok(flag)
+    }
+}
+
+/// The adapters that `--adapter` names; the best one if it is not given.
+pub(super) fn adapters(named: Option<&str>) -> Result<Vec<AdapterChoice>> {
+    named.map_or(Ok(vec![AdapterChoice::Best]), AdapterChoice::list)
+}
+
+/// Passes on what the devices warn of.
+pub(super) fn warn(gpus: &[&Gpu], output: Output) {
+    for warning in gpus.iter().flat_map(|gpu| gpu.warnings()).filter(|_| !output.quiet) {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// One evaluation of the f64 twin, as the checks of a run have it, to time it.
+pub(super) fn check(field: &dyn Field, images: &Images) -> Result<()> {
+    let x = Dual::lift(&images.values[..images.shape.len()]);
+    field.twin(&x, field.process().timesteps() / 2).map(drop)
 }

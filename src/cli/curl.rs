@@ -1,5 +1,5 @@
 //! `vorticity curl`: sub-Jacobians of a model or a closed-form field and their asymmetry, into a run directory.
-use super::common::{Report, Subject};
+use super::common::{Report, Subject, Work};
 use crate::diagnostics::{self, CurlOptions, Method, STEP};
 use crate::error::Result;
 use crate::report::{curl, timesteps};
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<i32> {
         args.subject.output.say(&format!("differences  central, h = {} sigma, error of order {order}\n", args.step))?;
     }
     opened.publish(
-        diagnostics::curl_lanes(&options),
+        Work { verb: "curl", lanes: diagnostics::curl_lanes(&options), checks: args.verify },
         facts,
         |o, observe| diagnostics::curl(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
         |table, about| {

@@ -1,9 +1,9 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
+use super::common::open_gpu;
 use super::output::Output;
 use super::text::{count, table};
 use crate::error::Result;
-use crate::gpu::{AdapterChoice, Gpu};
 use crate::model::Model;
 use crate::ops::Family;
 use crate::paths::Lane;
@@ -48,7 +48,7 @@ pub fn describe(args: &Args) -> Result<String> {
 
 fn open(args: &Args) -> Result<(Model, Family, Program)> {
     let kernels = match &args.adapter {
-        Some(name) => Gpu::open(&AdapterChoice::parse(name))?.family(),
+        Some(name) => open_gpu(Some(name))?.family(),
         None => Family::parse(&args.kernels)?,
     };
     let model = Model::open(&args.model)?;

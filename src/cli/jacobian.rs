@@ -1,5 +1,5 @@
 //! `vorticity jacobian`: full Jacobians of a field in few dimensions, into a run directory.
-use super::common::{Report, Subject};
+use super::common::{Report, Subject, Work};
 use crate::diagnostics;
 use crate::error::Result;
 use crate::report::{jacobian, timesteps};
@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let opened = args.subject.open()?;
     let lanes = diagnostics::jacobian_lanes(&selection, opened.field.shape().len());
     opened.publish(
-        lanes,
+        Work { verb: "jacobian", lanes, checks: args.verify },
         json!({ "verified_columns": args.verify }),
         |o, observe| diagnostics::jacobian(&o.gpu, o.field.as_ref(), &o.images, &selection, args.verify, observe),
         |table, _| {

@@ -1,5 +1,5 @@
 //! `vorticity likelihood`: bits per dimension by the probability-flow ODE, into a run directory.
-use super::common::{Report, Subject, parse_timesteps};
+use super::common::{Report, Subject, Work, parse_timesteps};
 use super::stein::divergence;
 use crate::diagnostics::{self, LikelihoodOptions};
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<i32> {
         dequantise: !args.continuous,
     };
     opened.publish(
-        diagnostics::likelihood_lanes(&options, dim),
+        Work { verb: "likelihood", lanes: diagnostics::likelihood_lanes(&options, dim), checks: 0 },
         json!({ "divergence": options.divergence.name(), "dequantised": options.dequantise }),
         |o, observe| diagnostics::likelihood(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
         |table, _| Ok(Report { text: likelihood::text(table)?, rows: likelihood::rows(table), plots: vec![] }),

@@ -1,5 +1,5 @@
 //! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints. What verbs
-//! share is in `common` (model, data, run directory), `output` (JSON or silence instead of text) and `text` (tables).
+//! share is in `common` (model, data, run directory), `output` (JSON or silence instead of text), `watch` (progress, predicted time) and `text` (tables).
 use crate::error::EXIT_CODES;
 
 pub mod asymmetry;
@@ -9,6 +9,7 @@ pub mod common;
 pub mod completions;
 pub mod curl;
 pub mod devices;
+mod fleet;
 pub mod init;
 pub mod inspect;
 pub mod jacobian;
@@ -22,6 +23,7 @@ pub mod selftest;
 pub mod stein;
 pub mod text;
 pub mod verify;
+pub mod watch;
 
 /// What `vorticity --help` ends with.
 pub fn help() -> String {

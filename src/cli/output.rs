@@ -44,13 +44,13 @@ impl Output {
         show(&format!("{document:#}\n"))
     }
 
-    /// A bar over so many evaluations, with rate, time and time left.
+    /// A bar over so many evaluations; its message, rate and time left, is the caller's.
     pub fn progress(&self, total: u64) -> ProgressBar {
         if self.quiet {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::new(total);
-        let style = "{bar:30} {percent:>3}%  {per_sec} evaluations  {elapsed} elapsed, {eta} left";
+        let style = "{bar:30} {percent:>3}%  {msg}, {elapsed} elapsed";
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(Duration::from_millis(500));
         bar

@@ -1,10 +1,9 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{encoded, open, parse_timesteps};
+use super::common::{encoded, open, open_gpu, parse_timesteps};
 use super::output::Output;
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::gpu::{AdapterChoice, Gpu};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -83,7 +82,7 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.seed,
         ..Options::default()
     };
-    let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
+    let gpu = open_gpu(args.adapter.as_deref())?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);
     let job = PathExport::new(&gpu, field.as_ref(), &images, options)?;
@@ -97,6 +96,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let bar = args.output.progress(total);
     let loops = job.run(&mut |done| {
         bar.set_position(done);
+        bar.set_message(format!("{done} segments"));
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();

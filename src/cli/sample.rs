@@ -1,13 +1,13 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
+use super::common::{open_gpu, warn};
 use super::output::Output;
+use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
-use crate::gpu::{AdapterChoice, Gpu};
 use crate::latents;
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
 use serde_json::json;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// PNG file to write: a grid of the samples
-    #[arg(long, value_name = "PNG")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "PNG", required_unless_present = "dry_run")]
+    pub out: Option<PathBuf>,
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
     pub strip: Option<PathBuf>,
@@ -41,6 +41,12 @@ pub struct Args {
     /// Adapter: its number in `vorticity devices`, `software`, or part of its name
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
+    /// Print evaluations and predicted time, measured on the first steps, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask where more than an hour is predicted
+    #[arg(long)]
+    pub yes: bool,
     #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
@@ -51,7 +57,7 @@ const STRIP: (usize, usize) = (8, 10);
 
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    for path in [Some(&args.out), args.strip.as_ref()].into_iter().flatten() {
+    for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() || !parent.is_dir() {
             return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
@@ -63,20 +69,25 @@ pub fn run(args: &Args) -> Result<i32> {
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
-    let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
+    let gpu = open_gpu(args.adapter.as_deref())?;
     let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
     let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
     let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
-    let bar = args.output.progress(evaluations as u64);
+    let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
+    let plan = Plan { output, total, least: 0, checks: 0, check: &|| Ok(()), yes: args.yes, dry_run: args.dry_run };
     let start = Instant::now();
-    let samples = sample(&gpu, field.as_ref(), &options, &mut |done| {
-        bar.set_position(done);
-        ControlFlow::Continue(())
-    })?;
-    bar.finish_and_clear();
+    let watched = watch(plan, |observe| sample(&gpu, field.as_ref(), &options, observe))?;
+    warn(&[&gpu], output);
+    let predicted = watched.prediction.map(|p| p.json());
+    let Some((samples, out)) = watched.result.zip(args.out.as_ref()) else {
+        output.document("sample", || {
+            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted })
+        })?;
+        return Ok(0);
+    };
     let shown = |x: &[f32]| match field.autoencoder() {
         Some(autoencoder) => latents::decode(&gpu, autoencoder, x),
         None => Ok(x.to_vec()),
@@ -84,7 +95,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let range = field.data_range();
     let columns = (args.n as f64).sqrt().ceil() as usize;
-    write(&args.out, &shown(&samples.x)?, columns, shape, range)?;
+    write(out, &shown(&samples.x)?, columns, shape, range)?;
     if let Some(path) = &args.strip {
         let (rows, d) = (STRIP.0.min(args.n), shape.len());
         let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;
@@ -92,7 +103,7 @@ pub fn run(args: &Args) -> Result<i32> {
             (0..rows).flat_map(|i| stages.iter().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
         write(path, &strip, samples.states.len(), shape, range)?;
     }
-    let (adapter, n, steps, out) = (gpu.describe(), args.n, args.steps, args.out.display().to_string());
+    let (n, steps, out) = (args.n, args.steps, out.display().to_string());
     let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
     args.output
         .say(&format!("adapter: {adapter}\n{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n"))?;
@@ -100,7 +111,7 @@ pub fn run(args: &Args) -> Result<i32> {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
-            "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
+            "dry_run": false, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
         })
     })?;
     Ok(0)

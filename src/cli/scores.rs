@@ -37,6 +37,7 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
     let bar = output.progress(total);
     let result = integrate(loops, values, &mut |done| {
         bar.set_position(done);
+        bar.set_message(format!("{done} segments"));
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();

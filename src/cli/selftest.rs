@@ -1,9 +1,10 @@
 //! `vorticity selftest`: the adapter's kernels against the f64 twin, one line each, and which of them are to be trusted.
 //! Exit code: 0 all within tolerance, 1 something beyond it.
+use super::common::open_gpu;
 use super::output::Output;
 use super::text::table;
 use crate::error::Result;
-use crate::gpu::{AdapterChoice, Gpu};
+use crate::gpu::Gpu;
 use crate::ops::Family;
 use crate::selftest::{self, Check};
 use serde_json::{Map, Value, json};
@@ -21,7 +22,7 @@ pub struct Args {
 
 /// Runs the checks and prints them; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
+    let gpu = open_gpu(args.adapter.as_deref())?;
     args.output.say(&format!("adapter: {}\n\n", gpu.describe()))?;
     let checks = selftest::run(&gpu, &mut |_| {})?;
     args.output.say(&describe(&gpu, &checks))?;

@@ -1,6 +1,6 @@
 //! `vorticity stein`: the Stein operator on the error field, into a run directory.
 use super::asymmetry::parse_probes;
-use super::common::{Report, Subject};
+use super::common::{Report, Subject, Work};
 use crate::diagnostics::{self, Divergence, SteinOptions};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
@@ -49,7 +49,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let divergence = divergence(args.probes.as_deref(), shape.len())?;
     let options = SteinOptions { selection, divergence, verified: args.verify };
     opened.publish(
-        diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
+        Work {
+            verb: "stein",
+            lanes: diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
+            checks: args.verify,
+        },
         json!({
             "divergence": options.divergence.name(), "verified_tangents": args.verify,
             "reference": reference.as_ref().map_or("conditional score".into(), |r| r.describe()),

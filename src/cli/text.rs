@@ -45,3 +45,13 @@ pub fn count(n: u64) -> String {
     }
     out
 }
+
+/// Seconds in the two largest units that they have, rounded.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64; // saturates
+    let units = [("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)];
+    match units.iter().find(|u| whole >= u.1) {
+        Some(&(large, unit, small, part)) => format!("{} {large} {} {small}", whole / unit, whole % unit / part),
+        None => format!("{seconds:.1} s"),
+    }
+}

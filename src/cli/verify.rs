@@ -1,9 +1,9 @@
 //! `vorticity verify CASE_DIR...`: golden cases against this machine's GPU, printed as a table per case.
 //! Exit code: 0 all within tolerance, 1 something beyond it, 2 a case could not be read.
+use super::common::open_gpu;
 use super::output::Output;
 use super::text::table;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, Gpu};
 use crate::ops::Family;
 use crate::verify::{Report, Row, verify};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Compares and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let gpu = Gpu::open(&args.adapter.as_deref().map(AdapterChoice::parse).unwrap_or_default())?;
+    let gpu = open_gpu(args.adapter.as_deref())?;
     let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);

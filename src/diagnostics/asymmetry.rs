@@ -95,7 +95,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym.0 >= CLEAR * r.error())),
 ];
 
-/// Lanes that a run takes on a device where all of a sample's tangents fit at once.
+/// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn asymmetry_lanes(options: &AsymmetryOptions, dim: usize) -> u64 {
     let places = options.selection.timesteps.len() * options.selection.samples;
     2 * (places * (1 + options.probes.unwrap_or(dim))) as u64

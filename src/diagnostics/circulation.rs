@@ -11,9 +11,8 @@ use crate::paths::ARCS;
 use crate::program::{Access, Grid, Kernel, Part, Program, Role, Step};
 use crate::run::Circulation;
 use crate::shape::Shape;
-use crate::sweep;
+use crate::sweep::{self, Devices, Log};
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ pub enum Quadrature {
 
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
-    executor: Executor,
+    devices: Devices,
     field: &'a dyn Field,
     work: Work<'a>,
 }
@@ -106,20 +105,20 @@ impl<'a> CirculationRun<'a> {
     /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
     /// the field.
     pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
-        let mut program = gpu.program(0);
+        Self::on(std::slice::from_ref(gpu), field, images, options)
+    }
+
+    /// `new` on several devices, which share the work. Devices of one kind give the bits that one of them gives.
+    pub fn on(gpus: &[Gpu], field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+        let Some(smallest) = gpus.iter().min_by_key(|gpu| gpu.max_binding()) else {
+            return Err(Error::invalid("devices", "none given"));
+        };
+        let mut program = smallest.program(0);
         let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 32, Role::Download);
-        field.launch(FieldLaunch {
-            program: &mut program,
-            family: options.family.unwrap_or(gpu.family()),
-            timesteps: &options.timesteps,
-            lanes: ports.lanes,
-            x: ports.x,
-            s,
-        })?;
-        program.push(Step {
+        let reduce = Step {
             label: "circulation".into(),
             op: "reduce",
             kernel: Kernel { shader: "circulation", constants: vec![] },
@@ -134,10 +133,24 @@ impl<'a> CirculationRun<'a> {
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: 10 * shape.len() as u64,
             bytes: 12 * shape.len() as u64,
-        });
-        let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
-        let executor = Executor::new(gpu, program, lanes)?;
-        Ok(Self { executor, field, work })
+        };
+        // The job's buffers are the same on all devices; the field's follow from the family of kernels.
+        let load = |gpu: &Gpu| -> Result<Executor> {
+            let mut program = program.clone();
+            field.launch(FieldLaunch {
+                program: &mut program,
+                family: options.family.unwrap_or(gpu.family()),
+                timesteps: &options.timesteps,
+                lanes: ports.lanes,
+                x: ports.x,
+                s,
+            })?;
+            program.push(reduce.clone());
+            let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
+            Executor::new(gpu, program, lanes)
+        };
+        let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
+        Ok(Self { devices, field, work })
     }
 
     /// Evaluations of the field that the run needs on the device, the quadrature check's among them; with adaptive
@@ -161,36 +174,23 @@ impl<'a> CirculationRun<'a> {
         self.work.terms.len()
     }
 
-    /// What runs on the device.
+    /// What runs on the devices; where their kernels differ, on the first.
     pub fn program(&self) -> &Program {
-        self.executor.program()
+        self.devices.executors()[0].program()
     }
 
-    /// Lanes per tile.
-    pub fn tile(&self) -> usize {
-        self.executor.max_lanes()
-    }
-
-    /// Evaluations per second, measured on tiles of the real work: one to warm up, then as many as fill a second.
-    pub fn measure_rate(&mut self) -> Result<f64> {
-        let tile = (self.tile() as u64).min(self.work.pass_total());
-        let clear = self.work.sums.clone();
-        let (mut done, mut start) = (0, None);
-        while start.is_none_or(|s: Instant| s.elapsed().as_secs_f64() < 1.0) {
-            sweep::run(&mut self.executor, &mut self.work, tile, &mut |_| ControlFlow::Continue(()))?;
-            self.work.begin(0);
-            match start {
-                None => start = Some(Instant::now()),
-                Some(_) => done += tile,
-            }
-        }
-        self.work.sums = clear;
-        self.work.gauss.fill(0.0);
-        Ok(done as f64 / start.map_or(f64::NAN, |s| s.elapsed().as_secs_f64()))
+    /// Lanes per tile, of each device.
+    pub fn tiles(&self) -> Vec<usize> {
+        self.devices.executors().iter().map(Executor::max_lanes).collect()
     }
 
     /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
-    pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
+    pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
+        self.run_logged(observe).map(|(result, _)| result)
+    }
+
+    /// `run`, and which device did what.
+    pub fn run_logged(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(Circulation, Log)> {
         let total = self.evaluations();
         let mut before = 0;
         for pass in 0.. {
@@ -200,7 +200,7 @@ impl<'a> CirculationRun<'a> {
             let (start, most) = (before, self.work.pass_most());
             while self.work.pass_total() > 0 {
                 let (at, points) = (before, self.work.pass_total());
-                sweep::run(&mut self.executor, &mut self.work, points, &mut |done| observe(at + done))?;
+                sweep::run(&mut self.devices, &mut self.work, points, &mut |done| observe(at + done))?;
                 before += points;
                 self.work.settle();
             }
@@ -214,6 +214,6 @@ impl<'a> CirculationRun<'a> {
                 return Err(Error::Interrupted);
             }
         }
-        Ok(self.work.finish(worst))
+        Ok((self.work.finish(worst), self.devices.log().clone()))
     }
 }

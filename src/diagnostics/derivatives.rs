@@ -52,7 +52,8 @@ impl Derivatives {
                 take(i / n, first + i % n, row);
             }
             s = values;
-            progress.add((ks.len() * (1 + n)) as u64)?;
+            // What a device repeats where not all tangents fit at once is not counted: the run's size is known beforehand.
+            progress.add((ks.len() * (now + usize::from(first == 0))) as u64)?;
         }
         Ok(s)
     }

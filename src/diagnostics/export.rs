@@ -10,7 +10,7 @@ use crate::gpu::{Executor, Gpu};
 use crate::program::{BufferId, Role};
 use crate::run::{ExportedLoops, LoopAxes};
 use crate::shape::Shape;
-use crate::sweep::{self, Job};
+use crate::sweep::{self, Devices, Job};
 use std::ops::ControlFlow;
 
 /// Most bytes of midpoints, steps and nodes together: they are held in memory before they are written.
@@ -24,7 +24,7 @@ pub fn exported_bytes(options: &Options, shape: Shape) -> Option<u64> {
 
 /// An export, ready to go: everything is allocated and compiled.
 pub struct PathExport<'a> {
-    executor: Executor,
+    devices: Devices,
     job: Export<'a>,
 }
 
@@ -65,8 +65,8 @@ impl<'a> PathExport<'a> {
         let values = axes.dims().iter().product();
         let loops = ExportedLoops { axes, midpoints: vec![f32::NAN; values], steps: vec![f32::NAN; values] };
         let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
-        let executor = Executor::new(gpu, program, lanes)?;
-        Ok(Self { executor, job: Export { work, loops } })
+        let devices = Devices::new(vec![Executor::new(gpu, program, lanes)?])?;
+        Ok(Self { devices, job: Export { work, loops } })
     }
 
     /// Segments of all loops.
@@ -77,7 +77,7 @@ impl<'a> PathExport<'a> {
     /// Makes all points; `observe` is told the segments done and may stop.
     pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<ExportedLoops> {
         let total = self.segments();
-        sweep::run(&mut self.executor, &mut self.job, total, observe)?;
+        sweep::run(&mut self.devices, &mut self.job, total, observe)?;
         Ok(self.job.loops)
     }
 }

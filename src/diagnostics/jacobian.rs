@@ -33,7 +33,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("arithmetic",    "max |J| max |J_ab - f64| / max |J|", "nat/x^2", "error of an entry: columns recomputed in f64"), |r| r.arithmetic),
 ];
 
-/// Lanes that a run takes on a device where all tangents fit at once.
+/// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn jacobian_lanes(selection: &Selection, dim: usize) -> u64 {
     (selection.timesteps.len() * selection.samples * (1 + dim)) as u64
 }

@@ -60,7 +60,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
 ];
 
-/// Lanes that a run takes on a device where all tangents fit at once.
+/// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn likelihood_lanes(options: &LikelihoodOptions, dim: usize) -> u64 {
     let steps = options.timesteps.len() - 1;
     let evaluations = 2 * (steps + steps / 2);

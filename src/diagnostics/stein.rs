@@ -103,7 +103,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
 ];
 
-/// Lanes that a run takes on a device where all tangents fit at once.
+/// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn stein_lanes(options: &SteinOptions, dim: usize, reference: bool) -> u64 {
     let places = options.selection.timesteps.len() * options.selection.samples;
     let fields = if reference { 2 } else { 1 };

@@ -1,4 +1,5 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
+use super::pace::LONGEST;
 use crate::error::{Error, Result};
 use crate::ops::Family;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,27 @@ impl AdapterChoice {
             _ => Self::Name(text.to_string()),
         }
     }
+
+    /// What `--adapter` may name: `all` (see `all_of`), or choices separated by commas, the same one twice for two devices
+    /// on it. A name with a comma in it is one choice.
+    pub fn list(text: &str) -> Result<Vec<Self>> {
+        if text == "all" {
+            let all = all_of(&adapters());
+            return Ok(if all.is_empty() { vec![Self::Best] } else { all.into_iter().map(Self::Index).collect() });
+        }
+        let is_name = || adapters().iter().any(|a| a.name.to_lowercase().contains(&text.to_lowercase()));
+        if !text.contains(',') || is_name() {
+            return Ok(vec![Self::parse(text)]);
+        }
+        let choice = |part: &str| match part.trim() {
+            "" | "all" => {
+                let said = format!("'{text}', expected `all`, or adapters separated by commas");
+                Err(Error::invalid("--adapter", said))
+            }
+            part => Ok(Self::parse(part)),
+        };
+        text.split(',').map(choice).collect()
+    }
 }
 
 /// What `vorticity devices` prints of an adapter.
@@ -39,6 +61,10 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Name and version of the driver.
     pub driver: String,
+    /// Vendor and device by their PCI numbers; 0 where the back end has none.
+    pub ids: [u32; 2],
+    /// Where it sits on the PCI bus; empty where that is not known.
+    pub bus: String,
     /// What is missing, if vorticity cannot run on it.
     pub unusable: Option<String>,
     /// The limits that bound a run, by name.
@@ -65,7 +91,12 @@ pub struct Gpu {
     limits: wgpu::Limits,
     pub(super) bounds: Bounds,
     lost: Arc<Mutex<Option<String>>>,
+    longest: Option<f64>,
+    warnings: Arc<Mutex<Vec<String>>>,
 }
+
+/// The kind of adapters that compute on the CPU.
+const SOFTWARE: &str = "software";
 
 /// Bytes of immediates that every kernel fits in.
 const IMMEDIATE_BYTES: u32 = 128;
@@ -86,7 +117,7 @@ fn kind(t: wgpu::DeviceType) -> (usize, &'static str) {
         wgpu::DeviceType::DiscreteGpu => (0, "discrete GPU"),
         wgpu::DeviceType::IntegratedGpu => (1, "integrated GPU"),
         wgpu::DeviceType::VirtualGpu => (2, "virtual GPU"),
-        wgpu::DeviceType::Cpu => (3, "software"),
+        wgpu::DeviceType::Cpu => (3, SOFTWARE),
         wgpu::DeviceType::Other => (4, "other"),
     }
 }
@@ -115,6 +146,8 @@ pub fn adapters() -> Vec<AdapterSummary> {
             kind: kind(info.device_type).1,
             backend: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+            ids: [info.vendor, info.device],
+            bus: info.device_pci_bus_id.clone(),
             unusable: unusable(a),
             limits: vec![
                 ("largest storage binding, bytes", limits.max_storage_buffer_binding_size),
@@ -132,6 +165,26 @@ pub fn adapters() -> Vec<AdapterSummary> {
         }
     };
     enumerate().iter().map(summary).collect()
+}
+
+/// The adapters that `all` means, as positions in the list: all usable hardware, or the first software adapter if there
+/// is none (beside a GPU it would only take the cores that prepare the GPU's work). Hardware that several back ends or
+/// drivers list is taken once, as listed first.
+pub fn all_of(list: &[AdapterSummary]) -> Vec<usize> {
+    let same = |a: &AdapterSummary, b: &AdapterSummary| {
+        let alike = a.name == b.name || (a.ids == b.ids && a.ids != [0, 0]);
+        (a.bus == b.bus && !a.bus.is_empty()) || (a.backend != b.backend && alike)
+    };
+    let mut all: Vec<usize> = vec![];
+    for (i, a) in list.iter().enumerate().filter(|(_, a)| a.unusable.is_none() && a.kind != SOFTWARE) {
+        if !all.iter().any(|&j| same(a, &list[j])) {
+            all.push(i);
+        }
+    }
+    if all.is_empty() {
+        all.extend(list.iter().position(|a| a.unusable.is_none()));
+    }
+    all
 }
 
 impl Gpu {
@@ -190,7 +243,34 @@ impl Gpu {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
-        Ok(Self { device, queue, info: adapter.get_info(), limits, bounds, lost })
+        let info = adapter.get_info();
+        // Nothing watches over a CPU's work: a run is one submission there.
+        let longest = (info.device_type != wgpu::DeviceType::Cpu).then_some(LONGEST);
+        Ok(Self { device, queue, info, limits, bounds, lost, longest, warnings: Arc::default() })
+    }
+
+    /// The same device, whose runs are cut into submissions of about `seconds` at most. GPUs have 0.5 unless told
+    /// otherwise, software adapters no such limit. Results do not depend on it.
+    pub fn limit_submissions(self, seconds: f64) -> Self {
+        Self { longest: Some(seconds), ..self }
+    }
+
+    /// Longest submission in seconds, if there is a limit.
+    pub fn longest_submission(&self) -> Option<f64> {
+        self.longest
+    }
+
+    /// What the user should know of the runs on this device so far: steps that a watchdog may end.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().map(|w| w.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn warn(&self, text: Option<String>) {
+        if let (Some(text), Ok(mut warnings)) = (text, self.warnings.lock())
+            && !warnings.contains(&text)
+        {
+            warnings.push(text);
+        }
     }
 
     /// As the driver gives it.
@@ -246,6 +326,14 @@ impl Gpu {
             }
             Some(e) => Err(Error::Gpu { place: place.into(), message: e.to_string() }),
         }
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(super) fn finish(&self, submission: Option<wgpu::SubmissionIndex>, place: &str) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.device.poll(wait);
+        self.alive(place)?;
+        polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
     }
 
     /// An error if the device was lost, naming where that was noticed.

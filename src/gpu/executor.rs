@@ -1,13 +1,16 @@
 //! The one dispatch loop: allocates a program's buffers for a number of lanes, then runs it any number of times.
-//! `submit` never waits; `Pending::wait` does. Buffers start as NaN, so that what was never written shows.
+//! `submit` waits only for the first tiles on a GPU, which it times; `wait` does. Buffers start as NaN, so that what was
+//! never written shows.
 use super::device::Gpu;
 use super::memory::predicted;
+use super::pace::Pace;
 use super::pipeline::{Cache, Pipeline};
 use super::slot::{IMAGE_ROW, Slot, Written, copy_to_image, spare};
 use crate::error::{Error, Result};
 use crate::program::{Access, Action, BufferId, Program, Role, Step};
 use std::collections::HashMap;
 use std::sync::mpsc;
+use std::time::Instant;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
@@ -26,6 +29,8 @@ pub struct Executor {
     cache: Cache,
     commands: Vec<Command>,
     max_lanes: usize,
+    /// Cuts runs into submissions, where the device has a watchdog.
+    pace: Pace,
     /// Staging buffers that are free for another readback.
     staging: Vec<wgpu::Buffer>,
 }
@@ -33,7 +38,8 @@ pub struct Executor {
 /// A submitted run; `wait` reads its download buffers back.
 pub struct Pending {
     staging: wgpu::Buffer,
-    submission: wgpu::SubmissionIndex,
+    submission: Option<wgpu::SubmissionIndex>,
+    submissions: usize,
     mapped: mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
     /// Download buffers: offset in `staging` and bytes in use.
     parts: Vec<(BufferId, u64, u64)>,
@@ -46,6 +52,13 @@ impl Gpu {
         let mut program = Program::default();
         (program.tangents, program.room) = (tangents, Some(room));
         program
+    }
+}
+
+impl Pending {
+    /// How many submissions the run was cut into.
+    pub fn submissions(&self) -> usize {
+        self.submissions
     }
 }
 
@@ -113,6 +126,7 @@ impl Executor {
         }
         let mut executor = Self {
             gpu: gpu.clone(),
+            pace: Pace::new(&program, gpu.longest_submission()),
             steps: program.steps().cloned().collect(),
             program,
             slots,
@@ -129,6 +143,19 @@ impl Executor {
     /// Lanes that there is room for.
     pub fn max_lanes(&self) -> usize {
         self.max_lanes
+    }
+
+    /// Lanes, of whole samples, that a run should have at most for the device's watchdog; at most `max_lanes`. It changes
+    /// as runs are timed, and is a sample's where even that may take too long.
+    pub fn safe_lanes(&self) -> usize {
+        let group = self.program.group() as usize;
+        let most = self.pace.most_lanes().min(self.max_lanes);
+        (most - most % group).max(group)
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// What runs.
@@ -288,26 +315,49 @@ impl Executor {
                 })
             })?,
         };
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        self.encode(&mut encoder, &self.commands, lanes, 1);
-        for &(id, offset, bytes) in &parts {
-            encoder.copy_buffer_to_buffer(&self.slots[id.0].buffer, 0, &staging, offset, bytes);
-        }
-        let submission = self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?;
+        let (submission, submissions) = self.send(lanes, &staging, &parts)?;
         let (tell, mapped) = mpsc::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
             let _ = tell.send(r); // the receiver may be gone: nobody waits any more
         });
-        Ok(Pending { staging, submission, mapped, parts })
+        Ok(Pending { staging, submission, submissions, mapped, parts })
+    }
+
+    /// All commands, in as many submissions as the watchdog asks for, the last with copies of the download buffers. Runs
+    /// of a size whose time is not known are timed, submission by submission. The last one's index, and how many.
+    fn send(
+        &mut self,
+        lanes: usize,
+        staging: &wgpu::Buffer,
+        parts: &[(BufferId, u64, u64)],
+    ) -> Result<(Option<wgpu::SubmissionIndex>, usize)> {
+        let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
+        let (mut from, mut taken, mut last) = (0, vec![], None);
+        for &end in &ends {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            self.encode(&mut encoder, &self.commands[from..end], lanes, 1);
+            for &(id, offset, bytes) in parts.iter().filter(|_| end == self.commands.len()) {
+                encoder.copy_buffer_to_buffer(&self.slots[id.0].buffer, 0, staging, offset, bytes);
+            }
+            let start = Instant::now();
+            last = Some(self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?);
+            if timed {
+                self.gpu.finish(last.clone(), "timing a tile")?;
+                taken.push(start.elapsed().as_secs_f64());
+            }
+            from = end;
+        }
+        if timed {
+            self.pace.learn(lanes, &taken);
+            self.gpu.warn(self.pace.warning(&self.program));
+        }
+        Ok((last, ends.len()))
     }
 
     /// Waits for a run and hands its download buffers to `read`, one call each.
     pub fn wait(&mut self, pending: Pending, mut read: impl FnMut(BufferId, &[u8])) -> Result<()> {
         let place = "waiting for a tile";
-        let wait = wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None };
-        let polled = self.gpu.device.poll(wait);
-        self.gpu.alive(place)?;
-        polled.map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })?;
+        self.gpu.finish(pending.submission, place)?;
         let fail = |m: String| Error::Gpu { place: "readback".into(), message: m };
         pending.mapped.recv().map_err(|e| fail(e.to_string()))?.map_err(|e| fail(e.to_string()))?;
         {
@@ -341,18 +391,13 @@ impl Executor {
             for (i, command) in self.commands.iter().enumerate() {
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
                 self.encode(&mut encoder, std::slice::from_ref(command), lanes, repeat);
-                let start = std::time::Instant::now();
+                let start = Instant::now();
                 let submission = self.gpu.queue.submit([encoder.finish()]);
-                let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-                self.gpu
-                    .device
-                    .poll(wait)
-                    .map_err(|e| Error::Gpu { place: "timing".into(), message: e.to_string() })?;
+                self.gpu.finish(Some(submission), "timing")?;
                 let seconds = start.elapsed().as_secs_f64() / repeat as f64;
                 times.entry(i).and_modify(|t: &mut f64| *t = t.min(seconds)).or_insert(seconds);
             }
         }
-        self.gpu.alive("timing")?;
         let step = |c: &Command| match c {
             Command::Dispatch { step, .. } => Some(&self.steps[*step]),
             Command::Mirror { .. } => None,

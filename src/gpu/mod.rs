@@ -5,9 +5,10 @@ mod alias;
 mod device;
 mod executor;
 mod memory;
+mod pace;
 mod pipeline;
 mod slot;
 
-pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters};
+pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
 pub use memory::{Measured, predicted};

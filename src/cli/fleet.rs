@@ -1,0 +1,61 @@
+//! What a run on one or several devices says of them. In: the devices and the sweep's log. Out: facts for the manifest,
+//! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
+use crate::gpu::Gpu;
+use crate::sweep::Log;
+use serde_json::{Map, Value, json};
+
+/// What the determinism contract is where adapters differ.
+const AGREEMENT: &str = "adapters differ: circulations agree with those of any one of them to |dGamma| <= 1e-5 S, not to \
+                         the bit; run_log.json says which of them ran what";
+
+/// Adapters and their families of kernels, each kind once, in the order in which they were named.
+fn kinds(gpus: &[Gpu]) -> Vec<(String, &'static str)> {
+    let mut kinds = vec![];
+    for gpu in gpus {
+        let kind = (gpu.describe(), gpu.family().name());
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// For people: the adapters, and how many devices are open on each kind.
+pub(super) fn text(gpus: &[Gpu]) -> String {
+    let count = |kind: &str| gpus.iter().filter(|gpu| gpu.describe() == kind).count();
+    let line = |(kind, _): (String, _)| match count(&kind) {
+        1 => kind,
+        n => format!("{n} devices on {kind}"),
+    };
+    let kinds = kinds(gpus);
+    let note = if kinds.len() > 1 { format!("\n             {AGREEMENT}") } else { String::new() };
+    kinds.into_iter().map(line).collect::<Vec<_>>().join("\n             ") + &note
+}
+
+/// `adapter`, `kernels` and, where they differ, `adapters` and `agreement`, for the manifest.
+pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
+    let kinds = kinds(gpus);
+    let mut families: Vec<&str> = kinds.iter().map(|k| k.1).collect();
+    families.dedup();
+    let names: Vec<&str> = kinds.iter().map(|k| k.0.as_str()).collect();
+    let mut facts = Map::new();
+    facts.insert("adapter".into(), names.join("; ").into());
+    facts.insert("kernels".into(), families.join("; ").into());
+    if kinds.len() > 1 {
+        let list: Vec<Value> =
+            kinds.iter().map(|(name, kernels)| json!({ "adapter": name, "kernels": kernels })).collect();
+        facts.insert("adapters".into(), list.into());
+        facts.insert("agreement".into(), AGREEMENT.into());
+    }
+    facts
+}
+
+/// Devices, tiles and failures, for the log.
+pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> [(&'static str, Value); 3] {
+    let device = |(gpu, lanes): (&Gpu, &usize)| json!({ "adapter": gpu.describe(), "kernels": gpu.family().name(), "tile_lanes": lanes });
+    let devices: Vec<Value> = gpus.iter().zip(tiles).map(device).collect();
+    let spans: Vec<Value> = log.spans.iter().map(|s| json!([s.sweep, s.first, s.queries, s.device])).collect();
+    let failures: Vec<Value> =
+        log.failures.iter().map(|f| json!({ "device": f.device, "message": f.message })).collect();
+    [("devices", devices.into()), ("tiles", spans.into()), ("failures", failures.into())]
+}
