@@ -1,5 +1,5 @@
 //! `vorticity bench`: evaluations per second of a network on an adapter, and where the time goes, op by op.
-use super::common::open_gpu;
+use super::device::Device;
 use super::output::Output;
 use super::text::table;
 use crate::error::Result;
@@ -20,9 +20,8 @@ use std::time::Instant;
 pub struct Args {
     /// Model directory
     model: String,
-    /// Adapter: index or part of the name in `vorticity devices`, or software
-    #[arg(long)]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: Device,
     /// Evaluations per tile; by memory if not given. With tangents the nearest number of whole samples below
     #[arg(long)]
     tile: Option<usize>,
@@ -93,7 +92,7 @@ fn ends(times: &mut [f64]) -> (f64, f64) {
 /// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let model = Model::open(&args.model)?;
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let gpu = args.device.open()?;
     let start = Instant::now();
     let mut ready = Ready::new(&gpu, &model, args.tangents, args.tile)?;
     let first = start.elapsed().as_secs_f64();

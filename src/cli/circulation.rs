@@ -1,5 +1,6 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{adapters, check, data_facts, encoded, file_name, open, parse_timesteps, warn};
+use super::common::{check, data_facts, encoded, file_name, open, parse_timesteps, warn};
+use super::device::Device;
 use super::fleet;
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
@@ -8,7 +9,6 @@ use crate::data;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::gpu::Gpu;
 use crate::report::{circulation, table};
 use crate::run::{Circulation, RunDir, write_circulation};
 use serde_json::{Value, json};
@@ -67,10 +67,8 @@ pub struct Args {
     /// Run directory to create; must not exist, or be empty
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Adapters: all (hardware, or the software one if there is none), or some separated by commas, each an index or part
-    /// of the name in `vorticity devices`, or software. They share the work
-    #[arg(long)]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: Device,
     /// Lanes per tile; by memory if not given. Results do not depend on it
     #[arg(long)]
     tile: Option<usize>,
@@ -111,7 +109,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
-    let gpus = adapters(args.adapter.as_deref())?.iter().map(Gpu::open).collect::<Result<Vec<_>>>()?;
+    let gpus = args.device.open_all()?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
     let verify_points = match args.verify_fraction {

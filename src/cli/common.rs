@@ -1,5 +1,6 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
+use super::device::Device;
 use super::output::Output;
 use super::watch::{Plan, Watched, watch};
 use crate::data::Images;
@@ -7,7 +8,7 @@ use crate::diagnostics::Selection;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
-use crate::gpu::{AdapterChoice, Gpu};
+use crate::gpu::Gpu;
 use crate::latents;
 use crate::run::{RunDir, Table, write_table};
 use crate::shape::Shape;
@@ -34,9 +35,9 @@ pub struct Subject {
     /// Run directory to create; must not exist, or be empty
     #[arg(long, required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
-    /// Adapter: index or part of the name in `vorticity devices`, or software
-    #[arg(long)]
-    pub adapter: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
     /// Shape CxHxW of a closed-form field; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
@@ -88,7 +89,7 @@ impl Subject {
         let out = self.out.as_ref().filter(|_| !self.dry_run).map(|out| RunDir::create(out)).transpose()?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
         let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
-        let gpu = open_gpu(self.adapter.as_deref())?;
+        let gpu = self.device.open()?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
     }
@@ -220,22 +221,6 @@ pub(super) fn data_facts(spec: &str, images: &Images) -> Value {
 /// The last part of a path: where a file lies on this machine is nobody's business.
 pub(super) fn file_name(spec: &str) -> String {
     spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
-}
-
-/// The adapter of a verb that runs on one.
-pub(super) fn open_gpu(named: Option<&str>) -> Result<Gpu> {
-    match &adapters(named)?[..] {
-        [one] => Gpu::open(one),
-        all => {
-            let (text, n) = (named.unwrap_or_default(), all.len());
-            Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
-        }
-    }
-}
-
-/// The adapters that `--adapter` names; the best one if it is not given.
-pub(super) fn adapters(named: Option<&str>) -> Result<Vec<AdapterChoice>> {
-    named.map_or(Ok(vec![AdapterChoice::Best]), AdapterChoice::list)
 }
 
 /// Passes on what the devices warn of.

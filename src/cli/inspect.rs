@@ -1,6 +1,6 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
-use super::common::open_gpu;
+use super::device::Device;
 use super::output::Output;
 use super::text::{count, table};
 use crate::error::Result;
@@ -18,11 +18,11 @@ use std::path::PathBuf;
 pub struct Args {
     /// Model directory: config.json and model.safetensors
     pub model: PathBuf,
-    /// Plan for this adapter's kernels: its number in `vorticity devices`, `software`, or part of its name
-    #[arg(long, value_name = "ADAPTER", conflicts_with = "kernels")]
-    pub adapter: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
     /// Plan for this family of kernels: cc (software adapters) or igemm (GPUs); no GPU is needed
-    #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"])]
+    #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"], conflicts_with = "adapter")]
     pub kernels: String,
     /// List every step: shader, constants, grid, work
     #[arg(long)]
@@ -47,8 +47,8 @@ pub fn describe(args: &Args) -> Result<String> {
 }
 
 fn open(args: &Args) -> Result<(Model, Family, Program)> {
-    let kernels = match &args.adapter {
-        Some(name) => open_gpu(Some(name))?.family(),
+    let kernels = match &args.device.adapter {
+        Some(_) => args.device.open()?.family(),
         None => Family::parse(&args.kernels)?,
     };
     let model = Model::open(&args.model)?;

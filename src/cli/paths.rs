@@ -1,5 +1,6 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{encoded, open, open_gpu, parse_timesteps};
+use super::common::{encoded, open, parse_timesteps};
+use super::device::Device;
 use super::output::Output;
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
@@ -57,9 +58,8 @@ struct ExportArgs {
     /// Shape CxHxW of a closed-form field; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
-    /// Adapter: index or part of the name in `vorticity devices`, or software
-    #[arg(long)]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: Device,
     #[command(flatten)]
     output: Output,
 }
@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.seed,
         ..Options::default()
     };
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let gpu = args.device.open()?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);
     let job = PathExport::new(&gpu, field.as_ref(), &images, options)?;

@@ -1,5 +1,6 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::{open_gpu, warn};
+use super::common::warn;
+use super::device::Device;
 use super::output::Output;
 use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
@@ -38,9 +39,9 @@ pub struct Args {
     /// Shape CxHxW of a closed-form field
     #[arg(long)]
     pub shape: Option<String>,
-    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
-    #[arg(long, value_name = "ADAPTER")]
-    pub adapter: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
     /// Print evaluations and predicted time, measured on the first steps, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let gpu = args.device.open()?;
     let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };

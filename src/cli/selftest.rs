@@ -1,6 +1,6 @@
 //! `vorticity selftest`: the adapter's kernels against the f64 twin, one line each, and which of them are to be trusted.
 //! Exit code: 0 all within tolerance, 1 something beyond it.
-use super::common::open_gpu;
+use super::device::Device;
 use super::output::Output;
 use super::text::table;
 use crate::error::Result;
@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 /// Check every kernel on this adapter against double precision.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
-    #[arg(long, value_name = "ADAPTER")]
-    pub adapter: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
     #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Runs the checks and prints them; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let gpu = args.device.open()?;
     args.output.say(&format!("adapter: {}\n\n", gpu.describe()))?;
     let checks = selftest::run(&gpu, &mut |_| {})?;
     args.output.say(&describe(&gpu, &checks))?;

@@ -1,6 +1,6 @@
 //! `vorticity verify CASE_DIR...`: golden cases against this machine's GPU, printed as a table per case.
 //! Exit code: 0 all within tolerance, 1 something beyond it, 2 a case could not be read.
-use super::common::open_gpu;
+use super::device::Device;
 use super::output::Output;
 use super::text::table;
 use crate::error::{Error, Result};
@@ -15,9 +15,9 @@ pub struct Args {
     /// Case directories: config.json, model.safetensors and case.safetensors
     #[arg(required = true, value_name = "CASE_DIR")]
     pub cases: Vec<PathBuf>,
-    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
-    #[arg(long, value_name = "ADAPTER")]
-    pub adapter: Option<String>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
     /// Family of kernels: cc (software adapters) or igemm (GPUs) [default: the adapter's own]
     #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"])]
     pub kernels: Option<String>,
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Compares and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let gpu = open_gpu(args.adapter.as_deref())?;
+    let gpu = args.device.open()?;
     let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);

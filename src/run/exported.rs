@@ -1,7 +1,7 @@
 //! The closed loops themselves as an NPZ file: midpoints, steps and nodes, for networks that run elsewhere, and the way
 //! back. In: loops from the path shaders. Out: a file that appears whole or not at all; read again, segment by segment.
 //! Layout: docs/FORMATS.md.
-use super::npz::Text;
+use super::npz::{Text, stored};
 use crate::data::{Array, npz};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -9,8 +9,6 @@ use ndarray::{ArrayView1, ArrayViewD};
 use ndarray_npy::NpzWriter;
 use std::io::BufWriter;
 use std::path::Path;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime};
 
 /// What the axes of exported loops stand for.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,11 +73,7 @@ impl ExportedLoops {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |name: &str, e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
         let file = tempfile::NamedTempFile::new_in(parent).map_err(|e| Error::file(path, e.kind()))?;
-        let stored = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default())
-            .large_file(self.midpoints.len() > 1 << 28); // entries beyond 2 GiB
-        let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored);
+        let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(Some(self.midpoints.len())));
         let (axes, dims) = (&self.axes, self.axes.dims());
         let timesteps: Vec<i64> = axes.timesteps.iter().map(|&k| k as i64).collect();
         npz.add_array("paths", &Text(&axes.paths)).map_err(|e| failed("paths", &e))?;

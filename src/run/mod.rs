@@ -11,6 +11,7 @@ mod table;
 
 pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use npz::write_arrays;
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
 
 use crate::error::{Error, Result};

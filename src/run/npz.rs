@@ -1,24 +1,18 @@
 //! The arrays of a table for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
 //! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`.
-use super::table::{Labels, Numbers, Table};
+use super::table::{Array, Labels, Numbers, Table};
 use crate::error::{Error, Result};
 use ndarray::{ArrayViewD, IxDyn};
 use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
-use std::io::{Cursor, Write};
+use std::io::{BufWriter, Cursor, Seek, Write};
+use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime};
-
-type Npz = NpzWriter<Cursor<Vec<u8>>>;
 
 pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     let shape = table.shape();
     let largest = table.arrays.iter().map(|a| a.shape.iter().product()).chain([shape.iter().product::<usize>()]).max();
-    // The date is set here because zip takes the time of day if any crate of the program turns on its `time` feature.
-    let stored = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .last_modified_time(DateTime::default())
-        .large_file(largest > Some(1 << 28)); // entries beyond 2 GiB
-    let mut npz = NpzWriter::new_with_options(Cursor::new(Vec::new()), stored);
+    let mut npz = NpzWriter::new_with_options(Cursor::new(Vec::new()), stored(largest));
     let failed =
         |name: &str, e: &dyn std::fmt::Display| Error::invalid(format!("{}.npz, array '{name}'", table.measure), e);
     for axis in &table.axes {
@@ -33,13 +27,7 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         }
     }
     for array in &table.arrays {
-        let (name, shape) = (array.name, &array.shape);
-        match &array.values {
-            Numbers::F64(values) => add(&mut npz, name, shape, values),
-            Numbers::F32(values) => add(&mut npz, name, shape, values),
-            Numbers::I64(values) => add(&mut npz, name, shape, values),
-        }
-        .map_err(|e| failed(name, &e))?;
+        add_array(&mut npz, array).map_err(|e| failed(array.name, &e))?;
     }
     for column in &table.columns {
         let name = column.about.name;
@@ -48,8 +36,41 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
 }
 
-fn add<T: WritableElement>(
-    npz: &mut Npz,
+/// Arrays that are no table's, in a file that appears whole or not at all. Equal arrays give equal bytes.
+pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(parent).map_err(|e| Error::file(path, e.kind()))?;
+    let largest = arrays.iter().map(|a| a.shape.iter().product()).max();
+    let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(largest));
+    for array in arrays {
+        add_array(&mut npz, array).map_err(|e| Error::file(path, format!("array '{}': {e}", array.name)))?;
+    }
+    let written = npz.finish().map_err(|e| Error::file(path, e))?;
+    let file = written.into_inner().map_err(|e| Error::file(path, e.error()))?;
+    file.as_file().sync_all().map_err(|e| Error::file(path, e))?;
+    file.persist(path).map_err(|e| Error::file(path, format!("cannot be created: {}", e.error)))?;
+    Ok(())
+}
+
+/// The date is set because zip takes the time of day if any crate of the program turns on its `time` feature.
+pub(super) fn stored(largest: Option<usize>) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default())
+        .large_file(largest > Some(1 << 28)) // entries beyond 2 GiB
+}
+
+fn add_array<W: Write + Seek>(npz: &mut NpzWriter<W>, array: &Array) -> std::result::Result<(), String> {
+    let (name, shape) = (array.name, &array.shape);
+    match &array.values {
+        Numbers::F64(values) => add(npz, name, shape, values),
+        Numbers::F32(values) => add(npz, name, shape, values),
+        Numbers::I64(values) => add(npz, name, shape, values),
+    }
+}
+
+fn add<W: Write + Seek, T: WritableElement>(
+    npz: &mut NpzWriter<W>,
     name: &str,
     shape: &[usize],
     values: &[T],

@@ -1,0 +1,53 @@
+//! The device of a verb: which adapter, and what the run may take of it. In: options. Out: an open `Gpu`.
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, Bounds, Gpu};
+use bytesize::ByteSize;
+
+/// The adapter, and limits lower than its own.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Device {
+    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Option<String>,
+    /// Memory that the run may take on the device, such as 4GiB; half of the adapter's own if not given
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<String>,
+    /// Lower the adapter's limit on how much of a buffer a kernel sees: what is larger is cut, results stay the same
+    #[arg(long, value_name = "BYTES")]
+    pub binding: Option<String>,
+}
+
+impl Device {
+    /// Opens the one adapter.
+    pub fn open(&self) -> Result<Gpu> {
+        match &self.choices()?[..] {
+            [one] => Gpu::open_within(one, self.bounds()?),
+            all => {
+                let (text, n) = (self.adapter.as_deref().unwrap_or_default(), all.len());
+                Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
+            }
+        }
+    }
+
+    /// Opens one or several.
+    pub fn open_all(&self) -> Result<Vec<Gpu>> {
+        let bounds = self.bounds()?;
+        self.choices()?.iter().map(|choice| Gpu::open_within(choice, bounds)).collect()
+    }
+
+    /// The adapters that are named; the best one if none is.
+    fn choices(&self) -> Result<Vec<AdapterChoice>> {
+        self.adapter.as_deref().map_or(Ok(vec![AdapterChoice::Best]), AdapterChoice::list)
+    }
+
+    /// The limits.
+    pub fn bounds(&self) -> Result<Bounds> {
+        let bytes = |name: &str, text: &Option<String>| -> Result<Option<u64>> {
+            let parsed = |text: &String| text.parse::<ByteSize>().map(|b| b.as_u64()).map_err(|_| text.clone());
+            text.as_ref().map(parsed).transpose().map_err(|text| {
+                Error::invalid(name, format!("'{text}' is no number of bytes, expected such as 4GiB or 512MiB"))
+            })
+        };
+        Ok(Bounds { memory: bytes("--memory", &self.memory)?, binding: bytes("--binding", &self.binding)? })
+    }
+}

@@ -1,0 +1,147 @@
+//! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
+//! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
+use super::common::warn;
+use super::device::Device;
+use super::output::Output;
+use crate::data::Array as Input;
+use crate::diagnostics::{Directional, directional};
+use crate::error::Result;
+use crate::field::{self, ScoreScale};
+use crate::gpu::Measured;
+use crate::run::{Array, Numbers, write_arrays};
+use crate::shape::Shape;
+use bytesize::ByteSize;
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Evaluate a model's score or velocity at points of your own, with derivatives along directions of your own.
+///
+/// Writes s [N, C, H, W]; with --directions also jvp [N, K, C, H, W], exact tangents J v; with --differences also central
+/// differences of the field and their own error estimate [N, K].
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Model directory, or a closed form such as field:gaussian
+    pub model: String,
+    /// Points x at the noise level of the timestep: [N, C, H, W] or [C, H, W], NPY, NPZ (FILE#array) or safetensors
+    #[arg(long, value_name = "FILE")]
+    pub points: String,
+    /// Timestep of all points, 0-based
+    #[arg(long)]
+    pub timestep: usize,
+    /// Directions v: [N, K, C, H, W], or the shape of the points for one each
+    #[arg(long, value_name = "FILE")]
+    pub directions: Option<String>,
+    /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
+    #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
+    pub differences: Option<f64>,
+    /// Shape CxHxW of a closed-form field
+    #[arg(long)]
+    pub shape: Option<String>,
+    /// NPZ file to write
+    #[arg(long, value_name = "NPZ")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
+    #[command(flatten)]
+    /// Text, JSON or nothing.
+    pub output: Output,
+}
+
+/// Evaluates and writes; the exit code.
+pub fn run(args: &Args) -> Result<i32> {
+    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let field = field::open(&args.model, shape, ScoreScale::Definition)?;
+    let Shape { c, h, w } = field.shape();
+    let (n, points) = read(&args.points, &[c, h, w], None)?;
+    let (k, directions) = match &args.directions {
+        Some(spec) => {
+            let (all, values) = read(spec, &[c, h, w], Some(n))?;
+            (all / n, values)
+        }
+        None => (0, vec![]),
+    };
+    let gpu = args.device.open()?;
+    let before = gpu.memory_in_use();
+    let asked =
+        Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
+    let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
+    let bar = args.output.progress(evaluations as u64);
+    let start = Instant::now();
+    let found = directional(&gpu, field.as_ref(), asked, &mut |done| {
+        bar.set_position(done);
+        ControlFlow::Continue(())
+    })?;
+    bar.finish_and_clear();
+    warn(&[&gpu], args.output);
+    let (seconds, after) = (start.elapsed().as_secs_f64(), gpu.memory_in_use());
+
+    let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
+    let gap = gap(&found.derivatives, &found.differences, &found.errors);
+    let mut arrays = vec![array("s", vec![n, c, h, w], Numbers::F32(found.values))];
+    if k > 0 {
+        arrays.push(array("jvp", vec![n, k, c, h, w], Numbers::F32(found.derivatives)));
+    }
+    if args.differences.is_some() {
+        arrays.push(array("differences", vec![n, k, c, h, w], Numbers::F32(found.differences)));
+        arrays.push(array("difference_error", vec![n, k], Numbers::F64(found.errors.clone())));
+    }
+    write_arrays(&args.out, &arrays)?;
+
+    let memory = |m: &Option<Measured>| m.as_ref().map_or("not known".into(), |m| ByteSize(m.bytes).to_string());
+    let meter = after.as_ref().map_or("nobody counts it here", |m| m.meter);
+    let mut text = format!(
+        "adapter      {}\nwork         {n} points of {c}x{h}x{w}, {k} directions each, {evaluations} evaluations\n\
+         time         {seconds:.1} s, plan and compilation included\n\
+         memory       {} at most, {} before the plan ({meter})\n",
+        gpu.describe(),
+        memory(&after),
+        memory(&before),
+    );
+    if let Some((worst, error)) = gap {
+        text += &format!(
+            "differences  at most {worst:.2} times their estimated error from the tangents (largest estimate {error:.1e})\n"
+        );
+    }
+    args.output.say(&(text + &format!("written to   {}\n", args.out.display())))?;
+    args.output.document("evaluate", || {
+        json!({
+            "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
+            "seconds": seconds, "memory": after.as_ref().map(|m| json!({ "bytes": m.bytes, "meter": m.meter })),
+            "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(),
+        })
+    })?;
+    Ok(0)
+}
+
+/// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.
+fn read(spec: &str, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
+    let mut file = Input::open(spec)?;
+    let dims = file.dims().to_vec();
+    let (lead, most) = (dims.len().saturating_sub(3), if points.is_some() { 2 } else { 1 });
+    if dims.len() < 3 || lead > most || dims[lead..] != shape[..] || dims.contains(&0) {
+        let want = if points.is_some() { "[N, K, C, H, W]" } else { "[N, C, H, W]" };
+        return Err(file.error(format!("has shape {dims:?}, expected {want} with [C, H, W] = {shape:?}")));
+    }
+    let rows: usize = dims[..lead].iter().product();
+    if let Some(n) = points
+        && dims[..lead].first().copied().unwrap_or(1) != n
+    {
+        return Err(file.error(format!("has shape {dims:?}, expected directions for {n} points")));
+    }
+    let mut values = vec![];
+    file.read(&mut values, dims.iter().product())?;
+    Ok((rows, values.into_iter().map(|v| v as f32).collect()))
+}
+
+/// Over all directions: the largest |J v - difference| in units of that direction's estimated error, and the largest error.
+fn gap(derivatives: &[f32], differences: &[f32], errors: &[f64]) -> Option<(f64, f64)> {
+    let d = differences.len().checked_div(errors.len())?;
+    let worst = |(i, error): (usize, &f64)| {
+        let pairs = derivatives[i * d..(i + 1) * d].iter().zip(&differences[i * d..]);
+        pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / error
+    };
+    Some((errors.iter().enumerate().map(worst).fold(0.0, f64::max), errors.iter().copied().fold(0.0, f64::max)))
+}

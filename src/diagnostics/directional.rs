@@ -1,0 +1,125 @@
+//! A field at given points and its derivatives along given directions: by tangents, and by central differences with an
+//! estimate of their own error. In: points `[N, D]`, directions `[N, K, D]`. Out: s, J v, and the differences beside them.
+use super::derivatives::{Derivatives, finite};
+use super::points::Progress;
+use crate::error::{Error, Result};
+use crate::field::{self, Field};
+use crate::gpu::Gpu;
+use std::ops::ControlFlow;
+
+/// What is asked for. Numbers are f32 as on the device, all in C order.
+#[derive(Clone, Copy, Debug)]
+pub struct Directional<'a> {
+    /// `[N, D]`
+    pub points: &'a [f32],
+    /// Timestep of all points.
+    pub timestep: usize,
+    /// `[N, K, D]`; empty: values only.
+    pub directions: &'a [f32],
+    /// Of differences: h so that h |v| = step sigma sqrt(D); none: no differences.
+    pub step: Option<f64>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// s, `[N, D]`.
+    pub values: Vec<f32>,
+    /// J v, `[N, K, D]`.
+    pub derivatives: Vec<f32>,
+    /// (s(x + h v) - s(x - h v)) / 2h, `[N, K, D]`.
+    pub differences: Vec<f32>,
+    /// Estimated error of the differences, `[N, K]`: twice the largest change of a component from h to 2h (their h^2 term
+    /// changes by three times its size, and rounding by one and a half).
+    pub errors: Vec<f64>,
+}
+
+/// Evaluates. `observe` is told how many evaluations are done, a tangent counted as one.
+pub fn directional(
+    gpu: &Gpu,
+    field: &dyn Field,
+    asked: Directional,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<Found> {
+    let Directional { points, timestep, directions, step } = asked;
+    let d = field.shape().len();
+    let n = points.len() / d;
+    if n == 0 || points.len() % d != 0 {
+        let found = format!("{} numbers, expected a multiple of D = {d}, at least one point", points.len());
+        return Err(Error::invalid("points", found));
+    }
+    if directions.len() % points.len() != 0 {
+        let found = format!("{} numbers, expected as many for each of the {n} points of {d}", directions.len());
+        return Err(Error::invalid("directions", found));
+    }
+    for (name, values) in [("point", points), ("direction", directions)] {
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            let place = format!("{name} {}, component {}", at / d, at % d);
+            return Err(Error::invalid(place, format!("{}, expected a finite number", values[at])));
+        }
+    }
+    let (k, ks) = (directions.len() / points.len(), vec![timestep; n]);
+    let mut progress = Progress { done: 0, observe };
+    let mut found = Found::default();
+    if k == 0 {
+        let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;
+        found.values = evaluator.evaluate(points, &ks)?;
+        finite(&found.values, &ks, d, "value")?;
+        progress.add(n as u64)?;
+        return Ok(found);
+    }
+    found.derivatives = vec![0.0; n * k * d];
+    let mut derivatives = Derivatives::new(gpu, field, &[timestep], n, k)?;
+    found.values = derivatives.run(
+        points,
+        &ks,
+        k,
+        |point, j, v| v.copy_from_slice(&directions[(point * k + j) * d..][..d]),
+        |point, j, jv| found.derivatives[(point * k + j) * d..][..d].copy_from_slice(jv),
+        &mut progress,
+    )?;
+    drop(derivatives); // its memory is needed
+    if let Some(step) = step {
+        by_differences(gpu, field, asked, step, &mut found, &mut progress)?;
+    }
+    Ok(found)
+}
+
+fn by_differences(
+    gpu: &Gpu,
+    field: &dyn Field,
+    Directional { points, timestep, directions, .. }: Directional,
+    step: f64,
+    found: &mut Found,
+    progress: &mut Progress,
+) -> Result<()> {
+    let d = field.shape().len();
+    let k = directions.len() / points.len();
+    let sigma = field.process().noise(timestep)?.1;
+    let mut evaluator = field::evaluator(gpu, field, &[timestep], 4)?;
+    for (i, v) in directions.chunks_exact(d).enumerate() {
+        let x = &points[i / k * d..][..d];
+        let norm = v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let h = step * sigma * (d as f64).sqrt() / norm;
+        if !(step > 0.0 && h.is_finite()) {
+            let message = format!("step {step}, |v| = {norm}: expected positive numbers");
+            return Err(Error::invalid(format!("direction {i}"), message));
+        }
+        let ends = [h, -h, 2.0 * h, -2.0 * h]
+            .map(|h| x.iter().zip(v).map(|(&x, &v)| (f64::from(x) + h * f64::from(v)) as f32).collect::<Vec<f32>>());
+        let s = evaluator.evaluate(&ends.concat(), &[timestep; 4])?;
+        finite(&s, &[timestep; 4], d, "value")?;
+        progress.add(4)?;
+        let difference = |pair: usize, c: usize, h: f64| {
+            (f64::from(s[2 * pair * d + c]) - f64::from(s[(2 * pair + 1) * d + c])) / (2.0 * h)
+        };
+        let mut change = 0f64;
+        for c in 0..d {
+            let near = difference(0, c, h);
+            change = change.max((near - difference(1, c, 2.0 * h)).abs());
+            found.differences.push(near as f32);
+        }
+        found.errors.push(2.0 * change);
+    }
+    Ok(())
+}
