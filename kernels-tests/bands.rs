@@ -1,8 +1,9 @@
 //! Tensors larger than a buffer may be, cut into bands of rows: every family of networks gives the same bits as uncut,
 //! values and tangents, on a device that enforces a small limit too; what cannot be cut is refused.
-use crate::common::{families, gpu, noise, pad};
+use crate::common::{choice, families, gpu, noise, pad};
 use crate::families::sized;
-use vorticity::gpu::{Executor, Gpu};
+use vorticity::evaluate::{Evaluator, Room};
+use vorticity::gpu::{Bounds, Executor, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
 use vorticity::paths::Lane;
@@ -62,4 +63,45 @@ fn cut_tensors_give_the_same_bits() {
         }
     }
     assert!(cut >= 20, "{cut} plans were cut");
+}
+
+/// A device that refuses bindings above a mebibyte gives the bits of one that does not, K tangents at once.
+#[test]
+fn a_device_with_small_bindings_gives_the_same_bits() {
+    let gpu = gpu();
+    let (name, graph) = sized(32).into_iter().find(|(name, _)| name.contains("FIR")).unwrap();
+    let (d, k) = (graph.shape(graph.input()).len(), 7);
+    let (x, v) = (noise(2 * d, 1), noise(2 * k * d, 2));
+    let jvp = |gpu: &Gpu| {
+        let room = Room { samples: 2, tangents: k };
+        let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[3], room, gpu.family()).unwrap();
+        assert_eq!(evaluator.tangents(), k, "{name}");
+        let cut = evaluator.program().steps().any(|s| s.op == "rows");
+        let (y, jv) = evaluator.jvp(&x, &v, &[3, 3]).unwrap();
+        (cut, [y, jv].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>())
+    };
+    let small = Gpu::open_within(&choice(), Bounds { binding: Some(1 << 20), memory: None }).unwrap();
+    let ((whole, want), (cut, got)) = (jvp(&gpu), jvp(&small));
+    assert!(!whole && cut, "{name}: {whole} {cut}");
+    assert!(got == want, "{name}");
+}
+
+#[test]
+fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
+    let gpu = gpu();
+    let (_, graph) = sized(32).pop().unwrap();
+    let little = Bounds { memory: Some(100_000), binding: None };
+    let little = Gpu::open_within(&choice(), little).unwrap();
+    let error = Evaluator::new(&little, &graph, &[3], 4).err().unwrap();
+    assert!(error.exit_code() == 4 && error.to_string().contains("a run may take 100000"), "{error}");
+    // K gives way before the run does.
+    let room = Room { samples: 1, tangents: 60 };
+    let enough = Evaluator::with_tangents(&gpu, &graph, &[3], room, gpu.family()).unwrap();
+    let memory = Some(enough.memory().device() / 3);
+    let third = Gpu::open_within(&choice(), Bounds { memory, binding: None }).unwrap();
+    let fewer = Evaluator::with_tangents(&third, &graph, &[3], room, gpu.family()).unwrap();
+    assert!((5..30).contains(&fewer.tangents()), "{}", fewer.tangents());
+    assert!(fewer.memory().device() <= memory.unwrap());
+    let none = Gpu::open_within(&choice(), Bounds { binding: Some(1000), memory: None }).err().unwrap();
+    assert!(none.to_string().contains("1000 bytes"), "{none}");
 }

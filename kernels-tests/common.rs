@@ -14,10 +14,14 @@ pub use vorticity::selftest::families;
 pub fn gpu() -> MutexGuard<'static, Gpu> {
     static GPU: OnceLock<Mutex<Gpu>> = OnceLock::new();
     let open = || {
-        let choice = std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n));
-        Mutex::new(Gpu::open(&choice).expect("the tests need a GPU adapter; scripts/test installs a software one"))
+        Mutex::new(Gpu::open(&choice()).expect("the tests need a GPU adapter; scripts/test installs a software one"))
     };
     GPU.get_or_init(open).lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Which adapter is under test.
+pub fn choice() -> AdapterChoice {
+    std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n))
 }
 
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.

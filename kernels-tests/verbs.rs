@@ -2,11 +2,19 @@
 use crate::common::gpu;
 use crate::networks::model;
 use std::path::Path;
+use vorticity::cli::device::Device;
 use vorticity::cli::{devices, inspect, output::Output, text, verify};
 use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
-    inspect::Args { model: folder.into(), adapter: None, kernels: kernels.into(), plan, output: Output::default() }
+    inspect::Args {
+        model: folder.into(),
+        device: Device::default(),
+        kernels: kernels.into(),
+        tangents: 0,
+        plan,
+        output: Output::default(),
+    }
 }
 
 #[test]
@@ -56,12 +64,12 @@ fn verify_goes_on_after_an_unreadable_case() {
     let adapter = std::env::var("VORTICITY_ADAPTER").ok();
     let args = verify::Args {
         cases: vec!["no/case".into(), "nor/here".into()],
-        adapter,
+        device: Device { adapter, ..Device::default() },
         kernels: None,
         output: Output::default(),
     };
     assert_eq!(verify::run(&args).unwrap(), 2);
-    let args = verify::Args { adapter: Some("no such adapter".into()), ..args };
+    let args = verify::Args { device: Device { adapter: Some("no such adapter".into()), ..Device::default() }, ..args };
     let error = verify::run(&args).unwrap_err();
     assert!(error.exit_code() == 3 && error.to_string().contains("an adapter named like 'no such adapter'"), "{error}");
 }

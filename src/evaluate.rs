@@ -2,7 +2,7 @@
 //! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
 //! sample's output does not depend on its tile.
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu, Pending, predicted};
+use crate::gpu::{Executor, Gpu, Memory, Pending};
 use crate::graph::Graph;
 use crate::ops::Family;
 use crate::paths::Lane;
@@ -84,7 +84,7 @@ impl Evaluator {
         };
         let (mut program, mut ports) = plan(room.tangents)?;
         let lanes = program.group() as u64;
-        let fits = predicted(&program, lanes, gpu.images_share()) <= gpu.memory()
+        let fits = Memory::of(&program, lanes, gpu.images_share()).device() <= gpu.memory()
             && Executor::most_lanes(gpu, &program, u64::MAX) as u64 >= lanes;
         if room.tangents > 1 && !fits {
             // Fewer tangents at a time, so that a sample's lanes fit; as even as possible.
@@ -108,6 +108,11 @@ impl Evaluator {
     /// K: tangents per sample, as many as were asked for or as fit.
     pub fn tangents(&self) -> usize {
         self.program().tangents as usize
+    }
+
+    /// What it takes on the device.
+    pub fn memory(&self) -> Memory {
+        self.executor.memory()
     }
 
     /// What runs.

@@ -1,6 +1,7 @@
 """NCSN++ of score_sde in plain PyTorch, as a second opinion on full-size networks.
 
     python tools/reference_ncsnpp.py --model DIR --x x.npy --sigma 3.5 --out y.npy [--tangent v.npy] [--double] [--time]
+        [--against y.npz --tolerance 1e-4]
     python tools/reference_ncsnpp.py --golden CASE_DIR...
 
 In: `config.json` (key `hyper`) and `model.safetensors` with the names of that code base; x is [C, H, W] or [N, C, H, W].
@@ -77,7 +78,7 @@ def program(h: dict) -> list[tuple]:
 
 def shapes(h: dict) -> dict[str, tuple]:
     """Every tensor of the state_dict and its shape."""
-    out = {"sigmas": (h["num_scales"],)}
+    out = {"sigmas": (h["num_scales"],)} if "num_scales" in h else {}
 
     def put(name, *shape):
         out[name] = shape
@@ -236,8 +237,9 @@ def check(folder: Path, tolerance: float) -> bool:
     return passed
 
 
-def evaluate(args) -> None:
-    """The files of the command line: x, and the tangent if there is one, to the score and its derivative."""
+def evaluate(args) -> bool:
+    """The files of the command line: x, and the tangent if there is one, to the score and its derivative; whether the
+    results to compare with are near."""
     dtype = torch.float64 if args.double else torch.float32
     net = open_model(args.model, dtype)
     x = torch.from_numpy(np.load(args.x)).to(dtype)
@@ -254,17 +256,27 @@ def evaluate(args) -> None:
         print(f"{(time.perf_counter() - start) / len(x):.3f} s per {'value and tangent' if args.tangent else 'value'}, "
               f"{args.threads} threads, {dtype}")
     np.save(args.out, y[0].numpy() if single else y.numpy())
+    if not args.against:
+        return True
+    errors = {}
+    with np.load(args.against) as theirs:
+        errors["s"] = worst(torch.from_numpy(theirs["s"]), y)
+        if args.tangent:
+            errors["jvp"] = worst(torch.from_numpy(theirs["jvp"])[:, 0], along)
+    print(f"{args.against.name}: " + ", ".join(f"{k} {e:.2e}" for k, e in errors.items()) + " of the largest component")
+    return all(e <= args.tolerance for e in errors.values())
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--golden", type=Path, nargs="+", metavar="DIR", help="compare with these golden cases")
-    p.add_argument("--tolerance", type=float, default=1e-12, help="of --golden, relative, per sample")
+    p.add_argument("--tolerance", type=float, default=1e-12, help="of --golden and --against, relative, per sample")
     p.add_argument("--model", type=Path, help="model directory or golden folder")
     p.add_argument("--x", type=Path, help="NPY, [C, H, W] or [N, C, H, W]")
     p.add_argument("--sigma", type=float, help="noise level")
     p.add_argument("--out", type=Path, help="NPY of the score")
     p.add_argument("--tangent", type=Path, help="NPY of the shape of x")
+    p.add_argument("--against", type=Path, help="NPZ of `vorticity evaluate` at the same x and tangent: compare with it")
     p.add_argument("--double", action="store_true", help="float64")
     p.add_argument("--time", action="store_true", help="print seconds per evaluation")
     p.add_argument("--threads", type=int, default=1)
@@ -276,7 +288,7 @@ def main() -> None:
         with torch.no_grad():
             passed = all([check(folder, args.tolerance) for folder in args.golden or []])
             if not args.golden:
-                evaluate(args)
+                passed = evaluate(args)
     except (OSError, KeyError, ValueError) as e:
         print(f"reference_ncsnpp: {f'{e} is missing' if isinstance(e, KeyError) else e}", file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,6 @@ use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
-use crate::gpu::Measured;
 use crate::run::{Array, Numbers, write_arrays};
 use crate::shape::Shape;
 use bytesize::ByteSize;
@@ -64,7 +63,6 @@ pub fn run(args: &Args) -> Result<i32> {
         None => (0, vec![]),
     };
     let gpu = args.device.open()?;
-    let before = gpu.memory_in_use();
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
     let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
@@ -76,7 +74,7 @@ pub fn run(args: &Args) -> Result<i32> {
     })?;
     bar.finish_and_clear();
     warn(&[&gpu], args.output);
-    let (seconds, after) = (start.elapsed().as_secs_f64(), gpu.memory_in_use());
+    let seconds = start.elapsed().as_secs_f64();
 
     let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
     let gap = gap(&found.derivatives, &found.differences, &found.errors);
@@ -90,15 +88,18 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     write_arrays(&args.out, &arrays)?;
 
-    let memory = |m: &Option<Measured>| m.as_ref().map_or("not known".into(), |m| ByteSize(m.bytes).to_string());
-    let meter = after.as_ref().map_or("nobody counts it here", |m| m.meter);
+    let parameters = field.describe()["parameters"].as_u64().unwrap_or(0);
+    let (device, measured) = (found.memory.device(), gpu.memory_in_use());
+    let predicted = if gpu.is_software() { found.memory.process(parameters) } else { device };
+    let memory = measured.as_ref().map_or("nobody measures it here".into(), |m| {
+        format!("{}: {} predicted, {} measured", m.meter, ByteSize(predicted), ByteSize(m.bytes))
+    });
     let mut text = format!(
         "adapter      {}\nwork         {n} points of {c}x{h}x{w}, {k} directions each, {evaluations} evaluations\n\
          time         {seconds:.1} s, plan and compilation included\n\
-         memory       {} at most, {} before the plan ({meter})\n",
+         memory       {} on the device; {memory}\n",
         gpu.describe(),
-        memory(&after),
-        memory(&before),
+        ByteSize(device),
     );
     if let Some((worst, error)) = gap {
         text += &format!(
@@ -109,7 +110,8 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.document("evaluate", || {
         json!({
             "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
-            "seconds": seconds, "memory": after.as_ref().map(|m| json!({ "bytes": m.bytes, "meter": m.meter })),
+            "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
+            "measured_bytes": measured.as_ref().map(|m| m.bytes), "meter": measured.as_ref().map(|m| m.meter),
             "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(),
         })
     })?;

@@ -4,11 +4,13 @@ use super::device::Device;
 use super::output::Output;
 use super::text::{count, table};
 use crate::error::Result;
+use crate::gpu::{self, Memory};
 use crate::model::Model;
 use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
 use crate::program::{Action, Program, Role, Step};
+use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,6 +26,9 @@ pub struct Args {
     /// Plan for this family of kernels: cc (software adapters) or igemm (GPUs); no GPU is needed
     #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"], conflicts_with = "adapter")]
     pub kernels: String,
+    /// Plan for samples with so many tangents each
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub tangents: u32,
     /// List every step: shader, constants, grid, work
     #[arg(long)]
     pub plan: bool,
@@ -47,12 +52,16 @@ pub fn describe(args: &Args) -> Result<String> {
 }
 
 fn open(args: &Args) -> Result<(Model, Family, Program)> {
-    let kernels = match &args.device.adapter {
-        Some(_) => args.device.open()?.family(),
-        None => Family::parse(&args.kernels)?,
+    let (kernels, empty) = match (&args.device.adapter, args.device.bounds()?.binding) {
+        (Some(_), _) => {
+            let gpu = args.device.open()?;
+            (gpu.family(), gpu.program(args.tangents))
+        }
+        (None, Some(binding)) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, binding)),
+        (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
     let model = Model::open(&args.model)?;
-    let program = plan(&model, kernels)?;
+    let program = plan(&model, kernels, empty)?;
     Ok((model, kernels, program))
 }
 
@@ -68,9 +77,8 @@ fn text(args: &Args, model: &Model, kernels: Family, program: &Program) -> Strin
 }
 
 /// The network alone, for one timestep.
-fn plan(model: &Model, kernels: Family) -> Result<Program> {
+fn plan(model: &Model, kernels: Family, mut program: Program) -> Result<Program> {
     let (input, output) = (model.shape(), model.graph.shape(model.graph.output()));
-    let mut program = Program::default();
     let ports = Ports {
         input: program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
         output: program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
@@ -95,12 +103,27 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("FLOPs per evaluation", count(program.flops())),
         ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
         ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
-        ("memory per lane", format!("{} bytes", count(program.bytes_per_lane()))),
+        ("memory", memory(model, kernels, program)),
     ];
     lines.iter().fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
         out
     })
+}
+
+/// Of one sample with its tangents.
+fn memory(model: &Model, kernels: Family, program: &Program) -> String {
+    let memory = predicted(kernels, program);
+    let [device, buffers, images, constants, process] =
+        [memory.device(), memory.buffers, memory.images, memory.constants, memory.process(model.parameters)]
+            .map(ByteSize);
+    let samples = format!("for one sample ({} lanes)", program.group());
+    let process = if kernels == Family::Cpu { format!("; the process {process}") } else { String::new() };
+    format!("{device} on the device {samples}: buffers {buffers}, images {images}, weights {constants}{process}")
+}
+
+fn predicted(kernels: Family, program: &Program) -> Memory {
+    Memory::of(program, u64::from(program.group()), kernels == Family::Cpu)
 }
 
 fn mirrors(program: &Program) -> usize {
@@ -125,6 +148,8 @@ fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> V
         "dispatches": program.steps().count(), "image_updates": mirrors(program),
         "flops_per_evaluation": program.flops(), "activation_bytes_per_evaluation": activations(program),
         "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
+        "tangents": program.tangents, "device_bytes": predicted(kernels, program).device(),
+        "process_bytes": (kernels == Family::Cpu).then(|| predicted(kernels, program).process(model.parameters)),
         "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
     });
     if args.plan {

@@ -4,7 +4,7 @@ use super::points::Progress;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Memory};
 
 /// Tiles of work in one call, so that one is queued while the other is read back.
 const TILES: usize = 2;
@@ -19,6 +19,11 @@ impl Derivatives {
     pub fn new(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], samples: usize, tangents: usize) -> Result<Self> {
         let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
         Ok(Self { evaluator, dim: field.shape().len() })
+    }
+
+    /// What it takes on the device.
+    pub fn memory(&self) -> Memory {
+        self.evaluator.memory()
     }
 
     /// Points that a call should have at least, to keep the device busy.

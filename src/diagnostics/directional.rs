@@ -4,7 +4,7 @@ use super::derivatives::{Derivatives, finite};
 use super::points::Progress;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Memory};
 use std::ops::ControlFlow;
 
 /// What is asked for. Numbers are f32 as on the device, all in C order.
@@ -32,6 +32,8 @@ pub struct Found {
     /// Estimated error of the differences, `[N, K]`: twice the largest change of a component from h to 2h (their h^2 term
     /// changes by three times its size, and rounding by one and a half).
     pub errors: Vec<f64>,
+    /// What the larger of the plans takes.
+    pub memory: Memory,
 }
 
 /// Evaluates. `observe` is told how many evaluations are done, a tangent counted as one.
@@ -63,6 +65,7 @@ pub fn directional(
     let mut found = Found::default();
     if k == 0 {
         let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;
+        found.memory = evaluator.memory();
         found.values = evaluator.evaluate(points, &ks)?;
         finite(&found.values, &ks, d, "value")?;
         progress.add(n as u64)?;
@@ -70,6 +73,7 @@ pub fn directional(
     }
     found.derivatives = vec![0.0; n * k * d];
     let mut derivatives = Derivatives::new(gpu, field, &[timestep], n, k)?;
+    found.memory = derivatives.memory();
     found.values = derivatives.run(
         points,
         &ks,
@@ -97,6 +101,10 @@ fn by_differences(
     let k = directions.len() / points.len();
     let sigma = field.process().noise(timestep)?.1;
     let mut evaluator = field::evaluator(gpu, field, &[timestep], 4)?;
+    let memory = evaluator.memory();
+    if memory.device() > found.memory.device() {
+        found.memory = memory;
+    }
     for (i, v) in directions.chunks_exact(d).enumerate() {
         let x = &points[i / k * d..][..d];
         let norm = v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();

@@ -2,7 +2,7 @@
 //! `submit` waits only for the first tiles on a GPU, which it times; `wait` does. Buffers start as NaN, so that what was
 //! never written shows.
 use super::device::Gpu;
-use super::memory::predicted;
+use super::memory::Memory;
 use super::pace::Pace;
 use super::pipeline::{Cache, Pipeline};
 use super::slot::{IMAGE_ROW, Slot, Written, copy_to_image, spare};
@@ -29,6 +29,7 @@ pub struct Executor {
     cache: Cache,
     commands: Vec<Command>,
     max_lanes: usize,
+    memory: Memory,
     /// Cuts runs into submissions, where the device has a watchdog.
     pace: Pace,
     /// Staging buffers that are free for another readback.
@@ -45,16 +46,6 @@ pub struct Pending {
     parts: Vec<(BufferId, u64, u64)>,
 }
 
-impl Gpu {
-    /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
-    pub fn program(&self, tangents: u32) -> Program {
-        let room = Executor::room(self, u64::from(tangents) + 1);
-        let mut program = Program::default();
-        (program.tangents, program.room) = (tangents, Some(room));
-        program
-    }
-}
-
 impl Pending {
     /// How many submissions the run was cut into.
     pub fn submissions(&self) -> usize {
@@ -63,12 +54,6 @@ impl Pending {
 }
 
 impl Executor {
-    /// Most bytes per lane that one buffer of a program with `group` lanes a sample can have, so that a sample fits.
-    fn room(gpu: &Gpu, group: u64) -> u64 {
-        let image = (gpu.max_image_rows() - 2) * IMAGE_ROW;
-        gpu.max_binding().min(image).saturating_sub(IMAGE_ROW + spare(u64::MAX)) / group
-    }
-
     /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
     /// sample's if only the budget forbids it.
     pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
@@ -99,7 +84,8 @@ impl Executor {
                 message: format!("{max_lanes} lanes asked for, the adapter's limits hold {most}"),
             });
         }
-        let (needed, memory) = (predicted(&program, max_lanes as u64, gpu.images_share()), gpu.memory());
+        let predicted = Memory::of(&program, max_lanes as u64, gpu.images_share());
+        let (needed, memory) = (predicted.device(), gpu.memory());
         if needed > memory {
             let message = format!("{needed} bytes for {max_lanes} lanes, a run may take {memory}");
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
@@ -133,6 +119,7 @@ impl Executor {
             cache: Cache::default(),
             commands: vec![],
             max_lanes,
+            memory: predicted,
             staging: vec![],
         };
         executor.poison()?;
@@ -156,6 +143,11 @@ impl Executor {
     /// The device.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    /// What it takes.
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// What runs.

@@ -1,8 +1,9 @@
 //! Memory: what a run may take of an adapter's, what a program will take, and what the process took. In: the driver's
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
 use super::device::Gpu;
-use super::slot::{IMAGE_ROW, Slot};
+use super::slot::{IMAGE_ROW, Slot, spare};
 use crate::program::{BufferId, Program, Role};
+use std::collections::HashSet;
 
 /// What a run may take where the driver does not say how much there is.
 const UNKNOWN: u64 = 4 << 30;
@@ -16,7 +17,21 @@ pub struct Measured {
     pub bytes: u64,
 }
 
+/// An empty program for samples with `tangents` tangents each, whose buffers may be `binding` bytes long.
+pub fn program(tangents: u32, binding: u64) -> Program {
+    let mut program = Program::default();
+    program.tangents = tangents;
+    let room = binding.saturating_sub(IMAGE_ROW + spare(u64::MAX)) / u64::from(program.group());
+    program.room = Some(room);
+    program
+}
+
 impl Gpu {
+    /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
+    pub fn program(&self, tangents: u32) -> Program {
+        program(tangents, self.max_binding().min((self.max_image_rows() - 2) * IMAGE_ROW))
+    }
+
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
     pub fn memory(&self) -> u64 {
         self.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
@@ -44,21 +59,58 @@ impl Gpu {
     }
 }
 
-/// Bytes that `program` takes for `lanes` lanes: buffers, image mirrors of their own where the adapter does not lay them
-/// over the buffers, constants, and one readback buffer. Two are in flight in sweeps; those are small.
-pub fn predicted(program: &Program, lanes: u64, images_share: bool) -> u64 {
-    let mut bytes = 0;
-    for (i, b) in program.buffers.iter().enumerate() {
-        let size = Slot::bytes(b, lanes);
-        bytes += size;
-        if program.has_image(BufferId(i)) {
-            bytes += if images_share { IMAGE_ROW } else { size + IMAGE_ROW };
+/// What a program takes on a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Bytes of what grows with the lanes.
+    pub buffers: u64,
+    /// Bytes of image mirrors, beyond the buffers' own memory where they share it.
+    pub images: u64,
+    /// Bytes of weights and tables.
+    pub constants: u64,
+    /// Bytes of one readback buffer; sweeps have two in flight, and small ones.
+    pub readback: u64,
+    /// Kernels compiled.
+    pub kernels: u64,
+}
+
+/// Of a process that uses a software adapter, before any plan: program, driver and its compiler. Measured: Mesa 22.3,
+/// LLVM 15.
+const PROCESS: u64 = 75 << 20;
+/// Of each kernel that a software adapter compiles. Measured there too: 4 to 6 MiB, more the more is unrolled.
+const KERNEL: u64 = 5 << 20;
+
+impl Memory {
+    /// Of `lanes` lanes; `share`: image mirrors lie over their buffers (`Gpu::images_share`).
+    pub fn of(program: &Program, lanes: u64, share: bool) -> Self {
+        let mut memory = Self::default();
+        for (i, b) in program.buffers.iter().enumerate() {
+            let size = Slot::bytes(b, lanes);
+            match b.role {
+                Role::Constant(_) => memory.constants += size,
+                _ => memory.buffers += size,
+            }
+            if program.has_image(BufferId(i)) {
+                memory.images += if share { IMAGE_ROW } else { size + IMAGE_ROW };
+            }
+            if matches!(b.role, Role::Download) {
+                memory.readback += b.bytes_per_lane * lanes;
+            }
         }
-        if matches!(b.role, Role::Download) {
-            bytes += b.bytes_per_lane * lanes;
-        }
+        memory.kernels = program.steps().map(|s| &s.kernel).collect::<HashSet<_>>().len() as u64;
+        memory
     }
-    bytes
+
+    /// Bytes on the device.
+    pub fn device(&self) -> u64 {
+        self.buffers + self.images + self.constants + self.readback
+    }
+
+    /// Bytes of a process on a software adapter: the device is part of it, and so are the `parameters` of a network, in
+    /// f32, that the host keeps for its twin.
+    pub fn process(&self, parameters: u64) -> u64 {
+        self.device() + 4 * parameters + PROCESS + KERNEL * self.kernels
+    }
 }
 
 /// The largest heap that is the device's own.

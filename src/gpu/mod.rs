@@ -11,4 +11,4 @@ mod slot;
 
 pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
-pub use memory::{Measured, predicted};
+pub use memory::{Measured, Memory, program};
