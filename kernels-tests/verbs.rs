@@ -24,7 +24,7 @@ fn inspect_tells_size_cost_and_plan() {
     for (kernels, conv) in [("igemm", "  conv  "), ("cc", "KERNEL=3 CC4=1")] {
         let short = inspect::describe(&arguments(folder.path(), kernels, false)).unwrap();
         let long = inspect::describe(&arguments(folder.path(), kernels, true)).unwrap();
-        for part in ["1x12x12, D = 144", "cosine schedule, T = 7", "FLOPs per evaluation", "memory per lane", "slot 0"]
+        for part in ["1x12x12, D = 144", "cosine schedule, T = 7", "FLOPs per evaluation", "on the device for one sample (1 lanes)", "slot 0"]
         {
             assert!(short.contains(part), "'{part}' not in\n{short}");
         }
