@@ -9,7 +9,7 @@ pub mod common;
 pub mod completions;
 pub mod curl;
 pub mod devices;
-mod fleet;
+pub mod fleet;
 pub mod init;
 pub mod inspect;
 pub mod jacobian;
