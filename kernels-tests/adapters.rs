@@ -194,7 +194,8 @@ fn cut_runs_of_a_network_give_the_same_bits() {
     let field = field::open(model, None, ScoreScale::Definition).unwrap();
     let images = images(Shape::new(1, 28, 28), 1);
     for family in crate::common::families(&gpu) {
-        let options = || Options { family: Some(family), ..options(&["projection"], &[3, 700], 1, 10) };
+        let few = || Options { quadrature_check: 0.0, ..options(&["rotation"], &[700], 1, 3) };
+        let options = || Options { family: Some(family), ..few() };
         let whole = run(&gpu, field.as_ref(), &images, options());
         // Every dispatch in a submission of its own, tiles of one lane; and pieces as they fall.
         for seconds in [1e-9, 0.02] {
