@@ -1,10 +1,11 @@
 //! Several devices on one job, and runs cut into submissions: who ran what, and in how many pieces, changes no bit. A
 //! machine with one adapter opens two devices on it.
 use crate::circulation::{closed, images, options, run};
-use crate::common::gpu;
+use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
 use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::{Error, Result};
+use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
 use vorticity::program::{Access, BufferId, Grid, Kernel, Part, Program, Role, Step};
@@ -193,7 +194,8 @@ fn cut_runs_of_a_network_give_the_same_bits() {
     let field = field::open(model, None, ScoreScale::Definition).unwrap();
     let images = images(Shape::new(1, 28, 28), 1);
     for family in crate::common::families(&gpu) {
-        let options = || Options { family: Some(family), ..options(&["projection"], &[3, 700], 1, 10) };
+        let few = || Options { quadrature_check: 0.0, ..options(&["rotation"], &[700], 1, 3) };
+        let options = || Options { family: Some(family), ..few() };
         let whole = run(&gpu, field.as_ref(), &images, options());
         // Every dispatch in a submission of its own, tiles of one lane; and pieces as they fall.
         for seconds in [1e-9, 0.02] {
@@ -201,6 +203,20 @@ fn cut_runs_of_a_network_give_the_same_bits() {
             assert_eq!(bits(&whole), bits(&cut), "{family:?}, {seconds} s");
         }
     }
+}
+
+#[test]
+fn cut_tangents_give_the_same_bits() {
+    let (gpu, shape) = (gpu(), Shape::new(2, 5, 7));
+    let (field, d, ks) = (closed("field:tilted?omega=0.5", shape), shape.len(), [3, 700, 3, 700]);
+    let jvp = |gpu: &Gpu| {
+        let room = Room { samples: 4, tangents: 3 };
+        let mut evaluator = field::tangent_evaluator(gpu, field.as_ref(), &[3, 700], room).unwrap();
+        assert_eq!(evaluator.tangents(), 3);
+        evaluator.jvp(&noise(4 * d, 1), &noise(4 * 3 * d, 2), &ks).unwrap()
+    };
+    // One sample, its tangents with it, at a time.
+    assert_eq!(jvp(&gpu), jvp(&gpu.clone().limit_submissions(1e-9)));
 }
 
 /// An adapter as the list of devices has it.

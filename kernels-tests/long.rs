@@ -4,6 +4,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use vorticity::cli::fleet::facts_of;
 use vorticity::cli::text::duration;
 use vorticity::cli::watch::MovingRate;
 
@@ -104,4 +105,15 @@ fn the_rate_is_that_of_the_last_half_minute() {
 fn durations_read_well() {
     let said = [0.24, 59.2, 61.0, 3599.6, 4000.0, 200_000.0].map(duration);
     assert_eq!(said, ["0.2 s", "59.2 s", "1 min 1 s", "1 h 0 min", "1 h 6 min", "2 d 7 h"]);
+}
+
+#[test]
+fn a_manifest_says_where_adapters_differ() {
+    let kind = |name: &str, kernels| (name.to_string(), kernels);
+    let one = facts_of(&[kind("A (vulkan, 1.0)", "igemm")]);
+    assert_eq!(Value::from(one), serde_json::json!({ "adapter": "A (vulkan, 1.0)", "kernels": "igemm" }));
+    let three = facts_of(&[kind("A", "igemm"), kind("B", "cc"), kind("C", "igemm")]);
+    assert_eq!((&three["adapter"], &three["kernels"]), (&"A; B; C".into(), &"igemm; cc".into()));
+    assert_eq!(three["adapters"][1], serde_json::json!({ "adapter": "B", "kernels": "cc" }));
+    assert!(three["agreement"].as_str().unwrap().contains("1e-5 S, not to the bit"), "{three:?}");
 }

@@ -165,7 +165,16 @@ pub fn run(args: &Args) -> Result<i32> {
     let check = || check(field.as_ref(), &images);
     // Several devices take turns: all must have had theirs, twice.
     let least = if tiles.len() > 1 { 2 * tiles.iter().sum::<usize>() as u64 } else { 0 };
-    let plan = Plan { output, total, least, checks: verified, check: &check, yes: args.yes, dry_run: args.dry_run };
+    let plan = Plan {
+        output,
+        total,
+        at_most: args.quadrature == "adaptive",
+        least,
+        checks: verified,
+        check: &check,
+        yes: args.yes,
+        dry_run: args.dry_run,
+    };
     let Watched { result, prediction, seconds, .. } = watch(plan, |observe| job.run_logged(observe))?;
     warn(&gpus.iter().collect::<Vec<_>>(), output);
     let (facts, predicted) = (fleet::facts(&gpus), prediction.map(|p| p.json()));
@@ -179,6 +188,9 @@ pub fn run(args: &Args) -> Result<i32> {
         output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
         return Ok(0);
     };
+    for failure in who.failures.iter().filter(|_| !output.quiet) {
+        eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
+    }
     let evaluations = result.evaluations();
 
     let mut manifest = json!({

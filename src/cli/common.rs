@@ -114,7 +114,7 @@ impl Opened {
         let (adapter, shape) = (self.gpu.describe(), self.field.shape());
         output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
         let check = || check(self.field.as_ref(), &self.images);
-        let plan = Plan { output, total: lanes, least: 0, checks, check: &check, yes, dry_run };
+        let plan = Plan { output, total: lanes, at_most: false, least: 0, checks, check: &check, yes, dry_run };
         let Watched { result, prediction, done, seconds } = watch(plan, |observe| measure(&self, observe))?;
         warn(&[&self.gpu], output);
         let predicted = prediction.map(|p| p.json());

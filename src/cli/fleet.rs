@@ -8,16 +8,21 @@ use serde_json::{Map, Value, json};
 const AGREEMENT: &str = "adapters differ: circulations agree with those of any one of them to |dGamma| <= 1e-5 S, not to \
                          the bit; run_log.json says which of them ran what";
 
-/// Adapters and their families of kernels, each kind once, in the order in which they were named.
-fn kinds(gpus: &[Gpu]) -> Vec<(String, &'static str)> {
-    let mut kinds = vec![];
-    for gpu in gpus {
-        let kind = (gpu.describe(), gpu.family().name());
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
+/// An adapter with its driver, and its family of kernels: devices of one kind compute the same bits.
+pub type Kind = (String, &'static str);
+
+/// Each kind once, in the order in which devices were named.
+fn kinds(gpus: &[Gpu]) -> Vec<Kind> {
+    once(gpus.iter().map(|gpu| (gpu.describe(), gpu.family().name())))
+}
+
+fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    all.fold(vec![], |mut seen, next| {
+        if !seen.contains(&next) {
+            seen.push(next);
         }
-    }
-    kinds
+        seen
+    })
 }
 
 /// For people: the adapters, and how many devices are open on each kind.
@@ -32,19 +37,21 @@ pub(super) fn text(gpus: &[Gpu]) -> String {
     kinds.into_iter().map(line).collect::<Vec<_>>().join("\n             ") + &note
 }
 
-/// `adapter`, `kernels` and, where they differ, `adapters` and `agreement`, for the manifest.
+/// `facts_of` these devices.
 pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
-    let kinds = kinds(gpus);
-    let mut families: Vec<&str> = kinds.iter().map(|k| k.1).collect();
-    families.dedup();
+    facts_of(&kinds(gpus))
+}
+
+/// `adapter`, `kernels` and, where they differ, `adapters` and `agreement`, for the manifest.
+pub fn facts_of(kinds: &[Kind]) -> Map<String, Value> {
     let names: Vec<&str> = kinds.iter().map(|k| k.0.as_str()).collect();
+    let families = once(kinds.iter().map(|k| k.1));
     let mut facts = Map::new();
     facts.insert("adapter".into(), names.join("; ").into());
     facts.insert("kernels".into(), families.join("; ").into());
     if kinds.len() > 1 {
-        let list: Vec<Value> =
-            kinds.iter().map(|(name, kernels)| json!({ "adapter": name, "kernels": kernels })).collect();
-        facts.insert("adapters".into(), list.into());
+        let list = kinds.iter().map(|(name, kernels)| json!({ "adapter": name, "kernels": kernels }));
+        facts.insert("adapters".into(), list.collect());
         facts.insert("agreement".into(), AGREEMENT.into());
     }
     facts

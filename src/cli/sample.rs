@@ -78,7 +78,16 @@ pub fn run(args: &Args) -> Result<i32> {
     let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
     let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
-    let plan = Plan { output, total, least: 0, checks: 0, check: &|| Ok(()), yes: args.yes, dry_run: args.dry_run };
+    let plan = Plan {
+        output,
+        total,
+        at_most: false,
+        least: 0,
+        checks: 0,
+        check: &|| Ok(()),
+        yes: args.yes,
+        dry_run: args.dry_run,
+    };
     let start = Instant::now();
     let watched = watch(plan, |observe| sample(&gpu, field.as_ref(), &options, observe))?;
     warn(&[&gpu], output);

@@ -56,11 +56,11 @@ pub(super) struct Prediction {
 }
 
 impl Prediction {
-    fn text(&self) -> String {
+    fn text(&self, at_most: bool) -> String {
         let ((evaluations, seconds), (checks, each)) = (self.timed, self.checks);
         let rate = evaluations as f64 / seconds;
         let f64s = if checks > 0 { format!(", and {checks} checks in f64 at {each:.2} s") } else { String::new() };
-        let whole = duration(self.seconds);
+        let whole = format!("{}{}", if at_most { "at most " } else { "" }, duration(self.seconds));
         format!("predicted    {whole}: {rate:.1} evaluations/s, timed over {evaluations} in {seconds:.1} s{f64s}\n")
     }
 
@@ -76,8 +76,9 @@ impl Prediction {
 /// What a run is told to do about its length.
 pub(super) struct Plan<'a> {
     pub output: Output,
-    /// Evaluations of the run.
+    /// Evaluations of the run, or the most that it may need.
     pub total: u64,
+    pub at_most: bool,
     /// Evaluations that must be timed: more than a tile where several devices take turns.
     pub least: u64,
     /// Checks on the host after the evaluations, and a way to do one.
@@ -144,7 +145,7 @@ pub(super) fn watch<T>(
         (Err(error), _) => Err(error),
         (Ok(_), _) if watch.plan.dry_run => {
             // It was over before there was anything to predict from.
-            watch.plan.output.say(&whole.text())?;
+            watch.plan.output.say(&whole.text(false))?;
             Ok(Watched { result: None, prediction: Some(whole), done, seconds })
         }
         (Ok(result), _) => Ok(Watched { result: Some(result), prediction: watch.prediction, done, seconds }),
@@ -183,7 +184,7 @@ impl Watch<'_> {
         let prediction = Prediction { seconds, timed: (timed, taken), checks: (self.plan.checks, each) };
         self.prediction = Some(prediction);
         let (plan, bar) = (&self.plan, &self.bar);
-        bar.suspend(|| plan.output.say(&prediction.text()))?;
+        bar.suspend(|| plan.output.say(&prediction.text(plan.at_most)))?;
         let long = seconds > ASK_BEYOND && !plan.dry_run && !plan.yes;
         if long && (plan.output.quiet || !bar.suspend(|| confirmed(seconds))?) {
             let said = format!("{} predicted; give --yes to run it anyway", duration(seconds));

@@ -29,13 +29,13 @@ impl AdapterChoice {
     }
 
     /// What `--adapter` may name: `all` (see `all_of`), or choices separated by commas, the same one twice for two devices
-    /// on it. A name with a comma in it is one choice.
+    /// on it. A whole name with a comma in it is one choice.
     pub fn list(text: &str) -> Result<Vec<Self>> {
         if text == "all" {
             let all = all_of(&adapters());
             return Ok(if all.is_empty() { vec![Self::Best] } else { all.into_iter().map(Self::Index).collect() });
         }
-        let is_name = || adapters().iter().any(|a| a.name.to_lowercase().contains(&text.to_lowercase()));
+        let is_name = || adapters().iter().any(|a| a.name.eq_ignore_ascii_case(text));
         if !text.contains(',') || is_name() {
             return Ok(vec![Self::parse(text)]);
         }
