@@ -3,7 +3,7 @@
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
-// 1x1. Threads beyond the last pixel write to the spare pixel behind the buffer.
+// 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // SILU on the store; with KEEP the slopes of SiLU are stored too, with SLOPED tangents are multiplied by them.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 #import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
@@ -46,11 +46,12 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 
-    let p = group.x * $(WORKGROUP)u + thread; // pixel of the part's lanes
+    let i = group.x * $(WORKGROUP)u + thread;
+    let real = i < im.lanes * im.pixels;
+    let p = min(i, im.lanes * im.pixels - 1u); // pixel of the part's lanes
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let own = p + (lane - q) * im.pixels;      // pixel of all lanes
-    let real = p < im.lanes * im.pixels;
     let out = select(all_lanes() * im.pixels, own, real) * im.out_stride + im.out_offset + group.y * M4;
 #unroll keep 0 KEEP
     let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
