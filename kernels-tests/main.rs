@@ -17,6 +17,7 @@ mod families;
 mod folder;
 mod funnel;
 mod golden;
+mod held;
 mod house;
 #[cfg(feature = "cli")]
 mod init;

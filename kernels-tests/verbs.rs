@@ -6,7 +6,14 @@ use vorticity::cli::{devices, inspect, output::Output, text, verify};
 use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
-    inspect::Args { model: folder.into(), adapter: None, kernels: kernels.into(), plan, output: Output::default() }
+    inspect::Args {
+        model: folder.into(),
+        adapter: None,
+        kernels: kernels.into(),
+        plan,
+        held: Default::default(),
+        output: Output::default(),
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 #import lib/image.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
+#import lib/weights.wgsl   // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
@@ -17,7 +18,6 @@ const RUN = 4; // input blocks at hand at a time
 const RUNS = (CC4 + RUN - 1) / RUN;
 const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
 #unroll single PAIRS 1
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
     let base = (group.y * im.b + im.a) * SIZE;
-    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weights[base + i]; }
+    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weight(base + i); }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 

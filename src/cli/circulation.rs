@@ -1,5 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{ASK_BEYOND, data_facts, encoded, file_name, open, parse_timesteps, stop_flag};
+use super::common::{ASK_BEYOND, HeldArgs, data_facts, encoded, file_name, open, parse_timesteps, rounded, stop_flag};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use crate::data;
@@ -88,6 +88,8 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    held: HeldArgs,
+    #[command(flatten)]
     elsewhere: ScoreArgs,
     #[command(flatten)]
     output: Output,
@@ -111,7 +113,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
+    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
     let gpu = Gpu::open(&args.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
@@ -153,11 +155,12 @@ pub fn run(args: &Args) -> Result<i32> {
     let most = if args.quadrature == "adaptive" { "at most " } else { "" };
     let (samples, points, tile) = (args.samples, args.points, job.tile());
     output.say(&format!(
-        "adapter      {adapter}\n\
+        "adapter      {adapter}\n{}\
          work         {loops} loops, N = {points}: {most}{evaluations} evaluations with checks\n\
          checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
          arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
          tile         {tile} lanes, {:.1} MB\n",
+        rounded(field.rounding()),
         flops / 1e6,
         flops * evaluations as f64,
         bytes as f64 / 1e6

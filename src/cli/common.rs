@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::latents;
+use crate::ops::held::{Held, Rounding};
 use crate::run::{RunDir, Table, write_table};
 use crate::shape::Shape;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -22,6 +24,24 @@ pub(super) const ASK_BEYOND: f64 = 3600.0;
 
 /// How long a run goes on before its length is predicted from what is done.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
+
+/// How the device holds a network's weights.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct HeldArgs {
+    /// How the device holds the weights of convolutions and linear layers: f32, or f16 in half the memory, with arithmetic
+    /// in f32 all the same. Rounding is printed and recorded, and part of the error against f64
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), default_value = "f32")]
+    pub weights: Held,
+}
+
+fn formats() -> impl TypedValueParser<Value = Held> {
+    PossibleValuesParser::new([Held::F32, Held::F16].map(Held::name)).try_map(|name| Held::parse(&name))
+}
+
+/// The line that says how weights are rounded, if they are.
+pub(super) fn rounded(rounding: Option<Rounding>) -> String {
+    rounding.map_or(String::new(), |r| format!("weights      {}\n", r.describe()))
+}
 
 /// A model on data, and where results go.
 #[derive(clap::Args, Clone, Debug)]
@@ -53,6 +73,9 @@ pub struct Subject {
     /// Go on where more than an hour is predicted, which is measured in the first seconds of the run
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
     /// Text, JSON or nothing.
     #[command(flatten)]
     pub output: Output,
@@ -81,7 +104,8 @@ impl Subject {
     pub(super) fn open(&self) -> Result<Opened> {
         let out = RunDir::create(&self.out)?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-        let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
+        let (images, field) =
+            open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
         let gpu = Gpu::open(&self.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse))?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
@@ -105,7 +129,7 @@ impl Opened {
     ) -> Result<i32> {
         let Subject { model, data, samples, seed, out, yes, output, .. } = self.subject.clone();
         let (adapter, shape) = (self.gpu.describe(), self.field.shape());
-        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
+        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}", rounded(self.field.rounding())))?;
         let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
         let (mut predicted, mut done) = (None, 0);
         // The first tiles wait for kernels to be compiled: the rate is that of what follows.
@@ -192,14 +216,15 @@ pub(super) fn open(
     samples: usize,
     shape: Option<&str>,
     scale: ScoreScale,
+    held: Held,
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
     if model.starts_with("field:") {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
-        let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
+        let field = field::open_held(model, Some(given.unwrap_or(images.shape)), scale, held)?;
         Ok((images, field))
     } else {
-        let field = field::open(model, None, scale)?;
+        let field = field::open_held(model, None, scale, held)?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))

@@ -1,5 +1,6 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
+use super::common::HeldArgs;
 use super::output::Output;
 use super::text::{count, table};
 use crate::error::Result;
@@ -28,6 +29,9 @@ pub struct Args {
     #[arg(long)]
     pub plan: bool,
     #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
+    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
@@ -51,7 +55,7 @@ fn open(args: &Args) -> Result<(Model, Family, Program)> {
         Some(name) => Gpu::open(&AdapterChoice::parse(name))?.family(),
         None => Family::parse(&args.kernels)?,
     };
-    let model = Model::open(&args.model)?;
+    let model = Model::open_held(&args.model, args.held.weights)?;
     let program = plan(&model, kernels)?;
     Ok((model, kernels, program))
 }
@@ -95,6 +99,7 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("FLOPs per evaluation", count(program.flops())),
         ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
         ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
+        ("weights held", model.rounding.map_or(model.graph.held.name().into(), |r| r.describe())),
         ("memory per lane", format!("{} bytes", count(program.bytes_per_lane()))),
     ];
     lines.iter().fold(String::new(), |mut out, (name, value)| {
@@ -124,7 +129,7 @@ fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> V
         "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
         "dispatches": program.steps().count(), "image_updates": mirrors(program),
         "flops_per_evaluation": program.flops(), "activation_bytes_per_evaluation": activations(program),
-        "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
+        "weights_held": model.rounding.map(|r| r.json()), "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
         "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
     });
     if args.plan {

@@ -22,6 +22,7 @@ pub use weights::Weights;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
 use std::path::{Path, PathBuf};
 
@@ -120,6 +121,8 @@ pub struct Model {
     pub sha256: String,
     /// The autoencoder on whose latents the network works.
     pub autoencoder: Option<AutoencoderModel>,
+    /// What holding the network's weights as f16 does to them; none where they are held as they are.
+    pub rounding: Option<Rounding>,
 }
 
 impl Model {
@@ -142,7 +145,16 @@ impl Model {
         graph.labels = process.labels();
         let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
         let sha256 = crate::data::sha256_file(&weights)?;
-        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder })
+        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder, rounding: None })
+    }
+
+    /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.
+    pub fn open_held(path: impl AsRef<Path>, held: Held) -> Result<Self> {
+        let mut model = Self::open(path)?;
+        if held == Held::F16 {
+            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
+        }
+        Ok(model)
     }
 
     /// `[C, H, W]` of one sample.

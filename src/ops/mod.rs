@@ -17,6 +17,7 @@ pub mod conv;
 pub mod depthwise;
 mod elementwise;
 pub mod group_norm;
+pub mod held;
 pub mod input;
 pub mod mix;
 pub mod outer;
@@ -118,6 +119,11 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
+    /// Weights that the device may hold in f16.
+    fn weights(&self) -> Option<&[f32]> {
+        None
+    }
+
     /// The same op with SiLU applied to what it stores, if its kernel can do that.
     fn with_silu(&self) -> Option<Arc<dyn Op>> {
         None
@@ -202,6 +208,8 @@ pub struct Launch<'a> {
     pub node: &'a str,
     /// Family of kernels to use.
     pub family: Family,
+    /// How the device holds weights.
+    pub held: held::Held,
     /// What the op reads, in order.
     pub inputs: Vec<View>,
     /// What the op writes.
