@@ -106,7 +106,7 @@ fn what_is_not_supported_says_so() {
         ("config.json", |c| c["_class_name"] = json!("UNet2DConditionModel"), "only UNet2DModel is known"),
         ("config.json", |c| c["class_embed_type"] = json!("timestep"), "conditioned on class labels"),
         ("config.json", |c| c["mid_block_type"] = json!("UNetMidBlock2DCrossAttn"), "only UNetMidBlock2D is known"),
-        ("config.json", |c| c["time_embedding_type"] = json!("fourier"), "go together"),
+        ("config.json", |c| c["time_embedding_type"] = json!("fourier"), "is made of noise levels"),
         ("scheduler_config.json", |c| c["trained_betas"] = json!([0.1]), "trained_betas: a list of betas"),
         (
             "scheduler_config.json",

@@ -45,14 +45,14 @@ fn noise_levels_and_labels() {
     let ve = process(json!({"kind": "ve", "sigma_min": 0.02, "sigma_max": 50.0, "timesteps": 5})).unwrap();
     near(&sigmas(&ve), &[0.02, 0.1414213562373095, 1.0, 7.0710678118654755, 50.0]);
     assert_eq!(ve.labels().unwrap(), sigmas(&ve));
-    assert_eq!((ve.noise(3).unwrap().0, ve.label(4).unwrap(), ve.bridge_scale(0)), (1.0, 50.0, 0.02));
+    assert_eq!((ve.noise(3).unwrap().0, ve.bridge_scale(0)), (1.0, 0.02));
     let list = process(json!({"kind": "sigmas", "sigmas": [0.5, 1.25, 80.0]})).unwrap();
     assert_eq!((sigmas(&list), list.labels().unwrap()), (vec![0.5, 1.25, 80.0], vec![0.5, 1.25, 80.0]));
     let vp = Process::new(&ProcessConfig::vp(Schedule::Cosine, 9)).unwrap();
-    assert_eq!((vp.labels(), vp.label(7).unwrap(), vp.bridge_scale(7)), (None, 7.0, 1.0));
+    assert_eq!((vp.labels(), vp.bridge_scale(7)), (None, 1.0));
     for process in [ve, list, vp] {
         let last = process.timesteps() - 1;
-        let error = process.label(last + 1).unwrap_err().to_string();
+        let error = process.noise(last + 1).unwrap_err().to_string();
         assert!(error.contains(&format!("{} is outside 0..={last}", last + 1)), "{error}");
         assert_eq!(process.require_vp("velocity").is_ok(), process.labels().is_none());
         let back: ProcessConfig = serde_json::from_value(serde_json::to_value(&process.config).unwrap()).unwrap();
@@ -70,6 +70,16 @@ fn noise_levels_and_labels() {
             "belong to the schedules linear",
         ),
         (json!({"kind": "vp", "schedule": "linear", "timesteps": 9, "beta_end": 1.5}), "0.0001 and 1.5"),
+        // abar = (1 - 0.999)^(k + 1) leaves f32 at a = 10^-39, and f64 later; 1 - abar rounds to zero; f32 has no 1e39.
+        (
+            json!({"kind": "vp", "schedule": "linear", "timesteps": 30, "beta_start": 0.999, "beta_end": 0.999}),
+            "sigma = 1 at timestep 25 of 0..=29, expected numbers above 0",
+        ),
+        (
+            json!({"kind": "vp", "schedule": "linear", "timesteps": 9, "beta_start": 1e-17, "beta_end": 0.1}),
+            "a = 1, sigma = 0 at timestep 0 of 0..=8",
+        ),
+        (json!({"kind": "sigmas", "sigmas": [1.0, 1e39]}), "at timestep 1 of 0..=1"),
     ] {
         let error = process(wrong.clone()).unwrap_err().to_string();
         assert!(error.contains(said), "{wrong}: {error}");
@@ -249,11 +259,35 @@ fn what_needs_preserved_variance_is_refused() {
     refused(Model::open(folder.path()).unwrap_err().to_string(), "prediction v");
     config["prediction"] = "eps".into();
     std::fs::write(&path, config.to_string()).unwrap();
-    let opened = Model::open(folder.path()).unwrap();
-    assert_eq!(opened.graph.labels, opened.process.labels());
-    // This family's time table knows whole timesteps only.
-    let error = opened.graph.rows_at(1).unwrap_err().to_string();
-    assert!(error.contains("is no row of the network's time table"), "{error}");
+    // This family's time table has rows of timesteps.
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("it tells its network sigma; 'encoder_blocks.0.time_mlp'"), "{error}");
+    assert!(error.ends_with("of this one is made of timesteps"), "{error}");
+    // And no more than its table has.
+    config["process"] = json!({"kind": "vp", "schedule": "cosine", "timesteps": 8});
+    std::fs::write(&path, config.to_string()).unwrap();
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("the timestep, 0..=7") && error.ends_with("made of timesteps 0..=6"), "{error}");
+    config["process"]["timesteps"] = 7.into();
+    std::fs::write(&path, config.to_string()).unwrap();
+    Model::open(folder.path()).unwrap();
+}
+
+/// Every family's embedding under the process of the other kind, in `init` as in a directory.
+#[test]
+fn networks_are_told_what_they_embed() {
+    let vp = ProcessConfig::vp(Schedule::Linear, 10);
+    let ve = ProcessConfig::Ve { sigma_min: 0.01, sigma_max: 50.0, timesteps: 10 };
+    for (family, preset, width, process, said) in [
+        ("ncsnpp", "celebahq-64", "nf", &vp, "tells its network the timestep, 0..=9"),
+        ("lucid_unet", "cifar10-latent", "dim", &ve, "is made of timesteps"),
+    ] {
+        let config = vorticity::model::configuration(family, preset).unwrap();
+        let mut config = vorticity::model::Config { process: process.clone(), ..config };
+        config.hyper[width] = 32.into();
+        let error = vorticity::model::init(&config, 0).err().unwrap().to_string();
+        assert!(error.contains(said), "{family}: {error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use vorticity::dual::Dual;
 use vorticity::model::{self as models, FAMILIES, Model, Weights};
+use vorticity::shape::Shape;
 use vorticity::twin;
 
 /// Runs `init` of the MNIST family on the configuration.
@@ -129,6 +130,23 @@ fn the_verb_reports_and_refuses() {
         let line = help.lines().find(|l| l.trim_start().starts_with(family.name)).expect(family.name);
         family.presets.iter().for_each(|(name, _)| assert!(line.contains(name), "{line}"));
     }
+}
+
+/// A configuration that names an autoencoder: it must be there, from the new directory, and fit.
+#[test]
+fn the_autoencoder_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models");
+    let (config, out) = (shipped.join("mnist-latent/config.json"), folder.path().join("out"));
+    let arguments = ["init", "mnist_shuffle_unet", "--config", text(&config), "--out", text(&out)];
+    refused(&arguments, 2, &["autoencoder '../mnist-vae'", "sought from", "leave the key out"], &out);
+    let vae = folder.path().join("mnist-vae");
+    fs::create_dir(&vae).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(shipped.join("mnist-vae").join(file), vae.join(file)).unwrap();
+    }
+    init(text(&config), "0", &out);
+    assert_eq!(Model::open(&out).unwrap().autoencoder.unwrap().shape, Shape::new(1, 8, 8));
 }
 
 /// The paper's sizes have the paper's numbers of parameters.

@@ -19,6 +19,7 @@ mod families;
 mod folder;
 mod funnel;
 mod golden;
+mod held;
 mod house;
 #[cfg(feature = "cli")]
 mod init;

@@ -169,6 +169,11 @@ fn kernels() -> Kernels {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
     graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
+    let halves = graphs.clone().into_iter().map(|mut graph| {
+        graph.hold_f16().unwrap();
+        graph
+    });
+    let graphs: Vec<Graph> = halves.chain(graphs).collect();
     for family in [Family::Gpu, Family::Cpu] {
         programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| (family, plan(g, family, tangents)))));
     }

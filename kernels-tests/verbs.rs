@@ -13,6 +13,7 @@ fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
         kernels: kernels.into(),
         tangents: 0,
         plan,
+        held: Default::default(),
         output: Output::default(),
     }
 }
@@ -24,8 +25,13 @@ fn inspect_tells_size_cost_and_plan() {
     for (kernels, conv) in [("igemm", "  conv  "), ("cc", "KERNEL=3 CC4=1")] {
         let short = inspect::describe(&arguments(folder.path(), kernels, false)).unwrap();
         let long = inspect::describe(&arguments(folder.path(), kernels, true)).unwrap();
-        for part in ["1x12x12, D = 144", "cosine schedule, T = 7", "FLOPs per evaluation", "on the device for one sample (1 lanes)", "slot 0"]
-        {
+        for part in [
+            "1x12x12, D = 144",
+            "cosine schedule, T = 7",
+            "FLOPs per evaluation",
+            "on the device for one sample (1 lanes)",
+            "slot 0",
+        ] {
             assert!(short.contains(part), "'{part}' not in\n{short}");
         }
         assert!(long.starts_with(&short) && !short.contains("mid_block") && long.contains(conv), "{long}");

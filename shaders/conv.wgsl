@@ -8,8 +8,8 @@
 #import lib/portable.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
+#import lib/weights.wgsl   // [tap][4 block + component][out blocks]
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][in pixels][in_stride]
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>; // [tap][4 block + component][out blocks]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
 #unroll keep 0 KEEP
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             rows[row] = v.x; rows[row + 64u] = v.y; rows[row + 128u] = v.z; rows[row + 192u] = v.w;
             let wk = first * 4u + thread / 16u;
             var wv = vec4f();
-            if wk < im.blocks * 4u && column < im.b { wv = weights[(tap * im.blocks * 4u + wk) * im.b + column]; }
+            if wk < im.blocks * 4u && column < im.b { wv = weight((tap * im.blocks * 4u + wk) * im.b + column); }
             columns[thread] = wv;
             workgroupBarrier();
             for (var j = 0u; j < 16u; j++) {

@@ -3,13 +3,14 @@
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
-// 1x1. Threads beyond the last pixel write to the spare pixel behind the buffer.
+// 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // SILU on the store; with KEEP the slopes of SiLU are stored too, with SLOPED tangents are multiplied by them.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 #import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
 #import lib/image.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
+#import lib/weights.wgsl   // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
@@ -17,7 +18,6 @@ const RUN = 4; // input blocks at hand at a time
 const RUNS = (CC4 + RUN - 1) / RUN;
 const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
 #unroll single PAIRS 1
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
@@ -42,15 +42,16 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
     let base = (group.y * im.b + im.a) * SIZE;
-    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weights[base + i]; }
+    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weight(base + i); }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 
-    let p = group.x * $(WORKGROUP)u + thread; // pixel of the part's lanes
+    let i = group.x * $(WORKGROUP)u + thread;
+    let real = i < im.lanes * im.pixels;
+    let p = min(i, im.lanes * im.pixels - 1u); // pixel of the part's lanes
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let own = p + (lane - q) * im.pixels;      // pixel of all lanes
-    let real = p < im.lanes * im.pixels;
     let out = select(all_lanes() * im.pixels, own, real) * im.out_stride + im.out_offset + group.y * M4;
 #unroll keep 0 KEEP
     let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;

@@ -2,7 +2,7 @@
 // Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), BLOCKS blocks of 4 channels per workgroup
 // (group.y): four fill a cache line, which two cores would otherwise pass to and fro. The tile's outputs share their
 // loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image go to the spare pixel
-// behind the buffer. Accuracy: nine sequential f32 products.
+// behind the buffer; threads beyond the last tile repeat it. Accuracy: nine sequential f32 products.
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let out_h = quotient(im.pixels, im.out_w);
     let across = (im.out_w + $(COLUMNS - 1)u) / $(COLUMNS)u;
     let down = (out_h + $(ROWS - 1)u) / $(ROWS)u;
-    let tile = group.x * 256u + thread;
+    let tile = min(group.x * 256u + thread, im.lanes * down * across - 1u);
     let strip = quotient(tile, across);            // over all lanes
     let lane = quotient(strip, down);
     let py = (strip - lane * down) * ROWS;
@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #unroll v 0 ROWS
 #unroll u 0 COLUMNS
     let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
-    let to$(v)_$u = select(spare, p$(v)_$u, lane < im.lanes && py + $v < out_h && px + $u < im.out_w) * im.out_stride
+    let to$(v)_$u = select(spare, p$(v)_$u, py + $v < out_h && px + $u < im.out_w) * im.out_stride
         + im.out_offset + group.y * BLOCKS;
 #end
 #end

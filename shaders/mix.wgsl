@@ -5,6 +5,18 @@
                              // f: 1 where z has a row per head
 #import lib/second.wgsl
 
+// Sum of the vectors from z_at on with the weights from x_at on.
+fn mixed(x_at: u32, z_at: u32) -> vec4f {
+    var sum = vec4f();
+    for (var j = 0u; j < im.d; j++) {
+        let v = load(x_at + j);
+#unroll c 0 4
+        sum += v[$c] * load_z(z_at + min(4u * j + $(c)u, im.c - 1u) * im.a);
+#end
+    }
+    return sum;
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
@@ -14,22 +26,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let back = e.lane - primal_of(e.lane);
     let x_point = x_own - back * im.pixels * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
-    var sum = vec4f();
-    for (var j = 0u; j < im.d; j++) {
-        let v = load(x_own + j);
-#unroll c 0 4
-        sum += v[$c] * load_z(z_point + min(4u * j + $(c)u, im.c - 1u) * im.a);
-#end
-    }
+    var sum = mixed(x_own, z_point);
 #unroll grouped 0 GROUPED
-    var along = vec4f();
-    for (var j = 0u; j < im.d; j++) {
-        let v = load(x_point + j);
-#unroll c 0 4
-        along += v[$c] * load_z(z_own + min(4u * j + $(c)u, im.c - 1u) * im.a);
-#end
-    }
-    sum += select(along, vec4f(), back == 0u);
+    sum += select(mixed(x_point, z_own), vec4f(), back == 0u);
 #end
     y[e.y_at] = packed(sum);
 }

@@ -3,6 +3,21 @@
 #import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: pixels of x and z, d: blocks of a head
 #import lib/second.wgsl
 
+// Sum over the pixels from x_at and z_at on; one column per channel of x.
+fn products(x_at: u32, z_at: u32) -> mat4x4f {
+#unroll c 0 4
+    var sum$c = vec4f();
+#end
+    for (var p = 0u; p < im.c; p++) {
+        let a = load(x_at + p * im.in_stride);
+        let b = load_z(z_at + p * im.a);
+#unroll c 0 4
+        sum$c += a[$c] * b;
+#end
+    }
+    return mat4x4f(sum0, sum1, sum2, sum3);
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let rows = im.pixels / 4u;
@@ -17,26 +32,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let back = lane - primal_of(lane);
     let x_point = x_own - back * im.c * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
-#unroll c 0 4
-    var sum$c = vec4f();
-    var along$c = vec4f();
-#end
-    for (var p = 0u; p < im.c; p++) {
-        let a = load(x_own + p * im.in_stride);
-        let b = load_z(z_point + p * im.a);
-#unroll c 0 4
-        sum$c += a[$c] * b;
-#end
+    let sum = products(x_own, z_point);
 #unroll grouped 0 GROUPED
-        let a_point = load(x_point + p * im.in_stride);
-        let b_own = load_z(z_own + p * im.a);
-#unroll c 0 4
-        along$c += a_point[$c] * b_own;
+    let along = products(x_point, z_own);
 #end
-#end
-    }
     let out = (lane * im.pixels + 4u * row) * im.out_stride + im.out_offset + block;
 #unroll c 0 4
-    y[out + $(c)u * im.out_stride] = packed(sum$c + select(along$c, vec4f(), back == 0u));
+#unroll single GROUPED 1
+    y[out + $(c)u * im.out_stride] = packed(sum[$c]);
+#end
+#unroll grouped 0 GROUPED
+    y[out + $(c)u * im.out_stride] = packed(sum[$c] + select(along[$c], vec4f(), back == 0u));
+#end
 #end
 }

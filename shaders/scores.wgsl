@@ -3,6 +3,19 @@
 #import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: its pixels, d: blocks of a head, e: s as bits
 #import lib/second.wgsl
 
+// Dot products of the vector at x_at with those at z_at of four pixels of z, from pixel j on. Behind the last pixel of z
+// it is repeated: softmax leaves out what that gives.
+fn dots(x_at: u32, z_at: u32, j: u32) -> vec4f {
+    var sum = vec4f();
+    for (var f = 0u; f < im.d; f++) {
+        let v = load(x_at + f);
+#unroll c 0 4
+        sum[$c] += dot(v, load_z(z_at + min(j + $(c)u, im.c - 1u) * im.a + f));
+#end
+    }
+    return sum;
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
@@ -14,26 +27,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let back = e.lane - primal_of(e.lane);
     let x_point = x_own - back * im.pixels * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
-    // Behind the last pixel of z it is repeated: softmax leaves out what that gives.
-#unroll c 0 4
-    let j$c = min(j + $(c)u, im.c - 1u) * im.a;
-#end
-    var sum = vec4f();
-    for (var f = 0u; f < im.d; f++) {
-        let v = load(x_own + f);
-#unroll c 0 4
-        sum[$c] += dot(v, load_z(z_point + j$c + f));
-#end
-    }
+    var sum = dots(x_own, z_point, j);
 #unroll grouped 0 GROUPED
-    var along = vec4f();
-    for (var f = 0u; f < im.d; f++) {
-        let v = load(x_point + f);
-#unroll c 0 4
-        along[$c] += dot(v, load_z(z_own + j$c + f));
-#end
-    }
-    sum += select(along, vec4f(), back == 0u);
+    sum += select(dots(x_point, z_own, j), vec4f(), back == 0u);
 #end
     y[e.y_at] = packed(bitcast<f32>(im.e) * sum);
 }

@@ -2,6 +2,7 @@
 //! A family in `model/` builds it, the twin interprets it, the planner turns it into a program.
 use crate::error::{Error, Result};
 use crate::ops::Op;
+use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use std::sync::Arc;
@@ -167,6 +168,8 @@ pub struct Graph {
     pub rows: Vec<RowTable>,
     /// The number that the network is told at timestep k; none: k itself.
     pub labels: Option<Vec<f64>>,
+    /// How the device holds its weights.
+    pub held: Held,
 }
 
 impl Graph {
@@ -238,6 +241,18 @@ impl Graph {
             rows.push(table.finite(label[0], done.last().map_or(label.to_vec(), |(_, x)| x.clone()))?);
         }
         Ok(rows)
+    }
+
+    /// From now on the device holds the weights as f16; what that does to them. The twin keeps them as they are. A weight
+    /// beyond 65504 is an error that names its node, and changes nothing.
+    pub fn hold_f16(&mut self) -> Result<Rounding> {
+        let mut rounding = Rounding::default();
+        for node in &self.nodes {
+            let added = node.op.weights().map_or(Ok(()), |weights| rounding.add(weights));
+            added.map_err(|e| Error::invalid(format!("weights of '{}'", node.name), e))?;
+        }
+        self.held = Held::F16;
+        Ok(rounding)
     }
 
     /// Floating-point operations of one evaluation (2 per multiply-add), time rows not counted.

@@ -85,12 +85,19 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
 /// An op's case on three samples at different timesteps against the twin: values alone, then values with two tangents.
 pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     let graph = graph_of(case)?;
+    let error = compare(gpu, &graph, family)?;
+    let case = format!("{}: {} to {}", case.name, graph.shape(graph.input()), graph.shape(graph.output()));
+    Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: OP })
+}
+
+/// The largest error of a graph's values and tangents on the adapter, of the largest value and tangent.
+pub fn compare(gpu: &Gpu, graph: &Graph, family: Family) -> Result<f64> {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
-    let alone = Evaluator::with_family(gpu, &graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let alone = Evaluator::with_family(gpu, graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
     let room = Room { samples: ks.len(), tangents: TANGENTS };
-    let (y, jv) = Evaluator::with_tangents(gpu, &graph, &[0, 3, 4], room, family)?.jvp(&x, &v, &ks)?;
+    let (y, jv) = Evaluator::with_tangents(gpu, graph, &[0, 3, 4], room, family)?.jvp(&x, &v, &ks)?;
     let mut error = 0f64;
     let mut see = |got: &[f32], want: &[f64]| {
         let scale = want.iter().fold(f64::MIN_POSITIVE, |most, w| most.max(w.abs()));
@@ -101,14 +108,13 @@ pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     };
     for (i, v) in v.chunks_exact(d).enumerate() {
         let sample = i / TANGENTS;
-        let want = twin::evaluate(&graph, &Dual::along(&x[sample * d..(sample + 1) * d], v), ks[sample])?;
+        let want = twin::evaluate(graph, &Dual::along(&x[sample * d..(sample + 1) * d], v), ks[sample])?;
         let (values, along): (Vec<f64>, Vec<f64>) = want.iter().map(|w| (w.v, w.d)).unzip();
         see(&alone[sample * out..(sample + 1) * out], &values);
         see(&y[sample * out..(sample + 1) * out], &values);
         see(&jv[i * out..(i + 1) * out], &along);
     }
-    let case = format!("{}: {input} to {output}", case.name);
-    Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: OP })
+    Ok(error)
 }
 
 /// Every term of two short loops of a closed-form field (of adaptive ones, of their first levels) against the twins of

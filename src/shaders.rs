@@ -41,6 +41,7 @@ sources![
     "lib/reduce",
     "lib/second",
     "lib/silu",
+    "lib/weights",
     "mix",
     "norm_coefficients",
     "norm_sums",

@@ -2,7 +2,7 @@
 // Host: `ops::activation`.
 #import lib/silu.wgsl
 #unroll keep 0 KEEP
-@group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][blocks], one spare pixel
+@group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][blocks]
 #end
 #unroll sloped 0 SLOPED
 #unroll cpu 0 CPU

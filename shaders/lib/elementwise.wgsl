@@ -1,5 +1,5 @@
 // Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane of the part, output pixel, block of 4
-// channels). Threads beyond the last lane write to the spare pixel behind the buffer. Host: `ops::elementwise`.
+// channels). Threads beyond the last repeat it. Host: `ops::elementwise`.
 #import lib/grid.wgsl
 struct Elementwise {
     lanes: u32,
@@ -22,7 +22,7 @@ fn load(i: u32) -> vec4f { return load_x(i32(i)); }
 @group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return x[i]; }
 #end
-@group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+@group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
 
 struct Element {
     lane: u32,
@@ -36,16 +36,15 @@ struct Element {
 #import lib/part.wgsl
 
 fn element(group: vec3u, thread: u32) -> Element {
-    let i = workgroup_index(group) * 256u + thread;
+    let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.pixels * im.blocks - 1u);
     let p = quotient(i, im.blocks);
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let pixel = p - q * im.pixels;
     let block = i - p * im.blocks;
-    let out = select(all_lanes() * im.pixels, lane * im.pixels + pixel, q < im.lanes);
-    let of_sample = select(im.lanes * im.pixels, sample_of(q) * im.pixels + pixel, q < im.lanes);
     return Element(lane, pixel, block, block + select(im.first1, im.first0, block < im.count0),
-        out * im.out_stride + im.out_offset + block, of_sample * im.blocks + block);
+        (lane * im.pixels + pixel) * im.out_stride + im.out_offset + block,
+        (sample_of(q) * im.pixels + pixel) * im.blocks + block);
 }
 
 // Where in x the input of this element is, for kernels whose output pixels are their input pixels.

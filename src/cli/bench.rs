@@ -1,4 +1,5 @@
 //! `vorticity bench`: evaluations per second of a network on an adapter, and where the time goes, op by op.
+use super::common::{HeldArgs, rounded};
 use super::device::Device;
 use super::output::Output;
 use super::text::table;
@@ -31,6 +32,8 @@ pub struct Args {
     /// Timed rounds; best and median are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
+    #[command(flatten)]
+    held: HeldArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -91,7 +94,7 @@ fn ends(times: &mut [f64]) -> (f64, f64) {
 
 /// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let model = Model::open(&args.model)?;
+    let model = Model::open_held(&args.model, args.held.weights)?;
     let gpu = args.device.open()?;
     let start = Instant::now();
     let mut ready = Ready::new(&gpu, &model, args.tangents, args.tile)?;
@@ -135,7 +138,7 @@ pub fn run(args: &Args) -> Result<i32> {
             })
             .collect();
         json!({
-            "model": args.model, "adapter": adapter, "kernels": kernels, "tile": lanes, "tangents": args.tangents,
+            "model": args.model, "weights_held": model.rounding.map(|r| r.json()), "adapter": adapter, "kernels": kernels, "tile": lanes, "tangents": args.tangents,
             "flops_per_evaluation": flops, "first_run_seconds": first,
             "seconds_per_evaluation": { "best": best, "median": median },
             "over_forward": over_forward, "seconds_per_sample": { "best": best * group as f64, "median": median * group as f64 }, "ops": ops,
@@ -144,10 +147,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let what = if group == 1 { "forward     ".into() } else { format!("1 + {:<8}", args.tangents) };
     let (rounds, rate, work) = (times.len(), 1.0 / best, flops as f64 / best / 1e9);
     args.output.say(&format!(
-        "adapter      {adapter}\n\
+        "adapter      {adapter}\n{}\
          kernels      {kernels}, tile of {lanes} evaluations, first run after {first:.2} s\n\
          {what} {:.3} ms per evaluation (best), {:.3} (median of {rounds})\n\
          \x20            {rate:.1} evaluations/s, {work:.2} GFLOP/s (best)\n\n",
+        rounded(model.rounding),
         best * 1e3,
         median * 1e3,
     ))?;

@@ -1,5 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{check, data_facts, encoded, file_name, open, parse_timesteps, warn};
+use super::common::{HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn};
 use super::device::Device;
 use super::fleet;
 use super::output::Output;
@@ -85,6 +85,8 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
+    held: HeldArgs,
+    #[command(flatten)]
     elsewhere: ScoreArgs,
     #[command(flatten)]
     output: Output,
@@ -108,7 +110,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale)?;
+    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
     let gpus = args.device.open_all()?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
@@ -151,12 +153,13 @@ pub fn run(args: &Args) -> Result<i32> {
     let (samples, points, tile) = (args.samples, args.points, tiles[0]);
     let each = if tiles.len() > 1 { ", on the first device" } else { "" };
     output.say(&format!(
-        "adapter      {}\n\
+        "adapter      {}\n{}\
          work         {loops} loops, N = {points}: {most}{total} evaluations with checks\n\
          checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
          arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
          tile         {tile} lanes, {:.1} MB{each}\n",
         fleet::text(&gpus),
+        rounded(field.rounding()),
         flops / 1e6,
         flops * total as f64,
         bytes as f64 / 1e6

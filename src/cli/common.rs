@@ -10,12 +10,32 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
+use crate::ops::held::{Held, Rounding};
 use crate::run::{RunDir, Table, write_table};
 use crate::shape::Shape;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How the device holds a network's weights.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct HeldArgs {
+    /// How the device holds the weights of convolutions and linear layers: f32, or f16 in half the memory, with arithmetic
+    /// in f32 all the same. Rounding is printed and recorded, and part of the error against f64
+    #[arg(long, value_name = "FORMAT", value_parser = formats(), default_value = "f32")]
+    pub weights: Held,
+}
+
+fn formats() -> impl TypedValueParser<Value = Held> {
+    PossibleValuesParser::new([Held::F32, Held::F16].map(Held::name)).try_map(|name| Held::parse(&name))
+}
+
+/// The line that says how weights are rounded, if they are.
+pub(super) fn rounded(rounding: Option<Rounding>) -> String {
+    rounding.map_or(String::new(), |r| format!("weights      {}\n", r.describe()))
+}
 
 /// A model on data, and where results go.
 #[derive(clap::Args, Clone, Debug)]
@@ -50,6 +70,9 @@ pub struct Subject {
     /// Do not ask where more than an hour is predicted, which is measured on the first tiles of the run
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
     /// Text, JSON or nothing.
     #[command(flatten)]
     pub output: Output,
@@ -88,7 +111,8 @@ impl Subject {
     pub(super) fn open(&self) -> Result<Opened> {
         let out = self.out.as_ref().filter(|_| !self.dry_run).map(|out| RunDir::create(out)).transpose()?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-        let (images, field) = open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale)?;
+        let (images, field) =
+            open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
         let gpu = self.device.open()?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
@@ -112,7 +136,7 @@ impl Opened {
     ) -> Result<i32> {
         let Subject { model, data, samples, seed, yes, dry_run, output, .. } = self.subject.clone();
         let (adapter, shape) = (self.gpu.describe(), self.field.shape());
-        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
+        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}", rounded(self.field.rounding())))?;
         let check = || check(self.field.as_ref(), &self.images);
         let plan = Plan { output, total: lanes, at_most: false, least: 0, checks, check: &check, yes, dry_run };
         let Watched { result, prediction, done, seconds } = watch(plan, |observe| measure(&self, observe))?;
@@ -190,14 +214,15 @@ pub(super) fn open(
     samples: usize,
     shape: Option<&str>,
     scale: ScoreScale,
+    held: Held,
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
     if model.starts_with("field:") {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
-        let field = field::open(model, Some(given.unwrap_or(images.shape)), scale)?;
+        let field = field::open_held(model, Some(given.unwrap_or(images.shape)), scale, held)?;
         Ok((images, field))
     } else {
-        let field = field::open(model, None, scale)?;
+        let field = field::open_held(model, None, scale, held)?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))

@@ -1,6 +1,6 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::warn;
+use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::output::Output;
 use crate::data::Array as Input;
@@ -45,6 +45,9 @@ pub struct Args {
     /// Where it runs.
     pub device: Device,
     #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
+    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
@@ -52,7 +55,7 @@ pub struct Args {
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open(&args.model, shape, ScoreScale::Definition)?;
+    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -95,10 +98,11 @@ pub fn run(args: &Args) -> Result<i32> {
         format!("{}: {} predicted, {} measured", m.meter, ByteSize(predicted), ByteSize(m.bytes))
     });
     let mut text = format!(
-        "adapter      {}\nwork         {n} points of {c}x{h}x{w}, {k} directions each, {evaluations} evaluations\n\
+        "adapter      {}\n{}work         {n} points of {c}x{h}x{w}, {k} directions each, {evaluations} evaluations\n\
          time         {seconds:.1} s, plan and compilation included\n\
          memory       {} on the device; {memory}\n",
         gpu.describe(),
+        rounded(field.rounding()),
         ByteSize(device),
     );
     if let Some((worst, error)) = gap {

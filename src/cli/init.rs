@@ -2,7 +2,7 @@
 //! In: family, configuration or preset, seed. Out: OUT/config.json and OUT/model.safetensors, whole or not at all.
 use super::output::Output;
 use super::text::{count, table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{self, FAMILIES};
 use crate::run::RunDir;
 use serde_json::json;
@@ -41,7 +41,14 @@ fn presets() -> String {
 /// Makes the directory; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let out = RunDir::create(&args.out)?;
-    let made = model::init(&model::configuration(&args.family, &args.config)?, args.seed)?;
+    let config = model::configuration(&args.family, &args.config)?;
+    let made = model::init(&config, args.seed)?;
+    // A directory that would not open is not made.
+    model::autoencoder_of(&config, out.path(), made.shape).map_err(|e| {
+        let at = config.autoencoder.as_deref().unwrap_or_default();
+        let message = format!("autoencoder '{at}', sought from {}, cannot be used: {e}", args.out.display());
+        Error::file(&args.config, format!("{message}. Put one there, or leave the key out"))
+    })?;
     out.write("config.json", &made.config)?;
     out.write("model.safetensors", &made.weights)?;
     out.finish()?;

@@ -1,5 +1,6 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
+use super::common::HeldArgs;
 use super::device::Device;
 use super::output::Output;
 use super::text::{count, table};
@@ -33,6 +34,9 @@ pub struct Args {
     #[arg(long)]
     pub plan: bool,
     #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
+    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
@@ -60,7 +64,7 @@ fn open(args: &Args) -> Result<(Model, Family, Program)> {
         (None, Some(binding)) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, binding)),
         (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
-    let model = Model::open(&args.model)?;
+    let model = Model::open_held(&args.model, args.held.weights)?;
     let program = plan(&model, kernels, empty)?;
     Ok((model, kernels, program))
 }
@@ -104,6 +108,7 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
         ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
         ("memory", memory(model, kernels, program)),
+        ("weights held", model.rounding.map_or(model.graph.held.name().into(), |r| r.describe())),
     ];
     lines.iter().fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
@@ -147,6 +152,7 @@ fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> V
         "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
         "dispatches": program.steps().count(), "image_updates": mirrors(program),
         "flops_per_evaluation": program.flops(), "activation_bytes_per_evaluation": activations(program),
+        "weights_held": model.rounding.map(|r| r.json()),
         "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
         "tangents": program.tangents, "device_bytes": predicted(kernels, program).device(),
         "process_bytes": (kernels == Family::Cpu).then(|| predicted(kernels, program).process(model.parameters)),

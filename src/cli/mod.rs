@@ -10,7 +10,6 @@ pub mod completions;
 pub mod curl;
 pub mod device;
 pub mod devices;
-mod fleet;
 pub mod evaluate;
 pub mod fleet;
 pub mod init;

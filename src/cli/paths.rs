@@ -5,6 +5,7 @@ use super::output::Output;
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
+use crate::ops::held::Held;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -72,7 +73,8 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
-    let (images, field) = open(&args.model, &args.data, args.samples, args.shape.as_deref(), ScoreScale::Definition)?;
+    let (images, field) =
+        open(&args.model, &args.data, args.samples, args.shape.as_deref(), ScoreScale::Definition, Held::F32)?;
     let options = Options {
         paths: args.paths.clone(),
         timesteps,

@@ -1,5 +1,5 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::warn;
+use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::output::Output;
 use super::watch::{Plan, watch};
@@ -49,6 +49,9 @@ pub struct Args {
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
+    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
@@ -65,7 +68,7 @@ pub fn run(args: &Args) -> Result<i32> {
         }
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open(&args.model, shape, ScoreScale::Definition)?;
+    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
@@ -115,8 +118,10 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let (n, steps, out) = (args.n, args.steps, out.display().to_string());
     let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
-    args.output
-        .say(&format!("adapter: {adapter}\n{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n"))?;
+    args.output.say(&format!(
+        "adapter: {adapter}\n{}{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n",
+        rounded(field.rounding())
+    ))?;
     args.output.document("sample", || {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],

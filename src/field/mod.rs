@@ -15,6 +15,7 @@ use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::model::{AutoencoderModel, Model, Posterior, Process, ProcessConfig, Schedule};
 use crate::ops::Family;
+use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
 use crate::program::{BufferId, Program};
 use crate::shape::Shape;
@@ -57,6 +58,11 @@ pub trait Field {
 
     /// The autoencoder on whose latents the field lives; none: on images themselves.
     fn autoencoder(&self) -> Option<&AutoencoderModel> {
+        None
+    }
+
+    /// What holding a network's weights as f16 does to them; none where they are held as they are.
+    fn rounding(&self) -> Option<Rounding> {
         None
     }
 
@@ -198,9 +204,17 @@ fn process(params: &mut Params) -> Result<ProcessConfig> {
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
+    open_held(spec, shape, scale, Held::F32)
+}
+
+/// `open`, of a network whose weights the device is to hold so; closed forms have none.
+pub fn open_held(spec: &str, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
     let Some(rest) = spec.strip_prefix("field:") else {
-        return Ok(Box::new(NetworkField::new(Model::open(spec)?, scale)));
+        return Ok(Box::new(NetworkField::new(Model::open_held(spec, held)?, scale)));
     };
+    if held != Held::F32 {
+        return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));
+    }
     let (name, mut params) = Params::of(spec, rest)?;
     let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {
         let known: Vec<_> = FIELDS.iter().map(|f| f.0).collect();

@@ -3,6 +3,7 @@ use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::model::{AutoencoderModel, Model, Posterior, Prediction, Process};
+use crate::ops::held::Rounding;
 use crate::plan::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, Part, Role, Step};
 use crate::shape::Shape;
@@ -93,6 +94,10 @@ impl Field for NetworkField {
         Ok(())
     }
 
+    fn rounding(&self) -> Option<Rounding> {
+        self.model.rounding
+    }
+
     fn has_tangents(&self) -> bool {
         true
     }
@@ -109,7 +114,7 @@ impl Field for NetworkField {
 
     fn describe(&self) -> serde_json::Value {
         let autoencoder = self.model.autoencoder.as_ref();
-        json!({
+        let mut facts = json!({
             "kind": "network",
             "config": self.model.config,
             "weights_sha256": self.model.sha256,
@@ -119,6 +124,10 @@ impl Field for NetworkField {
                 ScoreScale::Definition => "definition",
                 ScoreScale::Notebook => "notebook",
             },
-        })
+        });
+        if let Some(rounding) = self.model.rounding {
+            facts["weights_held"] = rounding.json();
+        }
+        facts
     }
 }

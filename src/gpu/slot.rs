@@ -96,7 +96,8 @@ impl Written {
     }
 }
 
-/// Room behind the last lane: one pixel of any width fits, for threads that have nothing to store.
+/// Room behind the last lane: one pixel of any width fits, for threads of convolutions on CPU adapters that have nothing to
+/// store. All other kernels stay within their lanes.
 pub(super) fn spare(bytes_per_lane: u64) -> u64 {
     bytes_per_lane.min(1 << 16)
 }

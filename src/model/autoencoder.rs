@@ -1,6 +1,6 @@
 //! Autoencoders: images to latents and back. A directory of one holds `config.json` (schema: docs/FORMATS.md) and
 //! `model.safetensors`; a network's config may name it, and is then run on latents. Adding one is a file and a line here.
-use super::blocks::Net;
+use super::blocks::{Net, defaults};
 use super::config::SCHEMA;
 use super::{Weights, vae_sksq, vae_sld};
 use crate::error::{Error, Result};
@@ -62,12 +62,8 @@ pub struct LatentConfig {
     #[serde(default)]
     pub shape: Option<[usize; 3]>,
     /// What they are multiplied by.
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     pub scale: f64,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 impl Default for LatentConfig {
@@ -136,8 +132,6 @@ pub struct Autoencoder {
     pub encoder: Graph,
     /// A latent to an image.
     pub decoder: Graph,
-    /// An image to the decoded mean of its latent.
-    pub reconstruction: Graph,
     /// `[C, H, W]` of a latent.
     pub latent: Shape,
 }
@@ -165,11 +159,19 @@ impl Autoencoder {
                 format!("encoder and decoder end with {} and {}, expected {moments} and {image}", found[0], found[1]);
             return Err(Error::invalid("hyper", message));
         }
-        let mut net = Net::new(image, weights);
-        let moments = encode(hyper, &mut net, NodeId(0))?;
-        let mean = net.graph.push("mean", Channels::range(0, latent.c), &[moments])?;
-        decode(hyper, &mut net, mean)?;
         weights.finish(info.ignorable)?;
-        Ok(Self { encoder, decoder, reconstruction: net.graph, latent })
+        Ok(Self { encoder, decoder, latent })
+    }
+
+    /// An image to the decoded mean of its latent. Shares the weights.
+    pub fn reconstruction(&self) -> Result<Graph> {
+        let mut whole = self.encoder.clone();
+        // By node of the decoder, whose input is the mean; neither half has time rows.
+        let mut nodes = vec![whole.push("mean", Channels::range(0, self.latent.c), &[whole.output()])?];
+        for node in &self.decoder.nodes[1..] {
+            let inputs: Vec<NodeId> = node.inputs.iter().map(|i| nodes[i.0]).collect();
+            nodes.push(whole.push_arc(&node.name, node.op.clone(), &inputs)?);
+        }
+        Ok(whole)
     }
 }

@@ -58,6 +58,25 @@ pub(super) fn sane(sizes: impl IntoIterator<Item = usize>) -> Result<()> {
     }
 }
 
+/// Values of hyper-parameters that a configuration leaves out, for `serde(default = "..")`.
+pub(super) mod defaults {
+    pub const fn yes() -> bool {
+        true
+    }
+
+    pub const fn one() -> f64 {
+        1.0
+    }
+
+    pub const fn size<const N: usize>() -> usize {
+        N
+    }
+
+    pub const fn some<const N: usize>() -> Option<usize> {
+        Some(N)
+    }
+}
+
 impl<'a> Net<'a> {
     pub fn new(input: Shape, weights: &'a Weights) -> Self {
         Self { graph: Graph::new(input), weights }

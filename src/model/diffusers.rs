@@ -33,18 +33,14 @@ pub(super) fn find(path: &Path) -> Result<Option<(Config, PathBuf)>> {
     }
     let noise = read(&scheduler)?;
     let (process, prediction) = process(&noise).map_err(|e| Error::file(&scheduler, e))?;
-    let score = network.get("time_embedding_type").and_then(Value::as_str) == Some("fourier");
-    if score != matches!(process, ProcessConfig::Ve { .. }) {
-        let message = "a network that embeds noise levels and a scheduler of a variance-exploding process go together";
-        return Err(Error::file(scheduler, message));
-    }
+    let data_range = if matches!(process, ProcessConfig::Ve { .. }) { [0.0, 1.0] } else { [-1.0, 1.0] };
     let config = Config {
         vorticity_config: SCHEMA,
         family: unet2d::FAMILY.name.into(),
         hyper: network,
         process,
         prediction,
-        data_range: if score { [0.0, 1.0] } else { [-1.0, 1.0] },
+        data_range,
         autoencoder: None,
         posterior: None,
         provenance: json!({ "format": "diffusers", "scheduler": noise }),

@@ -1,6 +1,6 @@
 //! The CIFAR-10 network of the paper: a U-Net of adaptive GroupNorm blocks with linear attention, full attention in the
 //! middle. In: the tensor names of simple-latent-diffusion-model. Out: a graph.
-use super::blocks::{Geometry, Net, Time, hyper, sane};
+use super::blocks::{Geometry, Net, Time, defaults, hyper, sane};
 use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer};
@@ -36,24 +36,12 @@ struct Hyper {
     dim: usize,
     dim_mults: Vec<usize>,
     channels: usize,
-    #[serde(default = "four")]
+    #[serde(default = "defaults::size::<4>")]
     attn_heads: usize,
-    #[serde(default = "thirty_two")]
+    #[serde(default = "defaults::size::<32>")]
     attn_dim_head: usize,
-    #[serde(default = "sixteen")]
+    #[serde(default = "defaults::size::<16>")]
     image_size: usize,
-}
-
-const fn four() -> usize {
-    4
-}
-
-const fn thirty_two() -> usize {
-    32
-}
-
-const fn sixteen() -> usize {
-    16
 }
 
 const GROUPS: usize = 32;

@@ -22,6 +22,7 @@ pub use weights::Weights;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,18 @@ fn process_of(config: &Config) -> Result<Process> {
     Ok(process)
 }
 
+/// The autoencoder that the configuration of a model in `directory` names, if any; its latents must have the shape that
+/// the network works on.
+pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result<Option<AutoencoderModel>> {
+    let Some(at) = &config.autoencoder else { return Ok(None) };
+    let autoencoder = AutoencoderModel::open(&directory.join(at))?;
+    if autoencoder.shape != shape {
+        let found = format!("its autoencoder's latents are {}, the network works on {shape}", autoencoder.shape);
+        return Err(Error::file(directory.join("config.json"), found));
+    }
+    Ok(Some(autoencoder))
+}
+
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
 pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Result<(Graph, u64)> {
     let family = family(name)?;
@@ -108,6 +121,8 @@ pub struct Model {
     pub sha256: String,
     /// The autoencoder on whose latents the network works.
     pub autoencoder: Option<AutoencoderModel>,
+    /// What holding the network's weights as f16 does to them; none where they are held as they are.
+    pub rounding: Option<Rounding>,
 }
 
 impl Model {
@@ -126,15 +141,20 @@ impl Model {
         };
         let process = process_of(&config)?;
         let (mut graph, parameters) = network(&config.family, &config.hyper, &weights)?;
+        process.require_told(&graph).map_err(|e| Error::file(path, e))?;
         graph.labels = process.labels();
-        let shape = graph.shape(graph.input());
-        let autoencoder = config.autoencoder.as_ref().map(|at| AutoencoderModel::open(&path.join(at))).transpose()?;
-        if let Some(latent) = autoencoder.as_ref().map(|a| a.shape).filter(|latent| *latent != shape) {
-            let found = format!("its autoencoder's latents are {latent}, the network works on {shape}");
-            return Err(Error::file(path.join("config.json"), found));
-        }
+        let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
         let sha256 = crate::data::sha256_file(&weights)?;
-        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder })
+        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder, rounding: None })
+    }
+
+    /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.
+    pub fn open_held(path: impl AsRef<Path>, held: Held) -> Result<Self> {
+        let mut model = Self::open(path)?;
+        if held == Held::F16 {
+            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
+        }
+        Ok(model)
     }
 
     /// `[C, H, W]` of one sample.

@@ -1,6 +1,6 @@
 //! NCSN++ of score_sde (arXiv 2011.13456), the paper's CelebA-HQ network: BigGAN or DDPM residual blocks, FIR resampling,
 //! input and output pyramids. In: the tensor names of score_sde_pytorch, `all_modules.N` in order. Out: a graph.
-use super::blocks::{Geometry, Net, Time, hyper, sane};
+use super::blocks::{Geometry, Net, Time, defaults, hyper, sane};
 use super::{FamilyInfo, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer};
@@ -48,15 +48,15 @@ struct Hyper {
     skip_rescale: bool,
     scale_by_sigma: bool,
     centered: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     resamp_with_conv: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     conditional: bool,
     #[serde(default = "swish")]
     nonlinearity: String,
     #[serde(default = "group_norm")]
     normalization: String,
-    #[serde(default = "three")]
+    #[serde(default = "defaults::size::<3>")]
     conv_size: usize,
     // Of use in training only.
     #[serde(default, rename = "attention_type")]
@@ -112,14 +112,6 @@ fn group_norm() -> String {
 
 fn binomial() -> Vec<usize> {
     vec![1, 3, 3, 1]
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn three() -> usize {
-    3
 }
 
 const EPSILON: f64 = 1e-6;

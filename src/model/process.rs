@@ -2,6 +2,7 @@
 //! VP: a = sqrt(abar_k), sigma = sqrt(1 - abar_k), abar_k = prod_{q<=k} (1 - beta_q); networks are told k.
 //! VE: a = 1, sigma_k = sigma_min (sigma_max / sigma_min)^(k / (T-1)), or a list; networks are told sigma (arXiv 2011.13456).
 use crate::error::{Error, Result};
+use crate::graph::{Graph, RowLayer};
 use serde::{Deserialize, Serialize};
 
 /// How the noise grows with the timestep: f gives beta and abar (PROTOCOL; the paper's eq. 6 is the cosine).
@@ -157,7 +158,7 @@ impl Process {
             1..=1_000_000 => Ok(timesteps),
             _ => Err(Error::invalid("process.timesteps", format!("{timesteps} is outside 1..=1000000"))),
         };
-        let levels = match config {
+        let levels: Vec<(f64, f64)> = match config {
             ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end } => {
                 let ends = given(*beta_start, *beta_end);
                 check_betas(*schedule, ends)?;
@@ -182,6 +183,15 @@ impl Process {
                 sigmas.iter().map(|&sigma| (1.0, sigma)).collect()
             }
         };
+        // Kernels have both in f32; scores divide by sigma, samplers by a.
+        let sound = |v: f64| v > 0.0 && (v as f32).is_normal();
+        if let Some((k, (a, sigma))) = levels.iter().enumerate().find(|(_, l)| !(sound(l.0) && sound(l.1))) {
+            let found = format!("a = {a}, sigma = {sigma} at timestep {k} of 0..={}", levels.len() - 1);
+            return Err(Error::invalid(
+                "process",
+                format!("{found}, expected numbers above 0 within the range of f32"),
+            ));
+        }
         Ok(Self { config: config.clone(), levels })
     }
 
@@ -213,15 +223,29 @@ impl Process {
         ))
     }
 
-    /// What a network is told at timestep k: k on VP, sigma on VE.
-    pub fn label(&self, k: usize) -> Result<f64> {
-        let (_, sigma) = self.noise(k)?;
-        Ok(if self.preserves_variance() { k as f64 } else { sigma })
-    }
-
-    /// `Graph::labels` of networks of this process: every sigma on VE.
+    /// `Graph::labels` of networks of this process: every sigma on VE; none on VP, where the label is k.
     pub fn labels(&self) -> Option<Vec<f64>> {
         (!self.preserves_variance()).then(|| self.levels.iter().map(|l| l.1).collect())
+    }
+
+    /// Refuses a network that embeds what this process does not tell it: noise levels on VP, timesteps on VE, or
+    /// fewer timesteps than there are.
+    pub fn require_told(&self, graph: &Graph) -> Result<()> {
+        let (vp, steps) = (self.preserves_variance(), self.timesteps());
+        for table in &graph.rows {
+            let embeds = match table.layers.first() {
+                Some(RowLayer::Lookup { rows, .. }) if vp && *rows < steps => format!("timesteps 0..={}", rows - 1),
+                Some(RowLayer::Lookup { .. } | RowLayer::Sinusoid { .. }) if !vp => "timesteps".into(),
+                Some(RowLayer::Fourier { .. } | RowLayer::Reciprocal) if vp => "noise levels".into(),
+                _ => continue,
+            };
+            let told = if vp { format!("the timestep, 0..={}", steps - 1) } else { "sigma".into() };
+            let process = self.config.describe();
+            let message =
+                format!("{process}: it tells its network {told}; '{}' of this one is made of {embeds}", table.name);
+            return Err(Error::invalid("process", message));
+        }
+        Ok(())
     }
 
     /// Scale of the brownian bridge at timestep k: 1 on VP, sigma on VE.

@@ -22,9 +22,10 @@ pub struct RandomModel {
 
 /// A model of this configuration with random weights. Its provenance says so, in the place of what was there.
 pub fn init(config: &Config, seed: u64) -> Result<RandomModel> {
-    super::process_of(config)?;
+    let process = super::process_of(config)?;
     let weights = Weights::random(seed);
     let graph = (family(&config.family)?.build)(&config.hyper, &weights)?;
+    process.require_told(&graph)?;
     let program = concat!("vorticity ", env!("CARGO_PKG_VERSION"));
     let provenance = json!({ "weights": "random", "seed": seed, "program": program });
     let config = Config { provenance, ..config.clone() };

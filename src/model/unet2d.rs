@@ -1,6 +1,6 @@
 //! `UNet2DModel` of diffusers: the DDPM networks and, with skip blocks and Fourier embedding, NCSN++ as that library has it.
 //! In: its config.json and tensor names, old and new attention names alike. Out: a graph.
-use super::blocks::{Geometry, Net, Time, hyper, sane};
+use super::blocks::{Geometry, Net, Time, defaults, hyper, sane};
 use super::{FamilyInfo, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer};
@@ -37,28 +37,28 @@ struct Hyper {
     time_embedding_type: String,
     #[serde(default)]
     freq_shift: f64,
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     flip_sin_to_cos: bool,
     down_block_types: Vec<String>,
     up_block_types: Vec<String>,
     block_out_channels: Vec<usize>,
-    #[serde(default = "two")]
+    #[serde(default = "defaults::size::<2>")]
     layers_per_block: usize,
-    #[serde(default = "one")]
+    #[serde(default = "defaults::one")]
     mid_block_scale_factor: f64,
-    #[serde(default = "one_usize")]
+    #[serde(default = "defaults::size::<1>")]
     downsample_padding: usize,
     #[serde(default = "silu")]
     act_fn: String,
-    #[serde(default = "eight")]
+    #[serde(default = "defaults::some::<8>")]
     attention_head_dim: Option<usize>,
-    #[serde(default = "thirty_two")]
+    #[serde(default = "defaults::some::<32>")]
     norm_num_groups: Option<usize>,
     #[serde(default)]
     attn_norm_num_groups: Option<usize>,
     #[serde(default = "small")]
     norm_eps: f64,
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     add_attention: bool,
     #[serde(default)]
     time_embedding_dim: Option<usize>,
@@ -101,30 +101,6 @@ fn default() -> String {
 
 fn conv() -> String {
     "conv".into()
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn one() -> f64 {
-    1.0
-}
-
-const fn one_usize() -> usize {
-    1
-}
-
-const fn two() -> usize {
-    2
-}
-
-const fn eight() -> Option<usize> {
-    Some(8)
-}
-
-const fn thirty_two() -> Option<usize> {
-    Some(32)
 }
 
 const fn small() -> f64 {

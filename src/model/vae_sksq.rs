@@ -1,7 +1,7 @@
 //! The small convolutional autoencoder of the paper's MNIST latents: unpadded convolutions of stride 2 and ReLU, a linear
 //! layer to mean and log-variance, transposed convolutions back, a logistic output. In: the tensor names of pytorch-vae.
 use super::autoencoder::{Halves, Info};
-use super::blocks::{Geometry, Net, hyper, sane};
+use super::blocks::{Geometry, Net, defaults, hyper, sane};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::channels::Channels;
@@ -22,7 +22,7 @@ pub(super) const AUTOENCODER: Info = Info {
 #[serde(deny_unknown_fields)]
 struct Hyper {
     image_channels: usize,
-    #[serde(default = "sixty_four")]
+    #[serde(default = "defaults::size::<64>")]
     image_size: usize,
     h_dim: usize,
     z_dim: usize,
@@ -32,10 +32,6 @@ struct Hyper {
     dec_channels: Vec<usize>,
     #[serde(default = "kernels")]
     dec_kernels: Vec<usize>,
-}
-
-const fn sixty_four() -> usize {
-    64
 }
 
 fn encoder() -> Vec<usize> {

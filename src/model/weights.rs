@@ -2,7 +2,7 @@
 //! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
 use super::random;
 use crate::error::{Error, Result};
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +17,21 @@ pub struct Weights {
 }
 
 enum Source {
-    File { path: PathBuf, bytes: Vec<u8> },
+    File(Stored),
     Random { seed: u64, made: RefCell<BTreeMap<String, Made>> },
 }
 
 /// Numbers that random weights may have; more are a slip of the pen in a configuration.
 const MOST_NUMBERS: usize = 1 << 30;
+
+/// A safetensors file.
+struct Stored {
+    path: PathBuf,
+    header: Metadata,
+    bytes: Vec<u8>,
+    /// Where the header ends and the tensors begin.
+    data: usize,
+}
 
 /// A tensor that was made up.
 struct Made {
@@ -34,10 +43,10 @@ impl Weights {
     /// Opens a safetensors file (f32, f16, bf16 or f64).
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        // The header, and that every tensor lies inside the file, is checked here once.
-        SafeTensors::deserialize(&bytes)
+        // The header, and that its tensors are the rest of the file, is checked here once.
+        let (length, header) = SafeTensors::read_metadata(&bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
-        Ok(Self::of(Source::File { path: path.to_path_buf(), bytes }))
+        Ok(Self::of(Source::File(Stored { path: path.to_path_buf(), header, bytes, data: 8 + length })))
     }
 
     /// No file: whatever is taken is made up from its name, its shape and `seed` (`random::tensor`), in any order.
@@ -60,7 +69,7 @@ impl Weights {
     /// `take` of numbers that were measured in training, not trained: BatchNorm's running statistics.
     pub fn take_statistics(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
         let values = match &self.source {
-            Source::File { path, bytes } => read(path, bytes, name, shape)?,
+            Source::File(file) => file.read(name, shape)?,
             Source::Random { seed, made } => {
                 let mut made = made.borrow_mut();
                 let numbers = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
@@ -84,7 +93,7 @@ impl Weights {
     /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::File { path, bytes } => open(path, bytes).is_ok_and(|t| t.tensor(name).is_ok()),
+            Source::File(file) => file.header.info(name).is_some(),
             Source::Random { made, .. } => made.borrow().contains_key(name),
         }
     }
@@ -92,9 +101,7 @@ impl Weights {
     /// A tensor of one dimension, whatever its length.
     pub fn take_1d(&self, name: &str) -> Result<Arc<[f32]>> {
         let length = match &self.source {
-            Source::File { path, bytes } => {
-                open(path, bytes)?.tensor(name).map_or(0, |t| t.shape().first().copied().unwrap_or(0))
-            }
+            Source::File(file) => file.header.info(name).and_then(|t| t.shape.first().copied()).unwrap_or(0),
             Source::Random { made, .. } => match made.borrow().get(name) {
                 Some(tensor) => tensor.values.len(),
                 None => return Err(Error::invalid(format!("random tensor '{name}'"), "its length is not known")),
@@ -110,14 +117,12 @@ impl Weights {
 
     /// An error that names a tensor which nobody took and whose name does not end in one of `ignorable`.
     pub fn finish(&self, ignorable: &[&str]) -> Result<()> {
-        let Source::File { path, bytes } = &self.source else { return Ok(()) };
-        let (tensors, taken) = (open(path, bytes)?, self.taken.borrow());
-        let mut names = tensors.names();
-        names.sort_unstable();
-        let unknown = |n: &&str| !taken.contains(*n) && !ignorable.iter().any(|end| n.ends_with(end));
-        match names.into_iter().find(unknown) {
+        let Source::File(file) = &self.source else { return Ok(()) };
+        let (names, taken) = (file.header.offset_keys(), self.taken.borrow());
+        let unknown = |n: &&String| !taken.contains(*n) && !ignorable.iter().any(|end| n.ends_with(end));
+        match names.iter().filter(unknown).min() {
             None => Ok(()),
-            Some(name) => Err(Error::file(path, format!("tensor '{name}' is not part of this network"))),
+            Some(name) => Err(Error::file(&file.path, format!("tensor '{name}' is not part of this network"))),
         }
     }
 
@@ -137,24 +142,22 @@ impl Weights {
     }
 }
 
-fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes).map_err(|e| Error::file(path, e))
-}
-
-/// A tensor of a file, of this shape, finite.
-fn read(path: &Path, bytes: &[u8], name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
-    let fail = |m: String| Error::file(path, format!("tensor '{name}': {m}"));
-    let tensors = open(path, bytes)?;
-    let tensor = tensors.tensor(name).map_err(|_| fail(format!("missing, expected shape {shape:?}")))?;
-    if tensor.shape() != shape {
-        return Err(fail(format!("shape {:?}, expected {shape:?}", tensor.shape())));
+impl Stored {
+    /// A tensor of this shape, finite.
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
+        let fail = |m: String| Error::file(&self.path, format!("tensor '{name}': {m}"));
+        let info = self.header.info(name).ok_or_else(|| fail(format!("missing, expected shape {shape:?}")))?;
+        let TensorInfo { dtype, shape: found, data_offsets: (begin, end) } = info;
+        if found != shape {
+            return Err(fail(format!("shape {found:?}, expected {shape:?}")));
+        }
+        let values = to_f32(*dtype, &self.bytes[self.data + begin..self.data + end])
+            .ok_or_else(|| fail(format!("type {dtype:?}, expected F32, F16, BF16 or F64")))?;
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
+        }
+        Ok(values.into())
     }
-    let values = to_f32(tensor.dtype(), tensor.data())
-        .ok_or_else(|| fail(format!("type {:?}, expected F32, F16, BF16 or F64", tensor.dtype())))?;
-    if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-        return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
-    }
-    Ok(values.into())
 }
 
 /// Little-endian numbers of a safetensors file as f32, or nothing if they are not floating-point.

@@ -2,7 +2,7 @@
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
 //! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
 use super::activation::Pass;
-use super::{Band, Case, Family, Launch, Op, Place, View};
+use super::{Band, Case, Family, Launch, Op, Place, View, held};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -113,7 +113,7 @@ impl Conv {
                 }
             }
         }
-        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let weights = held::buffer(cx, &packed);
         let bias = self.bias_buffer(cx, place.blocks);
         // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
         let plain = taps == 1 && self.stride == 1 && self.padding == Padding::all(0);
@@ -126,7 +126,8 @@ impl Conv {
             let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
             let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
             let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-            let constants = shape.chain(ends).map(|(n, v)| (n, v as i64)).chain(pass.constants()).collect();
+            let own = shape.chain(ends).map(|(n, v)| (n, v as i64));
+            let constants = own.chain(pass.constants()).chain([cx.held.constant()]).collect();
             let own = [chunk as u32, chunks as u32, place.blocks as u32, 0];
             let bindings = [
                 ("x", view.buffer, Access::Image),
@@ -162,7 +163,7 @@ impl Conv {
                 }
             }
         }
-        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let weights = held::buffer(cx, &packed);
         let bias = self.bias_buffer(cx, place.blocks);
         let own = [self.kernel as u32, place.blocks as u32, 0, 0];
         for pass in Pass::of(cx, self.silu, &place) {
@@ -173,11 +174,12 @@ impl Conv {
                 ("y", place.buffer, Access::Write),
             ];
             let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
+            let constants = pass.constants().into_iter().chain([cx.held.constant()]).collect();
             let groups = place.blocks.div_ceil(16) as u32;
             cx.program.push(Step {
                 label: cx.label("conv"),
                 op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
-                kernel: Kernel { shader: "conv", constants: pass.constants().to_vec() },
+                kernel: Kernel { shader: "conv", constants },
                 bindings,
                 part: pass.part,
                 immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
@@ -244,6 +246,10 @@ impl Op for Conv {
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
+    }
+
+    fn weights(&self) -> Option<&[f32]> {
+        Some(&self.weight)
     }
 
     fn with_silu(&self) -> Option<Arc<dyn Op>> {

@@ -18,6 +18,7 @@ pub mod conv;
 pub mod depthwise;
 mod elementwise;
 pub mod group_norm;
+pub mod held;
 pub mod input;
 pub mod mix;
 pub mod outer;
@@ -119,6 +120,11 @@ pub trait Op: Debug + Send + Sync {
     /// True if output channel c sits where input channel c sits (elementwise and per-channel ops).
     fn keeps_layout(&self) -> bool {
         false
+    }
+
+    /// Weights that the device may hold in f16.
+    fn weights(&self) -> Option<&[f32]> {
+        None
     }
 
     /// The same op with SiLU applied to what it stores, if its kernel can do that.
@@ -248,6 +254,8 @@ pub struct Launch<'a> {
     pub node: &'a str,
     /// Family of kernels to use.
     pub family: Family,
+    /// How the device holds weights.
+    pub held: held::Held,
     /// What the op reads, in order.
     pub inputs: Vec<View>,
     /// What the op writes.

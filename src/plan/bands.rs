@@ -16,7 +16,7 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
     if sizes.is_empty() {
         return Ok(None);
     }
-    let mut out = Graph { nodes: vec![], rows: graph.rows.clone(), labels: graph.labels.clone() };
+    let mut out = Graph { nodes: vec![], ..graph.clone() };
     let mut bands: Vec<Vec<(Range<usize>, NodeId)>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();

@@ -7,8 +7,8 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
     for id in graph.nodes.iter().flat_map(|n| &n.inputs) {
         readers[id.0] += 1;
     }
-    let mut fused =
-        Graph { nodes: Vec::with_capacity(graph.nodes.len()), rows: graph.rows.clone(), labels: graph.labels.clone() };
+    let nodes = Vec::with_capacity(graph.nodes.len());
+    let mut fused = Graph { nodes, rows: graph.rows.clone(), labels: graph.labels.clone(), held: graph.held };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|i| renamed[i.0]).collect();

@@ -76,6 +76,7 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
             program,
             node: &node.name,
             family,
+            held: graph.held,
             inputs,
             output,
             lanes: ports.lanes,

@@ -46,6 +46,11 @@ impl RunDir {
         Ok(RunDir { out: out.to_path_buf(), parent, temporary })
     }
 
+    /// Where it lies until it is finished: paths from here lead to the same places then.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
     /// Writes one file, `name` relative to the run directory with '/' between its parts, and syncs it to disk.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let relative = Path::new(name);

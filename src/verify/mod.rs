@@ -102,7 +102,7 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) 
     let maps = [
         ("enc", "encoder", &networks.encoder),
         ("dec", "decoder", &networks.decoder),
-        ("rec", "reconstruction", &networks.reconstruction),
+        ("rec", "reconstruction", &networks.reconstruction()?),
     ];
     let mut rows = vec![];
     for (prefix, name, graph) in maps {
