@@ -12,8 +12,12 @@ pub mod curl;
 pub mod curve;
 pub mod jacobian;
 pub mod likelihood;
+#[cfg(feature = "cli")]
+pub mod page;
+pub mod results;
 pub mod stats;
 pub mod stein;
+pub mod stored;
 pub mod table;
 pub mod timesteps;
 
