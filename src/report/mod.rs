@@ -7,6 +7,7 @@ mod axis;
 pub mod boxplot;
 #[cfg(feature = "cli")]
 pub mod circulation;
+pub mod compare;
 pub mod curl;
 #[cfg(feature = "cli")]
 pub mod curve;

@@ -117,7 +117,8 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
         let known = AXES.iter().find(|(known, _)| name == known);
         let &(name, plural) = known.ok_or_else(|| format!("has the axis {name}, expected path, timestep or sample"))?;
         let labels = &described[plural];
-        let numbers = || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
+        let numbers =
+            || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
         let texts = || labels.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>();
         let labels = match name {
             "path" => texts().map(Labels::Text),

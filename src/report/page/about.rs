@@ -62,7 +62,8 @@ pub fn field(field: &Value) -> String {
 fn data(manifest: &Value) -> String {
     let data = &manifest["data"];
     let exported = &manifest["exported"]["file"];
-    let name = [&data["file"], &data["drawn"], exported].into_iter().find_map(plain).unwrap_or_else(|| "unknown".into());
+    let name =
+        [&data["file"], &data["drawn"], exported].into_iter().find_map(plain).unwrap_or_else(|| "unknown".into());
     let shape = plain(&data["shape"]).map_or(String::new(), |s| format!(" ({s})"));
     name + &shape
 }

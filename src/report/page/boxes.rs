@@ -72,7 +72,11 @@ fn one(figure: &Figure, panel: &Panel, axis: Axis) -> Markup {
     let slot = (x.at(step as f64) - x.at(0.0)).min(frame.inner()) * 0.84 / count;
     let slot = if ks.len() == 1 { 4.0 * HALF } else { slot };
     let half = (slot * 0.42).clamp(1.0, HALF);
-    let empty = !panel.series.iter().flat_map(|s| s.cells.iter().flatten()).any(|c| c.stats.as_ref().is_some_and(|b| b.max > 0.0));
+    let empty = !panel
+        .series
+        .iter()
+        .flat_map(|s| s.cells.iter().flatten())
+        .any(|c| c.stats.as_ref().is_some_and(|b| b.max > 0.0));
     let inside = html! {
         @for (number, series) in panel.series.iter().enumerate() {
             @let shift = (number as f64 - (count - 1.0) / 2.0) * slot.min(2.6 * half);
@@ -111,7 +115,8 @@ fn one(figure: &Figure, panel: &Panel, axis: Axis) -> Markup {
 /// A cell in words.
 pub fn said(cell: &Cell) -> String {
     let Some(b) = &cell.stats else { return "no finite value".into() };
-    let error = if cell.error().is_nan() { "error not known".into() } else { format!("error {}", number(cell.error())) };
+    let error =
+        if cell.error().is_nan() { "error not known".into() } else { format!("error {}", number(cell.error())) };
     let mark = if cell.clear() { "" } else { ", not resolved" };
     let left_out = if b.skipped > 0 { format!(", {} not finite", b.skipped) } else { String::new() };
     format!("median {}, quartiles {} to {}, {error}{mark}{left_out}", number(b.median), number(b.q1), number(b.q3))

@@ -78,13 +78,9 @@ fn told(name: &str, ks: &[usize], points: &[(usize, f64, f64)]) -> String {
     sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
     match &sorted[..] {
         [] => format!("{name}: no values."),
-        [low, .., high] => format!(
-            "{name}: from {} at k = {} to {} at k = {}.",
-            number(low.1),
-            ks[low.0],
-            number(high.1),
-            ks[high.0]
-        ),
+        [low, .., high] => {
+            format!("{name}: from {} at k = {} to {} at k = {}.", number(low.1), ks[low.0], number(high.1), ks[high.0])
+        }
         [only] => format!("{name}: {} at k = {}.", number(only.1), ks[only.0]),
     }
 }
@@ -96,7 +92,8 @@ pub fn strips(label: &str, size: (f64, f64), runs: &[(&str, usize, &[f64], (f64,
         format!("{}: mean {} ± {} of {} samples.", r.0, number(r.3.0), number(r.3.1), r.2.len())
     };
     let about = format!("{label} of every sample. {}", runs.iter().map(said).collect::<Vec<_>>().join(" "));
-    let frame = Frame { width: size.0, height: size.1, title: "every sample; mean ± standard error", x: "", y: label, about };
+    let frame =
+        Frame { width: size.0, height: size.1, title: "every sample; mean ± standard error", x: "", y: label, about };
     let (x, y) = (frame.across(places(runs.len()), false), frame.up(Axis::linear(values()), false));
     let inside = html! {
         @for (i, (name, colour, values, (mean, error))) in runs.iter().enumerate() {

@@ -46,9 +46,11 @@ pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) 
     let most = bars.iter().flatten().flatten().flatten().copied().fold(0.05, f64::max);
     let one = |i: usize, k: usize| {
         let title = format!("k = {k}");
-        let told = runs.iter().zip(&found[i]).filter_map(|(r, p)| Some(format!("{}: {} pairs", r.0, p.as_ref()?.len())));
+        let told =
+            runs.iter().zip(&found[i]).filter_map(|(r, p)| Some(format!("{}: {} pairs", r.0, p.as_ref()?.len())));
         let about = format!("Histogram of |J_ab - J_ba| at k = {k}. {}", told.collect::<Vec<_>>().join("; "));
-        let frame = Frame { width: 272.0, height: 190.0, title: &title, x: "|J_ab − J_ba|", y: "share of pairs", about };
+        let frame =
+            Frame { width: 272.0, height: 190.0, title: &title, x: "|J_ab − J_ba|", y: "share of pairs", about };
         let decades = Axis::decades([10f64.powf(low), 10f64.powf(high)].into_iter());
         let x = frame.across(Axis { low, high, ..decades }, true);
         let y = frame.up(Axis { low: 0.0, ..Axis::linear([0.0, most].into_iter()) }, false);

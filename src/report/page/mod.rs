@@ -102,7 +102,8 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
         let runs: Vec<&Run> = shown.iter().filter(|r| r.results.measure == *measure).collect();
         chapters.push((*measure, chapter_of(measure), chapter(chapter_of(measure), measure, &runs)?));
     }
-    let heading = |measure: &'static str, chapter: &Chapter| if chapter.measure.is_empty() { measure } else { chapter.title };
+    let heading =
+        |measure: &'static str, chapter: &Chapter| if chapter.measure.is_empty() { measure } else { chapter.title };
     Ok(html! {
         (DOCTYPE)
         html lang="en" {
@@ -183,16 +184,25 @@ fn glance(runs: &[Run]) -> Markup {
 
 /// Figures and tables of one measure.
 fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
-    let ks: Vec<usize> =
-        runs.iter().flat_map(|r| r.results.timesteps.iter().map(|t| t.0)).collect::<BTreeSet<_>>().into_iter().collect();
+    let ks: Vec<usize> = runs
+        .iter()
+        .flat_map(|r| r.results.timesteps.iter().map(|t| t.0))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let mut paths: Vec<&str> = vec![];
     for path in runs.iter().flat_map(|r| &r.results.paths) {
         if !paths.contains(&path.as_str()) {
             paths.push(path);
         }
     }
-    let labelled: Vec<matrices::Labelled> = runs.iter().map(|r| (r.label.as_str(), r.colour, &r.stored.table)).collect();
-    let error = |run: usize, k: usize| runs[run].sizes(if measure == "curl" { "asymmetry" } else { "asymmetry_max" }, "", k).map_or(f64::NAN, |c| c.error());
+    let labelled: Vec<matrices::Labelled> =
+        runs.iter().map(|r| (r.label.as_str(), r.colour, &r.stored.table)).collect();
+    let error = |run: usize, k: usize| {
+        runs[run]
+            .sizes(if measure == "curl" { "asymmetry" } else { "asymmetry_max" }, "", k)
+            .map_or(f64::NAN, |c| c.error())
+    };
     let matrices = ["curl", "jacobian"].contains(&measure);
     let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
     let maps = if matrices { labelled.iter().map(|l| matrices::maps(*l)).collect::<Result<Vec<_>>>()? } else { vec![] };
@@ -237,7 +247,12 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
     })
 }
 
-fn panel<'a>(runs: &'a [&Run], title: String, ks: &[usize], cell: impl Fn(&Run, usize) -> Option<Cell>) -> boxes::Panel<'a> {
+fn panel<'a>(
+    runs: &'a [&Run],
+    title: String,
+    ks: &[usize],
+    cell: impl Fn(&Run, usize) -> Option<Cell>,
+) -> boxes::Panel<'a> {
     let series = runs.iter().map(|run| boxes::Series {
         name: &run.label,
         colour: run.colour,
