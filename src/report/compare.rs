@@ -333,7 +333,7 @@ fn differing(at: &str, a: &Value, b: &Value, measure: &str, found: &mut Vec<(Str
 pub fn text(comparison: &Comparison, names: [&str; 2]) -> String {
     let mut text = String::new();
     let kind = if comparison.paired { "paired" } else { "unpaired" };
-    let _ = writeln!(text, "{}: B = {} minus A = {}", comparison.measure, names[1], names[0]);
+    let _ = writeln!(text, "{}: A = {}, B = {}", comparison.measure, names[0], names[1]);
     let _ = writeln!(
         text,
         "{kind} ({}), {} resamples, {:.0} % intervals",

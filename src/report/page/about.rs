@@ -52,7 +52,7 @@ pub fn field(field: &Value) -> String {
         }
         Some("scores") => format!("scores of {}, evaluated elsewhere", text(&field["file"])),
         Some(kind) => {
-            let omega = plain(&field["omega"]).map_or(String::new(), |o| format!(", ω = {o}"));
+            let omega = plain(&field["omega"]).filter(|o| o != "0.0").map_or(String::new(), |o| format!(", ω = {o}"));
             format!("{} ({kind}, {}{omega})", text(&field["name"]), text(&field["shape"]))
         }
         None => "unknown".into(),

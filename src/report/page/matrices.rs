@@ -33,7 +33,8 @@ pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) 
     }
     let positive = || found.iter().flatten().flatten().flatten().copied().filter(|v| v.is_finite() && *v > 0.0);
     let high = positive().fold(0.0, f64::max).max(f64::MIN_POSITIVE).log10();
-    let low = positive().fold(f64::INFINITY, f64::min).log10().max(high - DECADES).min(high - 0.5);
+    let low = positive().fold(f64::INFINITY, f64::min).log10().max(high - DECADES).min(high - 0.5) - 0.1;
+    let high = high + 0.1;
     let width = (high - low) / BINS as f64;
     let bin = |v: f64| (((v.log10() - low) / width).floor().max(0.0) as usize).min(BINS - 1);
     let shares = |pairs: &Vec<f64>| -> Vec<f64> {

@@ -159,7 +159,7 @@ fn chapter_of(measure: &str) -> &'static Chapter {
 fn glance(runs: &[Run]) -> Markup {
     html! { section.glance { h2 { "At a glance" } div.wide { table {
         caption { "Medians over the images, smallest and largest over the timesteps. Resolved: at least " (CLEAR) " times the largest error." }
-        thead { tr { th scope="col" { "run" } th scope="col" { "measure" } th scope="col" { "path" } th scope="col" { "statistic" } th scope="col" { "from" } th scope="col" { "to" } th scope="col" { "resolved" } th scope="col" { "field" } } }
+        thead { tr { th.left scope="col" { "run" } th.left scope="col" { "measure" } th.left scope="col" { "path" } th.left scope="col" { "statistic" } th scope="col" { "from" } th scope="col" { "to" } th scope="col" { "resolved" } th.left scope="col" { "field" } } }
         tbody { @for run in runs { @for (path, name) in run.results.paths.iter().enumerate() {
             @let shown = chapter_of(run.results.measure).shown.first();
             @let statistic = shown.and_then(|s| run.results.statistic(s.0).ok()).or(run.results.statistics.first());
@@ -170,9 +170,9 @@ fn glance(runs: &[Run]) -> Markup {
                 @let at = |t: usize| run.results.timesteps.get(t).map_or(String::new(), |(k, _)| format!(" at k = {k}"));
                 @let end = |end: Option<&(f64, usize)>| end.map_or("–".into(), |(v, t)| format!("{}{}{}", if cells[*t].clear() { "" } else { "~" }, number(*v), at(*t)));
                 tr {
-                    th scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
+                    th.left scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
                     td.left { (run.results.measure) } td.left { (name) }
-                    td.left { (shown.map_or(statistic.about.name, |s| s.1)) " " span.unit { (statistic.about.unit) } }
+                    td.left { (shown.map_or(statistic.about.name, |s| s.1)) " " span.unit { (plot::unit(statistic.about.unit)) } }
                     td { (end(medians.first())) } td { (end(medians.last())) }
                     td { @if statistic.errors.is_empty() { "–" } @else { (cells.iter().filter(|c| c.clear()).count()) " of " (cells.len()) } }
                     td.left { (about::field(&run.stored.manifest["field"])) }

@@ -17,6 +17,8 @@ const RIGHT: f64 = 10.0;
 const BESIDE: f64 = 30.0;
 /// Closest that two labels may stand one above the other, pixels.
 const ABOVE: f64 = 17.0;
+/// Most fine lines of the grid: more are a grey area.
+const MOST_FINE: usize = 24;
 
 /// From values to pixels.
 pub struct Scale {
@@ -52,7 +54,7 @@ impl Scale {
         for place in first.into_iter().chain(rest) {
             let at = self.tick(place);
             if chosen.iter().all(|(other, _)| (other - at).abs() >= apart) {
-                chosen.push((at, if self.log { decade_label(place) } else { number(place) }));
+                chosen.push((at, if self.log { decade_label(place) } else { short(place) }));
             }
         }
         chosen
@@ -97,11 +99,12 @@ impl Frame<'_> {
         let level = |d: String, at: f64| d + &line(&[(left, at), (right, at)]);
         let upright = |d: String, at: f64| d + &line(&[(at, bottom), (at, bottom + 4.0)]);
         let rows = y.labels(ABOVE);
+        let fine = if y.axis.minor.len() > MOST_FINE { &[][..] } else { &y.axis.minor };
         let columns = ticks.unwrap_or_else(|| x.labels(BESIDE));
         let (middle, half) = ((left + right) / 2.0, (top + bottom) / 2.0);
         html! {
             svg.plot viewBox={ "0 0 " (px(self.width)) " " (px(self.height)) } role="img" aria-label=(self.about) {
-                path.fine d=(y.axis.minor.iter().map(|&m| y.tick(m)).fold(String::new(), level)) {}
+                path.fine d=(fine.iter().map(|&m| y.tick(m)).fold(String::new(), level)) {}
                 path.grid d=(rows.iter().map(|r| r.0).fold(String::new(), level)) {}
                 (inside)
                 path.axis d={ (line(&[(left, top), (left, bottom), (right, bottom)])) (columns.iter().map(|c| c.0).fold(String::new(), upright)) } {}
@@ -130,6 +133,20 @@ pub fn timesteps(x: &Scale, ks: &[usize]) -> Vec<(f64, String)> {
 /// The axis of `n` places at 0, 1, ..
 pub fn places(n: usize) -> Axis {
     Axis { low: -0.6, high: n.max(1) as f64 - 0.4, major: vec![], minor: vec![] }
+}
+
+/// A round number without the zeros at its end.
+fn short(value: f64) -> String {
+    let text = number(value);
+    match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text,
+    }
+}
+
+/// A unit as it is written: nat/x² for nat/x^2, nothing for pure numbers.
+pub fn unit(unit: &str) -> String {
+    if unit == "1" { String::new() } else { unit.replace("^2", "²").replace("^4", "⁴") }
 }
 
 /// A tenth of a pixel is enough.

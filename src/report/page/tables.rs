@@ -1,6 +1,7 @@
 //! Tables of the page: medians and quartiles over the samples, their errors beside them, what is not resolved marked.
 //! In: `Results` of one measure. Out: HTML tables with captions; all numbers as in the tables on the terminal.
 use super::Run;
+use super::plot::unit;
 use crate::report::results::{Cell, Results, Statistic};
 use crate::report::{evenly, table::number};
 use maud::{Markup, html};
@@ -23,7 +24,7 @@ pub fn overview(runs: &[&Run], path: &str, ks: &[usize], shown: &[(&str, &str)])
         div.wide { table {
             caption {
                 @if !path.is_empty() { b { (path) } ": " }
-                "medians over the samples, [quartiles], and errors"
+                "Medians over the samples, [quartiles], and errors"
                 @if chosen.len() < ks.len() { " (" (chosen.len()) " of " (ks.len()) " timesteps)" }
             }
             thead {
@@ -33,7 +34,7 @@ pub fn overview(runs: &[&Run], path: &str, ks: &[usize], shown: &[(&str, &str)])
                     @for (run, statistic, label) in &columns {
                         th.group colspan=(2 + statistic.errors.len()) scope="colgroup" title=(statistic.about.formula) {
                             @if runs.len() > 1 { span class={ "key s" (run.colour % 6) } {} (run.label) ": " }
-                            (label) " " span.unit { (statistic.about.unit) }
+                            (label) " " span.unit { (unit(statistic.about.unit)) }
                         }
                     }
                 }
@@ -64,7 +65,7 @@ fn whole(results: &Results, statistic: &Statistic) -> Markup {
     let paths = !(results.paths.len() == 1 && results.paths[0].is_empty());
     html! {
         div.wide { table {
-            caption { code { (about.name) } " = " (about.formula) " " span.unit { (about.unit) } ": " (about.meaning) }
+            caption { code { (about.name) } " = " (about.formula) " " span.unit { (unit(about.unit)) } ": " (about.meaning) }
             thead { tr {
                 @if paths { th scope="col" { "path" } }
                 @if !results.timesteps.is_empty() { th scope="col" { "k" } th scope="col" { "σ" } }
@@ -122,7 +123,7 @@ pub fn means(runs: &[&Run], ks: &[usize]) -> Markup {
             @if !ks.is_empty() { th scope="col" { "k" } }
             @for (run, mean) in &columns {
                 th.group scope="col" title=(mean.formula) {
-                    span class={ "key s" (run.colour % 6) } {} (run.label) ": " (mean.name) " " span.unit { (mean.unit) }
+                    span class={ "key s" (run.colour % 6) } {} (run.label) ": " (mean.name) " " span.unit { (unit(mean.unit)) }
                 }
             }
         } }
