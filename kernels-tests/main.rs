@@ -5,6 +5,8 @@ mod circulation;
 #[cfg(feature = "cli")]
 mod cli;
 mod common;
+#[cfg(feature = "cli")]
+mod compare;
 mod curl;
 mod data;
 #[cfg(feature = "cli")]
@@ -31,6 +33,8 @@ mod networks;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;
+#[cfg(feature = "cli")]
+mod page;
 mod paths;
 mod portability;
 mod quadrature;

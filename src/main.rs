@@ -32,6 +32,8 @@ enum Verb {
     Completions(cli::completions::Args),
     Man(cli::man::Args),
     Paths(cli::paths::Args),
+    Report(cli::report::Args),
+    Compare(cli::compare::Args),
 }
 
 fn run() -> Result<i32> {
@@ -50,6 +52,8 @@ fn run() -> Result<i32> {
         Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Sample(args) => cli::sample::run(&args),
         Verb::Paths(args) => cli::paths::run(&args),
+        Verb::Report(args) => cli::report::run(&args),
+        Verb::Compare(args) => cli::compare::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
         Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
         Verb::Man(args) => cli::man::run(&args, Cli::command()),

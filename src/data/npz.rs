@@ -2,14 +2,14 @@
 //! is only one, nothing. Out: the source at that array, `FILE#array` in messages, and where its values are.
 use super::npy;
 use super::source::{Layout, Source};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom};
 use std::path::Path;
 use zip::{CompressionMethod, ZipArchive};
 
-/// Bytes of an array that is read at once: lists of names, timesteps and noise levels.
-const MAX_LIST: u64 = 1 << 20;
+/// Bytes of an array that is read at once: lists of names, timesteps, noise levels, components.
+const MAX_LIST: u64 = 1 << 24;
 
 pub fn sniff(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04")
@@ -54,8 +54,26 @@ fn enter(source: &mut Source) -> Result<()> {
     source.narrow(&name, file, length)
 }
 
-/// The elements of a short 1-D array of the NPZ file at `path`, as they lie: how NumPy calls their type, and each one's bytes.
+/// A short array of the NPZ file at `path`, as it lies.
+struct List {
+    source: Source,
+    shape: Vec<usize>,
+    /// What NumPy calls its type.
+    descr: String,
+    /// Bytes of each.
+    elements: Vec<Vec<u8>>,
+}
+
+/// An array of one axis.
 fn list(path: &Path, name: &str) -> Result<(Source, String, Vec<Vec<u8>>)> {
+    let List { source, shape, descr, elements } = short(path, name)?;
+    match shape[..] {
+        [_] => Ok((source, descr, elements)),
+        _ => Err(source.error(format!("has shape {shape:?}, expected one axis"))),
+    }
+}
+
+fn short(path: &Path, name: &str) -> Result<List> {
     let mut source = Source::open(path, Some(name.to_string()))?;
     if !sniff(source.head()) {
         return Err(source.error(format!("begins with {}, expected an NPZ file", source.head_text())));
@@ -63,8 +81,9 @@ fn list(path: &Path, name: &str) -> Result<(Source, String, Vec<Vec<u8>>)> {
     enter(&mut source)?;
     let header = npy::parse(&mut source)?;
     let descr = header.type_descriptor.as_string().cloned().unwrap_or_default();
-    let [count] = header.shape[..] else {
-        return Err(source.error(format!("has shape {:?}, expected one axis", header.shape)));
+    let shape = header.shape;
+    let Some(count) = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) else {
+        return Err(source.error(format!("has shape {shape:?}, more elements than any file holds")));
     };
     let bytes = source.remaining().unwrap_or(0);
     if bytes > MAX_LIST || count == 0 || !bytes.is_multiple_of(count as u64) {
@@ -74,7 +93,7 @@ fn list(path: &Path, name: &str) -> Result<(Source, String, Vec<Vec<u8>>)> {
     let values = source.read_vec(bytes, "its values")?;
     let size = values.len() / count;
     let elements = values.chunks_exact(size.max(1)).map(<[u8]>::to_vec).collect();
-    Ok((source, descr, elements))
+    Ok(List { source, shape, descr, elements })
 }
 
 /// Names: NumPy's fixed-width unicode, `<U..`.
@@ -90,10 +109,21 @@ pub fn names(path: &Path, name: &str) -> Result<Vec<String>> {
 
 /// Counts: int64, none negative.
 pub fn counts(path: &Path, name: &str) -> Result<Vec<usize>> {
-    let (source, descr, elements) = list(path, name)?;
+    let (shape, counts) = counted(path, name)?;
+    match shape[..] {
+        [_] => Ok(counts),
+        _ => Err(Error::file(path, format!("array '{name}' has shape {shape:?}, expected one axis"))),
+    }
+}
+
+/// Counts of any rank, C order, with their shape.
+pub fn counted(path: &Path, name: &str) -> Result<(Vec<usize>, Vec<usize>)> {
+    let List { source, shape, descr, elements } = short(path, name)?;
     let count = |e: &Vec<u8>| usize::try_from(i64::from_le_bytes(e[..].try_into().ok()?)).ok();
     let counts = (descr == "<i8").then(|| elements.iter().map(count).collect::<Option<Vec<_>>>()).flatten();
-    counts.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected int64 ('<i8') numbers from 0")))
+    let counts =
+        counts.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected int64 ('<i8') numbers from 0")))?;
+    Ok((shape, counts))
 }
 
 /// Finite numbers: float64.

@@ -27,6 +27,8 @@ pub enum Purpose {
     Data = 8,
     /// Draws from an encoder's distribution over latents; draw and k are 0.
     Posterior = 9,
+    /// Resamples of a bootstrap; the draw is the resample, `sample` tells the two runs apart, k is 0.
+    Bootstrap = 10,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.
@@ -70,6 +72,16 @@ impl Stream {
             .flat_map(|block| self.block(block))
             .flat_map(|word| (0..32).map(move |bit| if word >> bit & 1 == 0 { 1.0 } else { -1.0 }));
         bits.take(dim).collect()
+    }
+}
+
+impl Stream {
+    /// How often each of `0..n` is drawn in n draws with replacement.
+    pub fn counts(&self, n: usize) -> Vec<u32> {
+        let mut words = (0..).flat_map(|block| self.block(block));
+        let mut counts = vec![0; n];
+        (0..n).for_each(|_| counts[below(n as u32, &mut words)] += 1);
+        counts
     }
 }
 

@@ -44,6 +44,20 @@ impl Axis {
         };
         Axis { low, high, major, minor }
     }
+
+    /// About five round steps that hold every finite value, with a margin; -1 to 1 if there are none.
+    pub fn linear(values: impl Iterator<Item = f64>) -> Self {
+        let ends = |(a, b): (f64, f64), v: f64| (a.min(v), b.max(v));
+        let (low, high) = values.filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), ends);
+        let (low, high) = if low > high { (-1.0, 1.0) } else { (low / 2.0, high / 2.0) }; // halves: no overflow below
+        let span = (high - low).max(high.abs() * 1e-6).max(f64::MIN_POSITIVE);
+        let (low, high) = (2.0 * low - span / 8.0, 2.0 * high + span / 8.0);
+        let ten = 10f64.powf((span / 2.5).log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|d| d * ten).into_iter().find(|s| *s >= span / 2.5).unwrap_or(ten);
+        let first = (low / step).ceil();
+        let major = (0..12).map(|i| (first + f64::from(i)) * step).filter(|v| *v <= high).collect();
+        Axis { low, high, major, minor: Vec::new() }
+    }
 }
 
 impl Ranged for Axis {

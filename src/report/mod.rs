@@ -7,13 +7,18 @@ mod axis;
 pub mod boxplot;
 #[cfg(feature = "cli")]
 pub mod circulation;
+pub mod compare;
 pub mod curl;
 #[cfg(feature = "cli")]
 pub mod curve;
 pub mod jacobian;
 pub mod likelihood;
+#[cfg(feature = "cli")]
+pub mod page;
+pub mod results;
 pub mod stats;
 pub mod stein;
+pub mod stored;
 pub mod table;
 pub mod timesteps;
 

@@ -73,6 +73,30 @@ impl Circulation {
 }
 
 impl Circulation {
+    /// From a run's table: the measured columns of `schema::MEASURED`, to be checked by `loops`.
+    ///
+    /// # Errors
+    /// A table of other axes, or without one of these columns.
+    pub fn of(table: &Table) -> Result<Self> {
+        let (Ok([paths, timesteps, samples]), Array { values: Numbers::F64(noise), .. }) =
+            (<&[TableAxis; 3]>::try_from(&table.axes[..]), table.array("noise")?)
+        else {
+            return Err(Error::invalid(table.measure, "has no axes path, timestep and sample, or no noise levels"));
+        };
+        let (Labels::Text(paths), Labels::Numbers(timesteps)) = (&paths.labels, &timesteps.labels) else {
+            return Err(Error::invalid(table.measure, "paths are not named or timesteps not numbered"));
+        };
+        let column = |&name: &&'static str| Ok(Column { name, values: table.column(name)?.values.clone() });
+        Ok(Self {
+            paths: paths.clone(),
+            timesteps: timesteps.clone(),
+            noise: noise.clone(),
+            samples: samples.labels.len(),
+            points: table.facts["points"].as_u64().unwrap_or(0) as usize,
+            columns: MEASURED.iter().map(column).collect::<Result<_>>()?,
+        })
+    }
+
     /// Evaluations of the field, over all loops.
     pub fn evaluations(&self) -> u64 {
         let of = |c: &Column| if c.name == "evaluations" { c.values.iter().sum::<f64>() as u64 } else { 0 };

@@ -1,0 +1,99 @@
+//! Where the page's numbers come from: field, data and machine of each run, its manifest, and the command that repeats it.
+//! In: what the run directories say. Out: markup; whatever is missing is said to be unknown.
+use super::Run;
+use maud::{Markup, html};
+use serde_json::Value;
+
+/// One run: facts, command, manifest.
+pub fn run(run: &Run) -> Markup {
+    let manifest = &run.stored.manifest;
+    let known = |key: &str| plain(&manifest[key]).unwrap_or_else(|| "unknown".into());
+    let options = manifest["options"].as_object().into_iter().flatten();
+    let own = ["arcs", "quadrature", "tolerance", "quadrature_checked_samples", "verified_points"];
+    let own = own.iter().filter_map(|key| Some((key.to_string(), plain(&manifest[*key])?)));
+    let options: Vec<(String, String)> =
+        options.filter_map(|(key, value)| Some((key.clone(), plain(value)?))).chain(own).collect();
+    html! {
+        article.run {
+            h3 { span class={ "key s" (run.colour % 6) } {} (run.label) " " span.unit { (run.results.measure) } }
+            dl {
+                dt { "field" } dd { (field(&manifest["field"])) }
+                dt { "data" } dd { (data(manifest)) ", " (run.results.samples) " samples" }
+                dt { "noise levels" } dd { (run.results.timesteps.len()) @if let Some(points) = run.stored.table.facts["points"].as_u64() { ", " (points) " points a loop" } }
+                dt { "seed" } dd { (known("seed")) }
+                @if !options.is_empty() { dt { "options" } dd { (options.iter().map(|(k, v)| format!("{} {v}", k.replace('_', " "))).collect::<Vec<_>>().join(", ")) } }
+                dt { "adapter" } dd { (known("adapter")) ", kernels " (known("kernels")) }
+                dt { "program" } dd { (known("program")) }
+                @if let Some(seconds) = run.stored.log["seconds"].as_f64() { dt { "took" } dd { (format!("{seconds:.0}")) " s" } }
+            }
+            @if !run.stored.unknown.is_empty() {
+                p.note { "Columns that this version does not know, left out: " (run.stored.unknown.join(", ")) "." }
+            }
+            h4 { "To repeat it" }
+            @match command(&run.stored.log) {
+                Some(command) => pre { code { (command) } },
+                None => p.note { "The run has no log of its command; the manifest has its options." },
+            }
+            details {
+                summary { "manifest.json" }
+                pre { code { (format!("{manifest:#}")) } }
+            }
+        }
+    }
+}
+
+/// The field in a few words.
+pub fn field(field: &Value) -> String {
+    let text = |value: &Value| plain(value).unwrap_or_else(|| "unnamed".into());
+    match field["kind"].as_str() {
+        Some("network") => {
+            let parameters = field["parameters"].as_u64().map_or("an unknown number of".into(), |n| n.to_string());
+            format!("{}, {parameters} parameters", text(&field["config"]["family"]))
+        }
+        Some("scores") => format!("scores of {}, evaluated elsewhere", text(&field["file"])),
+        Some(kind) => {
+            let omega = plain(&field["omega"]).filter(|o| o != "0.0").map_or(String::new(), |o| format!(", ω = {o}"));
+            format!("{} ({kind}, {}{omega})", text(&field["name"]), text(&field["shape"]))
+        }
+        None => "unknown".into(),
+    }
+}
+
+fn data(manifest: &Value) -> String {
+    let data = &manifest["data"];
+    let exported = &manifest["exported"]["file"];
+    let name =
+        [&data["file"], &data["drawn"], exported].into_iter().find_map(plain).unwrap_or_else(|| "unknown".into());
+    let shape = plain(&data["shape"]).map_or(String::new(), |s| format!(" ({s})"));
+    name + &shape
+}
+
+/// A string or a number; nothing for null, lists and objects.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// The command of a log as a shell takes it. Of absolute paths the last part is kept: where files lay is nobody's business.
+pub fn command(log: &Value) -> Option<String> {
+    let words: Vec<&str> = log["command"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
+    let short = |(i, word): (usize, &&str)| -> String {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => (format!("{option}="), value),
+            _ => (String::new(), *word),
+        };
+        let absolute = value.starts_with('/') || value.get(1..3).is_some_and(|s| s == ":\\" || s == ":/");
+        let last = value.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(value);
+        quoted(&(option + if absolute || i == 0 { last } else { value }))
+    };
+    Some(words.iter().enumerate().map(short).collect::<Vec<_>>().join(" ")).filter(|c| !c.is_empty())
+}
+
+/// In single quotes unless every character is plain.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,155 @@
+//! What a run of Jacobians shows: histograms of |J_ab - J_ba| per timestep, and maps of a block's antisymmetric part.
+//! In: runs of `curl` or `jacobian`. Out: inline SVG, and PNG as data URIs whose zero is transparent, for light and dark.
+use super::plot::{Frame, line, px};
+use crate::error::{Error, Result};
+use crate::report::axis::Axis;
+use crate::report::{curl, evenly, table::number};
+use crate::run::schema::CLEAR;
+use crate::run::{Numbers, Table};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use maud::{Markup, html};
+
+/// Bins of a histogram.
+const BINS: usize = 40;
+/// Most decades of a histogram: what is smaller is in its first bin.
+const DECADES: f64 = 8.0;
+/// Most histograms, and most maps of a run.
+const SHOWN: [usize; 2] = [12, 3];
+/// Most rows of a map; of larger matrices the first ones.
+const ROWS: usize = 256;
+/// Colours of the largest negative and positive entry (Okabe and Ito's blue and vermilion).
+const ENDS: [[u8; 3]; 2] = [[0, 114, 178], [213, 94, 0]];
+
+/// A run, its label and the number of its colour.
+pub type Labelled<'a> = (&'a str, usize, &'a Table);
+
+/// Histograms at up to twelve timesteps, all on the same axes; `error` is that of a difference, by run and timestep.
+pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) -> f64) -> Result<Markup> {
+    let chosen: Vec<usize> = evenly(ks.len(), SHOWN[0]).into_iter().map(|i| ks[i]).collect();
+    let mut found = vec![];
+    for &k in &chosen {
+        let of = |(_, _, table): &Labelled| place(table, k).map(|t| curl::pairs(table, t)).transpose();
+        found.push(runs.iter().map(of).collect::<Result<Vec<Option<Vec<f64>>>>>()?);
+    }
+    let positive = || found.iter().flatten().flatten().flatten().copied().filter(|v| v.is_finite() && *v > 0.0);
+    let high = positive().fold(0.0, f64::max).max(f64::MIN_POSITIVE).log10();
+    let low = positive().fold(f64::INFINITY, f64::min).log10().max(high - DECADES).min(high - 0.5) - 0.1;
+    let high = high + 0.1;
+    let width = (high - low) / BINS as f64;
+    let bin = |v: f64| (((v.log10() - low) / width).floor().max(0.0) as usize).min(BINS - 1);
+    let shares = |pairs: &Vec<f64>| -> Vec<f64> {
+        let mut counts = vec![0.0; BINS];
+        pairs.iter().filter(|v| **v > 0.0 && v.is_finite()).for_each(|&v| counts[bin(v)] += 1.0);
+        counts.iter().map(|c| c / pairs.len().max(1) as f64).collect()
+    };
+    let bars: Vec<Vec<Option<Vec<f64>>>> =
+        found.iter().map(|runs| runs.iter().map(|p| p.as_ref().map(shares)).collect()).collect();
+    let most = bars.iter().flatten().flatten().flatten().copied().fold(0.05, f64::max);
+    let one = |i: usize, k: usize| {
+        let title = format!("k = {k}");
+        let told =
+            runs.iter().zip(&found[i]).filter_map(|(r, p)| Some(format!("{}: {} pairs", r.0, p.as_ref()?.len())));
+        let about = format!("Histogram of |J_ab - J_ba| at k = {k}. {}", told.collect::<Vec<_>>().join("; "));
+        let frame =
+            Frame { width: 272.0, height: 190.0, title: &title, x: "|J_ab − J_ba|", y: "share of pairs", about };
+        let decades = Axis::decades([10f64.powf(low), 10f64.powf(high)].into_iter());
+        let x = frame.across(Axis { low, high, ..decades }, true);
+        let y = frame.up(Axis { low: 0.0, ..Axis::linear([0.0, most].into_iter()) }, false);
+        let edge = |b: usize| x.at(10f64.powf(low + width * b as f64));
+        let inside = html! {
+            @for (r, (name, colour, _)) in runs.iter().enumerate() {
+                @if let (Some(bars), Some(pairs)) = (&bars[i][r], &found[i][r]) {
+                    @let steps: Vec<(f64, f64)> = bars.iter().enumerate().flat_map(|(b, share)| [(edge(b), y.at(*share)), (edge(b + 1), y.at(*share))]).collect();
+                    @let floor = px(y.at(0.0));
+                    @let bound = CLEAR * error(r, k);
+                    @let zeros = pairs.iter().filter(|v| **v == 0.0).count();
+                    g class={ "s" (colour % 6) } {
+                        title { (name) ", k = " (k) ": " (pairs.len()) " pairs, " (zeros) " of them 0" }
+                        @if bound > 0.0 && bound.log10() > low {
+                            path.band d={ "M" (px(edge(0))) " " (px(y.at(most))) "H" (px(x.at(bound))) "V" (floor) "H" (px(edge(0))) "Z" } {}
+                            path.bound d=(line(&[(x.at(bound), y.at(most)), (x.at(bound), y.at(0.0))])) {}
+                        }
+                        path.bars d={ "M" (px(edge(0))) " " (floor) (line(&steps).replacen('M', "L", 1)) "V" (floor) "Z" } {}
+                    }
+                }
+            }
+        };
+        frame.draw(&x, &y, None, inside)
+    };
+    Ok(html! { @for (i, k) in chosen.iter().enumerate() { (one(i, *k)) } })
+}
+
+/// Maps of (B - B') / 2 of a run's first sample at its first, middle and last timestep.
+pub fn maps((name, colour, table): Labelled) -> Result<Markup> {
+    let array = table.array("jacobian")?;
+    let (Numbers::F32(values), &[timesteps, samples, n, _]) = (&array.values, &array.shape[..]) else {
+        return Err(Error::invalid(table.measure, "its matrices are not [timestep, sample, K, K] in f32"));
+    };
+    let ks = ks(table);
+    let order = order(table, n);
+    let mut pictures = vec![];
+    for t in evenly(timesteps.min(ks.len()), SHOWN[1]) {
+        let block = &values[t * samples * n * n..][..n * n];
+        let half = |a: usize, b: usize| f64::from(block[a * n + b] - block[b * n + a]) / 2.0;
+        let size = (0..n * n).map(|i| half(i / n, i % n).abs()).filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let rms = (block.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / (n * n).max(1) as f64).sqrt();
+        let mut pixels = vec![];
+        for &a in &order {
+            for &b in &order {
+                let share = if size > 0.0 { half(a, b) / size } else { 0.0 };
+                let alpha = if share.is_finite() { (share.abs() * 255.0).round() as u8 } else { 0 };
+                pixels.extend(ENDS[usize::from(share > 0.0)].into_iter().chain([alpha]));
+            }
+        }
+        pictures.push((ks[t], size, rms, data_uri(&png(&pixels, order.len())?)));
+    }
+    Ok(html! {
+        @for (k, size, rms, uri) in &pictures {
+            div.map {
+                p.head { span class={ "key s" (colour % 6) } {} (name) ", k = " (k) }
+                img src=(uri) width="240" height="240" alt={
+                    "Antisymmetric part of the sub-Jacobian of the first sample at k = " (k) ", " (order.len()) " components; largest entry "
+                    (number(*size)) ", root mean square of the sub-Jacobian " (number(*rms))
+                };
+                p.scale { span { "−" (number(*size)) } span.ramp {} span { "+" (number(*size)) } }
+                p.small { "entries of J: rms " (number(*rms)) }
+            }
+        }
+    })
+}
+
+/// Rows of a map: components in the order of the image, so that neighbours are neighbours; the first of many.
+fn order(table: &Table, n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    if let Ok(Numbers::I64(components)) = table.array("components").map(|a| &a.values) {
+        order.sort_by_key(|&i| components.get(i));
+    }
+    order.truncate(ROWS);
+    order
+}
+
+fn ks(table: &Table) -> Vec<usize> {
+    match table.axes.iter().find(|a| a.name == "timestep").map(|a| &a.labels) {
+        Some(crate::run::Labels::Numbers(ks)) => ks.clone(),
+        _ => vec![],
+    }
+}
+
+/// Number of a timestep in a run.
+fn place(table: &Table, k: usize) -> Option<usize> {
+    ks(table).iter().position(|own| *own == k)
+}
+
+/// A picture inside the page.
+pub fn data_uri(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png))
+}
+
+fn png(rgba: &[u8], side: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
+    encoder.set_color(png::ColorType::Rgba);
+    let written = encoder.write_header().and_then(|mut w| w.write_image_data(rgba));
+    written.map_err(|e| Error::invalid("map of a Jacobian", e))?;
+    Ok(bytes)
+}

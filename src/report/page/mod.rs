@@ -1,0 +1,311 @@
+//! One self-contained HTML page from runs: figures, tables with errors, where the numbers come from and how to repeat them.
+//! In: run directories as `stored::read` has them, pictures. Out: HTML without scripts, network or foreign fonts; whatever
+//! a file says is escaped by the template engine. Colours are CSS variables: light, dark and paper.
+mod about;
+mod boxes;
+mod chapters;
+mod curves;
+mod matrices;
+mod plot;
+mod tables;
+
+use super::BoxStats;
+use super::curl;
+use super::results::{Cell, Results};
+use super::stored::Stored;
+use super::table::number;
+use crate::error::{Error, Result};
+use crate::run::schema::CLEAR;
+use chapters::{CHAPTERS, Chapter, OTHER};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::collections::BTreeSet;
+
+/// A picture to show, as `vorticity sample` writes them.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Below it.
+    pub name: String,
+    /// The file's bytes.
+    pub png: Vec<u8>,
+    /// Pixels.
+    pub size: (u32, u32),
+}
+
+impl Picture {
+    /// Checks that the bytes are a PNG image.
+    pub fn new(name: String, png: Vec<u8>) -> Result<Self> {
+        let reader = png::Decoder::new(std::io::Cursor::new(&png)).read_info();
+        let info = reader.map_err(|e| Error::invalid(&name, format!("is not PNG: {e}")))?;
+        let size = (info.info().width, info.info().height);
+        Ok(Self { name, png, size })
+    }
+}
+
+/// A run on the page.
+struct Run<'a> {
+    label: String,
+    colour: usize,
+    stored: &'a Stored,
+    results: Results,
+}
+
+impl Run<'_> {
+    /// Number of a timestep.
+    fn timestep(&self, k: usize) -> Option<usize> {
+        self.results.timesteps.iter().position(|(own, _)| *own == k)
+    }
+
+    fn sigma(&self, k: usize) -> Option<f64> {
+        self.timestep(k).map(|t| self.results.timesteps[t].1)
+    }
+
+    /// Number of a path and timestep in C order.
+    fn place(&self, path: &str, k: usize) -> Option<usize> {
+        let path = self.results.paths.iter().position(|own| own == path)?;
+        Some(path * self.results.places() + self.timestep(k)?)
+    }
+
+    /// Sizes of a column's values there, with its errors.
+    fn sizes(&self, column: &str, path: &str, k: usize) -> Option<Cell> {
+        let (statistic, place) = (self.results.statistic(column).ok()?, self.place(path, k)?);
+        let sizes: Vec<f64> = statistic.at(place).iter().map(|v| v.abs()).collect();
+        Some(Cell { stats: BoxStats::of(&sizes), ..statistic.cell(place) })
+    }
+}
+
+/// The page. Each run comes with its label; runs of the same label have the same colour, whatever they measure.
+///
+/// # Errors
+/// No runs, or a run whose arrays do not fit its measure.
+pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Result<String> {
+    if runs.is_empty() {
+        return Err(Error::invalid("report", "no runs, expected at least one run directory"));
+    }
+    let mut labels: Vec<&str> = vec![];
+    let mut shown: Vec<Run> = vec![];
+    for (label, stored) in runs {
+        let colour = labels.iter().position(|l| l == label).unwrap_or(labels.len());
+        if colour == labels.len() {
+            labels.push(label);
+        }
+        let results = Results::of(&stored.table)?;
+        let twins = shown.iter().filter(|r| r.results.measure == results.measure && r.colour == colour).count();
+        let label = if twins > 0 { format!("{label} ({})", twins + 1) } else { label.clone() };
+        shown.push(Run { label, colour, stored, results });
+    }
+    let mut order: Vec<&'static str> = CHAPTERS.iter().map(|c| c.measure).collect();
+    order.extend(shown.iter().map(|r| r.results.measure).filter(|m| !CHAPTERS.iter().any(|c| c.measure == *m)));
+    let mut seen = BTreeSet::new();
+    order.retain(|m| seen.insert(*m) && shown.iter().any(|r| r.results.measure == *m));
+    let mut chapters = vec![];
+    for measure in &order {
+        let runs: Vec<&Run> = shown.iter().filter(|r| r.results.measure == *measure).collect();
+        chapters.push((*measure, chapter_of(measure), chapter(chapter_of(measure), measure, &runs)?));
+    }
+    let heading =
+        |measure: &'static str, chapter: &Chapter| if chapter.measure.is_empty() { measure } else { chapter.title };
+    Ok(html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                title { (title) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    p.lead { "How far a diffusion model's learned field is from being the gradient it is claimed to be." }
+                    ul.legend { @for (i, label) in labels.iter().enumerate() { li { span class={ "key s" (i % 6) } {} (label) } } }
+                    nav aria-label="Chapters" {
+                        @for (measure, chapter, _) in &chapters { a href={ "#" (measure) } { (heading(measure, chapter)) } }
+                        @if !pictures.is_empty() { a href="#samples" { "Samples" } }
+                        a href="#runs" { "Runs and how to repeat them" }
+                    }
+                }
+                main {
+                    (glance(&shown))
+                    @for (measure, chapter, content) in &chapters {
+                        section id=(measure) { h2 { (heading(measure, chapter)) } p.prose { (chapter.prose) } (content) }
+                    }
+                    @if !pictures.is_empty() { section #samples { h2 { "Samples" } div.panels.two { @for p in pictures { (picture(p)) } } } }
+                    section #runs { h2 { "Runs and how to repeat them" } @for run in &shown { (about::run(run)) } }
+                    section.reading {
+                        h2 { "How to read this" }
+                        p { "Boxes: quartiles and median over the images, whiskers to 1.5 interquartile ranges, dots beyond. The tinted band "
+                            "reaches up to " (CLEAR) " times the largest error: what lies in it is not resolved, and read as zero within "
+                            "the error. Such boxes are hollow and dashed, such numbers grey and marked ~. An error that was not measured (–) "
+                            "resolves nothing; a statistic without error columns has no error of its own and no mark." }
+                        p { "Errors are medians over the images, in the unit of their statistic: rounding (a Gaussian field, whose circulation "
+                            "is zero, on the same points), quadrature (a second rule), arithmetic (repeated in 64 bits), step (of differences), "
+                            "_se (standard error over random tangents), grid (a coarser one). x is the unit of the data." }
+                    }
+                }
+                footer { "vorticity " (env!("CARGO_PKG_VERSION")) }
+            }
+        }
+    }
+    .into_string())
+}
+
+fn chapter_of(measure: &str) -> &'static Chapter {
+    CHAPTERS.iter().find(|c| c.measure == measure).unwrap_or(&OTHER)
+}
+
+/// What the runs say, in a line each.
+fn glance(runs: &[Run]) -> Markup {
+    html! { section.glance { h2 { "At a glance" } div.wide { table {
+        caption { "Medians over the images, smallest and largest over the timesteps. Resolved: at least " (CLEAR) " times the largest error." }
+        thead { tr { th.left scope="col" { "run" } th.left scope="col" { "measure" } th.left scope="col" { "path" } th.left scope="col" { "statistic" } th scope="col" { "from" } th scope="col" { "to" } th scope="col" { "resolved" } th.left scope="col" { "field" } } }
+        tbody { @for run in runs { @for (path, name) in run.results.paths.iter().enumerate() {
+            @let shown = chapter_of(run.results.measure).shown.first();
+            @let statistic = shown.and_then(|s| run.results.statistic(s.0).ok()).or(run.results.statistics.first());
+            @if let Some(statistic) = statistic {
+                @let cells: Vec<Cell> = (0..run.results.places()).map(|t| run.results.cell(statistic, path, t)).collect();
+                @let mut medians: Vec<(f64, usize)> = cells.iter().enumerate().filter_map(|(t, c)| Some((c.stats.as_ref()?.median, t))).collect();
+                @let () = medians.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
+                @let at = |t: usize| run.results.timesteps.get(t).map_or(String::new(), |(k, _)| format!(" at k = {k}"));
+                @let end = |end: Option<&(f64, usize)>| end.map_or("–".into(), |(v, t)| format!("{}{}{}", if cells[*t].clear() { "" } else { "~" }, number(*v), at(*t)));
+                tr {
+                    th.left scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
+                    td.left { (run.results.measure) } td.left { (name) }
+                    td.left { (shown.map_or(statistic.about.name, |s| s.1)) " " span.unit { (plot::unit(statistic.about.unit)) } }
+                    td { (end(medians.first())) } td { (end(medians.last())) }
+                    td { @if statistic.errors.is_empty() { "–" } @else { (cells.iter().filter(|c| c.clear()).count()) " of " (cells.len()) } }
+                    td.left { (about::field(&run.stored.manifest["field"])) }
+                }
+            }
+        } } }
+    } } } }
+}
+
+/// Figures and tables of one measure.
+fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
+    let ks: Vec<usize> = runs
+        .iter()
+        .flat_map(|r| r.results.timesteps.iter().map(|t| t.0))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let mut paths: Vec<&str> = vec![];
+    for path in runs.iter().flat_map(|r| &r.results.paths) {
+        if !paths.contains(&path.as_str()) {
+            paths.push(path);
+        }
+    }
+    let labelled: Vec<matrices::Labelled> =
+        runs.iter().map(|r| (r.label.as_str(), r.colour, &r.stored.table)).collect();
+    let error = |run: usize, k: usize| {
+        runs[run]
+            .sizes(if measure == "curl" { "asymmetry" } else { "asymmetry_max" }, "", k)
+            .map_or(f64::NAN, |c| c.error())
+    };
+    let matrices = ["curl", "jacobian"].contains(&measure);
+    let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
+    let maps = if matrices { labelled.iter().map(|l| matrices::maps(*l)).collect::<Result<Vec<_>>>()? } else { vec![] };
+    Ok(html! {
+        @if measure == "circulation" {
+            @for (column, title, label) in chapter.figures {
+                figure {
+                    figcaption { b { (title) } ", |" (column) "| of the CSV" }
+                    div class={ "panels " (["one", "one", "two"].get(paths.len()).unwrap_or(&"three")) } {
+                        (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(column, path, k))).collect() }))
+                    }
+                }
+            }
+        } @else if !ks.is_empty() {
+            @let count = chapter.figures.len() + runs.iter().map(|r| r.results.means.len()).max().unwrap_or(0);
+            @if count > 0 { figure {
+                div class={ "panels " (["one", "one", "two"].get(count).unwrap_or(&"three")) } {
+                    @for mean in runs.first().iter().flat_map(|r| &r.results.means) { (curve(runs, mean, &ks, size(count))) }
+                    @for (column, title, label) in chapter.figures {
+                        @let of = |run: &Run, k: usize| if (measure, *column) == ("curl", "asymmetry") { pairs(run, k) } else { run.sizes(column, "", k) };
+                        (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(count), panels: vec![panel(runs, title.to_string(), &ks, of)] }))
+                    }
+                }
+                @if measure == "stein" { figcaption { "Bars: three standard errors over the images." } }
+                @if measure == "asymmetry" { figcaption { "Bars: three standard errors over the images, all of which the curve takes together." } }
+            } }
+        } @else if let Some(name) = chapter.shown.first() {
+            @let strips: Vec<_> = runs.iter().filter_map(|r| Some((r.label.as_str(), r.colour, r.results.statistic(name.0).ok()?.at(0), r.results.means.first()?.points.first().copied()?))).collect();
+            figure { div.panels.one { (curves::strips(name.1, size(1), &strips)) } }
+        }
+        @if let Some(histograms) = &histograms {
+            figure { figcaption { b { "Histograms of |J_ab − J_ba|" } ", all pairs of all images; the band reaches to " (CLEAR) " times the error" } div.panels.four { (histograms) } }
+        }
+        @if !maps.is_empty() {
+            figure { figcaption { b { "Antisymmetric part (B − B′)/2" } " of the first image's Jacobian block, components in image order; each map in its own scale" } div.maps { @for map in &maps { (map) } } }
+        }
+        @for path in &paths { @if !ks.is_empty() && !chapter.shown.is_empty() { (tables::overview(runs, path, &ks, chapter.shown)) } }
+        (tables::means(runs, &ks))
+        @for run in runs {
+            details { summary { "Every statistic of " (run.label) ", at every timestep" } (tables::everything(run)) }
+        }
+    })
+}
+
+fn panel<'a>(
+    runs: &'a [&Run],
+    title: String,
+    ks: &[usize],
+    cell: impl Fn(&Run, usize) -> Option<Cell>,
+) -> boxes::Panel<'a> {
+    let series = runs.iter().map(|run| boxes::Series {
+        name: &run.label,
+        colour: run.colour,
+        cells: ks.iter().map(|&k| cell(run, k)).collect(),
+    });
+    boxes::Panel { title, series: series.collect() }
+}
+
+/// All pairs of all samples at a timestep, with the error of a difference.
+fn pairs(run: &Run, k: usize) -> Option<Cell> {
+    let stats = BoxStats::of(&curl::pairs(&run.stored.table, run.timestep(k)?).ok()?);
+    Some(Cell { stats, ..run.sizes("asymmetry", "", k)? })
+}
+
+/// A mean over timesteps. Stein's is shown in units of sigma^-2, where it is of order one at every noise level.
+fn curve(runs: &[&Run], mean: &super::results::Mean, ks: &[usize], size: (f64, f64)) -> Markup {
+    let scaled = runs.first().is_some_and(|r| r.results.measure == "stein");
+    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
+        let own = run.results.means.iter().find(|m| m.name == mean.name)?;
+        let &(value, error) = own.points.get(run.timestep(k)?)?;
+        let unit = if scaled { run.sigma(k)?.powi(2) } else { 1.0 };
+        Some((value * unit, CLEAR * error * unit))
+    };
+    let curves = runs.iter().map(|run| curves::Curve {
+        name: &run.label,
+        colour: run.colour,
+        points: ks.iter().map(|&k| point(run, k)).collect(),
+    });
+    let label = format!("{}{}", if scaled { "σ² × " } else { "" }, mean.name);
+    let figure = curves::Figure {
+        title: mean.name,
+        label: &label,
+        timesteps: ks,
+        size,
+        bars: "three standard errors",
+        curves: curves.collect(),
+    };
+    curves::draw(&figure)
+}
+
+/// Of a panel among so many.
+fn size(count: usize) -> (f64, f64) {
+    match count {
+        0 | 1 => (1120.0, 360.0),
+        2 => (554.0, 330.0),
+        _ => (366.0, 300.0),
+    }
+}
+
+fn picture(picture: &Picture) -> Markup {
+    let (width, height) = picture.size;
+    html! { figure {
+        img.samples src=(matrices::data_uri(&picture.png)) width=(width) height=(height) alt={ "Samples drawn from the model: " (picture.name) };
+        figcaption { (picture.name) }
+    } }
+}

@@ -1,0 +1,172 @@
+//! A run directory, read back: the table of any measure, its manifest and its log. In: a directory that `run::write_table`
+//! wrote. Out: `Stored`; what is missing, of another version or not what the manifest promises is refused by its name.
+use crate::data::{Array as Values, npz, sha256_file};
+use crate::diagnostics::measures;
+use crate::error::{Error, Result};
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn, schema};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Version of the layout that is read, see docs/FORMATS.md.
+const SCHEMA: u64 = schema::SCHEMA as u64;
+/// Longest manifest or log that is read, bytes.
+const MOST_JSON: u64 = 1 << 26;
+/// Every axis that a measure may have, and what its labels are called.
+const AXES: [(&str, &str); 3] = [("path", "paths"), ("timestep", "timesteps"), ("sample", "samples")];
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Name of the directory.
+    pub name: String,
+    /// What was measured, columns in the order of this program's schema. Of other arrays it holds `noise` (f64
+    /// `[timestep]`) and, where the measure has them, `jacobian` and `components`.
+    pub table: Table,
+    /// All of `manifest.json`.
+    pub manifest: Value,
+    /// `run_log.json`; null if there is none.
+    pub log: Value,
+    /// Columns that the run has and this program does not know.
+    pub unknown: Vec<String>,
+}
+
+/// Reads a run directory. The checksum of its arrays must be the manifest's; its CSV and plots are not looked at.
+///
+/// # Errors
+/// A file that is missing, damaged, of another schema or not the manifest's; an unknown measure.
+pub fn read(dir: &Path) -> Result<Stored> {
+    if !dir.is_dir() {
+        return Err(Error::file(dir, "is no directory, expected a run directory with a manifest.json"));
+    }
+    let path = dir.join("manifest.json");
+    let manifest = json(&path)?;
+    let bad = |message: String| Error::file(&path, message);
+    match manifest["schema"].as_u64() {
+        Some(SCHEMA) => {}
+        _ => return Err(bad(format!("has schema {}, this program reads {SCHEMA}", manifest["schema"]))),
+    }
+    let known = known();
+    let Some((measure, abouts)) = known.iter().find(|(name, _)| manifest[*name]["columns"].is_array()) else {
+        let names: Vec<&str> = known.iter().map(|k| k.0).collect();
+        return Err(bad(format!("describes no table of {}", names.join(", "))));
+    };
+    let described = &manifest[*measure];
+    let axes = axes(described).map_err(|e| bad(format!("'{measure}' {e}")))?;
+    let arrays = dir.join(format!("{measure}.npz"));
+    let promised = manifest["files"][format!("{measure}.npz")]["sha256"].as_str().unwrap_or("nothing");
+    let found = sha256_file(&arrays)?;
+    if found != promised {
+        return Err(Error::file(&arrays, format!("has the SHA-256 {found}, its manifest says {promised}")));
+    }
+    let names: Vec<&str> =
+        described["columns"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str()).collect();
+    let shape: Vec<usize> = axes.iter().map(|a| a.labels.len()).collect();
+    let mut columns = vec![];
+    for &about in abouts.iter().filter(|a| names.contains(&a.name)) {
+        columns.push(TableColumn { about, values: floats(&arrays, about.name, Some(&shape))?.1 });
+    }
+    let mut table = Table { measure, schema: schema::SCHEMA, axes, columns, arrays: vec![], facts: described.clone() };
+    if let Some(levels) = described["noise"].as_array() {
+        let noise: Vec<f64> = levels.iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect();
+        let expected = table.axes.iter().find(|a| a.name == "timestep").map_or(0, |a| a.labels.len());
+        if noise.len() != expected {
+            return Err(bad(format!("'{measure}' has {} noise levels for {expected} timesteps", noise.len())));
+        }
+        table.arrays.push(Array { name: "noise", shape: vec![expected], values: Numbers::F64(noise) });
+    }
+    if ["curl", "jacobian"].contains(measure) {
+        matrices(&arrays, &mut table)?;
+    }
+    let log = dir.join("run_log.json");
+    Ok(Stored {
+        name: name(dir),
+        unknown: names.iter().filter(|n| !abouts.iter().any(|a| a.name == **n)).map(|n| n.to_string()).collect(),
+        log: if log.exists() { json(&log)? } else { Value::Null },
+        table,
+        manifest,
+    })
+}
+
+/// Every measure that a run can be of.
+fn known() -> Vec<(&'static str, Vec<About>)> {
+    let about = |c: &schema::ColumnSpec| About::new(c.name, c.formula, c.unit, c.meaning);
+    let mut known = vec![("circulation", schema::COLUMNS.iter().map(about).collect())];
+    known.extend(measures());
+    known
+}
+
+/// The last part of the path, also of `.` and `..`.
+fn name(dir: &Path) -> String {
+    let whole = dir.canonicalize().unwrap_or_else(|_| PathBuf::from(dir));
+    whole.file_name().map_or_else(|| dir.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let about = std::fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
+    if !about.is_file() || about.len() > MOST_JSON {
+        return Err(Error::file(path, format!("is no regular file of at most {MOST_JSON} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    serde_json::from_slice(&bytes).map_err(|e| Error::file(path, format!("is not JSON: {e}")))
+}
+
+/// The axes as a manifest has them; the message begins after the name of the table.
+fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
+    let names = described["axes"].as_array().ok_or("has no list of axes")?;
+    let axis = |name: &Value| -> Result<TableAxis, String> {
+        let known = AXES.iter().find(|(known, _)| name == known);
+        let &(name, plural) = known.ok_or_else(|| format!("has the axis {name}, expected path, timestep or sample"))?;
+        let labels = &described[plural];
+        let numbers =
+            || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
+        let texts = || labels.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>();
+        let labels = match name {
+            "path" => texts().map(Labels::Text),
+            "timestep" => numbers().map(Labels::Numbers),
+            _ => labels.as_u64().and_then(|n| usize::try_from(n).ok()).map(Labels::Count),
+        };
+        let labels = labels.ok_or_else(|| format!("has no '{plural}', or not of the kind that this axis has"))?;
+        Ok(TableAxis { name, plural, labels })
+    };
+    let axes = names.iter().map(axis).collect::<Result<Vec<_>, _>>()?;
+    let shape: Vec<&str> = axes.iter().map(|a| a.name).collect();
+    if ![&["path", "timestep", "sample"][..], &["timestep", "sample"], &["sample"]].contains(&&shape[..]) {
+        return Err(format!("has the axes {}, expected [path, timestep, sample] or its end", shape.join(", ")));
+    }
+    Ok(axes)
+}
+
+/// An array of the NPZ and its shape, which is `expected` if that is given. Its length is checked before anything is read.
+fn floats(file: &Path, name: &str, expected: Option<&[usize]>) -> Result<(Vec<usize>, Vec<f64>)> {
+    let mut array = Values::open(&format!("{}#{name}", file.display()))?;
+    let dims = array.dims().to_vec();
+    if expected.is_some_and(|e| e != dims) {
+        return Err(array.error(format!("has shape {dims:?}, its manifest says {:?}", expected.unwrap_or_default())));
+    }
+    let mut values = vec![];
+    array.read(&mut values, dims.iter().product())?;
+    Ok((dims, values))
+}
+
+/// `jacobian` `[timestep, sample, K, K]` and, of sub-Jacobians, `components` `[sample, K]`.
+fn matrices(file: &Path, table: &mut Table) -> Result<()> {
+    let (shape, values) = floats(file, "jacobian", None)?;
+    let places = table.shape();
+    if shape.len() != 4 || shape[..2] != places || shape[2] != shape[3] {
+        let said = format!("array 'jacobian' has shape {shape:?}, expected K x K matrices at {places:?}");
+        return Err(Error::file(file, said));
+    }
+    let size = shape[3];
+    let values = Numbers::F32(values.into_iter().map(|v| v as f32).collect());
+    table.arrays.push(Array { name: "jacobian", shape, values });
+    if table.measure == "curl" {
+        let (shape, values) = npz::counted(file, "components")?;
+        if shape != [places[1], size] {
+            let said = format!("array 'components' has shape {shape:?}, expected [{}, {size}]", places[1]);
+            return Err(Error::file(file, said));
+        }
+        let values = Numbers::I64(values.into_iter().map(|v| v as i64).collect());
+        table.arrays.push(Array { name: "components", shape, values });
+    }
+    Ok(())
+}
