@@ -57,15 +57,15 @@ fn a_dry_run_predicts_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let adapter = std::env::var("VORTICITY_ADAPTER").map_or(vec![], |a| vec!["--adapter".to_string(), a]);
-    let measure = |verb: &'static str, own: &[&'static str]| {
-        let common = [verb, MODEL, "--data", DIGITS, "--dry-run", "--json", "--out", text(&out)];
+    let measure = |verb: &'static str, model: &'static str, own: &[&'static str]| {
+        let common = [verb, model, "--data", DIGITS, "--dry-run", "--json", "--out", text(&out)];
         let adapter: Vec<&str> = adapter.iter().map(String::as_str).collect();
         let (code, printed, error) = vorticity(&[&common, own, &adapter].concat());
         assert_eq!(code, Some(0), "{error}");
         serde_json::from_str::<Value>(&printed).unwrap()
     };
-    let circulation = measure("circulation", &["--samples", "8", "--points", "100"]);
-    let curl = measure("curl", &["--samples", "4", "--components", "3"]);
+    let circulation = measure("circulation", "field:tilted", &["--tile", "256"]);
+    let curl = measure("curl", MODEL, &["--samples", "4", "--components", "3"]);
     for (document, predicted) in [(&circulation, &circulation["work"]["predicted"]), (&curl, &curl["predicted"])] {
         assert_eq!(document["dry_run"], true);
         let number = |key: &str| predicted[key].as_f64().unwrap();
