@@ -11,7 +11,10 @@ pub fn vorticity(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("vorticity").unwrap();
     command.args(arguments);
     if let Ok(adapter) = std::env::var("VORTICITY_ADAPTER")
-        && !matches!(arguments.first(), Some(&("devices" | "init" | "inspect" | "completions" | "man" | "paths")))
+        && !matches!(
+            arguments.first(),
+            Some(&("compare" | "completions" | "devices" | "init" | "inspect" | "man" | "paths" | "report"))
+        )
     {
         command.args(["--adapter", &adapter]);
     }

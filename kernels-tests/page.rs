@@ -212,10 +212,10 @@ fn columns_without_a_finite_value_are_marked() {
         assert!(!value.is_nan() || page.contains("class=\"group drowned\""), "{name}");
     }
     // The same numbers with an error that drowns them: marked, as on the terminal.
-    let drowned = table("asymmetry", |name, i| if name == "nasym_se" { 1e9 } else { numbers(name, i) });
+    let drowned = table("jacobian", |name, i| if name == "arithmetic" { 1e9 } else { numbers(name, i) });
     let dirs = [
         written(&scratch.path().join("drowned"), &drowned, json!({})),
-        written(&scratch.path().join("clear"), &table("asymmetry", numbers), json!({})),
+        written(&scratch.path().join("clear"), &table("jacobian", numbers), json!({})),
     ];
     let [drowned, clear] = dirs.map(|d| html("t", &labelled(&[&d]), &[]).unwrap());
     assert!(drowned.contains("box hollow") && drowned.contains(">~") && drowned.contains("0 of 3"));

@@ -154,7 +154,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
                     unit: statistics[0].about.unit,
                     values: [0, 1].map(|i| samples[i].map_or(f64::NAN, |s| s.estimate(None))),
                     difference: interval(samples, weights),
-                    error: error(statistics, places),
+                    error: error(statistics, places, kind),
                 });
             }
         }
@@ -281,9 +281,15 @@ fn interval([a, b]: [Option<&Samples>; 2], [first, second]: [&Vec<Vec<u32>>; 2])
     [b.estimate(None) - a.estimate(None), quantile(&drawn, tail), quantile(&drawn, 1.0 - tail)]
 }
 
-fn error(statistics: [&Statistic; 2], places: [usize; 2]) -> Option<f64> {
-    let of = |i: usize| statistics[i].cell(places[i]).error();
-    statistics.iter().any(|s| !s.errors.is_empty()).then(|| of(0) + of(1))
+/// The largest error of each run, added; of means without standard errors over probes, which scatter from sample to sample
+/// and so are in the interval. None if there is no error.
+fn error(statistics: [&Statistic; 2], places: [usize; 2], kind: Kind) -> Option<f64> {
+    let counts = |name: &str| kind == Kind::Median || !name.ends_with("_se");
+    let of = |i: usize| {
+        let errors = statistics[i].errors.iter().zip(statistics[i].cell(places[i]).errors);
+        errors.filter(|(e, _)| counts(e.0)).map(|e| e.1).fold(f64::NAN, f64::max)
+    };
+    statistics.iter().any(|s| s.errors.iter().any(|e| counts(e.0))).then(|| of(0) + of(1))
 }
 
 fn left_out(results: [&Results; 2], names: [&str; 2]) -> Vec<String> {

@@ -5,6 +5,7 @@ mod about;
 mod boxes;
 mod chapters;
 mod curves;
+mod glance;
 mod matrices;
 mod plot;
 mod tables;
@@ -13,7 +14,6 @@ use super::BoxStats;
 use super::curl;
 use super::results::{Cell, Results};
 use super::stored::Stored;
-use super::table::number;
 use crate::error::{Error, Result};
 use crate::run::schema::CLEAR;
 use chapters::{CHAPTERS, Chapter, OTHER};
@@ -127,7 +127,7 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                     }
                 }
                 main {
-                    (glance(&shown))
+                    (glance::table(&shown))
                     @for (measure, chapter, content) in &chapters {
                         section id=(measure) { h2 { (heading(measure, chapter)) } p.prose { (chapter.prose) } (content) }
                     }
@@ -153,33 +153,6 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
 
 fn chapter_of(measure: &str) -> &'static Chapter {
     CHAPTERS.iter().find(|c| c.measure == measure).unwrap_or(&OTHER)
-}
-
-/// What the runs say, in a line each.
-fn glance(runs: &[Run]) -> Markup {
-    html! { section.glance { h2 { "At a glance" } div.wide { table {
-        caption { "Medians over the images, smallest and largest over the timesteps. Resolved: at least " (CLEAR) " times the largest error." }
-        thead { tr { th.left scope="col" { "run" } th.left scope="col" { "measure" } th.left scope="col" { "path" } th.left scope="col" { "statistic" } th scope="col" { "from" } th scope="col" { "to" } th scope="col" { "resolved" } th.left scope="col" { "field" } } }
-        tbody { @for run in runs { @for (path, name) in run.results.paths.iter().enumerate() {
-            @let shown = chapter_of(run.results.measure).shown.first();
-            @let statistic = shown.and_then(|s| run.results.statistic(s.0).ok()).or(run.results.statistics.first());
-            @if let Some(statistic) = statistic {
-                @let cells: Vec<Cell> = (0..run.results.places()).map(|t| run.results.cell(statistic, path, t)).collect();
-                @let mut medians: Vec<(f64, usize)> = cells.iter().enumerate().filter_map(|(t, c)| Some((c.stats.as_ref()?.median, t))).collect();
-                @let () = medians.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
-                @let at = |t: usize| run.results.timesteps.get(t).map_or(String::new(), |(k, _)| format!(" at k = {k}"));
-                @let end = |end: Option<&(f64, usize)>| end.map_or("–".into(), |(v, t)| format!("{}{}{}", if cells[*t].clear() { "" } else { "~" }, number(*v), at(*t)));
-                tr {
-                    th.left scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
-                    td.left { (run.results.measure) } td.left { (name) }
-                    td.left { (shown.map_or(statistic.about.name, |s| s.1)) " " span.unit { (plot::unit(statistic.about.unit)) } }
-                    td { (end(medians.first())) } td { (end(medians.last())) }
-                    td { @if statistic.errors.is_empty() { "–" } @else { (cells.iter().filter(|c| c.clear()).count()) " of " (cells.len()) } }
-                    td.left { (about::field(&run.stored.manifest["field"])) }
-                }
-            }
-        } } }
-    } } } }
 }
 
 /// Figures and tables of one measure.
