@@ -106,7 +106,6 @@ fn what_is_not_supported_says_so() {
         ("config.json", |c| c["_class_name"] = json!("UNet2DConditionModel"), "only UNet2DModel is known"),
         ("config.json", |c| c["class_embed_type"] = json!("timestep"), "conditioned on class labels"),
         ("config.json", |c| c["mid_block_type"] = json!("UNetMidBlock2DCrossAttn"), "only UNetMidBlock2D is known"),
-        ("config.json", |c| c["time_embedding_type"] = json!("fourier"), "is made of noise levels"),
         ("scheduler_config.json", |c| c["trained_betas"] = json!([0.1]), "trained_betas: a list of betas"),
         (
             "scheduler_config.json",
@@ -134,6 +133,11 @@ fn what_is_not_supported_says_so() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(expected), "'{expected}' not in '{error}'");
     }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&shipped("diffusers_ncsnpp"), &NETWORK, folder.path());
+    copy(&shipped("diffusers_ddpm"), &["scheduler_config.json"], folder.path());
+    let error = Model::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("is made of noise levels"), "{error}");
     for missing in ["diffusion_pytorch_model.safetensors", "scheduler_config.json"] {
         let folder = tempfile::tempdir().unwrap();
         copy(&shipped("diffusers_ddpm"), &[&NETWORK[..], &["scheduler_config.json"]].concat(), folder.path());
