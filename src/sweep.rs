@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
 use crate::program::{BufferId, Program};
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// Tiles submitted ahead of the one being read.
 const IN_FLIGHT: usize = 2;
@@ -32,24 +32,27 @@ pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64
     Ok(lanes.min(usize::try_from(total).unwrap_or(usize::MAX)).max(1))
 }
 
-/// Runs queries `0..total`. `observe` is told how many are done and may stop the sweep after the tiles in flight.
+/// Runs a range of queries. `observe` is told up to which query they are done and may stop the sweep after the tiles in
+/// flight.
 pub fn run(
     executor: &mut Executor,
     job: &mut dyn Job,
-    total: u64,
+    queries: Range<u64>,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let tile = executor.max_lanes() as u64;
     let mut flying = VecDeque::with_capacity(IN_FLIGHT);
-    let mut next = 0;
+    let (mut next, mut stopped) = (queries.start, false);
     loop {
-        while flying.len() < IN_FLIGHT && next < total {
-            let lanes = tile.min(total - next) as usize;
+        while flying.len() < IN_FLIGHT && next < queries.end && !stopped {
+            let lanes = tile.min(queries.end - next) as usize;
             job.prepare(executor, next, lanes)?;
             flying.push_back((next, lanes, executor.submit(lanes)?));
             next += lanes as u64;
         }
-        let Some((first, lanes, pending)) = flying.pop_front() else { return Ok(()) };
+        let Some((first, lanes, pending)) = flying.pop_front() else {
+            return if stopped { Err(Error::Interrupted) } else { Ok(()) };
+        };
         let mut result = Ok(());
         executor.wait(pending, |id, bytes| {
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
@@ -58,8 +61,6 @@ pub fn run(
             }
         })?;
         result?;
-        if observe(first + lanes as u64).is_break() {
-            return Err(Error::Interrupted);
-        }
+        stopped |= observe(first + lanes as u64).is_break();
     }
 }

@@ -1,14 +1,15 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
 use super::common::{ASK_BEYOND, data_facts, encoded, file_name, open, parse_timesteps, stop_flag};
+use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use crate::data;
-use crate::diagnostics::{CirculationRun, Options, Quadrature};
+use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::report::{circulation, table};
-use crate::run::{Circulation, RunDir, write_circulation};
+use crate::run::{Circulation, Journal, RunDir, write_circulation};
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal};
@@ -66,9 +67,12 @@ pub struct Args {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Run directory to create; must not exist, or be empty
+    /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
+    /// the same command goes on
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Adapter: index or part of the name in `vorticity devices`, or software
     #[arg(long)]
     adapter: Option<String>,
@@ -104,7 +108,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
     };
-    let out = match (&args.out, args.dry_run) {
+    let shard = args.shard.parse()?;
+    let mut out = match (&args.out, args.dry_run) {
         (None, false) => return Err(Error::invalid("--out", "missing: name the run directory to create")),
         (Some(path), false) => Some(RunDir::create(path)?),
         _ => None,
@@ -145,7 +150,12 @@ pub fn run(args: &Args) -> Result<i32> {
         tile: args.tile,
         family: None,
     };
-    let mut job = CirculationRun::new(&gpu, field.as_ref(), &images, options.clone())?;
+    let decides = json!({
+        "paths": options.paths, "timesteps": options.timesteps, "samples": options.samples, "points": options.points,
+        "quadrature_check": options.quadrature_check,
+    });
+    let family = options.family.unwrap_or(gpu.family()).name();
+    let mut job = CirculationRun::of_shard(&gpu, field.as_ref(), &images, options, shard)?;
 
     let (evaluations, flops) = (job.evaluations(), job.program().flops() as f64);
     let (checked, verified) = (job.checked_samples(), job.verified_points());
@@ -162,42 +172,7 @@ pub fn run(args: &Args) -> Result<i32> {
         flops * evaluations as f64,
         bytes as f64 / 1e6
     ))?;
-    let mut predicted = None;
-    // A run that is short by both counts is over before its prediction would be.
-    if args.dry_run || evaluations > 100_000 || flops * evaluations as f64 > 1e13 {
-        let rate = job.measure_rate()?;
-        let seconds = evaluations as f64 / rate;
-        let duration = HumanDuration(Duration::from_secs_f64(seconds));
-        output.say(&format!("predicted    {rate:.1} evaluations/s, {duration}\n"))?;
-        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && (output.quiet || !confirmed(&duration)?) {
-            return Err(Error::invalid("run time", "more than an hour predicted; give --yes to run it anyway"));
-        }
-        predicted = Some(json!({ "seconds": seconds, "evaluations_per_second": rate }));
-    }
-    let family = options.family.unwrap_or(gpu.family()).name();
-    let work = json!({
-        "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples,
-        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations,
-        "quadrature_checked_samples": checked, "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
-        "predicted": predicted,
-    });
-    let Some(out) = out else {
-        output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
-        return Ok(0);
-    };
-
-    let (start, started) = (Instant::now(), SystemTime::now());
-    let bar = output.progress(evaluations);
-    let stop = stop_flag()?;
-    let result = job.run(&mut |done| {
-        bar.set_position(done);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    bar.finish_and_clear();
-    let seconds = start.elapsed().as_secs_f64();
-    let evaluations = result.evaluations();
-
-    let manifest = json!({
+    let facts = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
         "field": field.describe(),
@@ -212,22 +187,72 @@ pub fn run(args: &Args) -> Result<i32> {
         "adapter": adapter,
         "kernels": family,
     });
-    let since = started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let mut kept = Journal::default();
+    if let Some(out) = &mut out {
+        kept = journal(out, &facts, &decides, shard, evaluations, output)?;
+    }
+    let recorded = kept.recorded();
+    let mut predicted = None;
+    // A run that is short by both counts is over before its prediction would be.
+    if args.dry_run || evaluations > 100_000 || flops * evaluations as f64 > 1e13 {
+        let rate = job.measure_rate()?;
+        let seconds = evaluations.saturating_sub(recorded) as f64 / rate;
+        let duration = HumanDuration(Duration::from_secs_f64(seconds));
+        output.say(&format!("predicted    {rate:.1} evaluations/s, {duration}\n"))?;
+        if !args.dry_run && seconds > ASK_BEYOND && !args.yes && (output.quiet || !confirmed(&duration)?) {
+            return Err(Error::invalid("run time", "more than an hour predicted; give --yes to run it anyway"));
+        }
+        predicted = Some(json!({ "seconds": seconds, "evaluations_per_second": rate }));
+    }
+    let work = json!({
+        "model": args.model, "adapter": adapter, "kernels": family, "loops": loops, "samples": samples, "shard": shard.to_string(),
+        "points": points, "quadrature": args.quadrature, "most_evaluations": evaluations,
+        "quadrature_checked_samples": checked, "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
+        "predicted": predicted,
+    });
+    let Some(out) = out else {
+        output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
+        return Ok(0);
+    };
+
+    let (start, started) = (Instant::now(), SystemTime::now());
+    let bar = output.progress(evaluations);
+    bar.set_position(recorded);
+    bar.reset_eta();
+    let stop = stop_flag()?;
+    let measured = job.measure(kept, &mut |done| {
+        bar.set_position(done);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    let part = or_say_kept(measured, &out)?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let evaluations = diagnostics::circulation_evaluations(&part)?;
+    let now = evaluations.saturating_sub(recorded);
     let log = json!({
         "command": std::env::args().collect::<Vec<_>>(),
-        "started_unix": since,
+        "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": seconds,
         "evaluations": evaluations,
-        "evaluations_per_second": evaluations as f64 / seconds,
+        "evaluations_before": recorded,
+        "evaluations_per_second": now as f64 / seconds,
         "tile_lanes": args.tile,
     });
-    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
-    let table = publish(out, &result, manifest, log, &title)?;
-    let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let table = if shard.is_whole() {
+        publish(out, &diagnostics::circulation(part)?, facts, log, &title)?
+    } else {
+        part.write(&out, &facts, &title, &log)?;
+        out.finish()?;
+        let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
+        Table { text, rows: vec![] }
+    };
     output.say(&format!(
-        "{}\n{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
+        "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
         table.text,
-        evaluations as f64 / seconds
+        now as f64 / seconds
     ))?;
     output.document("circulation", || {
         json!({

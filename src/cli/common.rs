@@ -1,13 +1,14 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, stopping cleanly, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
+use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
 use crate::data::Images;
-use crate::diagnostics::Selection;
+use crate::diagnostics::{self, Progress, Selection};
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::latents;
-use crate::run::{RunDir, Table, write_table};
+use crate::run::{Part, RunDir, Table, write_table};
 use crate::shape::Shape;
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
@@ -38,7 +39,8 @@ pub struct Subject {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Run directory to create; must not exist, or be empty
+    /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
+    /// the same command goes on
     #[arg(long)]
     pub out: PathBuf,
     /// Adapter: index or part of the name in `vorticity devices`, or software
@@ -50,6 +52,9 @@ pub struct Subject {
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
+    /// Which of them this process measures.
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Go on where more than an hour is predicted, which is measured in the first seconds of the run
     #[arg(long)]
     pub yes: bool,
@@ -66,6 +71,16 @@ pub(super) struct Opened {
     pub images: Images,
     pub field: Box<dyn Field>,
     pub gpu: Gpu,
+}
+
+/// What a verb measures.
+pub(super) struct Plan<'a> {
+    pub measure: &'static str,
+    pub timesteps: &'a [usize],
+    /// Evaluations of all samples.
+    pub lanes: u64,
+    /// What the verb has of its own, for the manifest.
+    pub options: Value,
 }
 
 /// A table, for people and for programs.
@@ -94,46 +109,23 @@ impl Subject {
 }
 
 impl Opened {
-    /// Measures with a progress bar over `lanes`, writes the run directory and prints; the exit code. `options` is what
-    /// the verb has of its own, for the manifest.
+    /// Measures with a progress bar, going on where an earlier process ended, writes the run directory and prints; the exit
+    /// code.
     pub fn publish(
-        self,
-        lanes: u64,
-        options: Value,
-        measure: impl FnOnce(&Self, &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table>,
-        report: impl FnOnce(&Table, &str) -> Result<Report>,
+        mut self,
+        plan: Plan,
+        measure: impl FnOnce(&Self, Progress) -> Result<Part>,
+        report: fn(&Table, &str) -> Result<Report>,
     ) -> Result<i32> {
-        let Subject { model, data, samples, seed, out, yes, output, .. } = self.subject.clone();
-        let (adapter, shape) = (self.gpu.describe(), self.field.shape());
-        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
-        let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
-        let (mut predicted, mut done) = (None, 0);
-        // The first tiles wait for kernels to be compiled: the rate is that of what follows.
-        let mut warm: Option<(Instant, u64)> = None;
-        let table = measure(&self, &mut |now| {
-            done = now;
-            bar.set_position(done);
-            let (since, before) = *warm.get_or_insert_with(|| (Instant::now(), done));
-            if predicted.is_none() && since.elapsed() >= LOOK_AFTER {
-                let each = since.elapsed().as_secs_f64() / (done - before) as f64;
-                predicted = Some(each * lanes as f64);
-            }
-            let long = !yes && predicted.is_some_and(|seconds| seconds > ASK_BEYOND);
-            if long || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .map_err(|e| match (e, predicted) {
-            (Error::Interrupted, Some(seconds)) if !stop.load(Ordering::Relaxed) => {
-                let duration = HumanDuration(Duration::from_secs_f64(seconds));
-                Error::invalid("run time", format!("{duration} predicted; give --yes to run it anyway"))
-            }
-            (e, _) => e,
-        })?;
-        bar.finish_and_clear();
-        let seconds = start.elapsed().as_secs_f64();
-
-        let manifest = json!({
+        let Subject { model, data, samples, seed, out, yes, output, shard, .. } = self.subject.clone();
+        let (adapter, shape, shard) = (self.gpu.describe(), self.field.shape(), shard.parse()?);
+        shard.check(samples)?;
+        let (own, options) = (shard.count(samples), plan.options);
+        let lanes = plan.lanes / samples as u64 * own as u64;
+        output.say(&format!("adapter      {adapter}\nwork         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n"))?;
+        let facts = json!({
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
-            "measure": table.measure,
+            "measure": plan.measure,
             "field": self.field.describe(),
             "data": data_facts(&data, &self.images),
             "seed": seed,
@@ -141,29 +133,69 @@ impl Opened {
             "adapter": adapter,
             "kernels": self.gpu.family().name(),
         });
+        let decides = json!({ "timesteps": plan.timesteps, "samples": samples });
+        let journal = journal(&mut self.out, &facts, &decides, shard, lanes, output)?;
+        let recorded = journal.recorded();
+
+        let (start, bar, stop) = (Instant::now(), output.progress(lanes), stop_flag()?);
+        bar.set_position(recorded);
+        bar.reset_eta();
+        let (mut predicted, mut done) = (None, recorded);
+        // The first tiles wait for kernels to be compiled: the rate is that of what follows.
+        let mut warm: Option<(Instant, u64)> = None;
+        let mut observe = |now: u64| {
+            done = now;
+            bar.set_position(done);
+            let (since, before) = *warm.get_or_insert_with(|| (Instant::now(), done));
+            if predicted.is_none() && since.elapsed() >= LOOK_AFTER {
+                let each = since.elapsed().as_secs_f64() / (done - before) as f64;
+                predicted = Some(each * lanes.saturating_sub(recorded) as f64);
+            }
+            let long = !yes && predicted.is_some_and(|seconds| seconds > ASK_BEYOND);
+            if long || stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let measured = measure(&self, Progress::of(shard, journal, &mut observe)).map_err(|e| match (e, predicted) {
+            (Error::Interrupted, Some(seconds)) if !stop.load(Ordering::Relaxed) => {
+                let duration = HumanDuration(Duration::from_secs_f64(seconds));
+                Error::invalid("run time", format!("{duration} predicted; give --yes to run it anyway"))
+            }
+            (e, _) => e,
+        });
+        bar.finish_and_clear();
+        let part = or_say_kept(measured, &self.out)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let rate = done.saturating_sub(recorded) as f64 / seconds;
         let log = json!({
             "command": std::env::args().collect::<Vec<_>>(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
             "evaluations": done,
-            "evaluations_per_second": done as f64 / seconds,
+            "evaluations_before": recorded,
+            "evaluations_per_second": rate,
         });
-        write_table(&self.out, &table, manifest, log)?;
-        let report = report(&table, &format!("{}, {samples} samples", file_name(&model)))?;
-        for (name, svg) in &report.plots {
-            self.out.write(name, svg.as_bytes())?;
-        }
+        let title = format!("{}, {samples} samples", file_name(&model));
+        let (text, rows) = if shard.is_whole() {
+            let table = diagnostics::finish(part)?;
+            write_table(&self.out, &table, facts, log)?;
+            let report = report(&table, &title)?;
+            for (name, svg) in &report.plots {
+                self.out.write(name, svg.as_bytes())?;
+            }
+            (report.text, report.rows)
+        } else {
+            part.write(&self.out, &facts, &title, &log)?;
+            (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![])
+        };
         self.out.finish()?;
-        let rate = done as f64 / seconds;
         output.say(&format!(
-            "{}\n{done} evaluations in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {}\n",
-            report.text,
+            "{text}\n{done} evaluations, {} of them in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {}\n",
+            done.saturating_sub(recorded),
             out.display()
         ))?;
-        output.document(table.measure, || {
+        output.document(plan.measure, || {
             json!({
-                "model": model, "adapter": adapter, "options": options, "evaluations": done, "seconds": seconds,
-                "out": out.display().to_string(), "table": report.rows,
+                "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
+                "seconds": seconds, "out": out.display().to_string(), "table": rows,
             })
         })?;
         Ok(0)
@@ -233,7 +265,7 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
+        eprintln!("stopping after the tiles in flight; Ctrl-C again to stop at once");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
     Ok(flag)

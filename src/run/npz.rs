@@ -1,10 +1,11 @@
-//! The arrays of a table for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
-//! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`.
+//! The arrays of a table or of a shard for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
+//! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`. And a shard's arrays, read back.
 use super::table::{Labels, Numbers, Table};
 use crate::error::{Error, Result};
-use ndarray::{ArrayViewD, IxDyn};
-use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
+use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
+use ndarray_npy::{NpzReader, NpzWriter, ReadableElement, WritableElement, WriteNpyError, WriteNpyExt};
 use std::io::{Cursor, Write};
+use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime};
 
@@ -13,12 +14,7 @@ type Npz = NpzWriter<Cursor<Vec<u8>>>;
 pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     let shape = table.shape();
     let largest = table.arrays.iter().map(|a| a.shape.iter().product()).chain([shape.iter().product::<usize>()]).max();
-    // The date is set here because zip takes the time of day if any crate of the program turns on its `time` feature.
-    let stored = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .last_modified_time(DateTime::default())
-        .large_file(largest > Some(1 << 28)); // entries beyond 2 GiB
-    let mut npz = NpzWriter::new_with_options(Cursor::new(Vec::new()), stored);
+    let mut npz = writer(largest);
     let failed =
         |name: &str, e: &dyn std::fmt::Display| Error::invalid(format!("{}.npz, array '{name}'", table.measure), e);
     for axis in &table.axes {
@@ -33,19 +29,71 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         }
     }
     for array in &table.arrays {
-        let (name, shape) = (array.name, &array.shape);
-        match &array.values {
-            Numbers::F64(values) => add(&mut npz, name, shape, values),
-            Numbers::F32(values) => add(&mut npz, name, shape, values),
-            Numbers::I64(values) => add(&mut npz, name, shape, values),
-        }
-        .map_err(|e| failed(name, &e))?;
+        numbers(&mut npz, array.name, &array.shape, &array.values).map_err(|e| failed(array.name, &e))?;
     }
     for column in &table.columns {
         let name = column.about.name;
         add(&mut npz, name, &shape, &column.values).map_err(|e| failed(name, &e))?;
     }
     Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
+}
+
+/// Entries stored, of one date; `largest` is the most numbers that one has.
+fn writer(largest: Option<usize>) -> Npz {
+    // The date is set here because zip takes the time of day if any crate of the program turns on its `time` feature.
+    let stored = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default())
+        .large_file(largest > Some(1 << 28)); // entries beyond 2 GiB
+    NpzWriter::new_with_options(Cursor::new(Vec::new()), stored)
+}
+
+/// The bytes of an NPZ of these arrays: name, shape, values. `file` is for messages.
+pub fn of_arrays<'a>(
+    file: &str,
+    arrays: impl Iterator<Item = (&'a str, &'a [usize], &'a Numbers)> + Clone,
+) -> Result<Vec<u8>> {
+    let mut npz = writer(arrays.clone().map(|a| a.1.iter().product()).max());
+    for (name, shape, values) in arrays {
+        let failed = |e: String| Error::invalid(format!("{file}, array '{name}'"), e);
+        numbers(&mut npz, name, shape, values).map_err(failed)?;
+    }
+    Ok(npz.finish().map_err(|e| Error::invalid(file, e))?.into_inner())
+}
+
+/// The arrays of these names and types, each with its shape, of an NPZ whose bytes are given.
+pub fn read(path: &Path, bytes: Vec<u8>, names: &[(&str, &str)]) -> Result<Vec<(Vec<usize>, Numbers)>> {
+    let mut npz = NpzReader::new(Cursor::new(bytes)).map_err(|e| Error::file(path, e))?;
+    let mut arrays = vec![];
+    for (name, kind) in names {
+        arrays.push(match *kind {
+            "f64" => one(&mut npz, path, name, Numbers::F64)?,
+            "f32" => one(&mut npz, path, name, Numbers::F32)?,
+            "i64" => one(&mut npz, path, name, Numbers::I64)?,
+            _ => return Err(Error::file(path, format!("array '{name}' of '{kind}', expected f64, f32 or i64"))),
+        });
+    }
+    Ok(arrays)
+}
+
+fn one<T: ReadableElement>(
+    npz: &mut NpzReader<Cursor<Vec<u8>>>,
+    path: &Path,
+    name: &str,
+    numbers: fn(Vec<T>) -> Numbers,
+) -> Result<(Vec<usize>, Numbers)> {
+    let failed = |e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
+    let array: ArrayD<T> = npz.by_name::<OwnedRepr<T>, IxDyn>(name).map_err(|e| failed(&e))?;
+    let shape = array.shape().to_vec();
+    Ok((shape, numbers(array.into_iter().collect())))
+}
+
+fn numbers(npz: &mut Npz, name: &str, shape: &[usize], values: &Numbers) -> std::result::Result<(), String> {
+    match values {
+        Numbers::F64(values) => add(npz, name, shape, values),
+        Numbers::F32(values) => add(npz, name, shape, values),
+        Numbers::I64(values) => add(npz, name, shape, values),
+    }
 }
 
 fn add<T: WritableElement>(
