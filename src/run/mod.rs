@@ -25,10 +25,14 @@ use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// In the directory of an unfinished run: the journal, and the run directory as it is written.
 const JOURNAL: &str = "journal";
 const RUN: &str = "run";
+
+/// How long another process may hold the journal before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A run directory under construction, in `OUT.partial`, which one process at a time may have. Dropped unfinished, it
 /// stays if its journal has records, and else leaves nothing behind.
@@ -72,15 +76,7 @@ impl RunDir {
         let fail = |e: std::io::Error| Error::file(&place, format!("cannot be opened: {e}"));
         let journal = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
         let journal = journal.map_err(fail)?;
-        match journal.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(&place, "is in use: another process is at work on this run"));
-            }
-            // Some file systems have no locks; two processes at once are then the user's to avoid.
-            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(e)) => return Err(Error::file(&place, format!("cannot be locked: {e}"))),
-        }
+        lock(&journal, &place)?;
         let dir = RunDir { out: out.into(), parent, partial, journal: Some(journal), empty: 0, finished: false };
         // What a process was writing when it ended is written again.
         match fs::remove_dir_all(dir.partial.join(RUN)) {
@@ -178,6 +174,23 @@ pub fn write_circulation(
     log: serde_json::Value,
 ) -> Result<()> {
     write_table(dir, &data.loops()?.table(), manifest, log)
+}
+
+/// Locks the journal as long as it is open. A process that was killed may take a moment until it lets go.
+fn lock(journal: &File, place: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match journal.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 40),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(place, "is in use: another process is at work on this run"));
+            }
+            // Some file systems have no locks; two processes at once are then the user's to avoid.
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(()),
+            Err(TryLockError::Error(e)) => return Err(Error::file(place, format!("cannot be locked: {e}"))),
+        }
+    }
 }
 
 /// A place for a run directory is nothing at all or an empty directory.
