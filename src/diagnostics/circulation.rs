@@ -17,6 +17,9 @@ use crate::sweep::{self, Job};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+/// Numbers that the device makes of a point, with padding.
+pub(super) const RESULTS: usize = 8;
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -123,7 +126,7 @@ impl<'a> CirculationRun<'a> {
         let work = Work::new(&mut program, Role::Scratch, field, images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
-        let sums = program.buffer("sums", 32, Role::Download);
+        let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
         field.launch(FieldLaunch {
             program: &mut program,
             family: options.family.unwrap_or(gpu.family()),
@@ -222,6 +225,10 @@ impl<'a> CirculationRun<'a> {
                 progress.begin();
                 let mut first = 0;
                 while let Some((count, values)) = progress.record(first)? {
+                    if (first + count) as u64 > points || values.len() != RESULTS * count {
+                        let found = format!("{count} points with {} values from point {first}", values.len());
+                        return Err(Error::invalid("journal", format!("{found}, expected up to {points} points")));
+                    }
                     self.work.take(first as u64, &values)?;
                     first += count;
                 }

@@ -2,7 +2,7 @@
 //! In: the sweep's tiles. Out: `Sums` of every loop of the shard. Pass by pass: midpoints, then groups of loops that are
 //! integrated adaptively.
 use super::adaptive::Group;
-use super::circulation::{Options, Quadrature};
+use super::circulation::{Options, Quadrature, RESULTS};
 use super::nested::{Nested, Node};
 use super::queries::{Queries, Query, spread};
 use super::sums::{Dots, Sums};
@@ -333,7 +333,7 @@ impl Work<'_> {
 
     /// What the device made of the points from `first`.
     pub fn take(&mut self, first: u64, values: &[f32]) -> Result<()> {
-        for (i, v) in values.chunks_exact(8).enumerate() {
+        for (i, v) in values.chunks_exact(RESULTS).enumerate() {
             let i = first + i as u64;
             let products = [v[0], v[1], v[2], v[3], v[4]];
             let dots = Dots::read(products);

@@ -14,7 +14,6 @@ mod shard;
 mod table;
 
 pub use circulation::{Circulation, Column, Loops};
-pub use difference::difference;
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
 pub use journal::Journal;
 pub use part::{Merged, Part, PartArray, merge};
