@@ -3,13 +3,13 @@
 use crate::circulation::{closed, images, options, run};
 use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
-use vorticity::diagnostics::{CirculationRun, Options};
+use vorticity::diagnostics::{self, CirculationRun, Options};
 use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
 use vorticity::program::{Access, BufferId, Grid, Kernel, Part, Program, Role, Step};
-use vorticity::run::Circulation;
+use vorticity::run::{Circulation, Journal};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
 
@@ -33,7 +33,8 @@ fn two_devices_give_the_bits_of_one() {
     for tile in [Some(1), Some(7), None] {
         let job = CirculationRun::on(&pair, field.as_ref(), &images, options(tile)).unwrap();
         let total = job.evaluations();
-        let (two, log) = job.run_logged(&mut |_| ControlFlow::Continue(())).unwrap();
+        let (two, log) = job.measure(Journal::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+        let two = diagnostics::circulation(two).unwrap();
         assert_eq!(bits(&one), bits(&two), "tile {tile:?}");
         // Every query was run once, in order, by one of the two; neighbours in the log are of different devices.
         let mut next = 0;
@@ -111,7 +112,7 @@ fn sweep(gpu: &Gpu, lost: usize, refused: Option<u64>, stop: u64) -> (Devices, C
     let executor = |gpu: &Gpu, lanes| Executor::new(gpu, program.clone(), lanes).unwrap();
     let mut devices = Devices::new(vec![executor(gpu, 64), executor(&another(), 5)]).unwrap();
     let mut job = Count { ports, prepared: 0, lost, refused, found: vec![] };
-    let ended = sweep::run(&mut devices, &mut job, TOTAL, &mut |done| {
+    let ended = sweep::run(&mut devices, &mut job, 0..TOTAL, &mut |done| {
         if done >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     (devices, job, ended)
@@ -130,12 +131,12 @@ fn a_lost_device_s_tiles_go_to_the_other() {
         // It stays out of the next sweep.
         let left = 1 - failures[0].device;
         job.found.clear();
-        sweep::run(&mut devices, &mut job, TOTAL, &mut |_| ControlFlow::Continue(())).unwrap();
+        sweep::run(&mut devices, &mut job, 0..TOTAL, &mut |_| ControlFlow::Continue(())).unwrap();
         let second: Vec<_> = devices.log().spans.iter().filter(|s| s.sweep == 1).collect();
         assert!(job.found == want && second.len() == 1 && second[0].device == left, "{second:?}");
         // The last device's failure is the run's.
         (job.found, job.lost) = (vec![], job.prepared + 2);
-        let ended = sweep::run(&mut devices, &mut job, TOTAL, &mut |_| ControlFlow::Continue(()));
+        let ended = sweep::run(&mut devices, &mut job, 0..TOTAL, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(ended, Err(Error::DeviceLost { .. })), "{ended:?}");
     }
 }
@@ -149,7 +150,7 @@ fn errors_of_the_job_and_the_observer_end_a_sweep_on_two_devices() {
     assert!(matches!(ended, Err(Error::Interrupted)) && (300..=364).contains(&job.found.len()), "{}", job.found.len());
     // Nothing of the stopped sweep is left in the devices.
     job.found.clear();
-    sweep::run(&mut devices, &mut job, 10, &mut |_| ControlFlow::Continue(())).unwrap();
+    sweep::run(&mut devices, &mut job, 0..10, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(job.found, (0..10).map(|i| i as f32 + 3.0).collect::<Vec<_>>());
 }
 

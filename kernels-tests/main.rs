@@ -39,8 +39,12 @@ mod paths;
 mod portability;
 mod quadrature;
 mod report;
+#[cfg(feature = "cli")]
+mod resume;
 mod run;
 mod sample;
+#[cfg(feature = "cli")]
+mod shards;
 mod stein;
 mod tangents;
 #[cfg(feature = "cli")]

@@ -51,7 +51,7 @@ pub enum Error {
         message: String,
     },
     /// The observer of a run asked to stop.
-    #[error("stopped by the user; nothing was written")]
+    #[error("stopped by the user")]
     Interrupted,
 }
 
@@ -62,7 +62,7 @@ pub const EXIT_CODES: &[(i32, &str)] = &[
     (2, "bad input: an option, file or model that cannot be used"),
     (3, "no usable GPU adapter"),
     (4, "trouble with the GPU: out of memory, device lost"),
-    (130, "interrupted by Ctrl-C; nothing was written"),
+    (130, "interrupted by Ctrl-C; a run goes on from there with the same command"),
 ];
 
 impl Error {

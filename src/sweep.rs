@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
 use crate::program::{BufferId, Program, Role};
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
@@ -113,12 +113,13 @@ struct Tile {
 /// What the devices share.
 struct State<'a> {
     job: &'a mut dyn Job,
-    total: u64,
+    /// Behind the last query.
+    end: u64,
     /// The first query that nobody has taken.
     next: u64,
     /// Tiles of devices that failed.
     returned: Vec<Tile>,
-    /// Queries that were handed to the job.
+    /// The first query that was not handed to the job.
     collected: u64,
     /// Devices at work.
     live: usize,
@@ -161,7 +162,7 @@ impl<'a> Shared<'a> {
         let ahead = WAITING / downloads.map(|b| b.bytes_per_lane).sum::<u64>().max(1);
         let mut state = self.lock();
         loop {
-            if state.stop || state.collected == state.total {
+            if state.stop || state.collected == state.end {
                 return None;
             }
             if let Some(tile) = state.returned.pop() {
@@ -171,7 +172,7 @@ impl<'a> Shared<'a> {
                 }
                 return Some(Tile { lanes, ..tile });
             }
-            let left = state.total - state.next;
+            let left = state.end - state.next;
             if left > 0 && state.next - state.collected <= ahead {
                 // Towards the end smaller tiles, so that all devices finish together.
                 let group = u64::from(executor.program().group());
@@ -245,7 +246,7 @@ impl<'a> Shared<'a> {
         observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut early = BTreeMap::new();
-        let mut next = 0;
+        let mut next = self.lock().collected;
         for report in reports {
             match report {
                 Report::Stop(error) => return Err(error),
@@ -271,18 +272,19 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Runs queries `0..total`. `observe` is told how many are done and may stop the sweep after the tiles in flight. A device
+/// Runs a range of queries. `observe` is told up to which query they are done and may stop the sweep after the tiles in flight. A device
 /// that fails is left out from then on, and its tiles go to the others; the last one's failure is the sweep's.
 pub fn run(
     devices: &mut Devices,
     job: &mut dyn Job,
-    total: u64,
+    queries: Range<u64>,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
     let failed: Vec<usize> = devices.log.failures.iter().map(|f| f.device).collect();
     let mut executors = std::mem::take(&mut devices.executors);
     let live = executors.len() - failed.len();
-    let state = State { job, total, next: 0, returned: vec![], collected: 0, live, stop: false };
+    let Range { start, end } = queries;
+    let state = State { job, end, next: start, returned: vec![], collected: start, live, stop: false };
     let shared = Shared { state: Mutex::new(state), changed: Condvar::new() };
     let (tell, reports) = channel();
     let result = std::thread::scope(|scope| {

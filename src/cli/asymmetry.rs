@@ -1,8 +1,9 @@
 //! `vorticity asymmetry`: nasym of whole Jacobians by random tangents, into a run directory.
-use super::common::{Report, Subject, Work};
-use crate::diagnostics::{self, AsymmetryOptions};
+use super::common::{Opened, Report, Subject, Work};
+use crate::diagnostics::{self, AsymmetryOptions, Progress};
 use crate::error::{Error, Result};
 use crate::report::asymmetry;
+use crate::run::Table;
 use serde_json::json;
 
 /// Measure how asymmetric the score's whole Jacobian is, by random tangents (nasym, |J|, tr J, tr J^2).
@@ -43,17 +44,20 @@ pub fn run(args: &Args) -> Result<i32> {
         verified: args.verify,
     };
     let opened = args.subject.open()?;
-    let lanes = diagnostics::asymmetry_lanes(&options, opened.field.shape().len());
-    opened.publish(
-        Work { verb: "asymmetry", lanes, checks: 2 * args.verify },
-        json!({ "probes": args.probes, "verified_probes": args.verify }),
-        |o, observe| diagnostics::asymmetry(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
-        |table, about| {
-            Ok(Report {
-                text: asymmetry::text(table)?,
-                rows: asymmetry::rows(table)?,
-                plots: asymmetry::all(table, about)?,
-            })
-        },
-    )
+    let work = Work {
+        measure: "asymmetry",
+        timesteps: &options.selection.timesteps,
+        lanes: diagnostics::asymmetry_lanes(&options, opened.field.shape().len()),
+        checks: 2 * args.verify,
+        options: json!({ "probes": args.probes, "verified_probes": args.verify }),
+    };
+    let measure = |o: &Opened, progress: Progress| {
+        diagnostics::asymmetry_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
+    };
+    opened.publish(work, measure, report)
+}
+
+/// What is shown of the results.
+pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
+    Ok(Report { text: asymmetry::text(table)?, rows: asymmetry::rows(table)?, plots: asymmetry::all(table, about)? })
 }

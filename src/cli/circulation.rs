@@ -2,15 +2,16 @@
 use super::common::{HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn};
 use super::device::Device;
 use super::fleet;
+use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use super::watch::{Plan, Watched, watch};
 use crate::data;
-use crate::diagnostics::{CirculationRun, Options, Quadrature};
+use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::report::{circulation, table};
-use crate::run::{Circulation, RunDir, write_circulation};
+use crate::run::{Circulation, Journal, RunDir, write_circulation};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,9 +65,12 @@ pub struct Args {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Run directory to create; must not exist, or be empty
+    /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
+    /// the same command goes on
     #[arg(long)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     device: Device,
     /// Lanes per tile; by memory if not given. Results do not depend on it
@@ -103,7 +107,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
     };
-    let out = match (&args.out, args.dry_run) {
+    let shard = args.shard.parse()?;
+    let mut out = match (&args.out, args.dry_run) {
         (None, false) => return Err(Error::invalid("--out", "missing: name the run directory to create")),
         (Some(path), false) => Some(RunDir::create(path)?),
         _ => None,
@@ -144,7 +149,11 @@ pub fn run(args: &Args) -> Result<i32> {
         tile: args.tile,
         family: None,
     };
-    let job = CirculationRun::on(&gpus, field.as_ref(), &images, options.clone())?;
+    let decides = json!({
+        "paths": options.paths, "timesteps": options.timesteps, "samples": options.samples, "points": options.points,
+        "quadrature_check": options.quadrature_check,
+    });
+    let job = CirculationRun::of_shard(&gpus, field.as_ref(), &images, options, shard)?;
 
     let (total, flops, tiles) = (job.evaluations(), job.program().flops() as f64, job.tiles());
     let (checked, verified) = (job.checked_samples(), job.verified_points());
@@ -164,6 +173,27 @@ pub fn run(args: &Args) -> Result<i32> {
         flops * total as f64,
         bytes as f64 / 1e6
     ))?;
+    let mut facts = json!({
+        "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
+        "measure": "circulation",
+        "field": field.describe(),
+        "data": data_facts(data, &images),
+        "seed": args.seed,
+        "arcs": args.arcs,
+        "polyline_sha256": polyline_sha256,
+        "quadrature": args.quadrature,
+        "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
+        "quadrature_checked_samples": checked,
+        "verified_points": verified,
+    });
+    if let Some(facts) = facts.as_object_mut() {
+        facts.extend(fleet::facts(&gpus));
+    }
+    let kept = match &mut out {
+        Some(out) => journal(out, &facts, &decides, shard, total, output)?,
+        None => Journal::default(),
+    };
+    let recorded = kept.recorded();
     let started = SystemTime::now();
     let check = || check(field.as_ref(), &images);
     // Several devices take turns: all must have had theirs, twice.
@@ -178,57 +208,52 @@ pub fn run(args: &Args) -> Result<i32> {
         yes: args.yes,
         dry_run: args.dry_run,
     };
-    let Watched { result, prediction, seconds, .. } = watch(plan, |observe| job.run_logged(observe))?;
+    let watched = watch(plan, |observe| job.measure(kept, observe));
+    let Watched { result, prediction, seconds, .. } = or_say_kept(watched, out.as_ref())?;
     warn(&gpus.iter().collect::<Vec<_>>(), output);
-    let (facts, predicted) = (fleet::facts(&gpus), prediction.map(|p| p.json()));
+    let predicted = prediction.map(|p| p.json());
     let work = json!({
         "model": args.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": gpus.len(),
-        "loops": loops, "samples": samples, "points": points, "quadrature": args.quadrature,
-        "most_evaluations": total, "quadrature_checked_samples": checked, "verified_points": verified,
-        "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes, "predicted": predicted,
+        "loops": loops, "samples": samples, "shard": shard.to_string(), "points": points,
+        "quadrature": args.quadrature, "most_evaluations": total, "quadrature_checked_samples": checked,
+        "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
+        "predicted": predicted,
     });
-    let Some(((result, who), out)) = result.zip(out) else {
+    let Some(((part, who), out)) = result.zip(out) else {
         output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
         return Ok(0);
     };
     for failure in who.failures.iter().filter(|_| !output.quiet) {
         eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
     }
-    let evaluations = result.evaluations();
-
-    let mut manifest = json!({
-        "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
-        "measure": "circulation",
-        "field": field.describe(),
-        "data": data_facts(data, &images),
-        "seed": args.seed,
-        "arcs": args.arcs,
-        "polyline_sha256": polyline_sha256,
-        "quadrature": args.quadrature,
-        "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
-        "quadrature_checked_samples": checked,
-        "verified_points": verified,
-    });
-    let since = started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let evaluations = diagnostics::circulation_evaluations(&part)?;
+    let now = evaluations.saturating_sub(recorded);
     let mut log = json!({
         "command": std::env::args().collect::<Vec<_>>(),
-        "started_unix": since,
+        "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": seconds,
         "evaluations": evaluations,
-        "evaluations_per_second": evaluations as f64 / seconds,
+        "evaluations_before": recorded,
+        "evaluations_per_second": now as f64 / seconds,
         "predicted": predicted,
     });
-    if let (Some(manifest), Some(log)) = (manifest.as_object_mut(), log.as_object_mut()) {
-        manifest.extend(facts);
+    if let Some(log) = log.as_object_mut() {
         log.extend(fleet::log(&gpus, &tiles, &who).map(|(key, value)| (key.into(), value)));
     }
-    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
-    let table = publish(out, &result, manifest, log, &title)?;
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let table = if shard.is_whole() {
+        publish(out, &diagnostics::circulation(part)?, facts, log, &title)?
+    } else {
+        part.write(&out, &facts, &title, &log)?;
+        out.finish()?;
+        let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
+        Table { text, rows: vec![] }
+    };
     output.say(&format!(
-        "{}\n{evaluations} evaluations in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
+        "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
         table.text,
-        evaluations as f64 / seconds
+        now as f64 / seconds
     ))?;
     output.document("circulation", || {
         json!({

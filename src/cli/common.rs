@@ -1,21 +1,21 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
 use super::device::Device;
+use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
 use super::watch::{Plan, Watched, watch};
 use crate::data::Images;
-use crate::diagnostics::Selection;
+use crate::diagnostics::{self, Progress, Selection};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
 use crate::ops::held::{Held, Rounding};
-use crate::run::{RunDir, Table, write_table};
+use crate::run::{Journal, Part, RunDir, Table, write_table};
 use crate::shape::Shape;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -52,7 +52,8 @@ pub struct Subject {
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Run directory to create; must not exist, or be empty
+    /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
+    /// the same command goes on
     #[arg(long, required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -64,6 +65,9 @@ pub struct Subject {
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
+    /// Which of them this process measures.
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Print evaluations and predicted time, measured on the first tiles of the real work, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -89,13 +93,16 @@ pub(super) struct Opened {
     pub gpu: Gpu,
 }
 
-/// What a verb is about to do.
-pub(super) struct Work {
-    pub verb: &'static str,
-    /// Evaluations, a tangent counted as one.
+/// What a verb is about to measure.
+pub(super) struct Work<'a> {
+    pub measure: &'static str,
+    pub timesteps: &'a [usize],
+    /// Evaluations of all samples, a tangent counted as one.
     pub lanes: u64,
     /// Evaluations of the f64 twin.
     pub checks: usize,
+    /// What the verb has of its own, for the manifest.
+    pub options: Value,
 }
 
 /// A table, for people and for programs.
@@ -125,37 +132,25 @@ impl Subject {
 }
 
 impl Opened {
-    /// Measures under watch, writes the run directory and prints; the exit code. `options` is what the verb has of its own,
-    /// for the manifest.
+    /// Measures under watch, going on where an earlier process ended, writes the run directory and prints; the exit code.
     pub fn publish(
         mut self,
-        Work { verb, lanes, checks }: Work,
-        options: Value,
-        measure: impl FnOnce(&Self, &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table>,
-        report: impl FnOnce(&Table, &str) -> Result<Report>,
+        Work { measure: verb, timesteps, lanes, checks, options }: Work,
+        measure: impl FnOnce(&Self, Progress) -> Result<Part>,
+        report: fn(&Table, &str) -> Result<Report>,
     ) -> Result<i32> {
-        let Subject { model, data, samples, seed, yes, dry_run, output, .. } = self.subject.clone();
-        let (adapter, shape) = (self.gpu.describe(), self.field.shape());
-        output.say(&format!("adapter      {adapter}\nwork         {samples} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}", rounded(self.field.rounding())))?;
-        let check = || check(self.field.as_ref(), &self.images);
-        let plan = Plan { output, total: lanes, at_most: false, least: 0, checks, check: &check, yes, dry_run };
-        let Watched { result, prediction, done, seconds } = watch(plan, |observe| measure(&self, observe))?;
-        warn(&[&self.gpu], output);
-        let predicted = prediction.map(|p| p.json());
-        let (Some(table), Some(out), Some(path)) = (result, self.out.take(), &self.subject.out) else {
-            output.document(verb, || {
-                json!({
-                    "dry_run": true, "model": model, "adapter": adapter, "options": options, "evaluations": lanes,
-                    "predicted": predicted,
-                })
-            })?;
-            return Ok(0);
-        };
-        let path = path.display().to_string();
-
-        let manifest = json!({
+        let Subject { model, data, samples, seed, yes, dry_run, output, shard, .. } = self.subject.clone();
+        let (adapter, shape, shard) = (self.gpu.describe(), self.field.shape(), shard.parse()?);
+        shard.check(samples)?;
+        let own = shard.count(samples);
+        let lanes = lanes / samples as u64 * own as u64;
+        output.say(&format!(
+            "adapter      {adapter}\nwork         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
+            rounded(self.field.rounding())
+        ))?;
+        let facts = json!({
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
-            "measure": table.measure,
+            "measure": verb,
             "field": self.field.describe(),
             "data": data_facts(&data, &self.images),
             "seed": seed,
@@ -163,29 +158,61 @@ impl Opened {
             "adapter": adapter,
             "kernels": self.gpu.family().name(),
         });
+        let decides = json!({ "timesteps": timesteps, "samples": samples });
+        let mut out = self.out.take();
+        let journal = match &mut out {
+            Some(out) => journal(out, &facts, &decides, shard, lanes, output)?,
+            None => Journal::default(),
+        };
+        let recorded = journal.recorded();
+        let check = || check(self.field.as_ref(), &self.images);
+        let plan = Plan { output, total: lanes, at_most: false, least: 0, checks, check: &check, yes, dry_run };
+        let watched = watch(plan, |observe| measure(&self, Progress::of(shard, journal, observe)));
+        let Watched { result, prediction, done, seconds } = or_say_kept(watched, out.as_ref())?;
+        warn(&[&self.gpu], output);
+        let predicted = prediction.map(|p| p.json());
+        let (Some(part), Some(out), Some(path)) = (result, out, &self.subject.out) else {
+            output.document(verb, || {
+                json!({
+                    "dry_run": true, "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(),
+                    "evaluations": lanes, "predicted": predicted,
+                })
+            })?;
+            return Ok(0);
+        };
+        let path = path.display().to_string();
+        let now = done.saturating_sub(recorded);
+        let rate = now as f64 / seconds;
         let log = json!({
             "command": std::env::args().collect::<Vec<_>>(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
             "evaluations": done,
-            "evaluations_per_second": done as f64 / seconds,
+            "evaluations_before": recorded,
+            "evaluations_per_second": rate,
             "predicted": predicted,
         });
-        write_table(&out, &table, manifest, log)?;
-        let report = report(&table, &format!("{}, {samples} samples", file_name(&model)))?;
-        for (name, svg) in &report.plots {
-            out.write(name, svg.as_bytes())?;
-        }
+        let title = format!("{}, {samples} samples", file_name(&model));
+        let (text, rows) = if shard.is_whole() {
+            let table = diagnostics::finish(part)?;
+            write_table(&out, &table, facts, log)?;
+            let report = report(&table, &title)?;
+            for (name, svg) in &report.plots {
+                out.write(name, svg.as_bytes())?;
+            }
+            (report.text, report.rows)
+        } else {
+            part.write(&out, &facts, &title, &log)?;
+            (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![])
+        };
         out.finish()?;
-        let rate = done as f64 / seconds;
         output.say(&format!(
-            "{}\n{done} evaluations in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {path}\n",
-            report.text,
+            "{text}\n{done} evaluations, {now} of them in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {path}\n"
         ))?;
         output.document(verb, || {
             json!({
-                "model": model, "adapter": adapter, "options": options, "evaluations": done, "seconds": seconds,
-                "dry_run": false, "predicted": predicted, "out": path, "table": report.rows,
+                "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
+                "seconds": seconds, "dry_run": false, "predicted": predicted, "out": path, "table": rows,
             })
         })?;
         Ok(0)

@@ -1,8 +1,9 @@
 //! `vorticity curl`: sub-Jacobians of a model or a closed-form field and their asymmetry, into a run directory.
-use super::common::{Report, Subject, Work};
-use crate::diagnostics::{self, CurlOptions, Method, STEP};
+use super::common::{Opened, Report, Subject, Work};
+use crate::diagnostics::{self, CurlOptions, Method, Progress, STEP};
 use crate::error::Result;
 use crate::report::{curl, timesteps};
+use crate::run::Table;
 use serde_json::json;
 
 /// Measure the asymmetry of the score's Jacobian at random components (the paper's eq. 5).
@@ -57,16 +58,21 @@ pub fn run(args: &Args) -> Result<i32> {
         let order = if args.richardson { "h^4, with 2h (Richardson)" } else { "h^2" };
         args.subject.output.say(&format!("differences  central, h = {} sigma, error of order {order}\n", args.step))?;
     }
-    opened.publish(
-        Work { verb: "curl", lanes: diagnostics::curl_lanes(&options), checks: args.verify },
-        facts,
-        |o, observe| diagnostics::curl(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
-        |table, about| {
-            Ok(Report {
-                text: curl::text(table)?,
-                rows: timesteps::rows(table, &curl::shown(table))?,
-                plots: curl::all(table, about)?,
-            })
-        },
-    )
+    let work = Work {
+        measure: "curl",
+        timesteps: &options.selection.timesteps,
+        lanes: diagnostics::curl_lanes(&options),
+        checks: args.verify,
+        options: facts,
+    };
+    let measure = |o: &Opened, progress: Progress| {
+        diagnostics::curl_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
+    };
+    opened.publish(work, measure, report)
+}
+
+/// What is shown of the results.
+pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
+    let rows = timesteps::rows(table, &curl::shown(table))?;
+    Ok(Report { text: curl::text(table)?, rows, plots: curl::all(table, about)? })
 }

@@ -1,8 +1,9 @@
 //! `vorticity jacobian`: full Jacobians of a field in few dimensions, into a run directory.
-use super::common::{Report, Subject, Work};
-use crate::diagnostics;
+use super::common::{Opened, Report, Subject, Work};
+use crate::diagnostics::{self, Progress};
 use crate::error::Result;
 use crate::report::{jacobian, timesteps};
+use crate::run::Table;
 use serde_json::json;
 
 /// Write the score's full Jacobian, D x D, at noisy samples: for few dimensions.
@@ -25,14 +26,20 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let selection = args.subject.selection(&args.timesteps)?;
     let opened = args.subject.open()?;
-    let lanes = diagnostics::jacobian_lanes(&selection, opened.field.shape().len());
-    opened.publish(
-        Work { verb: "jacobian", lanes, checks: args.verify },
-        json!({ "verified_columns": args.verify }),
-        |o, observe| diagnostics::jacobian(&o.gpu, o.field.as_ref(), &o.images, &selection, args.verify, observe),
-        |table, _| {
-            let rows = timesteps::rows(table, jacobian::SHOWN)?;
-            Ok(Report { text: jacobian::text(table)?, rows, plots: vec![] })
-        },
-    )
+    let work = Work {
+        measure: "jacobian",
+        timesteps: &selection.timesteps,
+        lanes: diagnostics::jacobian_lanes(&selection, opened.field.shape().len()),
+        checks: args.verify,
+        options: json!({ "verified_columns": args.verify }),
+    };
+    let measure = |o: &Opened, progress: Progress| {
+        diagnostics::jacobian_part(&o.gpu, o.field.as_ref(), &o.images, &selection, args.verify, progress)
+    };
+    opened.publish(work, measure, report)
+}
+
+/// What is shown of the results.
+pub(super) fn report(table: &Table, _: &str) -> Result<Report> {
+    Ok(Report { text: jacobian::text(table)?, rows: timesteps::rows(table, jacobian::SHOWN)?, plots: vec![] })
 }

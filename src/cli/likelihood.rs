@@ -1,9 +1,10 @@
 //! `vorticity likelihood`: bits per dimension by the probability-flow ODE, into a run directory.
-use super::common::{Report, Subject, Work, parse_timesteps};
+use super::common::{Opened, Report, Subject, Work, parse_timesteps};
 use super::stein::divergence;
-use crate::diagnostics::{self, LikelihoodOptions};
+use crate::diagnostics::{self, LikelihoodOptions, Progress};
 use crate::error::{Error, Result};
 use crate::report::likelihood;
+use crate::run::Table;
 use serde_json::json;
 
 /// Measure the likelihood of data under the model's probability-flow ODE, in bits per dimension.
@@ -41,10 +42,20 @@ pub fn run(args: &Args) -> Result<i32> {
         divergence: divergence(args.probes.as_deref(), dim)?,
         dequantise: !args.continuous,
     };
-    opened.publish(
-        Work { verb: "likelihood", lanes: diagnostics::likelihood_lanes(&options, dim), checks: 0 },
-        json!({ "divergence": options.divergence.name(), "dequantised": options.dequantise }),
-        |o, observe| diagnostics::likelihood(&o.gpu, o.field.as_ref(), &o.images, &options, observe),
-        |table, _| Ok(Report { text: likelihood::text(table)?, rows: likelihood::rows(table), plots: vec![] }),
-    )
+    let work = Work {
+        measure: "likelihood",
+        timesteps: &options.timesteps,
+        lanes: diagnostics::likelihood_lanes(&options, dim),
+        checks: 0,
+        options: json!({ "divergence": options.divergence.name(), "dequantised": options.dequantise }),
+    };
+    let measure = |o: &Opened, progress: Progress| {
+        diagnostics::likelihood_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
+    };
+    opened.publish(work, measure, report)
+}
+
+/// What is shown of the results.
+pub(super) fn report(table: &Table, _: &str) -> Result<Report> {
+    Ok(Report { text: likelihood::text(table)?, rows: likelihood::rows(table), plots: vec![] })
 }

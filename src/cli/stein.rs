@@ -1,10 +1,11 @@
 //! `vorticity stein`: the Stein operator on the error field, into a run directory.
 use super::asymmetry::parse_probes;
-use super::common::{Report, Subject, Work};
-use crate::diagnostics::{self, Divergence, SteinOptions};
+use super::common::{Opened, Report, Subject, Work};
+use crate::diagnostics::{self, Divergence, Progress, SteinOptions};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
 use crate::report::stein;
+use crate::run::Table;
 use serde_json::json;
 
 /// Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).
@@ -48,22 +49,23 @@ pub fn run(args: &Args) -> Result<i32> {
         args.reference.as_deref().map(|spec| field::open(spec, Some(shape), ScoreScale::Definition)).transpose()?;
     let divergence = divergence(args.probes.as_deref(), shape.len())?;
     let options = SteinOptions { selection, divergence, verified: args.verify };
-    opened.publish(
-        Work {
-            verb: "stein",
-            lanes: diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
-            checks: args.verify,
-        },
-        json!({
+    let work = Work {
+        measure: "stein",
+        timesteps: &options.selection.timesteps,
+        lanes: diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
+        checks: args.verify,
+        options: json!({
             "divergence": options.divergence.name(), "verified_tangents": args.verify,
             "reference": reference.as_ref().map_or("conditional score".into(), |r| r.describe()),
         }),
-        |o, observe| {
-            let reference = reference.as_deref();
-            diagnostics::stein(&o.gpu, o.field.as_ref(), reference, &o.images, &options, observe)
-        },
-        |table, about| {
-            Ok(Report { text: stein::text(table)?, rows: stein::rows(table)?, plots: stein::all(table, about)? })
-        },
-    )
+    };
+    let measure = |o: &Opened, progress: Progress| {
+        diagnostics::stein_part(&o.gpu, o.field.as_ref(), reference.as_deref(), &o.images, &options, progress)
+    };
+    opened.publish(work, measure, report)
+}
+
+/// What is shown of the results.
+pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
+    Ok(Report { text: stein::text(table)?, rows: stein::rows(table)?, plots: stein::all(table, about)? })
 }

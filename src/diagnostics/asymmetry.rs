@@ -3,15 +3,15 @@
 //! 0 for a gradient, 1 for an antisymmetric J. Two chained tangents per probe v; or all D unit vectors, then exactly.
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with standard errors over probes.
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Column, Noisy, Progress, Selection, columns};
-use super::queries::spread;
+use super::points::{Column, Noisy, Pick, Selection, table};
+use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::run::schema::CLEAR;
-use crate::run::{About, Table};
+use crate::run::{About, Part, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -35,7 +35,8 @@ impl Default for AsymmetryOptions {
 }
 
 /// What one tangent says: |J v|^2, v.J v, v.J(J v).
-#[derive(Clone, Copy, Default)]
+#[repr(C)]
+#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 struct Probe {
     fro2: f64,
     trace: f64,
@@ -49,12 +50,13 @@ impl Probe {
 }
 
 /// Estimates at one sample and timestep, each with its standard error.
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Row {
-    nasym: (f64, f64),
-    fro2: (f64, f64),
-    trace: (f64, f64),
-    trace2: (f64, f64),
+    nasym: [f64; 2],
+    fro2: [f64; 2],
+    trace: [f64; 2],
+    trace2: [f64; 2],
     arithmetic: f64,
 }
 
@@ -63,36 +65,36 @@ impl Row {
     fn of(probes: &[Probe], exact: bool) -> Self {
         let over = |value: fn(&Probe) -> f64| {
             let values: Vec<f64> = probes.iter().map(value).collect();
-            if exact { (values.iter().sum(), 0.0) } else { mean(&values) }
+            if exact { [values.iter().sum(), 0.0] } else { mean(&values).into() }
         };
         let (fro2, trace, trace2) = (over(|p| p.fro2), over(|p| p.trace), over(|p| p.trace2));
-        let nasym = (fro2.0 - trace2.0) / (2.0 * fro2.0);
+        let nasym = (fro2[0] - trace2[0]) / (2.0 * fro2[0]);
         // A ratio of means: to first order its error is that of the mean of what each probe leaves of it.
         let left: Vec<f64> =
-            probes.iter().map(|p| (p.fro2 - p.trace2 - 2.0 * nasym * p.fro2) / (2.0 * fro2.0)).collect();
+            probes.iter().map(|p| (p.fro2 - p.trace2 - 2.0 * nasym * p.fro2) / (2.0 * fro2[0])).collect();
         let error = if exact { 0.0 } else { mean(&left).1 };
-        Row { nasym: (nasym, error), fro2, trace, trace2, arithmetic: f64::NAN }
+        Row { nasym: [nasym, error], fro2, trace, trace2, arithmetic: f64::NAN }
     }
 
     fn error(&self) -> f64 {
-        self.nasym.1.max(self.arithmetic)
+        self.nasym[1].max(self.arithmetic)
     }
 }
 
 /// Every column, in the order of the files.
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym.0),
-    (About::new("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym.1),
-    (About::new("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2.0),
-    (About::new("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2.1),
-    (About::new("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace.0),
-    (About::new("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace.1),
-    (About::new("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2.0),
-    (About::new("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2.1),
+    (About::new("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym[0]),
+    (About::new("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym[1]),
+    (About::new("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2[0]),
+    (About::new("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2[1]),
+    (About::new("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace[0]),
+    (About::new("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace[1]),
+    (About::new("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2[0]),
+    (About::new("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2[1]),
     (About::new("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
     (About::new("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
-    (About::new("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym.0 >= CLEAR * r.error())),
+    (About::new("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym[0] >= CLEAR * r.error())),
 ];
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
@@ -109,22 +111,32 @@ pub fn asymmetry(
     options: &AsymmetryOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    let (d, selection) = (field.shape().len(), &options.selection);
-    selection.check(field, images)?;
+    finish(asymmetry_part(gpu, field, images, options, Progress::new(observe))?)
+}
+
+/// `asymmetry` of a shard, going on where its journal ends, up to what shards have in common.
+pub fn asymmetry_part(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    options: &AsymmetryOptions,
+    mut progress: Progress,
+) -> Result<Part> {
+    let (d, selection, shard) = (field.shape().len(), &options.selection, progress.shard);
+    selection.check(field, images, shard)?;
     let count = options.probes.unwrap_or(d);
     if count < 2 {
         return Err(Error::invalid("probes", format!("{count}, expected at least 2: their spread is the error")));
     }
-    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, selection.samples, count)?;
-    let mut progress = Progress { done: 0, observe };
+    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, shard.count(selection.samples), count)?;
     let tangent = |sample: usize, k: usize, j: usize| match options.probes {
         Some(_) => selection.probe(sample, k, j, d),
         None => (0..d).map(|i| f32::from(i == j)).collect(),
     };
-    let mut probes = vec![];
-    for batch in selection.batches(derivatives.batch()) {
+    let mut probes: Vec<Probe> = progress.recorded()?;
+    for batch in selection.batches(shard, probes.len() / count, derivatives.batch()) {
         let (x, ks) = (selection.points(field, images, &batch)?, batch.ks());
-        let own = |point: usize, j: usize| tangent(batch.samples.start + point, batch.k, j);
+        let own = |point: usize, j: usize| tangent(batch.samples[point], batch.k, j);
         let mut found = vec![Probe::default(); ks.len() * count];
         let mut jv = vec![0f32; ks.len() * count * d];
         derivatives.run(
@@ -147,23 +159,27 @@ pub fn asymmetry(
             |point, j, row| found[point * count + j].trace2 = dot(&own(point, j), row),
             &mut progress,
         )?;
+        progress.keep(batch.first, batch.samples.len(), &found)?;
         probes.extend(found);
     }
-    let mut rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, options.probes.is_none())).collect();
-    let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
-    for (place, share) in spread(rows.len(), options.verified) {
-        let (k, sample) = (selection.timesteps[place / selection.samples], place % selection.samples);
+    let rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, options.probes.is_none())).collect();
+    let picks = selection.picks(shard, options.verified);
+    let worst = progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
         let j = (share * count as f64) as usize;
         let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
         let twin = by_twin(field, &x, &tangent(sample, k, j), k)?;
         let got = &probes[place * count + j];
         // A unit vector's own share can be far from the whole's: differences are in units of that vector's |J v|^2.
         let gap = ((got.fro2 - twin.fro2).abs() + (got.trace2 - twin.trace2).abs()) / (2.0 * twin.fro2);
-        worst = worst.max(gap.max((got.nasym() - twin.nasym()).abs()));
-    }
-    rows.iter_mut().for_each(|row| row.arithmetic = worst);
+        Ok(gap.max((got.nasym() - twin.nasym()).abs()))
+    })?;
     let facts = json!({ "probes": count, "exact": options.probes.is_none() });
-    selection.table("asymmetry", field, columns(COLUMNS, &rows), vec![], facts)
+    selection.part("asymmetry", field, shard, &rows, worst, facts)
+}
+
+/// The table of a part that has all samples.
+pub(super) fn finish(part: Part) -> Result<Table> {
+    table::<Row>(part, "asymmetry", COLUMNS, |row, worst| row.arithmetic = worst, &[])
 }
 
 /// The same products in f64.

@@ -1,18 +1,23 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
 //! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
 //! `run::Circulation`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
-use super::work::Work;
+use super::columns;
+use super::progress::Progress;
+use super::work::{Work, checked_samples};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
 use crate::paths::ARCS;
-use crate::program::{Access, Grid, Kernel, Part, Program, Role, Step};
-use crate::run::Circulation;
+use crate::program::{self, Access, BufferId, Grid, Kernel, Program, Role, Step};
+use crate::run::{Circulation, Journal, Part, Shard};
 use crate::shape::Shape;
-use crate::sweep::{self, Devices, Log};
+use crate::sweep::{self, Devices, Job, Log};
 use std::ops::ControlFlow;
+
+/// Numbers that the device makes of a point, with padding.
+pub(super) const RESULTS: usize = 8;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -110,14 +115,25 @@ impl<'a> CirculationRun<'a> {
 
     /// `new` on several devices, which share the work. Devices of one kind give the bits that one of them gives.
     pub fn on(gpus: &[Gpu], field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+        Self::of_shard(gpus, field, images, options, Shard::WHOLE)
+    }
+
+    /// `on` for some of the samples.
+    pub fn of_shard(
+        gpus: &[Gpu],
+        field: &'a dyn Field,
+        images: &'a Images,
+        options: Options,
+        shard: Shard,
+    ) -> Result<Self> {
         let Some(smallest) = gpus.iter().min_by_key(|gpu| gpu.max_binding()) else {
             return Err(Error::invalid("devices", "none given"));
         };
         let mut program = smallest.program(0);
-        let work = Work::new(&mut program, Role::Scratch, field, images, options)?;
+        let work = Work::new(&mut program, Role::Scratch, field, images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
-        let sums = program.buffer("sums", 32, Role::Download);
+        let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
         let reduce = Step {
             label: "circulation".into(),
             op: "reduce",
@@ -128,7 +144,7 @@ impl<'a> CirculationRun<'a> {
                 ("s", s, Access::Read),
                 ("sums", sums, Access::Write),
             ],
-            part: Part::All,
+            part: program::Part::All,
             immediates: vec![0, shape.len() as u32, shape.flat_stride() as u32],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: 10 * shape.len() as u64,
@@ -153,25 +169,25 @@ impl<'a> CirculationRun<'a> {
         Ok(Self { devices, field, work })
     }
 
-    /// Evaluations of the field that the run needs on the device, the quadrature check's among them; with adaptive
+    /// Evaluations of the field that the shard needs on the device, the quadrature check's among them; with adaptive
     /// quadrature the most it may need.
     pub fn evaluations(&self) -> u64 {
         self.work.most_evaluations()
     }
 
-    /// Closed loops of the run.
+    /// Closed loops of the shard.
     pub fn loops(&self) -> usize {
         self.work.sums.len()
     }
 
-    /// Samples whose loops are also integrated by two-point Gauss, from the first.
+    /// Samples of the whole run whose loops are also integrated by two-point Gauss, from the first.
     pub fn checked_samples(&self) -> usize {
-        self.work.queries.checked
+        checked_samples(&self.work.options)
     }
 
-    /// Terms that the f64 twin computes again.
+    /// Terms of the whole run that the f64 twin computes again.
     pub fn verified_points(&self) -> usize {
-        self.work.terms.len()
+        self.work.verified
     }
 
     /// What runs on the devices; where their kernels differ, on the first.
@@ -186,12 +202,14 @@ impl<'a> CirculationRun<'a> {
 
     /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
     pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
-        self.run_logged(observe).map(|(result, _)| result)
+        columns::circulation(self.measure(Journal::default(), observe)?.0)
     }
 
-    /// `run`, and which device did what.
-    pub fn run_logged(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(Circulation, Log)> {
+    /// `run` up to what shards have in common, going on where the journal ends; `observe` is not told of what is in it. And which device did
+    /// what.
+    pub fn measure(mut self, journal: Journal, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(Part, Log)> {
         let total = self.evaluations();
+        let mut progress = Progress::of(self.work.shard, journal, observe);
         let mut before = 0;
         for pass in 0.. {
             if !self.work.begin(pass) {
@@ -200,20 +218,49 @@ impl<'a> CirculationRun<'a> {
             let (start, most) = (before, self.work.pass_most());
             while self.work.pass_total() > 0 {
                 let (at, points) = (before, self.work.pass_total());
-                sweep::run(&mut self.devices, &mut self.work, points, &mut |done| observe(at + done))?;
+                progress.begin();
+                let mut first = 0;
+                while let Some((count, values)) = progress.record(first)? {
+                    if (first + count) as u64 > points || values.len() != RESULTS * count {
+                        let found = format!("{count} points with {} values from point {first}", values.len());
+                        return Err(Error::invalid("journal", format!("{found}, expected up to {points} points")));
+                    }
+                    self.work.take(first as u64, &values)?;
+                    first += count;
+                }
+                let Progress { journal, observe, stage, .. } = &mut progress;
+                let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
+                sweep::run(&mut self.devices, &mut job, first as u64..points, &mut |done| observe(at + done))?;
                 before += points;
                 self.work.settle();
             }
             before = start + most;
         }
-        let mut worst = if self.work.terms.is_empty() { f64::NAN } else { 0.0 };
-        for (&(place, point), term) in &self.work.terms {
-            let twin = self.work.term_by_twin(self.field, place, point)?;
-            worst = worst.max((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE));
-            if observe(total).is_break() {
-                return Err(Error::Interrupted);
-            }
-        }
-        Ok((self.work.finish(worst), self.devices.log().clone()))
+        let (field, work) = (self.field, &self.work);
+        let terms: Vec<_> = work.terms.iter().collect();
+        progress.done = total;
+        let worst = progress.worst(work.verified, &terms, |&(&(place, point), term)| {
+            let twin = work.term_by_twin(field, place, point)?;
+            Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
+        })?;
+        Ok((columns::part(work, worst), self.devices.log().clone()))
+    }
+}
+
+/// Work whose tiles are recorded as they are taken.
+struct Recorded<'a, 'b> {
+    work: &'a mut Work<'b>,
+    journal: &'a mut Journal,
+    stage: u64,
+}
+
+impl Job for Recorded<'_, '_> {
+    fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
+        self.work.prepare(executor, first, lanes)
+    }
+
+    fn collect(&mut self, first: u64, lanes: usize, _: BufferId, values: &[f32]) -> Result<()> {
+        self.work.take(first, values)?;
+        self.journal.append(self.stage, first, lanes as u64, lanes as u64, values)
     }
 }

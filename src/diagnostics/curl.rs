@@ -2,15 +2,15 @@
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
 use super::derivatives::{Derivatives, finite};
-use super::points::{Column, Noisy, Progress, Selection, check_matrices, columns};
-use super::queries::spread;
+use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
+use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
 use crate::run::schema::CLEAR;
-use crate::run::{About, Array, Numbers, Table};
+use crate::run::{About, Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -70,7 +70,8 @@ impl Default for CurlOptions {
 }
 
 /// What is known of one sample at one timestep; NaN where not.
-#[derive(Clone, Copy, Default)]
+#[repr(C)]
+#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Row {
     median: f64,
     mean: f64,
@@ -82,14 +83,14 @@ pub(super) struct Row {
     step: f64,
     gap: f64,
     arithmetic: f64,
-    /// Whether J is of differences, whose step then is an error.
-    stepped: bool,
+    /// 1 if J is of differences, whose step then is an error; else 0.
+    stepped: f64,
 }
 
 impl Row {
     /// The largest error of a |J_ab - J_ba| that is known.
     fn error(&self) -> f64 {
-        if self.stepped { self.step.max(self.arithmetic) } else { self.arithmetic }
+        if self.stepped > 0.0 { self.step.max(self.arithmetic) } else { self.arithmetic }
     }
 }
 
@@ -111,14 +112,6 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("resolved",       "asymmetry >= 3 error",        "1",       "1 if the median stands clear of its error, else 0"),     |r| f64::from(r.median >= CLEAR * r.error())),
 ];
 
-/// What a run's tables are made of.
-struct Found {
-    /// `[timestep][sample][K][K]`
-    jacobians: Vec<f32>,
-    differences: Vec<f32>,
-    rows: Vec<Row>,
-}
-
 /// Measures; `observe` is told the lanes that ran and may stop the run.
 pub fn curl(
     gpu: &Gpu,
@@ -127,53 +120,77 @@ pub fn curl(
     options: &CurlOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
-    selection.check(field, images)?;
+    finish(curl_part(gpu, field, images, options, Progress::new(observe))?)
+}
+
+/// `curl` of a shard, going on where its journal ends, up to what shards have in common.
+pub fn curl_part(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    options: &CurlOptions,
+    mut progress: Progress,
+) -> Result<Part> {
+    let (d, n, selection, shard) = (field.shape().len(), options.components, &options.selection, progress.shard);
+    selection.check(field, images, shard)?;
     if n < 2 || n > d {
         return Err(Error::invalid("components", format!("{n}, expected 2..={d}, the components of a point")));
     }
     if !(options.step > 0.0 && options.step < 1.0) {
         return Err(Error::invalid("step", format!("{} sigma, expected more than 0 and less than 1", options.step)));
     }
-    let (timesteps, samples) = (&selection.timesteps, selection.samples);
-    check_matrices(timesteps.len() * samples * if options.method == Method::Both { 2 } else { 1 }, n)?;
-    let components: Vec<Vec<usize>> = (0..samples).map(|i| selection.components(i, d, n)).collect();
-    let places = timesteps.len() * samples;
+    let (places, samples) = (selection.places(shard), shard.count(selection.samples));
+    check_matrices(places * if options.method == Method::Both { 2 } else { 1 }, n)?;
+    let of_sample = |i| selection.components(shard.sample(i), d, n);
+    let subject = Subject { gpu, field, images, options, shard, components: (0..samples).map(of_sample).collect() };
     let stepped = options.method == Method::Differences;
-    let nothing = Row { step: f64::NAN, gap: f64::NAN, arithmetic: f64::NAN, raw: 1.0, stepped, ..Row::default() };
-    let mut found = Found { jacobians: vec![], differences: vec![], rows: vec![nothing; places] };
-    let mut progress = Progress { done: 0, observe };
+    let nothing = Row { step: f64::NAN, gap: f64::NAN, arithmetic: f64::NAN, raw: 1.0, ..Row::default() };
+    let mut rows = vec![Row { stepped: f64::from(stepped), ..nothing }; places];
+    // [timestep][sample][K][K]
+    let (mut jacobians, mut differences) = (vec![], vec![]);
     if options.method != Method::Differences {
-        found.jacobians = by_tangents(gpu, field, images, options, &components, &mut progress)?;
+        jacobians = subject.by_tangents(&mut progress)?;
     }
     if options.method != Method::Tangents {
-        found.differences = by_differences(gpu, field, images, options, &components, &mut found.rows, &mut progress)?;
+        differences = subject.by_differences(&mut rows, &mut progress)?;
     }
     if stepped {
-        found.jacobians = std::mem::take(&mut found.differences);
+        jacobians = std::mem::take(&mut differences);
     }
 
-    for (place, block) in found.jacobians.chunks_exact(n * n).enumerate() {
-        describe(&mut found.rows[place], block, n);
-        if let Some((_, beta)) = field.raw_coefficients(timesteps[place / samples])? {
-            found.rows[place].raw = 1.0 / beta.abs();
+    for (place, block) in jacobians.chunks_exact(n * n).enumerate() {
+        describe(&mut rows[place], block, n);
+        if let Some((_, beta)) = field.raw_coefficients(selection.timesteps[place / samples])? {
+            rows[place].raw = 1.0 / beta.abs();
         }
-        if let Some(other) = found.differences.get(place * n * n..(place + 1) * n * n) {
+        if let Some(other) = differences.get(place * n * n..(place + 1) * n * n) {
             let gaps = block.iter().zip(other).map(|(a, b)| f64::from((a - b).abs()));
-            found.rows[place].gap = gaps.fold(0.0, f64::max);
+            rows[place].gap = gaps.fold(0.0, f64::max);
         }
     }
-    verify(field, images, options, &components, &mut found)?;
-    let chosen = components.iter().flatten().map(|&c| c as i64).collect();
-    let shape = vec![timesteps.len(), samples, n, n];
-    let mut arrays = vec![
-        Array { name: "components", shape: vec![samples, n], values: Numbers::I64(chosen) },
-        Array { name: "jacobian", shape: shape.clone(), values: Numbers::F32(found.jacobians) },
-    ];
-    if options.method == Method::Both {
-        arrays.push(Array { name: "jacobian_fd", shape, values: Numbers::F32(found.differences) });
+    let worst = subject.verify(&rows, &jacobians, &mut progress)?;
+    let chosen = subject.components.iter().flatten().map(|&c| c as i64).collect();
+    let mut part = selection.part("curl", field, shard, &rows, worst, json!({ "components": n }))?;
+    let shape = vec![selection.timesteps.len(), samples, n, n];
+    part.arrays.push(PartArray {
+        name: "components".into(),
+        shape: vec![samples, n],
+        axis: Some(0),
+        values: Numbers::I64(chosen),
+    });
+    for (name, values) in [("jacobian", jacobians), ("jacobian_fd", differences)] {
+        if !values.is_empty() {
+            let (name, shape) = (name.into(), shape.clone());
+            part.arrays.push(PartArray { name, shape, axis: Some(1), values: Numbers::F32(values) });
+        }
     }
-    selection.table("curl", field, columns(COLUMNS, &found.rows), arrays, json!({ "components": n }))
+    Ok(part)
+}
+
+/// The table of a part that has all samples.
+pub(super) fn finish(part: Part) -> Result<Table> {
+    let settle = |row: &mut Row, worst: f64| row.arithmetic = 2.0 * worst * row.largest;
+    table::<Row>(part, "curl", COLUMNS, settle, &["components", "jacobian", "jacobian_fd"])
 }
 
 /// Evaluations (lanes) that a run takes.
@@ -190,58 +207,59 @@ pub fn curl_lanes(options: &CurlOptions) -> u64 {
     places as u64 * each
 }
 
-fn by_tangents(
-    gpu: &Gpu,
-    field: &dyn Field,
-    images: &Images,
-    options: &CurlOptions,
-    components: &[Vec<usize>],
-    progress: &mut Progress,
-) -> Result<Vec<f32>> {
-    let (n, selection) = (options.components, &options.selection);
-    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, selection.samples, n)?;
-    let mut all = Vec::with_capacity(selection.timesteps.len() * selection.samples * n * n);
-    for batch in selection.batches(derivatives.batch()) {
-        let first = batch.samples.start;
-        let mut blocks = vec![0f32; batch.samples.len() * n * n];
-        derivatives.run(
-            &selection.points(field, images, &batch)?,
-            &batch.ks(),
-            n,
-            |point, j, v| v[components[first + point][j]] = 1.0,
-            |point, j, jv| {
-                for (a, &row) in components[first + point].iter().enumerate() {
-                    blocks[(point * n + a) * n + j] = jv[row];
-                }
-            },
-            progress,
-        )?;
-        all.extend(blocks);
-    }
-    Ok(all)
+/// What is looked at.
+struct Subject<'a> {
+    gpu: &'a Gpu,
+    field: &'a dyn Field,
+    images: &'a Images,
+    options: &'a CurlOptions,
+    shard: Shard,
+    /// Of each of the shard's samples.
+    components: Vec<Vec<usize>>,
 }
 
-/// (s(x + h e_b) - s(x - h e_b)) / ((x_b + h) - (x_b - h)), the denominator as f32 has it.
-fn by_differences(
-    gpu: &Gpu,
-    field: &dyn Field,
-    images: &Images,
-    options: &CurlOptions,
-    components: &[Vec<usize>],
-    rows: &mut [Row],
-    progress: &mut Progress,
-) -> Result<Vec<f32>> {
-    let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
-    // Column, and whether with twice the step.
-    let twice = (0..n).filter(|&j| options.richardson || is_checked(j, n));
-    let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
-    let mut evaluator = field::evaluator(gpu, field, &selection.timesteps, 2 * columns.len() * selection.samples)?;
-    let mut all = Vec::with_capacity(selection.timesteps.len() * selection.samples * n * n);
-    for (t, &k) in selection.timesteps.iter().enumerate() {
-        let h = options.step * field.process().noise(k)?.1;
-        for sample in 0..selection.samples {
-            let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
-            let own = &components[sample];
+impl Subject<'_> {
+    fn by_tangents(&self, progress: &mut Progress) -> Result<Vec<f32>> {
+        let Subject { gpu, field, images, options, shard, components } = self;
+        let (n, selection) = (options.components, &options.selection);
+        let mut derivatives = Derivatives::new(gpu, *field, &selection.timesteps, components.len(), n)?;
+        let mut all: Vec<f32> = progress.recorded()?;
+        for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
+            let first = batch.first % components.len();
+            let mut blocks = vec![0f32; batch.samples.len() * n * n];
+            derivatives.run(
+                &selection.points(*field, images, &batch)?,
+                &batch.ks(),
+                n,
+                |point, j, v| v[components[first + point][j]] = 1.0,
+                |point, j, jv| {
+                    for (a, &row) in components[first + point].iter().enumerate() {
+                        blocks[(point * n + a) * n + j] = jv[row];
+                    }
+                },
+                progress,
+            )?;
+            progress.keep(batch.first, batch.samples.len(), &blocks)?;
+            all.extend(blocks);
+        }
+        Ok(all)
+    }
+
+    /// (s(x + h e_b) - s(x - h e_b)) / ((x_b + h) - (x_b - h)), the denominator as f32 has it.
+    fn by_differences(&self, rows: &mut [Row], progress: &mut Progress) -> Result<Vec<f32>> {
+        let Subject { gpu, field, images, options, shard, components } = self;
+        let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
+        // Column, and whether with twice the step.
+        let twice = (0..n).filter(|&j| options.richardson || is_checked(j, n));
+        let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
+        let mut evaluator = field::evaluator(gpu, *field, &selection.timesteps, 2 * columns.len() * components.len())?;
+        // Of every place: its block, and its change.
+        let mut all: Vec<f64> = progress.recorded()?;
+        for place in all.len() / (n * n + 1)..rows.len() {
+            let own = &components[place % components.len()];
+            let (k, sample) = (selection.timesteps[place / components.len()], shard.sample(place % components.len()));
+            let h = options.step * field.process().noise(k)?.1;
+            let Noisy { x, .. } = selection.noisy(*field, images, sample, k)?;
             let mut points = Vec::with_capacity(2 * columns.len() * d);
             let mut spans = Vec::with_capacity(columns.len());
             for &(j, twice) in &columns {
@@ -261,32 +279,56 @@ fn by_differences(
             let ks = vec![k; 2 * columns.len()];
             let s = evaluator.evaluate(&points, &ks)?;
             finite(&s, &ks, d, "value")?;
-            progress.add(ks.len() as u64)?;
             let difference = |c: usize, a: usize| {
                 (f64::from(s[2 * c * d + own[a]]) - f64::from(s[(2 * c + 1) * d + own[a]])) / spans[c]
             };
-            let mut block = vec![0f32; n * n];
-            let mut change = 0f64;
+            let mut block = vec![0f64; n * n + 1];
             for (c, &(j, twice)) in columns.iter().enumerate() {
                 for a in 0..n {
                     if !twice {
-                        block[a * n + j] = difference(c, a) as f32;
+                        block[a * n + j] = difference(c, a);
                         continue;
                     }
                     let (near, far) = (difference(j, a), difference(c, a));
-                    change = change.max((near - far).abs());
+                    block[n * n] = block[n * n].max((near - far).abs());
                     if options.richardson {
-                        block[a * n + j] = (near + (near - far) / 3.0) as f32;
+                        block[a * n + j] = near + (near - far) / 3.0;
                     }
                 }
             }
-            // The change is three times the truncation at h plus its rounding, of some columns: with a factor of two it
-            // holds for every entry, and for differences of two.
-            rows[t * selection.samples + sample].step = 2.0 * change;
+            progress.add(ks.len() as u64)?;
+            progress.keep(place, 1, &block)?;
             all.extend(block);
         }
+        let mut jacobians = Vec::with_capacity(rows.len() * n * n);
+        for (row, block) in rows.iter_mut().zip(all.chunks_exact(n * n + 1)) {
+            jacobians.extend(block[..n * n].iter().map(|&v| v as f32));
+            // The change is three times the truncation at h plus its rounding, of some columns: with a factor of two it
+            // holds for every entry, and for differences of two.
+            row.step = 2.0 * block[n * n];
+        }
+        Ok(jacobians)
     }
-    Ok(all)
+
+    /// Columns spread over the run by the f64 twin: the worst difference of an entry, in units of its block's largest entry,
+    /// is taken to hold for all.
+    fn verify(&self, rows: &[Row], jacobians: &[f32], progress: &mut Progress) -> Result<f64> {
+        let Subject { field, images, options, shard, components, .. } = self;
+        let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
+        let picks = selection.picks(*shard, options.verified);
+        progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
+            let (j, own) = ((share * n as f64) as usize, &components[place % components.len()]);
+            let Noisy { x, .. } = selection.noisy(*field, images, sample, k)?;
+            let mut v = vec![0f32; d];
+            v[own[j]] = 1.0;
+            let twin = field.twin(&Dual::along(&x, &v), k)?;
+            let gap = |(a, &row): (usize, &usize)| {
+                let got = f64::from(jacobians[(place * n + a) * n + j]);
+                (got - twin[row].d).abs() / rows[place].largest.max(f64::MIN_POSITIVE)
+            };
+            Ok(own.iter().enumerate().map(gap).fold(0.0, f64::max))
+        })
+    }
 }
 
 /// Statistics of a block.
@@ -306,32 +348,4 @@ fn describe(row: &mut Row, block: &[f32], n: usize) {
     row.entry = ((all - diagonal) / (n * (n - 1)) as f64).max(0.0).sqrt();
     row.largest = block.iter().fold(0.0, |most, &v| f64::from(v.abs()).max(most));
     row.sub_nasym = asymmetric / (4.0 * all);
-}
-
-/// Columns spread over the run by the f64 twin: the worst difference of an entry, in units of its block's largest entry,
-/// is taken to hold for all.
-fn verify(
-    field: &dyn Field,
-    images: &Images,
-    options: &CurlOptions,
-    components: &[Vec<usize>],
-    found: &mut Found,
-) -> Result<()> {
-    let (d, n, selection) = (field.shape().len(), options.components, &options.selection);
-    let places = found.rows.len();
-    let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
-    for (place, share) in spread(places, options.verified) {
-        let (t, sample) = (place / selection.samples, place % selection.samples);
-        let (k, j) = (selection.timesteps[t], (share * n as f64) as usize);
-        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
-        let mut v = vec![0f32; d];
-        v[components[sample][j]] = 1.0;
-        let twin = field.twin(&Dual::along(&x, &v), k)?;
-        for (a, &row) in components[sample].iter().enumerate() {
-            let got = f64::from(found.jacobians[(place * n + a) * n + j]);
-            worst = worst.max((got - twin[row].d).abs() / found.rows[place].largest.max(f64::MIN_POSITIVE));
-        }
-    }
-    found.rows.iter_mut().for_each(|row| row.arithmetic = 2.0 * worst * row.largest);
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! A field and its Jacobian-vector products at many points, any number of tangents each: as many at a time as fit.
 //! In: points `[N, D]`, their timesteps, and a way to make tangent j of a point. Out: s `[N, D]`; each J v is handed on.
-use super::points::Progress;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};

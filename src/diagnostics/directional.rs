@@ -1,7 +1,7 @@
 //! A field at given points and its derivatives along given directions: by tangents, and by central differences with an
 //! estimate of their own error. In: points `[N, D]`, directions `[N, K, D]`. Out: s, J v, and the differences beside them.
 use super::derivatives::{Derivatives, finite};
-use super::points::Progress;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
@@ -61,7 +61,7 @@ pub fn directional(
         }
     }
     let (k, ks) = (directions.len() / points.len(), vec![timestep; n]);
-    let mut progress = Progress { done: 0, observe };
+    let mut progress = Progress::new(observe);
     let mut found = Found::default();
     if k == 0 {
         let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;

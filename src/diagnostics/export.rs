@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::{Executor, Gpu};
 use crate::program::{BufferId, Role};
-use crate::run::{ExportedLoops, LoopAxes};
+use crate::run::{ExportedLoops, LoopAxes, Shard};
 use crate::shape::Shape;
 use crate::sweep::{self, Devices, Job};
 use std::ops::ControlFlow;
@@ -52,7 +52,7 @@ impl<'a> PathExport<'a> {
         let mut program = gpu.program(0);
         let quadrature = Quadrature::Midpoint;
         let options = Options { quadrature, quadrature_check: 0.0, verify_points: 0, ..options };
-        let work = Work::new(&mut program, Role::Download, field, images, options)?;
+        let work = Work::new(&mut program, Role::Download, field, images, options, Shard::WHOLE)?;
         let axes = LoopAxes {
             paths: work.options.paths.clone(),
             timesteps: work.options.timesteps.clone(),
@@ -77,7 +77,7 @@ impl<'a> PathExport<'a> {
     /// Makes all points; `observe` is told the segments done and may stop.
     pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<ExportedLoops> {
         let total = self.segments();
-        sweep::run(&mut self.devices, &mut self.job, total, observe)?;
+        sweep::run(&mut self.devices, &mut self.job, 0..total, observe)?;
         Ok(self.job.loops)
     }
 }

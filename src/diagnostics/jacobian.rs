@@ -1,24 +1,27 @@
 //! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
 //! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
 use super::derivatives::Derivatives;
-use super::points::{Column, Noisy, Progress, Selection, check_matrices, columns};
-use super::queries::spread;
+use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
+use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Array, Numbers, Table};
+use crate::run::{About, Numbers, Part, PartArray, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Row {
     nasym: f64,
     fro2: f64,
     trace: f64,
     trace2: f64,
     asymmetry: f64,
+    /// max |J|, the unit of the arithmetic error.
+    largest: f64,
     arithmetic: f64,
 }
 
@@ -48,13 +51,25 @@ pub fn jacobian(
     verified: usize,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    let (d, samples) = (field.shape().len(), selection.samples);
-    selection.check(field, images)?;
-    check_matrices(selection.timesteps.len() * samples, d)?;
-    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, samples, d)?;
-    let mut progress = Progress { done: 0, observe };
-    let mut all = vec![];
-    for batch in selection.batches(derivatives.batch()) {
+    finish(jacobian_part(gpu, field, images, selection, verified, Progress::new(observe))?)
+}
+
+/// `jacobian` of a shard, going on where its journal ends, up to what shards have in common.
+pub fn jacobian_part(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    selection: &Selection,
+    verified: usize,
+    mut progress: Progress,
+) -> Result<Part> {
+    let (d, shard) = (field.shape().len(), progress.shard);
+    selection.check(field, images, shard)?;
+    let places = selection.places(shard);
+    check_matrices(places, d)?;
+    let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, shard.count(selection.samples), d)?;
+    let mut all: Vec<f32> = progress.recorded()?;
+    for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
         let mut blocks = vec![0f32; batch.samples.len() * d * d];
         derivatives.run(
             &selection.points(field, images, &batch)?,
@@ -64,31 +79,34 @@ pub fn jacobian(
             |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
             &mut progress,
         )?;
+        progress.keep(batch.first, batch.samples.len(), &blocks)?;
         all.extend(blocks);
     }
-    let mut rows: Vec<Row> = all.chunks_exact(d * d).map(|block| describe(block, d)).collect();
-    let largest = |block: &[f32]| block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
-    let mut worst = if verified == 0 { f64::NAN } else { 0f64 };
-    for (place, share) in spread(rows.len(), verified) {
-        let (k, sample, j) = (selection.timesteps[place / samples], place % samples, (share * d as f64) as usize);
+    let rows: Vec<Row> = all.chunks_exact(d * d).map(|block| describe(block, d)).collect();
+    let worst = progress.worst(verified, &selection.picks(shard, verified), |&Pick { place, k, sample, share }| {
+        let j = (share * d as f64) as usize;
         let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
         let v: Vec<f32> = (0..d).map(|i| f32::from(i == j)).collect();
         let block = &all[place * d * d..(place + 1) * d * d];
-        for (a, twin) in field.twin(&Dual::along(&x, &v), k)?.iter().enumerate() {
-            worst = worst.max((f64::from(block[a * d + j]) - twin.d).abs() / largest(block));
-        }
-    }
-    for (row, block) in rows.iter_mut().zip(all.chunks_exact(d * d)) {
-        row.arithmetic = worst * largest(block);
-    }
-    let shape = vec![selection.timesteps.len(), samples, d, d];
-    let matrices = vec![Array { name: "jacobian", shape, values: Numbers::F32(all) }];
-    selection.table("jacobian", field, columns(COLUMNS, &rows), matrices, json!({ "dimensions": d }))
+        let twin = field.twin(&Dual::along(&x, &v), k)?;
+        let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
+        Ok(twin.iter().enumerate().map(gap).fold(0.0, f64::max))
+    })?;
+    let mut part = selection.part("jacobian", field, shard, &rows, worst, json!({ "dimensions": d }))?;
+    let shape = vec![selection.timesteps.len(), shard.count(selection.samples), d, d];
+    part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
+    Ok(part)
+}
+
+/// The table of a part that has all samples.
+pub(super) fn finish(part: Part) -> Result<Table> {
+    table::<Row>(part, "jacobian", COLUMNS, |row, worst| row.arithmetic = worst * row.largest, &["jacobian"])
 }
 
 fn describe(block: &[f32], d: usize) -> Row {
     let at = |a: usize, b: usize| f64::from(block[a * d + b]);
-    let mut row = Row { nasym: 0.0, fro2: 0.0, trace: 0.0, trace2: 0.0, asymmetry: 0.0, arithmetic: f64::NAN };
+    let largest = block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
+    let mut row = Row { nasym: 0.0, fro2: 0.0, trace: 0.0, trace2: 0.0, asymmetry: 0.0, largest, arithmetic: f64::NAN };
     let mut asymmetric = 0.0;
     for a in 0..d {
         row.trace += at(a, a);

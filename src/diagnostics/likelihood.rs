@@ -4,7 +4,8 @@
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Column, Progress, columns};
+use super::points::{Column, columns};
+use super::progress::Progress;
 use super::stein::Divergence;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -12,10 +13,10 @@ use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
-use crate::run::{About, Labels, Table, TableAxis};
+use crate::run::{About, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -32,7 +33,8 @@ pub struct LikelihoodOptions {
     pub dequantise: bool,
 }
 
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Row {
     bits: f64,
     nats: f64,
@@ -68,7 +70,7 @@ pub fn likelihood_lanes(options: &LikelihoodOptions, dim: usize) -> u64 {
 }
 
 /// ln p_0's parts for every sample.
-struct Flow {
+struct Ends {
     /// `[sample]`
     prior: Vec<f64>,
     /// `[sample][tangent]`: each tangent's estimate of the integral.
@@ -83,8 +85,21 @@ pub fn likelihood(
     options: &LikelihoodOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    let (d, samples) = (field.shape().len(), options.samples);
-    super::points::check(images, field.shape(), samples, &options.timesteps)?;
+    finish(likelihood_part(gpu, field, images, options, Progress::new(observe))?)
+}
+
+/// `likelihood` of a shard, going on where its journal ends, up to what shards have in common.
+pub fn likelihood_part(
+    gpu: &Gpu,
+    field: &dyn Field,
+    images: &Images,
+    options: &LikelihoodOptions,
+    mut progress: Progress,
+) -> Result<Part> {
+    let (d, shard) = (field.shape().len(), progress.shard);
+    super::points::check(images, field.shape(), options.samples, &options.timesteps)?;
+    shard.check(options.samples)?;
+    let samples = shard.count(options.samples);
     options.divergence.check()?;
     let n = options.timesteps.len();
     if n < 3 || n.is_multiple_of(2) {
@@ -102,17 +117,17 @@ pub fn likelihood(
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
     let [low, high] = field.data_range();
     let level = (high - low) / 255.0;
-    let x0: Vec<f64> = (0..samples).flat_map(|sample| start(options, images, sample, level)).collect();
+    let x0: Vec<f64> = (0..samples).flat_map(|i| start(options, images, shard.sample(i), level)).collect();
 
     let count = options.divergence.tangents(d);
     let mut derivatives = Derivatives::new(gpu, field, &options.timesteps, samples, count)?;
-    let mut progress = Progress { done: 0, observe };
     let coarse: Vec<(usize, f64)> = grid.iter().copied().step_by(2).collect();
-    let fine = flow(&mut derivatives, options, &grid, &x0, d, &mut progress)?;
-    let coarse = flow(&mut derivatives, options, &coarse, &x0, d, &mut progress)?;
+    let flow = Flow { options, shard, count, d, x0 };
+    let fine = flow.run(&mut derivatives, &grid, &mut progress)?;
+    let coarse = flow.run(&mut derivatives, &coarse, &mut progress)?;
 
     let (to_bits, offset) = (1.0 / (d as f64 * LN_2), if options.dequantise { -level.log2() } else { 0.0 });
-    let nats = |flow: &Flow, sample: usize| {
+    let nats = |flow: &Ends, sample: usize| {
         let (integral, se) = options.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
         (flow.prior[sample], integral, se)
     };
@@ -130,22 +145,36 @@ pub fn likelihood(
             }
         })
         .collect();
-    let (bits, se) = mean(&rows.iter().map(|r| r.bits).collect::<Vec<_>>());
-    Ok(Table {
+    let shape = vec![samples, size_of::<Row>() / size_of::<f64>()];
+    let values = Numbers::F64(bytemuck::cast_slice(&rows).to_vec());
+    Ok(Part {
         measure: "likelihood",
-        schema: 1,
-        axes: vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(samples) }],
-        columns: columns(COLUMNS, &rows),
-        arrays: vec![],
+        shard,
+        samples: options.samples,
         facts: json!({
             "timesteps": options.timesteps,
             "divergence": options.divergence.name(),
             "offset_bits": offset,
             "dequantised": options.dequantise,
-            "mean_bits_per_dim": bits,
-            "standard_error": se,
         }),
+        arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
+        worst: f64::NAN,
     })
+}
+
+/// The array of a part that has what is known of each sample.
+const ROWS: &str = "rows";
+
+/// The table of a part that has all samples.
+pub(super) fn finish(mut part: Part) -> Result<Table> {
+    part.whole()?;
+    let rows: Vec<Row> = part.rows(ROWS)?;
+    let (bits, se) = mean(&rows.iter().map(|r| r.bits).collect::<Vec<_>>());
+    let mut facts = part.facts;
+    facts["mean_bits_per_dim"] = json!(bits);
+    facts["standard_error"] = json!(se);
+    let axes = vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) }];
+    Ok(Table { measure: "likelihood", schema: 1, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
 /// A clean image, its 8-bit levels spread uniformly over the levels' width, centred.
@@ -160,60 +189,92 @@ fn start(options: &LikelihoodOptions, images: &Images, sample: usize, level: f64
     clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
 }
 
-/// All samples along one grid, from data to noise.
-fn flow(
-    derivatives: &mut Derivatives,
-    options: &LikelihoodOptions,
-    grid: &[(usize, f64)],
-    x0: &[f64],
+/// The samples of a shard on their way from data to noise.
+struct Flow<'a> {
+    options: &'a LikelihoodOptions,
+    shard: Shard,
+    /// Tangents per sample.
+    count: usize,
     d: usize,
-    progress: &mut Progress,
-) -> Result<Flow> {
-    let (samples, count) = (options.samples, options.divergence.tangents(d));
-    let tangent = |sample: usize, j: usize| match options.divergence {
-        // The same tangents all along a trajectory.
-        Divergence::Hutchinson(_) => {
-            let (seed, draw) = (options.seed, j as u32);
-            Stream { seed, purpose: Purpose::Probe, draw, sample: sample as u32, k: 0 }.signs(d)
+    /// `[sample][D]`
+    x0: Vec<f64>,
+}
+
+impl Flow<'_> {
+    /// All samples along one grid; every step of a batch is recorded.
+    fn run(&self, derivatives: &mut Derivatives, grid: &[(usize, f64)], progress: &mut Progress) -> Result<Ends> {
+        let Flow { count, d, .. } = *self;
+        let samples = self.x0.len() / d;
+        let (mut prior, mut integral) = (vec![], vec![]);
+        progress.begin();
+        let mut first = 0;
+        while first < samples {
+            let mut size = derivatives.batch().min(samples - first);
+            // x of all samples, then each tangent's estimate of the integral.
+            let mut state = [self.x0[first * d..(first + size) * d].to_vec(), vec![0.0; size * count]].concat();
+            for (step, ends) in grid.windows(2).enumerate() {
+                let key = first * grid.len() + step;
+                if let Some((recorded, values)) = progress.record(key)? {
+                    (size, state) = (recorded, values);
+                    continue;
+                }
+                self.step(derivatives, first..first + size, ends, &mut state, progress)?;
+                progress.keep(key, size, &state)?;
+            }
+            let (x, sums) = state.split_at(size * d);
+            prior.extend(x.chunks_exact(d).map(|x| {
+                let square: f64 = x.iter().map(|v| v * v).sum();
+                -0.5 * (square + d as f64 * TAU.ln())
+            }));
+            integral.extend_from_slice(sums);
+            first += size;
         }
-        Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
-    };
-    // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
-    let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
-    let mut prior = vec![];
-    let mut integral = vec![0f64; samples * count];
-    for first in (0..samples).step_by(derivatives.batch()) {
-        let last = (first + derivatives.batch()).min(samples);
-        let mut x = x0[first * d..last * d].to_vec();
+        Ok(Ends { prior, integral })
+    }
+
+    /// One step of Heun's rule.
+    fn step(
+        &self,
+        derivatives: &mut Derivatives,
+        batch: Range<usize>,
+        ends: &[(usize, f64)],
+        state: &mut [f64],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let Flow { options, shard, count, d, .. } = *self;
+        let tangent = |point: usize, j: usize| match options.divergence {
+            // The same tangents all along a trajectory.
+            Divergence::Hutchinson(_) => {
+                let (seed, draw, sample) = (options.seed, j as u32, shard.sample(batch.start + point) as u32);
+                Stream { seed, purpose: Purpose::Probe, draw, sample, k: 0 }.signs(d)
+            }
+            Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
+        };
+        // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
+        let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
         // dx / dphi and d integral / dphi.
         let mut slope = |x: &[f64], (k, phi): (usize, f64)| -> Result<(Vec<f64>, Vec<f64>)> {
             let at: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-            let mut change = vec![0f64; (last - first) * count];
+            let mut change = vec![0f64; batch.len() * count];
             let s = derivatives.run(
                 &at,
-                &vec![k; last - first],
+                &vec![k; batch.len()],
                 count,
-                |point, j, v| v.copy_from_slice(&tangent(first + point, j)),
+                |point, j, v| v.copy_from_slice(&tangent(point, j)),
                 |point, j, jv| {
-                    change[point * count + j] = phi.tan() * (identity + dot(&tangent(first + point, j), jv));
+                    change[point * count + j] = phi.tan() * (identity + dot(&tangent(point, j), jv));
                 },
                 progress,
             )?;
             Ok((x.iter().zip(&s).map(|(x, &s)| -phi.tan() * (x + f64::from(s))).collect(), change))
         };
-        for ends in grid.windows(2) {
-            let turn = ends[1].1 - ends[0].1;
-            let (v0, g0) = slope(&x, ends[0])?;
-            let ahead: Vec<f64> = x.iter().zip(&v0).map(|(x, v)| x + turn * v).collect();
-            let (v1, g1) = slope(&ahead, ends[1])?;
-            x.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(x, (p, q))| *x += 0.5 * turn * (p + q));
-            let sums = integral[first * count..last * count].iter_mut().zip(g0.iter().zip(&g1));
-            sums.for_each(|(sum, (p, q))| *sum += 0.5 * turn * (p + q));
-        }
-        prior.extend(x.chunks_exact(d).map(|x| {
-            let square: f64 = x.iter().map(|v| v * v).sum();
-            -0.5 * (square + d as f64 * TAU.ln())
-        }));
+        let turn = ends[1].1 - ends[0].1;
+        let (x, integral) = state.split_at_mut(batch.len() * d);
+        let (v0, g0) = slope(x, ends[0])?;
+        let ahead: Vec<f64> = x.iter().zip(&v0).map(|(x, v)| x + turn * v).collect();
+        let (v1, g1) = slope(&ahead, ends[1])?;
+        x.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(x, (p, q))| *x += 0.5 * turn * (p + q));
+        integral.iter_mut().zip(g0.iter().zip(&g1)).for_each(|(sum, (p, q))| *sum += 0.5 * turn * (p + q));
+        Ok(())
     }
-    Ok(Flow { prior, integral })
 }

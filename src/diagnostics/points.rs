@@ -1,14 +1,15 @@
 //! The points that diagnostics of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
 //! where all paths start too. In: field, images, seed. Out: points and their noise, made in f64 on the host.
+use super::queries::spread;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::{self, Anchor};
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+use crate::run::{About, Array, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis, TableColumn};
 use crate::shape::Shape;
+use bytemuck::Pod;
 use serde_json::{Value, json};
-use std::ops::{ControlFlow, Range};
 
 /// Where a diagnostic looks.
 #[derive(Clone, Debug)]
@@ -65,8 +66,9 @@ pub(super) struct Noisy {
 }
 
 impl Selection {
-    pub(super) fn check(&self, field: &dyn Field, images: &Images) -> Result<()> {
+    pub(super) fn check(&self, field: &dyn Field, images: &Images, shard: Shard) -> Result<()> {
         check(images, field.shape(), self.samples, &self.timesteps)?;
+        shard.check(self.samples)?;
         self.timesteps.iter().try_for_each(|&k| field.process().noise(k).map(drop))
     }
 
@@ -102,46 +104,104 @@ impl Selection {
         stream.permutation(dim, count).into_iter().rev().take(count).map(|i| i as usize).collect()
     }
 
-    /// Points in the order of a table's places, at most `size` of one timestep at a time.
-    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = Batch> {
-        let samples = self.samples;
-        let batch = move |k, first: usize| Batch { k, samples: first..(first + size).min(samples) };
-        self.timesteps.iter().flat_map(move |&k| (0..samples).step_by(size).map(move |first| batch(k, first)))
+    /// Points in the order of a table's places, from one of them, at most `size` of one timestep at a time.
+    pub(super) fn batches(&self, shard: Shard, from: usize, size: usize) -> impl Iterator<Item = Batch> {
+        let n = shard.count(self.samples);
+        let starts = move |t: usize| (if t == from / n { from % n } else { 0 }..n).step_by(size);
+        let batch = move |t: usize, first: usize| Batch {
+            k: self.timesteps[t],
+            first: t * n + first,
+            samples: (first..(first + size).min(n)).map(|i| shard.sample(i)).collect(),
+        };
+        (from / n..self.timesteps.len()).flat_map(move |t| starts(t).map(move |first| batch(t, first)))
+    }
+
+    /// Places of a table of the shard's samples.
+    pub(super) fn places(&self, shard: Shard) -> usize {
+        self.timesteps.len() * shard.count(self.samples)
+    }
+
+    /// About `count` picks spread over the whole run, those of the shard: place in its table, (timestep, sample), and a
+    /// share of whatever there is at that place.
+    pub(super) fn picks(&self, shard: Shard, count: usize) -> Vec<Pick> {
+        let n = self.samples;
+        let pick = |(place, share): (usize, f64)| {
+            let local = shard.place(place % n)?;
+            let k = self.timesteps[place / n];
+            Some(Pick { place: place / n * shard.count(n) + local, k, sample: place % n, share })
+        };
+        spread(self.timesteps.len() * n, count).into_iter().filter_map(pick).collect()
     }
 
     /// x_t of the samples of a batch, one after the other.
     pub(super) fn points(&self, field: &dyn Field, images: &Images, batch: &Batch) -> Result<Vec<f32>> {
         let mut x = Vec::with_capacity(batch.samples.len() * images.shape.len());
-        for sample in batch.samples.clone() {
+        for &sample in &batch.samples {
             x.extend(self.noisy(field, images, sample, batch.k)?.x);
         }
         Ok(x)
     }
 
-    /// Results over [timestep, sample]; `facts` is a JSON object, to which sigma is added.
-    pub(super) fn table(
+    /// What a shard measured: `rows` of plain f64 over [timestep, sample], other arrays, facts of its own, a JSON object.
+    pub(super) fn part<Row: Pod>(
         &self,
         measure: &'static str,
         field: &dyn Field,
-        columns: Vec<TableColumn>,
-        mut arrays: Vec<Array>,
-        mut facts: Value,
-    ) -> Result<Table> {
+        shard: Shard,
+        rows: &[Row],
+        worst: f64,
+        facts: Value,
+    ) -> Result<Part> {
         let noise = self.timesteps.iter().map(|&k| Ok(field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
-        facts["noise"] = json!(noise);
-        arrays.insert(0, Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) });
-        let axes = vec![
-            TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(self.timesteps.clone()) },
-            TableAxis { name: "sample", plural: "samples", labels: Labels::Count(self.samples) },
-        ];
-        Ok(Table { measure, schema: 1, axes, columns, arrays, facts })
+        let shape = vec![self.timesteps.len(), shard.count(self.samples), size_of::<Row>() / size_of::<f64>()];
+        let values = Numbers::F64(bytemuck::cast_slice(rows).to_vec());
+        Ok(Part {
+            measure,
+            shard,
+            samples: self.samples,
+            facts: json!({ "timesteps": self.timesteps, "noise": noise, "table": facts }),
+            arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(1), values }],
+            worst,
+        })
     }
+}
+
+/// The array of a part that has what is known at each place of the table.
+const ROWS: &str = "rows";
+
+/// The results of a part that has all samples: its rows after `settle`, which is told the largest error that the f64 twin
+/// found, and the part's arrays of the given names.
+pub(super) fn table<Row: Pod>(
+    mut part: Part,
+    measure: &'static str,
+    columns: &[Column<Row>],
+    settle: fn(&mut Row, f64),
+    names: &[&'static str],
+) -> Result<Table> {
+    part.whole()?;
+    let mut rows = part.rows::<Row>(ROWS)?;
+    rows.iter_mut().for_each(|row| settle(row, part.worst));
+    let (timesteps, noise): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
+    let mut facts: Value = part.fact("table")?;
+    facts["noise"] = json!(noise);
+    let mut arrays = vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) }];
+    for &name in names {
+        arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
+    }
+    let axes = vec![
+        TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
+        TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) },
+    ];
+    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts })
 }
 
 /// Some samples at one timestep.
 pub(super) struct Batch {
     pub k: usize,
-    pub samples: Range<usize>,
+    /// Place of the first of them in the shard's table.
+    pub first: usize,
+    /// Their numbers in the run.
+    pub samples: Vec<usize>,
 }
 
 impl Batch {
@@ -151,15 +211,13 @@ impl Batch {
     }
 }
 
-/// Counts the lanes that ran, tells the observer, and stops where it says so.
-pub(super) struct Progress<'a> {
-    pub done: u64,
-    pub observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
-}
-
-impl Progress<'_> {
-    pub fn add(&mut self, lanes: u64) -> Result<()> {
-        self.done += lanes;
-        if (self.observe)(self.done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
-    }
+/// Something to be computed again.
+pub(super) struct Pick {
+    /// In the shard's table.
+    pub place: usize,
+    pub k: usize,
+    /// Its number in the run.
+    pub sample: usize,
+    /// Of whatever there is at that place.
+    pub share: f64,
 }

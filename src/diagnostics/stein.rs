@@ -3,14 +3,14 @@
 //! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
 //! marginal score is known as a field, it can be s. In: fields, images, options. Out: `run::Table`.
 use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Column, Noisy, Progress, Selection, columns};
-use super::queries::spread;
+use super::points::{Column, Noisy, Pick, Selection, table};
+use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Table};
+use crate::run::{About, Part, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -77,12 +77,13 @@ pub struct SteinOptions {
     pub verified: usize,
 }
 
-#[derive(Clone, Copy)]
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Row {
     /// |e|
     error_norm: f64,
     /// Value and standard error.
-    stein: (f64, f64),
+    stein: [f64; 2],
     div_model: f64,
     div_score: f64,
     work: f64,
@@ -95,8 +96,8 @@ pub(super) struct Row {
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
-    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein.0),
-    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein.1),
+    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein[0]),
+    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein[1]),
     (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
     (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
     (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
@@ -120,11 +121,24 @@ pub fn stein(
     options: &SteinOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    let (d, selection) = (field.shape().len(), &options.selection);
-    selection.check(field, images)?;
+    finish(stein_part(gpu, field, reference, images, options, Progress::new(observe))?)
+}
+
+/// `stein` of a shard, going on where its journal ends, up to what shards have in common.
+pub fn stein_part(
+    gpu: &Gpu,
+    field: &dyn Field,
+    reference: Option<&dyn Field>,
+    images: &Images,
+    options: &SteinOptions,
+    mut progress: Progress,
+) -> Result<Part> {
+    let (d, selection, shard) = (field.shape().len(), &options.selection, progress.shard);
+    selection.check(field, images, shard)?;
     options.divergence.check()?;
     let count = options.divergence.tangents(d);
-    let new = |field: &dyn Field| Derivatives::new(gpu, field, &selection.timesteps, selection.samples, count);
+    let samples = shard.count(selection.samples);
+    let new = |field: &dyn Field| Derivatives::new(gpu, field, &selection.timesteps, samples, count);
     let mut model = new(field)?;
     let mut other = None;
     if let Some(reference) = reference {
@@ -145,13 +159,14 @@ pub fn stein(
         Divergence::Hutchinson(_) => selection.probe(sample, k, j, d),
         Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
     };
-    let mut progress = Progress { done: 0, observe };
-    let (mut rows, mut products) = (vec![], vec![]);
-    for batch in selection.batches(model.batch()) {
-        let (k, first, ks) = (batch.k, batch.samples.start, batch.ks());
+    // Of every place: its row, and v.J v of every tangent.
+    let row = size_of::<Row>() / size_of::<f64>();
+    let mut all: Vec<f64> = progress.recorded()?;
+    for batch in selection.batches(shard, all.len() / (row + count), model.batch()) {
+        let (k, own, ks) = (batch.k, &batch.samples, batch.ks());
         let sigma = field.process().noise(k)?.1;
         let points: Vec<Noisy> =
-            batch.samples.map(|sample| selection.noisy(field, images, sample, k)).collect::<Result<_>>()?;
+            own.iter().map(|&sample| selection.noisy(field, images, sample, k)).collect::<Result<_>>()?;
         let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
         let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
             let mut found = vec![0f64; ks.len() * count];
@@ -159,14 +174,15 @@ pub fn stein(
                 &x,
                 &ks,
                 count,
-                |point, j, v| v.copy_from_slice(&tangent(first + point, k, j)),
-                |point, j, row| found[point * count + j] = dot(&tangent(first + point, k, j), row),
+                |point, j, v| v.copy_from_slice(&tangent(own[point], k, j)),
+                |point, j, row| found[point * count + j] = dot(&tangent(own[point], k, j), row),
                 &mut progress,
             )?;
             Ok((s, found))
         };
         let (values, found) = look(&mut model)?;
         let known = other.as_mut().map(&mut look).transpose()?;
+        let first = all.len();
         for (i, point) in points.iter().enumerate() {
             let theirs = &found[i * count..(i + 1) * count];
             let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
@@ -185,32 +201,38 @@ pub fn stein(
             let work: f64 = score.iter().zip(&error).map(|(s, e)| s * e).sum();
             let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
             let (div, se) = options.divergence.of_products(&div_error);
-            rows.push(Row {
+            let about = Row {
                 error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
-                stein: (div + work, se),
+                stein: [div + work, se],
                 div_model: options.divergence.of_products(theirs).0,
                 div_score: options.divergence.of_products(&ours).0,
                 work,
                 size: theirs.iter().map(|v| v.abs()).sum::<f64>()
                     / if options.divergence == Divergence::Exact { 1.0 } else { count as f64 },
                 arithmetic: f64::NAN,
-            });
+            };
+            all.extend_from_slice(bytemuck::cast_slice(&[about]));
+            all.extend_from_slice(theirs);
         }
-        products.extend(found);
+        progress.keep(batch.first, batch.samples.len(), &all[first..])?;
     }
-    let mut worst = if options.verified == 0 { f64::NAN } else { 0f64 };
-    for (place, share) in spread(rows.len(), options.verified) {
-        let (k, sample) = (selection.timesteps[place / selection.samples], place % selection.samples);
+    let picks = selection.picks(shard, options.verified);
+    let worst = progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
         let j = (share * count as f64) as usize;
         let (v, point) = (tangent(sample, k, j), selection.noisy(field, images, sample, k)?);
         let twin: f64 =
             field.twin(&Dual::along(&point.x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
-        worst = worst.max((products[place * count + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE));
-    }
-    rows.iter_mut().for_each(|row| row.arithmetic = worst * row.size);
+        Ok((all[place * (row + count) + row + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
+    })?;
     let facts = json!({
         "divergence": options.divergence.name(),
         "reference": if reference.is_some() { "field" } else { "conditional score" },
     });
-    selection.table("stein", field, columns(COLUMNS, &rows), vec![], facts)
+    let rows: Vec<Row> = all.chunks_exact(row + count).flat_map(|c| bytemuck::pod_collect_to_vec(&c[..row])).collect();
+    selection.part("stein", field, shard, &rows, worst, facts)
+}
+
+/// The table of a part that has all samples.
+pub(super) fn finish(part: Part) -> Result<Table> {
+    table::<Row>(part, "stein", COLUMNS, |row, worst| row.arithmetic = worst * row.size, &[])
 }

@@ -38,7 +38,8 @@ impl Dots {
 }
 
 /// Running sums of one loop; the names are those of `run::schema`.
-#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct Sums {
     pub integral: f64,
     pub length: f64,

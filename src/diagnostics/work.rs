@@ -1,8 +1,8 @@
 //! The work of a circulation run: which point is number i, what its lane carries, and what becomes of its products.
-//! In: the sweep's tiles. Out: `Sums` of every loop, then the columns. Pass by pass: midpoints, then groups of loops that
-//! are integrated adaptively.
+//! In: the sweep's tiles. Out: `Sums` of every loop of the shard. Pass by pass: midpoints, then groups of loops that are
+//! integrated adaptively.
 use super::adaptive::Group;
-use super::circulation::{Options, Quadrature};
+use super::circulation::{Options, Quadrature, RESULTS};
 use super::nested::{Nested, Node};
 use super::queries::{Queries, Query, spread};
 use super::sums::{Dots, Sums};
@@ -13,9 +13,9 @@ use crate::field::Field;
 use crate::gpu::Executor;
 use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
 use crate::program::{BufferId, Program, Role};
-use crate::run::{Circulation, Column};
+use crate::run::Shard;
 use crate::sweep::Job;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Noise level and field coefficients of one timestep.
 #[derive(Clone, Copy)]
@@ -50,6 +50,9 @@ pub(super) struct Term {
 pub(super) struct Work<'a> {
     pub images: &'a Images,
     pub options: Options,
+    pub shard: Shard,
+    /// Samples of the shard.
+    pub samples: usize,
     pub paths: Vec<Chosen>,
     pub levels: Vec<Level>,
     pub ports: PathPorts,
@@ -66,6 +69,8 @@ pub(super) struct Work<'a> {
     pub gauss: Vec<f64>,
     /// By loop, in order of work, and segment or node.
     pub terms: BTreeMap<(usize, usize), Term>,
+    /// Terms of the whole run that are computed again.
+    pub verified: usize,
 }
 
 /// A path of the run.
@@ -101,6 +106,11 @@ enum At {
     },
 }
 
+/// Samples, from the first of the run, that are also integrated by two-point Gauss.
+pub(super) fn checked_samples(options: &Options) -> usize {
+    (options.quadrature_check * options.samples as f64).ceil() as usize
+}
+
 impl<'a> Work<'a> {
     /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
     /// buffers of points and steps are for.
@@ -110,9 +120,12 @@ impl<'a> Work<'a> {
         field: &dyn Field,
         images: &'a Images,
         options: Options,
+        shard: Shard,
     ) -> Result<Self> {
         let shape = field.shape();
         options.check(images, shape)?;
+        shard.check(options.samples)?;
+        let samples = shard.count(options.samples);
         let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
         for name in &options.paths {
             let (index, path) = paths::find(name)?;
@@ -160,18 +173,27 @@ impl<'a> Work<'a> {
         let by_midpoint: Vec<usize> = (0..chosen.len()).filter(|&p| chosen[p].rule.is_none()).collect();
         let queries = Queries {
             timesteps: levels.len(),
-            samples: options.samples,
+            samples,
             paths: by_midpoint.len(),
             segments: options.points,
-            checked: (options.quadrature_check * options.samples as f64).ceil() as usize,
+            checked: shard.count(checked_samples(&options)),
         };
-        let loops = levels.len() * options.samples * chosen.len();
-        let picks = spread(loops, options.verify_points).into_iter().map(|(place, part)| {
-            let first = chosen[place % chosen.len()].rule.map_or(options.points, |r| rules[r].weights[1].len());
-            ((place, (part * first as f64) as usize), Term::default())
+        let (p, n) = (chosen.len(), options.samples);
+        let picks = spread(levels.len() * n * p, options.verify_points).into_iter().map(|(place, part)| {
+            let first = chosen[place % p].rule.map_or(options.points, |r| rules[r].weights[1].len());
+            (place, (part * first as f64) as usize)
         });
+        let picks: BTreeSet<(usize, usize)> = picks.collect();
+        let own = |&(place, point): &(usize, usize)| {
+            let sample = shard.place(place / p % n)?;
+            Some((((place / p / n * samples + sample) * p + place % p, point), Term::default()))
+        };
+        let loops = levels.len() * samples * p;
         let mut work = Work {
-            terms: picks.collect(),
+            terms: picks.iter().filter_map(own).collect(),
+            verified: picks.len(),
+            shard,
+            samples,
             images,
             options,
             paths: chosen,
@@ -193,7 +215,7 @@ impl<'a> Work<'a> {
 impl Work<'_> {
     pub fn most_evaluations(&self) -> u64 {
         let per_sample: usize = self.rules.iter().map(|r| r.nodes.len()).sum();
-        self.queries.total() + (per_sample * self.levels.len() * self.options.samples) as u64
+        self.queries.total() + (per_sample * self.levels.len() * self.samples) as u64
     }
 
     /// Sets up a pass, from 0; false if there are not so many.
@@ -232,7 +254,7 @@ impl Work<'_> {
 
     /// After a sweep over the pass.
     pub fn settle(&mut self) {
-        let (n, p) = (self.options.samples, self.paths.len());
+        let (n, p) = (self.samples, self.paths.len());
         if let Pass::Nested(group) = &mut self.pass {
             let (levels, sums) = (&self.levels, &mut self.sums);
             let variance = |place: usize| levels[place / (n * p)].variance();
@@ -250,7 +272,7 @@ impl Work<'_> {
         match &self.pass {
             Pass::Midpoints => {
                 let Query { timestep, sample, path, segment, shift } = self.queries.get(i);
-                let place = (timestep * self.options.samples + sample) * self.paths.len() + self.by_midpoint[path];
+                let place = (timestep * self.samples + sample) * self.paths.len() + self.by_midpoint[path];
                 Point { place, at: At::Segment { segment, shift } }
             }
             Pass::Nested(group) => {
@@ -260,10 +282,10 @@ impl Work<'_> {
         }
     }
 
-    /// Indices of (timestep, sample, path).
+    /// Indices of (timestep, sample of the shard, path).
     fn split(&self, place: usize) -> (usize, usize, usize) {
         let (rest, path) = (place / self.paths.len(), place % self.paths.len());
-        (rest / self.options.samples, rest % self.options.samples, path)
+        (rest / self.samples, rest % self.samples, path)
     }
 
     /// s.d of one point in f64: point, field and product; the field sees the point in f32, as on the device.
@@ -288,7 +310,7 @@ impl Work<'_> {
     }
 
     fn anchor(&self, timestep: usize, sample: usize) -> Anchor<'_> {
-        let (level, d) = (self.levels[timestep], self.images.shape.len());
+        let (level, d, sample) = (self.levels[timestep], self.images.shape.len(), self.shard.sample(sample));
         Anchor {
             seed: self.options.seed,
             sample: sample as u32,
@@ -303,43 +325,48 @@ impl Work<'_> {
         }
     }
 
-    /// The polyline of a sample.
+    /// The polyline of one of the run's samples.
     fn nodes(&self, sample: usize) -> &[f32] {
         let (all, one) = (&self.options.polyline, self.options.points * self.images.shape.len());
         if all.len() > one { &all[sample * one..][..one] } else { all }
     }
 
-    /// The columns. `arithmetic` is the largest error of a term in units of |s| |d|.
-    pub fn finish(self, arithmetic: f64) -> Circulation {
-        let (p, t, n) = (self.paths.len(), self.levels.len(), self.options.samples);
-        let (sums, checked) = (&self.sums, self.queries.checked);
-        let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
-        let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
-            (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
-        };
-        let column = |&(name, value): &(&'static str, fn(&Sums) -> f64)| Column {
-            name,
-            values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
-        };
-        // A loop that was not checked takes the largest error among those of its path and timestep that were.
-        let known = |path, timestep, sample| sums[place(path, timestep, sample)].quadrature;
-        let quadrature = values(&|path, timestep, sample| match known(path, timestep, sample) {
-            error if error.is_nan() => (0..checked).fold(error, |most, other| most.max(known(path, timestep, other))),
-            error => error,
-        });
-        // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
-        let bound = values(&|path, timestep, sample| arithmetic * sums[place(path, timestep, sample)].score_norm_sum);
-        let mut columns: Vec<Column> = Sums::COLUMNS.iter().map(column).collect();
-        columns.push(Column { name: "quadrature", values: quadrature });
-        columns.push(Column { name: "arithmetic", values: bound });
-        Circulation {
-            paths: self.options.paths.clone(),
-            timesteps: self.options.timesteps.clone(),
-            noise: self.levels.iter().map(|l| l.sigma).collect(),
-            samples: n,
-            points: self.options.points,
-            columns,
+    /// What the device made of the points from `first`.
+    pub fn take(&mut self, first: u64, values: &[f32]) -> Result<()> {
+        for (i, v) in values.chunks_exact(RESULTS).enumerate() {
+            let i = first + i as u64;
+            let products = [v[0], v[1], v[2], v[3], v[4]];
+            let dots = Dots::read(products);
+            let Point { place, at } = self.point(i);
+            let (timestep, sample, path) = self.split(place);
+            if !dots.is_finite() {
+                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
+                let sample = self.shard.sample(sample);
+                let at = match at {
+                    At::Segment { segment, .. } => format!("segment {segment}"),
+                    At::Node { number, .. } => format!("node {number}"),
+                };
+                return Err(Error::invalid(
+                    format!("field at path {name}, timestep {k}, sample {sample}, {at}"),
+                    format!("s.d = {}, |s|^2 = {}, |m|^2 = {}: expected finite numbers", dots.sd, dots.ss, dots.mm),
+                ));
+            }
+            let point = match at {
+                At::Node { number, .. } => number,
+                At::Segment { segment, .. } => segment as usize,
+            };
+            let checks = matches!(at, At::Segment { shift, .. } if shift != 0.0);
+            if let Some(term) = self.terms.get_mut(&(place, point)).filter(|_| !checks) {
+                *term = Term { value: dots.sd, size: dots.size() };
+            }
+            self.sums[place].evaluations += 1.0;
+            match &mut self.pass {
+                Pass::Midpoints if checks => self.gauss[place] += 0.5 * dots.sd,
+                Pass::Midpoints => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
+                Pass::Nested(group) => group.put(i, products),
+            }
         }
+        Ok(())
     }
 }
 
@@ -396,38 +423,6 @@ impl Job for Work<'_> {
     }
 
     fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {
-        for (i, v) in values.chunks_exact(8).enumerate() {
-            let i = first + i as u64;
-            let products = [v[0], v[1], v[2], v[3], v[4]];
-            let dots = Dots::read(products);
-            let Point { place, at } = self.point(i);
-            let (timestep, sample, path) = self.split(place);
-            if !dots.is_finite() {
-                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
-                let at = match at {
-                    At::Segment { segment, .. } => format!("segment {segment}"),
-                    At::Node { number, .. } => format!("node {number}"),
-                };
-                return Err(Error::invalid(
-                    format!("field at path {name}, timestep {k}, sample {sample}, {at}"),
-                    format!("s.d = {}, |s|^2 = {}, |m|^2 = {}: expected finite numbers", dots.sd, dots.ss, dots.mm),
-                ));
-            }
-            let point = match at {
-                At::Node { number, .. } => number,
-                At::Segment { segment, .. } => segment as usize,
-            };
-            let checks = matches!(at, At::Segment { shift, .. } if shift != 0.0);
-            if let Some(term) = self.terms.get_mut(&(place, point)).filter(|_| !checks) {
-                *term = Term { value: dots.sd, size: dots.size() };
-            }
-            self.sums[place].evaluations += 1.0;
-            match &mut self.pass {
-                Pass::Midpoints if checks => self.gauss[place] += 0.5 * dots.sd,
-                Pass::Midpoints => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
-                Pass::Nested(group) => group.put(i, products),
-            }
-        }
-        Ok(())
+        self.take(first, values)
     }
 }

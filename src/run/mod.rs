@@ -1,35 +1,56 @@
-//! A finished run as a directory: it appears whole under its name, or not at all.
-//! In: results, a manifest, a log, plots. Out: `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and
-//! `plots/`. Layout: docs/FORMATS.md.
+//! A run as a directory: it appears whole under its name, or not at all; until then what was measured is kept beside it.
+//! In: a configuration, results, a manifest, a log, plots. Out: `OUT.partial/` with the journal while it is unfinished, then
+//! `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and `plots/`. Layout: docs/FORMATS.md.
 mod circulation;
 mod csv;
+mod difference;
 mod exported;
+mod journal;
 mod manifest;
 mod npz;
+mod part;
 pub mod schema;
+mod shard;
 mod table;
 
 pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use journal::Journal;
 pub use npz::write_arrays;
+pub use part::{Merged, Part, PartArray, merge};
+pub use shard::Shard;
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
 
 use crate::error::{Error, Result};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
-use tempfile::TempDir;
+use std::time::{Duration, Instant};
 
-/// A run directory under construction, in a hidden sibling of its final place.
+/// In the directory of an unfinished run: the journal, and the run directory as it is written.
+const JOURNAL: &str = "journal";
+const RUN: &str = "run";
+
+/// How long another process may hold the journal before this one gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A run directory under construction, in `OUT.partial`, which one process at a time may have. Dropped unfinished, it
+/// stays if its journal has records, and else leaves nothing behind.
 #[derive(Debug)]
 pub struct RunDir {
     out: PathBuf,
     parent: PathBuf,
-    temporary: TempDir,
+    partial: PathBuf,
+    /// Locked as long as it is open.
+    journal: Option<File>,
+    /// Length of a journal without records.
+    empty: u64,
+    finished: bool,
 }
 
 impl RunDir {
-    /// Fails early: `out` must not exist or be an empty directory, and its parent must be writable.
+    /// Fails early: `out` must not exist or be an empty directory, and its parent must be writable. `OUT.partial` is made,
+    /// or taken over from a process that ended.
     pub fn create(out: &Path) -> Result<RunDir> {
         let Some(name) = out.file_name() else {
             return Err(Error::file(out, "does not end in a name, expected a new directory"));
@@ -39,16 +60,54 @@ impl RunDir {
             _ => PathBuf::from("."),
         };
         check_free(out)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{}.partial-", name.to_string_lossy()))
-            .tempdir_in(&parent)
-            .map_err(|e| Error::file(&parent, format!("no directory can be made here: {}", cause(&e))))?;
-        Ok(RunDir { out: out.to_path_buf(), parent, temporary })
+        let mut partial = name.to_os_string();
+        partial.push(".partial");
+        let partial = parent.join(partial);
+        let place = partial.join(JOURNAL);
+        if let Err(e) = fs::create_dir(&partial) {
+            if e.kind() != ErrorKind::AlreadyExists {
+                return Err(Error::file(&parent, format!("no directory can be made here: {e}")));
+            }
+            if !place.is_file() && check_free(&partial).is_err() {
+                let said = "is in the way: it is not the directory of an unfinished run, which has a journal";
+                return Err(Error::file(&partial, said));
+            }
+        }
+        let fail = |e: std::io::Error| Error::file(&place, format!("cannot be opened: {e}"));
+        let journal = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
+        let journal = journal.map_err(fail)?;
+        lock(&journal, &place)?;
+        let dir = RunDir { out: out.into(), parent, partial, journal: Some(journal), empty: 0, finished: false };
+        // What a process was writing when it ended is written again.
+        match fs::remove_dir_all(dir.partial.join(RUN)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                Err(Error::file(dir.partial.join(RUN), format!("cannot be removed: {e}")))
+            }
+            _ => Ok(dir),
+        }
     }
 
-    /// Where it lies until it is finished: paths from here lead to the same places then.
+    /// The journal of this configuration, with what earlier processes recorded; another configuration's is refused.
+    pub fn journal(&mut self, configuration: &serde_json::Value) -> Result<Journal> {
+        let place = self.partial.join(JOURNAL);
+        let Some(file) = &self.journal else { return Err(Error::file(place, "is closed")) };
+        let fail = |e: std::io::Error| Error::file(&place, format!("cannot be read: {e}"));
+        let journal = Journal::open(&place, file.try_clone().map_err(fail)?, configuration)?;
+        if !journal.has_records() {
+            self.empty = file.metadata().map_err(fail)?.len();
+        }
+        Ok(journal)
+    }
+
+    /// Where records are kept, if there are any.
+    pub fn kept(&self) -> Option<&Path> {
+        let length = self.journal.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |about| about.len());
+        (length > self.empty).then_some(self.partial.as_path())
+    }
+
+    /// A directory beside the one to come: paths from here that begin with `..` lead where they will lead from there.
     pub fn path(&self) -> &Path {
-        self.temporary.path()
+        &self.partial
     }
 
     /// Writes one file, `name` relative to the run directory with '/' between its parts, and syncs it to disk.
@@ -57,7 +116,7 @@ impl RunDir {
         if name.is_empty() || !relative.components().all(|c| matches!(c, Component::Normal(_))) {
             return Err(Error::invalid("run directory", format!("'{name}' is not a name inside it")));
         }
-        let path = self.temporary.path().join(relative);
+        let path = self.partial.join(RUN).join(relative);
         let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
             file.write_all(bytes)?;
@@ -67,22 +126,34 @@ impl RunDir {
     }
 
     /// Moves the directory to its place. If that place was taken meanwhile, the error says where the run was kept.
-    pub fn finish(self) -> Result<()> {
-        let RunDir { out, parent, temporary } = self;
-        let finished = temporary.keep(); // from here on a failure must not throw a whole run away
+    pub fn finish(mut self) -> Result<()> {
+        self.finished = true; // from here on a failure must not throw a whole run away
+        let (out, finished) = (&self.out, self.partial.join(RUN));
         let synced = sync_tree(&finished).map_err(|e| Error::file(&finished, format!("cannot be synced: {e}")));
-        let moved = synced.and_then(|()| check_free(&out)).and_then(|()| {
+        let moved = synced.and_then(|()| check_free(out)).and_then(|()| {
             // Renaming onto an empty directory works on Unix only.
             if cfg!(windows) && out.is_dir() {
-                fs::remove_dir(&out).map_err(|e| Error::file(&out, format!("cannot be replaced: {e}")))?;
+                fs::remove_dir(out).map_err(|e| Error::file(out, format!("cannot be replaced: {e}")))?;
             }
-            fs::rename(&finished, &out).map_err(|e| Error::file(&out, format!("cannot be created: {e}")))
+            fs::rename(&finished, out).map_err(|e| Error::file(out, format!("cannot be created: {e}")))
         });
         if let Err(e) = moved {
             let kept = format!("the run is complete but could not be moved into place ({e}); it is kept here");
             return Err(Error::file(&finished, kept));
         }
-        sync_dir(&parent).map_err(|e| Error::file(&parent, format!("cannot be synced: {e}")))
+        sync_dir(&self.parent).map_err(|e| Error::file(&self.parent, format!("cannot be synced: {e}")))?;
+        self.journal = None;
+        let said = |e: std::io::Error| format!("cannot be removed: {e}; the run itself is complete");
+        fs::remove_dir_all(&self.partial).map_err(|e| Error::file(&self.partial, said(e)))
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if !self.finished && self.kept().is_none() {
+            self.journal = None; // Windows removes no open files
+            let _ = fs::remove_dir_all(&self.partial); // what stays of it is in nobody's way: the next run takes it over
+        }
     }
 }
 
@@ -110,6 +181,23 @@ pub fn write_circulation(
     write_table(dir, &data.loops()?.table(), manifest, log)
 }
 
+/// Locks the journal as long as it is open. A process that was killed may take a moment until it lets go.
+fn lock(journal: &File, place: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match journal.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 40),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(place, "is in use: another process is at work on this run"));
+            }
+            // Some file systems have no locks; two processes at once are then the user's to avoid.
+            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(()),
+            Err(TryLockError::Error(e)) => return Err(Error::file(place, format!("cannot be locked: {e}"))),
+        }
+    }
+}
+
 /// A place for a run directory is nothing at all or an empty directory.
 fn check_free(out: &Path) -> Result<()> {
     let about = match fs::symlink_metadata(out) {
@@ -126,11 +214,6 @@ fn check_free(out: &Path) -> Result<()> {
         None => Ok(()),
         Some(_) => Err(Error::file(out, "is a directory with files in it, expected a new or empty one")),
     }
-}
-
-/// `tempfile` repeats the path in its messages; the kind is enough beside ours.
-fn cause(e: &std::io::Error) -> String {
-    e.kind().to_string()
 }
 
 fn sync_tree(dir: &Path) -> std::io::Result<()> {

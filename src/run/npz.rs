@@ -1,9 +1,9 @@
-//! The arrays of a table for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
-//! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`.
+//! The arrays of a table or of a shard for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
+//! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`. And a shard's arrays, read back.
 use super::table::{Array, Labels, Numbers, Table};
 use crate::error::{Error, Result};
-use ndarray::{ArrayViewD, IxDyn};
-use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
+use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
+use ndarray_npy::{NpzReader, NpzWriter, ReadableElement, WritableElement, WriteNpyError, WriteNpyExt};
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
@@ -27,7 +27,7 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         }
     }
     for array in &table.arrays {
-        add_array(&mut npz, array).map_err(|e| failed(array.name, &e))?;
+        numbers(&mut npz, array.name, &array.shape, &array.values).map_err(|e| failed(array.name, &e))?;
     }
     for column in &table.columns {
         let name = column.about.name;
@@ -43,7 +43,8 @@ pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
     let largest = arrays.iter().map(|a| a.shape.iter().product()).max();
     let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(largest));
     for array in arrays {
-        add_array(&mut npz, array).map_err(|e| Error::file(path, format!("array '{}': {e}", array.name)))?;
+        numbers(&mut npz, array.name, &array.shape, &array.values)
+            .map_err(|e| Error::file(path, format!("array '{}': {e}", array.name)))?;
     }
     let written = npz.finish().map_err(|e| Error::file(path, e))?;
     let file = written.into_inner().map_err(|e| Error::file(path, e.error()))?;
@@ -60,9 +61,56 @@ pub(super) fn stored(largest: Option<usize>) -> SimpleFileOptions {
         .large_file(largest > Some(1 << 28)) // entries beyond 2 GiB
 }
 
-fn add_array<W: Write + Seek>(npz: &mut NpzWriter<W>, array: &Array) -> std::result::Result<(), String> {
-    let (name, shape) = (array.name, &array.shape);
-    match &array.values {
+/// The bytes of an NPZ of these arrays: name, shape, values. `file` is for messages.
+pub fn of_arrays<'a>(
+    file: &str,
+    arrays: impl Iterator<Item = (&'a str, &'a [usize], &'a Numbers)> + Clone,
+) -> Result<Vec<u8>> {
+    let mut npz = NpzWriter::new_with_options(
+        Cursor::new(Vec::new()),
+        stored(arrays.clone().map(|a| a.1.iter().product()).max()),
+    );
+    for (name, shape, values) in arrays {
+        let failed = |e: String| Error::invalid(format!("{file}, array '{name}'"), e);
+        numbers(&mut npz, name, shape, values).map_err(failed)?;
+    }
+    Ok(npz.finish().map_err(|e| Error::invalid(file, e))?.into_inner())
+}
+
+/// The arrays of these names and types, each with its shape, of an NPZ whose bytes are given.
+pub fn read(path: &Path, bytes: Vec<u8>, names: &[(&str, &str)]) -> Result<Vec<(Vec<usize>, Numbers)>> {
+    let mut npz = NpzReader::new(Cursor::new(bytes)).map_err(|e| Error::file(path, e))?;
+    let mut arrays = vec![];
+    for (name, kind) in names {
+        arrays.push(match *kind {
+            "f64" => one(&mut npz, path, name, Numbers::F64)?,
+            "f32" => one(&mut npz, path, name, Numbers::F32)?,
+            "i64" => one(&mut npz, path, name, Numbers::I64)?,
+            _ => return Err(Error::file(path, format!("array '{name}' of '{kind}', expected f64, f32 or i64"))),
+        });
+    }
+    Ok(arrays)
+}
+
+fn one<T: ReadableElement>(
+    npz: &mut NpzReader<Cursor<Vec<u8>>>,
+    path: &Path,
+    name: &str,
+    numbers: fn(Vec<T>) -> Numbers,
+) -> Result<(Vec<usize>, Numbers)> {
+    let failed = |e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
+    let array: ArrayD<T> = npz.by_name::<OwnedRepr<T>, IxDyn>(name).map_err(|e| failed(&e))?;
+    let shape = array.shape().to_vec();
+    Ok((shape, numbers(array.into_iter().collect())))
+}
+
+fn numbers<W: Write + Seek>(
+    npz: &mut NpzWriter<W>,
+    name: &str,
+    shape: &[usize],
+    values: &Numbers,
+) -> std::result::Result<(), String> {
+    match values {
         Numbers::F64(values) => add(npz, name, shape, values),
         Numbers::F32(values) => add(npz, name, shape, values),
         Numbers::I64(values) => add(npz, name, shape, values),

@@ -88,7 +88,7 @@ pub struct TableColumn {
 }
 
 /// Numbers of one type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
     /// Double precision.
     F64(Vec<f64>),
@@ -104,6 +104,32 @@ impl Numbers {
             Numbers::F64(v) => v.len(),
             Numbers::F32(v) => v.len(),
             Numbers::I64(v) => v.len(),
+        }
+    }
+
+    /// The name of their type.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Numbers::F64(_) => "f64",
+            Numbers::F32(_) => "f32",
+            Numbers::I64(_) => "i64",
+        }
+    }
+
+    /// `total` numbers, of which `place` says where each is: in which of `all`, which are of one type, and there at which
+    /// position.
+    pub(super) fn pick(all: &[&Numbers], total: usize, place: impl Fn(usize) -> (usize, usize)) -> Numbers {
+        macro_rules! of {
+            ($kind:ident) => {{
+                let slices: Vec<_> =
+                    all.iter().filter_map(|n| if let Numbers::$kind(v) = n { Some(v) } else { None }).collect();
+                Numbers::$kind((0..total).map(place).map(|(which, at)| slices[which][at]).collect())
+            }};
+        }
+        match all[0] {
+            Numbers::F64(_) => of!(F64),
+            Numbers::F32(_) => of!(F32),
+            Numbers::I64(_) => of!(I64),
         }
     }
 }

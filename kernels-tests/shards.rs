@@ -1,0 +1,207 @@
+//! Shards: merged they are the run that one process writes, byte for byte; what does not belong together is refused.
+//! And every measure, stopped again and again, goes on from its journal to the same bits.
+use crate::cli::{DIGITS, MODEL, text, vorticity};
+use crate::common::gpu;
+use crate::resume::same;
+use serde_json::json;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use vorticity::data::{self, Images};
+use vorticity::diagnostics::{
+    self, AsymmetryOptions, CurlOptions, Divergence, LikelihoodOptions, Method, Progress, Selection, SteinOptions,
+};
+use vorticity::error::{Error, Result};
+use vorticity::field::{self, Field, ScoreScale};
+use vorticity::run::{Journal, Part, RunDir, Shard, Table, merge};
+use vorticity::shape::Shape;
+
+/// Runs, and expects success.
+fn ran(arguments: &[&str]) {
+    let output = vorticity(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Expects that the shards are refused, with all these words, and that nothing is left.
+fn refused(shards: &[&PathBuf], words: &[&str]) {
+    let out = shards[0].with_file_name("refused");
+    let mut arguments = vec!["merge", "--out", text(&out)];
+    arguments.extend(shards.iter().map(|s| text(s)));
+    crate::cli::refused(&arguments, 2, words, &out);
+}
+
+fn in_shards(folder: &Path, n: usize, arguments: &[&str]) -> Vec<PathBuf> {
+    let shard = |i: usize| {
+        let out = folder.join(format!("shard-{i}"));
+        ran(&[arguments, &["--shard", &format!("{i}/{n}"), "--out", text(&out)]].concat());
+        out
+    };
+    (1..=n).map(shard).collect()
+}
+
+/// Seven samples to four shards, two of them checked, all kinds of paths, points of the twin in some shards only.
+#[test]
+fn four_shards_of_a_circulation_are_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    #[rustfmt::skip]
+    let arguments = [
+        "circulation", "field:tilted", "--data", DIGITS, "--timesteps", "100,900", "--samples", "7", "--points", "50",
+        "--quadrature", "adaptive", "--quadrature-check", "0.2", "--verify-fraction", "0.002",
+    ];
+    ran(&[&arguments[..], &["--out", text(&at("whole"))]].concat());
+    let shards = in_shards(folder.path(), 4, &arguments);
+    let out = at("merged");
+    let mut merge = vec!["merge", "--out", text(&out)];
+    merge.extend([2, 0, 3, 1].map(|i| text(&shards[i])));
+    // No adapter is looked for.
+    let output =
+        assert_cmd::Command::cargo_bin("vorticity").unwrap().args(&merge).env("VK_ICD_FILENAMES", "none").output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    same(&out, &at("whole"));
+
+    let [a, b, c, d] = &shards[..] else { panic!() };
+    refused(&[a, b, d], &["3 of 4 shards given, missing: 3/4"]);
+    refused(&[a, b, c, d, b], &["shard-2: is shard 2/4, as "]);
+    refused(&[a, b, c, &at("whole")], &["whole/manifest.json: is of a whole run"]);
+    // Shards of another seed, and of another number of shards.
+    let foreign = at("foreign");
+    ran(&[&arguments[..], &["--seed", "3", "--shard", "3/4", "--out", text(&foreign)]].concat());
+    refused(&[a, b, &foreign, d], &["foreign: does not belong to", "seed: found 3, expected 0"]);
+    let third = at("third");
+    ran(&[&arguments[..], &["--shard", "3/3", "--out", text(&third)]].concat());
+    refused(&[a, b, &third, d], &["shard.of: found"]);
+    // A bit of the data.
+    let mut bytes = fs::read(c.join("shard.npz")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(c.join("shard.npz"), bytes).unwrap();
+    refused(&[a, b, c, d], &["shard-3/shard.npz: has SHA-256", "the manifest says"]);
+}
+
+#[test]
+fn bad_shards_are_refused_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (shard, words) in [
+        ("0/4", "i from 1 to n"),
+        ("5/4", "5/4, expected i/n"),
+        ("2", "'2', expected i/n"),
+        ("1/0", "expected i/n"),
+        ("1/3", "1/3, but there are 2 samples: at most so many shards"),
+    ] {
+        let mut arguments = crate::cli::short("field:gaussian", DIGITS, text(&out));
+        arguments.extend(["--shard", shard]);
+        crate::cli::refused(&arguments, 2, &[words], &out);
+    }
+}
+
+#[test]
+fn shards_of_a_network_are_one_run_of_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    #[rustfmt::skip]
+    let arguments = [
+        "curl", MODEL, "--data", DIGITS, "--timesteps", "400,900", "--samples", "3", "--components", "4", "--verify", "1",
+    ];
+    ran(&[&arguments[..], &["--out", text(&at("whole"))]].concat());
+    let shards = in_shards(folder.path(), 2, &arguments);
+    ran(&["merge", text(&shards[1]), text(&shards[0]), "--out", text(&at("merged"))]);
+    same(&at("merged"), &at("whole"));
+}
+
+type Measure<'a> = Box<dyn Fn(Progress) -> Result<Part> + 'a>;
+
+/// Every measure but circulation, on a closed form with tangents.
+fn measures<'a>(
+    gpu: &'a vorticity::gpu::Gpu,
+    field: &'a dyn Field,
+    images: &'a Images,
+) -> Vec<(&'static str, Measure<'a>)> {
+    let selection = Selection { timesteps: vec![100, 500, 900], samples: images.count, seed: 3 };
+    let curl = |method, richardson| {
+        let components = 5;
+        let options =
+            CurlOptions { selection: selection.clone(), components, method, step: 0.03, richardson, verified: 3 };
+        move |p: Progress| diagnostics::curl_part(gpu, field, images, &options, p)
+    };
+    let asymmetry = AsymmetryOptions { selection: selection.clone(), probes: Some(3), verified: 4 };
+    let stein = SteinOptions { selection: selection.clone(), divergence: Divergence::Hutchinson(3), verified: 3 };
+    let likelihood = LikelihoodOptions {
+        timesteps: (0..=800).step_by(200).collect(),
+        samples: images.count,
+        seed: 3,
+        divergence: Divergence::Hutchinson(2),
+        dequantise: true,
+    };
+    vec![
+        ("curl", Box::new(curl(Method::Tangents, false))),
+        ("curl", Box::new(curl(Method::Both, true))),
+        ("asymmetry", Box::new(move |p| diagnostics::asymmetry_part(gpu, field, images, &asymmetry, p))),
+        ("stein", Box::new(move |p| diagnostics::stein_part(gpu, field, None, images, &stein, p))),
+        ("jacobian", Box::new(move |p| diagnostics::jacobian_part(gpu, field, images, &selection, 2, p))),
+        ("likelihood", Box::new(move |p| diagnostics::likelihood_part(gpu, field, images, &likelihood, p))),
+    ]
+}
+
+/// Every number of a table, to the bit.
+fn bits(table: &Table) -> (Vec<Vec<u64>>, String) {
+    let of = |values: &Vec<f64>| values.iter().map(|v| v.to_bits()).collect();
+    (table.columns.iter().map(|c| of(&c.values)).collect(), format!("{:?} {}", table.arrays, table.facts))
+}
+
+#[test]
+fn every_measure_goes_on_and_merges_to_the_same_bits() {
+    let gpu = gpu();
+    let shape = Shape::new(1, 3, 4);
+    let images = data::load(DIGITS, 5, [-1.0, 1.0]).unwrap();
+    let values = (0..5).flat_map(|i| images.values[i * 784 + 300..][..shape.len()].to_vec()).collect();
+    let images = Images { shape, values, ..images };
+    let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (nth, (name, measure)) in measures(&gpu, field.as_ref(), &images).into_iter().enumerate() {
+        let mut go_on = |_| ControlFlow::Continue(());
+        let whole = bits(&diagnostics::finish(measure(Progress::new(&mut go_on)).unwrap()).unwrap());
+        // Stopped at every record and started again.
+        let out = folder.path().join(format!("{name}-{nth}"));
+        let (mut starts, mut stopped) = (0, None);
+        while stopped.is_none() {
+            starts += 1;
+            assert!(starts < 200, "{name} does not come to an end");
+            let mut dir = RunDir::create(&out).unwrap();
+            let journal = dir.journal(&json!({ "measure": name })).unwrap();
+            let before = fs::metadata(folder.path().join(format!("{name}-{nth}.partial/journal"))).unwrap().len();
+            let place = folder.path().join(format!("{name}-{nth}.partial/journal"));
+            let mut observe = |_| {
+                let grown = fs::metadata(&place).unwrap().len() > before;
+                if grown { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            match measure(Progress::of(Shard::WHOLE, journal, &mut observe)) {
+                Ok(part) => stopped = Some(part),
+                Err(Error::Interrupted) => {}
+                Err(e) => panic!("{name}: {e}"),
+            }
+        }
+        assert!(starts > 2, "{name} was stopped {starts} times");
+        let resumed = diagnostics::finish(stopped.unwrap()).unwrap();
+        assert!(bits(&resumed) == whole, "{name} resumed");
+        // Three shards of five samples.
+        let mut places = vec![];
+        for number in 1..=3 {
+            let place = folder.path().join(format!("{name}-{nth}-{number}"));
+            let shard = Shard::new(number, 3).unwrap();
+            let part = measure(Progress::of(shard, Journal::default(), &mut go_on)).unwrap();
+            let error = diagnostics::finish(part.clone()).unwrap_err().to_string();
+            assert!(error.contains(&format!("shard {number}/3 alone")), "{error}");
+            let dir = RunDir::create(&place).unwrap();
+            part.write(&dir, &json!({ "measure": name }), "a line", &json!({})).unwrap();
+            dir.finish().unwrap();
+            places.push(place);
+        }
+        let names: Vec<&'static str> = diagnostics::measures().iter().map(|m| m.0).collect();
+        let merged = merge(&places, &names).unwrap();
+        assert_eq!((merged.title.as_str(), merged.facts), ("a line", json!({ "measure": name })));
+        assert!(bits(&diagnostics::finish(merged.part).unwrap()) == whole, "{name} merged");
+    }
+}

@@ -1,0 +1,93 @@
+//! How a run goes on: which samples it is of, what earlier processes have recorded, and who is told and may stop it.
+//! In: a shard, a journal, an observer. Out: what is recorded, then the places from which to go on.
+//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
+use crate::error::{Error, Result};
+use crate::run::{Journal, Shard};
+use bytemuck::Pod;
+use std::ops::ControlFlow;
+
+/// What a measurement needs besides its options.
+pub struct Progress<'a> {
+    pub(super) shard: Shard,
+    pub(super) journal: Journal,
+    pub(super) observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+    /// The stage that is under way, from 1.
+    pub(super) stage: u64,
+    /// Evaluations so far, and those of them that are recorded.
+    pub(super) done: u64,
+    recorded: u64,
+}
+
+impl<'a> Progress<'a> {
+    /// All samples, nothing recorded. `observe` is told the evaluations (lanes) that are done and may stop the run.
+    pub fn new(observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
+        Self { shard: Shard::WHOLE, journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0 }
+    }
+
+    /// The same of one shard, whose measurement goes on where the journal ends.
+    pub fn of(shard: Shard, journal: Journal, observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
+        Self { shard, journal, ..Self::new(observe) }
+    }
+
+    /// Counts evaluations, tells the observer, and stops where it says so.
+    pub(super) fn add(&mut self, lanes: u64) -> Result<()> {
+        self.done += lanes;
+        if (self.observe)(self.done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// The next stage.
+    pub(super) fn begin(&mut self) {
+        self.stage += 1;
+    }
+
+    /// The record of the points from `first`, if there is one: how many, and their values.
+    pub(super) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
+        let Some((count, lanes, values)) = self.journal.next(self.stage, first as u64)? else { return Ok(None) };
+        self.done += lanes;
+        self.recorded = self.done;
+        Ok(Some((count as usize, values)))
+    }
+
+    /// Begins a stage: the values of all its points, from the first, that are recorded.
+    pub(super) fn recorded<T: Pod>(&mut self) -> Result<Vec<T>> {
+        self.begin();
+        let (mut all, mut first) = (vec![], 0);
+        while let Some((count, values)) = self.record::<T>(first)? {
+            first += count;
+            all.extend(values);
+        }
+        Ok(all)
+    }
+
+    /// Records the values of `count` points, and with them the evaluations since the last record.
+    pub(super) fn keep<T: Pod>(&mut self, first: usize, count: usize, values: &[T]) -> Result<()> {
+        let lanes = self.done - self.recorded;
+        self.recorded = self.done;
+        self.journal.append(self.stage, first as u64, count as u64, lanes, values)
+    }
+
+    /// Begins a stage: the largest of what `gap` says of each pick, which the f64 twin takes its time for. NaN if none was
+    /// asked for; 0 if they are all in other shards.
+    pub(super) fn worst<Pick>(
+        &mut self,
+        asked: usize,
+        picks: &[Pick],
+        mut gap: impl FnMut(&Pick) -> Result<f64>,
+    ) -> Result<f64> {
+        self.begin();
+        let mut worst = if asked == 0 { f64::NAN } else { 0.0 };
+        for (nth, pick) in picks.iter().enumerate() {
+            let found = match self.record::<f64>(nth)? {
+                Some((_, values)) => values.first().copied().unwrap_or(f64::NAN),
+                None => {
+                    let found = gap(pick)?;
+                    self.keep(nth, 1, &[found])?;
+                    self.add(0)?;
+                    found
+                }
+            };
+            worst = worst.max(found);
+        }
+        Ok(worst)
+    }
+}
