@@ -1,6 +1,6 @@
 //! Box plots over timesteps: one panel per path or quantity, one colour per run, all panels of a figure on one scale.
 //! In: `Cell`s. Out: inline SVG. What lies in the tinted band is under three times its error; such boxes are hollow.
-use super::plot::{Frame, line, places, px, timesteps};
+use super::plot::{Frame, line, places, px, timestep, timesteps};
 use crate::report::axis::Axis;
 use crate::report::results::Cell;
 use crate::report::{evenly, table::number};
@@ -64,7 +64,7 @@ fn one(figure: &Figure, panel: &Panel, axis: Axis) -> Markup {
     let (width, height) = figure.size;
     let runs = panel.series.iter().map(|s| told(s, ks)).collect::<Vec<_>>().join(" ");
     let about = format!("Box plots of {} over timesteps, {}. {runs}", figure.label, panel.title);
-    let frame = Frame { width, height, title: &panel.title, x: "timestep k", y: figure.label, about };
+    let frame = Frame { width, height, title: &panel.title, x: timestep(ks), y: figure.label, about };
     let (x, y) = (frame.across(places(ks.len()), false), frame.up(axis, true));
     let count = panel.series.len().max(1) as f64;
     let most = (frame.inner() / SLOT / count).max(1.0) as usize;

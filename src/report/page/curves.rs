@@ -1,6 +1,6 @@
 //! Means over timesteps with error bars, and the values of single samples where there are no timesteps.
 //! In: (value, error) by run. Out: inline SVG. A point within its bar of zero is hollow.
-use super::plot::{Frame, line, places, px, timesteps};
+use super::plot::{Frame, line, places, px, timestep, timesteps};
 use crate::report::axis::Axis;
 use crate::report::table::number;
 use maud::{Markup, html};
@@ -47,7 +47,7 @@ pub fn draw(figure: &Figure) -> Markup {
     let told: Vec<String> = figure.curves.iter().map(|c| told(c.name, ks, &shown(c))).collect();
     let about = format!("{} over timesteps; bars: {}. {}", figure.title, figure.bars, told.join(" "));
     let (width, height) = figure.size;
-    let frame = Frame { width, height, title: figure.title, x: "timestep k", y: figure.label, about };
+    let frame = Frame { width, height, title: figure.title, x: timestep(ks), y: figure.label, about };
     let (x, y) = (frame.across(places(ks.len()), false), frame.up(axis, log));
     let count = figure.curves.len().max(1) as f64;
     let slot = ((x.at(1.0) - x.at(0.0)) * 0.5 / count).min(9.0);

@@ -137,7 +137,7 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                         h2 { "How to read this" }
                         p { "Boxes: quartiles and median over the images, whiskers to 1.5 interquartile ranges, dots beyond. The tinted band "
                             "reaches up to " (CLEAR) " times the largest error: what lies in it is not resolved, and read as zero within "
-                            "the error. Such boxes are hollow and dashed, such numbers grey and marked ~. An error that was not measured (–) "
+                            "the error. Such boxes are hollow and dashed, such numbers grey and marked ~. An error that was not measured (-) "
                             "resolves nothing; a statistic without error columns has no error of its own and no mark." }
                         p { "Errors are medians over the images, in the unit of their statistic: rounding (a Gaussian field, whose circulation "
                             "is zero, on the same points), quadrature (a second rule), arithmetic (repeated in 64 bits), step (of differences), "

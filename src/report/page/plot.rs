@@ -118,6 +118,12 @@ impl Frame<'_> {
     }
 }
 
+/// What the axis of timesteps is called: places are evenly spaced whatever lies between them.
+pub fn timestep(ks: &[usize]) -> &'static str {
+    let even = ks.windows(3).all(|k| k[1].wrapping_sub(k[0]) == k[2].wrapping_sub(k[1]));
+    if even { "timestep k" } else { "timestep k (not to scale)" }
+}
+
 /// Labels for timesteps by their number, thinned.
 pub fn timesteps(x: &Scale, ks: &[usize]) -> Vec<(f64, String)> {
     let mut chosen: Vec<(f64, String)> = vec![];
