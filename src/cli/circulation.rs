@@ -203,7 +203,7 @@ pub fn run(args: &Args) -> Result<i32> {
         total,
         at_most: args.quadrature == "adaptive",
         least,
-        checks: verified,
+        checks: verified.div_ceil(shard.of()),
         check: &check,
         yes: args.yes,
         dry_run: args.dry_run,

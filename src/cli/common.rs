@@ -166,7 +166,16 @@ impl Opened {
         };
         let recorded = journal.recorded();
         let check = || check(self.field.as_ref(), &self.images);
-        let plan = Plan { output, total: lanes, at_most: false, least: 0, checks, check: &check, yes, dry_run };
+        let plan = Plan {
+            output,
+            total: lanes,
+            at_most: false,
+            least: 0,
+            checks: checks.div_ceil(shard.of()),
+            check: &check,
+            yes,
+            dry_run,
+        };
         let watched = watch(plan, |observe| measure(&self, Progress::of(shard, journal, observe)));
         let Watched { result, prediction, done, seconds } = or_say_kept(watched, out.as_ref())?;
         warn(&[&self.gpu], output);
@@ -181,7 +190,8 @@ impl Opened {
             return Ok(0);
         };
         let path = path.display().to_string();
-        let now = done.saturating_sub(recorded);
+        let done = done.max(recorded); // a run that is wholly recorded tells nobody
+        let now = done - recorded;
         let rate = now as f64 / seconds;
         let log = json!({
             "command": std::env::args().collect::<Vec<_>>(),

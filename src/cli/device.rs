@@ -6,7 +6,8 @@ use bytesize::ByteSize;
 /// The adapter, and limits lower than its own.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Device {
-    /// Adapter: its number in `vorticity devices`, `software`, or part of its name
+    /// Adapter: its number in `vorticity devices`, `software`, or part of its name; for circulation also several, such as
+    /// 0,2 (the same one twice opens two devices), or `all` GPUs
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
     /// Memory that the run may take on the device, such as 4GiB; half of the adapter's own if not given

@@ -40,7 +40,7 @@ fn presets() -> String {
 
 /// Makes the directory; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let out = RunDir::create(&args.out)?;
+    let out = RunDir::fresh(&args.out)?;
     let config = model::configuration(&args.family, &args.config)?;
     let made = model::init(&config, args.seed)?;
     // A directory that would not open is not made.

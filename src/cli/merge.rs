@@ -26,7 +26,7 @@ pub struct Args {
 
 /// Checks the shards, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let out = RunDir::create(&args.out)?;
+    let out = RunDir::fresh(&args.out)?;
     let measures: Vec<&'static str> =
         ["circulation"].into_iter().chain(diagnostics::measures().iter().map(|m| m.0)).collect();
     let run::Merged { part, facts, title, logs } = run::merge(&args.shards, &measures)?;

@@ -19,7 +19,7 @@ pub struct ScoreArgs {
     #[arg(long, requires_all = ["exported", "out"], conflicts_with_all = [
         "model", "data", "paths", "timesteps", "samples", "points", "arcs", "quadrature", "tol", "polyline", "quadrature_check",
         "verify_fraction",
-        "seed", "adapter", "tile", "shape", "score_scale", "dry_run",
+        "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "dry_run", "yes", "shard", "weights",
     ])]
     pub scores: Option<String>,
     /// The loops of --scores: a file of `vorticity paths export`
@@ -29,7 +29,7 @@ pub struct ScoreArgs {
 
 /// Reads both files and writes the run directory `out`.
 pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<i32> {
-    let dir = RunDir::create(out)?;
+    let dir = RunDir::fresh(out)?;
     let (loops, values) = (ExportedFile::open(exported)?, Array::open(scores)?);
     let (start, started) = (Instant::now(), SystemTime::now());
     let (samples, points) = (loops.axes.samples, loops.axes.segments);

@@ -238,7 +238,7 @@ impl<'a> CirculationRun<'a> {
         }
         let (field, work) = (self.field, &self.work);
         let terms: Vec<_> = work.terms.iter().collect();
-        progress.done = total;
+        (progress.done, progress.recorded) = (total, total); // tiles are recorded with their own evaluations
         let worst = progress.worst(work.verified, &terms, |&(&(place, point), term)| {
             let twin = work.term_by_twin(field, place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))

@@ -296,8 +296,9 @@ impl Subject<'_> {
                     }
                 }
             }
-            progress.add(ks.len() as u64)?;
+            progress.done += ks.len() as u64;
             progress.keep(place, 1, &block)?;
+            progress.add(0)?;
             all.extend(block);
         }
         let mut jacobians = Vec::with_capacity(rows.len() * n * n);

@@ -15,7 +15,7 @@ pub struct Progress<'a> {
     pub(super) stage: u64,
     /// Evaluations so far, and those of them that are recorded.
     pub(super) done: u64,
-    recorded: u64,
+    pub(super) recorded: u64,
 }
 
 impl<'a> Progress<'a> {

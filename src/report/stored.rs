@@ -47,6 +47,9 @@ pub fn read(dir: &Path) -> Result<Stored> {
     }
     let known = known();
     let Some((measure, abouts)) = known.iter().find(|(name, _)| manifest[*name]["columns"].is_array()) else {
+        if manifest["shard"].is_object() {
+            return Err(bad("is that of a shard: merge it with the others first (vorticity merge)".into()));
+        }
         let names: Vec<&str> = known.iter().map(|k| k.0).collect();
         return Err(bad(format!("describes no table of {}", names.join(", "))));
     };

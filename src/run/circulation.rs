@@ -96,12 +96,6 @@ impl Circulation {
             columns: MEASURED.iter().map(column).collect::<Result<_>>()?,
         })
     }
-
-    /// Evaluations of the field, over all loops.
-    pub fn evaluations(&self) -> u64 {
-        let of = |c: &Column| if c.name == "evaluations" { c.values.iter().sum::<f64>() as u64 } else { 0 };
-        self.columns.iter().map(of).sum()
-    }
 }
 
 impl<'a> Loops<'a> {

@@ -82,7 +82,7 @@ impl Journal {
             return Err(Error::file(path, "is no journal of this version of vorticity"));
         }
         // Where the whole records end, and where the first one after the configuration begins.
-        let (mut end, mut begin) = (0, 0);
+        let (mut end, mut begin, mut other) = (0, 0, None);
         if magic == MAGIC {
             let mut hash = Sha256::new_with_prefix(MAGIC);
             let mut at = MAGIC.len() as u64;
@@ -93,16 +93,21 @@ impl Journal {
                         return Err(Error::file(path, "does not begin with a configuration"));
                     }
                     let found: Value = serde_json::from_slice(&values).map_err(|e| Error::file(path, e))?;
-                    if let Some(difference) = difference(&found, configuration) {
-                        let said = format!("belongs to another run: {difference}. Remove it or name another --out");
-                        return Err(Error::file(path, said));
-                    }
+                    other = difference(&found, configuration);
                     begin = at;
                 } else {
                     (journal.left, journal.recorded) = (journal.left + 1, journal.recorded + head.lanes);
                 }
                 (end, journal.hash) = (at, hash.clone());
             }
+        }
+        if let Some(difference) = other {
+            if journal.left > 0 {
+                let said = format!("belongs to another run: {difference}. Remove it or name another --out");
+                return Err(Error::file(path, said));
+            }
+            // Another run that ended before it had measured anything.
+            (end, journal.hash) = (0, Sha256::default());
         }
         let mut file = reader.into_inner();
         file.set_len(end).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;

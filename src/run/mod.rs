@@ -87,6 +87,19 @@ impl RunDir {
         }
     }
 
+    /// `create`, for what has no journal: the directory of an unfinished run is refused and stays as it is.
+    pub fn fresh(out: &Path) -> Result<RunDir> {
+        let dir = Self::create(out)?;
+        match dir.kept() {
+            Some(place) => {
+                let said =
+                    "holds an unfinished run, whose own command goes on from there: remove it or name another --out";
+                Err(Error::file(place, said))
+            }
+            None => Ok(dir),
+        }
+    }
+
     /// The journal of this configuration, with what earlier processes recorded; another configuration's is refused.
     pub fn journal(&mut self, configuration: &serde_json::Value) -> Result<Journal> {
         let place = self.partial.join(JOURNAL);
@@ -101,7 +114,8 @@ impl RunDir {
 
     /// Where records are kept, if there are any.
     pub fn kept(&self) -> Option<&Path> {
-        let length = self.journal.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |about| about.len());
+        // Where nobody can say, it is not thrown away.
+        let length = self.journal.as_ref().map_or(0, |f| f.metadata().map_or(u64::MAX, |about| about.len()));
         (length > self.empty).then_some(self.partial.as_path())
     }
 
