@@ -36,6 +36,8 @@ mod output;
 #[cfg(feature = "cli")]
 mod page;
 mod paths;
+#[cfg(feature = "cli")]
+mod points;
 mod portability;
 mod quadrature;
 mod report;

@@ -32,8 +32,8 @@ fn workgroup_limits(family: Family) -> (u32, u32) {
 /// Words of SPIR-V, and bytes of MSL and HLSL; or what is wrong with the text.
 fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     let capabilities = match family {
-        Family::Gpu => Capabilities::IMMEDIATES,
-        Family::Cpu => Capabilities::IMMEDIATES | Capabilities::SHADER_INT64,
+        Family::Gpu => Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        Family::Cpu => Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
     };
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module =

@@ -10,6 +10,9 @@ use crate::plan::{Ports, lower};
 use crate::program::{Program, Role};
 use crate::shape::Shape;
 
+/// Tangents of a sample that indices of 32 bits have room for.
+const MOST_TANGENTS: u32 = 1_000_000;
+
 /// What an evaluator makes room for, if memory and the adapter's limits allow it.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -72,8 +75,9 @@ impl Evaluator {
             return Err(Error::invalid("evaluator timesteps", message));
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
-        let plan = |tangents: usize| -> Result<(Program, Ports)> {
+        let plan = |tangents: usize, cut: bool| -> Result<(Program, Ports)> {
             let mut program = gpu.program(tangents as u32);
+            program.room = program.room.filter(|_| cut);
             let ports = Ports {
                 input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
                 output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
@@ -82,22 +86,49 @@ impl Evaluator {
             append(&mut program, ports)?;
             Ok((program, ports))
         };
-        let (mut program, mut ports) = plan(room.tangents)?;
-        let lanes = program.group() as u64;
-        let fits = Memory::of(&program, lanes, gpu.images_share()).device() <= gpu.memory()
-            && Executor::most_lanes(gpu, &program, u64::MAX) as u64 >= lanes;
-        if room.tangents > 1 && !fits {
-            // Fewer tangents at a time, so that a sample's lanes fit; as even as possible.
-            let (single, _) = plan(1)?;
-            let most = Executor::most_lanes(gpu, &single, gpu.memory()).saturating_sub(1).max(1);
-            let rounds = room.tangents.div_ceil(most);
-            (program, ports) = plan(room.tangents.div_ceil(rounds))?;
+        if u32::try_from(room.tangents).map_or(true, |k| k > MOST_TANGENTS) {
+            let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);
+            return Err(Error::invalid("evaluator tangents", message));
         }
+        let (program, ports) = Self::fitting(gpu, room.tangents, plan)?;
         let group = program.group() as usize;
         let most = Executor::most_lanes(gpu, &program, gpu.tile_budget()).min(room.samples.saturating_mul(group));
         // At least one sample: if not even that fits, the executor says so and why.
         let executor = Executor::new(gpu, program, most.max(group))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
+    }
+
+    /// The plan for K tangents at a time, or for as many as fit; as few rounds as possible, each as large as the others.
+    /// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
+    fn fitting(
+        gpu: &Gpu,
+        tangents: usize,
+        plan: impl Fn(usize, bool) -> Result<(Program, Ports)>,
+    ) -> Result<(Program, Ports)> {
+        // Most tangents of a sample within so many bytes, and whether all that are planned for fit whole.
+        let most = |program: &Program, budget| Executor::most_lanes(gpu, program, budget).saturating_sub(1);
+        let whole = |program: &Program| Executor::most_lanes(gpu, program, u64::MAX) as u64 >= program.group().into();
+        let all = plan(tangents, false)?;
+        if tangents == 0 {
+            return if whole(&all.0) { Ok(all) } else { plan(0, true) };
+        }
+        let budget = if gpu.is_software() { gpu.tile_budget() } else { gpu.memory() };
+        let lanes = u64::from(all.0.group());
+        let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
+        if whole(&all.0) && small {
+            return Ok(all);
+        }
+        let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
+        let (single, _) = if tangents == 1 { all } else { plan(1, false)? };
+        if whole(&single) {
+            return plan(even(most(&single, budget)), false);
+        }
+        // Not even one fits: what memory allows, in bands.
+        let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+        match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
+            Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
+            planned => planned,
+        }
     }
 
     /// Samples per tile.

@@ -282,5 +282,5 @@ pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: V
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {
-    job.program().bytes_per_lane() * job.tiles()[0] as u64 + job.program().constant_bytes()
+    job.memory().device()
 }

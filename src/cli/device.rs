@@ -10,7 +10,8 @@ pub struct Device {
     /// 0,2 (the same one twice opens two devices), or `all` GPUs
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
-    /// Memory that the run may take on the device, such as 4GiB; half of the adapter's own if not given
+    /// Memory that each plan of the run may take on the device, such as 4GiB; if not given, half of the adapter's own, or
+    /// 4GiB where the driver does not say how much that is
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<String>,
     /// Lower the adapter's limit on how much of a buffer a kernel sees: what is larger is cut, results stay the same
@@ -49,6 +50,8 @@ impl Device {
                 Error::invalid(name, format!("'{text}' is no number of bytes, expected such as 4GiB or 512MiB"))
             })
         };
-        Ok(Bounds { memory: bytes("--memory", &self.memory)?, binding: bytes("--binding", &self.binding)? })
+        let bounds = Bounds { memory: bytes("--memory", &self.memory)?, binding: bytes("--binding", &self.binding)? };
+        bounds.check()?;
+        Ok(bounds)
     }
 }

@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> Result<i32> {
     write_arrays(&args.out, &arrays)?;
 
     let parameters = field.describe()["parameters"].as_u64().unwrap_or(0);
-    let (device, measured) = (found.memory.device(), gpu.memory_in_use());
+    let (device, measured) = (found.memory.device(), found.measured);
     let predicted = if gpu.is_software() { found.memory.process(parameters) } else { device };
     let memory = measured.as_ref().map_or("nobody measures it here".into(), |m| {
         format!("{}: {} predicted, {} measured", m.meter, ByteSize(predicted), ByteSize(m.bytes))
@@ -145,9 +145,12 @@ fn read(spec: &str, shape: &[usize; 3], points: Option<usize>) -> Result<(usize,
 /// Over all directions: the largest |J v - difference| in units of that direction's estimated error, and the largest error.
 fn gap(derivatives: &[f32], differences: &[f32], errors: &[f64]) -> Option<(f64, f64)> {
     let d = differences.len().checked_div(errors.len())?;
+    // Differences that are exact have nothing to be compared with.
+    let known = || errors.iter().enumerate().filter(|(_, error)| **error > 0.0);
+    known().next()?;
     let worst = |(i, error): (usize, &f64)| {
         let pairs = derivatives[i * d..(i + 1) * d].iter().zip(&differences[i * d..]);
         pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max) / error
     };
-    Some((errors.iter().enumerate().map(worst).fold(0.0, f64::max), errors.iter().copied().fold(0.0, f64::max)))
+    Some((known().map(worst).fold(0.0, f64::max), errors.iter().copied().fold(0.0, f64::max)))
 }

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"], conflicts_with = "adapter")]
     pub kernels: String,
     /// Plan for samples with so many tangents each
-    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
     /// List every step: shader, constants, grid, work
     #[arg(long)]

@@ -6,6 +6,7 @@ use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::latents;
+use crate::run::beside;
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
 use serde_json::json;
@@ -62,7 +63,6 @@ const STRIP: (usize, usize) = (8, 10);
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() || !parent.is_dir() {
             return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
         }
@@ -151,7 +151,7 @@ fn write(path: &Path, x: &[f32], columns: usize, shape: Shape, range: [f64; 2]) 
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |e: &dyn std::fmt::Display| Error::invalid(path.display().to_string(), e);
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(|e| fail(&e))?;
+    let mut file = beside(path)?;
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header().and_then(|mut w| w.write_image_data(&pixels)).map_err(|e| fail(&e))?;

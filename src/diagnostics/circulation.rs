@@ -7,7 +7,7 @@ use super::work::{Work, checked_samples};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch};
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, Memory};
 use crate::ops::Family;
 use crate::paths::ARCS;
 use crate::program::{self, Access, BufferId, Grid, Kernel, Program, Role, Step};
@@ -193,6 +193,11 @@ impl<'a> CirculationRun<'a> {
     /// What runs on the devices; where their kernels differ, on the first.
     pub fn program(&self) -> &Program {
         self.devices.executors()[0].program()
+    }
+
+    /// What it takes on the first device.
+    pub fn memory(&self) -> Memory {
+        self.devices.executors()[0].memory()
     }
 
     /// Lanes per tile, of each device.

@@ -4,7 +4,7 @@ use super::derivatives::{Derivatives, finite};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
-use crate::gpu::{Gpu, Memory};
+use crate::gpu::{Gpu, Measured, Memory};
 use std::ops::ControlFlow;
 
 /// What is asked for. Numbers are f32 as on the device, all in C order.
@@ -34,6 +34,8 @@ pub struct Found {
     pub errors: Vec<f64>,
     /// What the larger of the plans takes.
     pub memory: Memory,
+    /// What was in use while it was there.
+    pub measured: Option<Measured>,
 }
 
 /// Evaluates. `observe` is told how many evaluations are done, a tangent counted as one.
@@ -60,6 +62,12 @@ pub fn directional(
             return Err(Error::invalid(place, format!("{}, expected a finite number", values[at])));
         }
     }
+    if let Some(step) = step.filter(|step| !(*step > 0.0 && step.is_finite())) {
+        return Err(Error::invalid("step of differences", format!("{step}, expected a positive number")));
+    }
+    if let Some(at) = directions.chunks_exact(d).position(|v| v.iter().all(|&v| v == 0.0)) {
+        return Err(Error::invalid(format!("direction {at}"), "is zero, expected a direction"));
+    }
     let (k, ks) = (directions.len() / points.len(), vec![timestep; n]);
     let mut progress = Progress::new(observe);
     let mut found = Found::default();
@@ -68,6 +76,7 @@ pub fn directional(
         found.memory = evaluator.memory();
         found.values = evaluator.evaluate(points, &ks)?;
         finite(&found.values, &ks, d, "value")?;
+        found.measured = gpu.memory_in_use();
         progress.add(n as u64)?;
         return Ok(found);
     }
@@ -82,6 +91,7 @@ pub fn directional(
         |point, j, jv| found.derivatives[(point * k + j) * d..][..d].copy_from_slice(jv),
         &mut progress,
     )?;
+    found.measured = gpu.memory_in_use();
     drop(derivatives); // its memory is needed
     if let Some(step) = step {
         by_differences(gpu, field, asked, step, &mut found, &mut progress)?;
@@ -102,17 +112,11 @@ fn by_differences(
     let sigma = field.process().noise(timestep)?.1;
     let mut evaluator = field::evaluator(gpu, field, &[timestep], 4)?;
     let memory = evaluator.memory();
-    if memory.device() > found.memory.device() {
-        found.memory = memory;
-    }
+    let larger = memory.device() > found.memory.device();
     for (i, v) in directions.chunks_exact(d).enumerate() {
         let x = &points[i / k * d..][..d];
         let norm = v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let h = step * sigma * (d as f64).sqrt() / norm;
-        if !(step > 0.0 && h.is_finite()) {
-            let message = format!("step {step}, |v| = {norm}: expected positive numbers");
-            return Err(Error::invalid(format!("direction {i}"), message));
-        }
         let ends = [h, -h, 2.0 * h, -2.0 * h]
             .map(|h| x.iter().zip(v).map(|(&x, &v)| (f64::from(x) + h * f64::from(v)) as f32).collect::<Vec<f32>>());
         let s = evaluator.evaluate(&ends.concat(), &[timestep; 4])?;
@@ -128,6 +132,9 @@ fn by_differences(
             found.differences.push(near as f32);
         }
         found.errors.push(2.0 * change);
+    }
+    if larger {
+        (found.memory, found.measured) = (memory, gpu.memory_in_use());
     }
     Ok(())
 }

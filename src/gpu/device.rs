@@ -82,6 +82,17 @@ pub struct Bounds {
     pub binding: Option<u64>,
 }
 
+impl Bounds {
+    /// Refuses bindings that hold nothing.
+    pub fn check(&self) -> Result<()> {
+        let least = 1 << 20;
+        match self.binding.filter(|most| *most < least) {
+            Some(most) => Err(Error::invalid("binding limit", format!("{most} bytes, expected {least} or more"))),
+            None => Ok(()),
+        }
+    }
+}
+
 /// An open device with its queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Gpu {
@@ -220,12 +231,9 @@ impl Gpu {
         if let Some(why) = unusable(adapter) {
             return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", adapter.get_info().name)));
         }
+        bounds.check()?;
         let mut limits = adapter.limits();
         if let Some(most) = bounds.binding {
-            let least = 1 << 20;
-            if most < least {
-                return Err(Error::invalid("binding limit", format!("{most} bytes, expected {least} or more")));
-            }
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
         }
         let descriptor = wgpu::DeviceDescriptor {
@@ -287,6 +295,11 @@ impl Gpu {
     /// True for adapters that compute on the CPU (lavapipe, WARP).
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// True for GPUs with memory of their own.
+    pub(super) fn is_discrete(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::DiscreteGpu
     }
 
     /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.

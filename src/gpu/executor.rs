@@ -57,8 +57,11 @@ impl Executor {
     /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
     /// sample's if only the budget forbids it.
     pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
-        let within = budget.saturating_sub(program.constant_bytes()) / program.bytes_per_lane().max(1);
-        let mut most = within.max(program.group() as u64);
+        let group = u64::from(program.group());
+        let device = |lanes| Memory::of(program, lanes, gpu.images_share()).device();
+        // Bytes are affine in the lanes, but for rounding; the slope is that of many lanes.
+        let slope = (device(1 << 20) - device(0)).div_ceil(1 << 20).max(1);
+        let mut most = (budget.saturating_sub(device(0)) / slope).max(group);
         for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
             let image = (gpu.max_image_rows() - 2) * IMAGE_ROW;
             let limit = if program.has_image(BufferId(i)) { gpu.max_binding().min(image) } else { gpu.max_binding() };
@@ -87,7 +90,10 @@ impl Executor {
         let predicted = Memory::of(&program, max_lanes as u64, gpu.images_share());
         let (needed, memory) = (predicted.device(), gpu.memory());
         if needed > memory {
-            let message = format!("{needed} bytes for {max_lanes} lanes, a run may take {memory}");
+            let message = format!(
+                "{needed} bytes for {max_lanes} lanes, a run may take {memory}: as --memory says, or else half of the \
+                 adapter's own memory as far as that is known"
+            );
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
         }
         let mut slots = Vec::with_capacity(program.buffers.len());
@@ -150,7 +156,7 @@ impl Executor {
         self.memory
     }
 
-    /// What runs.
+    /// What runs; the contents of constants are on the device only.
     pub fn program(&self) -> &Program {
         &self.program
     }

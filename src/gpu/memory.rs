@@ -2,6 +2,7 @@
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
 use super::device::Gpu;
 use super::slot::{IMAGE_ROW, Slot, spare};
+use crate::ops::Family;
 use crate::program::{BufferId, Program, Role};
 use std::collections::HashSet;
 
@@ -29,7 +30,9 @@ pub fn program(tangents: u32, binding: u64) -> Program {
 impl Gpu {
     /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
     pub fn program(&self, tangents: u32) -> Program {
-        program(tangents, self.max_binding().min((self.max_image_rows() - 2) * IMAGE_ROW))
+        let image = (self.max_image_rows() - 2) * IMAGE_ROW;
+        let images = self.family() == Family::Cpu;
+        program(tangents, if images { self.max_binding().min(image) } else { self.max_binding() })
     }
 
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
@@ -113,7 +116,7 @@ impl Memory {
     }
 }
 
-/// The largest heap that is the device's own.
+/// The largest heap that is the device's own; of integrated adapters, which share the system's, the largest.
 #[cfg(target_os = "linux")]
 fn own_memory(gpu: &Gpu) -> Option<u64> {
     use wgpu::hal::api::Vulkan;
@@ -122,7 +125,8 @@ fn own_memory(gpu: &Gpu) -> Option<u64> {
         let hal = gpu.device.as_hal::<Vulkan>()?;
         let instance = hal.shared_instance().raw_instance();
         let memories = instance.get_physical_device_memory_properties(hal.raw_physical_device());
-        let own = |heap: &&ash::vk::MemoryHeap| heap.flags.contains(ash::vk::MemoryHeapFlags::DEVICE_LOCAL);
+        let shared = !gpu.is_discrete();
+        let own = |heap: &&ash::vk::MemoryHeap| shared || heap.flags.contains(ash::vk::MemoryHeapFlags::DEVICE_LOCAL);
         memories.memory_heaps_as_slice().iter().filter(own).map(|heap| heap.size).max()
     }
 }

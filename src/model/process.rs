@@ -234,7 +234,9 @@ impl Process {
         let (vp, steps) = (self.preserves_variance(), self.timesteps());
         for table in &graph.rows {
             let embeds = match table.layers.first() {
-                Some(RowLayer::Lookup { rows, .. }) if vp && *rows < steps => format!("timesteps 0..={}", rows - 1),
+                Some(RowLayer::Lookup { rows, .. }) if vp && *rows < steps => {
+                    format!("timesteps 0..={}", rows.saturating_sub(1))
+                }
                 Some(RowLayer::Lookup { .. } | RowLayer::Sinusoid { .. }) if !vp => "timesteps".into(),
                 Some(RowLayer::Fourier { .. } | RowLayer::Reciprocal) if vp => "noise levels".into(),
                 _ => continue,

@@ -57,7 +57,7 @@ pub struct Rounding {
     pub weights: u64,
     /// Largest |w' - w| / |w| of those that stay normal numbers; at most 2^-11.
     pub relative: f64,
-    /// Weights that become subnormal, below 2^-14: off by at most 2^-25, whatever their size.
+    /// Weights that become subnormal, below 2^-14: off by at most 2^-25, or flushed to zero, which WGSL permits.
     pub subnormal: u64,
     /// Weights that are not zero and become it, below 2^-25.
     pub zero: u64,

@@ -33,6 +33,11 @@ pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, p
     {
         graph = cut;
         layout = layout::Layout::of(&graph)?;
+        if let Some((node, bytes)) = graph.nodes.iter().zip(layout.bytes(&graph)).find(|(_, bytes)| *bytes > room) {
+            let message =
+                format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
+            return Err(Error::OutOfMemory { place: "plan".into(), message });
+        }
     }
     let slots = liveness::assign(&graph, &layout);
     let buffers: Vec<BufferId> = slots

@@ -70,9 +70,8 @@ impl ExportedLoops {
 
     /// Writes the NPZ file. Equal loops give equal bytes.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |name: &str, e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
-        let file = tempfile::NamedTempFile::new_in(parent).map_err(|e| Error::file(path, e.kind()))?;
+        let file = super::beside(path)?;
         let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(Some(self.midpoints.len())));
         let (axes, dims) = (&self.axes, self.axes.dims());
         let timesteps: Vec<i64> = axes.timesteps.iter().map(|&k| k as i64).collect();

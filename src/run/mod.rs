@@ -5,6 +5,7 @@ mod circulation;
 mod csv;
 mod difference;
 mod exported;
+mod file;
 mod journal;
 mod manifest;
 mod npz;
@@ -15,6 +16,7 @@ mod table;
 
 pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use file::beside;
 pub use journal::Journal;
 pub use npz::write_arrays;
 pub use part::{Merged, Part, PartArray, merge};

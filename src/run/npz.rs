@@ -38,8 +38,7 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
 
 /// Arrays that are no table's, in a file that appears whole or not at all. Equal arrays give equal bytes.
 pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(parent).map_err(|e| Error::file(path, e.kind()))?;
+    let file = super::beside(path)?;
     let largest = arrays.iter().map(|a| a.shape.iter().product()).max();
     let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(largest));
     for array in arrays {
