@@ -63,6 +63,7 @@ const STRIP: (usize, usize) = (8, 10);
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() || !parent.is_dir() {
             return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
         }
@@ -149,7 +150,6 @@ fn write(path: &Path, x: &[f32], columns: usize, shape: Shape, range: [f64; 2]) 
             pixels[at..at + 3].copy_from_slice(&[0, 1, 2].map(level));
         }
     }
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let fail = |e: &dyn std::fmt::Display| Error::invalid(path.display().to_string(), e);
     let mut file = beside(path)?;
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
