@@ -119,12 +119,20 @@ impl Evaluator {
             return Ok(all);
         }
         let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
-        let (single, _) = if tangents == 1 { all } else { plan(1, false)? };
-        if whole(&single) {
-            return plan(even(most(&single, budget)), false);
+        let single = match tangents {
+            1 => all.0,
+            _ => {
+                drop(all);
+                plan(1, false)?.0
+            }
+        };
+        let (fits, within) = (whole(&single), most(&single, budget));
+        let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+        drop(single); // a plan holds the weights, and so does the next one
+        if fits {
+            return plan(even(within), false);
         }
         // Not even one fits: what memory allows, in bands.
-        let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
         match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
             Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
             planned => planned,

@@ -80,8 +80,8 @@ pub struct Memory {
 /// Of a process that uses a software adapter, before any plan: program, driver and its compiler. Measured: Mesa 22.3,
 /// LLVM 15.
 const PROCESS: u64 = 75 << 20;
-/// Of each kernel that a software adapter compiles. Measured there too: 4 to 6 MiB, more the more is unrolled.
-const KERNEL: u64 = 5 << 20;
+/// Of each kernel that a software adapter compiles. Measured there too: 2 to 4 MiB, more the more is unrolled.
+const KERNEL: u64 = 3 << 20;
 
 impl Memory {
     /// Of `lanes` lanes; `share`: image mirrors lie over their buffers (`Gpu::images_share`).
@@ -109,10 +109,10 @@ impl Memory {
         self.buffers + self.images + self.constants + self.readback
     }
 
-    /// Bytes of a process on a software adapter: the device is part of it, and so are the `parameters` of a network, in
-    /// f32, that the host keeps for its twin.
+    /// Bytes of a process on a software adapter: the device is part of it, and so are the `parameters` of a network in f32,
+    /// twice: as the host keeps them for its twin, and as they were packed for the plan, whose memory allocators keep.
     pub fn process(&self, parameters: u64) -> u64 {
-        self.device() + 4 * parameters + PROCESS + KERNEL * self.kernels
+        self.device() + 8 * parameters + PROCESS + KERNEL * self.kernels
     }
 }
 
