@@ -100,7 +100,7 @@ fn copied(folder: &str) -> tempfile::TempDir {
 }
 
 /// A network of random weights; its process's labels are those of its timesteps.
-fn random(family: &str, hyper: Value, process: Value) -> Graph {
+pub fn random(family: &str, hyper: Value, process: Value) -> Graph {
     let folder = tempfile::tempdir().unwrap();
     let config = json!({
         "vorticity_config": 1, "family": family, "hyper": hyper, "process": process,
