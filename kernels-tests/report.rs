@@ -107,6 +107,11 @@ fn the_table_marks_what_is_not_resolved() {
     for text in ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"] {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
+    assert!(!clean.contains("Not checked"), "{clean}");
+    let mut unknown = example();
+    set(&mut unknown, "quadrature", |_| f64::NAN);
+    let unknown = table(&unknown.loops().unwrap());
+    assert!(unknown.contains("timesteps.\n  Not checked, and so not counted: quadrature.\n"), "{unknown}");
     // The first path's first timestep alone is drowned.
     set(&mut data, "rounding", |i| if i < 5 { 10.0 } else { 1e-6 });
     let marked = table(&data.loops().unwrap());

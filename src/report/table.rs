@@ -100,16 +100,22 @@ fn verdict(loops: &Loops, path: usize) -> String {
     let data = loops.data();
     let Some(column) = column("abs_integral") else { return String::new() };
     let mut drowned: Vec<(usize, &str)> = vec![];
+    let mut unknown = ERRORS.to_vec();
     for (t, &k) in data.timesteps.iter().enumerate() {
         let summary = Summary::of(loops, column, path, t);
+        unknown.retain(|name| ERRORS.iter().zip(summary.errors).any(|(e, error)| e == name && error.is_nan()));
         if !summary.stats.as_ref().is_some_and(|s| summary.resolves(s.median)) {
             let largest = ERRORS.iter().zip(summary.errors).find(|(_, e)| *e == summary.error());
             drowned.push((k, largest.map_or("unknown", |(name, _)| name)));
         }
     }
     let n = data.timesteps.len();
+    let open = match unknown.len() {
+        0 => String::new(),
+        _ => format!("  Not checked, and so not counted: {}.\n", unknown.join(", ")),
+    };
     if drowned.is_empty() {
-        return format!("  Resolved at all {n} timesteps.\n");
+        return format!("  Resolved at all {n} timesteps.\n{open}");
     }
     let mut text = format!("  Resolved at {} of {n} timesteps; zero within the error at", n - drowned.len());
     for kind in ERRORS.iter().chain(&["unknown"]) {
@@ -120,7 +126,7 @@ fn verdict(loops: &Loops, path: usize) -> String {
             let _ = write!(text, "\n    k = {}{more}, where {kind} is the largest error", shown.join(", "));
         }
     }
-    text + "\n"
+    text + "\n" + &open
 }
 
 fn statistic(
