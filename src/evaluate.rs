@@ -11,7 +11,7 @@ use crate::program::{Program, Role};
 use crate::shape::Shape;
 
 /// Tangents of a sample that indices of 32 bits have room for.
-const MOST_TANGENTS: u32 = 1_000_000;
+const MOST_TANGENTS: usize = 1_000_000;
 
 /// What an evaluator makes room for, if memory and the adapter's limits allow it.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ impl Evaluator {
             append(&mut program, ports)?;
             Ok((program, ports))
         };
-        if u32::try_from(room.tangents).map_or(true, |k| k > MOST_TANGENTS) {
+        if room.tangents > MOST_TANGENTS {
             let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);
             return Err(Error::invalid("evaluator tangents", message));
         }

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let html = page::html(&args.title, &runs, &pictures)?;
     std::fs::write(&args.out, &html).map_err(|e| Error::file(&args.out, format!("cannot be written: {e}")))?;
     let out = args.out.display().to_string();
-    args.output.say(&format!("{} runs on one page of {} bytes: {out}\n", runs.len(), html.len()))?;
+    args.output.say(&format!("runs: {}, on one page of {} bytes: {out}\n", runs.len(), html.len()))?;
     args.output.document("report", || {
         let run = |(name, stored): &(String, stored::Stored)| json!({ "name": name, "measure": stored.table.measure });
         json!({ "out": out, "bytes": html.len(), "runs": runs.iter().map(run).collect::<Vec<_>>() })

@@ -30,19 +30,20 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
         let mut copies = HashMap::new();
         for (i, own) in all.iter().enumerate() {
             let whole = if node.inputs.is_empty() { vec![node.shape] } else { shapes.clone() };
-            let (op, reads) = if all.len() == 1 {
-                (None, shapes.iter().map(|s| 0..s.h).enumerate().collect())
-            } else {
-                let band = node.op.band(&whole, &all, i).ok_or_else(|| {
+            let (op, reads) =
+                if all.len() == 1 {
+                    (None, shapes.iter().map(|s| 0..s.h).enumerate().collect())
+                } else {
+                    let band = node.op.band(&whole, &all, i).ok_or_else(|| {
                     let message = format!(
-                        "{} ({}) takes more than the {room} bytes per lane that a buffer may have here, and '{}' cannot be \
-                         computed by rows",
+                        "{} ({}): it or what it reads takes more than the {room} bytes per lane that a buffer may have \
+                         here, and '{}' cannot be computed by rows",
                         node.shape, node.name, node.op.name()
                     );
                     Error::OutOfMemory { place: "plan".into(), message }
                 })?;
-                (band.op, band.reads)
-            };
+                    (band.op, band.reads)
+                };
             let mut inputs = Vec::with_capacity(reads.len());
             for (input, rows) in reads {
                 let id = match copies.entry((input, rows.start, rows.end)) {
@@ -76,12 +77,15 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
 fn sizes(graph: &Graph, buffers: &[u64], room: u64) -> Result<HashMap<(usize, usize), usize>> {
     let mut sizes = HashMap::new();
     for (node, &bytes) in graph.nodes.iter().zip(buffers).filter(|(_, bytes)| **bytes > room) {
-        let (row, most) = (bytes / node.shape.h as u64, room / (bytes / node.shape.h as u64));
+        let row = bytes / node.shape.h as u64;
+        let most = room / row;
         // Two rows more than its own are what a 3x3 kernel reads.
         let fits = |count: &usize| rows(node.shape, *count).iter().all(|band| band.len() as u64 + 2 <= most);
         let Some(needed) = (2..=node.shape.h).find(fits) else {
-            let message =
-                format!("{} ({}): {row} bytes a row, a buffer may have {room} per lane", node.shape, node.name);
+            let message = format!(
+                "{} ({}): a band and two rows beside it, of {row} bytes a row, do not fit the {room} bytes per lane that a buffer may have",
+                node.shape, node.name
+            );
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         };
         let count = sizes.entry((node.shape.h, node.shape.w)).or_insert(0);
