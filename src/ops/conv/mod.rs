@@ -1,11 +1,13 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
-//! Two kernels: `conv_cc` (CPU adapters, weights at constant workgroup addresses) and `conv` (tiled implicit GEMM).
-use super::activation::Pass;
-use super::{Band, Case, Family, Launch, Op, Place, View, held};
+//! One file per way to compute it: `cc` (CPU adapters), `igemm` (everything else).
+mod cc;
+mod igemm;
+
+use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::BufferId;
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,109 +90,7 @@ pub(super) fn immediates(
 }
 
 impl Conv {
-    fn cpu(&self, cx: &mut Launch) {
-        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
-        let taps = self.kernel * self.kernel;
-        // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
-        // the inputs once per group is cheap; at most 4,096 (3x3: 2,304), more compile for seconds and run no faster.
-        let products = if taps == 1 { 4096 } else { 2304 };
-        let cached = if view.blocks() <= 16 { 1024 } else { products };
-        let widest = if taps == 1 { (cached / 16 / view.blocks()).clamp(4, 8) } else { 2 };
-        let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
-        let most = (products / (taps * 16 * m4)).clamp(1, 32);
-        let chunks = view.blocks().div_ceil(most);
-        let cc4 = view.blocks().div_ceil(chunks);
-        let groups = place.blocks / m4;
-        // [group][chunk][tap][block][component][m] of vec4 over 4 output channels.
-        let mut packed = vec![0f32; groups * chunks * taps * cc4 * 4 * m4 * 4];
-        for o in 0..self.out_channels {
-            let (g, m, oc) = (o / (4 * m4), o % (4 * m4) / 4, o % 4);
-            for (c, &slot) in view.slots.iter().enumerate() {
-                let (block, comp) = (slot / 4, slot % 4);
-                for t in 0..taps {
-                    let at = (((g * chunks + block / cc4) * taps + t) * cc4 + block % cc4) * 4 + comp;
-                    packed[(at * m4 + m) * 4 + oc] = self.weight[(o * self.in_channels + c) * taps + t];
-                }
-            }
-        }
-        let weights = held::buffer(cx, &packed);
-        let bias = self.bias_buffer(cx, place.blocks);
-        // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-        let plain = taps == 1 && self.stride == 1 && self.padding == Padding::all(0);
-        cx.program.mirror(view.buffer, view.bytes());
-        let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
-        let last = Pass::of(cx, self.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
-        for (chunk, pass) in passes.into_iter().chain(last) {
-            // Few samples have few primals, and threads beyond the last pixel work for nothing.
-            let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
-            let shape = [("KERNEL", if plain { 0 } else { self.kernel }), ("CC4", cc4), ("M4", m4)];
-            let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
-            let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-            let own = shape.chain(ends).map(|(n, v)| (n, v as i64));
-            let constants = own.chain(pass.constants()).chain([cx.held.constant()]).collect();
-            let own = [chunk as u32, chunks as u32, place.blocks as u32, 0];
-            let bindings = [
-                ("x", view.buffer, Access::Image),
-                ("weights", weights, Access::Read),
-                ("bias", bias, Access::Read),
-                ("y", place.buffer, Access::Write),
-            ];
-            let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
-            cx.program.push(Step {
-                label: cx.label("conv"),
-                op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
-                kernel: Kernel { shader: "conv_cc", constants },
-                bindings,
-                part: pass.part,
-                immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
-                grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups: groups as u32 },
-                flops: self.flops(&[view.shape], place.shape) / chunks as u64,
-                bytes: self.traffic(&view, &place) / chunks as u64,
-            });
-        }
-    }
-
-    fn gpu(&self, cx: &mut Launch) {
-        let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
-        let (taps, rows) = (self.kernel * self.kernel, view.blocks() * 4);
-        // [tap][4 block + component][out block] of vec4 over 4 output channels.
-        let mut packed = vec![0f32; taps * rows * place.blocks * 4];
-        for o in 0..self.out_channels {
-            for (c, &slot) in view.slots.iter().enumerate() {
-                for t in 0..taps {
-                    packed[(t * rows + slot) * place.blocks * 4 + o] =
-                        self.weight[(o * self.in_channels + c) * taps + t];
-                }
-            }
-        }
-        let weights = held::buffer(cx, &packed);
-        let bias = self.bias_buffer(cx, place.blocks);
-        let own = [self.kernel as u32, place.blocks as u32, 0, 0];
-        for pass in Pass::of(cx, self.silu, &place) {
-            let bindings = [
-                ("x", view.buffer, Access::Read),
-                ("weights", weights, Access::Read),
-                ("bias", bias, Access::Read),
-                ("y", place.buffer, Access::Write),
-            ];
-            let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
-            let constants = pass.constants().into_iter().chain([cx.held.constant()]).collect();
-            let groups = place.blocks.div_ceil(16) as u32;
-            cx.program.push(Step {
-                label: cx.label("conv"),
-                op: if self.kernel == 1 { "conv 1x1" } else { "conv" },
-                kernel: Kernel { shader: "conv", constants },
-                bindings,
-                part: pass.part,
-                immediates: immediates(&view, &place, cx.program.group(), self.stride, self.padding, own),
-                grid: Grid { items: place.shape.pixels() as u32, workgroup: 64, groups },
-                flops: self.flops(&[view.shape], place.shape),
-                bytes: self.traffic(&view, &place),
-            });
-        }
-    }
-
-    fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> crate::program::BufferId {
+    fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> BufferId {
         let mut padded = self.bias.to_vec();
         padded.resize(blocks * 4, 0.0);
         cx.program.constant(cx.label("bias"), &padded)
@@ -263,8 +163,8 @@ impl Op for Conv {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         match cx.family {
-            Family::Cpu => self.cpu(cx),
-            Family::Gpu => self.gpu(cx),
+            Family::Cpu => cc::launch(self, cx),
+            Family::Gpu => igemm::launch(self, cx),
         }
         Ok(())
     }

@@ -1,0 +1,44 @@
+//! Convolution as a tiled implicit GEMM (`conv`): the portable way, and that of GPUs.
+use super::{Conv, immediates};
+use crate::ops::activation::Pass;
+use crate::ops::{Launch, Op, held};
+use crate::program::{Access, Grid, Kernel, Step};
+
+pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
+    let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+    let (taps, rows) = (conv.kernel * conv.kernel, view.blocks() * 4);
+    // [tap][4 block + component][out block] of vec4 over 4 output channels.
+    let mut packed = vec![0f32; taps * rows * place.blocks * 4];
+    for o in 0..conv.out_channels {
+        for (c, &slot) in view.slots.iter().enumerate() {
+            for t in 0..taps {
+                packed[(t * rows + slot) * place.blocks * 4 + o] = conv.weight[(o * conv.in_channels + c) * taps + t];
+            }
+        }
+    }
+    let weights = held::buffer(cx, &packed);
+    let bias = conv.bias_buffer(cx, place.blocks);
+    let own = [conv.kernel as u32, place.blocks as u32, 0, 0];
+    for pass in Pass::of(cx, conv.silu, &place) {
+        let bindings = [
+            ("x", view.buffer, Access::Read),
+            ("weights", weights, Access::Read),
+            ("bias", bias, Access::Read),
+            ("y", place.buffer, Access::Write),
+        ];
+        let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
+        let constants = pass.constants().into_iter().chain([cx.held.constant()]).collect();
+        let groups = place.blocks.div_ceil(16) as u32;
+        cx.program.push(Step {
+            label: cx.label("conv"),
+            op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
+            kernel: Kernel { shader: "conv", constants },
+            bindings,
+            part: pass.part,
+            immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, own),
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: 64, groups },
+            flops: conv.flops(&[view.shape], place.shape),
+            bytes: conv.traffic(&view, &place),
+        });
+    }
+}
