@@ -1,11 +1,15 @@
 //! Convolution on CPU adapters (`conv_cc`): weights at constant workgroup addresses, unrolled, one dispatch per chunk of input
 //! channels, later ones adding to what earlier ones stored.
+use super::after::Ending;
+use super::up::offset;
 use super::{Conv, Padding, immediates};
+use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::{Launch, Op, held};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 
-pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
+/// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
+pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
     // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
@@ -34,25 +38,27 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
     let bias = conv.bias_buffer(cx, place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
     let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
+    let ending = Ending::of(conv, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
-    let last = Pass::of(cx, conv.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
+    let last = Pass::of(cx, conv.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
         // Few samples have few primals, and threads beyond the last pixel work for nothing.
         let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-        let own = shape.chain(ends).map(|(n, v)| (n, v as i64));
-        let constants = own.chain(pass.constants()).chain([cx.held.constant()]).collect();
-        let own = [chunk as u32, chunks as u32, place.blocks as u32, 0];
+        let own = shape.chain(ends).chain([("SPREAD", phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
+        let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
+        let constants = own.chain(after).chain([cx.held.constant()]).collect();
+        let own = ending.words([chunk as u32, chunks as u32, place.blocks as u32, offset(phase, &place)]);
         let bindings = [
             ("x", view.buffer, Access::Image),
             ("weights", weights, Access::Read),
             ("bias", bias, Access::Read),
             ("y", place.buffer, Access::Write),
         ];
-        let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
+        let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
             label: cx.label("conv"),
             op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
@@ -65,4 +71,5 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
             bytes: conv.traffic(&view, &place) / chunks as u64,
         });
     }
+    Ok(())
 }
