@@ -125,7 +125,7 @@ impl Ending {
         let own = [
             ("SILU", conv.silu && values),
             ("ROW", rows.is_some()),
-            ("THEN_SILU", conv.after.silu && values),
+            ("AGAIN", conv.after.silu && values),
             ("RESIDUAL", residual.is_some()),
         ];
         let constants = own.map(|(name, on)| (name, on as i64)).into_iter().chain([keep, sloped]).collect();

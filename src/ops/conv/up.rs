@@ -55,13 +55,14 @@ fn axis(kernel: usize, padding: usize, doubling: Doubling, a: usize) -> Option<(
 }
 
 impl UpConv {
-    /// `conv` of a doubled image; none if its phases are not convolutions of one size, which keep the small image's.
+    /// `conv` of a doubled image; none if its phases are not convolutions of one size, which keep the small image's, or if
+    /// it sees single pixels.
     pub fn of(conv: &Conv, doubling: Doubling, held: Held) -> Option<Self> {
         let Padding { rows, columns } = conv.padding;
         let kept = if doubling == Doubling::Repeated { conv.kernel - 1 } else { conv.kernel };
         // Sums of rounded weights are not what rounding promises.
         let exact = doubling == Doubling::Spread || held == Held::F32;
-        if conv.stride != 1 || rows != columns || rows[0] + rows[1] != kept || !exact {
+        if conv.kernel == 1 || conv.stride != 1 || rows != columns || rows[0] + rows[1] != kept || !exact {
             return None;
         }
         let axes = [axis(conv.kernel, rows[0], doubling, 0)?, axis(conv.kernel, rows[0], doubling, 1)?];
