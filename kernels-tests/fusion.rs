@@ -11,6 +11,8 @@ use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::depthwise::Depthwise;
+use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
 use vorticity::paths::Lane;
@@ -60,6 +62,7 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
         kernel,
         stride: 1,
         padding: Padding::all(kernel / 2),
+        load: None,
         weight: noise(out * c * kernel * kernel, seed).into(),
         bias: noise(out, seed + 1).into(),
         silu: false,
@@ -127,6 +130,64 @@ fn what_is_folded_into_stores_gives_the_twins_values_and_tangents() {
                 // Five layers of f32 sums of at most 144 products.
                 assert!(error < 2e-6, "{family:?}, fused {fused}: {error:e}");
             }
+        }
+    }
+}
+
+/// A depthwise convolution before a 1x1, and normalisations before a 3x3 and a 1x1.
+fn loads() -> Graph {
+    let mut g = Graph::new(Shape::new(8, 6, 4));
+    let x = g.input();
+    let a = conv(&mut g, "a", x, 12, 3, 1);
+    let norm = |silu, seed| GroupNorm {
+        channels: 12,
+        groups: 3,
+        epsilon: 1e-5,
+        scale: Scale::Fixed { gain: noise(12, seed).into(), shift: noise(12, seed + 1).into() },
+        silu,
+        band: None,
+    };
+    let y = g.push("norm", norm(true, 3), &[a]).unwrap();
+    let y = conv(&mut g, "b", y, 12, 3, 5);
+    let y = g.push("sum", Add { scales: [1.0, 1.0] }, &[y, a]).unwrap();
+    let y = g.push("norm 2", norm(false, 7), &[y]).unwrap();
+    let y = conv(&mut g, "c", y, 8, 1, 9);
+    let depthwise = Depthwise {
+        channels: 8,
+        stride: 2,
+        padding: Padding::all(1),
+        weight: noise(72, 11).into(),
+        bias: noise(8, 12).into(),
+    };
+    let y = g.push("depthwise", depthwise, &[y]).unwrap();
+    let y = conv(&mut g, "d", y, 20, 1, 13);
+    g.push("silu", Silu, &[y]).unwrap();
+    g
+}
+
+#[test]
+fn what_gpus_fold_into_loads_gives_the_twins_values_and_tangents() {
+    let (gpu, graph) = (gpu(), loads());
+    let counts = |family, tangents| {
+        let (program, _) = plan(&graph, family, tangents, true);
+        ["depthwise", "group_norm", "depthwise + 1x1"].map(|op| count(&program, op))
+    };
+    assert_eq!(counts(Family::Cpu, 0), [1, 2, 0], "CPU adapters load a pixel many times");
+    assert_eq!(counts(Family::Gpu, 0), [0, 0, 1]);
+    // Tangents share what a kernel of its own makes of the primal; SiLU on the store is two dispatches then.
+    assert_eq!(counts(Family::Gpu, 1), [0, 3, 2]);
+    let d = graph.shape(graph.input()).len();
+    let x = noise(2 * d, 8);
+    for family in families(&gpu) {
+        for error in against_twin(&gpu, &graph, family, true) {
+            assert!(error < 4e-6, "{family:?}: {error:e}"); // four layers, of them two that divide by a deviation
+        }
+        let y = run(&gpu, &graph, plan(&graph, family, 0, true), &x, 2);
+        for (x, y) in x.chunks_exact(d).zip(y.chunks_exact(y.len() / 2)) {
+            let duals: Vec<Dual> = x.iter().map(|&x| Dual::constant(x.into())).collect();
+            let want: Vec<f64> = twin::evaluate(&graph, &duals, K).unwrap().iter().map(|w| w.v).collect();
+            let error = max_norm_error(y, &want);
+            assert!(error < 4e-6, "{family:?}, values alone: {error:e}");
         }
     }
 }

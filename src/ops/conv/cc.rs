@@ -61,7 +61,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) ->
         let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
             label: cx.label("conv"),
-            op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
+            op: conv.op(),
             kernel: Kernel { shader: "conv_cc", constants },
             bindings,
             part: pass.part,

@@ -3,12 +3,12 @@
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
 //! One file per way to compute it: `cc` (CPU adapters), `igemm` (everything else).
 mod after;
+mod before;
 mod cc;
 mod igemm;
 pub mod up;
 
-use super::held::Held;
-use super::then::{Then, TimeRow};
+use super::fold::{Before, Setting, Then, TimeRow};
 use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -18,6 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use after::After;
+pub use before::Load;
 pub use up::{Doubling, UpConv};
 
 /// Convolution with bias.
@@ -33,6 +34,8 @@ pub struct Conv {
     pub stride: usize,
     /// Zeros around the input.
     pub padding: Padding,
+    /// What is done to the input first, on the load.
+    pub load: Option<Load>,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
@@ -106,6 +109,15 @@ impl Conv {
         cx.program.constant(cx.label("bias"), &padded)
     }
 
+    /// As timings call it.
+    const fn op(&self) -> &'static str {
+        match (&self.load, self.kernel) {
+            (Some(Load::Depthwise(_)), _) => "depthwise + 1x1",
+            (_, 1) => "conv 1x1",
+            _ => "conv",
+        }
+    }
+
     /// Appends the dispatches that make the output, or one of its phases.
     fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
         match cx.family {
@@ -127,7 +139,12 @@ impl Op for Conv {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let (s, z) = self.after.split(inputs)?;
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let z = self.after.split(&inputs[reads.min(inputs.len())..])?;
+        let s = match &self.load {
+            Some(load) => load.shape(&inputs[..reads.min(inputs.len())])?,
+            None => super::one(&inputs[..reads.min(inputs.len())])?,
+        };
         if s.c != self.in_channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
         }
@@ -145,7 +162,14 @@ impl Op for Conv {
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
-        let (s, k) = (shapes[0], self.kernel);
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let loaded = self.load.as_ref().map(|load| load.twin(&inputs[..reads], &shapes[..reads], times));
+        let x = loaded.as_deref().unwrap_or(inputs[0]);
+        let k = self.kernel;
+        let s = match &self.load {
+            Some(load) => load.shape(&shapes[..reads]).unwrap_or(shapes[0]), // its shape was checked
+            None => shapes[0],
+        };
         let Padding { rows, columns } = self.padding;
         let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - k) / self.stride + 1;
         let (h, w) = (side(s.h, rows), side(s.w, columns));
@@ -158,18 +182,19 @@ impl Op for Conv {
                         let Some(r) = inside(i * self.stride + t / k, rows[0], s.h) else { continue };
                         for j in 0..w {
                             let Some(q) = inside(j * self.stride + t % k, columns[0], s.w) else { continue };
-                            plane[i * w + j] += inputs[0][(c * s.h + r) * s.w + q] * weight as f64;
+                            plane[i * w + j] += x[(c * s.h + r) * s.w + q] * weight as f64;
                         }
                     }
                 }
             }
             y.extend(plane.into_iter().map(|v| if self.silu { v.silu() } else { v }));
         }
-        self.after.twin(y, inputs.get(1).copied(), times)
+        self.after.twin(y, inputs.get(reads).copied(), times)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
+        let load = self.load.as_ref().map_or(0, |load| load.flops(output));
+        load + 2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
     }
 
     fn weights(&self) -> Option<&[f32]> {
@@ -181,14 +206,23 @@ impl Op for Conv {
         Some(Arc::new(Self { silu, after, ..self.clone() }))
     }
 
-    fn of_doubled(&self, doubling: Doubling, held: Held) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(UpConv::of(self, doubling, held)?))
+    fn before(&self, before: &Before, setting: Setting) -> Option<Arc<dyn Op>> {
+        match before {
+            Before::Doubled(doubling) => Some(Arc::new(UpConv::of(self, *doubling, setting.held)?)),
+            before => Some(Arc::new(Self { load: Some(Load::of(self, before, setting)?), ..self.clone() })),
+        }
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
-        let reads = [(0, rows)].into_iter().chain(self.after.reads(&bands[which])).collect();
-        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads })
+        let (op, reads) = match &self.load {
+            Some(load) => load.band(self, inputs[0], bands, which)?,
+            None => {
+                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+                (Self { padding, ..self.clone() }, vec![(0, rows)])
+            }
+        };
+        let reads = reads.into_iter().chain(self.after.reads(&bands[which])).collect();
+        Some(Band { op: Some(Arc::new(op)), reads })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
@@ -214,6 +248,7 @@ pub fn cases() -> Vec<Case> {
         kernel,
         stride,
         padding: Padding::trailing(padding, trailing),
+        load: None,
         weight: noise(co * ci * kernel * kernel, ci),
         bias: noise(co, co + 1),
         silu,
