@@ -186,7 +186,7 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
         @if measure == "circulation" {
             @for (column, title, label) in chapter.figures {
                 figure {
-                    figcaption { (keys(runs)) b { (title) } ": " code { (column) } }
+                    figcaption { (keys(runs)) b { (title) } ", column " (column) }
                     div class={ "panels " (["one", "one", "two"].get(paths.len()).unwrap_or(&"three")) } {
                         (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(column, path, k))).collect() }))
                     }
