@@ -53,3 +53,8 @@ pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod cli;
+
+/// The snippets of the embedding guide, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EMBEDDING.md")]
+mod embedding {}
