@@ -1,6 +1,7 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod bands;
+mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
 mod cli;
