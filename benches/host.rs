@@ -148,7 +148,9 @@ fn adapter(c: &mut Criterion) {
     let mut group = c.benchmark_group("adapter");
     group.sample_size(10);
     let choice = gpu::AdapterChoice::Best;
-    group.bench_function("open", |b| b.iter_with_large_drop(|| gpu::Gpu::open(&choice).expect("it was listed as usable")));
+    group.bench_function("open", |b| {
+        b.iter_with_large_drop(|| gpu::Gpu::open(&choice).expect("it was listed as usable"))
+    });
     group.finish();
 }
 
