@@ -40,9 +40,9 @@ pub(super) struct OpCost {
     pub seconds: Seconds,
     pub flops: f64,
     pub bytes: f64,
-    /// Fewest seconds that the adapter's ceilings allow, and which of them says so.
-    pub roof: f64,
-    pub bound: Bound,
+    /// Fewest seconds that the adapter's ceilings allow, and which of them says so; none of image updates, which compute
+    /// nothing and as a rule move nothing.
+    pub roof: Option<(f64, Bound)>,
 }
 
 /// One thing that was timed.
@@ -74,7 +74,7 @@ impl Cost {
             json!({
                 "op": o.op, "dispatches": o.dispatches, "seconds_per_evaluation": o.seconds.json(), "share": best / total,
                 "flops": o.flops, "bytes": o.bytes, "flops_per_second": o.flops / best, "bytes_per_second": o.bytes / best,
-                "bound": o.bound.name(), "of_ceiling": o.roof / best,
+                "bound": o.roof.map(|r| r.1.name()), "of_ceiling": o.roof.map(|r| r.0 / best),
             })
         };
         let mut all = json!({
@@ -103,8 +103,8 @@ impl Cost {
                 format!("{:.1}%", 100.0 * best / total),
                 format!("{:.2}", o.flops / best / 1e9),
                 format!("{:.2}", o.bytes / best / 1e9),
-                o.bound.name().to_string(),
-                format!("{:.0}%", 100.0 * o.roof / best),
+                o.roof.map_or("", |r| r.1.name()).into(),
+                o.roof.map_or(String::new(), |r| format!("{:.0}%", 100.0 * r.0 / best)),
             ]
         };
         let headings = [

@@ -80,7 +80,8 @@ impl Ready {
     fn ops(&self, ceilings: &Ceilings, rounds: usize) -> Result<Vec<OpCost>> {
         let (lanes, program, family) = (self.lanes, self.executor.program(), self.executor.gpu().family());
         let mut ops: BTreeMap<&str, OpCost> = BTreeMap::new();
-        let mut roofs: BTreeMap<&str, [f64; 2]> = BTreeMap::new(); // seconds that compute and memory ask for
+        // Least seconds of the dispatches that compute and memory bound.
+        let mut roofs: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
         for round in 0..rounds {
             for (step, seconds) in self.executor.time_actions(lanes, 1, 1)? {
                 let op = step.map_or("image update", |s| s.op);
@@ -90,8 +91,7 @@ impl Ready {
                     seconds: Seconds(vec![0.0; rounds]),
                     flops: 0.0,
                     bytes: 0.0,
-                    roof: 0.0,
-                    bound: Bound::Memory,
+                    roof: None,
                 };
                 let cost = ops.entry(op).or_insert_with(none);
                 cost.seconds.0[round] += seconds / lanes as f64;
@@ -106,14 +106,14 @@ impl Ready {
                 cost.dispatches += 1;
                 cost.flops += flops;
                 cost.bytes += bytes;
-                cost.roof += roof;
                 roofs.entry(op).or_default()[bound as usize] += roof;
             }
         }
         let mut ops: Vec<OpCost> = ops.into_values().collect();
         for cost in &mut ops {
             let [compute, memory] = roofs[cost.op];
-            cost.bound = if compute >= memory { Bound::Compute } else { Bound::Memory };
+            let bound = if compute >= memory { Bound::Compute } else { Bound::Memory };
+            cost.roof = (compute + memory > 0.0).then_some((compute + memory, bound));
         }
         ops.sort_by(|a, b| b.seconds.best().total_cmp(&a.seconds.best()));
         Ok(ops)
