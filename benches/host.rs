@@ -1,6 +1,7 @@
 //! Times of the code that runs on the host beside the GPU: planning, files, points of the twin, the journal, statistics.
 //! None of it should ever be what a run waits for. `cargo bench --bench host [NAME]`.
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::hint::black_box;
 use std::path::Path;
 use vorticity::gpu;
@@ -10,9 +11,10 @@ use vorticity::ops::Family;
 use vorticity::paths::philox::{Purpose, Stream, philox4x32};
 use vorticity::paths::{Anchor, Lane, PATHS, lane};
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Program, Role};
+use vorticity::program::{Kernel, Program, Role};
 use vorticity::report::BoxStats;
 use vorticity::run::{Array, Numbers, RunDir, write_arrays};
+use vorticity::shaders::assemble;
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
 
@@ -44,6 +46,42 @@ fn planner(c: &mut Criterion) {
     group.bench_function("read and build", |b| b.iter_with_large_drop(open));
     let graph = open();
     group.bench_function("plan, igemm", |b| b.iter_with_large_drop(|| plan(&graph, Family::Gpu)));
+    group.finish();
+}
+
+/// What stands between a plan and the driver: every kernel of the MNIST network once.
+fn shaders(c: &mut Criterion) {
+    let mnist = Model::open(MNIST).expect("the model that ships").graph;
+    let mut group = c.benchmark_group("kernels of mnist, cc");
+    group.sample_size(10);
+    let mut kernels: Vec<Kernel> = vec![];
+    for step in plan(&mnist, Family::Cpu).steps() {
+        if !kernels.contains(&step.kernel) {
+            kernels.push(step.kernel.clone());
+        }
+    }
+    let assembled =
+        || -> Vec<String> { kernels.iter().map(|k| assemble(k.shader, &k.constants).expect("it is whole")).collect() };
+    group.bench_function("assemble", |b| b.iter(assembled));
+    let capabilities = Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let parsed = |texts: &[String]| -> Vec<naga::Module> {
+        let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
+        let parse = |text: &String| naga::front::wgsl::Frontend::new_with_options(options).parse(text);
+        texts.iter().map(|text| parse(text).expect("it is WGSL")).collect()
+    };
+    let texts = assembled();
+    group.bench_function("parse", |b| b.iter(|| parsed(&texts)));
+    let modules = parsed(&texts);
+    let validate = |module: &naga::Module| {
+        Validator::new(ValidationFlags::all(), capabilities).validate(module).expect("it is valid")
+    };
+    group.bench_function("validate", |b| b.iter(|| modules.iter().map(validate).collect::<Vec<_>>()));
+    let checked: Vec<_> = modules.iter().map(|module| (module, validate(module))).collect();
+    let options = naga::back::spv::Options { lang_version: (1, 4), ..Default::default() };
+    let write = |(module, info): &(&naga::Module, ModuleInfo)| {
+        naga::back::spv::write_vec(module, info, &options, None).expect("it translates")
+    };
+    group.bench_function("SPIR-V", |b| b.iter(|| checked.iter().map(write).collect::<Vec<_>>()));
     group.finish();
 }
 
@@ -154,5 +192,5 @@ fn adapter(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(host, planner, files, journal, points, statistics, adapter);
+criterion_group!(host, planner, shaders, files, journal, points, statistics, adapter);
 criterion_main!(host);
