@@ -1,6 +1,9 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod bands;
+#[cfg(feature = "cli")]
+mod bench;
+mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
 mod cli;

@@ -40,6 +40,7 @@ pub mod twin;
 pub mod plan;
 pub mod model;
 pub mod gpu;
+pub mod ceilings;
 pub mod paths;
 pub mod evaluate;
 pub mod latents;

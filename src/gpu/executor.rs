@@ -180,6 +180,7 @@ impl Executor {
     }
 
     fn bind(&mut self) -> Result<()> {
+        self.cache.fill(&self.gpu, self.program.steps().map(|s| &s.kernel), &self.program.sources)?;
         let mut next = 0;
         for action in &self.program.actions {
             let step = match action {
