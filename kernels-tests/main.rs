@@ -14,6 +14,8 @@ mod derivatives;
 mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
+#[cfg(feature = "cli")]
+mod errors;
 mod examples;
 mod exploding;
 mod exported;
@@ -22,6 +24,7 @@ mod folder;
 mod funnel;
 mod golden;
 mod held;
+mod hostile;
 mod house;
 #[cfg(feature = "cli")]
 mod init;
@@ -40,6 +43,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod readers;
 mod report;
 #[cfg(feature = "cli")]
 mod resume;
