@@ -17,6 +17,8 @@ mod derivatives;
 mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
+#[cfg(feature = "cli")]
+mod errors;
 mod examples;
 mod exploding;
 mod exported;
@@ -26,6 +28,7 @@ mod funnel;
 mod fusion;
 mod golden;
 mod held;
+mod hostile;
 mod house;
 #[cfg(feature = "cli")]
 mod init;
@@ -44,6 +47,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod readers;
 mod report;
 #[cfg(feature = "cli")]
 mod resume;

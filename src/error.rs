@@ -8,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that is missing, damaged or not what was expected.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", plain(path.display()), plain(message))]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum Error {
         message: String,
     },
     /// An argument, option or value that is refused.
-    #[error("{place}: {message}")]
+    #[error("{}: {}", plain(place), plain(message))]
     Invalid {
         /// The option, tensor or node.
         place: String,
@@ -53,6 +53,25 @@ pub enum Error {
     /// The observer of a run asked to stop.
     #[error("stopped by the user")]
     Interrupted,
+}
+
+/// Characters of a part of a message that are shown: a file chooses the names in it.
+const SHOWN: usize = 2000;
+
+/// Text that may quote a file, as one line which a terminal shows as it is: control characters become their escapes.
+pub(crate) fn plain(text: impl ToString) -> String {
+    let text = text.to_string();
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push_str(" ..");
+    }
+    shown
 }
 
 /// Exit codes of the command line, and what each says. Stable: scripts rely on them.

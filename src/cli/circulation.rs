@@ -118,7 +118,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
     let gpus = args.device.open_all()?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
-    let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
+    let midpoints =
+        [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
     let verify_points = match args.verify_fraction {
         None => VERIFIED.min(midpoints),
         Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,

@@ -133,7 +133,7 @@ pub fn asymmetry_part(
         Some(_) => selection.probe(sample, k, j, d),
         None => (0..d).map(|i| f32::from(i == j)).collect(),
     };
-    let mut probes: Vec<Probe> = progress.recorded()?;
+    let mut probes: Vec<Probe> = progress.recorded(selection.places(shard), count)?;
     for batch in selection.batches(shard, probes.len() / count, derivatives.batch()) {
         let (x, ks) = (selection.points(field, images, &batch)?, batch.ks());
         let own = |point: usize, j: usize| tangent(batch.samples[point], batch.k, j);

@@ -3,7 +3,7 @@
 //! which a loop that was not checked takes from those that were, and that of the arithmetic.
 use super::sums::Sums;
 use super::work::{Work, checked_samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{Circulation, Column, Numbers, Part, PartArray};
 use serde_json::json;
 
@@ -42,6 +42,12 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
     let sums: Vec<Sums> = part.rows(SUMS)?;
     let (paths, timesteps): (Vec<String>, Vec<usize>) = (part.fact("paths")?, part.fact("timesteps")?);
     let (p, t, n, checked) = (paths.len(), timesteps.len(), part.samples, part.fact::<usize>("checked")?);
+    // Facts may come from a shard's manifest.
+    let loops = p.checked_mul(t).and_then(|loops| loops.checked_mul(n));
+    if loops != Some(sums.len()) || checked > n {
+        let found = format!("{} loops and {checked} checked samples, expected {p} x {t} x {n}", sums.len());
+        return Err(Error::invalid("circulation", found));
+    }
     let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
     let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
         (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()

@@ -223,7 +223,7 @@ impl Subject<'_> {
         let Subject { gpu, field, images, options, shard, components } = self;
         let (n, selection) = (options.components, &options.selection);
         let mut derivatives = Derivatives::new(gpu, *field, &selection.timesteps, components.len(), n)?;
-        let mut all: Vec<f32> = progress.recorded()?;
+        let mut all: Vec<f32> = progress.recorded(selection.places(*shard), n * n)?;
         for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
             let first = batch.first % components.len();
             let mut blocks = vec![0f32; batch.samples.len() * n * n];
@@ -254,7 +254,7 @@ impl Subject<'_> {
         let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
         let mut evaluator = field::evaluator(gpu, *field, &selection.timesteps, 2 * columns.len() * components.len())?;
         // Of every place: its block, and its change.
-        let mut all: Vec<f64> = progress.recorded()?;
+        let mut all: Vec<f64> = progress.recorded(rows.len(), n * n + 1)?;
         for place in all.len() / (n * n + 1)..rows.len() {
             let own = &components[place % components.len()];
             let (k, sample) = (selection.timesteps[place / components.len()], shard.sample(place % components.len()));

@@ -68,7 +68,7 @@ pub fn jacobian_part(
     let places = selection.places(shard);
     check_matrices(places, d)?;
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, shard.count(selection.samples), d)?;
-    let mut all: Vec<f32> = progress.recorded()?;
+    let mut all: Vec<f32> = progress.recorded(places, d * d)?;
     for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
         let mut blocks = vec![0f32; batch.samples.len() * d * d];
         derivatives.run(

@@ -5,7 +5,7 @@
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
 use super::derivatives::{Derivatives, dot, mean};
 use super::points::{Column, columns};
-use super::progress::Progress;
+use super::progress::{Progress, wrong};
 use super::stein::Divergence;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -215,6 +215,9 @@ impl Flow<'_> {
             for (step, ends) in grid.windows(2).enumerate() {
                 let key = first * grid.len() + step;
                 if let Some((recorded, values)) = progress.record(key)? {
+                    if first + recorded > samples || values.len() != recorded * (d + count) {
+                        return Err(wrong(key, recorded as u64, values.len(), &format!("{} of each", d + count)));
+                    }
                     (size, state) = (recorded, values);
                     continue;
                 }

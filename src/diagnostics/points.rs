@@ -9,7 +9,7 @@ use crate::paths::{self, Anchor};
 use crate::run::{About, Array, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis, TableColumn};
 use crate::shape::Shape;
 use bytemuck::Pod;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Where a diagnostic looks.
 #[derive(Clone, Debug)]
@@ -182,8 +182,8 @@ pub(super) fn table<Row: Pod>(
     let mut rows = part.rows::<Row>(ROWS)?;
     rows.iter_mut().for_each(|row| settle(row, part.worst));
     let (timesteps, noise): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
-    let mut facts: Value = part.fact("table")?;
-    facts["noise"] = json!(noise);
+    let mut facts: Map<String, Value> = part.fact("table")?;
+    facts.insert("noise".into(), json!(noise));
     let mut arrays = vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) }];
     for &name in names {
         arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
@@ -192,7 +192,7 @@ pub(super) fn table<Row: Pod>(
         TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
         TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) },
     ];
-    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts })
+    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts: facts.into() })
 }
 
 /// Some samples at one timestep.

@@ -6,6 +6,11 @@ use crate::run::{Journal, Shard};
 use bytemuck::Pod;
 use std::ops::ControlFlow;
 
+/// A record that is none of this run.
+pub(super) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
+    Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
+}
+
 /// What a measurement needs besides its options.
 pub struct Progress<'a> {
     pub(super) shard: Shard,
@@ -40,19 +45,30 @@ impl<'a> Progress<'a> {
         self.stage += 1;
     }
 
-    /// The record of the points from `first`, if there is one: how many, and their values.
+    /// The record of the points from `first`, if there is one: how many, and their values, one or more of each.
     pub(super) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
         let Some((count, lanes, values)) = self.journal.next(self.stage, first as u64)? else { return Ok(None) };
         self.done += lanes;
         self.recorded = self.done;
-        Ok(Some((count as usize, values)))
+        match usize::try_from(count) {
+            Ok(count @ 1..) if count <= values.len() => Ok(Some((count, values))),
+            _ => Err(wrong(first, count, values.len(), "one value or more of each")),
+        }
     }
 
-    /// Begins a stage: the values of all its points, from the first, that are recorded.
-    pub(super) fn recorded<T: Pod>(&mut self) -> Result<Vec<T>> {
+    /// Begins a stage of so many points: the values, `each` of a point, of all that are recorded, from the first.
+    pub(super) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
         self.begin();
         let (mut all, mut first) = (vec![], 0);
         while let Some((count, values)) = self.record::<T>(first)? {
+            if first + count > points || values.len() != each * count {
+                return Err(wrong(
+                    first,
+                    count as u64,
+                    values.len(),
+                    &format!("{each} of each, {points} points in all"),
+                ));
+            }
             first += count;
             all.extend(values);
         }

@@ -161,7 +161,7 @@ pub fn stein_part(
     };
     // Of every place: its row, and v.J v of every tangent.
     let row = size_of::<Row>() / size_of::<f64>();
-    let mut all: Vec<f64> = progress.recorded()?;
+    let mut all: Vec<f64> = progress.recorded(selection.places(shard), row + count)?;
     for batch in selection.batches(shard, all.len() / (row + count), model.batch()) {
         let (k, own, ks) = (batch.k, &batch.samples, batch.ks());
         let sigma = field.process().noise(k)?.1;

@@ -32,8 +32,12 @@ pub fn pairs(table: &Table, timestep: usize) -> Result<Vec<f64>> {
     let (Numbers::F32(values), &[_, samples, n, _]) = (&array.values, &array.shape[..]) else {
         return Err(Error::invalid("curl", "its sub-Jacobians are not [timestep, sample, K, K] in f32"));
     };
-    let mut found = Vec::with_capacity(samples * n * (n - 1) / 2);
-    for block in values[timestep * samples * n * n..(timestep + 1) * samples * n * n].chunks_exact(n * n) {
+    let size = samples * n * n;
+    let Some(blocks) = values.chunks_exact(size.max(1)).nth(timestep) else {
+        return Err(Error::invalid("curl", format!("it has no sub-Jacobians at timestep number {timestep}")));
+    };
+    let mut found = Vec::with_capacity(size / 2);
+    for block in blocks.chunks_exact(n * n) {
         for a in 0..n {
             found.extend((a + 1..n).map(|b| f64::from((block[a * n + b] - block[b * n + a]).abs())));
         }

@@ -182,15 +182,19 @@ impl Table {
 
     /// Refuses columns and arrays whose length is not their shape's.
     pub(super) fn check(&self) -> Result<()> {
-        let places: usize = self.shape().iter().product();
-        let fail = |what: &str, found: usize, expected: usize| {
-            Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {expected}")))
+        // Axes may come from a shard's manifest: their product need not be a number.
+        let fits = |shape: &[usize], found: usize| {
+            shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|expected| expected == found)
         };
-        for c in self.columns.iter().filter(|c| c.values.len() != places) {
-            return fail(&format!("column '{}'", c.about.name), c.values.len(), places);
+        let fail = |what: String, found: usize, shape: &[usize]| {
+            Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {shape:?}")))
+        };
+        let shape = self.shape();
+        for c in self.columns.iter().filter(|c| !fits(&shape, c.values.len())) {
+            return fail(format!("column '{}'", c.about.name), c.values.len(), &shape);
         }
-        for a in self.arrays.iter().filter(|a| a.values.len() != a.shape.iter().product::<usize>()) {
-            return fail(&format!("array '{}'", a.name), a.values.len(), a.shape.iter().product());
+        for a in self.arrays.iter().filter(|a| !fits(&a.shape, a.values.len())) {
+            return fail(format!("array '{}'", a.name), a.values.len(), &a.shape);
         }
         Ok(())
     }
