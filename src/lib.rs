@@ -42,6 +42,7 @@ pub mod model;
 pub mod gpu;
 pub mod paths;
 pub mod evaluate;
+pub mod trace;
 pub mod latents;
 pub mod verify;
 pub mod field;

@@ -49,7 +49,7 @@ struct Share {
 
 /// A network's plan with its inputs on the device.
 struct Ready {
-    executor: Executor,
+    executor: Executor<'static>,
     output: BufferId,
     lanes: usize,
 }

@@ -212,6 +212,7 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
         @if !maps.is_empty() {
             figure { figcaption { b { "Antisymmetric part (B − B′)/2" } " of the first image's Jacobian block, components in image order; each map in its own scale" } div.maps { @for map in &maps { (map) } } }
         }
+        @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !chapter.shown.is_empty() { (tables::overview(runs, path, &ks, chapter.shown)) } }
         (tables::means(runs, &ks))
         @for run in runs {
