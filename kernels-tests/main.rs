@@ -23,6 +23,8 @@ mod examples;
 mod exploding;
 mod exported;
 mod families;
+#[cfg(feature = "cli")]
+mod faults;
 mod folder;
 mod funnel;
 mod fusion;
@@ -37,6 +39,8 @@ mod latents;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
+#[cfg(feature = "cli")]
+mod notfinite;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;

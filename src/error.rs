@@ -74,13 +74,17 @@ pub(crate) fn plain(text: impl ToString) -> String {
     shown
 }
 
+/// Exit code of a verb that finished with results that are not finite.
+pub const NOT_FINITE: i32 = 5;
+
 /// Exit codes of the command line, and what each says. Stable: scripts rely on them.
 pub const EXIT_CODES: &[(i32, &str)] = &[
     (0, "done; what was checked holds"),
     (1, "a check of verify or selftest failed"),
     (2, "bad input: an option, file or model that cannot be used"),
     (3, "no usable GPU adapter"),
-    (4, "trouble with the GPU: out of memory, device lost"),
+    (4, "trouble with the GPU that could not be got over: out of memory, device lost"),
+    (NOT_FINITE, "done, but some results are not finite: marked NaN, and left out of every statistic"),
     (130, "interrupted by Ctrl-C; a run goes on from there with the same command"),
 ];
 

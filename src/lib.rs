@@ -43,6 +43,7 @@ pub mod gpu;
 pub mod ceilings;
 pub mod paths;
 pub mod evaluate;
+pub mod trace;
 pub mod latents;
 pub mod verify;
 pub mod field;

@@ -27,6 +27,7 @@ pub(super) fn part(work: &Work, worst: f64) -> Part {
         }),
         arrays: vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }],
         worst,
+        origin: None,
     }
 }
 
@@ -59,7 +60,9 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
     // A loop that was not checked takes the largest error among those of its path and timestep that were.
     let known = |path, timestep, sample| sums[place(path, timestep, sample)].quadrature;
     let quadrature = values(&|path, timestep, sample| match known(path, timestep, sample) {
-        error if error.is_nan() => (0..checked).fold(error, |most, other| most.max(known(path, timestep, other))),
+        error if error.is_nan() && !sums[place(path, timestep, sample)].integral.is_nan() => {
+            (0..checked).fold(error, |most, other| most.max(known(path, timestep, other)))
+        }
         error => error,
     });
     // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.

@@ -1,5 +1,6 @@
 //! The points that diagnostics of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
 //! where all paths start too. In: field, images, seed. Out: points and their noise, made in f64 on the host.
+use super::derivatives::At;
 use super::queries::spread;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -162,6 +163,7 @@ impl Selection {
             facts: json!({ "timesteps": self.timesteps, "noise": noise, "table": facts }),
             arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(1), values }],
             worst,
+            origin: None,
         })
     }
 }
@@ -205,9 +207,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The timestep of every point.
-    pub fn ks(&self) -> Vec<usize> {
-        vec![self.k; self.samples.len()]
+    /// Its points.
+    pub fn at(&self) -> At<'_> {
+        At { k: self.k, what: "sample", samples: &self.samples }
     }
 }
 

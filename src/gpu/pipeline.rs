@@ -91,7 +91,7 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
         .map_err(|e| fail(e.emit_to_string(&text)))?;
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
-    let limits = gpu.limits();
+    let limits = &gpu.limits;
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {

@@ -36,6 +36,8 @@ pub struct Part {
     pub arrays: Vec<PartArray>,
     /// The largest error that the f64 twin found, in units that the diagnostic knows; NaN if nothing was checked.
     pub worst: f64,
+    /// Where the field first was not finite, in words, if this process saw it. Shards do not keep it.
+    pub origin: Option<String>,
 }
 
 /// Numbers of a part.
@@ -223,7 +225,7 @@ impl Opened {
             arrays.push(PartArray { name: about.name.clone(), shape, axis: about.axis, values });
         }
         let (facts, samples) = (sharded.facts, sharded.samples);
-        let mut part = Part { measure, shard, samples, facts, arrays, worst: f64::NAN };
+        let mut part = Part { measure, shard, samples, facts, arrays, worst: f64::NAN, origin: None };
         part.worst = part.rows::<f64>(WORST)?.first().copied().unwrap_or(f64::NAN);
         for key in ["schema", "files"] {
             manifest.as_object_mut().map(|m| m.remove(key));

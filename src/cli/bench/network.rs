@@ -27,7 +27,7 @@ pub(super) struct Start {
 
 /// A network's plan with its inputs on the device.
 pub(super) struct Ready {
-    executor: Executor,
+    executor: Executor<'static>,
     output: BufferId,
     /// As many as were asked for or fit, and the device's watchdog allows.
     lanes: usize,
