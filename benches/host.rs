@@ -65,8 +65,8 @@ fn shaders(c: &mut Criterion) {
     group.bench_function("assemble", |b| b.iter(assembled));
     let capabilities = Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let parsed = |texts: &[String]| -> Vec<naga::Module> {
-        let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
-        let parse = |text: &String| naga::front::wgsl::Frontend::new_with_options(options).parse(text);
+        let options = || naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
+        let parse = |text: &String| naga::front::wgsl::Frontend::new_with_options(options()).parse(text);
         texts.iter().map(|text| parse(text).expect("it is WGSL")).collect()
     };
     let texts = assembled();
