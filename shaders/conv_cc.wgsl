@@ -3,10 +3,11 @@
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
-// 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
+// 1x1; it may do several at once, one per position of a pixel, in which the blocks of one lie behind those of the other and
+// which have weights of their own (winograd_in). Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // SILU on the store; with KEEP the slopes of SiLU are stored too, with SLOPED tangents are multiplied by them.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
-#import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
+#import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks, d: groups per position
 #import lib/image.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
@@ -79,7 +80,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
 #end
 #unroll plain 0 PLAIN
-    let at0 = i32(own * im.in_stride);
+    let at0 = i32(own * im.in_stride + quotient(group.y, im.d) * im.blocks);
 #end
 #unroll padded PLAIN 1
     let pixel = p - q * im.pixels;

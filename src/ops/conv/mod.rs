@@ -1,8 +1,9 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
-//! One file per way to compute it: `cc` (CPU adapters), `igemm` (everything else).
+//! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), `igemm` (everything else).
 mod cc;
 mod igemm;
+pub(crate) mod winograd;
 
 use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
@@ -163,6 +164,7 @@ impl Op for Conv {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         match cx.family {
+            _ if winograd::suits(self, cx) => winograd::launch(self, cx),
             Family::Cpu => cc::launch(self, cx),
             Family::Gpu => igemm::launch(self, cx),
         }
