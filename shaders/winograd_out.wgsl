@@ -28,11 +28,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let q = quotient(p, im.b);
     let lane = lane_of(q);
     let block = i - p * im.blocks;
-    let from = (lane * im.b + p - q * im.b) * im.in_stride + block;
+    let own = (lane * im.b + p - q * im.b) * im.in_stride + block;
 #unroll c 0 6
     let t$c = transformed(
 #unroll r 0 6
-        load(from + $(6 * r + c)u * im.blocks),
+        load(own + $(6 * r + c)u * im.blocks),
 #end
     );
 #end
