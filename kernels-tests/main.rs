@@ -52,3 +52,4 @@ mod tangents;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod winograd;

@@ -118,7 +118,16 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut shares: BTreeMap<&str, Share> = BTreeMap::new();
     for (step, seconds) in executor.time_actions(lanes, 1, args.rounds.min(3) as usize)? {
         if std::env::var("STEPS").is_ok() {
-            if let Some(s) = step { eprintln!("{} | {} | {:?} | {:.4} ms | {:.1} GF/s", s.label, s.op, s.grid, seconds*1e3/lanes as f64, s.flops as f64*lanes as f64/seconds/1e9); }
+            if let Some(s) = step {
+                eprintln!(
+                    "{} | {} | {:?} | {:.4} ms | {:.1} GF/s",
+                    s.label,
+                    s.op,
+                    s.grid,
+                    seconds * 1e3 / lanes as f64,
+                    s.flops as f64 * lanes as f64 / seconds / 1e9
+                );
+            }
         }
         let share = shares.entry(step.map_or("image update", |s| s.op)).or_default();
         share.dispatches += 1;

@@ -46,8 +46,9 @@ pub(super) fn at_positions(conv: &Conv, positions: usize, op: &'static str, cx: 
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
     let last = Pass::of(cx, conv.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
-        // Few samples have few primals, and threads beyond the last pixel work for nothing.
-        let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
+        // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
+        let most = if pass.part == Part::Primals { 128 } else { 512 };
+        let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
