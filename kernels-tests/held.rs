@@ -21,7 +21,7 @@ const CONVS: [(usize, usize, usize, usize, usize, usize, usize, bool); 11] = [
     (34, 9, 3, 1, 1, 5, 6, false),
     (6, 10, 3, 2, 1, 7, 9, true),
     (3, 5, 4, 2, 1, 10, 6, false),
-    (40, 36, 3, 1, 1, 5, 7, true),
+    (40, 36, 3, 1, 1, 5, 7, false),
 ];
 
 fn round(w: f32) -> f32 {

@@ -125,7 +125,8 @@ fn bands_and_pieces_give_the_same_bits() {
             let bands = program.steps().filter(|s| s.op == "rows").count();
             assert_eq!(bands > 0, room < most, "{room}");
             assert!(tiled(&program) > 6, "{} pieces", tiled(&program));
-            assert!(program.buffers.iter().all(|b| b.bytes_per_lane <= room), "{room}");
+            let scratch = program.buffers.iter().filter(|b| matches!(b.role, Role::Scratch));
+            scratch.for_each(|b| assert!(b.bytes_per_lane <= room, "{} of {room}: {}", b.bytes_per_lane, b.label));
             let got = run(&gpu, &graph, (program, ports), &x, lanes);
             let differ = got.iter().zip(&want).filter(|(a, b)| a != b).count();
             assert_eq!(differ, 0, "{tangents} tangents, room {room}: of {}", want.len());
