@@ -20,6 +20,7 @@ mod exported;
 mod families;
 mod folder;
 mod funnel;
+mod fusion;
 mod golden;
 mod held;
 mod house;

@@ -4,7 +4,7 @@ use crate::common::{families, gpu, noise, pad};
 use vorticity::gpu::{Executor, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
-use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::conv::{After, Conv, Padding};
 use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Program, Role};
@@ -21,6 +21,7 @@ fn conv(read: usize, written: usize, kernel: usize, stride: usize, weight: Vec<f
         weight: weight.into(),
         bias: noise(written, 5).into(),
         silu: false,
+        after: After::default(),
     }
 }
 

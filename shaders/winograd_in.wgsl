@@ -1,5 +1,5 @@
 // V[lane, tile, position, c] = B' d B: the input transform of Winograd's minimal filtering F(4x4, 3x3) (Lavin, Gray,
-// arXiv 1509.09308) with the points 0, +-3/4, +-3/2 and infinity; d is the 6x6 pixels that the tile's 4x4 outputs read.
+// arXiv 1509.09308) with the points 0, +-3/4, +-3/2 and infinity; d is the 6x6 pixels that the tile's 4x4 outputs read. CPU adapters.
 // Linear: all lanes alike. Thread map: lib/elementwise over (lane, tile, block).
 // Accuracy: each of the two passes sums at most 3 products by exact constants, error <= 4 u sum of their sizes.
 #import lib/elementwise.wgsl // a: input height, b: input width, c: tiles across, d: zeros above, e: zeros left, f: first tile
@@ -16,13 +16,6 @@ fn transformed(d: Six) -> Six {
         1.265625 * d.v1 - 2.8125 * d.v3 + d.v5);
 }
 
-#unroll cpu 0 CPU
-fn pixel(i: i32, inside: bool) -> vec4f { return load_x(select(ZERO_TEXEL, i, inside)); }
-#end
-#unroll portable CPU 1
-fn pixel(i: i32, inside: bool) -> vec4f { return select(vec4f(), x[select(0, i, inside)], inside); }
-#end
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
@@ -37,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll c 0 6
     let on$c = left + $c >= 0 && left + $c < i32(im.b);
 #unroll r 0 6
-    let d$(r)_$c = pixel((at$r + $c) * i32(im.in_stride) + i32(e.block_at), in$r && on$c);
+    let d$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + i32(e.block_at), in$r && on$c));
 #end
     let t$c = transformed(Six(d0_$c, d1_$c, d2_$c, d3_$c, d4_$c, d5_$c));
 #end

@@ -25,6 +25,8 @@ sources![
     "input",
     "lib/activation",
     "lib/conv",
+    "lib/conv_load",
+    "lib/conv_store",
     "lib/cpu",
     "lib/elementwise",
     "lib/exp",

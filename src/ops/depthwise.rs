@@ -91,7 +91,7 @@ impl Op for Depthwise {
             packed[at + 36] = self.bias[c];
         }
         let weights = cx.program.constant(cx.label("weights"), &packed);
-        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 4]);
+        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 10]);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);

@@ -3,6 +3,7 @@
 //! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
+use super::then::Then;
 use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -209,8 +210,8 @@ impl Op for GroupNorm {
         true
     }
 
-    fn with_silu(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
+        (matches!(then, Then::Silu) && !self.silu).then(|| Arc::new(Self { silu: true, ..self.clone() }) as _)
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -9,6 +9,9 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use conv::Doubling;
+use then::Then;
+
 mod activation;
 pub mod add;
 pub mod add_row;
@@ -31,6 +34,7 @@ pub mod scores;
 pub mod silu;
 pub mod softmax;
 pub mod softmax_pixels;
+pub mod then;
 pub mod upsample;
 
 /// A name and the op's test cases: every op that has a kernel.
@@ -52,6 +56,7 @@ pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("silu", silu::cases),
     ("softmax", softmax::cases),
     ("softmax_pixels", softmax_pixels::cases),
+    ("up_conv", conv::up::cases),
     ("upsample", upsample::cases),
 ];
 
@@ -113,7 +118,7 @@ pub trait Op: Debug + Send + Sync {
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64;
 
     /// For ops that only rearrange channels: (input, channel) of every output channel. No kernel runs.
-    fn rearranges(&self, _inputs: &[Shape]) -> Option<Vec<(usize, usize)>> {
+    fn rearranges(&self) -> Option<&[(usize, usize)]> {
         None
     }
 
@@ -127,8 +132,23 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The same op with SiLU applied to what it stores, if its kernel can do that.
-    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+    /// The same op with this done to what it stores, if its kernel can do that.
+    fn then(&self, _then: &Then) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// What the op is at the end of the one before it; its first input is that one's output, or for a sum either is.
+    fn as_then(&self) -> Option<Then> {
+        None
+    }
+
+    /// The op on an image of which it gets the half that `doubling` doubles, with weights so held.
+    fn of_doubled(&self, _doubling: Doubling, _held: held::Held) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// For ops that only make an image twice as large.
+    fn doubling(&self) -> Option<Doubling> {
         None
     }
 

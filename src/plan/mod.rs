@@ -22,9 +22,20 @@ pub struct Ports {
     pub lanes: BufferId,
 }
 
-/// Appends the network's steps, for the program's tangents too. `timesteps` are the distinct timesteps of the run; a lane's `row` indexes them.
+/// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
+/// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
-    let mut graph = fuse::fuse(graph);
+    lower_as_is(fuse::fuse(graph), timesteps, family, ports, program)
+}
+
+/// The same, node by node: what fusion is compared with.
+pub fn lower_as_is(
+    mut graph: Graph,
+    timesteps: &[usize],
+    family: Family,
+    ports: Ports,
+    program: &mut Program,
+) -> Result<()> {
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
     let mut layout = layout::Layout::of(&graph)?;

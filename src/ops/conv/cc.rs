@@ -1,18 +1,28 @@
 //! Convolution on CPU adapters (`conv_cc`): weights at constant workgroup addresses, unrolled, one dispatch per chunk of input
 //! channels, later ones adding to what earlier ones stored.
+use super::after::Ending;
+use super::up::offset;
 use super::{Conv, Padding, immediates};
+use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::{Launch, Op, held};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 
-pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
-    at_positions(conv, 1, if conv.kernel == 1 { "conv 1x1" } else { "conv" }, cx);
+/// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
+pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
+    at_positions(conv, 1, if conv.kernel == 1 { "conv 1x1" } else { "conv" }, cx, phase)
 }
 
 /// So many convolutions, each with its own weights `[position][out][in][kernel][kernel]`, of a pixel's blocks at each position: the
 /// blocks of one position lie behind those of the other, in the input and in the output. More than one: plain 1x1, of one
 /// run of blocks.
-pub(super) fn at_positions(conv: &Conv, positions: usize, op: &'static str, cx: &mut Launch) {
+pub(super) fn at_positions(
+    conv: &Conv,
+    positions: usize,
+    op: &'static str,
+    cx: &mut Launch,
+    phase: Option<[usize; 2]>,
+) -> Result<()> {
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
     // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
@@ -42,9 +52,10 @@ pub(super) fn at_positions(conv: &Conv, positions: usize, op: &'static str, cx: 
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
     let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
+    let ending = Ending::of(conv, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
-    let last = Pass::of(cx, conv.silu, &place).into_iter().map(|pass| (chunks - 1, pass));
+    let last = Pass::of(cx, conv.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
         // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
         let most = if pass.part == Part::Primals { 128 } else { 512 };
@@ -52,16 +63,17 @@ pub(super) fn at_positions(conv: &Conv, positions: usize, op: &'static str, cx: 
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-        let own = shape.chain(ends).map(|(n, v)| (n, v as i64));
-        let constants = own.chain(pass.constants()).chain([cx.held.constant()]).collect();
-        let own = [chunk as u32, chunks as u32, place.blocks as u32, groups as u32];
+        let own = shape.chain(ends).chain([("SPREAD", phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
+        let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
+        let constants = own.chain(after).chain([cx.held.constant()]).collect();
+        let own = ending.words([chunk as u32, chunks as u32, place.blocks as u32, offset(phase, &place)]);
         let bindings = [
             ("x", view.buffer, Access::Image),
             ("weights", weights, Access::Read),
             ("bias", bias, Access::Read),
             ("y", place.buffer, Access::Write),
         ];
-        let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
+        let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
             label: cx.label("conv"),
             op,
@@ -78,4 +90,5 @@ pub(super) fn at_positions(conv: &Conv, positions: usize, op: &'static str, cx: 
             bytes: positions as u64 * conv.traffic(&view, &place) / chunks as u64,
         });
     }
+    Ok(())
 }

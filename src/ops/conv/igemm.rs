@@ -1,10 +1,14 @@
 //! Convolution as a tiled implicit GEMM (`conv`): the portable way, and that of GPUs.
+use super::after::Ending;
+use super::up::offset;
 use super::{Conv, immediates};
+use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::{Launch, Op, held};
 use crate::program::{Access, Grid, Kernel, Step};
 
-pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
+/// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
+pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let (taps, rows) = (conv.kernel * conv.kernel, view.blocks() * 4);
     // [tap][4 block + component][out block] of vec4 over 4 output channels.
@@ -18,16 +22,19 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
     }
     let weights = held::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, place.blocks);
-    let own = [conv.kernel as u32, place.blocks as u32, 0, 0];
-    for pass in Pass::of(cx, conv.silu, &place) {
+    let ending = Ending::of(conv, cx)?;
+    let own = ending.words([conv.kernel as u32, place.blocks as u32, 0, offset(phase, &place)]);
+    for pass in Pass::of(cx, conv.curved(), &place) {
         let bindings = [
             ("x", view.buffer, Access::Read),
             ("weights", weights, Access::Read),
             ("bias", bias, Access::Read),
             ("y", place.buffer, Access::Write),
         ];
-        let bindings = bindings.into_iter().chain(pass.binding(cx)).collect();
-        let constants = pass.constants().into_iter().chain([cx.held.constant()]).collect();
+        let (after, extra) = ending.pass(conv, cx, &pass, true);
+        let bindings = bindings.into_iter().chain(extra).collect();
+        let spread = ("SPREAD", phase.is_some() as i64);
+        let constants = after.into_iter().chain([spread, cx.held.constant()]).collect();
         let groups = place.blocks.div_ceil(16) as u32;
         cx.program.push(Step {
             label: cx.label("conv"),
@@ -41,4 +48,5 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
             bytes: conv.traffic(&view, &place),
         });
     }
+    Ok(())
 }

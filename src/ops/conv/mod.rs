@@ -1,10 +1,15 @@
-//! Dense convolution, any odd or even kernel size, stride and zero padding, with bias and optionally SiLU on the store.
+//! Dense convolution, any odd or even kernel size, stride and zero padding, with bias, and on the store (`after`): SiLU, a
+//! time row, a residual.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
 //! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), `igemm` (everything else).
+mod after;
 mod cc;
 mod igemm;
+pub mod up;
 pub(crate) mod winograd;
 
+use super::held::Held;
+use super::then::{Then, TimeRow};
 use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -12,6 +17,9 @@ use crate::program::BufferId;
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use after::After;
+pub use up::{Doubling, UpConv};
 
 /// Convolution with bias.
 #[derive(Clone, Debug)]
@@ -32,6 +40,8 @@ pub struct Conv {
     pub bias: Arc<[f32]>,
     /// Whether SiLU follows.
     pub silu: bool,
+    /// What follows that, on the store.
+    pub after: After,
 }
 
 /// Zeros before and after the rows and the columns of an input, pixels.
@@ -75,14 +85,14 @@ pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]
     Ok((padded - kernel) / stride + 1)
 }
 
-/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then four words of the kernel's own.
+/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then the kernel's own.
 pub(super) fn immediates(
     view: &View,
     place: &Place,
     group: u32,
     stride: usize,
     padding: Padding,
-    own: [u32; 4],
+    own: [u32; 10],
 ) -> Vec<u32> {
     let (i, o) = (view.shape, place.shape);
     let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
@@ -97,8 +107,19 @@ impl Conv {
         cx.program.constant(cx.label("bias"), &padded)
     }
 
+    /// Appends the dispatches that make the output, or one of its phases.
+    fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
+        match cx.family {
+            _ if phase.is_none() && winograd::suits(self, cx) => winograd::launch(self, cx),
+            Family::Cpu => cc::launch(self, cx, phase),
+            Family::Gpu => igemm::launch(self, cx, phase),
+        }
+    }
+
     fn traffic(&self, view: &View, place: &Place) -> u64 {
-        16 * (view.shape.pixels() * view.blocks() + place.shape.pixels() * place.blocks) as u64
+        let written = place.shape.pixels() * place.blocks;
+        let added = if self.after.residual.is_some() { written } else { 0 };
+        16 * (view.shape.pixels() * view.blocks() + written + added) as u64
     }
 }
 
@@ -108,7 +129,7 @@ impl Op for Conv {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let s = super::one(inputs)?;
+        let (s, z) = self.after.split(inputs)?;
         if s.c != self.in_channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
         }
@@ -118,10 +139,14 @@ impl Op for Conv {
             return Err(Error::invalid("weights", format!("{found}, expected {numbers} and {biases}")));
         }
         let side = |n, padding| extent(n, self.kernel, self.stride, padding);
-        Ok(Shape::new(self.out_channels, side(s.h, self.padding.rows)?, side(s.w, self.padding.columns)?))
+        let out = Shape::new(self.out_channels, side(s.h, self.padding.rows)?, side(s.w, self.padding.columns)?);
+        match z {
+            Some(z) if z != out => Err(Error::invalid("inputs", format!("{z} to add to an output of {out}"))),
+            _ => Ok(out),
+        }
     }
 
-    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
         let (s, k) = (shapes[0], self.kernel);
         let Padding { rows, columns } = self.padding;
         let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - k) / self.stride + 1;
@@ -142,7 +167,7 @@ impl Op for Conv {
             }
             y.extend(plane.into_iter().map(|v| if self.silu { v.silu() } else { v }));
         }
-        y
+        self.after.twin(y, inputs.get(1).copied(), times)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -153,22 +178,23 @@ impl Op for Conv {
         Some(&self.weight)
     }
 
-    fn with_silu(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
+        let (silu, after) = self.after.then(self.silu, then)?;
+        Some(Arc::new(Self { silu, after, ..self.clone() }))
+    }
+
+    fn of_doubled(&self, doubling: Doubling, held: Held) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(UpConv::of(self, doubling, held)?))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
         let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
-        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
+        let reads = [(0, rows)].into_iter().chain(self.after.reads(&bands[which])).collect();
+        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        match cx.family {
-            _ if winograd::suits(self, cx) => winograd::launch(self, cx),
-            Family::Cpu => cc::launch(self, cx),
-            Family::Gpu => igemm::launch(self, cx),
-        }
-        Ok(())
+        self.launch_phase(cx, None)
     }
 }
 
@@ -193,6 +219,12 @@ pub fn cases() -> Vec<Case> {
         weight: noise(co * ci * kernel * kernel, ci),
         bias: noise(co, co + 1),
         silu,
+        after: After::default(),
+    };
+    let all = |co: usize| After {
+        row: Some(TimeRow { table: 0, entries: (0..co).rev().collect() }),
+        silu: true,
+        residual: Some([0.5, -1.25]),
     };
     let case = |name, ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, h, w, silu| Case {
         name,
@@ -218,6 +250,24 @@ pub fn cases() -> Vec<Case> {
         case("3x3 140->32, tiles, two chunks", 140, 32, 3, 1, 1, 6, 4, false),
         case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
         case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5, false),
+        Case {
+            name: "3x3 8->12, SiLU, time row, SiLU, residual",
+            op: Arc::new(Conv { after: all(12), ..conv(8, 12, 3, 1, 1, 0, true) }),
+            inputs: vec![Shape::new(8, 4, 5), Shape::new(12, 4, 5)],
+            row: Some(12),
+        },
+        Case {
+            name: "3x3 40->36, tiles, SiLU, time row, SiLU, residual",
+            op: Arc::new(Conv { after: all(36), ..conv(40, 36, 3, 1, 1, 0, true) }),
+            inputs: vec![Shape::new(40, 5, 8), Shape::new(36, 5, 8)],
+            row: Some(36),
+        },
+        Case {
+            name: "1x1 132->8, two chunks, time row, residual",
+            op: Arc::new(Conv { after: After { silu: false, ..all(8) }, ..conv(132, 8, 1, 1, 0, 0, false) }),
+            inputs: vec![Shape::new(132, 4, 5), Shape::new(8, 4, 5)],
+            row: Some(8),
+        },
         Case {
             name: "3x3 stride 2, zeros below and right, 5->6",
             op: Arc::new(conv(5, 6, 3, 2, 0, 1, true)),

@@ -1,11 +1,14 @@
 //! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Winograd 1980; Lavin, Gray, arXiv 1509.09308), a
 //! quarter of the products: `y = A' ((G g G') . (B' d B)) A` for every tile of 4x4 outputs. In: view and place of the convolution.
 //! Out: three steps per piece of the image: transform in, a product with a matrix of its own at each of 36 positions, transform out.
-use super::{Conv, Padding, cc};
+use super::after::{After, Ending};
+use super::{Conv, Padding, cc, immediates};
+use crate::error::Result;
+use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::held::Held;
 use crate::ops::{Family, Launch, Place, Segment, View};
-use crate::program::SPARE;
+use crate::program::{Access, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -46,8 +49,9 @@ fn bytes(blocks: usize) -> u64 {
     16 * (POSITIONS * blocks) as u64
 }
 
-pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
-    let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
+    let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
+    let view = inputs[0].clone();
     let across = place.shape.w.div_ceil(TILE);
     let tiles = across * place.shape.h.div_ceil(TILE);
     let (read, written) = (view.blocks(), place.blocks);
@@ -61,11 +65,11 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
         weight: transformed(conv),
         bias: vec![].into(),
         silu: false,
+        after: After::default(),
         ..conv.clone()
     };
-    let mut bias = conv.bias.to_vec();
-    bias.resize(written * 4, 0.0);
-    let bias = cx.program.constant(cx.label("bias"), &bias);
+    let bias = conv.bias_buffer(cx, written);
+    let ending = Ending::of(conv, cx)?;
     for piece in 0..pieces {
         let (first, end) = (piece * tiles / pieces, (piece + 1) * tiles / pieces);
         let count = end - first;
@@ -98,20 +102,30 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) {
         }
         .push(cx);
         (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
-        cc::at_positions(&products, POSITIONS, "conv winograd", cx);
-        (cx.inputs, cx.output) = (vec![reads(&outside, &place.slots)], place.clone());
-        Elementwise {
-            name: "winograd_out",
-            silu: conv.silu,
-            reads: &[("bias", bias)],
-            own: [across as u32, count as u32, first as u32, place.shape.w as u32, place.shape.h as u32, 0],
-            items: Some(count * written),
-            // Ten passes over four channels, of 14 operations each.
-            flops: (count * written * 4 * 10 * 14) as u64,
-            ..Default::default()
+        cc::at_positions(&products, POSITIONS, "conv winograd", cx, None)?;
+        (cx.inputs, cx.output) = (inputs.clone(), place.clone());
+        let (sums, own) = (reads(&outside, &place.slots), [across as u32, first as u32, written as u32, 0]);
+        cx.program.mirror(sums.buffer, sums.bytes());
+        for pass in Pass::of(cx, conv.curved(), &place) {
+            let (constants, extra) = ending.pass(conv, cx, &pass, true);
+            let bindings =
+                [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
+            let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), ending.words(own));
+            cx.program.push(Step {
+                label: cx.label("winograd_out"),
+                op: "winograd_out",
+                kernel: Kernel { shader: "winograd_out", constants },
+                bindings: bindings.into_iter().chain(extra).collect(),
+                part: pass.part,
+                immediates: words,
+                grid: Grid { items: (count * written) as u32, workgroup: 256, groups: 1 },
+                // Ten passes over four channels, of 14 operations each.
+                flops: (count * written * 4 * 10 * 14) as u64,
+                bytes: 16 * (count * (POSITIONS + TILE * TILE) * written) as u64,
+            });
         }
-        .push(cx);
     }
+    Ok(())
 }
 
 /// G of the points: the rows that a filter's three taps are multiplied by.
