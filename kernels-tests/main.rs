@@ -64,3 +64,4 @@ mod tangents;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod winograd;

@@ -4,6 +4,8 @@
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
+// A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
+// other in input and output (winograd_in): group.y runs over the groups of all of them.
 // On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
@@ -104,7 +106,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
 #end
 #unroll plain 0 PLAIN
-    let at0 = i32(own * im.in_stride);
+    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.c) * im.blocks);
 #end
 #unroll t 0 TAPS
 #unroll padded PLAIN 1

@@ -66,6 +66,8 @@ sources![
     "softmax",
     "softmax_pixels",
     "upsample",
+    "winograd_in",
+    "winograd_out",
 ];
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.

@@ -1,12 +1,13 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias, and on the store (`after`): SiLU, a
 //! time row, a residual.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
-//! One file per way to compute it: `cc` (CPU adapters), `igemm` (everything else).
+//! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), `igemm` (everything else).
 mod after;
 mod before;
 mod cc;
 mod igemm;
 pub mod up;
+pub(crate) mod winograd;
 
 use super::fold::{Before, Setting, Then, TimeRow};
 use super::{Band, Case, Family, Launch, Op, Place, View};
@@ -121,6 +122,7 @@ impl Conv {
     /// Appends the dispatches that make the output, or one of its phases.
     fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
         match cx.family {
+            _ if phase.is_none() && winograd::suits(self, cx) => winograd::launch(self, cx),
             Family::Cpu => cc::launch(self, cx, phase),
             Family::Gpu => igemm::launch(self, cx, phase),
         }
@@ -277,6 +279,10 @@ pub fn cases() -> Vec<Case> {
         case("3x3 34->9, chunks", 34, 9, 3, 1, 1, 5, 6, false),
         case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),
         case("4x4 stride 2, 3->5", 3, 5, 4, 2, 1, 10, 6, false),
+        case("3x3 40->36 silu, tiles", 40, 36, 3, 1, 1, 5, 7, true),
+        case("3x3 64->72 silu, less than a tile", 64, 72, 3, 1, 1, 2, 3, true),
+        case("3x3 no padding, 33->42, tiles", 33, 42, 3, 1, 0, 7, 10, false),
+        case("3x3 140->32, tiles, two chunks", 140, 32, 3, 1, 1, 6, 4, false),
         case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
         case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5, false),
         Case {
@@ -284,6 +290,12 @@ pub fn cases() -> Vec<Case> {
             op: Arc::new(Conv { after: all(12), ..conv(8, 12, 3, 1, 1, 0, true) }),
             inputs: vec![Shape::new(8, 4, 5), Shape::new(12, 4, 5)],
             row: Some(12),
+        },
+        Case {
+            name: "3x3 40->36, tiles, SiLU, time row, SiLU, residual",
+            op: Arc::new(Conv { after: all(36), ..conv(40, 36, 3, 1, 1, 0, true) }),
+            inputs: vec![Shape::new(40, 5, 8), Shape::new(36, 5, 8)],
+            row: Some(36),
         },
         Case {
             name: "1x1 132->8, two chunks, time row, residual",
