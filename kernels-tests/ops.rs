@@ -4,7 +4,7 @@ use crate::common::gpu;
 use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
-use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::conv::{After, Conv, Padding};
 use vorticity::ops::{Case, Launch, OPS, Op};
 use vorticity::selftest::{self, families};
 use vorticity::shape::Shape;
@@ -63,9 +63,11 @@ fn a_wrong_kernel_fails_the_selftest() {
         kernel: 3,
         stride: 1,
         padding: Padding::all(1),
+        load: None,
         weight: weight.clone().into(),
         bias: [0.5; 6].into(),
         silu: false,
+        after: After::default(),
     };
     let mut nudged = weight;
     nudged[100] += 1e-4; // one weight of 270, by a ten-thousandth

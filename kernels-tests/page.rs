@@ -274,7 +274,7 @@ fn directories_that_are_no_runs_are_refused_by_name() {
     fs::remove_file(dir.join("manifest.json")).unwrap();
     refused(&dir, &["manifest.json", "cannot be opened"]);
     fs::create_dir(dir.join("manifest.json")).unwrap();
-    refused(&dir, &["manifest.json", "no regular file"]);
+    refused(&dir, &["manifest.json", "not a regular file"]);
     for (name, from, to, words) in [
         ("schema", "\"schema\": 1", "\"schema\": 7", &["has schema 7, this program reads 1"][..]),
         ("measure", "\"curl\": {", "\"twirl\": {", &["describes no table of circulation, curl"]),

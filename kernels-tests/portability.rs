@@ -7,6 +7,7 @@ use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
+use vorticity::ceilings;
 use vorticity::data::Images;
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
@@ -176,6 +177,10 @@ fn kernels() -> Kernels {
     let graphs: Vec<Graph> = halves.chain(graphs).collect();
     for family in [Family::Gpu, Family::Cpu] {
         programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| (family, plan(g, family, tangents)))));
+    }
+    for family in [Family::Gpu, Family::Cpu] {
+        let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];
+        programs.extend(probes.map(|probe| (family, probe.program)));
     }
     let mut all = BTreeMap::new();
     for (family, program) in &programs {

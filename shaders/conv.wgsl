@@ -9,40 +9,23 @@
 #import lib/part.wgsl
 #import lib/silu.wgsl
 #import lib/weights.wgsl   // [tap][4 block + component][out blocks]
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][in pixels][in_stride]
-@group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
-#unroll keep 0 KEEP
-@group(0) @binding(4) var<storage, read_write> slope: array<vec4f>; // [sample][pixels][out blocks]
-#end
-#unroll sloped 0 SLOPED
-@group(0) @binding(4) var<storage, read> slope: array<vec4f>;
-#end
+#import lib/conv_load.wgsl
+#import lib/conv_store.wgsl
 var<workgroup> rows: array<f32, 1024>;    // [16 of the sum][64 pixels]
 var<workgroup> columns: array<vec4f, 256>; // [16 of the sum][16 blocks]
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let total = im.lanes * im.pixels;
     let tile = workgroup_index(group) * 64u;
     // What this thread loads: one block of one pixel, one weight vector.
-    let p = tile + thread / 4u;
-    let lane = lane_of(p / im.pixels);
-    let top = i32(p % im.pixels / im.out_w * im.stride) - i32(im.above);
-    let left = i32(p % im.pixels % im.out_w * im.stride) - i32(im.left);
+    let read = window(tile + thread / 4u);
     let column = group.z * 16u + thread % 16u;
     // What it computes.
     let my = thread / 16u * 4u;
     var a0 = vec4f(); var a1 = vec4f(); var a2 = vec4f(); var a3 = vec4f();
     for (var tap = 0u; tap < im.a * im.a; tap++) {
-        let r = top + i32(tap / im.a);
-        let c = left + i32(tap % im.a);
-        let inside = p < total && r >= 0 && r < i32(im.in_h) && c >= 0 && c < i32(im.in_w);
-        let at = ((lane * im.in_h + u32(max(r, 0))) * im.in_w + u32(max(c, 0))) * im.in_stride;
         for (var first = 0u; first < im.blocks; first += 4u) {
-            let k = first + thread % 4u;
-            var v = vec4f();
-            if inside && k < im.blocks { v = x[at + block_offset(k)]; }
+            let v = load(read, tap, first + thread % 4u);
             let row = thread % 4u * 256u + thread / 4u;
             rows[row] = v.x; rows[row + 64u] = v.y; rows[row + 128u] = v.z; rows[row + 192u] = v.w;
             let wk = first * 4u + thread / 16u;
@@ -58,26 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             workgroupBarrier();
         }
     }
-    if column >= im.b { return; }
     store(tile + my, column, a0);
     store(tile + my + 1u, column, a1);
     store(tile + my + 2u, column, a2);
     store(tile + my + 3u, column, a3);
-}
-
-fn store(p: u32, column: u32, sum: vec4f) {
-    if p >= im.lanes * im.pixels { return; }
-    let lane = lane_of(p / im.pixels);
-    var v = sum;
-    if lane % im.group == 0u { v += bias[column]; }
-#unroll keep 0 KEEP
-    slope[p * im.b + column] = silu_slope(v);
-#end
-#unroll silu 0 SILU
-    v = silu(v);
-#end
-#unroll sloped 0 SLOPED
-    v *= slope[(lane / im.group * im.pixels + p % im.pixels) * im.b + column];
-#end
-    y[(lane * im.pixels + p % im.pixels) * im.out_stride + im.out_offset + column] = v;
 }

@@ -4,9 +4,11 @@
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
-// SILU on the store; with KEEP the slopes of SiLU are stored too, with SLOPED tangents are multiplied by them.
+// On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
+// slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 #import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
+#import lib/lane.wgsl
 #import lib/image.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
@@ -35,6 +37,15 @@ const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(4) var slope: texture_storage_2d<rgba32float, read>; // mirror of [sample][pixels][out blocks]
 fn load_slope(i: u32) -> vec4f { return textureLoad(slope, vec2u(i & 1023u, (i >> 10u) + 1u)); }
 #end
+#unroll row 0 ROW
+@group(0) @binding(5) var<storage, read> time_rows: array<Block>;   // [timestep][out blocks]
+@group(0) @binding(6) var<storage, read> lanes: array<Lane>;        // [lane]
+#end
+#unroll residual 0 RESIDUAL
+@group(0) @binding(7) var z: texture_storage_2d<rgba32float, read>; // mirror of [lane][pixels][z_stride]
+fn load_z(i: u32) -> vec4f { return textureLoad(z, vec2u(i & 1023u, (i >> 10u) + 1u)); }
+fn z_offset(k: u32) -> u32 { return k + select(im.z_first1, im.z_first0, k < im.z_count0); }
+#end
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(WORKGROUP)
@@ -52,7 +63,21 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let own = p + (lane - q) * im.pixels;      // pixel of all lanes
-    let out = select(all_lanes() * im.pixels, own, real) * im.out_stride + im.out_offset + group.y * M4;
+#unroll padded PLAIN 1
+    let pixel = p - q * im.pixels;
+    let py = quotient(pixel, im.out_w);
+    let px = pixel - py * im.out_w;
+    let top = i32(py * im.stride) - i32(im.above);
+    let left = i32(px * im.stride) - i32(im.left);
+#end
+#unroll whole SPREAD 1
+    let goal = own;
+#end
+#unroll spread 0 SPREAD
+    let goal = 4u * (own - pixel) + 4u * im.out_w * py + 2u * px + im.phase; // of an image of twice the size
+#end
+    let spare = all_lanes() * im.pixels * (1 + 3 * SPREAD);
+    let out = select(spare, goal, real) * im.out_stride + im.out_offset + group.y * M4;
 #unroll keep 0 KEEP
     let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
 #end
@@ -80,12 +105,6 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
 #unroll plain 0 PLAIN
     let at0 = i32(own * im.in_stride);
-#end
-#unroll padded PLAIN 1
-    let pixel = p - q * im.pixels;
-    let py = quotient(pixel, im.out_w);
-    let top = i32(py * im.stride) - i32(im.above);
-    let left = i32((pixel - py * im.out_w) * im.stride) - i32(im.left);
 #end
 #unroll t 0 TAPS
 #unroll padded PLAIN 1
@@ -116,15 +135,33 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
 #end
 #end
+#unroll row 0 ROW
+    let row_at = lanes[lane].row * im.c + group.y * M4;
+#end
 #unroll m 0 M4
 #unroll keep 0 KEEP
-    let slope$m = silu_slope(a$m);
+    var slope$m = vec4f(1.0);
+#unroll silu 0 SILU
+    slope$m = silu_slope(a$m);
+#end
 #end
 #unroll silu 0 SILU
     a$m = silu(a$m);
 #end
+#unroll row 0 ROW
+    a$m += primal * unpacked(time_rows[row_at + $m]);
+#end
+#unroll then 0 AGAIN
+#unroll keep 0 KEEP
+    slope$m *= silu_slope(a$m);
+#end
+    a$m = silu(a$m);
+#end
 #unroll sloped 0 SLOPED
     a$m *= load_slope(slope_at + $m);
+#end
+#unroll residual 0 RESIDUAL
+    a$m = im.s * a$m + im.t * load_z(goal * im.z_stride + z_offset(group.y * M4 + $m));
 #end
 #unroll single PAIRS 1
     y[out + $m] = packed(a$m);

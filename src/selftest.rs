@@ -9,6 +9,7 @@ use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, RowLayer, RowTable};
 use crate::ops::channels::Channels;
+use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS};
 use crate::paths::PATHS;
 use crate::paths::normal::normals;
@@ -153,14 +154,16 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
     })
 }
 
-/// A case as a network: the input holds the case's tensors stacked, is cut apart again, and goes through the op.
+/// A case as a network: the input holds the case's tensors stacked, is cut apart again, doubled where the op wants it, and goes through the op.
 pub fn graph_of(case: &Case) -> Result<Graph> {
     let total: usize = case.inputs.iter().map(|s| s.c).sum();
     let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
     let mut first = 0;
     let mut inputs = vec![];
     for s in &case.inputs {
-        inputs.push(graph.push("part", Channels::range(first, s.c), &[graph.input()])?);
+        let part = graph.push("part", Channels::range(first, s.c), &[graph.input()])?;
+        let doubled = s.h != case.inputs[0].h;
+        inputs.push(if doubled { graph.push("doubled", Resample::nearest(), &[part])? } else { part });
         first += s.c;
     }
     if let Some(width) = case.row {

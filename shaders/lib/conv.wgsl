@@ -9,7 +9,10 @@ struct Conv {
     stride: u32, above: u32, left: u32,  // zeros above and left of the input
     first0: u32, count0: u32, first1: u32, // the two runs of input blocks
     group: u32,                          // lanes per sample: bias where lane % group = 0
-    a: u32, b: u32, c: u32, d: u32,      // the kernel's own
+    a: u32, b: u32, c: u32,              // the kernel's own
+    phase: u32,                          // with SPREAD: first pixel of this phase in the output
+    z_stride: u32, z_first0: u32, z_count0: u32, z_first1: u32, // with RESIDUAL: as those of x
+    s: f32, t: f32,
 }
 var<immediate> im: Conv;
 

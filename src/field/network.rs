@@ -2,6 +2,7 @@
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Model, Posterior, Prediction, Process};
 use crate::ops::held::Rounding;
 use crate::plan::{Ports, lower};
@@ -92,6 +93,10 @@ impl Field for NetworkField {
             bytes: 12 * flat as u64,
         });
         Ok(())
+    }
+
+    fn graph(&self) -> Option<&Graph> {
+        Some(&self.model.graph)
     }
 
     fn rounding(&self) -> Option<Rounding> {

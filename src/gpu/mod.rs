@@ -4,11 +4,15 @@
 mod alias;
 mod device;
 mod executor;
+mod faults;
+mod load;
 mod memory;
 mod pace;
 mod pipeline;
+mod recovery;
 mod slot;
 
 pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
 pub use memory::{Measured, Memory, program};
+pub use recovery::{FAILURES, Recipe, Trouble};

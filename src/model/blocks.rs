@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::channels::Channels;
-use crate::ops::conv::{Conv, Padding};
+use crate::ops::conv::{After, Conv, Padding};
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
@@ -117,7 +117,18 @@ impl<'a> Net<'a> {
     ) -> Result<NodeId> {
         let (in_channels, out_channels) = (self.channels(x), bias.len());
         let padding = Padding::trailing(padding, trailing);
-        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, weight, bias, silu: false };
+        let op = Conv {
+            in_channels,
+            out_channels,
+            kernel: side,
+            stride,
+            padding,
+            load: None,
+            weight,
+            bias,
+            silu: false,
+            after: After::default(),
+        };
         self.graph.push(name, op, &[x])
     }
 

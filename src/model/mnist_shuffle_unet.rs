@@ -6,7 +6,7 @@ use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{
     add_row::AddRow,
     channels::Channels,
-    conv::{Conv, Padding},
+    conv::{After, Conv, Padding},
     depthwise::Depthwise,
     silu::Silu,
     upsample::Upsample,
@@ -145,7 +145,18 @@ impl Builder<'_> {
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
         let padding = Padding::all(kernel / 2);
-        let op = Conv { in_channels, out_channels: out, kernel, stride: 1, padding, weight, bias, silu: false };
+        let op = Conv {
+            in_channels,
+            out_channels: out,
+            kernel,
+            stride: 1,
+            padding,
+            load: None,
+            weight,
+            bias,
+            silu: false,
+            after: After::default(),
+        };
         self.graph.push(name, op, &[x])
     }
 

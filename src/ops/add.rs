@@ -1,6 +1,7 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
+use super::fold::Then;
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -38,6 +39,10 @@ impl Op for Add {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn as_then(&self) -> Option<Then> {
+        Some(Then::Residual(self.scales))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -1,6 +1,7 @@
 //! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
 //! `y[c, p] = act(x[c, p] + r_k[c])`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
+use super::fold::{Then, TimeRow};
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -46,8 +47,13 @@ impl Op for AddRow {
         true
     }
 
-    fn with_silu(&self) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { silu: true, ..self.clone() }))
+    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
+        (matches!(then, Then::Silu) && !self.silu).then(|| Arc::new(Self { silu: true, ..self.clone() }) as _)
+    }
+
+    fn as_then(&self) -> Option<Then> {
+        let row = || Then::Row(TimeRow { table: self.table, entries: (0..self.width).collect() });
+        (!self.silu).then(row)
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

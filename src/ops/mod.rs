@@ -9,6 +9,8 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
+use fold::{Before, Setting, Then};
+
 mod activation;
 pub mod add;
 pub mod add_row;
@@ -17,6 +19,7 @@ pub mod channels;
 pub mod conv;
 pub mod depthwise;
 mod elementwise;
+pub mod fold;
 pub mod group_norm;
 pub mod held;
 pub mod input;
@@ -52,6 +55,7 @@ pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("silu", silu::cases),
     ("softmax", softmax::cases),
     ("softmax_pixels", softmax_pixels::cases),
+    ("up_conv", conv::up::cases),
     ("upsample", upsample::cases),
 ];
 
@@ -113,7 +117,7 @@ pub trait Op: Debug + Send + Sync {
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64;
 
     /// For ops that only rearrange channels: (input, channel) of every output channel. No kernel runs.
-    fn rearranges(&self, _inputs: &[Shape]) -> Option<Vec<(usize, usize)>> {
+    fn rearranges(&self) -> Option<&[(usize, usize)]> {
         None
     }
 
@@ -127,8 +131,23 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The same op with SiLU applied to what it stores, if its kernel can do that.
-    fn with_silu(&self) -> Option<Arc<dyn Op>> {
+    /// The same op with this done to what it stores, if its kernel can do that.
+    fn then(&self, _then: &Then) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// What the op is at the end of the one before it; its first input is that one's output, or for a sum either is.
+    fn as_then(&self) -> Option<Then> {
+        None
+    }
+
+    /// The same op with this done to its first input as it is loaded, if its kernel can do that there and it pays.
+    fn before(&self, _before: &Before, _setting: Setting) -> Option<Arc<dyn Op>> {
+        None
+    }
+
+    /// What the op, which has one input, is at the beginning of the one behind it.
+    fn as_before(&self) -> Option<Before> {
         None
     }
 

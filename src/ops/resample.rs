@@ -1,7 +1,9 @@
 //! Resampling of every channel by the same small separable filter: x is spread out by `up` with zeros between its pixels,
 //! padded with zeros, filtered and thinned by `down`. y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad].
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
+use super::conv::Doubling;
 use super::elementwise::Elementwise;
+use super::fold::Before;
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -109,6 +111,16 @@ impl Op for Resample {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn as_before(&self) -> Option<Before> {
+        let is = |other: Self| {
+            let sizes = |r: &Self| (r.up, r.down, r.taps, r.rows, r.columns);
+            sizes(self) == sizes(&other) && self.gain == other.gain
+        };
+        [(Self::nearest(), Doubling::Repeated), (Self::zeros(), Doubling::Spread)]
+            .into_iter()
+            .find_map(|(other, doubling)| is(other).then_some(Before::Doubled(doubling)))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -103,13 +103,19 @@ impl Layout {
 fn sources(graph: &Graph) -> Vec<Vec<(usize, usize)>> {
     let mut sources: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
-        let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
-        sources.push(match node.op.rearranges(&shapes) {
-            Some(map) => map.iter().map(|&(input, c)| sources[node.inputs[input].0][c]).collect(),
-            None => (0..node.shape.c).map(|c| (i, c)).collect(),
-        });
+        let own = sources_of(node, i, &sources);
+        sources.push(own);
     }
     sources
+}
+
+/// The same of node `i`; `sources` are those of the nodes before it.
+pub(super) fn sources_of(node: &Node, i: usize, sources: &[Vec<(usize, usize)>]) -> Vec<(usize, usize)> {
+    let given = |input: usize| &sources[node.inputs[input].0];
+    match node.op.rearranges() {
+        Some(map) => map.iter().map(|&(input, c)| given(input)[c]).collect(),
+        None => (0..node.shape.c).map(|c| (i, c)).collect(),
+    }
 }
 
 /// Union of the leaves that some kernel reads through one input; a root is named by its first leaf.
@@ -122,8 +128,7 @@ fn roots(graph: &Graph, sources: &[Vec<(usize, usize)>]) -> Vec<usize> {
         i
     }
     for node in &graph.nodes {
-        let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
-        if node.op.rearranges(&shapes).is_some() {
+        if node.op.rearranges().is_some() {
             continue;
         }
         for input in &node.inputs {

@@ -228,6 +228,7 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
                 @for map in &maps { div.maps { (map) } }
             }
         }
+        @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !chapter.shown.is_empty() { (tables::overview(runs, path, &ks, chapter.shown)) } }
         (tables::means(runs, &ks))
         @for run in runs {

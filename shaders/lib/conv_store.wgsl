@@ -1,0 +1,64 @@
+// What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, SILU, the time
+// ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
+// `ops::conv::up`. Needs lib/conv (b: output blocks), lib/part and lib/silu.
+#import lib/lane.wgsl
+@group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
+#unroll keep 0 KEEP
+@group(0) @binding(4) var<storage, read_write> slope: array<vec4f>; // [sample][pixels][out blocks]
+#end
+#unroll sloped 0 SLOPED
+@group(0) @binding(4) var<storage, read> slope: array<vec4f>;
+#end
+#unroll row 0 ROW
+@group(0) @binding(5) var<storage, read> time_rows: array<vec4f>; // [timestep][out blocks]
+@group(0) @binding(6) var<storage, read> lanes: array<Lane>;      // [lane]
+#end
+#unroll residual 0 RESIDUAL
+@group(0) @binding(7) var<storage, read> z: array<vec4f>;         // [lane][pixels][z_stride]
+#end
+
+// The sum of pixel p of the part's lanes and one block of output channels; nothing if there is no such pixel or block.
+fn store(p: u32, column: u32, sum: vec4f) {
+    if p >= im.lanes * im.pixels || column >= im.b { return; }
+    let lane = lane_of(p / im.pixels);
+    let pixel = p % im.pixels;
+#unroll whole SPREAD 1
+    let goal = lane * im.pixels + pixel;
+#end
+#unroll spread 0 SPREAD
+    let row = lane * (im.pixels / im.out_w) + pixel / im.out_w;
+    let goal = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
+#end
+    var v = sum;
+    if lane % im.group == 0u { v += bias[column]; }
+#unroll keep 0 KEEP
+    var kept = vec4f(1.0);
+#unroll silu 0 SILU
+    kept = silu_slope(v);
+#end
+#end
+#unroll silu 0 SILU
+    v = silu(v);
+#end
+#unroll row 0 ROW
+    if lane % im.group == 0u { v += time_rows[lanes[lane].row * im.b + column]; }
+#end
+#unroll then 0 AGAIN
+#unroll keep 0 KEEP
+    kept *= silu_slope(v);
+#end
+    v = silu(v);
+#end
+#unroll keep 0 KEEP
+    slope[p * im.b + column] = kept;
+#end
+#unroll sloped 0 SLOPED
+    v *= slope[(lane / im.group * im.pixels + pixel) * im.b + column];
+#end
+#unroll residual 0 RESIDUAL
+    let z_at = goal * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);
+    v = im.s * v + im.t * z[z_at];
+#end
+    y[goal * im.out_stride + im.out_offset + column] = v;
+}

@@ -1,0 +1,75 @@
+//! Convolution on CPU adapters (`conv_cc`): weights at constant workgroup addresses, unrolled, one dispatch per chunk of input
+//! channels, later ones adding to what earlier ones stored.
+use super::after::Ending;
+use super::up::offset;
+use super::{Conv, Padding, immediates};
+use crate::error::Result;
+use crate::ops::activation::Pass;
+use crate::ops::{Launch, Op, held};
+use crate::program::{Access, Grid, Kernel, Part, Step};
+
+/// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
+pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
+    let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+    let taps = conv.kernel * conv.kernel;
+    // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
+    // the inputs once per group is cheap; at most 4,096 (3x3: 2,304), more compile for seconds and run no faster.
+    let products = if taps == 1 { 4096 } else { 2304 };
+    let cached = if view.blocks() <= 16 { 1024 } else { products };
+    let widest = if taps == 1 { (cached / 16 / view.blocks()).clamp(4, 8) } else { 2 };
+    let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
+    let most = (products / (taps * 16 * m4)).clamp(1, 32);
+    let chunks = view.blocks().div_ceil(most);
+    let cc4 = view.blocks().div_ceil(chunks);
+    let groups = place.blocks / m4;
+    // [group][chunk][tap][block][component][m] of vec4 over 4 output channels.
+    let mut packed = vec![0f32; groups * chunks * taps * cc4 * 4 * m4 * 4];
+    for o in 0..conv.out_channels {
+        let (g, m, oc) = (o / (4 * m4), o % (4 * m4) / 4, o % 4);
+        for (c, &slot) in view.slots.iter().enumerate() {
+            let (block, comp) = (slot / 4, slot % 4);
+            for t in 0..taps {
+                let at = (((g * chunks + block / cc4) * taps + t) * cc4 + block % cc4) * 4 + comp;
+                packed[(at * m4 + m) * 4 + oc] = conv.weight[(o * conv.in_channels + c) * taps + t];
+            }
+        }
+    }
+    let weights = held::buffer(cx, &packed);
+    let bias = conv.bias_buffer(cx, place.blocks);
+    // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
+    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
+    let ending = Ending::of(conv, cx)?;
+    cx.program.mirror(view.buffer, view.bytes());
+    let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
+    let last = Pass::of(cx, conv.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
+    for (chunk, pass) in passes.into_iter().chain(last) {
+        // Few samples have few primals, and threads beyond the last pixel work for nothing.
+        let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
+        let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
+        let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
+        let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
+        let own = shape.chain(ends).chain([("SPREAD", phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
+        let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
+        let constants = own.chain(after).chain([cx.held.constant()]).collect();
+        let own = ending.words([chunk as u32, chunks as u32, place.blocks as u32, offset(phase, &place)]);
+        let bindings = [
+            ("x", view.buffer, Access::Image),
+            ("weights", weights, Access::Read),
+            ("bias", bias, Access::Read),
+            ("y", place.buffer, Access::Write),
+        ];
+        let bindings = bindings.into_iter().chain(extra).collect();
+        cx.program.push(Step {
+            label: cx.label("conv"),
+            op: conv.op(),
+            kernel: Kernel { shader: "conv_cc", constants },
+            bindings,
+            part: pass.part,
+            immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, own),
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups: groups as u32 },
+            flops: conv.flops(&[view.shape], place.shape) / chunks as u64,
+            bytes: conv.traffic(&view, &place) / chunks as u64,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! Dense convolution, any odd or even kernel size, stride and zero padding, with bias, and on the store (`after`): SiLU, a
+//! time row, a residual.
+//! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
+//! One file per way to compute it: `cc` (CPU adapters), `igemm` (everything else).
+mod after;
+mod before;
+mod cc;
+mod igemm;
+pub mod up;
+
+use super::fold::{Before, Setting, Then, TimeRow};
+use super::{Band, Case, Family, Launch, Op, Place, View};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::program::BufferId;
+use crate::shape::Shape;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use after::After;
+pub use before::Load;
+pub use up::{Doubling, UpConv};
+
+/// Convolution with bias.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// Channels read.
+    pub in_channels: usize,
+    /// Channels written.
+    pub out_channels: usize,
+    /// Side of the square kernel, pixels.
+    pub kernel: usize,
+    /// Pixels between outputs.
+    pub stride: usize,
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// What is done to the input first, on the load.
+    pub load: Option<Load>,
+    /// `[out, in, kernel, kernel]`
+    pub weight: Arc<[f32]>,
+    /// `[out]`
+    pub bias: Arc<[f32]>,
+    /// Whether SiLU follows.
+    pub silu: bool,
+    /// What follows that, on the store.
+    pub after: After,
+}
+
+/// Zeros before and after the rows and the columns of an input, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    /// Above and below.
+    pub rows: [usize; 2],
+    /// Left and right.
+    pub columns: [usize; 2],
+}
+
+impl Padding {
+    /// As many on every side.
+    pub const fn all(n: usize) -> Self {
+        Self::trailing(n, 0)
+    }
+
+    /// `n` on every side and `more` below and to the right.
+    pub const fn trailing(n: usize, more: usize) -> Self {
+        Self { rows: [n, n + more], columns: [n, n + more] }
+    }
+
+    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding.
+    pub(super) fn band(self, out: &Range<usize>, kernel: usize, stride: usize, h: usize) -> (Range<usize>, Self) {
+        let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
+        let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
+        let rows = (first + above - self.rows[0]).min(h)..end - below - self.rows[0];
+        (rows, Self { rows: [above, below], ..self })
+    }
+}
+
+/// Output height or width of a convolution, or what is wrong.
+pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]) -> Result<usize> {
+    let padded = n + padding[0] + padding[1];
+    if stride == 0 || padded < kernel {
+        return Err(Error::invalid(
+            "input",
+            format!("{n} pixels with {padding:?} zeros around them do not hold a kernel of {kernel}"),
+        ));
+    }
+    Ok((padded - kernel) / stride + 1)
+}
+
+/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then the kernel's own.
+pub(super) fn immediates(
+    view: &View,
+    place: &Place,
+    group: u32,
+    stride: usize,
+    padding: Padding,
+    own: [u32; 10],
+) -> Vec<u32> {
+    let (i, o) = (view.shape, place.shape);
+    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
+    let words = sizes.into_iter().chain([stride, padding.rows[0], padding.columns[0]]).map(|v| v as u32);
+    [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
+}
+
+impl Conv {
+    fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> BufferId {
+        let mut padded = self.bias.to_vec();
+        padded.resize(blocks * 4, 0.0);
+        cx.program.constant(cx.label("bias"), &padded)
+    }
+
+    /// As timings call it.
+    const fn op(&self) -> &'static str {
+        match (&self.load, self.kernel) {
+            (Some(Load::Depthwise(_)), _) => "depthwise + 1x1",
+            (_, 1) => "conv 1x1",
+            _ => "conv",
+        }
+    }
+
+    /// Appends the dispatches that make the output, or one of its phases.
+    fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
+        match cx.family {
+            Family::Cpu => cc::launch(self, cx, phase),
+            Family::Gpu => igemm::launch(self, cx, phase),
+        }
+    }
+
+    fn traffic(&self, view: &View, place: &Place) -> u64 {
+        let written = place.shape.pixels() * place.blocks;
+        let added = if self.after.residual.is_some() { written } else { 0 };
+        16 * (view.shape.pixels() * view.blocks() + written + added) as u64
+    }
+}
+
+impl Op for Conv {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let z = self.after.split(&inputs[reads.min(inputs.len())..])?;
+        let s = match &self.load {
+            Some(load) => load.shape(&inputs[..reads.min(inputs.len())])?,
+            None => super::one(&inputs[..reads.min(inputs.len())])?,
+        };
+        if s.c != self.in_channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
+        }
+        let (numbers, biases) = (self.out_channels * self.in_channels * self.kernel * self.kernel, self.out_channels);
+        if self.weight.len() != numbers || self.bias.len() != biases {
+            let found = format!("{} numbers and {} biases", self.weight.len(), self.bias.len());
+            return Err(Error::invalid("weights", format!("{found}, expected {numbers} and {biases}")));
+        }
+        let side = |n, padding| extent(n, self.kernel, self.stride, padding);
+        let out = Shape::new(self.out_channels, side(s.h, self.padding.rows)?, side(s.w, self.padding.columns)?);
+        match z {
+            Some(z) if z != out => Err(Error::invalid("inputs", format!("{z} to add to an output of {out}"))),
+            _ => Ok(out),
+        }
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let loaded = self.load.as_ref().map(|load| load.twin(&inputs[..reads], &shapes[..reads], times));
+        let x = loaded.as_deref().unwrap_or(inputs[0]);
+        let k = self.kernel;
+        let s = match &self.load {
+            Some(load) => load.shape(&shapes[..reads]).unwrap_or(shapes[0]), // its shape was checked
+            None => shapes[0],
+        };
+        let Padding { rows, columns } = self.padding;
+        let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - k) / self.stride + 1;
+        let (h, w) = (side(s.h, rows), side(s.w, columns));
+        let mut y = Vec::with_capacity(self.out_channels * h * w);
+        for o in 0..self.out_channels {
+            let mut plane = vec![Dual::constant(self.bias[o] as f64); h * w];
+            for c in 0..s.c {
+                for (t, &weight) in self.weight[(o * s.c + c) * k * k..][..k * k].iter().enumerate() {
+                    for i in 0..h {
+                        let Some(r) = inside(i * self.stride + t / k, rows[0], s.h) else { continue };
+                        for j in 0..w {
+                            let Some(q) = inside(j * self.stride + t % k, columns[0], s.w) else { continue };
+                            plane[i * w + j] += x[(c * s.h + r) * s.w + q] * weight as f64;
+                        }
+                    }
+                }
+            }
+            y.extend(plane.into_iter().map(|v| if self.silu { v.silu() } else { v }));
+        }
+        self.after.twin(y, inputs.get(reads).copied(), times)
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        let load = self.load.as_ref().map_or(0, |load| load.flops(output));
+        load + 2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
+    }
+
+    fn weights(&self) -> Option<&[f32]> {
+        Some(&self.weight)
+    }
+
+    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
+        let (silu, after) = self.after.then(self.silu, then)?;
+        Some(Arc::new(Self { silu, after, ..self.clone() }))
+    }
+
+    fn before(&self, before: &Before, setting: Setting) -> Option<Arc<dyn Op>> {
+        match before {
+            Before::Doubled(doubling) => Some(Arc::new(UpConv::of(self, *doubling, setting.held)?)),
+            before => Some(Arc::new(Self { load: Some(Load::of(self, before, setting)?), ..self.clone() })),
+        }
+    }
+
+    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
+        let (op, reads) = match &self.load {
+            Some(load) => load.band(self, inputs[0], bands, which)?,
+            None => {
+                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+                (Self { padding, ..self.clone() }, vec![(0, rows)])
+            }
+        };
+        let reads = reads.into_iter().chain(self.after.reads(&bands[which])).collect();
+        Some(Band { op: Some(Arc::new(op)), reads })
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        self.launch_phase(cx, None)
+    }
+}
+
+/// Position in the unpadded input, if it is inside.
+pub(super) fn inside(i: usize, padding: usize, n: usize) -> Option<usize> {
+    i.checked_sub(padding).filter(|&r| r < n)
+}
+
+/// Numbers that look random and are the same everywhere, in -0.5..0.5.
+pub(super) fn noise(n: usize, salt: usize) -> Arc<[f32]> {
+    (0..n).map(|i| ((i * 7919 + salt * 104_729 + 13) % 1009) as f32 / 1009.0 - 0.5).collect()
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let conv = |ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, trailing, silu| Conv {
+        in_channels: ci,
+        out_channels: co,
+        kernel,
+        stride,
+        padding: Padding::trailing(padding, trailing),
+        load: None,
+        weight: noise(co * ci * kernel * kernel, ci),
+        bias: noise(co, co + 1),
+        silu,
+        after: After::default(),
+    };
+    let all = |co: usize| After {
+        row: Some(TimeRow { table: 0, entries: (0..co).rev().collect() }),
+        silu: true,
+        residual: Some([0.5, -1.25]),
+    };
+    let case = |name, ci: usize, co: usize, kernel: usize, stride: usize, padding: usize, h, w, silu| Case {
+        name,
+        op: Arc::new(conv(ci, co, kernel, stride, padding, 0, silu)),
+        inputs: vec![Shape::new(ci, h, w)],
+        row: None,
+    };
+    vec![
+        case("1x1 5->7", 5, 7, 1, 1, 0, 3, 5, false),
+        case("1x1 20->36 silu", 20, 36, 1, 1, 0, 7, 5, true),
+        case("1x1 132->16, two chunks", 132, 16, 1, 1, 0, 5, 3, true),
+        case("1x1 64->64 silu", 64, 64, 1, 1, 0, 6, 3, true),
+        case("1x1 160->32, two chunks", 160, 32, 1, 1, 0, 3, 3, true),
+        case("1x1 stride 2, 5->6", 5, 6, 1, 2, 0, 5, 4, false),
+        case("1x1 padded, 4->3", 4, 3, 1, 1, 1, 2, 3, true),
+        case("3x3 1->6", 1, 6, 3, 1, 1, 6, 5, true),
+        case("3x3 34->9, chunks", 34, 9, 3, 1, 1, 5, 6, false),
+        case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),
+        case("4x4 stride 2, 3->5", 3, 5, 4, 2, 1, 10, 6, false),
+        case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
+        case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5, false),
+        Case {
+            name: "3x3 8->12, SiLU, time row, SiLU, residual",
+            op: Arc::new(Conv { after: all(12), ..conv(8, 12, 3, 1, 1, 0, true) }),
+            inputs: vec![Shape::new(8, 4, 5), Shape::new(12, 4, 5)],
+            row: Some(12),
+        },
+        Case {
+            name: "1x1 132->8, two chunks, time row, residual",
+            op: Arc::new(Conv { after: After { silu: false, ..all(8) }, ..conv(132, 8, 1, 1, 0, 0, false) }),
+            inputs: vec![Shape::new(132, 4, 5), Shape::new(8, 4, 5)],
+            row: Some(8),
+        },
+        Case {
+            name: "3x3 stride 2, zeros below and right, 5->6",
+            op: Arc::new(conv(5, 6, 3, 2, 0, 1, true)),
+            inputs: vec![Shape::new(5, 6, 8)],
+            row: None,
+        },
+    ]
+}
