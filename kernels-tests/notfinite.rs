@@ -64,15 +64,14 @@ fn loops_are_marked_counted_and_traced() {
     #[rustfmt::skip]
     let measure = [
         "circulation", &model, "--data", text(&images), "--paths", "rotation", "--timesteps", "0,3", "--samples", "4",
-        "--points", "6", "--quadrature-check", "1", "--verify-fraction", "0.2",
+        "--quadrature-check", "1", "--verify-fraction", "0.2", "--points",
     ];
-    let (code, said) = ran(&[&measure[..], &["--out", text(&out)]].concat());
+    let (code, said) = ran(&[&measure[..], &["6", "--out", text(&out)]].concat());
     assert_eq!(code, Some(NOT_FINITE), "{said}");
     let marked = "2 of 8 results are not finite: marked NaN, and left out of every statistic: \
                   path rotation, timestep 0, sample 2; path rotation, timestep 3, sample 2";
     assert_eq!(said.matches(marked).count(), 2, "table and warning: {said}");
-    let origin =
-        format!("infinity first appeared in `{NODE}` (depthwise) at sample 2, timestep 0, path rotation, segment 0");
+    let origin = format!("first appeared in `{NODE}` (depthwise) at sample 2, timestep 0, path rotation, segment 0");
     assert!(said.contains(&origin), "{said}");
     let run = stored::read(&out).unwrap();
     let numbers = |name: &str| run.table.column(name).unwrap().values.clone();
@@ -84,7 +83,7 @@ fn loops_are_marked_counted_and_traced() {
     }
     assert!(numbers("length").iter().chain(&numbers("arithmetic")[..2]).all(|v| *v > 0.0));
     assert_eq!((&run.manifest["circulation"]["not_finite"], &run.log["not_finite"]["results"]), (&2.into(), &2.into()));
-    assert_eq!(run.log["not_finite"]["first"], origin);
+    assert!(run.log["not_finite"]["first"].as_str().unwrap().ends_with(&origin), "{}", run.log);
     // The page says so, and how many values each statistic is of.
     let page = at("page.html");
     let (code, said) = ran(&["report", text(&out), "--out", text(&page)]);
@@ -96,7 +95,8 @@ fn loops_are_marked_counted_and_traced() {
     let shards = [at("one"), at("two")];
     for (i, (shard, expected)) in shards.iter().zip([NOT_FINITE, 0]).enumerate() {
         let number = format!("{}/2", i + 1);
-        let (code, said) = ran(&[&measure[..], &["--shard", &number, "--tile", "5", "--out", text(shard)]].concat());
+        let (code, said) =
+            ran(&[&measure[..], &["6", "--shard", &number, "--tile", "5", "--out", text(shard)]].concat());
         assert_eq!(code, Some(expected), "{said}");
     }
     let merged = at("merged");
@@ -104,8 +104,7 @@ fn loops_are_marked_counted_and_traced() {
     assert!(code == Some(NOT_FINITE) && said.contains("\"left_out\": 1") && said.contains("\"results\": 2"), "{said}");
     crate::resume::same(&merged, &out);
     let adaptive = at("adaptive");
-    let (code, said) =
-        ran(&[&measure[..], &["--quadrature", "adaptive", "--points", "200", "--out", text(&adaptive)]].concat());
+    let (code, said) = ran(&[&measure[..], &["200", "--quadrature", "adaptive", "--out", text(&adaptive)]].concat());
     assert!(code == Some(NOT_FINITE) && said.contains(&format!("`{NODE}`")) && said.contains("node 0"), "{said}");
     let spent = &stored::read(&adaptive).unwrap().table.column("evaluations").unwrap().values.clone();
     assert_eq!([spent[LOUD], spent[4 + LOUD]], [24.0; 2], "further levels were taken of what is not finite");
@@ -150,11 +149,8 @@ fn points_and_samples_are_counted_and_traced() {
     let (code, said) = ran(&arguments);
     assert!(code == Some(NOT_FINITE) && out.exists(), "{said}");
     assert!(said.contains("1 of 3 points have values or derivatives that are not finite"), "{said}");
-    let origin = format!("infinity first appeared in `{NODE}` (depthwise) at point 1, timestep 3");
-    assert!(
-        said.contains(&format!("\"first\": \"{origin}\"")) && said.contains(&format!("warning: {origin}")),
-        "{said}"
-    );
+    let origin = format!("first appeared in `{NODE}` (depthwise) at point 1, timestep 3");
+    assert_eq!(said.matches(&origin).count(), 2, "document and warning: {said}");
     let document: Value = serde_json::from_str(said.split("warning:").next().unwrap()).unwrap();
     assert_eq!(document["not_finite"]["results"], 1);
 
