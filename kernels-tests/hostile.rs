@@ -1,5 +1,5 @@
 //! Files that lie: damaged versions of the seeds in kernels-tests/seeds are taken or refused, never worse. What each of the
-//! usual mistakes is told is in `errors`; what fuzzers made of the same readers, in docs/ERRORS.md.
+//! usual mistakes is told is in `errors`; `fuzz/` gives the same readers to a fuzzer.
 use crate::readers::READERS;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
