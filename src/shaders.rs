@@ -16,6 +16,7 @@ sources![
     "circulation",
     "conv",
     "conv_cc",
+    "conv_coop",
     "depthwise",
     "depthwise_cc",
     "field_funnel",
@@ -53,6 +54,7 @@ sources![
     "path_polyline",
     "path_projection",
     "path_rotation",
+    "pixel_max",
     "pointwise",
     "resample",
     "rms_norm",
@@ -65,7 +67,8 @@ sources![
     "upsample",
 ];
 
-/// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.
+/// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out; lines that
+/// `enable` extensions come first, as WGSL has it.
 ///
 /// `#unroll i A B` repeats the lines up to its `#end` for i = A..B (half-open); inside, `$i` and `$(expression)` stand
 /// for integers. Expressions know + - * / %, parentheses, loop variables, the given constants, and `const NAME = ..;`
@@ -81,13 +84,14 @@ pub fn assemble_with(shader: &str, constants: &[(&'static str, i64)], own: &[(&s
         shader: shader.to_string(),
         names: constants.iter().map(|&(n, v)| (n.to_string(), v)).collect(),
         imported: vec![],
+        enabled: String::new(),
         out: String::new(),
     };
     for (name, value) in constants {
         assembler.out.push_str(&format!("const {name} = {value};\n"));
     }
     assembler.file(shader)?;
-    Ok(assembler.out)
+    Ok(assembler.enabled + &assembler.out)
 }
 
 struct Assembler<'a> {
@@ -95,6 +99,7 @@ struct Assembler<'a> {
     shader: String,
     names: BTreeMap<String, i64>,
     imported: Vec<String>,
+    enabled: String,
     out: String,
 }
 
@@ -137,6 +142,7 @@ impl Assembler<'_> {
                     };
                     i = end;
                 }
+                ["enable", ..] => self.enabled.push_str(&format!("{line}\n")),
                 _ => {
                     let text = self.substitute(line)?;
                     if let ["const", name, "=", ..] = words[..] {

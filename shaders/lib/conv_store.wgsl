@@ -24,11 +24,11 @@ fn store(p: u32, column: u32, sum: vec4f) {
     let lane = lane_of(p / im.pixels);
     let pixel = p % im.pixels;
 #unroll whole SPREAD 1
-    let target = lane * im.pixels + pixel;
+    let place = lane * im.pixels + pixel;
 #end
 #unroll spread 0 SPREAD
     let row = lane * (im.pixels / im.out_w) + pixel / im.out_w;
-    let target = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
+    let place = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
 #end
     var v = sum;
     if lane % im.group == 0u { v += bias[column]; }
@@ -57,8 +57,8 @@ fn store(p: u32, column: u32, sum: vec4f) {
     v *= slope[(lane / im.group * im.pixels + pixel) * im.b + column];
 #end
 #unroll residual 0 RESIDUAL
-    let from = target * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);
-    v = im.s * v + im.t * z[from];
+    let other = place * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);
+    v = im.s * v + im.t * z[other];
 #end
-    y[target * im.out_stride + im.out_offset + column] = v;
+    y[place * im.out_stride + im.out_offset + column] = v;
 }

@@ -5,6 +5,7 @@ use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
+use super::tune::TuneArgs;
 use super::watch::{Plan, Watched, watch};
 use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
@@ -73,6 +74,8 @@ pub struct Args {
     shard: ShardArgs,
     #[command(flatten)]
     device: Device,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Lanes per tile; by memory if not given. Results do not depend on it
     #[arg(long)]
     tile: Option<usize>,
@@ -116,7 +119,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
-    let gpus = args.device.open_all()?;
+    let gpus = args.tune.tuned(args.device.open_all()?, &field.graphs(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
     let verify_points = match args.verify_fraction {

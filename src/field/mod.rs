@@ -13,6 +13,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
+use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Model, Posterior, Process, ProcessConfig, Schedule};
 use crate::ops::Family;
 use crate::ops::held::{Held, Rounding};
@@ -64,6 +65,11 @@ pub trait Field {
     /// What holding a network's weights as f16 does to them; none where they are held as they are.
     fn rounding(&self) -> Option<Rounding> {
         None
+    }
+
+    /// The networks that run on the device, for the tuner.
+    fn graphs(&self) -> Vec<&Graph> {
+        vec![]
     }
 
     /// Which latent an image has, with an autoencoder.

@@ -2,6 +2,7 @@
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Model, Posterior, Prediction, Process};
 use crate::ops::held::Rounding;
 use crate::plan::{Ports, lower};
@@ -92,6 +93,11 @@ impl Field for NetworkField {
             bytes: 12 * flat as u64,
         });
         Ok(())
+    }
+
+    fn graphs(&self) -> Vec<&Graph> {
+        let autoencoder = self.model.autoencoder.iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
+        [&self.model.graph].into_iter().chain(autoencoder).collect()
     }
 
     fn rounding(&self) -> Option<Rounding> {

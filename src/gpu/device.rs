@@ -1,7 +1,10 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
+use super::cooperative::Cooperative;
 use super::pace::LONGEST;
+use crate::choice::{Choices, Needs};
 use crate::error::{Error, Result};
 use crate::ops::Family;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Which adapter to run on.
@@ -103,6 +106,9 @@ pub struct Gpu {
     pub(super) bounds: Bounds,
     lost: Arc<Mutex<Option<String>>>,
     longest: Option<f64>,
+    cooperative: Cooperative,
+    family: Family,
+    choices: Arc<Choices>,
     warnings: Arc<Mutex<Vec<String>>>,
 }
 
@@ -111,6 +117,9 @@ const SOFTWARE: &str = "software";
 
 /// Bytes of immediates that every kernel fits in.
 const IMMEDIATE_BYTES: u32 = 128;
+
+/// Of wgpu and naga, which translate the kernels; a test compares it with Cargo.lock.
+pub const WGPU: &str = "30.0.1";
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -198,6 +207,15 @@ pub fn all_of(list: &[AdapterSummary]) -> Vec<usize> {
     all
 }
 
+/// The family of kernels that suits an adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
+fn family(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Family {
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let roomy =
+        limits.max_compute_invocations_per_workgroup >= 512 && limits.max_compute_workgroup_storage_size >= 32 << 10;
+    let wide = features.contains(wgpu::Features::SHADER_INT64);
+    if software && roomy && wide { Family::Cpu } else { Family::Gpu }
+}
+
 impl Gpu {
     /// Opens an adapter with all the limits it offers.
     pub fn open(choice: &AdapterChoice) -> Result<Self> {
@@ -236,10 +254,14 @@ impl Gpu {
         if let Some(most) = bounds.binding {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
         }
+        let cooperative = Cooperative::of(adapter);
+        let features =
+            wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64) | cooperative.features();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
-            required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64),
+            required_features: features,
             required_limits: limits.clone(),
+            experimental_features: cooperative.experimental(),
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -254,7 +276,9 @@ impl Gpu {
         let info = adapter.get_info();
         // Nothing watches over a CPU's work: a run is one submission there.
         let longest = (info.device_type != wgpu::DeviceType::Cpu).then_some(LONGEST);
-        Ok(Self { device, queue, info, limits, bounds, lost, longest, warnings: Arc::default() })
+        let family = family(&info, &limits, features);
+        let (choices, warnings) = Default::default();
+        Ok(Self { device, queue, info, limits, bounds, lost, longest, cooperative, family, choices, warnings })
     }
 
     /// The same device, whose runs are cut into submissions of about `seconds` at most. GPUs have 0.5 unless told
@@ -302,12 +326,48 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::DiscreteGpu
     }
 
-    /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
+    /// The family of kernels: what suits the adapter, or what `with_family` said.
     pub fn family(&self) -> Family {
-        let roomy = self.limits.max_compute_invocations_per_workgroup >= 512
-            && self.limits.max_compute_workgroup_storage_size >= 32 << 10;
-        let wide = self.device.features().contains(wgpu::Features::SHADER_INT64);
-        if self.is_software() && roomy && wide { Family::Cpu } else { Family::Gpu }
+        self.family
+    }
+
+    /// The same device with another family of kernels.
+    pub fn with_family(self, family: Family) -> Self {
+        Self { family, ..self }
+    }
+
+    /// Which variants compute what; none chosen unless `with_choices` did.
+    pub fn choices(&self) -> &Arc<Choices> {
+        &self.choices
+    }
+
+    /// The same device, whose plans have these variants.
+    pub fn with_choices(self, choices: Choices) -> Self {
+        Self { choices: Arc::new(choices), ..self }
+    }
+
+    /// What the adapter lacks of what a variant needs.
+    pub fn lacks(&self, needs: Needs) -> Option<String> {
+        self.cooperative.lacks(needs)
+    }
+
+    /// Threads of a subgroup, if there is one size.
+    pub(super) fn subgroup(&self) -> u32 {
+        self.cooperative.subgroup
+    }
+
+    /// What decides on speed and on the last bits: adapter, driver and back end, by name.
+    pub fn identity(&self) -> BTreeMap<&'static str, String> {
+        let info = &self.info;
+        BTreeMap::from([
+            ("adapter", info.name.clone()),
+            ("vendor", format!("{:#06x}", info.vendor)),
+            ("device", format!("{:#06x}", info.device)),
+            ("driver", info.driver.clone()),
+            ("driver_info", info.driver_info.clone()),
+            ("backend", info.backend.to_string()),
+            ("wgpu", WGPU.to_string()),
+        ])
     }
 
     /// Largest storage buffer in bytes.

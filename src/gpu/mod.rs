@@ -2,6 +2,7 @@
 //! In: a `Program` (plain data). Out: the bytes of its download buffers, or an error that names the step.
 #[cfg(target_os = "linux")]
 mod alias;
+mod cooperative;
 mod device;
 mod executor;
 mod memory;
@@ -9,6 +10,6 @@ mod pace;
 mod pipeline;
 mod slot;
 
-pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
+pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, WGPU, adapters, all_of};
 pub use executor::{Executor, Pending};
 pub use memory::{Measured, Memory, program};
