@@ -107,7 +107,7 @@ impl Job for Count {
 const TOTAL: u64 = 1000;
 
 /// The sweep of a job on two devices of the adapter, and how it ended.
-fn sweep(gpu: &Gpu, lost: usize, refused: Option<u64>, stop: u64) -> (Devices, Count, Result<()>) {
+fn sweep(gpu: &Gpu, lost: usize, refused: Option<u64>, stop: u64) -> (Devices<'static>, Count, Result<()>) {
     let (program, ports) = adder(1, 3, 1);
     let executor = |gpu: &Gpu, lanes| Executor::new(gpu, program.clone(), lanes).unwrap();
     let mut devices = Devices::new(vec![executor(gpu, 64), executor(&another(), 5)]).unwrap();

@@ -52,7 +52,8 @@ fn golden_case_passes_in_every_family() {
         assert_eq!(failed(&report), Vec::<&str>::new());
         assert_eq!(report.rows.iter().filter(|r| r.tolerance.is_some()).count(), 8 + 3 * 5 + 1);
         // The family asked for is the one that ran.
-        let evaluator = Evaluator::with_family(&gpu, &network(), &[0], 1, family).unwrap();
+        let network = network();
+        let evaluator = Evaluator::with_family(&gpu, &network, &[0], 1, family).unwrap();
         let cc = evaluator.program().steps().any(|s| s.kernel.shader == "conv_cc");
         assert_eq!(cc, family == Family::Cpu);
     }

@@ -10,7 +10,7 @@ use vorticity::shape::Shape;
 
 /// Channels in and out, kernel, stride, padding, height, width, SiLU: whole and cut into chunks, plain, padded, with one
 /// block and with pairs of blocks on the store.
-const CONVS: [(usize, usize, usize, usize, usize, usize, usize, bool); 10] = [
+const CONVS: [(usize, usize, usize, usize, usize, usize, usize, bool); 11] = [
     (5, 7, 1, 1, 0, 3, 5, false),
     (20, 36, 1, 1, 0, 7, 5, true),
     (132, 16, 1, 1, 0, 5, 3, true),
@@ -21,6 +21,7 @@ const CONVS: [(usize, usize, usize, usize, usize, usize, usize, bool); 10] = [
     (34, 9, 3, 1, 1, 5, 6, false),
     (6, 10, 3, 2, 1, 7, 9, true),
     (3, 5, 4, 2, 1, 10, 6, false),
+    (40, 36, 3, 1, 1, 5, 7, false),
 ];
 
 fn round(w: f32) -> f32 {
@@ -39,6 +40,7 @@ fn held(
         kernel,
         stride,
         padding: Padding::all(padding),
+        load: None,
         weight,
         bias,
         silu,
@@ -102,6 +104,7 @@ fn rounding_is_counted() {
         kernel: 1,
         stride: 1,
         padding: Padding::all(0),
+        load: None,
         weight: beyond.into(),
         bias: vec![0.0; 4].into(),
         silu: false,

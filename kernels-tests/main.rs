@@ -1,6 +1,9 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod bands;
+#[cfg(feature = "cli")]
+mod bench;
+mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
 mod cli;
@@ -14,14 +17,20 @@ mod derivatives;
 mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
+#[cfg(feature = "cli")]
+mod errors;
 mod examples;
 mod exploding;
 mod exported;
 mod families;
+#[cfg(feature = "cli")]
+mod faults;
 mod folder;
 mod funnel;
+mod fusion;
 mod golden;
 mod held;
+mod hostile;
 mod house;
 #[cfg(feature = "cli")]
 mod init;
@@ -30,6 +39,8 @@ mod latents;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
+#[cfg(feature = "cli")]
+mod notfinite;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;
@@ -40,6 +51,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod readers;
 mod report;
 #[cfg(feature = "cli")]
 mod resume;
@@ -53,3 +65,4 @@ mod variants;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod winograd;

@@ -64,6 +64,7 @@ fn a_wrong_kernel_fails_the_selftest() {
         kernel: 3,
         stride: 1,
         padding: Padding::all(1),
+        load: None,
         weight: weight.clone().into(),
         bias: [0.5; 6].into(),
         silu: false,

@@ -137,6 +137,7 @@ fn every_column_of_the_csv_is_on_the_page() {
     {
         assert!(page.contains(text), "{text}");
     }
+    assert!(page.contains("|J<sub>ab</sub> − J<sub>ba</sub>|"), "indices below the line");
     assert_eq!(page.matches("<details>").count(), 2 * runs.len(), "tables and manifest of each");
     assert!(page.contains("vorticity stein m --data 'it'\\''s' --x=z"), "the command, without this machine's folders");
 }
@@ -220,6 +221,9 @@ fn columns_without_a_finite_value_are_marked() {
     let [drowned, clear] = dirs.map(|d| html("t", &labelled(&[&d]), &[]).unwrap());
     assert!(drowned.contains("box hollow") && drowned.contains(">~") && drowned.contains("0 of 3"));
     assert!(!clear.contains("box hollow") && clear.contains("3 of 3"));
+    // Of a Jacobian's map nothing is left where every entry is drowned.
+    let maps = |page: &str| (page.matches("class=\"blank\"").count(), page.matches("image/png;base64").count());
+    assert_eq!((maps(&drowned), maps(&clear)), ((3, 0), (0, 3)));
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn directories_that_are_no_runs_are_refused_by_name() {
     fs::remove_file(dir.join("manifest.json")).unwrap();
     refused(&dir, &["manifest.json", "cannot be opened"]);
     fs::create_dir(dir.join("manifest.json")).unwrap();
-    refused(&dir, &["manifest.json", "no regular file"]);
+    refused(&dir, &["manifest.json", "not a regular file"]);
     for (name, from, to, words) in [
         ("schema", "\"schema\": 1", "\"schema\": 7", &["has schema 7, this program reads 1"][..]),
         ("measure", "\"curl\": {", "\"twirl\": {", &["describes no table of circulation, curl"]),

@@ -7,6 +7,7 @@ use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
+use vorticity::ceilings;
 use vorticity::choice::Choices;
 use vorticity::data::Images;
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
@@ -215,6 +216,10 @@ fn kernels() -> Kernels {
     for variant in VARIANTS {
         let plan = |g, tangents| (Family::Gpu, plan(g, Family::Gpu, tangents, Choices::always(variant.name)));
         programs.extend(varied.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
+    }
+    for family in [Family::Gpu, Family::Cpu] {
+        let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];
+        programs.extend(probes.map(|probe| (family, probe.program)));
     }
     let mut all = BTreeMap::new();
     for (family, program) in &programs {

@@ -4,7 +4,9 @@
 // no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
 // taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
-// On the store, each if its constant is 1: SILU, the time ROW, THEN_SILU, the RESIDUAL (`ops::conv::after`); with KEEP the
+// A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
+// other in input and output (winograd_in): group.y runs over the groups of all of them.
+// On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 #import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
@@ -71,13 +73,13 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let left = i32(px * im.stride) - i32(im.left);
 #end
 #unroll whole SPREAD 1
-    let target = own;
+    let goal = own;
 #end
 #unroll spread 0 SPREAD
-    let target = 4u * (own - pixel) + 4u * im.out_w * py + 2u * px + im.phase; // of an image of twice the size
+    let goal = 4u * (own - pixel) + 4u * im.out_w * py + 2u * px + im.phase; // of an image of twice the size
 #end
     let spare = all_lanes() * im.pixels * (1 + 3 * SPREAD);
-    let out = select(spare, target, real) * im.out_stride + im.out_offset + group.y * M4;
+    let out = select(spare, goal, real) * im.out_stride + im.out_offset + group.y * M4;
 #unroll keep 0 KEEP
     let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
 #end
@@ -104,7 +106,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
 #end
 #unroll plain 0 PLAIN
-    let at0 = i32(own * im.in_stride);
+    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.c) * im.blocks);
 #end
 #unroll t 0 TAPS
 #unroll padded PLAIN 1
@@ -151,7 +153,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #unroll row 0 ROW
     a$m += primal * unpacked(time_rows[row_at + $m]);
 #end
-#unroll then 0 THEN_SILU
+#unroll then 0 AGAIN
 #unroll keep 0 KEEP
     slope$m *= silu_slope(a$m);
 #end
@@ -161,7 +163,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     a$m *= load_slope(slope_at + $m);
 #end
 #unroll residual 0 RESIDUAL
-    a$m = im.s * a$m + im.t * load_z(target * im.z_stride + z_offset(group.y * M4 + $m));
+    a$m = im.s * a$m + im.t * load_z(goal * im.z_stride + z_offset(group.y * M4 + $m));
 #end
 #unroll single PAIRS 1
     y[out + $m] = packed(a$m);

@@ -19,7 +19,7 @@ enable wgpu_cooperative_matrix;
 #import lib/conv_load.wgsl
 #import lib/conv_store.wgsl
 #unroll split 0 SPLIT
-@group(0) @binding(8) var<storage, read> maxima: array<f32>; // [lane][in pixels]
+@group(0) @binding(9) var<storage, read> maxima: array<f32>; // [lane][pixels], of `window_max`
 alias Part = f16;
 #end
 #unroll whole SPLIT 1
@@ -48,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let square = subgroup * $(SIDE * SIDE)u;
 #unroll i 0 LOADS
     let window$i = window(tile + (thread + $(THREADS * i)u) / 4u);
-    let scale$i = scale(window$i);
+    let scale$i = scale(tile + (thread + $(THREADS * i)u) / 4u);
     if thread % 4u == 0u { scales[(thread + $(THREADS * i)u) / 4u] = scale$i; }
     var x$i = load(window$i, 0u, thread % 4u);
 #unroll w 0 WEIGHTS
@@ -161,15 +161,9 @@ fn put_row(at: u32, x: vec4f) {
 }
 
 // s_x: 2^(11 - e) where 2^e <= max |x| < 2^(e + 1), but at most 2^126, whose inverse is a normal number.
-fn scale(w: Window) -> f32 {
-    var most = 0.0;
-    for (var tap = 0u; tap < im.a * im.a; tap++) {
-        let r = w.top + i32(tap / im.a);
-        let c = w.left + i32(tap % im.a);
-        if w.real && r >= 0 && r < i32(im.in_h) && c >= 0 && c < i32(im.in_w) {
-            most = max(most, maxima[(w.lane * im.in_h + u32(r)) * im.in_w + u32(c)]);
-        }
-    }
+fn scale(p: u32) -> f32 {
+    if p >= im.lanes * im.pixels { return 1.0; }
+    let most = maxima[lane_of(p / im.pixels) * im.pixels + p % im.pixels];
     return bitcast<f32>(min(265u - (bitcast<u32>(most) >> 23u), 253u) << 23u);
 }
 
@@ -183,7 +177,7 @@ fn put_row(at: u32, x: vec4f) {
     for (var i = 0u; i < 4u; i++) { rows[at + i] = x[i]; }
 }
 
-fn scale(w: Window) -> f32 {
+fn scale(p: u32) -> f32 {
     return 1.0;
 }
 

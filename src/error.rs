@@ -8,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that is missing, damaged or not what was expected.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", plain(path.display()), plain(message))]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum Error {
         message: String,
     },
     /// An argument, option or value that is refused.
-    #[error("{place}: {message}")]
+    #[error("{}: {}", plain(place), plain(message))]
     Invalid {
         /// The option, tensor or node.
         place: String,
@@ -55,13 +55,36 @@ pub enum Error {
     Interrupted,
 }
 
+/// Characters of a part of a message that are shown: a file chooses the names in it.
+const SHOWN: usize = 2000;
+
+/// Text that may quote a file, as one line which a terminal shows as it is: control characters become their escapes.
+pub(crate) fn plain(text: impl ToString) -> String {
+    let text = text.to_string();
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push_str(" ..");
+    }
+    shown
+}
+
+/// Exit code of a verb that finished with results that are not finite.
+pub const NOT_FINITE: i32 = 5;
+
 /// Exit codes of the command line, and what each says. Stable: scripts rely on them.
 pub const EXIT_CODES: &[(i32, &str)] = &[
     (0, "done; what was checked holds"),
     (1, "a check of verify or selftest failed"),
     (2, "bad input: an option, file or model that cannot be used"),
     (3, "no usable GPU adapter"),
-    (4, "trouble with the GPU: out of memory, device lost"),
+    (4, "trouble with the GPU that could not be got over: out of memory, device lost"),
+    (NOT_FINITE, "done, but some results are not finite: marked NaN, and left out of every statistic"),
     (130, "interrupted by Ctrl-C; a run goes on from there with the same command"),
 ];
 

@@ -23,8 +23,8 @@ pub struct Room {
 }
 
 /// A network or a field on a device, ready to be evaluated.
-pub struct Evaluator {
-    executor: Executor,
+pub struct Evaluator<'a> {
+    executor: Executor<'a>,
     ports: Ports,
     /// Distinct and ascending.
     timesteps: Vec<usize>,
@@ -34,17 +34,17 @@ pub struct Evaluator {
     output: Shape,
 }
 
-impl Evaluator {
+impl<'a> Evaluator<'a> {
     /// Plans and compiles with the adapter's own kernels. `timesteps`, distinct and ascending, are all that `evaluate`
     /// may be asked for. Tiles hold at most `max_lanes` samples, fewer where memory or the adapter's limits say so.
-    pub fn new(gpu: &Gpu, graph: &Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
         Self::with_family(gpu, graph, timesteps, max_lanes, gpu.family())
     }
 
     /// `new` with a chosen family of kernels.
     pub fn with_family(
         gpu: &Gpu,
-        graph: &Graph,
+        graph: &'a Graph,
         timesteps: &[usize],
         max_lanes: usize,
         family: Family,
@@ -53,11 +53,12 @@ impl Evaluator {
     }
 
     /// `with_family` with room for tangents, for `jvp`.
-    pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room, family: Family) -> Result<Self> {
+    pub fn with_tangents(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], room: Room, family: Family) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
-        Self::of_steps(gpu, shapes, timesteps, room, level, |program, ports| {
-            lower(graph, timesteps, family, ports, program)
+        let ks = timesteps.to_vec();
+        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| {
+            lower(graph, &ks, family, ports, program)
         })
     }
 
@@ -68,75 +69,34 @@ impl Evaluator {
         timesteps: &[usize],
         room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl Fn(&mut Program, Ports) -> Result<()>,
+        append: impl Fn(&mut Program, Ports) -> Result<()> + Send + 'a,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
             return Err(Error::invalid("evaluator timesteps", message));
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
-        let plan = |tangents: usize, cut: bool| -> Result<(Program, Ports)> {
-            let mut program = gpu.program(tangents as u32);
-            program.room = program.room.filter(|_| cut);
+        let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
+            let mut program = gpu.program(cut.tangents as u32);
+            program.room = program.room.filter(|_| cut.bands);
             let ports = Ports {
                 input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
                 output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
                 lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
             };
             append(&mut program, ports)?;
-            Ok((program, ports))
+            Ok((program, ports, cut))
         };
         if room.tangents > MOST_TANGENTS {
             let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);
             return Err(Error::invalid("evaluator tangents", message));
         }
-        let (program, ports) = Self::fitting(gpu, room.tangents, plan)?;
+        let (program, ports, cut) = fitting(gpu, room.tangents, |cut| plan(gpu, cut))?;
         let group = program.group() as usize;
         let most = Executor::most_lanes(gpu, &program, gpu.tile_budget()).min(room.samples.saturating_mul(group));
         // At least one sample: if not even that fits, the executor says so and why.
-        let executor = Executor::new(gpu, program, most.max(group))?;
+        let executor = Executor::lasting(gpu, program, most.max(group), Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
-    }
-
-    /// The plan for K tangents at a time, or for as many as fit; as few rounds as possible, each as large as the others.
-    /// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
-    fn fitting(
-        gpu: &Gpu,
-        tangents: usize,
-        plan: impl Fn(usize, bool) -> Result<(Program, Ports)>,
-    ) -> Result<(Program, Ports)> {
-        // Most tangents of a sample within so many bytes, and whether all that are planned for fit whole.
-        let most = |program: &Program, budget| Executor::most_lanes(gpu, program, budget).saturating_sub(1);
-        let whole = |program: &Program| Executor::most_lanes(gpu, program, u64::MAX) as u64 >= program.group().into();
-        let all = plan(tangents, false)?;
-        if tangents == 0 {
-            return if whole(&all.0) { Ok(all) } else { plan(0, true) };
-        }
-        let budget = if gpu.is_software() { gpu.tile_budget() } else { gpu.memory() };
-        let lanes = u64::from(all.0.group());
-        let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
-        if whole(&all.0) && small {
-            return Ok(all);
-        }
-        let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
-        let single = match tangents {
-            1 => all.0,
-            _ => {
-                drop(all);
-                plan(1, false)?.0
-            }
-        };
-        let (fits, within) = (whole(&single), most(&single, budget));
-        let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
-        drop(single); // a plan holds the weights, and so does the next one
-        if fits {
-            return plan(even(within), false);
-        }
-        // Not even one fits: what memory allows, in bands.
-        match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
-            Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
-            planned => planned,
-        }
     }
 
     /// Samples per tile.
@@ -200,7 +160,7 @@ impl Evaluator {
 
     /// Runs all lanes of the samples.
     fn lanes(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
-        let (d, group) = (self.input.len(), self.program().group() as usize);
+        let group = self.program().group() as usize;
         self.fits(if group == 1 { "samples" } else { "lanes" }, x, ks.len() * group)?;
         let mut lanes = Vec::with_capacity(ks.len() * group);
         for k in ks {
@@ -210,8 +170,16 @@ impl Evaluator {
             lanes.extend(std::iter::repeat_n(self.levels[row], group));
         }
         let mut y = Vec::with_capacity(lanes.len() * self.output.len());
+        while let Err(error) = self.tiles(x, &lanes, &mut y) {
+            self.executor.recover(error)?;
+        }
+        Ok(y)
+    }
+
+    /// Runs the lanes whose results are not in `y` yet.
+    fn tiles(&mut self, x: &[f32], lanes: &[Lane], y: &mut Vec<f32>) -> Result<()> {
+        let (d, mut first) = (self.input.len(), y.len() / self.output.len());
         let mut ahead: Option<Pending> = None;
-        let mut first = 0;
         while first < lanes.len() {
             let next = (first + self.executor.safe_lanes()).min(lanes.len());
             let (x, lanes) = (&x[first * d..next * d], &lanes[first..next]);
@@ -221,13 +189,10 @@ impl Evaluator {
             // One tile is queued while the one before it is read back.
             let submitted = self.executor.submit(lanes.len())?;
             if let Some(before) = ahead.replace(submitted) {
-                self.read(before, &mut y)?;
+                self.read(before, y)?;
             }
         }
-        if let Some(last) = ahead {
-            self.read(last, &mut y)?;
-        }
-        Ok(y)
+        ahead.map_or(Ok(()), |last| self.read(last, y))
     }
 
     /// Rows as the device holds them, padded with zeros to a multiple of 4.
@@ -248,5 +213,55 @@ impl Evaluator {
                 flat.chunks_exact(stride).for_each(|row| y.extend_from_slice(&row[..d]));
             }
         })
+    }
+}
+
+/// How a plan is cut to what fits.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// At a time.
+    tangents: usize,
+    /// Tensors in bands of rows.
+    bands: bool,
+}
+
+/// A program, its ports, and how it is cut.
+type Planned = (Program, Ports, Cut);
+
+/// The plan for K tangents at a time, or for as many as fit; as few rounds as possible, each as large as the others.
+/// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
+fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
+    let plan = |tangents, bands| plan(Cut { tangents, bands });
+    // Most tangents of a sample within so many bytes, and whether all that are planned for fit whole.
+    let most = |program: &Program, budget| Executor::most_lanes(gpu, program, budget).saturating_sub(1);
+    let whole = |program: &Program| Executor::most_lanes(gpu, program, u64::MAX) as u64 >= program.group().into();
+    let all = plan(tangents, false)?;
+    if tangents == 0 {
+        return if whole(&all.0) { Ok(all) } else { plan(0, true) };
+    }
+    let budget = if gpu.is_software() { gpu.tile_budget() } else { gpu.memory() };
+    let lanes = u64::from(all.0.group());
+    let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
+    if whole(&all.0) && small {
+        return Ok(all);
+    }
+    let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
+    let single = match tangents {
+        1 => all.0,
+        _ => {
+            drop(all);
+            plan(1, false)?.0
+        }
+    };
+    let (fits, within) = (whole(&single), most(&single, budget));
+    let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+    drop(single); // a plan holds the weights, and so does the next one
+    if fits {
+        return plan(even(within), false);
+    }
+    // Not even one fits: what memory allows, in bands.
+    match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
+        Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
+        planned => planned,
     }
 }

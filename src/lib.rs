@@ -41,9 +41,11 @@ pub mod twin;
 pub mod plan;
 pub mod model;
 pub mod gpu;
+pub mod ceilings;
 pub mod paths;
 pub mod evaluate;
 pub mod tune;
+pub mod trace;
 pub mod latents;
 pub mod verify;
 pub mod field;
@@ -55,3 +57,8 @@ pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod cli;
+
+/// The snippets of the embedding guide, compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EMBEDDING.md")]
+mod embedding {}

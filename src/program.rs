@@ -143,6 +143,9 @@ pub struct Program {
 /// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
 pub const IMAGE_WIDTH: u64 = 1024;
 
+/// Most bytes of a pixel that threads of convolutions on CPU adapters store behind the last lane, having nothing else to store.
+pub const SPARE: u64 = 1 << 17;
+
 impl Program {
     /// Brings WGSL of the caller's own, under a name that no file of `shaders/` has; kernels then name it like one. The
     /// text may `#import` files of `shaders/lib` and of the caller. Two texts of one name are an error when they are used.

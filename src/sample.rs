@@ -2,7 +2,7 @@
 //! In: a field, a method, how many. Out: `[N, D]` f32 and, if asked for, the states on the way. The field runs on the GPU,
 //! the updates in f64 on the host. eps = -sigma s and x0 = (x + sigma^2 s) / a are the field's estimates at x.
 use crate::error::{Error, Result};
-use crate::field::{self, Field};
+use crate::field::{self, Field, first_not_finite};
 use crate::gpu::Gpu;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
@@ -52,6 +52,10 @@ pub struct Samples {
     pub x: Vec<f32>,
     /// (timestep k, states `[N, D]`) in the order of sampling; the result has no timestep.
     pub states: Vec<(Option<usize>, Vec<f32>)>,
+    /// Numbers of the samples that are not finite: the field was not on their way. The others do not depend on them.
+    pub not_finite: Vec<usize>,
+    /// Where the first of them stopped being finite, in words.
+    pub origin: Option<String>,
 }
 
 /// Runs the process backwards. `observe` is told the evaluations done and may stop it.
@@ -74,13 +78,14 @@ pub fn sample(
     let ks: Vec<usize> =
         (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
     let mut evaluator = field::evaluator(gpu, field, &ks, n)?;
-    let mut done = 0;
+    let (mut done, mut origin) = (0, None);
     let mut score = |x: &[f64], k: usize| -> Result<Vec<f64>> {
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
         let s = evaluator.evaluate(&x, &vec![k; n])?;
-        if let Some(at) = s.iter().position(|v| !v.is_finite()) {
-            let (sample, value) = (at / d, s[at]);
-            return Err(Error::invalid(format!("field at timestep {k}, sample {sample}"), format!("is {value}")));
+        let bad = s.chunks_exact(d).position(|s| s.iter().any(|v| !v.is_finite()));
+        if let Some(i) = bad.filter(|_| origin.is_none()) {
+            let place = format!("sample {i}, timestep {k}");
+            origin = Some(first_not_finite(gpu, field, &x[i * d..(i + 1) * d], &[], k, &place));
         }
         done += n as u64;
         if observe(done).is_break() { Err(Error::Interrupted) } else { Ok(s.into_iter().map(f64::from).collect()) }
@@ -149,5 +154,6 @@ pub fn sample(
     if !kept.is_empty() {
         states.push((None, x.clone()));
     }
-    Ok(Samples { x, states })
+    let not_finite = (0..n).filter(|i| x[i * d..(i + 1) * d].iter().any(|v| !v.is_finite())).collect();
+    Ok(Samples { x, states, not_finite, origin })
 }

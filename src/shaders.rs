@@ -13,6 +13,9 @@ sources![
     "add",
     "add_row",
     "affine",
+    "ceiling_copy",
+    "ceiling_gemm",
+    "ceiling_multiply_add",
     "circulation",
     "conv",
     "conv_cc",
@@ -54,7 +57,6 @@ sources![
     "path_polyline",
     "path_projection",
     "path_rotation",
-    "pixel_max",
     "pointwise",
     "resample",
     "rms_norm",
@@ -65,6 +67,9 @@ sources![
     "softmax",
     "softmax_pixels",
     "upsample",
+    "winograd_in",
+    "winograd_out",
+    "window_max",
 ];
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out; lines that

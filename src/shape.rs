@@ -2,6 +2,9 @@
 use crate::error::{Error, Result};
 use std::fmt;
 
+/// Most components of a shape that is given as text.
+const MOST: usize = 1 << 30;
+
 /// `[C, H, W]` of one sample. Files and the public API are `[N, C, H, W]` in C order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -43,10 +46,15 @@ impl Shape {
     pub fn parse(text: &str) -> Result<Self> {
         let parts: Vec<usize> = text.split('x').map_while(|p| p.trim().parse().ok()).collect();
         match parts[..] {
-            [c, h, w] if text.split('x').count() == 3 && c.saturating_mul(h).saturating_mul(w) > 0 => {
+            [c, h, w]
+                if text.split('x').count() == 3 && (1..=MOST).contains(&c.saturating_mul(h).saturating_mul(w)) =>
+            {
                 Ok(Self { c, h, w })
             }
-            _ => Err(Error::invalid("shape", format!("'{text}' is not CxHxW with positive numbers, such as 1x28x28"))),
+            _ => {
+                let want = format!("CxHxW with positive numbers, such as 1x28x28, {MOST} in all at most");
+                Err(Error::invalid("shape", format!("'{text}' is not {want}")))
+            }
         }
     }
 }

@@ -56,15 +56,15 @@ pub struct Log {
 }
 
 /// The devices of a run, each with the run's program; where kernels differ, so may programs, but for the job's buffers.
-pub struct Devices {
-    executors: Vec<Executor>,
+pub struct Devices<'a> {
+    executors: Vec<Executor<'a>>,
     log: Log,
     sweeps: usize,
 }
 
-impl Devices {
+impl<'a> Devices<'a> {
     /// At least one.
-    pub fn new(executors: Vec<Executor>) -> Result<Self> {
+    pub fn new(executors: Vec<Executor<'a>>) -> Result<Self> {
         if executors.is_empty() {
             return Err(Error::NoAdapter("a run was given none".into()));
         }
@@ -72,7 +72,7 @@ impl Devices {
     }
 
     /// In the order in which they were named.
-    pub fn executors(&self) -> &[Executor] {
+    pub fn executors(&self) -> &[Executor<'a>] {
         &self.executors
     }
 
@@ -117,7 +117,7 @@ struct State<'a> {
     end: u64,
     /// The first query that nobody has taken.
     next: u64,
-    /// Tiles of devices that failed.
+    /// Tiles of devices that failed, or that recover.
     returned: Vec<Tile>,
     /// The first query that was not handed to the job.
     collected: u64,
@@ -213,8 +213,23 @@ impl<'a> Shared<'a> {
         let _ = reports.send(report); // nobody listens once the sweep has ended
     }
 
-    /// Runs tiles until there are none; `tiles` are those in flight.
+    /// Runs tiles until there are none, again those that were in flight when the device was in trouble; `tiles` are those in flight.
     fn pull(
+        &self,
+        device: usize,
+        executor: &mut Executor,
+        tiles: &mut VecDeque<Tile>,
+        reports: &Sender<Report>,
+    ) -> Result<()> {
+        while let Err(error) = self.fly(device, executor, tiles, reports) {
+            executor.recover(error)?;
+            self.lock().returned.extend(tiles.drain(..));
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    fn fly(
         &self,
         device: usize,
         executor: &mut Executor,
@@ -273,7 +288,8 @@ impl<'a> Shared<'a> {
 }
 
 /// Runs a range of queries. `observe` is told up to which query they are done and may stop the sweep after the tiles in flight. A device
-/// that fails is left out from then on, and its tiles go to the others; the last one's failure is the sweep's.
+/// in trouble recovers and goes on (`Executor::recover`); one that fails is left out from then on, and its tiles go to the others; the last
+/// one's failure is the sweep's.
 pub fn run(
     devices: &mut Devices,
     job: &mut dyn Job,

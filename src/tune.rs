@@ -201,6 +201,7 @@ fn trial(class: &Class) -> Result<Graph> {
         kernel,
         stride,
         padding: Padding::all(0),
+        load: None,
         weight: pseudo(outputs * inputs * kernel * kernel).into(),
         bias: pseudo(outputs).into(),
         silu: false,

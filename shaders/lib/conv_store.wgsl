@@ -1,5 +1,5 @@
 // What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, SILU, the time
-// ROW, THEN_SILU, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
+// ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
 // `ops::conv::up`. Needs lib/conv (b: output blocks), lib/part and lib/silu.
 #import lib/lane.wgsl
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
@@ -24,11 +24,11 @@ fn store(p: u32, column: u32, sum: vec4f) {
     let lane = lane_of(p / im.pixels);
     let pixel = p % im.pixels;
 #unroll whole SPREAD 1
-    let place = lane * im.pixels + pixel;
+    let goal = lane * im.pixels + pixel;
 #end
 #unroll spread 0 SPREAD
     let row = lane * (im.pixels / im.out_w) + pixel / im.out_w;
-    let place = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
+    let goal = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
 #end
     var v = sum;
     if lane % im.group == 0u { v += bias[column]; }
@@ -44,7 +44,7 @@ fn store(p: u32, column: u32, sum: vec4f) {
 #unroll row 0 ROW
     if lane % im.group == 0u { v += time_rows[lanes[lane].row * im.b + column]; }
 #end
-#unroll then 0 THEN_SILU
+#unroll then 0 AGAIN
 #unroll keep 0 KEEP
     kept *= silu_slope(v);
 #end
@@ -57,8 +57,8 @@ fn store(p: u32, column: u32, sum: vec4f) {
     v *= slope[(lane / im.group * im.pixels + pixel) * im.b + column];
 #end
 #unroll residual 0 RESIDUAL
-    let other = place * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);
-    v = im.s * v + im.t * z[other];
+    let z_at = goal * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);
+    v = im.s * v + im.t * z[z_at];
 #end
-    y[place * im.out_stride + im.out_offset + column] = v;
+    y[goal * im.out_stride + im.out_offset + column] = v;
 }

@@ -3,6 +3,7 @@ use super::common::{HeldArgs, check, data_facts, encoded, file_name, open, parse
 use super::device::Device;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
+use super::marked::Marked;
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
 use super::tune::TuneArgs;
@@ -119,9 +120,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
-    let gpus = args.tune.tuned(args.device.open_all()?, &field.graphs(), args.output)?;
+    let gpus = args.tune.tuned(args.device.open_all()?, field.as_ref(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
-    let midpoints = args.paths.len() * timesteps.len() * args.samples * args.points;
+    let midpoints =
+        [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
     let verify_points = match args.verify_fraction {
         None => VERIFIED.min(midpoints),
         Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
@@ -212,8 +214,8 @@ pub fn run(args: &Args) -> Result<i32> {
         dry_run: args.dry_run,
     };
     let watched = watch(plan, |observe| job.measure(kept, observe));
-    let Watched { result, prediction, seconds, .. } = or_say_kept(watched, out.as_ref())?;
     warn(&gpus.iter().collect::<Vec<_>>(), output);
+    let Watched { result, prediction, seconds, .. } = or_say_kept(watched, out.as_ref())?;
     let predicted = prediction.map(|p| p.json());
     let work = json!({
         "model": args.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": gpus.len(),
@@ -245,13 +247,16 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let origin = part.origin.clone();
     let table = if shard.is_whole() {
-        publish(out, &diagnostics::circulation(part)?, facts, log, &title)?
+        publish(out, &diagnostics::circulation(part)?, origin, facts, log, &title)?
     } else {
+        let marked = Marked::of_shard(origin);
+        log["not_finite"] = marked.json();
         part.write(&out, &facts, &title, &log)?;
         out.finish()?;
         let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
-        Table { text, rows: vec![] }
+        Table { text, rows: vec![], marked }
     };
     output.say(&format!(
         "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
@@ -261,27 +266,37 @@ pub fn run(args: &Args) -> Result<i32> {
     output.document("circulation", || {
         json!({
             "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
-            "table": table.rows,
+            "table": table.rows, "not_finite": table.marked.json(),
         })
     })?;
-    Ok(0)
+    Ok(table.marked.exit())
 }
 
 /// A run's table, for people and for programs.
 pub(super) struct Table {
     pub text: String,
     pub rows: Vec<Value>,
+    pub marked: Marked,
 }
 
-/// Writes the run directory whole, plots included.
-pub(super) fn publish(out: RunDir, result: &Circulation, manifest: Value, log: Value, title: &str) -> Result<Table> {
-    write_circulation(&out, result, manifest, log)?;
+/// Writes the run directory whole, plots included; `origin` says where results stopped being finite.
+pub(super) fn publish(
+    out: RunDir,
+    result: &Circulation,
+    origin: Option<String>,
+    manifest: Value,
+    mut log: Value,
+    title: &str,
+) -> Result<Table> {
     let loops = result.loops()?;
+    let marked = Marked::of(&loops.table(), origin);
+    log["not_finite"] = marked.json();
+    write_circulation(&out, result, manifest, log)?;
     for (name, svg) in circulation::all(&loops, title)? {
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
-    Ok(Table { text: table::table(&loops), rows: table::rows(&loops) })
+    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), marked })
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {

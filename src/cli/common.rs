@@ -1,7 +1,9 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
 use super::device::Device;
+use super::fleet::troubles;
 use super::keep::{ShardArgs, journal, or_say_kept};
+use super::marked::Marked;
 use super::output::Output;
 use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
@@ -124,7 +126,7 @@ impl Subject {
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
         let (images, field) =
             open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
-        let gpu = self.tune.tuned_one(self.device.open()?, &field.graphs(), self.output)?;
+        let gpu = self.tune.tuned_one(self.device.open()?, field.as_ref(), self.output)?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
     }
@@ -184,8 +186,8 @@ impl Opened {
             dry_run,
         };
         let watched = watch(plan, |observe| measure(&self, Progress::of(shard, journal, observe)));
-        let Watched { result, prediction, done, seconds } = or_say_kept(watched, out.as_ref())?;
         warn(&[&self.gpu], output);
+        let Watched { result, prediction, done, seconds } = or_say_kept(watched, out.as_ref())?;
         let predicted = prediction.map(|p| p.json());
         let (Some(part), Some(out), Some(path)) = (result, out, &self.subject.out) else {
             output.document(verb, || {
@@ -200,7 +202,7 @@ impl Opened {
         let done = done.max(recorded); // a run that is wholly recorded tells nobody
         let now = done - recorded;
         let rate = now as f64 / seconds;
-        let log = json!({
+        let mut log = json!({
             "command": std::env::args().collect::<Vec<_>>(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
@@ -208,19 +210,25 @@ impl Opened {
             "evaluations_before": recorded,
             "evaluations_per_second": rate,
             "predicted": predicted,
+            "troubles": troubles(std::slice::from_ref(&self.gpu)),
         });
         let title = format!("{}, {samples} samples", file_name(&model));
-        let (text, rows) = if shard.is_whole() {
+        let origin = part.origin.clone();
+        let (text, rows, marked) = if shard.is_whole() {
             let table = diagnostics::finish(part)?;
+            let marked = Marked::of(&table, origin);
+            log["not_finite"] = marked.json();
             write_table(&out, &table, facts, log)?;
             let report = report(&table, &title)?;
             for (name, svg) in &report.plots {
                 out.write(name, svg.as_bytes())?;
             }
-            (report.text, report.rows)
+            (report.text, report.rows, marked)
         } else {
+            let marked = Marked::of_shard(origin);
+            log["not_finite"] = marked.json();
             part.write(&out, &facts, &title, &log)?;
-            (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![])
+            (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![], marked)
         };
         out.finish()?;
         output.say(&format!(
@@ -229,10 +237,10 @@ impl Opened {
         output.document(verb, || {
             json!({
                 "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
-                "seconds": seconds, "dry_run": false, "predicted": predicted, "out": path, "table": rows,
+                "seconds": seconds, "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),
             })
         })?;
-        Ok(0)
+        Ok(marked.exit())
     }
 }
 

@@ -2,6 +2,7 @@
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
 use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
+use super::marked::Marked;
 use super::output::Output;
 use super::tune::TuneArgs;
 use crate::data::Array as Input;
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         None => (0, vec![]),
     };
-    let gpu = args.tune.tuned_one(args.device.open()?, &field.graphs(), args.output)?;
+    let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
     let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
@@ -84,6 +85,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let seconds = start.elapsed().as_secs_f64();
 
     let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
+    let told = format!("{} of {n} points have values or derivatives that are not finite", found.not_finite);
+    let marked = Marked::new(found.not_finite, &told, found.origin);
     let gap = gap(&found.derivatives, &found.differences, &found.errors);
     let mut arrays = vec![array("s", vec![n, c, h, w], Numbers::F32(found.values))];
     if k > 0 {
@@ -120,10 +123,10 @@ pub fn run(args: &Args) -> Result<i32> {
             "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
             "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
             "measured_bytes": measured.as_ref().map(|m| m.bytes), "meter": measured.as_ref().map(|m| m.meter),
-            "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(),
+            "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(), "not_finite": marked.json(),
         })
     })?;
-    Ok(0)
+    Ok(marked.exit())
 }
 
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.

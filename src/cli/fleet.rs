@@ -1,7 +1,7 @@
 //! What a run on one or several devices says of them. In: the devices and the sweep's log. Out: facts for the manifest,
 //! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
 use super::tune::variants;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Trouble};
 use crate::sweep::Log;
 use serde_json::{Map, Value, json};
 
@@ -60,12 +60,22 @@ pub fn facts_of(kinds: &[Kind]) -> Map<String, Value> {
     facts
 }
 
-/// Devices, tiles and failures, for the log.
-pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> [(&'static str, Value); 3] {
+/// What the devices got over, for the log.
+pub(super) fn troubles(gpus: &[Gpu]) -> Value {
+    let trouble = |(device, gpu): (usize, &Gpu)| {
+        let what = |lost| if lost { "device lost" } else { "out of memory" };
+        let json = move |t: Trouble| json!({ "device": device, "what": what(t.lost), "message": t.message, "room_lanes": t.lanes });
+        gpu.troubles().into_iter().map(json)
+    };
+    gpus.iter().enumerate().flat_map(trouble).collect()
+}
+
+/// Devices, tiles, failures and troubles, for the log.
+pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> [(&'static str, Value); 4] {
     let device = |(gpu, lanes): (&Gpu, &usize)| json!({ "adapter": gpu.describe(), "kernels": gpu.family().name(), "tile_lanes": lanes });
     let devices: Vec<Value> = gpus.iter().zip(tiles).map(device).collect();
     let spans: Vec<Value> = log.spans.iter().map(|s| json!([s.sweep, s.first, s.queries, s.device])).collect();
     let failures: Vec<Value> =
         log.failures.iter().map(|f| json!({ "device": f.device, "message": f.message })).collect();
-    [("devices", devices.into()), ("tiles", spans.into()), ("failures", failures.into())]
+    [("devices", devices.into()), ("tiles", spans.into()), ("failures", failures.into()), ("troubles", troubles(gpus))]
 }

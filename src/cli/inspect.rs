@@ -9,7 +9,7 @@ use crate::gpu::{self, Memory};
 use crate::model::Model;
 use crate::ops::Family;
 use crate::paths::Lane;
-use crate::plan::{Ports, lower};
+use crate::plan::{Ports, lower, lower_as_is};
 use crate::program::{Action, Program, Role, Step};
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
@@ -43,19 +43,42 @@ pub struct Args {
 
 /// Prints the plan; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let (model, kernels, program) = open(args)?;
-    args.output.say(&text(args, &model, kernels, &program))?;
-    args.output.document("inspect", || document(args, &model, kernels, &program))?;
+    let planned = open(args)?;
+    args.output.say(&text(args, &planned))?;
+    args.output.document("inspect", || document(args, &planned))?;
     Ok(0)
 }
 
 /// The text that `run` prints.
 pub fn describe(args: &Args) -> Result<String> {
-    let (model, kernels, program) = open(args)?;
-    Ok(text(args, &model, kernels, &program))
+    Ok(text(args, &open(args)?))
 }
 
-fn open(args: &Args) -> Result<(Model, Family, Program)> {
+/// A model and its plan.
+struct Planned {
+    model: Model,
+    kernels: Family,
+    program: Program,
+    /// The same plan without fusion.
+    unfused: Work,
+}
+
+/// What a plan does in one evaluation.
+struct Work {
+    dispatches: usize,
+    flops: u64,
+    /// Of activations, written and read.
+    bytes: u64,
+}
+
+impl Work {
+    fn of(program: &Program) -> Self {
+        let bytes = program.steps().map(|s| s.bytes).sum();
+        Self { dispatches: program.steps().count(), flops: program.flops(), bytes }
+    }
+}
+
+fn open(args: &Args) -> Result<Planned> {
     let (kernels, empty) = match (&args.device.adapter, args.device.bounds()?.binding) {
         (Some(_), _) => {
             let gpu = args.device.open()?;
@@ -65,12 +88,18 @@ fn open(args: &Args) -> Result<(Model, Family, Program)> {
         (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
     let model = Model::open_held(&args.model, args.held.weights)?;
-    let program = plan(&model, kernels, empty)?;
-    Ok((model, kernels, program))
+    let unfused = Work::of(&plan(
+        empty.clone(),
+        |ports, program| lower_as_is(model.graph.clone(), &[0], kernels, ports, program),
+        &model,
+    )?);
+    let program = plan(empty, |ports, program| lower(&model.graph, &[0], kernels, ports, program), &model)?;
+    Ok(Planned { model, kernels, program, unfused })
 }
 
-fn text(args: &Args, model: &Model, kernels: Family, program: &Program) -> String {
-    let mut out = summary(model, kernels, program);
+fn text(args: &Args, planned: &Planned) -> String {
+    let program = &planned.program;
+    let mut out = summary(planned);
     out.push('\n');
     out.push_str(&buffers(program));
     if args.plan {
@@ -80,20 +109,20 @@ fn text(args: &Args, model: &Model, kernels: Family, program: &Program) -> Strin
     out
 }
 
-/// The network alone, for one timestep.
-fn plan(model: &Model, kernels: Family, mut program: Program) -> Result<Program> {
+/// The network alone, for one timestep, as `lower` appends it.
+fn plan(mut program: Program, lower: impl Fn(Ports, &mut Program) -> Result<()>, model: &Model) -> Result<Program> {
     let (input, output) = (model.shape(), model.graph.shape(model.graph.output()));
     let ports = Ports {
         input: program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
         output: program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
         lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
     };
-    lower(&model.graph, &[0], kernels, ports, &mut program)?;
+    lower(ports, &mut program)?;
     Ok(program)
 }
 
-fn summary(model: &Model, kernels: Family, program: &Program) -> String {
-    let (mirrors, activations) = (mirrors(program), activations(program));
+fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
+    let (kernels, mirrors, work) = (*kernels, mirrors(program), Work::of(program));
     let lines = [
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
@@ -103,9 +132,12 @@ fn summary(model: &Model, kernels: Family, program: &Program) -> String {
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
         ("kernels", kernels.name().into()),
-        ("steps", format!("{} dispatches, {mirrors} image updates", program.steps().count())),
-        ("FLOPs per evaluation", count(program.flops())),
-        ("bytes per evaluation", format!("{} of activations, written and read", count(activations))),
+        ("steps", format!("{} dispatches ({} unfused), {mirrors} image updates", work.dispatches, unfused.dispatches)),
+        ("FLOPs per evaluation", format!("{} ({} unfused)", count(work.flops), count(unfused.flops))),
+        (
+            "bytes per evaluation",
+            format!("{} of activations, written and read ({} unfused)", count(work.bytes), count(unfused.bytes)),
+        ),
         ("weights on the device", format!("{} bytes, for one timestep", count(program.constant_bytes()))),
         ("memory", memory(model, kernels, program)),
         ("weights held", model.rounding.map_or(model.graph.held.name().into(), |r| r.describe())),
@@ -135,12 +167,9 @@ fn mirrors(program: &Program) -> usize {
     program.actions.iter().filter(|a| matches!(a, Action::Mirror { .. })).count()
 }
 
-fn activations(program: &Program) -> u64 {
-    program.steps().map(|s| s.bytes).sum()
-}
-
 /// What `text` says, as JSON; the steps too with --plan.
-fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> Value {
+fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned) -> Value {
+    let (kernels, work) = (*kernels, Work::of(program));
     let shape = model.shape();
     let image = |i| program.has_image(crate::program::BufferId(i));
     let buffer = |(i, b): (usize, &crate::program::Buffer)| {
@@ -150,8 +179,10 @@ fn document(args: &Args, model: &Model, kernels: Family, program: &Program) -> V
     let mut document = json!({
         "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
         "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
-        "dispatches": program.steps().count(), "image_updates": mirrors(program),
-        "flops_per_evaluation": program.flops(), "activation_bytes_per_evaluation": activations(program),
+        "dispatches": work.dispatches, "image_updates": mirrors(program),
+        "flops_per_evaluation": work.flops, "activation_bytes_per_evaluation": work.bytes,
+        "unfused": { "dispatches": unfused.dispatches, "flops_per_evaluation": unfused.flops,
+            "activation_bytes_per_evaluation": unfused.bytes },
         "weights_held": model.rounding.map(|r| r.json()),
         "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
         "tangents": program.tangents, "device_bytes": predicted(kernels, program).device(),

@@ -1,4 +1,5 @@
 //! `vorticity merge`: the shards of a run, put together to the run directory that one process would have written.
+use super::marked::Marked;
 use super::output::Output;
 use super::{asymmetry, circulation, curl, jacobian, likelihood, stein};
 use crate::diagnostics;
@@ -30,11 +31,11 @@ pub fn run(args: &Args) -> Result<i32> {
     let measures: Vec<&'static str> =
         ["circulation"].into_iter().chain(diagnostics::measures().iter().map(|m| m.0)).collect();
     let run::Merged { part, facts, title, logs } = run::merge(&args.shards, &measures)?;
-    let log = json!({ "command": std::env::args().collect::<Vec<_>>(), "shards": logs });
+    let mut log = json!({ "command": std::env::args().collect::<Vec<_>>(), "shards": logs });
     let (measure, path) = (part.measure, args.out.display().to_string());
-    let (text, rows) = if measure == "circulation" {
-        let table = circulation::publish(out, &diagnostics::circulation(part)?, facts, log, &title)?;
-        (table.text, table.rows)
+    let (text, rows, marked) = if measure == "circulation" {
+        let table = circulation::publish(out, &diagnostics::circulation(part)?, None, facts, log, &title)?;
+        (table.text, table.rows, table.marked)
     } else {
         let report = match measure {
             "curl" => curl::report,
@@ -45,16 +46,18 @@ pub fn run(args: &Args) -> Result<i32> {
             other => return Err(Error::invalid("merge", format!("no report for '{other}'"))),
         };
         let table = diagnostics::finish(part)?;
+        let marked = Marked::of(&table, None);
+        log["not_finite"] = marked.json();
         write_table(&out, &table, facts, log)?;
         let report = report(&table, &title)?;
         for (name, svg) in &report.plots {
             out.write(name, svg.as_bytes())?;
         }
         out.finish()?;
-        (report.text, report.rows)
+        (report.text, report.rows, marked)
     };
     args.output.say(&format!("{text}\n{} shards merged, written to {path}\n", args.shards.len()))?;
     args.output
-        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows }))?;
-    Ok(0)
+        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "not_finite": marked.json() }))?;
+    Ok(marked.exit())
 }

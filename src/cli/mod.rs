@@ -19,6 +19,7 @@ pub mod jacobian;
 pub mod keep;
 pub mod likelihood;
 pub mod man;
+mod marked;
 pub mod merge;
 pub mod output;
 pub mod paths;

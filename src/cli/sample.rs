@@ -1,6 +1,7 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
 use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
+use super::marked::Marked;
 use super::output::Output;
 use super::tune::TuneArgs;
 use super::watch::{Plan, watch};
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
-    let gpu = args.tune.tuned_one(args.device.open()?, &field.graphs(), args.output)?;
+    let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
@@ -111,6 +112,9 @@ pub fn run(args: &Args) -> Result<i32> {
         None => Ok(x.to_vec()),
     };
 
+    let bad = &samples.not_finite;
+    let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.n, list(bad));
+    let marked = Marked::new(bad.len(), &told, samples.origin.clone());
     let range = field.data_range();
     let columns = (args.n as f64).sqrt().ceil() as usize;
     write(out, &shown(&samples.x)?, columns, shape, range)?;
@@ -132,9 +136,16 @@ pub fn run(args: &Args) -> Result<i32> {
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
             "dry_run": false, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
+            "not_finite": marked.json(),
         })
     })?;
-    Ok(0)
+    Ok(marked.exit())
+}
+
+/// The first few numbers.
+fn list(numbers: &[usize]) -> String {
+    let more = if numbers.len() > 8 { ", .." } else { "" };
+    numbers.iter().take(8).map(usize::to_string).collect::<Vec<_>>().join(", ") + more
 }
 
 /// Images `[N, C, H, W]` as a grid of `columns`, values of `range` as 0..255. The file appears whole or not at all.

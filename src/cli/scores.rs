@@ -61,7 +61,7 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
         "seconds": start.elapsed().as_secs_f64(),
     });
     let title = format!("scores of {}, {samples} samples, N = {points}", file_name(scores));
-    let table = publish(dir, &result, manifest, log, &title)?;
+    let table = publish(dir, &result, None, manifest, log, &title)?;
     let path = out.display().to_string();
     output.say(&format!(
         "{}\n{total} segments integrated; errors of quadrature and arithmetic were not checked\nwritten to {path}\n",

@@ -2,6 +2,7 @@
 //! a manifest says of them.
 use super::output::Output;
 use crate::error::Result;
+use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::tune::{Mode, tuned};
@@ -19,19 +20,21 @@ pub struct TuneArgs {
 }
 
 impl TuneArgs {
-    /// The devices with choices for these networks.
-    pub(super) fn tuned(&self, gpus: Vec<Gpu>, graphs: &[&Graph], output: Output) -> Result<Vec<Gpu>> {
+    /// The devices with choices for the field's networks.
+    pub(super) fn tuned(&self, gpus: Vec<Gpu>, field: &dyn Field, output: Output) -> Result<Vec<Gpu>> {
+        let autoencoder = field.autoencoder().into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
+        let graphs: Vec<&Graph> = field.graph().into_iter().chain(autoencoder).collect();
         let mut say = |text: &str| {
             if !output.quiet {
                 eprintln!("tuning: {text}");
             }
         };
-        tuned(gpus, &Mode::parse(&self.tune), graphs, &mut say)
+        tuned(gpus, &Mode::parse(&self.tune), &graphs, &mut say)
     }
 
     /// `tuned` of one device.
-    pub(super) fn tuned_one(&self, gpu: Gpu, graphs: &[&Graph], output: Output) -> Result<Gpu> {
-        Ok(self.tuned(vec![gpu.clone()], graphs, output)?.pop().unwrap_or(gpu))
+    pub(super) fn tuned_one(&self, gpu: Gpu, field: &dyn Field, output: Output) -> Result<Gpu> {
+        Ok(self.tuned(vec![gpu.clone()], field, output)?.pop().unwrap_or(gpu))
     }
 }
 

@@ -3,6 +3,9 @@
 use super::source::{Dtype, Layout, Source};
 use crate::error::{Error, Result};
 
+/// Most values read at once from behind gzip, 1 GiB as f64.
+const MOST_UNPACKED: usize = 1 << 27;
+
 /// An open array; the values come in C order.
 pub struct Array {
     source: Source,
@@ -25,9 +28,22 @@ impl Array {
         &self.layout.dims
     }
 
-    /// Fills `out` with the next values, not checked to be finite.
+    /// The name of the values' type in the file, such as f32.
+    pub fn kind(&self) -> &'static str {
+        self.layout.dtype.name()
+    }
+
+    /// Fills `out` with the next values, not checked to be finite. Of a gzipped file, which may promise anything, at most
+    /// 2^27 at a time.
     pub fn read(&mut self, out: &mut Vec<f64>, count: usize) -> Result<()> {
         out.clear();
+        if !self.source.is_gzipped() {
+            let room = out.try_reserve(count); // the file really is that long
+            room.map_err(|_| self.source.error(format!("has {count} values, which do not fit in memory")))?;
+        } else if count > MOST_UNPACKED {
+            let said = format!("promises {count} values behind gzip, expected at most {MOST_UNPACKED}: unpack it");
+            return Err(self.source.error(said));
+        }
         self.source.read_values(&self.layout, count, [0.0, 1.0], "the values", |v| out.push(v))
     }
 

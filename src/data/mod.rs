@@ -7,7 +7,7 @@ mod idx;
 mod npy;
 pub(crate) mod npz;
 mod source;
-mod tensors;
+pub(crate) mod tensors;
 
 pub use array::Array;
 
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::shape::Shape;
 use sha2::{Digest, Sha256};
 use source::{Layout, Source};
+pub(crate) use source::{bytes, text};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -123,7 +124,7 @@ pub(crate) fn check_count(held: usize, limit: usize) -> Result<usize, String> {
 
 /// Values of so many images, or what to say if they are too many.
 pub(crate) fn check_size(count: usize, shape: Shape) -> Result<usize, String> {
-    match shape.len() as u64 * count as u64 {
+    match (shape.len() as u64).saturating_mul(count as u64) {
         total if total <= MAX_VALUES => Ok(total as usize),
         total => Err(format!(
             "{count} images of {shape} are {total} values; at most {MAX_VALUES} fit, so ask for fewer images"

@@ -2,9 +2,10 @@
 //! is only one, nothing. Out: the source at that array, `FILE#array` in messages, and where its values are.
 use super::npy;
 use super::source::{Layout, Source};
+use super::tensors::list as shown;
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -29,7 +30,12 @@ fn enter(source: &mut Source) -> Result<()> {
     let open = || File::open(source.path()).map_err(|e| source.error(format!("cannot be opened: {e}")));
     let mut archive = ZipArchive::new(BufReader::new(open()?)).map_err(|e| broken(&e))?;
     let names: Vec<String> = archive.file_names().map(|n| n.strip_suffix(".npy").unwrap_or(n).to_string()).collect();
-    let held = || names.join(", ");
+    let held = || shown(&names);
+    let entries = entries(&mut BufReader::new(open()?), archive.central_directory_start()).map_err(|e| broken(&e))?;
+    if entries != names.len() {
+        let said = format!("holds {entries} arrays of {} names, expected one of each: {}", names.len(), held());
+        return Err(source.error(said));
+    }
     let name = match (&source.tensor, &names[..]) {
         (Some(name), _) => name.clone(),
         (None, [only]) => only.clone(),
@@ -49,9 +55,27 @@ fn enter(source: &mut Source) -> Result<()> {
         }
         (entry.data_start(), entry.size())
     };
+    let held = source.remaining().unwrap_or(0);
+    if at.checked_add(length).is_none_or(|end| end > held) {
+        let said = format!("is truncated: array '{name}' has {length} bytes from byte {at}, the file {held}");
+        return Err(source.error(said));
+    }
     let mut file = open()?;
     file.seek(SeekFrom::Start(at)).map_err(|e| broken(&e))?;
     source.narrow(&name, file, length)
+}
+
+/// Entries of the archive's directory, which begins at `start`; of those of one name `ZipArchive` knows the last alone.
+fn entries(file: &mut (impl Read + Seek), start: u64) -> std::io::Result<usize> {
+    file.seek(SeekFrom::Start(start))?;
+    let (mut count, mut head) = (0, [0; 46]);
+    while file.by_ref().take(46).read_exact(&mut head).is_ok() && head.starts_with(b"PK\x01\x02") {
+        // Lengths of name, extra field and comment.
+        let rest = [28, 30, 32].map(|at| i64::from(u16::from_le_bytes([head[at], head[at + 1]])));
+        file.seek_relative(rest.iter().sum())?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// A short array of the NPZ file at `path`, as it lies.
@@ -101,10 +125,11 @@ pub fn names(path: &Path, name: &str) -> Result<Vec<String>> {
     let (source, descr, elements) = list(path, name)?;
     let text = |element: &Vec<u8>| {
         let words = element.as_chunks::<4>().0.iter().map(|&w| u32::from_le_bytes(w));
-        words.take_while(|&w| w != 0).map(char::from_u32).collect::<Option<String>>()
+        let sound = |w| char::from_u32(w).filter(|c| !c.is_control());
+        words.take_while(|&w| w != 0).map(sound).collect::<Option<String>>()
     };
     let names = descr.starts_with("<U").then(|| elements.iter().map(text).collect::<Option<Vec<_>>>()).flatten();
-    names.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected unicode ('<U..')")))
+    names.ok_or_else(|| source.error(format!("holds dtype '{descr}', expected printable unicode ('<U..')")))
 }
 
 /// Counts: int64, none negative.

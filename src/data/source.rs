@@ -29,6 +29,16 @@ impl Dtype {
     /// What every refusal of another type says.
     pub const EXPECTED: &'static str = "expected u8, f16, bf16, f32 or f64";
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::U8 => "u8",
+            Dtype::F16 => "f16",
+            Dtype::Bf16 => "bf16",
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        }
+    }
+
     fn size(self) -> usize {
         match self {
             Dtype::U8 => 1,
@@ -171,7 +181,9 @@ impl Source {
 
     /// Checks the length that a header with axes `dims` promises and goes to the first value.
     pub fn begin(&mut self, layout: &Layout, dims: &[usize]) -> Result<()> {
-        let product = dims.iter().try_fold(layout.dtype.size() as u64, |p, &d| p.checked_mul(d as u64));
+        // Axes of no size must not hide others whose product overflows.
+        let product = dims.iter().try_fold(layout.dtype.size() as u64, |p, &d| p.checked_mul(d.max(1) as u64));
+        let product = product.map(|bytes| if dims.contains(&0) { 0 } else { bytes });
         let whole = product.and_then(|bytes| bytes.checked_add(layout.before)?.checked_add(layout.after));
         let Some(whole) = whole else {
             return Err(self.error(format!("shape {:?} has more bytes than any file", layout.dims)));
@@ -226,6 +238,29 @@ pub fn open_file(path: &Path) -> Result<(File, Metadata)> {
         return Err(Error::file(path, "is not a regular file")); // asked before opening: opening a pipe waits
     }
     Ok((File::open(path).map_err(bad)?, about))
+}
+
+/// Longest text that is read at once: configurations, manifests, logs.
+const MOST_TEXT: u64 = 1 << 26;
+
+/// All bytes of a regular file.
+pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+    let (mut file, about) = open_file(path)?;
+    let bad = |e: std::io::Error| Error::file(path, format!("cannot be read: {e}"));
+    let mut bytes = Vec::new();
+    let room = usize::try_from(about.len()).ok().and_then(|length| bytes.try_reserve_exact(length).ok());
+    room.ok_or_else(|| Error::file(path, format!("has {} bytes, which do not fit in memory", about.len())))?;
+    file.read_to_end(&mut bytes).map_err(bad)?;
+    Ok(bytes)
+}
+
+/// A regular file of text, such as JSON, of at most 64 MiB.
+pub fn text(path: &Path) -> Result<String> {
+    let length = open_file(path)?.1.len();
+    if length > MOST_TEXT {
+        return Err(Error::file(path, format!("has {length} bytes, expected text of at most {MOST_TEXT}")));
+    }
+    String::from_utf8(bytes(path)?).map_err(|e| Error::file(path, format!("is not text: {e}")))
 }
 
 fn peek(mut reader: impl Read + 'static) -> std::io::Result<(Vec<u8>, Box<dyn Read>)> {

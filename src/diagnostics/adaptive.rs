@@ -79,7 +79,7 @@ impl Group {
         self.open[nth].products.push(products);
     }
 
-    /// After a round: loops whose error estimate is within the tolerance, or whose rule ends, are handed to `done` with
+    /// After a round: loops whose error estimate is within the tolerance, or whose rule ends, or that are not finite, are handed to `done` with
     /// their place; the others go on to the next level. `variance(place)` is a^2 + sigma^2.
     pub fn settle(&mut self, rules: &[Nested], variance: impl Fn(usize) -> f64, mut done: impl FnMut(usize, Sums)) {
         let (level, tolerance) = (self.level, self.tolerance);
@@ -88,14 +88,16 @@ impl Group {
             let sums = |level: usize| {
                 let mut sums = Sums::default();
                 let weighted = open.products.iter().zip(&rule.weights[level]);
-                weighted.for_each(|(&products, &weight)| sums.add(&Dots::read(products), weight, variance(open.place)));
+                let variance = variance(open.place);
+                weighted.for_each(|(&products, &weight)| sums.add(&Dots::read(products).marked(), weight, variance));
                 sums
             };
             let now = sums(level);
             let change = (now.integral - sums(level - 1).integral).abs();
             let error = estimate(change, open.change);
             let wanted = tolerance * now.integral.abs().max(FLOOR * now.abs_terms);
-            if error <= wanted || level + 1 == rule.weights.len() {
+            // No further level makes a number of what is not finite.
+            if error <= wanted || error.is_nan() || level + 1 == rule.weights.len() {
                 done(open.place, Sums { quadrature: error, evaluations: open.products.len() as f64, ..now });
                 return false;
             }

@@ -133,15 +133,15 @@ pub fn asymmetry_part(
         Some(_) => selection.probe(sample, k, j, d),
         None => (0..d).map(|i| f32::from(i == j)).collect(),
     };
-    let mut probes: Vec<Probe> = progress.recorded()?;
+    let mut probes: Vec<Probe> = progress.recorded(selection.places(shard), count)?;
     for batch in selection.batches(shard, probes.len() / count, derivatives.batch()) {
-        let (x, ks) = (selection.points(field, images, &batch)?, batch.ks());
+        let (x, at) = (selection.points(field, images, &batch)?, batch.at());
         let own = |point: usize, j: usize| tangent(batch.samples[point], batch.k, j);
-        let mut found = vec![Probe::default(); ks.len() * count];
-        let mut jv = vec![0f32; ks.len() * count * d];
+        let mut found = vec![Probe::default(); batch.samples.len() * count];
+        let mut jv = vec![0f32; batch.samples.len() * count * d];
         derivatives.run(
             &x,
-            &ks,
+            &at,
             count,
             |point, j, v| v.copy_from_slice(&own(point, j)),
             |point, j, row| {
@@ -153,7 +153,7 @@ pub fn asymmetry_part(
         )?;
         derivatives.run(
             &x,
-            &ks,
+            &at,
             count,
             |point, j, v| v.copy_from_slice(&jv[(point * count + j) * d..][..d]),
             |point, j, row| found[point * count + j].trace2 = dot(&own(point, j), row),
@@ -174,7 +174,7 @@ pub fn asymmetry_part(
         Ok(gap.max((got.nasym() - twin.nasym()).abs()))
     })?;
     let facts = json!({ "probes": count, "exact": options.probes.is_none() });
-    selection.part("asymmetry", field, shard, &rows, worst, facts)
+    Ok(Part { origin: progress.origin, ..selection.part("asymmetry", field, shard, &rows, worst, facts)? })
 }
 
 /// The table of a part that has all samples.

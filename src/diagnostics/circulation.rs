@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::work::{Work, checked_samples};
 use crate::data::Images;
 use crate::error::{Error, Result};
-use crate::field::{Field, FieldLaunch};
+use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory};
 use crate::ops::Family;
 use crate::paths::ARCS;
@@ -101,9 +101,11 @@ pub enum Quadrature {
 
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
-    devices: Devices,
+    devices: Devices<'a>,
     field: &'a dyn Field,
     work: Work<'a>,
+    /// Makes the points, and reads them back.
+    points: Program,
 }
 
 impl<'a> CirculationRun<'a> {
@@ -132,6 +134,8 @@ impl<'a> CirculationRun<'a> {
         let mut program = smallest.program(0);
         let work = Work::new(&mut program, Role::Scratch, field, images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let mut points = program.clone();
+        points.buffers[ports.x.0].role = Role::Download;
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
         let reduce = Step {
@@ -151,22 +155,27 @@ impl<'a> CirculationRun<'a> {
             bytes: 12 * shape.len() as u64,
         };
         // The job's buffers are the same on all devices; the field's follow from the family of kernels.
-        let load = |gpu: &Gpu| -> Result<Executor> {
+        let (family, timesteps) = (options.family, options.timesteps.clone());
+        let plan = move |gpu: &Gpu| -> Result<Program> {
             let mut program = program.clone();
             field.launch(FieldLaunch {
                 program: &mut program,
-                family: options.family.unwrap_or(gpu.family()),
-                timesteps: &options.timesteps,
+                family: family.unwrap_or(gpu.family()),
+                timesteps: &timesteps,
                 lanes: ports.lanes,
                 x: ports.x,
                 s,
             })?;
             program.push(reduce.clone());
+            Ok(program)
+        };
+        let load = |gpu: &Gpu| -> Result<Executor<'a>> {
+            let program = plan(gpu)?;
             let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
-            Executor::new(gpu, program, lanes)
+            Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
         };
         let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
-        Ok(Self { devices, field, work })
+        Ok(Self { devices, field, work, points })
     }
 
     /// Evaluations of the field that the shard needs on the device, the quadrature check's among them; with adaptive
@@ -237,6 +246,11 @@ impl<'a> CirculationRun<'a> {
                 let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
                 sweep::run(&mut self.devices, &mut job, first as u64..points, &mut |done| observe(at + done))?;
                 before += points;
+                if progress.origin.is_none()
+                    && let Some(i) = self.work.not_finite
+                {
+                    progress.origin = Some(self.look(i));
+                }
                 self.work.settle();
             }
             before = start + most;
@@ -248,7 +262,22 @@ impl<'a> CirculationRun<'a> {
             let twin = work.term_by_twin(field, place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
         })?;
-        Ok((columns::part(work, worst), self.devices.log().clone()))
+        let part = Part { origin: progress.origin, ..columns::part(work, worst) };
+        Ok((part, self.devices.log().clone()))
+    }
+
+    /// Looks into a point of the pass at which the field was not finite.
+    fn look(&mut self, i: u64) -> String {
+        let (gpu, (k, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
+        let mut point = || -> Result<Vec<f32>> {
+            let mut executor = Executor::new(&gpu, self.points.clone(), 1)?;
+            self.work.prepare(&executor, i, 1)?;
+            executor.run(1, self.work.ports.x)
+        };
+        match point() {
+            Ok(x) => first_not_finite(&gpu, self.field, &x[..self.field.shape().len()], &[], k, &place),
+            Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! which a loop that was not checked takes from those that were, and that of the arithmetic.
 use super::sums::Sums;
 use super::work::{Work, checked_samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{Circulation, Column, Numbers, Part, PartArray};
 use serde_json::json;
 
@@ -27,6 +27,7 @@ pub(super) fn part(work: &Work, worst: f64) -> Part {
         }),
         arrays: vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }],
         worst,
+        origin: None,
     }
 }
 
@@ -42,6 +43,12 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
     let sums: Vec<Sums> = part.rows(SUMS)?;
     let (paths, timesteps): (Vec<String>, Vec<usize>) = (part.fact("paths")?, part.fact("timesteps")?);
     let (p, t, n, checked) = (paths.len(), timesteps.len(), part.samples, part.fact::<usize>("checked")?);
+    // Facts may come from a shard's manifest.
+    let loops = p.checked_mul(t).and_then(|loops| loops.checked_mul(n));
+    if loops != Some(sums.len()) || checked > n {
+        let found = format!("{} loops and {checked} checked samples, expected {p} x {t} x {n}", sums.len());
+        return Err(Error::invalid("circulation", found));
+    }
     let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
     let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
         (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
@@ -53,7 +60,9 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
     // A loop that was not checked takes the largest error among those of its path and timestep that were.
     let known = |path, timestep, sample| sums[place(path, timestep, sample)].quadrature;
     let quadrature = values(&|path, timestep, sample| match known(path, timestep, sample) {
-        error if error.is_nan() => (0..checked).fold(error, |most, other| most.max(known(path, timestep, other))),
+        error if error.is_nan() && !sums[place(path, timestep, sample)].integral.is_nan() => {
+            (0..checked).fold(error, |most, other| most.max(known(path, timestep, other)))
+        }
         error => error,
     });
     // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.

@@ -1,7 +1,7 @@
 //! Curl (paper, eq. 5): |J_ab - J_ba| of K x K sub-Jacobians, J_ab = d s_a / d x_b, at K random components per sample.
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
-use super::derivatives::{Derivatives, finite};
+use super::derivatives::{At, Derivatives, finite, largest};
 use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
 use super::progress::Progress;
 use crate::data::Images;
@@ -164,8 +164,7 @@ pub fn curl_part(
             rows[place].raw = 1.0 / beta.abs();
         }
         if let Some(other) = differences.get(place * n * n..(place + 1) * n * n) {
-            let gaps = block.iter().zip(other).map(|(a, b)| f64::from((a - b).abs()));
-            rows[place].gap = gaps.fold(0.0, f64::max);
+            rows[place].gap = largest(block.iter().zip(other).map(|(a, b)| f64::from((a - b).abs())));
         }
     }
     let worst = subject.verify(&rows, &jacobians, &mut progress)?;
@@ -184,6 +183,7 @@ pub fn curl_part(
             part.arrays.push(PartArray { name, shape, axis: Some(1), values: Numbers::F32(values) });
         }
     }
+    part.origin = progress.origin;
     Ok(part)
 }
 
@@ -223,13 +223,13 @@ impl Subject<'_> {
         let Subject { gpu, field, images, options, shard, components } = self;
         let (n, selection) = (options.components, &options.selection);
         let mut derivatives = Derivatives::new(gpu, *field, &selection.timesteps, components.len(), n)?;
-        let mut all: Vec<f32> = progress.recorded()?;
+        let mut all: Vec<f32> = progress.recorded(selection.places(*shard), n * n)?;
         for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
             let first = batch.first % components.len();
             let mut blocks = vec![0f32; batch.samples.len() * n * n];
             derivatives.run(
                 &selection.points(*field, images, &batch)?,
-                &batch.ks(),
+                &batch.at(),
                 n,
                 |point, j, v| v[components[first + point][j]] = 1.0,
                 |point, j, jv| {
@@ -254,7 +254,7 @@ impl Subject<'_> {
         let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
         let mut evaluator = field::evaluator(gpu, *field, &selection.timesteps, 2 * columns.len() * components.len())?;
         // Of every place: its block, and its change.
-        let mut all: Vec<f64> = progress.recorded()?;
+        let mut all: Vec<f64> = progress.recorded(rows.len(), n * n + 1)?;
         for place in all.len() / (n * n + 1)..rows.len() {
             let own = &components[place % components.len()];
             let (k, sample) = (selection.timesteps[place / components.len()], shard.sample(place % components.len()));
@@ -278,7 +278,10 @@ impl Subject<'_> {
             }
             let ks = vec![k; 2 * columns.len()];
             let s = evaluator.evaluate(&points, &ks)?;
-            finite(&s, &ks, d, "value")?;
+            let at = At { k, what: "sample", samples: &[sample] };
+            if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
+                progress.look(gpu, *field, &points[bad * d..(bad + 1) * d], &[], &at, 0);
+            }
             let difference = |c: usize, a: usize| {
                 (f64::from(s[2 * c * d + own[a]]) - f64::from(s[(2 * c + 1) * d + own[a]])) / spans[c]
             };
@@ -290,7 +293,7 @@ impl Subject<'_> {
                         continue;
                     }
                     let (near, far) = (difference(j, a), difference(c, a));
-                    block[n * n] = block[n * n].max((near - far).abs());
+                    block[n * n] = largest([block[n * n], (near - far).abs()].into_iter());
                     if options.richardson {
                         block[a * n + j] = near + (near - far) / 3.0;
                     }
@@ -325,15 +328,20 @@ impl Subject<'_> {
             let twin = field.twin(&Dual::along(&x, &v), k)?;
             let gap = |(a, &row): (usize, &usize)| {
                 let got = f64::from(jacobians[(place * n + a) * n + j]);
-                (got - twin[row].d).abs() / rows[place].largest.max(f64::MIN_POSITIVE)
+                (got - twin[row].d).abs() / rows[place].largest
             };
-            Ok(own.iter().enumerate().map(gap).fold(0.0, f64::max))
+            Ok(largest(own.iter().enumerate().map(gap)))
         })
     }
 }
 
-/// Statistics of a block.
+/// Statistics of a block; NaN where it is not finite.
 fn describe(row: &mut Row, block: &[f32], n: usize) {
+    if !finite(block) {
+        let nan = f64::NAN;
+        *row = Row { median: nan, mean: nan, max: nan, entry: nan, largest: nan, sub_nasym: nan, step: nan, ..*row };
+        return;
+    }
     let at = |a: usize, b: usize| f64::from(block[a * n + b]);
     let mut pairs: Vec<f64> =
         (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).map(|(a, b)| (at(a, b) - at(b, a)).abs()).collect();
@@ -347,6 +355,6 @@ fn describe(row: &mut Row, block: &[f32], n: usize) {
     row.mean = pairs.iter().sum::<f64>() / pairs.len() as f64;
     row.max = pairs[pairs.len() - 1];
     row.entry = ((all - diagonal) / (n * (n - 1)) as f64).max(0.0).sqrt();
-    row.largest = block.iter().fold(0.0, |most, &v| f64::from(v.abs()).max(most));
+    row.largest = block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
     row.sub_nasym = asymmetric / (4.0 * all);
 }

@@ -1,7 +1,7 @@
 //! A field and its Jacobian-vector products at many points, any number of tangents each: as many at a time as fit.
 //! In: points `[N, D]`, their timesteps, and a way to make tangent j of a point. Out: s `[N, D]`; each J v is handed on.
 use super::progress::Progress;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
@@ -9,16 +9,28 @@ use crate::gpu::{Gpu, Memory};
 /// Tiles of work in one call, so that one is queued while the other is read back.
 const TILES: usize = 2;
 
-pub(super) struct Derivatives {
-    evaluator: Evaluator,
+pub(super) struct Derivatives<'a> {
+    gpu: Gpu,
+    field: &'a dyn Field,
+    evaluator: Evaluator<'a>,
     dim: usize,
 }
 
-impl Derivatives {
+/// Whose points a call is about.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    /// Of all of them.
+    pub k: usize,
+    /// What they are called, and their numbers.
+    pub what: &'static str,
+    pub samples: &'a [usize],
+}
+
+impl<'a> Derivatives<'a> {
     /// Room for `samples` points of `tangents` tangents each, or for what fits.
-    pub fn new(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], samples: usize, tangents: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], samples: usize, tangents: usize) -> Result<Self> {
         let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
-        Ok(Self { evaluator, dim: field.shape().len() })
+        Ok(Self { gpu: gpu.clone(), field, evaluator, dim: field.shape().len() })
     }
 
     /// What it takes on the device.
@@ -32,48 +44,64 @@ impl Derivatives {
     }
 
     /// s at every point. `fill(point, j, v)` writes tangent j of `count` into v, which is zero; `take(point, j, jv)` gets
-    /// J v, in no particular order.
+    /// J v, in no particular order. What is not finite is NaN as a whole: s of a point, J v along a tangent. The first such point
+    /// is looked into.
     pub fn run(
         &mut self,
         x: &[f32],
-        ks: &[usize],
+        at: &At,
         count: usize,
         mut fill: impl FnMut(usize, usize, &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        let (d, n) = (self.dim, self.evaluator.tangents());
+        let (d, n, points) = (self.dim, self.evaluator.tangents(), at.samples.len());
+        let (ks, nan) = (vec![at.k; points], vec![f32::NAN; d]);
         let mut s = vec![];
         for first in (0..count).step_by(n) {
             let now = n.min(count - first);
-            let mut v = vec![0f32; ks.len() * n * d];
+            let mut v = vec![0f32; points * n * d];
+            let mut known = vec![true; points * n];
             for (i, row) in v.chunks_exact_mut(d).enumerate().filter(|(i, _)| i % n < now) {
                 fill(i / n, first + i % n, row);
+                // A derivative that is not finite has none itself.
+                known[i] = finite(row);
+                if !known[i] {
+                    row.fill(0.0);
+                }
             }
-            let (values, jv) = self.evaluator.jvp(x, &v, ks)?;
-            finite(&values, ks, d, "value")?;
-            finite(&jv, ks, n * d, "derivative")?;
-            for (i, row) in jv.chunks_exact(d).enumerate().filter(|(i, _)| i % n < now) {
-                take(i / n, first + i % n, row);
+            let (mut values, jv) = self.evaluator.jvp(x, &v, &ks)?;
+            for (point, value) in values.chunks_exact_mut(d).enumerate() {
+                let rows = point * n..point * n + now;
+                let whole = finite(value);
+                if !whole {
+                    value.fill(f32::NAN);
+                }
+                for i in rows {
+                    let (row, tangent) = (&jv[i * d..(i + 1) * d], &v[i * d..(i + 1) * d]);
+                    if !(whole && finite(row)) {
+                        progress.look(&self.gpu, self.field, &x[point * d..(point + 1) * d], tangent, at, point);
+                        known[i] = false;
+                    }
+                    take(point, first + i % n, if known[i] { row } else { &nan });
+                }
             }
             s = values;
             // What a device repeats where not all tangents fit at once is not counted: the run's size is known beforehand.
-            progress.add((ks.len() * (now + usize::from(first == 0))) as u64)?;
+            progress.add((points * (now + usize::from(first == 0))) as u64)?;
         }
         Ok(s)
     }
 }
 
-/// Refuses NaN and infinity, naming the first point of the call that has one.
-pub(super) fn finite(values: &[f32], ks: &[usize], per_point: usize, what: &str) -> Result<()> {
-    match values.iter().position(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(at) => {
-            let (point, value) = (at / per_point, values[at]);
-            let place = format!("field at timestep {}, point {point} of the tile", ks[point]);
-            Err(Error::invalid(place, format!("{what} {value}, expected finite numbers")))
-        }
-    }
+/// Whether all are.
+pub(super) fn finite(values: &[f32]) -> bool {
+    values.iter().all(|v| v.is_finite())
+}
+
+/// The largest of numbers that are not negative; NaN if one of them is.
+pub(super) fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |most, v| if most.is_nan() || v <= most { most } else { v })
 }
 
 /// Mean and its standard error; NaN for the error of fewer than two values.

@@ -1,6 +1,6 @@
 //! A field at given points and its derivatives along given directions: by tangents, and by central differences with an
 //! estimate of their own error. In: points `[N, D]`, directions `[N, K, D]`. Out: s, J v, and the differences beside them.
-use super::derivatives::{Derivatives, finite};
+use super::derivatives::{At, Derivatives, finite, largest};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
@@ -32,6 +32,10 @@ pub struct Found {
     /// Estimated error of the differences, `[N, K]`: twice the largest change of a component from h to 2h (their h^2 term
     /// changes by three times its size, and rounding by one and a half).
     pub errors: Vec<f64>,
+    /// Points where the field, a derivative or a difference is not finite: NaN or an infinity there.
+    pub not_finite: usize,
+    /// Where the first of them stops being finite, in words.
+    pub origin: Option<String>,
     /// What the larger of the plans takes.
     pub memory: Memory,
     /// What was in use while it was there.
@@ -71,21 +75,26 @@ pub fn directional(
     let (k, ks) = (directions.len() / points.len(), vec![timestep; n]);
     let mut progress = Progress::new(observe);
     let mut found = Found::default();
+    let numbers: Vec<usize> = (0..n).collect();
+    let at = At { k: timestep, what: "point", samples: &numbers };
     if k == 0 {
         let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;
         found.memory = evaluator.memory();
         found.values = evaluator.evaluate(points, &ks)?;
-        finite(&found.values, &ks, d, "value")?;
         found.measured = gpu.memory_in_use();
+        drop(evaluator); // its memory is needed where something is looked into
+        for (point, _) in found.values.chunks_exact(d).enumerate().filter(|(_, s)| !finite(s)) {
+            progress.look(gpu, field, &points[point * d..(point + 1) * d], &[], &at, point);
+        }
         progress.add(n as u64)?;
-        return Ok(found);
+        return Ok(found.counted(n, progress));
     }
     found.derivatives = vec![0.0; n * k * d];
     let mut derivatives = Derivatives::new(gpu, field, &[timestep], n, k)?;
     found.memory = derivatives.memory();
     found.values = derivatives.run(
         points,
-        &ks,
+        &at,
         k,
         |point, j, v| v.copy_from_slice(&directions[(point * k + j) * d..][..d]),
         |point, j, jv| found.derivatives[(point * k + j) * d..][..d].copy_from_slice(jv),
@@ -96,7 +105,18 @@ pub fn directional(
     if let Some(step) = step {
         by_differences(gpu, field, asked, step, &mut found, &mut progress)?;
     }
-    Ok(found)
+    Ok(found.counted(n, progress))
+}
+
+impl Found {
+    /// Counts what is not finite of `n` points.
+    fn counted(mut self, n: usize, progress: Progress) -> Self {
+        let per_point = |all: &[f32], i: usize| finite(&all[i * (all.len() / n)..(i + 1) * (all.len() / n)]);
+        let all = [&self.values, &self.derivatives, &self.differences];
+        self.not_finite = (0..n).filter(|&i| !all.iter().all(|numbers| per_point(numbers, i))).count();
+        self.origin = progress.origin;
+        self
+    }
 }
 
 fn by_differences(
@@ -120,7 +140,10 @@ fn by_differences(
         let ends = [h, -h, 2.0 * h, -2.0 * h]
             .map(|h| x.iter().zip(v).map(|(&x, &v)| (f64::from(x) + h * f64::from(v)) as f32).collect::<Vec<f32>>());
         let s = evaluator.evaluate(&ends.concat(), &[timestep; 4])?;
-        finite(&s, &[timestep; 4], d, "value")?;
+        if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
+            let at = At { k: timestep, what: "point", samples: &[i / k] };
+            progress.look(gpu, field, &ends[bad], &[], &at, 0);
+        }
         progress.add(4)?;
         let difference = |pair: usize, c: usize, h: f64| {
             (f64::from(s[2 * pair * d + c]) - f64::from(s[(2 * pair + 1) * d + c])) / (2.0 * h)
@@ -128,7 +151,7 @@ fn by_differences(
         let mut change = 0f64;
         for c in 0..d {
             let near = difference(0, c, h);
-            change = change.max((near - difference(1, c, 2.0 * h)).abs());
+            change = largest([change, (near - difference(1, c, 2.0 * h)).abs()].into_iter());
             found.differences.push(near as f32);
         }
         found.errors.push(2.0 * change);

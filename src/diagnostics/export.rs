@@ -24,7 +24,7 @@ pub fn exported_bytes(options: &Options, shape: Shape) -> Option<u64> {
 
 /// An export, ready to go: everything is allocated and compiled.
 pub struct PathExport<'a> {
-    devices: Devices,
+    devices: Devices<'a>,
     job: Export<'a>,
 }
 
@@ -65,7 +65,9 @@ impl<'a> PathExport<'a> {
         let values = axes.dims().iter().product();
         let loops = ExportedLoops { axes, midpoints: vec![f32::NAN; values], steps: vec![f32::NAN; values] };
         let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
-        let devices = Devices::new(vec![Executor::new(gpu, program, lanes)?])?;
+        let recipe = program.clone(); // the shaders' constants are few
+        let executor = Executor::lasting(gpu, program, lanes, Box::new(move |_| Ok(recipe.clone())))?;
+        let devices = Devices::new(vec![executor])?;
         Ok(Self { devices, job: Export { work, loops } })
     }
 

@@ -1,6 +1,6 @@
 //! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
 //! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
-use super::derivatives::Derivatives;
+use super::derivatives::{Derivatives, finite, largest};
 use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
 use super::progress::Progress;
 use crate::data::Images;
@@ -68,12 +68,12 @@ pub fn jacobian_part(
     let places = selection.places(shard);
     check_matrices(places, d)?;
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, shard.count(selection.samples), d)?;
-    let mut all: Vec<f32> = progress.recorded()?;
+    let mut all: Vec<f32> = progress.recorded(places, d * d)?;
     for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
         let mut blocks = vec![0f32; batch.samples.len() * d * d];
         derivatives.run(
             &selection.points(field, images, &batch)?,
-            &batch.ks(),
+            &batch.at(),
             d,
             |_, j, v| v[j] = 1.0,
             |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
@@ -90,11 +90,12 @@ pub fn jacobian_part(
         let block = &all[place * d * d..(place + 1) * d * d];
         let twin = field.twin(&Dual::along(&x, &v), k)?;
         let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
-        Ok(twin.iter().enumerate().map(gap).fold(0.0, f64::max))
+        Ok(largest(twin.iter().enumerate().map(gap)))
     })?;
     let mut part = selection.part("jacobian", field, shard, &rows, worst, json!({ "dimensions": d }))?;
     let shape = vec![selection.timesteps.len(), shard.count(selection.samples), d, d];
     part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
+    part.origin = progress.origin;
     Ok(part)
 }
 
@@ -103,8 +104,13 @@ pub(super) fn finish(part: Part) -> Result<Table> {
     table::<Row>(part, "jacobian", COLUMNS, |row, worst| row.arithmetic = worst * row.largest, &["jacobian"])
 }
 
+/// NaN where it is not finite.
 fn describe(block: &[f32], d: usize) -> Row {
     let at = |a: usize, b: usize| f64::from(block[a * d + b]);
+    if !finite(block) {
+        let nan = f64::NAN;
+        return Row { nasym: nan, fro2: nan, trace: nan, trace2: nan, asymmetry: nan, largest: nan, arithmetic: nan };
+    }
     let largest = block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
     let mut row = Row { nasym: 0.0, fro2: 0.0, trace: 0.0, trace2: 0.0, asymmetry: 0.0, largest, arithmetic: f64::NAN };
     let mut asymmetric = 0.0;

@@ -3,9 +3,9 @@
 //! VP only. Heun's rule in the angle phi with tan phi = sigma / a (dt = tan phi dphi), at the table's timesteps, from the
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
-use super::derivatives::{Derivatives, dot, mean};
+use super::derivatives::{At, Derivatives, dot, mean};
 use super::points::{Column, columns};
-use super::progress::Progress;
+use super::progress::{Progress, wrong};
 use super::stein::Divergence;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -159,6 +159,7 @@ pub fn likelihood_part(
         }),
         arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
         worst: f64::NAN,
+        origin: progress.origin,
     })
 }
 
@@ -169,7 +170,7 @@ const ROWS: &str = "rows";
 pub(super) fn finish(mut part: Part) -> Result<Table> {
     part.whole()?;
     let rows: Vec<Row> = part.rows(ROWS)?;
-    let (bits, se) = mean(&rows.iter().map(|r| r.bits).collect::<Vec<_>>());
+    let (bits, se) = mean(&rows.iter().map(|r| r.bits).filter(|b| b.is_finite()).collect::<Vec<_>>());
     let mut facts = part.facts;
     facts["mean_bits_per_dim"] = json!(bits);
     facts["standard_error"] = json!(se);
@@ -215,6 +216,9 @@ impl Flow<'_> {
             for (step, ends) in grid.windows(2).enumerate() {
                 let key = first * grid.len() + step;
                 if let Some((recorded, values)) = progress.record(key)? {
+                    if first + recorded > samples || values.len() != recorded * (d + count) {
+                        return Err(wrong(key, recorded as u64, values.len(), &format!("{} of each", d + count)));
+                    }
                     (size, state) = (recorded, values);
                     continue;
                 }
@@ -250,6 +254,7 @@ impl Flow<'_> {
             }
             Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
         };
+        let samples: Vec<usize> = batch.clone().map(|i| shard.sample(i)).collect();
         // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
         let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
         // dx / dphi and d integral / dphi.
@@ -258,7 +263,7 @@ impl Flow<'_> {
             let mut change = vec![0f64; batch.len() * count];
             let s = derivatives.run(
                 &at,
-                &vec![k; batch.len()],
+                &At { k, what: "sample", samples: &samples },
                 count,
                 |point, j, v| v.copy_from_slice(&tangent(point, j)),
                 |point, j, jv| {

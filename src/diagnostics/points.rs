@@ -1,5 +1,6 @@
 //! The points that diagnostics of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
 //! where all paths start too. In: field, images, seed. Out: points and their noise, made in f64 on the host.
+use super::derivatives::At;
 use super::queries::spread;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::paths::{self, Anchor};
 use crate::run::{About, Array, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis, TableColumn};
 use crate::shape::Shape;
 use bytemuck::Pod;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Where a diagnostic looks.
 #[derive(Clone, Debug)]
@@ -162,6 +163,7 @@ impl Selection {
             facts: json!({ "timesteps": self.timesteps, "noise": noise, "table": facts }),
             arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(1), values }],
             worst,
+            origin: None,
         })
     }
 }
@@ -182,8 +184,8 @@ pub(super) fn table<Row: Pod>(
     let mut rows = part.rows::<Row>(ROWS)?;
     rows.iter_mut().for_each(|row| settle(row, part.worst));
     let (timesteps, noise): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
-    let mut facts: Value = part.fact("table")?;
-    facts["noise"] = json!(noise);
+    let mut facts: Map<String, Value> = part.fact("table")?;
+    facts.insert("noise".into(), json!(noise));
     let mut arrays = vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) }];
     for &name in names {
         arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
@@ -192,7 +194,7 @@ pub(super) fn table<Row: Pod>(
         TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
         TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) },
     ];
-    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts })
+    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts: facts.into() })
 }
 
 /// Some samples at one timestep.
@@ -205,9 +207,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The timestep of every point.
-    pub fn ks(&self) -> Vec<usize> {
-        vec![self.k; self.samples.len()]
+    /// Its points.
+    pub fn at(&self) -> At<'_> {
+        At { k: self.k, what: "sample", samples: &self.samples }
     }
 }
 

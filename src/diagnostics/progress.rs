@@ -1,10 +1,18 @@
 //! How a run goes on: which samples it is of, what earlier processes have recorded, and who is told and may stop it.
 //! In: a shard, a journal, an observer. Out: what is recorded, then the places from which to go on.
 //! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
+use super::derivatives::{At, finite};
 use crate::error::{Error, Result};
+use crate::field::{Field, first_not_finite};
+use crate::gpu::Gpu;
 use crate::run::{Journal, Shard};
 use bytemuck::Pod;
 use std::ops::ControlFlow;
+
+/// A record that is none of this run.
+pub(super) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
+    Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
+}
 
 /// What a measurement needs besides its options.
 pub struct Progress<'a> {
@@ -16,12 +24,14 @@ pub struct Progress<'a> {
     /// Evaluations so far, and those of them that are recorded.
     pub(super) done: u64,
     pub(super) recorded: u64,
+    /// Where the field first was not finite, in words.
+    pub(super) origin: Option<String>,
 }
 
 impl<'a> Progress<'a> {
     /// All samples, nothing recorded. `observe` is told the evaluations (lanes) that are done and may stop the run.
     pub fn new(observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
-        Self { shard: Shard::WHOLE, journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0 }
+        Self { shard: Shard::WHOLE, journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0, origin: None }
     }
 
     /// The same of one shard, whose measurement goes on where the journal ends.
@@ -35,24 +45,44 @@ impl<'a> Progress<'a> {
         if (self.observe)(self.done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
+    /// Looks into the first point at which the field, or its derivative along `tangent`, was not finite; numbers that have become
+    /// of one are not points of their own.
+    pub(super) fn look(&mut self, gpu: &Gpu, field: &dyn Field, x: &[f32], tangent: &[f32], at: &At, point: usize) {
+        if self.origin.is_none() && finite(x) {
+            let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
+            self.origin = Some(first_not_finite(gpu, field, x, tangent, at.k, &place));
+        }
+    }
+
     /// The next stage.
     pub(super) fn begin(&mut self) {
         self.stage += 1;
     }
 
-    /// The record of the points from `first`, if there is one: how many, and their values.
+    /// The record of the points from `first`, if there is one: how many, and their values, one or more of each.
     pub(super) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
         let Some((count, lanes, values)) = self.journal.next(self.stage, first as u64)? else { return Ok(None) };
         self.done += lanes;
         self.recorded = self.done;
-        Ok(Some((count as usize, values)))
+        match usize::try_from(count) {
+            Ok(count @ 1..) if count <= values.len() => Ok(Some((count, values))),
+            _ => Err(wrong(first, count, values.len(), "one value or more of each")),
+        }
     }
 
-    /// Begins a stage: the values of all its points, from the first, that are recorded.
-    pub(super) fn recorded<T: Pod>(&mut self) -> Result<Vec<T>> {
+    /// Begins a stage of so many points: the values, `each` of a point, of all that are recorded, from the first.
+    pub(super) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
         self.begin();
         let (mut all, mut first) = (vec![], 0);
         while let Some((count, values)) = self.record::<T>(first)? {
+            if first + count > points || values.len() != each * count {
+                return Err(wrong(
+                    first,
+                    count as u64,
+                    values.len(),
+                    &format!("{each} of each, {points} points in all"),
+                ));
+            }
             first += count;
             all.extend(values);
         }
@@ -67,7 +97,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Begins a stage: the largest of what `gap` says of each pick, which the f64 twin takes its time for. NaN if none was
-    /// asked for; 0 if they are all in other shards.
+    /// asked for, or nothing is known of any pick, as `gap` says by NaN; 0 if they are all in other shards.
     pub(super) fn worst<Pick>(
         &mut self,
         asked: usize,
@@ -75,7 +105,7 @@ impl<'a> Progress<'a> {
         mut gap: impl FnMut(&Pick) -> Result<f64>,
     ) -> Result<f64> {
         self.begin();
-        let mut worst = if asked == 0 { f64::NAN } else { 0.0 };
+        let mut worst = if asked == 0 || !picks.is_empty() { f64::NAN } else { 0.0 };
         for (nth, pick) in picks.iter().enumerate() {
             let found = match self.record::<f64>(nth)? {
                 Some((_, values)) => values.first().copied().unwrap_or(f64::NAN),

@@ -138,22 +138,22 @@ pub fn stein_part(
     options.divergence.check()?;
     let count = options.divergence.tangents(d);
     let samples = shard.count(selection.samples);
-    let new = |field: &dyn Field| Derivatives::new(gpu, field, &selection.timesteps, samples, count);
-    let mut model = new(field)?;
+    let ks = &selection.timesteps;
+    let mut model = Derivatives::new(gpu, field, ks, samples, count)?;
     let mut other = None;
     if let Some(reference) = reference {
         if reference.shape() != field.shape() {
             let found = reference.shape();
             return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));
         }
-        for &k in &selection.timesteps {
+        for &k in ks {
             let [theirs, ours] = [reference.process().noise(k)?, field.process().noise(k)?];
             if theirs != ours {
                 let found = format!("has (a, sigma) {theirs:?} at timestep {k}, the model {ours:?}");
                 return Err(Error::invalid("reference", found));
             }
         }
-        other = Some(new(reference)?);
+        other = Some(Derivatives::new(gpu, reference, ks, samples, count)?);
     }
     let tangent = |sample: usize, k: usize, j: usize| match options.divergence {
         Divergence::Hutchinson(_) => selection.probe(sample, k, j, d),
@@ -161,18 +161,18 @@ pub fn stein_part(
     };
     // Of every place: its row, and v.J v of every tangent.
     let row = size_of::<Row>() / size_of::<f64>();
-    let mut all: Vec<f64> = progress.recorded()?;
+    let mut all: Vec<f64> = progress.recorded(selection.places(shard), row + count)?;
     for batch in selection.batches(shard, all.len() / (row + count), model.batch()) {
-        let (k, own, ks) = (batch.k, &batch.samples, batch.ks());
+        let (k, own, at) = (batch.k, &batch.samples, batch.at());
         let sigma = field.process().noise(k)?.1;
         let points: Vec<Noisy> =
             own.iter().map(|&sample| selection.noisy(field, images, sample, k)).collect::<Result<_>>()?;
         let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
         let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
-            let mut found = vec![0f64; ks.len() * count];
+            let mut found = vec![0f64; own.len() * count];
             let s = derivatives.run(
                 &x,
-                &ks,
+                &at,
                 count,
                 |point, j, v| v.copy_from_slice(&tangent(own[point], k, j)),
                 |point, j, row| found[point * count + j] = dot(&tangent(own[point], k, j), row),
@@ -229,7 +229,7 @@ pub fn stein_part(
         "reference": if reference.is_some() { "field" } else { "conditional score" },
     });
     let rows: Vec<Row> = all.chunks_exact(row + count).flat_map(|c| bytemuck::pod_collect_to_vec(&c[..row])).collect();
-    selection.part("stein", field, shard, &rows, worst, facts)
+    Ok(Part { origin: progress.origin, ..selection.part("stein", field, shard, &rows, worst, facts)? })
 }
 
 /// The table of a part that has all samples.

@@ -27,8 +27,19 @@ impl Dots {
         Dots { sd, md, dd, mm, ss }
     }
 
+    /// Whether the point and the step are, whatever the field.
+    pub fn has_finite_point(&self) -> bool {
+        [self.md, self.dd, self.mm].iter().all(|v| v.is_finite())
+    }
+
     pub fn is_finite(&self) -> bool {
-        [self.sd, self.md, self.dd, self.mm, self.ss].iter().all(|v| v.is_finite())
+        self.has_finite_point() && self.sd.is_finite() && self.ss.is_finite()
+    }
+
+    /// The same with NaN for what follows from the field, if any of that is not finite: no infinity may turn into a zero where it
+    /// is divided by.
+    pub fn marked(self) -> Self {
+        if self.is_finite() { self } else { Dots { sd: f64::NAN, ss: f64::NAN, ..self } }
     }
 
     /// |s| |d|: the largest that s.d can be.

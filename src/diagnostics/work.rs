@@ -71,6 +71,8 @@ pub(super) struct Work<'a> {
     pub terms: BTreeMap<(usize, usize), Term>,
     /// Terms of the whole run that are computed again.
     pub verified: usize,
+    /// The first point of the pass at which the field was not finite.
+    pub not_finite: Option<u64>,
 }
 
 /// A path of the run.
@@ -192,6 +194,7 @@ impl<'a> Work<'a> {
         let mut work = Work {
             terms: picks.iter().filter_map(own).collect(),
             verified: picks.len(),
+            not_finite: None,
             shard,
             samples,
             images,
@@ -331,26 +334,35 @@ impl Work<'_> {
         if all.len() > one { &all[sample * one..][..one] } else { all }
     }
 
-    /// What the device made of the points from `first`.
+    /// Timestep k of a point of the pass, and where it is, in words.
+    pub fn name(&self, i: u64) -> (usize, String) {
+        let Point { place, at } = self.point(i);
+        let (timestep, sample, path) = self.split(place);
+        let at = match at {
+            At::Segment { segment, .. } => format!("segment {segment}"),
+            At::Node { number, .. } => format!("node {number}"),
+        };
+        let (k, sample, path) = (self.levels[timestep].k, self.shard.sample(sample), &self.options.paths[path]);
+        (k, format!("sample {sample}, timestep {k}, path {path}, {at}"))
+    }
+
+    /// What the device made of the points from `first`. Where the field is not finite the sums become NaN.
     pub fn take(&mut self, first: u64, values: &[f32]) -> Result<()> {
         for (i, v) in values.chunks_exact(RESULTS).enumerate() {
             let i = first + i as u64;
             let products = [v[0], v[1], v[2], v[3], v[4]];
             let dots = Dots::read(products);
             let Point { place, at } = self.point(i);
-            let (timestep, sample, path) = self.split(place);
-            if !dots.is_finite() {
-                let (name, k) = (&self.options.paths[path], self.levels[timestep].k);
-                let sample = self.shard.sample(sample);
-                let at = match at {
-                    At::Segment { segment, .. } => format!("segment {segment}"),
-                    At::Node { number, .. } => format!("node {number}"),
-                };
-                return Err(Error::invalid(
-                    format!("field at path {name}, timestep {k}, sample {sample}, {at}"),
-                    format!("s.d = {}, |s|^2 = {}, |m|^2 = {}: expected finite numbers", dots.sd, dots.ss, dots.mm),
-                ));
+            let timestep = self.split(place).0;
+            if !dots.has_finite_point() {
+                let said =
+                    format!("|m|^2 = {}, |d|^2 = {}, m.d = {}: expected finite numbers", dots.mm, dots.dd, dots.md);
+                return Err(Error::invalid(format!("point of {}", self.name(i).1), said));
             }
+            if !dots.is_finite() && self.not_finite.is_none() {
+                self.not_finite = Some(i);
+            }
+            let dots = dots.marked();
             let point = match at {
                 At::Node { number, .. } => number,
                 At::Segment { segment, .. } => segment as usize,

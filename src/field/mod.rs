@@ -2,11 +2,13 @@
 //! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `FIELDS`.
 mod closed;
 mod exact;
+mod finite;
 mod funnel;
 mod mixture;
 mod network;
 
 pub use exact::{EXACT, open_data};
+pub use finite::first_not_finite;
 pub use network::{NetworkField, ScoreScale};
 
 use crate::dual::Dual;
@@ -39,8 +41,8 @@ pub struct FieldLaunch<'a> {
     pub s: BufferId,
 }
 
-/// s(x, t): R^D -> R^D, unit nat/x for a score.
-pub trait Field {
+/// s(x, t): R^D -> R^D, unit nat/x for a score. A device's thread may plan it again.
+pub trait Field: Sync {
     /// `[C, H, W]` of a point.
     fn shape(&self) -> Shape;
 
@@ -67,11 +69,6 @@ pub trait Field {
         None
     }
 
-    /// The networks that run on the device, for the tuner.
-    fn graphs(&self) -> Vec<&Graph> {
-        vec![]
-    }
-
     /// Which latent an image has, with an autoencoder.
     fn posterior(&self) -> Posterior {
         Posterior::Mode
@@ -82,6 +79,11 @@ pub trait Field {
 
     /// Appends the steps from `x` to `s`.
     fn launch(&self, cx: FieldLaunch) -> Result<()>;
+
+    /// The network, where the field is one.
+    fn graph(&self) -> Option<&Graph> {
+        None
+    }
 
     /// Whether `launch` knows about tangents. Without them derivatives are finite differences.
     fn has_tangents(&self) -> bool {
@@ -102,13 +104,23 @@ pub trait Field {
 
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
 /// be asked for; tiles hold at most `max_samples`.
-pub fn evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
+pub fn evaluator<'a>(
+    gpu: &Gpu,
+    field: &'a dyn Field,
+    timesteps: &[usize],
+    max_samples: usize,
+) -> Result<Evaluator<'a>> {
     of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
 }
 
 /// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,
 /// fewer where they do not fit (`Evaluator::tangents`).
-pub fn tangent_evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator> {
+pub fn tangent_evaluator<'a>(
+    gpu: &Gpu,
+    field: &'a dyn Field,
+    timesteps: &[usize],
+    room: Room,
+) -> Result<Evaluator<'a>> {
     if !field.has_tangents() {
         let name = field.describe()["name"].as_str().unwrap_or("of your own").to_string();
         let message = "has no tangents; its derivatives are finite differences (--method fd)";
@@ -120,7 +132,7 @@ pub fn tangent_evaluator(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room
     of_field(gpu, field, timesteps, room)
 }
 
-fn of_field(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator> {
+fn of_field<'a>(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator<'a>> {
     let level = |row: u32| -> Result<Lane> {
         let k = timesteps[row as usize];
         let ((a, sigma), (alpha, beta)) = (field.process().noise(k)?, field.coefficients(k)?);
@@ -128,9 +140,10 @@ fn of_field(gpu: &Gpu, field: &dyn Field, timesteps: &[usize], room: Room) -> Re
         let [a, sigma, alpha, beta, gauss] = [a, sigma, alpha, beta, gauss].map(|v| v as f32);
         Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
     };
-    let family = gpu.family();
-    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, |program, ports| {
-        field.launch(FieldLaunch { program, family, timesteps, lanes: ports.lanes, x: ports.input, s: ports.output })
+    let (family, ks) = (gpu.family(), timesteps.to_vec());
+    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, move |program, ports| {
+        let (lanes, x, s) = (ports.lanes, ports.input, ports.output);
+        field.launch(FieldLaunch { program, family, timesteps: &ks, lanes, x, s })
     })
 }
 

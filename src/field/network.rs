@@ -95,9 +95,8 @@ impl Field for NetworkField {
         Ok(())
     }
 
-    fn graphs(&self) -> Vec<&Graph> {
-        let autoencoder = self.model.autoencoder.iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
-        [&self.model.graph].into_iter().chain(autoencoder).collect()
+    fn graph(&self) -> Option<&Graph> {
+        Some(&self.model.graph)
     }
 
     fn rounding(&self) -> Option<Rounding> {

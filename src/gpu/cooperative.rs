@@ -17,7 +17,7 @@ pub(super) struct Cooperative {
 }
 
 /// Storage buffers of the convolution that binds the most.
-const BUFFERS: u32 = 9;
+const BUFFERS: u32 = 10;
 
 impl Cooperative {
     pub fn of(adapter: &wgpu::Adapter) -> Self {

@@ -1,11 +1,14 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
 use super::cooperative::Cooperative;
+use super::faults::Faults;
+use super::kernels::family;
 use super::pace::LONGEST;
-use crate::choice::{Choices, Needs};
+use super::recovery::Trouble;
+use crate::choice::Choices;
 use crate::error::{Error, Result};
 use crate::ops::Family;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,25 +104,32 @@ impl Bounds {
 pub struct Gpu {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    info: wgpu::AdapterInfo,
-    limits: wgpu::Limits,
+    pub(super) info: wgpu::AdapterInfo,
+    /// Position of the adapter in the list.
+    pub(super) index: usize,
+    pub(super) limits: wgpu::Limits,
     pub(super) bounds: Bounds,
-    lost: Arc<Mutex<Option<String>>>,
-    longest: Option<f64>,
-    cooperative: Cooperative,
-    family: Family,
-    choices: Arc<Choices>,
-    warnings: Arc<Mutex<Vec<String>>>,
+    pub(super) lost: Arc<Mutex<Option<String>>>,
+    /// The device that took this one's place.
+    pub(super) successor: Arc<Mutex<Option<Gpu>>>,
+    pub(super) longest: Option<f64>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) warnings: Arc<Mutex<Vec<String>>>,
+    pub(super) troubles: Arc<Mutex<Vec<Trouble>>>,
+    pub(super) cooperative: Cooperative,
+    pub(super) family: Family,
+    pub(super) choices: Arc<Choices>,
 }
 
 /// The kind of adapters that compute on the CPU.
 const SOFTWARE: &str = "software";
 
+/// A device that has not finished a tile after so long hangs, and counts as lost. Adapters without a watchdog, which may take
+/// any time, are waited for.
+const HANG: Duration = Duration::from_secs(600);
+
 /// Bytes of immediates that every kernel fits in.
 const IMMEDIATE_BYTES: u32 = 128;
-
-/// Of wgpu and naga, which translate the kernels; a test compares it with Cargo.lock.
-pub const WGPU: &str = "30.0.1";
 
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -128,7 +138,7 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
+pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
     pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()))
 }
 
@@ -207,15 +217,6 @@ pub fn all_of(list: &[AdapterSummary]) -> Vec<usize> {
     all
 }
 
-/// The family of kernels that suits an adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
-fn family(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Family {
-    let software = info.device_type == wgpu::DeviceType::Cpu;
-    let roomy =
-        limits.max_compute_invocations_per_workgroup >= 512 && limits.max_compute_workgroup_storage_size >= 32 << 10;
-    let wide = features.contains(wgpu::Features::SHADER_INT64);
-    if software && roomy && wide { Family::Cpu } else { Family::Gpu }
-}
-
 impl Gpu {
     /// Opens an adapter with all the limits it offers.
     pub fn open(choice: &AdapterChoice) -> Result<Self> {
@@ -230,14 +231,16 @@ impl Gpu {
             if list.is_empty() { "none was found; is a Vulkan driver installed?".into() } else { list.join(", ") }
         };
         let found = match choice {
-            AdapterChoice::Index(i) => all.get(*i),
-            AdapterChoice::Name(n) => all.iter().find(|a| a.get_info().name.to_lowercase().contains(&n.to_lowercase())),
-            AdapterChoice::Software => all.iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
-            AdapterChoice::Best => {
-                all.iter().filter(|a| unusable(a).is_none()).min_by_key(|a| kind(a.get_info().device_type).0)
+            AdapterChoice::Index(i) => Some(*i).filter(|i| *i < all.len()),
+            AdapterChoice::Name(n) => {
+                all.iter().position(|a| a.get_info().name.to_lowercase().contains(&n.to_lowercase()))
             }
+            AdapterChoice::Software => all.iter().position(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
+            AdapterChoice::Best => (0..all.len())
+                .filter(|&i| unusable(&all[i]).is_none())
+                .min_by_key(|&i| kind(all[i].get_info().device_type).0),
         };
-        let adapter = found.ok_or_else(|| {
+        let index = found.ok_or_else(|| {
             let wanted = match choice {
                 AdapterChoice::Best => "any adapter".to_string(),
                 AdapterChoice::Software => "a software adapter".to_string(),
@@ -246,10 +249,19 @@ impl Gpu {
             };
             Error::NoAdapter(format!("wanted {wanted}; present: {}", names()))
         })?;
-        if let Some(why) = unusable(adapter) {
-            return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", adapter.get_info().name)));
+        if let Some(why) = unusable(&all[index]) {
+            return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", all[index].get_info().name)));
         }
         bounds.check()?;
+        let gpu = Self::request(&all[index], index, bounds)?;
+        match std::env::var("VORTICITY_FAULTS") {
+            Ok(list) => gpu.with_faults(&list),
+            Err(_) => Ok(gpu),
+        }
+    }
+
+    /// Opens a device of the adapter at that position of the list.
+    pub(super) fn request(adapter: &wgpu::Adapter, index: usize, bounds: Bounds) -> Result<Self> {
         let mut limits = adapter.limits();
         if let Some(most) = bounds.binding {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
@@ -266,19 +278,40 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
-        let lost = Arc::new(Mutex::new(None));
+        let lost: Arc<Mutex<Option<String>>> = Arc::default();
         let note = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if let Ok(mut slot) = note.lock() {
                 *slot = Some(format!("{reason:?}: {message}"));
             }
         });
+        // Without a handler wgpu panics at what no scope has caught.
+        let note = lost.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            if let Ok(mut slot) = note.lock() {
+                slot.get_or_insert(error.to_string());
+            }
+        }));
         let info = adapter.get_info();
         // Nothing watches over a CPU's work: a run is one submission there.
         let longest = (info.device_type != wgpu::DeviceType::Cpu).then_some(LONGEST);
-        let family = family(&info, &limits, features);
-        let (choices, warnings) = Default::default();
-        Ok(Self { device, queue, info, limits, bounds, lost, longest, cooperative, family, choices, warnings })
+        Ok(Self {
+            device,
+            queue,
+            family: family(&info, &limits, features),
+            info,
+            index,
+            limits,
+            bounds,
+            lost,
+            successor: Arc::default(),
+            longest,
+            faults: Arc::default(),
+            warnings: Arc::default(),
+            troubles: Arc::default(),
+            cooperative,
+            choices: Arc::default(),
+        })
     }
 
     /// The same device, whose runs are cut into submissions of about `seconds` at most. GPUs have 0.5 unless told
@@ -292,9 +325,11 @@ impl Gpu {
         self.longest
     }
 
-    /// What the user should know of the runs on this device so far: steps that a watchdog may end.
+    /// What the user should know of the runs on this device so far: steps that a watchdog may end, and troubles.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().map(|w| w.clone()).unwrap_or_default()
+        let mut all = self.warnings.lock().map(|w| w.clone()).unwrap_or_default();
+        all.extend(self.told());
+        all
     }
 
     pub(super) fn warn(&self, text: Option<String>) {
@@ -326,50 +361,6 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::DiscreteGpu
     }
 
-    /// The family of kernels: what suits the adapter, or what `with_family` said.
-    pub fn family(&self) -> Family {
-        self.family
-    }
-
-    /// The same device with another family of kernels.
-    pub fn with_family(self, family: Family) -> Self {
-        Self { family, ..self }
-    }
-
-    /// Which variants compute what; none chosen unless `with_choices` did.
-    pub fn choices(&self) -> &Arc<Choices> {
-        &self.choices
-    }
-
-    /// The same device, whose plans have these variants.
-    pub fn with_choices(self, choices: Choices) -> Self {
-        Self { choices: Arc::new(choices), ..self }
-    }
-
-    /// What the adapter lacks of what a variant needs.
-    pub fn lacks(&self, needs: Needs) -> Option<String> {
-        self.cooperative.lacks(needs)
-    }
-
-    /// Threads of a subgroup, if there is one size.
-    pub(super) fn subgroup(&self) -> u32 {
-        self.cooperative.subgroup
-    }
-
-    /// What decides on speed and on the last bits: adapter, driver and back end, by name.
-    pub fn identity(&self) -> BTreeMap<&'static str, String> {
-        let info = &self.info;
-        BTreeMap::from([
-            ("adapter", info.name.clone()),
-            ("vendor", format!("{:#06x}", info.vendor)),
-            ("device", format!("{:#06x}", info.device)),
-            ("driver", info.driver.clone()),
-            ("driver_info", info.driver_info.clone()),
-            ("backend", info.backend.to_string()),
-            ("wgpu", WGPU.to_string()),
-        ])
-    }
-
     /// Largest storage buffer in bytes.
     pub fn max_binding(&self) -> u64 {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
@@ -380,10 +371,6 @@ impl Gpu {
         self.limits.max_texture_dimension_2d as u64
     }
 
-    pub(super) fn limits(&self) -> &wgpu::Limits {
-        &self.limits
-    }
-
     /// Runs `make` and turns what the device complained about into an error that names `place`.
     pub(super) fn checked<T>(&self, place: &str, make: impl FnOnce() -> T) -> Result<T> {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -391,8 +378,13 @@ impl Gpu {
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let made = make();
         let errors = [validation.pop(), internal.pop(), memory.pop()].map(pollster::block_on);
+        let error = errors.into_iter().flatten().next();
+        if error.is_some() {
+            // Of a lost device, whose buffers are not valid any more, wgpu may say so only when it is polled.
+            let _ = self.device.poll(wgpu::PollType::Poll); // what it says is asked for next
+        }
         self.alive(place)?;
-        match errors.into_iter().flatten().next() {
+        match error {
             None => Ok(made),
             Some(wgpu::Error::OutOfMemory { source }) => {
                 Err(Error::OutOfMemory { place: place.into(), message: source.to_string() })
@@ -403,16 +395,24 @@ impl Gpu {
 
     /// Waits for a submission, or for all of them.
     pub(super) fn finish(&self, submission: Option<wgpu::SubmissionIndex>, place: &str) -> Result<()> {
-        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let wait = wgpu::PollType::Wait { submission_index: submission, timeout: self.longest.map(|_| HANG) };
         let polled = self.device.poll(wait);
+        if let (Err(wgpu::PollError::Timeout), Ok(mut lost)) = (&polled, self.lost.lock()) {
+            lost.get_or_insert(format!("no answer for {} s", HANG.as_secs()));
+        }
         self.alive(place)?;
         polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
     }
 
-    /// An error if the device was lost, naming where that was noticed.
+    /// An error if the device was lost, naming where that was noticed. wgpu gives a device up too where a submission finds no
+    /// memory: that is what the error then says.
     pub(super) fn alive(&self, place: &str) -> Result<()> {
+        let place = || place.to_string();
         match self.lost.lock().ok().and_then(|m| m.clone()) {
-            Some(message) => Err(Error::DeviceLost { place: place.into(), message }),
+            Some(message) if message.ends_with(&wgpu::hal::DeviceError::OutOfMemory.to_string()) => {
+                Err(Error::OutOfMemory { place: place(), message })
+            }
+            Some(message) => Err(Error::DeviceLost { place: place(), message }),
             None => Ok(()),
         }
     }

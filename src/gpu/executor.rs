@@ -2,38 +2,47 @@
 //! `submit` waits only for the first tiles on a GPU, which it times; `wait` does. Buffers start as NaN, so that what was
 //! never written shows.
 use super::device::Gpu;
+use super::faults::Fault;
 use super::memory::Memory;
 use super::pace::Pace;
-use super::pipeline::{Cache, Pipeline};
-use super::slot::{IMAGE_ROW, Slot, Written, copy_to_image, spare};
+use super::pipeline::Cache;
+use super::recovery::Recipe;
+use super::slot::{IMAGE_ROW, Slot, copy_to_image, spare};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, Program, Role, Step};
-use std::collections::HashMap;
+use crate::program::{BufferId, Program, Role, Step};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc;
 use std::time::Instant;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
 
-enum Command {
+pub(super) enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
     Mirror { slot: usize, bytes_per_lane: u64 },
 }
 
 /// A program on a device, with room for `max_lanes` lanes.
-pub struct Executor {
-    gpu: Gpu,
-    program: Program,
+pub struct Executor<'a> {
+    pub(super) gpu: Gpu,
+    pub(super) program: Program,
+    /// How the program is made again.
+    pub(super) recipe: Option<Recipe<'a>>,
     steps: Vec<Step>,
-    slots: Vec<Slot>,
-    cache: Cache,
-    commands: Vec<Command>,
-    max_lanes: usize,
-    memory: Memory,
+    /// By the buffer's number.
+    pub(super) slots: BTreeMap<usize, Slot>,
+    pub(super) cache: Cache,
+    pub(super) commands: Vec<Command>,
+    /// Whether the device has all constants.
+    pub(super) loaded: bool,
+    pub(super) max_lanes: usize,
+    /// In a row, since a run last ended well.
+    pub(super) failures: usize,
+    pub(super) memory: Memory,
     /// Cuts runs into submissions, where the device has a watchdog.
     pace: Pace,
     /// Staging buffers that are free for another readback.
-    staging: Vec<wgpu::Buffer>,
+    pub(super) staging: Vec<wgpu::Buffer>,
 }
 
 /// A submitted run; `wait` reads its download buffers back.
@@ -53,7 +62,7 @@ impl Pending {
     }
 }
 
-impl Executor {
+impl<'a> Executor<'a> {
     /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
     /// sample's if only the budget forbids it.
     pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
@@ -68,7 +77,7 @@ impl Executor {
             most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
         }
         most = most.min(program.lane_limit.unwrap_or(u64::MAX));
-        let groups = gpu.limits().max_compute_workgroups_per_dimension as u64;
+        let groups = gpu.limits.max_compute_workgroups_per_dimension as u64;
         for step in program.steps() {
             most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);
             // Kernels count pixels and elements in 32 bits.
@@ -77,9 +86,19 @@ impl Executor {
         (most - most % program.group() as u64) as usize
     }
 
-    /// Allocates and compiles everything. Needs at least one lane to fit.
-    pub fn new(gpu: &Gpu, mut program: Program, max_lanes: usize) -> Result<Self> {
-        let most = Self::most_lanes(gpu, &program, u64::MAX);
+    /// Allocates and compiles everything; for fewer lanes where the device has no room. Needs at least one lane to fit.
+    pub fn new(gpu: &Gpu, program: Program, max_lanes: usize) -> Result<Self> {
+        Self::with(gpu, program, max_lanes, None)
+    }
+
+    /// `new` of a program that can be planned again if the device is lost.
+    pub fn lasting(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Recipe<'a>) -> Result<Self> {
+        Self::with(gpu, program, max_lanes, Some(recipe))
+    }
+
+    fn with(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Option<Recipe<'a>>) -> Result<Self> {
+        let gpu = gpu.living()?;
+        let most = Self::most_lanes(&gpu, &program, u64::MAX);
         if max_lanes == 0 || max_lanes > most {
             let place = format!("plan on {}", gpu.name());
             return Err(Error::OutOfMemory {
@@ -87,49 +106,33 @@ impl Executor {
                 message: format!("{max_lanes} lanes asked for, the adapter's limits hold {most}"),
             });
         }
-        let predicted = Memory::of(&program, max_lanes as u64, gpu.images_share());
-        let (needed, memory) = (predicted.device(), gpu.memory());
-        if needed > memory {
+        let memory = Memory::of(&program, max_lanes as u64, gpu.images_share());
+        let (needed, may) = (memory.device(), gpu.memory());
+        if needed > may {
             let message = format!(
-                "{needed} bytes for {max_lanes} lanes, a run may take {memory}: as --memory says, or else half of the \
+                "{needed} bytes for {max_lanes} lanes, a run may take {may}: as --memory says, or else half of the \
                  adapter's own memory as far as that is known"
             );
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
         }
-        let mut slots = Vec::with_capacity(program.buffers.len());
-        let mut written = Written::default();
-        for i in 0..program.buffers.len() {
-            let (b, image) = (&program.buffers[i], program.has_image(BufferId(i)));
-            let place = format!("buffer '{}'", b.label);
-            let size = Slot::bytes(b, max_lanes as u64);
-            if size > gpu.max_binding() {
-                let message = format!("{size} bytes, the adapter binds at most {}", gpu.max_binding());
-                return Err(Error::OutOfMemory { place, message });
-            }
-            slots.push(gpu.checked(&place, || Slot::new(gpu, b, max_lanes, image))?);
-            if let Role::Constant(data) = &mut program.buffers[i].role {
-                // The device has its own copy from here on.
-                let data = std::mem::take(data);
-                if !data.is_empty() {
-                    gpu.queue.write_buffer(&slots[i].buffer, 0, &data);
-                    written.add(gpu, data.len() as u64)?;
-                }
-            }
-        }
         let mut executor = Self {
-            gpu: gpu.clone(),
             pace: Pace::new(&program, gpu.longest_submission()),
             steps: program.steps().cloned().collect(),
+            gpu,
             program,
-            slots,
+            recipe,
+            slots: BTreeMap::new(),
             cache: Cache::default(),
             commands: vec![],
+            loaded: false,
             max_lanes,
-            memory: predicted,
+            failures: 0,
+            memory,
             staging: vec![],
         };
-        executor.poison()?;
-        executor.bind()?;
+        if let Err(error) = executor.load().and_then(|()| executor.allocate(max_lanes)) {
+            executor.recover(error)?;
+        }
         Ok(executor)
     }
 
@@ -161,93 +164,17 @@ impl Executor {
         &self.program
     }
 
-    /// Fills scratch and download buffers with NaN.
-    fn poison(&self) -> Result<()> {
-        let nan = vec![f32::NAN; 1 << 18];
-        let mut written = Written::default();
-        for (slot, buffer) in self.slots.iter().zip(&self.program.buffers) {
-            if matches!(buffer.role, Role::Scratch | Role::Download) {
-                let mut at = 0;
-                while at < slot.buffer.size() {
-                    let n = (slot.buffer.size() - at).min(4 * nan.len() as u64);
-                    self.gpu.queue.write_buffer(&slot.buffer, at, &bytemuck::cast_slice(&nan)[..n as usize]);
-                    at += n;
-                    written.add(&self.gpu, n)?;
-                }
-            }
-        }
-        written.flush(&self.gpu)
-    }
-
-    fn bind(&mut self) -> Result<()> {
-        let mut next = 0;
-        for action in &self.program.actions {
-            let step = match action {
-                &Action::Mirror { buffer, bytes_per_lane } => {
-                    self.commands.push(Command::Mirror { slot: buffer.0, bytes_per_lane });
-                    continue;
-                }
-                Action::Dispatch(step) => step,
-            };
-            let pipeline = self.cache.index(&self.gpu, &step.kernel, &self.program.sources)?;
-            let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
-            self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
-            next += 1;
-        }
-        Ok(())
-    }
-
-    fn bind_group(&self, pipeline: &Pipeline, step: &Step) -> Result<wgpu::BindGroup> {
-        let fail =
-            |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
-        if step.bindings.len() != pipeline.bindings.len() || pipeline.immediates as usize != 4 * step.immediates.len() {
-            return Err(fail(format!(
-                "{} bindings and {} bytes of immediates given, the shader has {} and {}",
-                step.bindings.len(),
-                4 * step.immediates.len(),
-                pipeline.bindings.len(),
-                pipeline.immediates
-            )));
-        }
-        let mut entries = Vec::with_capacity(step.bindings.len());
-        for binding in &pipeline.bindings {
-            let found = step.bindings.iter().find(|b| b.0 == binding.name);
-            let Some(&(_, BufferId(id), access)) = found else {
-                return Err(fail(format!("the shader's '{}' is not bound", binding.name)));
-            };
-            if access != binding.access {
-                return Err(fail(format!(
-                    "'{}' is {:?} in the shader, {access:?} in the step",
-                    binding.name, binding.access
-                )));
-            }
-            let resource = match (&self.slots[id].mirror, access) {
-                (Some(mirror), Access::Image) => wgpu::BindingResource::TextureView(&mirror.view),
-                _ => self.slots[id].buffer.as_entire_binding(),
-            };
-            entries.push(wgpu::BindGroupEntry { binding: binding.number, resource });
-        }
-        self.gpu.checked(&step.label, || {
-            self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(&step.label),
-                layout: &pipeline.layout,
-                entries: &entries,
-            })
-        })
-    }
-
     /// Writes the beginning of an upload buffer.
     pub fn upload<T: bytemuck::NoUninit>(&self, id: BufferId, data: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
-        let (slot, label) = (&self.slots[id.0], &self.program.buffers[id.0].label);
+        let (slot, label) = (&self.slots[&id.0], &self.program.buffers[id.0].label);
         if bytes.len() as u64 > slot.buffer.size() {
             return Err(Error::Gpu {
                 place: format!("buffer '{label}'"),
                 message: format!("{} bytes to write, {} allocated", bytes.len(), slot.buffer.size()),
             });
         }
-        self.gpu.queue.write_buffer(&slot.buffer, 0, bytes);
-        Ok(())
+        self.gpu.checked("upload", || self.gpu.queue.write_buffer(&slot.buffer, 0, bytes))
     }
 
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, commands: &[Command], lanes: usize, repeat: usize) {
@@ -268,8 +195,8 @@ impl Executor {
                 }
                 Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
-                    let buffer = &self.slots[*slot].buffer;
-                    match &self.slots[*slot].mirror {
+                    let buffer = &self.slots[slot].buffer;
+                    match &self.slots[slot].mirror {
                         Some(mirror) if mirror.alias => {
                             let state = wgpu::BufferUses::STORAGE_READ_ONLY;
                             let barrier = wgpu::BufferTransition { buffer, state };
@@ -295,6 +222,14 @@ impl Executor {
                 ),
             });
         }
+        match self.gpu.faults.next() {
+            Some(Fault::OutOfMemory) => {
+                let message = format!("no memory for {lanes} lanes: VORTICITY_FAULTS");
+                return Err(Error::OutOfMemory { place: "submit".into(), message });
+            }
+            Some(Fault::Lost) => self.gpu.device.destroy(), // wgpu itself then finds it lost
+            None => {}
+        }
         let mut parts = vec![];
         let mut total = 0;
         for (i, b) in self.program.buffers.iter().enumerate().filter(|(_, b)| matches!(b.role, Role::Download)) {
@@ -315,9 +250,11 @@ impl Executor {
         };
         let (submission, submissions) = self.send(lanes, &staging, &parts)?;
         let (tell, mapped) = mpsc::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
-            let _ = tell.send(r); // the receiver may be gone: nobody waits any more
-        });
+        self.gpu.checked("readback", || {
+            staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
+                let _ = tell.send(r); // the receiver may be gone: nobody waits any more
+            })
+        })?;
         Ok(Pending { staging, submission, submissions, mapped, parts })
     }
 
@@ -335,7 +272,7 @@ impl Executor {
             let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
             self.encode(&mut encoder, &self.commands[from..end], lanes, 1);
             for &(id, offset, bytes) in parts.iter().filter(|_| end == self.commands.len()) {
-                encoder.copy_buffer_to_buffer(&self.slots[id.0].buffer, 0, staging, offset, bytes);
+                encoder.copy_buffer_to_buffer(&self.slots[&id.0].buffer, 0, staging, offset, bytes);
             }
             let start = Instant::now();
             last = Some(self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?);
@@ -356,7 +293,11 @@ impl Executor {
     pub fn wait(&mut self, pending: Pending, mut read: impl FnMut(BufferId, &[u8])) -> Result<()> {
         let place = "waiting for a tile";
         self.gpu.finish(pending.submission, place)?;
-        let fail = |m: String| Error::Gpu { place: "readback".into(), message: m };
+        // What cannot be read of a lost device is no error of its own.
+        let fail = |m: String| match self.gpu.alive("readback") {
+            Err(lost) => lost,
+            Ok(()) => Error::Gpu { place: "readback".into(), message: m },
+        };
         pending.mapped.recv().map_err(|e| fail(e.to_string()))?.map_err(|e| fail(e.to_string()))?;
         {
             let view = pending.staging.slice(..).get_mapped_range().map_err(|e| fail(e.to_string()))?;
@@ -366,6 +307,7 @@ impl Executor {
         }
         pending.staging.unmap();
         self.staging.push(pending.staging);
+        self.failures = 0;
         Ok(())
     }
 

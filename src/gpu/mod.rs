@@ -5,11 +5,17 @@ mod alias;
 mod cooperative;
 mod device;
 mod executor;
+mod faults;
+mod kernels;
+mod load;
 mod memory;
 mod pace;
 mod pipeline;
+mod recovery;
 mod slot;
 
-pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, WGPU, adapters, all_of};
+pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
+pub use kernels::WGPU;
 pub use memory::{Measured, Memory, program};
+pub use recovery::{FAILURES, Recipe, Trouble};

@@ -6,6 +6,8 @@ use crate::program::{Access, Kernel};
 use crate::shaders;
 use naga::valid::Capabilities;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 pub(super) struct Binding {
     pub name: String,
@@ -28,6 +30,42 @@ pub(super) struct Cache(HashMap<Kernel, usize>, Vec<Pipeline>);
 impl Cache {
     pub fn get(&self, index: usize) -> &Pipeline {
         &self.1[index]
+    }
+
+    /// Builds those of a program's kernels that are missing, on as many threads as there are cores: almost all of a
+    /// program's start is this. They come in the order of their first steps, whoever built them; so does the error.
+    pub fn fill<'a>(
+        &mut self,
+        gpu: &Gpu,
+        kernels: impl Iterator<Item = &'a Kernel>,
+        own: &[(&str, &str)],
+    ) -> Result<()> {
+        let mut missing: Vec<&Kernel> = vec![];
+        for kernel in kernels {
+            if !self.0.contains_key(kernel) && !missing.contains(&kernel) {
+                missing.push(kernel);
+            }
+        }
+        let (next, missing) = (AtomicUsize::new(0), &missing);
+        let work = || -> Vec<(usize, Result<Pipeline>)> {
+            let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+            taken.take_while(|&i| i < missing.len()).map(|i| (i, build(gpu, missing[i], own))).collect()
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
+        let mut built = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut built = work();
+            for other in others {
+                built.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            built
+        });
+        built.sort_by_key(|b| b.0);
+        for (i, pipeline) in built {
+            self.1.push(pipeline?);
+            self.0.insert(missing[i].clone(), self.1.len() - 1);
+        }
+        Ok(())
     }
 
     /// `own` are the program's shaders that are not in `shaders/`.
@@ -58,7 +96,7 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
         .map_err(|e| fail(e.emit_to_string(&text)))?;
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
-    let limits = gpu.limits();
+    let limits = &gpu.limits;
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {

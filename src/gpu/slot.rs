@@ -2,7 +2,7 @@
 //! contents. In: a `program::Buffer` and a number of lanes. Out: a `Slot`.
 use super::device::Gpu;
 use crate::error::{Error, Result};
-use crate::program::{Buffer, IMAGE_WIDTH, Role};
+use crate::program::{Buffer, IMAGE_WIDTH, Role, SPARE};
 
 /// Bytes of a texel of an image mirror, and of a row of it.
 const TEXEL: u64 = 16;
@@ -99,7 +99,7 @@ impl Written {
 /// Room behind the last lane: one pixel of any width fits, for threads of convolutions on CPU adapters that have nothing to
 /// store. All other kernels stay within their lanes.
 pub(super) fn spare(bytes_per_lane: u64) -> u64 {
-    bytes_per_lane.min(1 << 16)
+    bytes_per_lane.min(SPARE)
 }
 
 /// Copies the first `used` bytes, whole rows, below the zero row.

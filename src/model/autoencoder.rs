@@ -89,7 +89,7 @@ impl AutoencoderModel {
     /// Reads and checks the directory.
     pub fn open(path: &Path) -> Result<Self> {
         let file = path.join("config.json");
-        let text = std::fs::read_to_string(&file).map_err(|e| Error::file(&file, e))?;
+        let text = crate::data::text(&file)?;
         let config: AutoencoderConfig = serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?;
         if config.vorticity_config != SCHEMA {
             let found = config.vorticity_config;

@@ -123,6 +123,7 @@ impl<'a> Net<'a> {
             kernel: side,
             stride,
             padding,
+            load: None,
             weight,
             bias,
             silu: false,

@@ -1,6 +1,7 @@
 //! `config.json` of a model directory, schema version 1 (docs/FORMATS.md). Unknown keys are errors, so that a
 //! misspelt option cannot silently mean its default.
 use super::process::ProcessConfig;
+use crate::data;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -75,8 +76,7 @@ pub enum Posterior {
 impl Config {
     /// Reads and checks `config.json`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
-        Self::parse(&text, path)
+        Self::parse(&data::text(path)?, path)
     }
 
     /// Checks the text of a `config.json`; `path` is what errors call it.

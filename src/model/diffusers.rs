@@ -3,6 +3,7 @@
 use super::config::{Config, Prediction, SCHEMA};
 use super::process::{ProcessConfig, Schedule};
 use super::unet2d;
+use crate::data;
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ fn snapshot(path: &Path) -> Result<PathBuf> {
     if !snapshots.is_dir() {
         return Ok(path.to_path_buf());
     }
-    if let Ok(main) = std::fs::read_to_string(path.join("refs/main")) {
+    if let Ok(main) = data::text(&path.join("refs/main")) {
         let named = snapshots.join(main.trim());
         if named.is_dir() {
             return Ok(named);
@@ -69,8 +70,7 @@ fn snapshot(path: &Path) -> Result<PathBuf> {
 }
 
 fn read(file: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::file(file, e))
+    serde_json::from_str(&data::text(file)?).map_err(|e| Error::file(file, e))
 }
 
 /// Schedulers of the discrete variance-preserving process, all of which state it in the same words.

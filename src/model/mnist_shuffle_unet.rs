@@ -151,6 +151,7 @@ impl Builder<'_> {
             kernel,
             stride: 1,
             padding,
+            load: None,
             weight,
             bias,
             silu: false,

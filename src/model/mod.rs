@@ -139,9 +139,10 @@ impl Model {
             Some(found) => found,
             None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
         };
-        let process = process_of(&config)?;
-        let (mut graph, parameters) = network(&config.family, &config.hyper, &weights)?;
-        process.require_told(&graph).map_err(|e| Error::file(path, e))?;
+        let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(path, e) } else { e };
+        let process = process_of(&config).map_err(here)?;
+        let (mut graph, parameters) = network(&config.family, &config.hyper, &weights).map_err(here)?;
+        process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
         let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
         let sha256 = crate::data::sha256_file(&weights)?;

@@ -1,9 +1,10 @@
 //! Tensors by name, from a safetensors file or made up at random. Every tensor that a family takes from a file is checked
 //! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
 use super::random;
+use crate::data;
 use crate::error::{Error, Result};
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
-use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -42,11 +43,11 @@ struct Made {
 impl Weights {
     /// Opens a safetensors file (f32, f16, bf16 or f64).
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        let bytes = data::bytes(path)?;
         // The header, and that its tensors are the rest of the file, is checked here once.
-        let (length, header) = SafeTensors::read_metadata(&bytes)
+        let (data, header) = data::tensors::of_file(&bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
-        Ok(Self::of(Source::File(Stored { path: path.to_path_buf(), header, bytes, data: 8 + length })))
+        Ok(Self::of(Source::File(Stored { path: path.to_path_buf(), header, bytes, data })))
     }
 
     /// No file: whatever is taken is made up from its name, its shape and `seed` (`random::tensor`), in any order.

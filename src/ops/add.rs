@@ -1,7 +1,7 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
-use super::then::Then;
+use super::fold::Then;
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Adds a per-timestep row (a time embedding) to every pixel, optionally with SiLU on the store.
 //! `y[c, p] = act(x[c, p] + r_k[c])`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
-use super::then::{Then, TimeRow};
+use super::fold::{Then, TimeRow};
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

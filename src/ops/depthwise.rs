@@ -2,7 +2,8 @@
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{Padding, extent, immediates, inside, noise};
-use super::{Band, Case, Family, Launch, Op};
+use super::fold::Before;
+use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -27,6 +28,21 @@ pub struct Depthwise {
 
 /// Rows and columns of output pixels that one thread of the CPU kernel makes; neighbours share their loads.
 const TILE: (usize, usize) = (2, 4);
+
+impl Depthwise {
+    /// Weights and bias in the input's order: [block][9 taps, then bias] of vec4 over the block's channels.
+    pub(super) fn packed(&self, view: &View) -> Vec<f32> {
+        let mut packed = vec![0f32; view.blocks() * 40];
+        for (c, &slot) in view.slots.iter().enumerate() {
+            let at = slot / 4 * 40 + slot % 4;
+            for t in 0..9 {
+                packed[at + 4 * t] = self.weight[c * 9 + t];
+            }
+            packed[at + 36] = self.bias[c];
+        }
+        packed
+    }
+}
 
 impl Op for Depthwise {
     fn name(&self) -> &'static str {
@@ -74,6 +90,10 @@ impl Op for Depthwise {
         true
     }
 
+    fn as_before(&self) -> Option<Before> {
+        Some(Before::Depthwise(self.clone()))
+    }
+
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
         let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h);
         Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
@@ -81,16 +101,7 @@ impl Op for Depthwise {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
-        // [block][9 taps, then bias] of vec4 over the block's channels.
-        let mut packed = vec![0f32; place.blocks * 40];
-        for (c, &slot) in view.slots.iter().enumerate() {
-            let at = slot / 4 * 40 + slot % 4;
-            for t in 0..9 {
-                packed[at + 4 * t] = self.weight[c * 9 + t];
-            }
-            packed[at + 36] = self.bias[c];
-        }
-        let weights = cx.program.constant(cx.label("weights"), &packed);
+        let weights = cx.program.constant(cx.label("weights"), &self.packed(&view));
         let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 10]);
         let s = place.shape;
         let (rows, columns) = TILE;

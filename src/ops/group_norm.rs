@@ -3,7 +3,7 @@
 //! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
-use super::then::Then;
+use super::fold::{Before, Then};
 use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -214,6 +214,10 @@ impl Op for GroupNorm {
         (matches!(then, Then::Silu) && !self.silu).then(|| Arc::new(Self { silu: true, ..self.clone() }) as _)
     }
 
+    fn as_before(&self) -> Option<Before> {
+        self.band.is_none().then(|| Before::Norm(self.clone()))
+    }
+
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
         let rows = chunk(inputs[0]) / inputs[0].w;
         let whole = bands.iter().all(|band| band.start.is_multiple_of(rows));
@@ -222,8 +226,23 @@ impl Op for GroupNorm {
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let view = cx.inputs[0].clone();
+        let blocks = cx.inputs[0].blocks();
         let views = if self.band.is_some() { cx.inputs[1..].to_vec() } else { cx.inputs.clone() };
+        let coefficients = self.coefficients(cx, views, self.band.unwrap_or(0) == 0)?;
+        let flops = self.flops(&[], cx.output.shape);
+        let constants = [grouped(cx)];
+        let second = Some((coefficients, (48 * blocks) as u64));
+        Elementwise { name: "group_norm", silu: self.silu, constants: &constants, second, flops, ..Default::default() }
+            .push(cx);
+        Ok(())
+    }
+}
+
+impl GroupNorm {
+    /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, made from all bands of the input, or by an earlier band's
+    /// node that was the last to ask.
+    pub(super) fn coefficients(&self, cx: &mut Launch, views: Vec<View>, first: bool) -> Result<BufferId> {
+        let view = cx.inputs[0].clone();
         if views.iter().any(|v| v.slots != view.slots) {
             return Err(Error::invalid(cx.node, "the channels of its bands are ordered differently in memory"));
         }
@@ -237,17 +256,12 @@ impl Op for GroupNorm {
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
         let parts: &[Part] = if cx.program.tangents == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
-        if self.band.unwrap_or(0) == 0 {
+        if first {
             for &part in parts {
                 self.measure(cx, part, &views, [sums, moments, coefficients], [members, rows]);
             }
         }
-        let flops = self.flops(&[], cx.output.shape);
-        let constants = [grouped(cx)];
-        let second = Some((coefficients, (48 * blocks) as u64));
-        Elementwise { name: "group_norm", silu: self.silu, constants: &constants, second, flops, ..Default::default() }
-            .push(cx);
-        Ok(())
+        Ok(coefficients)
     }
 }
 

@@ -9,8 +9,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-use conv::Doubling;
-use then::Then;
+use fold::{Before, Setting, Then};
 
 mod activation;
 pub mod add;
@@ -20,6 +19,7 @@ pub mod channels;
 pub mod conv;
 pub mod depthwise;
 mod elementwise;
+pub mod fold;
 pub mod group_norm;
 pub mod held;
 pub mod input;
@@ -34,7 +34,6 @@ pub mod scores;
 pub mod silu;
 pub mod softmax;
 pub mod softmax_pixels;
-pub mod then;
 pub mod upsample;
 
 /// A name and the op's test cases: every op that has a kernel.
@@ -142,13 +141,13 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// The op on an image of which it gets the half that `doubling` doubles, with weights so held.
-    fn of_doubled(&self, _doubling: Doubling, _held: held::Held) -> Option<Arc<dyn Op>> {
+    /// The same op with this done to its first input as it is loaded, if its kernel can do that there and it pays.
+    fn before(&self, _before: &Before, _setting: Setting) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// For ops that only make an image twice as large.
-    fn doubling(&self) -> Option<Doubling> {
+    /// What the op, which has one input, is at the beginning of the one behind it.
+    fn as_before(&self) -> Option<Before> {
         None
     }
 

@@ -3,6 +3,7 @@
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::conv::Doubling;
 use super::elementwise::Elementwise;
+use super::fold::Before;
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -112,14 +113,14 @@ impl Op for Resample {
         true
     }
 
-    fn doubling(&self) -> Option<Doubling> {
+    fn as_before(&self) -> Option<Before> {
         let is = |other: Self| {
             let sizes = |r: &Self| (r.up, r.down, r.taps, r.rows, r.columns);
             sizes(self) == sizes(&other) && self.gain == other.gain
         };
         [(Self::nearest(), Doubling::Repeated), (Self::zeros(), Doubling::Spread)]
             .into_iter()
-            .find_map(|(other, doubling)| is(other).then_some(doubling))
+            .find_map(|(other, doubling)| is(other).then_some(Before::Doubled(doubling)))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -1,6 +1,7 @@
 //! SiLU on its own, where the planner could not fuse it into the store before. y = x s(x), s the logistic function.
 //! Tangent rule: y' = s (1 + x (1 - s)) x'.
 use super::elementwise::Elementwise;
+use super::fold::Then;
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::Result;
@@ -31,6 +32,10 @@ impl Op for Silu {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn as_then(&self) -> Option<Then> {
+        Some(Then::Silu)
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

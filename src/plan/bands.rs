@@ -3,6 +3,7 @@
 //! exactly what it did for those rows; where one reads beyond its own band, a `rows` node puts the rows beside it.
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
+use crate::ops::conv::winograd::TILE;
 use crate::ops::group_norm::chunk;
 use crate::ops::rows::Rows;
 use crate::shape::Shape;
@@ -94,9 +95,10 @@ fn sizes(graph: &Graph, buffers: &[u64], room: u64) -> Result<HashMap<(usize, us
     Ok(sizes)
 }
 
-/// About equal bands, which begin where GroupNorm's chunks do.
+/// About equal bands, which begin where GroupNorm's chunks and Winograd's tiles do.
 fn rows(s: Shape, count: usize) -> Vec<Range<usize>> {
-    let unit = chunk(s) / s.w;
+    let chunk = chunk(s) / s.w;
+    let unit = (1..=TILE).map(|n| n * chunk).find(|rows| rows.is_multiple_of(TILE)).unwrap_or(TILE * chunk);
     let units = s.h.div_ceil(unit);
     let count = count.min(units);
     (0..count).map(|i| i * units / count * unit..((i + 1) * units / count * unit).min(s.h)).collect()

@@ -1,13 +1,14 @@
-//! Fusion: what can be done at the end of the op before it (`ops::then`) is folded into that op, so that a tensor is written
-//! once; a convolution of a doubled image takes the small one. In: a graph. Out: the same function with fewer nodes.
+//! Fusion: what can be done at the end of the op before it (`ops::fold`) is folded into that op, so that a tensor is written
+//! once; what can be done as another op loads it, into that one. In: a graph. Out: the same function with fewer nodes.
 use super::layout::sources_of;
 use crate::graph::{Graph, Node, NodeId};
-use crate::ops::then::{Then, TimeRow};
+use crate::ops::fold::{Setting, Then, TimeRow};
 use std::collections::BTreeSet;
 
 /// The fused graph as it grows.
 struct Fused<'a> {
     of: &'a Graph,
+    setting: Setting,
     /// Nodes that others have taken in are none.
     nodes: Vec<Option<Node>>,
     /// For every channel of every node, the kernel-written tensor and channel that it is.
@@ -21,7 +22,7 @@ struct Fused<'a> {
 }
 
 /// The same network with fewer nodes. Node order is kept.
-pub(super) fn fuse(graph: &Graph) -> Graph {
+pub(super) fn fuse(graph: &Graph, setting: Setting) -> Graph {
     let mut original: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
     let (mut kernels, mut named) = (vec![0; graph.nodes.len()], vec![0; graph.nodes.len()]);
     let read = |kernels: &mut Vec<usize>, sources: &[&Vec<(usize, usize)>]| {
@@ -37,7 +38,7 @@ pub(super) fn fuse(graph: &Graph) -> Graph {
     }
     read(&mut kernels, &[&original[graph.output().0]]);
 
-    let mut fused = Fused { of: graph, nodes: vec![], sources: vec![], is: vec![], kernels, named };
+    let mut fused = Fused { of: graph, setting, nodes: vec![], sources: vec![], is: vec![], kernels, named };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|id| renamed[id.0]).collect();
@@ -55,7 +56,7 @@ impl Fused<'_> {
             None => None,
         };
         taken.unwrap_or_else(|| {
-            let node = self.of_doubled(&node).unwrap_or(node);
+            let node = self.before(&node).unwrap_or(node);
             self.push(i, node)
         })
     }
@@ -113,11 +114,11 @@ impl Fused<'_> {
         Some(self.push(i, node))
     }
 
-    /// The node without the one that doubles its image.
-    fn of_doubled(&mut self, node: &Node) -> Option<Node> {
+    /// The node with what makes its first input in it, if nobody else asks for that.
+    fn before(&mut self, node: &Node) -> Option<Node> {
         let &first = node.inputs.first()?;
         let producer = self.only(first)?;
-        let op = node.op.of_doubled(producer.op.doubling()?, self.of.held)?;
+        let op = node.op.before(&producer.op.as_before()?, self.setting)?;
         let inputs = producer.inputs.iter().chain(&node.inputs[1..]).copied().collect();
         self.nodes[first.0] = None;
         Some(Node { op, inputs, ..node.clone() })

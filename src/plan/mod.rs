@@ -7,6 +7,7 @@ mod liveness;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::ops::fold::Setting;
 use crate::ops::{Family, Launch, Place, View};
 use crate::program::{BufferId, Program, Role};
 use std::collections::BTreeMap;
@@ -25,7 +26,8 @@ pub struct Ports {
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
-    lower_as_is(fuse::fuse(graph), timesteps, family, ports, program)
+    let setting = Setting { family, tangents: program.tangents, held: graph.held };
+    lower_as_is(fuse::fuse(graph, setting), timesteps, family, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.

@@ -18,13 +18,16 @@ pub const SHOWN: &[Shown] = &[
     Shown { heading: "arithm.", column: "arithmetic", error: "",          quartiles: false },
 ];
 
-/// nasym of all samples together, E|J - J'|^2 / (4 E|J|^2), and its standard error over the samples.
+/// nasym of all samples together, E|J - J'|^2 / (4 E|J|^2), and its standard error over the samples;
+/// over those where it is finite.
 pub fn pooled(table: &Table, timestep: usize) -> Result<(f64, f64)> {
     let (fro2, trace2) = (samples(table, "fro2", timestep)?, samples(table, "trace2", timestep)?);
+    let finite = fro2.iter().copied().zip(trace2.iter().copied()).filter(|(f, t)| f.is_finite() && t.is_finite());
+    let (fro2, trace2): (Vec<f64>, Vec<f64>) = finite.unzip();
     let n = fro2.len() as f64;
     let size: f64 = fro2.iter().sum::<f64>() / n;
     let nasym = (size - trace2.iter().sum::<f64>() / n) / (2.0 * size);
-    let left = fro2.iter().zip(trace2).map(|(f, t)| (f - t - 2.0 * nasym * f) / (2.0 * size));
+    let left = fro2.iter().zip(&trace2).map(|(f, t)| (f - t - 2.0 * nasym * f) / (2.0 * size));
     Ok((nasym, (left.map(|v| v * v).sum::<f64>() / (n - 1.0) / n).sqrt()))
 }
 

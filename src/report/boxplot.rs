@@ -178,8 +178,13 @@ impl<'a> Frame<'a> {
         } else {
             ""
         };
+        let all = self.figure.series.iter().flat_map(|s| &s.boxes);
+        let left_out = match all.filter_map(|b| b.stats.as_ref()).map(|b| b.skipped).sum::<usize>() {
+            0 => String::new(),
+            n => format!("; {n} not finite, left out"),
+        };
         let boxes = format!(
-            "boxes: quartiles of {} at {} of {} timesteps; whiskers: 1.5 IQR{hollow}",
+            "boxes: quartiles of {} at {} of {} timesteps; whiskers: 1.5 IQR{hollow}{left_out}",
             self.figure.of,
             self.boxed.len(),
             self.figure.timesteps.len()

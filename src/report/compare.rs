@@ -169,7 +169,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
         measure: one.measure,
         paired,
         because,
-        left_out: left_out([one, two], [&a.name, &b.name]),
+        left_out: left_out([one, two], runs),
         facts,
         differences,
         resamples: options.resamples,
@@ -292,8 +292,11 @@ fn error(statistics: [&Statistic; 2], places: [usize; 2], kind: Kind) -> Option<
     statistics.iter().any(|s| s.errors.iter().any(|e| counts(e.0))).then(|| of(0) + of(1))
 }
 
-fn left_out(results: [&Results; 2], names: [&str; 2]) -> Vec<String> {
-    let mut said = vec![];
+fn left_out(results: [&Results; 2], runs: [&Stored; 2]) -> Vec<String> {
+    let (mut said, names) = (vec![], runs.map(|run| &run.name));
+    for (run, marked) in runs.iter().map(|run| (run, run.table.marked().len())).filter(|(_, marked)| *marked > 0) {
+        said.push(format!("{marked} results of {} that are not finite", run.name));
+    }
     for (own, other, name) in [(results[0], results[1], names[0]), (results[1], results[0], names[1])] {
         let paths: Vec<&str> = own.paths.iter().filter(|p| !other.paths.contains(p)).map(String::as_str).collect();
         let missing = |k: &usize| !other.timesteps.iter().any(|o| o.0 == *k);

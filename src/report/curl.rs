@@ -32,8 +32,12 @@ pub fn pairs(table: &Table, timestep: usize) -> Result<Vec<f64>> {
     let (Numbers::F32(values), &[_, samples, n, _]) = (&array.values, &array.shape[..]) else {
         return Err(Error::invalid("curl", "its sub-Jacobians are not [timestep, sample, K, K] in f32"));
     };
-    let mut found = Vec::with_capacity(samples * n * (n - 1) / 2);
-    for block in values[timestep * samples * n * n..(timestep + 1) * samples * n * n].chunks_exact(n * n) {
+    let size = samples * n * n;
+    let Some(blocks) = values.chunks_exact(size.max(1)).nth(timestep) else {
+        return Err(Error::invalid("curl", format!("it has no sub-Jacobians at timestep number {timestep}")));
+    };
+    let mut found = Vec::with_capacity(size / 2);
+    for block in blocks.chunks_exact(n * n) {
         for a in 0..n {
             found.extend((a + 1..n).map(|b| f64::from((block[a * n + b] - block[b * n + a]).abs())));
         }
@@ -46,7 +50,11 @@ pub fn text(table: &Table) -> Result<String> {
     let mut text = timesteps::text(table, &shown(table))?;
     let (ks, _) = levels(table)?;
     let resolved = (0..ks.len())
-        .map(|t| samples(table, "resolved", t).map(|r| r.iter().sum::<f64>() * 2.0 >= r.len() as f64))
+        .map(|t| {
+            let (marks, sizes) = (samples(table, "resolved", t)?, samples(table, "asymmetry", t)?);
+            let marks: Vec<f64> = marks.iter().zip(sizes).filter(|(_, s)| s.is_finite()).map(|(m, _)| *m).collect();
+            Ok(!marks.is_empty() && marks.iter().sum::<f64>() * 2.0 >= marks.len() as f64)
+        })
         .collect::<Result<Vec<bool>>>()?;
     let drowned: Vec<String> = ks.iter().zip(&resolved).filter(|(_, r)| !**r).map(|(k, _)| k.to_string()).collect();
     let n = ks.len();
@@ -80,7 +88,8 @@ mod plots {
             let error = BoxStats::of(samples(table, "error", t)?).map_or(f64::NAN, |e| e.median);
             // One factor per timestep.
             let (whole, part) = (samples(table, "asymmetry_max", t)?, samples(table, "raw_asymmetry_max", t)?);
-            let scale = part.iter().sum::<f64>() / whole.iter().sum::<f64>();
+            let sum = |values: &[f64]| values.iter().filter(|v| v.is_finite()).sum::<f64>();
+            let scale = sum(part) / sum(whole);
             let boxed = |scale: f64| Boxed {
                 stats: BoxStats::of(&pairs.iter().map(|p| p * scale).collect::<Vec<_>>()),
                 error: error * scale,

@@ -7,20 +7,19 @@ use serde_json::{Value, json};
 
 /// Mean bits per dimension with its parts.
 pub fn text(table: &Table) -> Result<String> {
-    let bits = &table.column("bits_per_dim")?.values;
+    let bits = BoxStats::of(&table.column("bits_per_dim")?.values);
     let median =
         |name: &str| -> Result<f64> { Ok(BoxStats::of(&table.column(name)?.values).map_or(f64::NAN, |s| s.median)) };
     let facts = &table.facts;
     let (mean, se) = (facts["mean_bits_per_dim"].as_f64(), facts["standard_error"].as_f64());
-    let (low, high) = bits.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+    let (count, low, high) = bits.map_or((0, f64::NAN, f64::NAN), |b| (b.count, b.min, b.max));
     Ok(format!(
-        "bits/dim     {:.4} ± {} over {} samples ({low:.4} to {high:.4})\n\
+        "bits/dim     {:.4} ± {} over {count} samples ({low:.4} to {high:.4})\n\
          errors       of a sample, median: probes {}, grid {} bits/dim\n\
          likelihood   ln p_0 = {} nat in the median: prior {}, flow {}\n\
          offset       {:.4} bits for the scaling of the data{}\n",
         mean.unwrap_or(f64::NAN),
         se.map_or("unknown".into(), number),
-        bits.len(),
         number(median("probe_se")?),
         number(median("grid")?),
         number(median("log_likelihood")?),
@@ -28,7 +27,7 @@ pub fn text(table: &Table) -> Result<String> {
         number(median("flow")?),
         facts["offset_bits"].as_f64().unwrap_or(f64::NAN),
         if facts["dequantised"] == true { ", 8-bit levels dequantised" } else { "" },
-    ))
+    ) + &table.left_out())
 }
 
 /// JSON, one object per sample.

@@ -213,6 +213,7 @@ fn means(table: &Table) -> Result<Vec<Mean>> {
         "stein" => mean("mean S", "E[div e + s.e]", "nat/x^2", points(stein::mean)?),
         "likelihood" => {
             let bits = &table.column("bits_per_dim")?.values;
+            let bits: Vec<f64> = bits.iter().copied().filter(|b| b.is_finite()).collect();
             let n = bits.len() as f64;
             let mean_bits = bits.iter().sum::<f64>() / n;
             let spread = bits.iter().map(|b| (b - mean_bits) * (b - mean_bits)).sum::<f64>();

@@ -19,9 +19,9 @@ pub const SHOWN: &[Shown] = &[
 /// A mean over samples this many standard errors from 0 or nearer is taken for 0.
 pub const NEAR: f64 = 3.0;
 
-/// Mean of S over the samples and its standard error, which the probes' is part of.
+/// Mean of S over the samples where it is finite, and its standard error, which the probes' is part of.
 pub fn mean(table: &Table, timestep: usize) -> Result<(f64, f64)> {
-    let values = samples(table, "stein", timestep)?;
+    let values: Vec<f64> = samples(table, "stein", timestep)?.iter().copied().filter(|v| v.is_finite()).collect();
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     Ok((mean, (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0) / n).sqrt()))

@@ -1,6 +1,6 @@
 //! A run directory, read back: the table of any measure, its manifest and its log. In: a directory that `run::write_table`
 //! wrote. Out: `Stored`; what is missing, of another version or not what the manifest promises is refused by its name.
-use crate::data::{Array as Values, npz, sha256_file};
+use crate::data::{Array as Values, npz, sha256_file, text};
 use crate::diagnostics::measures;
 use crate::error::{Error, Result};
 use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn, schema};
@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// Version of the layout that is read, see docs/FORMATS.md.
 const SCHEMA: u64 = schema::SCHEMA as u64;
-/// Longest manifest or log that is read, bytes.
-const MOST_JSON: u64 = 1 << 26;
 /// Every axis that a measure may have, and what its labels are called.
 const AXES: [(&str, &str); 3] = [("path", "paths"), ("timestep", "timesteps"), ("sample", "samples")];
 
@@ -68,6 +66,9 @@ pub fn read(dir: &Path) -> Result<Stored> {
     for &about in abouts.iter().filter(|a| names.contains(&a.name)) {
         columns.push(TableColumn { about, values: floats(&arrays, about.name, Some(&shape))?.1 });
     }
+    if columns.is_empty() {
+        return Err(bad(format!("'{measure}' has no column that this program knows")));
+    }
     let mut table = Table { measure, schema: schema::SCHEMA, axes, columns, arrays: vec![], facts: described.clone() };
     if let Some(levels) = described["noise"].as_array() {
         let noise: Vec<f64> = levels.iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect();
@@ -105,12 +106,7 @@ fn name(dir: &Path) -> String {
 }
 
 fn json(path: &Path) -> Result<Value> {
-    let about = std::fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
-    if !about.is_file() || about.len() > MOST_JSON {
-        return Err(Error::file(path, format!("is no regular file of at most {MOST_JSON} bytes")));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-    serde_json::from_slice(&bytes).map_err(|e| Error::file(path, format!("is not JSON: {e}")))
+    serde_json::from_str(&text(path)?).map_err(|e| Error::file(path, format!("is not JSON: {e}")))
 }
 
 /// The axes as a manifest has them; the message begins after the name of the table.
@@ -124,7 +120,7 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
             || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
         let texts = || labels.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>();
         let labels = match name {
-            "path" => texts().map(Labels::Text),
+            "path" => texts().filter(|t| !t.iter().any(|t| t.chars().any(char::is_control))).map(Labels::Text),
             "timestep" => numbers().map(Labels::Numbers),
             _ => labels.as_u64().and_then(|n| usize::try_from(n).ok()).map(Labels::Count),
         };

@@ -46,6 +46,7 @@ pub fn table(loops: &Loops) -> String {
     }
     text += "Medians over samples. Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|. Last three: errors of |Γ|,\n";
     text += "of f32 points and sums, of the rule, and of f32 against f64 (- where not checked).\n";
+    text += &loops.table().left_out();
     if marked {
         let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
     } else {
@@ -70,7 +71,7 @@ pub fn rows(loops: &Loops) -> Vec<Value> {
                     ERRORS.iter().zip(summary.errors).map(|(name, error)| (name.to_string(), json!(error))).collect();
                 row[column.name] = summary.stats.as_ref().map_or(Value::Null, |s| {
                     let [q1, median, q3] = [s.q1, s.median, s.q3].map(quartile);
-                    json!({ "q1": q1, "median": median, "q3": q3, "errors": errors })
+                    json!({ "q1": q1, "median": median, "q3": q3, "errors": errors, "left_out": s.skipped })
                 });
             }
             rows.push(row);

@@ -88,6 +88,7 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
         let _ = writeln!(text, "  ({} of {} timesteps shown)", chosen.len(), timesteps.len());
     }
     let _ = writeln!(text, "Medians over {} samples.", table.shape()[1]);
+    text += &table.left_out();
     if marked {
         let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
     }
@@ -108,7 +109,7 @@ pub fn rows(table: &Table, columns: &[Shown]) -> Result<Vec<Value>> {
             let (stats, error) = statistics(table, shown, t)?;
             row[shown.column] = stats.map_or(
                 Value::Null,
-                |s| json!({ "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error }),
+                |s| json!({ "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error, "left_out": s.skipped }),
             );
         }
         rows.push(row);

@@ -46,8 +46,8 @@ impl Circulation {
             return Err(Error::invalid("circulation", found));
         }
         for (i, path) in self.paths.iter().enumerate() {
-            if path.is_empty() || path.contains('\0') || self.paths[..i].contains(path) {
-                let found = format!("path name {path:?} is empty, repeated or has a NUL in it");
+            if path.is_empty() || path.chars().any(char::is_control) || self.paths[..i].contains(path) {
+                let found = format!("path name {path:?} is empty, repeated or not printable");
                 return Err(Error::invalid("circulation", found));
             }
         }

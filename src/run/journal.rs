@@ -96,7 +96,10 @@ impl Journal {
                     other = difference(&found, configuration);
                     begin = at;
                 } else {
-                    (journal.left, journal.recorded) = (journal.left + 1, journal.recorded + head.lanes);
+                    journal.left += 1;
+                    let recorded = journal.recorded.checked_add(head.lanes).filter(|n| *n <= i64::MAX as u64);
+                    journal.recorded =
+                        recorded.ok_or_else(|| Error::file(path, "counts more evaluations than there are"))?;
                 }
                 (end, journal.hash) = (at, hash.clone());
             }

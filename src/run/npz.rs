@@ -1,9 +1,10 @@
 //! The arrays of a table or of a shard for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
 //! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`. And a shard's arrays, read back.
 use super::table::{Array, Labels, Numbers, Table};
+use crate::data;
 use crate::error::{Error, Result};
-use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, NpzWriter, ReadableElement, WritableElement, WriteNpyError, WriteNpyExt};
+use ndarray::{ArrayViewD, IxDyn};
+use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
@@ -76,31 +77,26 @@ pub fn of_arrays<'a>(
     Ok(npz.finish().map_err(|e| Error::invalid(file, e))?.into_inner())
 }
 
-/// The arrays of these names and types, each with its shape, of an NPZ whose bytes are given.
-pub fn read(path: &Path, bytes: Vec<u8>, names: &[(&str, &str)]) -> Result<Vec<(Vec<usize>, Numbers)>> {
-    let mut npz = NpzReader::new(Cursor::new(bytes)).map_err(|e| Error::file(path, e))?;
-    let mut arrays = vec![];
-    for (name, kind) in names {
-        arrays.push(match *kind {
-            "f64" => one(&mut npz, path, name, Numbers::F64)?,
-            "f32" => one(&mut npz, path, name, Numbers::F32)?,
-            "i64" => one(&mut npz, path, name, Numbers::I64)?,
-            _ => return Err(Error::file(path, format!("array '{name}' of '{kind}', expected f64, f32 or i64"))),
-        });
+/// An array of this name and type of the NPZ at `path`, and its shape, no axis of which is empty.
+pub fn read(path: &Path, name: &str, kind: &str) -> Result<(Vec<usize>, Numbers)> {
+    if kind == "i64" {
+        let (shape, counts) = data::npz::counted(path, name)?;
+        let signed = counts.into_iter().map(|n| n as i64); // they were int64 in the file
+        return Ok((shape, Numbers::I64(signed.collect())));
     }
-    Ok(arrays)
-}
-
-fn one<T: ReadableElement>(
-    npz: &mut NpzReader<Cursor<Vec<u8>>>,
-    path: &Path,
-    name: &str,
-    numbers: fn(Vec<T>) -> Numbers,
-) -> Result<(Vec<usize>, Numbers)> {
-    let failed = |e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
-    let array: ArrayD<T> = npz.by_name::<OwnedRepr<T>, IxDyn>(name).map_err(|e| failed(&e))?;
-    let shape = array.shape().to_vec();
-    Ok((shape, numbers(array.into_iter().collect())))
+    let mut array = data::Array::open(&format!("{}#{name}", path.display()))?;
+    let shape = array.dims().to_vec();
+    if kind != array.kind() || shape.contains(&0) {
+        let found = format!("is {} of shape {shape:?}, expected {kind}, of f64, f32 and i64, not empty", array.kind());
+        return Err(array.error(found));
+    }
+    let mut values = vec![];
+    array.read(&mut values, shape.iter().product())?;
+    match kind {
+        "f64" => Ok((shape, Numbers::F64(values))),
+        "f32" => Ok((shape, Numbers::F32(values.into_iter().map(|v| v as f32).collect()))),
+        _ => Err(array.error(format!("is {kind}, expected f64, f32 or i64"))),
+    }
 }
 
 fn numbers<W: Write + Seek>(

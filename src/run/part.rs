@@ -5,18 +5,19 @@ use super::npz;
 use super::shard::Shard;
 use super::table::Numbers;
 use super::{RunDir, manifest};
-use crate::data::sha256_bytes;
+use crate::data::{sha256_bytes, sha256_file, text};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The data file of a shard.
 const DATA: &str = "shard.npz";
 /// Version of the layout of a shard.
 const SCHEMA: u32 = 1;
+/// Missing shards that a message names.
+const LISTED: usize = 8;
 /// The array of the largest error that the f64 twin found.
 const WORST: &str = "worst";
 
@@ -35,6 +36,8 @@ pub struct Part {
     pub arrays: Vec<PartArray>,
     /// The largest error that the f64 twin found, in units that the diagnostic knows; NaN if nothing was checked.
     pub worst: f64,
+    /// Where the field first was not finite, in words, if this process saw it. Shards do not keep it.
+    pub origin: Option<String>,
 }
 
 /// Numbers of a part.
@@ -164,15 +167,12 @@ pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
         return Err(Error::file(&pair[1].place, said));
     }
     let of = first.part.shard.of();
-    let missing: Vec<String> = (1..=of)
-        .filter(|number| !shards.iter().any(|s| s.part.shard.number() == *number))
-        .map(|number| format!("{number}/{of}"))
-        .collect();
+    let missing = (1..=of).filter(|number| !shards.iter().any(|s| s.part.shard.number() == *number));
+    let missing: Vec<String> = missing.take(LISTED).map(|number| format!("{number}/{of}")).collect();
     if !missing.is_empty() {
-        return Err(Error::invalid(
-            "merge",
-            format!("{} of {of} shards given, missing: {}", shards.len(), missing.join(", ")),
-        ));
+        let more = if shards.len() + missing.len() < of { ", .." } else { "" };
+        let said = format!("{} of {of} shards given, missing: {}{more}", shards.len(), missing.join(", "));
+        return Err(Error::invalid("merge", said));
     }
     let (mut facts, title) =
         (first.common.clone(), first.common["shard"]["title"].as_str().unwrap_or_default().to_string());
@@ -187,9 +187,8 @@ pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
 impl Opened {
     fn read(place: &Path, measures: &[&'static str]) -> Result<Self> {
         let at = |name: &str| place.join(name);
-        let read = |name: &str| fs::read(at(name)).map_err(|e| Error::file(at(name), format!("cannot be read: {e}")));
         let json = |name: &str| -> Result<Value> {
-            serde_json::from_slice(&read(name)?).map_err(|e| Error::file(at(name), e))
+            serde_json::from_str(&text(&at(name))?).map_err(|e| Error::file(at(name), e))
         };
         let mut manifest = json("manifest.json")?;
         let fail = |message: String| Error::file(at("manifest.json"), message);
@@ -205,14 +204,19 @@ impl Opened {
         let sharded: Sharded = serde_json::from_value(manifest["shard"].clone()).map_err(|e| fail(e.to_string()))?;
         let shard = Shard::new(sharded.number, sharded.of)?;
         shard.check(sharded.samples)?;
-        let (data, said) = (read(DATA)?, &manifest["files"][DATA]["sha256"]);
-        let found = sha256_bytes(&data);
+        if !sharded.facts.is_object() {
+            return Err(fail(format!("shard.facts {}, expected an object", sharded.facts)));
+        }
+        let (found, said) = (sha256_file(at(DATA))?, &manifest["files"][DATA]["sha256"]);
         if *said != json!(found) {
             return Err(Error::file(at(DATA), format!("has SHA-256 {found}, the manifest says {said}")));
         }
-        let names: Vec<(&str, &str)> = sharded.arrays.iter().map(|a| (a.name.as_str(), a.kind.as_str())).collect();
-        let mut arrays = vec![];
-        for ((shape, values), about) in npz::read(&at(DATA), data, &names)?.into_iter().zip(&sharded.arrays) {
+        let mut arrays: Vec<PartArray> = vec![];
+        for about in &sharded.arrays {
+            if arrays.iter().any(|a| a.name == about.name) {
+                return Err(fail(format!("shard.arrays has two '{}', expected one of each name", about.name)));
+            }
+            let (shape, values) = npz::read(&at(DATA), &about.name, &about.kind)?;
             let held = about.axis.map(|axis| shape.get(axis).copied());
             if held.is_some_and(|held| held != Some(shard.count(sharded.samples))) {
                 let found = format!("array '{}' of shape {shape:?}", about.name);
@@ -221,7 +225,7 @@ impl Opened {
             arrays.push(PartArray { name: about.name.clone(), shape, axis: about.axis, values });
         }
         let (facts, samples) = (sharded.facts, sharded.samples);
-        let mut part = Part { measure, shard, samples, facts, arrays, worst: f64::NAN };
+        let mut part = Part { measure, shard, samples, facts, arrays, worst: f64::NAN, origin: None };
         part.worst = part.rows::<f64>(WORST)?.first().copied().unwrap_or(f64::NAN);
         for key in ["schema", "files"] {
             manifest.as_object_mut().map(|m| m.remove(key));

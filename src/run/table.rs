@@ -3,6 +3,19 @@
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
+/// The column of each measure that is NaN where the field was not finite, and nowhere else.
+const MARKED: [(&str, &str); 6] = [
+    ("circulation", "integral"),
+    ("curl", "asymmetry"),
+    ("asymmetry", "fro2"),
+    ("stein", "stein"),
+    ("jacobian", "fro2"),
+    ("likelihood", "bits_per_dim"),
+];
+
+/// Marked places that are named; the others are counted.
+const NAMED: usize = 6;
+
 /// What the places along an axis are called.
 #[derive(Clone, Debug)]
 pub enum Labels {
@@ -180,17 +193,58 @@ impl Table {
         found.ok_or_else(|| Error::invalid(self.measure, format!("array '{name}' is missing")))
     }
 
+    /// Places, in C order, whose results are marked: NaN, because the field was not finite there.
+    pub fn marked(&self) -> Vec<usize> {
+        let Some(column) = MARKED.iter().find(|m| m.0 == self.measure).and_then(|m| self.column(m.1).ok()) else {
+            return vec![];
+        };
+        (0..column.values.len()).filter(|&i| !column.values[i].is_finite()).collect()
+    }
+
+    /// Marked places in words, how many and which; none if every result is finite.
+    pub fn told(&self) -> Option<String> {
+        let marked = self.marked();
+        let (n, all) = (marked.len(), self.shape().iter().product::<usize>());
+        let mut named: Vec<String> = marked.iter().take(NAMED).map(|&i| self.place(i)).collect();
+        if n > NAMED {
+            named.push(format!("and {} more", n - NAMED));
+        }
+        let said = "not finite: marked NaN, and left out of every statistic";
+        (n > 0).then(|| format!("{n} of {all} results are {said}: {}", named.join("; ")))
+    }
+
+    /// `told` as a line of its own; nothing if every result is finite.
+    pub fn left_out(&self) -> String {
+        self.told().map_or(String::new(), |told| told + "\n")
+    }
+
+    /// A place in words.
+    fn place(&self, mut i: usize) -> String {
+        let mut words = vec![];
+        for axis in self.axes.iter().rev() {
+            let n = axis.labels.len();
+            words.push(format!("{} {}", axis.name, axis.labels.text(i % n)));
+            i /= n;
+        }
+        words.reverse();
+        words.join(", ")
+    }
+
     /// Refuses columns and arrays whose length is not their shape's.
     pub(super) fn check(&self) -> Result<()> {
-        let places: usize = self.shape().iter().product();
-        let fail = |what: &str, found: usize, expected: usize| {
-            Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {expected}")))
+        // Axes may come from a shard's manifest: their product need not be a number.
+        let fits = |shape: &[usize], found: usize| {
+            shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|expected| expected == found)
         };
-        for c in self.columns.iter().filter(|c| c.values.len() != places) {
-            return fail(&format!("column '{}'", c.about.name), c.values.len(), places);
+        let fail = |what: String, found: usize, shape: &[usize]| {
+            Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {shape:?}")))
+        };
+        let shape = self.shape();
+        for c in self.columns.iter().filter(|c| !fits(&shape, c.values.len())) {
+            return fail(format!("column '{}'", c.about.name), c.values.len(), &shape);
         }
-        for a in self.arrays.iter().filter(|a| a.values.len() != a.shape.iter().product::<usize>()) {
-            return fail(&format!("array '{}'", a.name), a.values.len(), a.shape.iter().product());
+        for a in self.arrays.iter().filter(|a| !fits(&a.shape, a.values.len())) {
+            return fail(format!("array '{}'", a.name), a.values.len(), &a.shape);
         }
         Ok(())
     }
@@ -208,6 +262,10 @@ impl Table {
         let own = own.into_iter().map(|(key, value)| (key.to_string(), value));
         for (key, value) in labels.chain(own).collect::<Map<_, _>>() {
             table.insert(key, value);
+        }
+        let marked = self.marked().len();
+        if marked > 0 {
+            table.insert("not_finite".into(), marked.into());
         }
         Ok(Value::Object(table))
     }

@@ -1,8 +1,9 @@
 //! A golden case: the folder's `config.json` (family and hyper-parameters) and `case.safetensors`, by name.
 //! Every tensor is held in f64, which keeps float32 and the timesteps exactly; shapes are checked when one is asked for.
+use crate::data;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,7 @@ impl Case {
             return Err(Error::file(folder, message));
         }
         let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+        let text = data::text(&path)?;
         let found: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::file(&path, e))?;
         // A folder that diffusers wrote is its network's own hyper-parameters.
         let Config { family, hyper } = if found.get("_class_name").is_some() {
@@ -55,16 +56,17 @@ impl Case {
         };
 
         let path = folder.join("case.safetensors");
-        let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
-        let file = SafeTensors::deserialize(&bytes)
+        let bytes = data::bytes(&path)?;
+        let (data, header) = data::tensors::of_file(&bytes)
             .map_err(|e| Error::file(&path, format!("not a whole safetensors file: {e}")))?;
         let mut tensors = BTreeMap::new();
-        for (name, tensor) in file.tensors() {
-            let values = to_f64(tensor.dtype(), tensor.data()).ok_or_else(|| {
-                let message = format!("tensor '{name}': type {:?}, expected F32, F64 or I64", tensor.dtype());
+        for (name, tensor) in header.tensors() {
+            let (begin, end) = tensor.data_offsets;
+            let values = to_f64(tensor.dtype, &bytes[data + begin..data + end]).ok_or_else(|| {
+                let message = format!("tensor '{name}': type {:?}, expected F32, F64 or I64", tensor.dtype);
                 Error::file(&path, message)
             })?;
-            tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values });
+            tensors.insert(name, Tensor { shape: tensor.shape.clone(), values });
         }
         Ok(Self { folder: folder.to_path_buf(), family, hyper, tensors })
     }

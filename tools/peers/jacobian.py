@@ -1,27 +1,21 @@
-"""Sub-Jacobian of an MNIST model directory, 64 input components of one sample: vorticity and PyTorch (CPU), in turns in one run.
+"""Sub-Jacobian of a model directory, 64 input components of one sample: vorticity and PyTorch, in turns in one run.
 
     OMP_WAIT_POLICY=passive python tools/peers/jacobian.py assets/models/mnist --vorticity target/release/vorticity
 
-Each round times, in seconds per sample: `vorticity bench --tangents 64` (a value and its 64 tangents, all columns of them),
-the authors' way in PyTorch (`vmap(jvp)` in chunks of 16, sample by sample), and the fastest way known there (reverse mode,
-`vmap` over 64 rows). The medians of the rounds' ratios and their ranges are printed, and what the bench found a lane with
-tangents to cost over one without. The machine should be idle otherwise.
+Each round times, in seconds per sample: `vorticity bench --what tangents` (a value and its 64 tangents, all columns of
+them), the authors' way in PyTorch (`vmap(jvp)` in chunks of 16, sample by sample), and the fastest way known there
+(reverse mode, `vmap` over 64 rows). Besides: what the bench found a lane with tangents to cost over one without. The
+machine should be idle otherwise.
 """
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
+import math
 
 import torch
-from safetensors.torch import load_file
 from torch.func import jvp, vjp, vmap
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from mnist_net import ShuffleUNet, Unit  # noqa: E402
+from common import Model, Peer, Result, Vorticity, parser, peers, show, summary
+from mnist_net import ShuffleUNet, Unit
 
 
 def shuffled(self, x):
@@ -35,67 +29,66 @@ def shuffled(self, x):
 FORWARDS = [Unit.forward, shuffled]
 
 
-def best(repeats: int, run) -> float:
-    """Seconds of the fastest of several runs with either way to write the network, each after one to warm up."""
+def best(peer: Peer, net: torch.nn.Module, repeats: int, run) -> float:
+    """Seconds of the fastest of several runs; the MNIST network with either way to write it."""
     times = []
-    for Unit.forward in FORWARDS:
-        run()
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
+    for Unit.forward in FORWARDS if isinstance(net, ShuffleUNet) else FORWARDS[:1]:
+        times += peer.seconds(run, repeats)
     return min(times)
 
 
-def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("model", type=Path)
-    p.add_argument("--vorticity", default="vorticity", help="the program")
-    p.add_argument("--components", type=int, default=64)
-    p.add_argument("--chunk", type=int, default=16, help="tangents at a time in the authors' way")
-    p.add_argument("--samples", type=int, default=2, help="vorticity's samples per tile")
-    p.add_argument("--rounds", type=int, default=6)
-    args = p.parse_args()
-
-    net = ShuffleUNet(**json.loads((args.model / "config.json").read_text())["hyper"]).eval()
-    net.load_state_dict(load_file(args.model / "model.safetensors"), strict=False)  # without num_batches_tracked
-    for parameter in net.parameters():
-        parameter.requires_grad_(False)
-    x, k = torch.randn(1, 1, 28, 28), torch.tensor([500])
-    chosen = torch.randperm(784)[: args.components]
-    basis = torch.eye(784)[chosen].view(-1, 1, 1, 28, 28)
+def ways(net: torch.nn.Module, model: Model, device: str, components: int, chunk: int) -> dict:
+    """The sub-Jacobian by either mode, by name."""
+    d = math.prod(model.shape)
+    x, k = torch.randn(1, *model.shape, device=device), torch.tensor([500], device=device)
+    chosen = torch.randperm(d)[:components].to(device)
+    basis = torch.eye(d, device=device)[chosen].view(-1, 1, *model.shape)
     f = lambda x: net(x, k)  # noqa: E731
 
     def authors() -> torch.Tensor:
-        columns = vmap(lambda v: jvp(f, (x,), (v,))[1], chunk_size=args.chunk)(basis)
+        columns = vmap(lambda v: jvp(f, (x,), (v,))[1], chunk_size=chunk)(basis)
         return columns.flatten(1)[:, chosen].T
 
     def reverse() -> torch.Tensor:
         _, pull = vjp(f, x)
         return vmap(lambda v: pull(v)[0])(basis).flatten(1)[:, chosen]
 
-    gap = (authors() - reverse()).abs().max() / authors().abs().max()
-    lanes = args.samples * (1 + args.components)
+    return {"authors' way": authors, "reverse mode": reverse}
 
-    command = [args.vorticity, "bench", args.model, "--tile", lanes, "--tangents", args.components, "--rounds", 5, "--json"]
-    rows, adapter = [], ""
+
+def compare(args: argparse.Namespace, components: int, chunk: int, samples: int) -> list[Result]:
+    model, program, others = Model(args.model), Vorticity(args.vorticity, args.adapter), peers(args.devices)
+    nets = {device: model.network(device) for device in {peer.device for peer in others}}
+    found = {device: ways(net, model, device, components, chunk) for device, net in nets.items()}
+    ours, over, rows, facts, gaps = [], [], {}, {}, {}
     for _ in range(args.rounds):
-        ours = json.loads(subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True).stdout)
-        adapter = ours["adapter"]
-        row = {
-            "vorticity": ours["seconds_per_sample"]["best"],
-            "authors": best(3, authors),
-            "reverse": best(3, reverse),
-        }
-        rows.append(row | {"lane": ours["over_forward"]})
-        shown = "  ".join(f"{name} {seconds:.4f} s" for name, seconds in row.items())
-        print(f"{shown}  lane over forward {ours['over_forward']:.3f}", flush=True)
+        lanes = samples * (1 + components)
+        report, cost = program.bench(model, "tangents", "--tile", lanes, "--tangents", components, "--rounds", 5)
+        ours.append(cost["seconds"]["best"])
+        over.append(cost["over_forward"]["median"])
+        facts = {"adapter": report["adapter"], "kernels": report["kernels"], "components": components, "tile": cost["tile"]}
+        for peer in others:
+            net = nets[peer.device]
+            with peer.settings():
+                for way, run in found[peer.device].items():
+                    rows.setdefault(f"{peer.name}, {way}", []).append(best(peer, net, 3, run))
+                a, b = (run() for run in found[peer.device].values())
+            gaps[peer.name] = ((a - b).abs().max() / a.abs().max()).item()
+    facts |= {"lane_over_forward": summary(over), "two_ways_differ_by": gaps}
+    return [Result(f"sub-Jacobian of {components}, {model.path.name}", ours, rows, facts)]
 
-    print(f"adapter {adapter}; PyTorch {torch.__version__}, {torch.get_num_threads()} threads; {args.components} components")
-    print(f"PyTorch's two ways differ by {gap:.1e} of the largest entry")
-    ratios = {f"{way} / vorticity": [r[way] / r["vorticity"] for r in rows] for way in ("authors", "reverse")}
-    for name, found in (ratios | {"lane over forward": [r["lane"] for r in rows]}).items():
-        print(f"{name:<24} median {statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})")
+
+def main() -> None:
+    p = parser(__doc__, 6)
+    p.add_argument("--components", type=int, default=64)
+    p.add_argument("--chunk", type=int, default=16, help="tangents at a time in the authors' way")
+    p.add_argument("--samples", type=int, default=2, help="vorticity's samples per tile")
+    args = p.parse_args()
+    results = compare(args, args.components, args.chunk, args.samples)
+    show(results)
+    facts = results[0].facts
+    print(f"a lane with tangents over a forward evaluation: {facts['lane_over_forward']}")
+    print(f"the two ways of PyTorch differ, of the largest entry, by {facts['two_ways_differ_by']}")
 
 
 if __name__ == "__main__":

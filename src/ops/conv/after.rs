@@ -6,7 +6,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Launch;
 use crate::ops::activation::Pass;
-use crate::ops::then::{Then, TimeRow};
+use crate::ops::fold::{Then, TimeRow};
 use crate::program::{Access, BufferId, Part};
 use crate::shape::Shape;
 use std::ops::Range;
@@ -37,14 +37,14 @@ impl After {
         }
     }
 
-    /// The convolution's input, and the residual.
-    pub(super) fn split(&self, inputs: &[Shape]) -> Result<(Shape, Option<Shape>)> {
-        match (inputs, self.residual) {
-            (&[x], None) => Ok((x, None)),
-            (&[x, z], Some(_)) => Ok((x, Some(z))),
+    /// The residual, of what is left of the inputs.
+    pub(super) fn split(&self, left: &[Shape]) -> Result<Option<Shape>> {
+        match (left, self.residual) {
+            (&[], None) => Ok(None),
+            (&[z], Some(_)) => Ok(Some(z)),
             (_, residual) => {
-                let expected = 1 + residual.is_some() as usize;
-                Err(Error::invalid("inputs", format!("found {}, expected {expected}", inputs.len())))
+                let expected = residual.is_some() as usize;
+                Err(Error::invalid("inputs", format!("{} to add to the output, expected {expected}", left.len())))
             }
         }
     }
@@ -95,7 +95,7 @@ impl Ending {
             cx.program.constant(cx.label("time rows"), &packed)
         });
         let (mut residual, mut words) = (None, [0; 6]);
-        if let (Some(scales), Some(z)) = (conv.after.residual, cx.inputs.get(1)) {
+        if let (Some(scales), Some(z)) = (conv.after.residual, cx.inputs.last()) {
             if z.slots != cx.output.slots {
                 return Err(Error::invalid(cx.node, "the channels of its residual are ordered differently in memory"));
             }
@@ -125,7 +125,7 @@ impl Ending {
         let own = [
             ("SILU", conv.silu && values),
             ("ROW", rows.is_some()),
-            ("THEN_SILU", conv.after.silu && values),
+            ("AGAIN", conv.after.silu && values),
             ("RESIDUAL", residual.is_some()),
         ];
         let constants = own.map(|(name, on)| (name, on as i64)).into_iter().chain([keep, sloped]).collect();

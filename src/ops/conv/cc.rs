@@ -10,6 +10,19 @@ use crate::program::{Access, Grid, Kernel, Part, Step};
 
 /// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
 pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
+    at_positions(conv, 1, conv.op(), cx, phase)
+}
+
+/// So many convolutions, each with its own weights `[position][out][in][kernel][kernel]`, of a pixel's blocks at each position: the
+/// blocks of one position lie behind those of the other, in the input and in the output. More than one: plain 1x1, of one
+/// run of blocks.
+pub(super) fn at_positions(
+    conv: &Conv,
+    positions: usize,
+    op: &'static str,
+    cx: &mut Launch,
+    phase: Option<[usize; 2]>,
+) -> Result<()> {
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
     // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
@@ -22,20 +35,21 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) ->
     let chunks = view.blocks().div_ceil(most);
     let cc4 = view.blocks().div_ceil(chunks);
     let groups = place.blocks / m4;
-    // [group][chunk][tap][block][component][m] of vec4 over 4 output channels.
-    let mut packed = vec![0f32; groups * chunks * taps * cc4 * 4 * m4 * 4];
-    for o in 0..conv.out_channels {
-        let (g, m, oc) = (o / (4 * m4), o % (4 * m4) / 4, o % 4);
+    // [position][group][chunk][tap][block][component][m] of vec4 over 4 output channels.
+    let mut packed = vec![0f32; positions * groups * chunks * taps * cc4 * 4 * m4 * 4];
+    for (position, o) in (0..positions).flat_map(|p| (0..conv.out_channels).map(move |o| (p, o))) {
+        let (g, m, oc) = (position * groups + o / (4 * m4), o % (4 * m4) / 4, o % 4);
+        let weight = &conv.weight[(position * conv.out_channels + o) * conv.in_channels * taps..];
         for (c, &slot) in view.slots.iter().enumerate() {
             let (block, comp) = (slot / 4, slot % 4);
             for t in 0..taps {
                 let at = (((g * chunks + block / cc4) * taps + t) * cc4 + block % cc4) * 4 + comp;
-                packed[(at * m4 + m) * 4 + oc] = conv.weight[(o * conv.in_channels + c) * taps + t];
+                packed[(at * m4 + m) * 4 + oc] = weight[c * taps + t];
             }
         }
     }
     let weights = held::buffer(cx, &packed);
-    let bias = conv.bias_buffer(cx, place.blocks);
+    let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
     let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
     let ending = Ending::of(conv, cx)?;
@@ -43,8 +57,9 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) ->
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
     let last = Pass::of(cx, conv.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
-        // Few samples have few primals, and threads beyond the last pixel work for nothing.
-        let workgroup = if pass.part == Part::Primals { 128 } else { 512 };
+        // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
+        let most = if pass.part == Part::Primals { 128 } else { 512 };
+        let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
@@ -61,14 +76,18 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) ->
         let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
             label: cx.label("conv"),
-            op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
+            op,
             kernel: Kernel { shader: "conv_cc", constants },
             bindings,
             part: pass.part,
             immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, own),
-            grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups: groups as u32 },
-            flops: conv.flops(&[view.shape], place.shape) / chunks as u64,
-            bytes: conv.traffic(&view, &place) / chunks as u64,
+            grid: Grid {
+                items: place.shape.pixels() as u32,
+                workgroup: workgroup as u32,
+                groups: (positions * groups) as u32,
+            },
+            flops: positions as u64 * conv.flops(&[view.shape], place.shape) / chunks as u64,
+            bytes: positions as u64 * conv.traffic(&view, &place) / chunks as u64,
         });
     }
     Ok(())

@@ -61,19 +61,26 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
     };
     let bias = conv.bias_buffer(cx, place.blocks);
     let ending = Ending::of(conv, cx)?;
+    let (loading, loaded) = conv.loading(cx)?;
+    let (stride, padding) = conv.window();
     let own = [conv.kernel as u32, place.blocks as u32, power(-e).to_bits(), offset(phase, &place)];
-    let words = immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, ending.words(own));
+    let words = immediates(&view, &place, cx.program.group(), stride, padding, ending.words(own));
     let mut maxima = None;
     if matrices.split {
-        let made = cx.shared("pixel maxima", 4 * view.shape.pixels() as u64);
+        let made = cx.shared("window maxima", 4 * place.shape.pixels() as u64);
+        let bindings = [("x", view.buffer, Access::Read), ("maxima", made, Access::Write)];
+        let all = [("KEEP", 0), ("SLOPED", 0)];
         cx.program.push(Step {
-            label: cx.label("pixel max"),
-            op: "pixel max",
-            kernel: Kernel { shader: "pixel_max", constants: vec![] },
-            bindings: vec![("x", view.buffer, Access::Read), ("maxima", made, Access::Write)],
+            label: cx.label("window max"),
+            op: "window max",
+            kernel: Kernel {
+                shader: "window_max",
+                constants: all.into_iter().chain(loading.iter().copied()).collect(),
+            },
+            bindings: bindings.into_iter().chain(loaded.iter().copied()).collect(),
             part: Part::All,
             immediates: words.clone(),
-            grid: Grid { items: view.shape.pixels() as u32, workgroup: 256, groups: 1 },
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: 256, groups: 1 },
             flops: 0,
             bytes: 16 * (view.shape.pixels() * view.blocks()) as u64,
         });
@@ -87,16 +94,22 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
             ("y", place.buffer, Access::Write),
         ];
         let (after, extra) = ending.pass(conv, cx, &pass, true);
-        let bindings = bindings.into_iter().chain(maxima).chain(extra).collect();
+        let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
         let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];
         let parts = [("SPLIT", matrices.split as i64), ("WEIGHTS", parts as i64), ("HALF", half)];
         let spread = ("SPREAD", phase.is_some() as i64);
         cx.program.push(Step {
             label: cx.label("conv"),
-            op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
+            op: conv.op(),
             kernel: Kernel {
                 shader: "conv_coop",
-                constants: after.into_iter().chain([spread]).chain(shape).chain(parts).collect(),
+                constants: after
+                    .into_iter()
+                    .chain([spread])
+                    .chain(shape)
+                    .chain(parts)
+                    .chain(loading.iter().copied())
+                    .collect(),
             },
             bindings,
             part: pass.part,

@@ -15,6 +15,8 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ti
     let weights = held::buffer(cx, &weights);
     let bias = conv.bias_buffer(cx, place.blocks);
     let ending = Ending::of(conv, cx)?;
+    let (loading, loaded) = conv.loading(cx)?;
+    let (stride, padding) = conv.window();
     let own = ending.words([conv.kernel as u32, place.blocks as u32, 0, offset(phase, &place)]);
     for pass in Pass::of(cx, conv.curved(), &place) {
         let bindings = [
@@ -24,19 +26,20 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ti
             ("y", place.buffer, Access::Write),
         ];
         let (after, extra) = ending.pass(conv, cx, &pass, true);
-        let bindings = bindings.into_iter().chain(extra).collect();
+        let bindings = bindings.into_iter().chain(extra).chain(loaded.iter().copied()).collect();
         let spread = ("SPREAD", phase.is_some() as i64);
         let [pm, cm] = tile.map(|n| n as i64);
-        let constants = after.into_iter().chain([spread, cx.held.constant(), ("PM", pm), ("CM", cm)]).collect();
+        let tile_size = [spread, cx.held.constant(), ("PM", pm), ("CM", cm)];
+        let constants = after.into_iter().chain(tile_size).chain(loading.iter().copied()).collect();
         let [workgroup, blocks] = tile.map(|n| 16 * n);
         let groups = place.blocks.div_ceil(blocks) as u32;
         cx.program.push(Step {
             label: cx.label("conv"),
-            op: if conv.kernel == 1 { "conv 1x1" } else { "conv" },
+            op: conv.op(),
             kernel: Kernel { shader: "conv", constants },
             bindings,
             part: pass.part,
-            immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, own),
+            immediates: immediates(&view, &place, cx.program.group(), stride, padding, own),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups },
             flops: conv.flops(&[view.shape], place.shape),
             bytes: conv.traffic(&view, &place),

@@ -1,16 +1,18 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias, and on the store (`after`): SiLU, a
 //! time row, a residual.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
-//! One file per way to compute it: `cc` (CPU adapters), and for everything else the table `VARIANTS`.
+//! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), and for everything else the table `VARIANTS`.
 mod after;
+mod before;
 mod cc;
 mod coop;
 mod igemm;
 pub mod up;
+pub(crate) mod winograd;
 
 use self::coop::Matrices;
+use super::fold::{Before, Setting, Then, TimeRow};
 use super::held::Held;
-use super::then::{Then, TimeRow};
 use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
@@ -21,6 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use after::After;
+pub use before::Load;
 pub use up::{Doubling, UpConv};
 
 /// Convolution with bias.
@@ -36,6 +39,8 @@ pub struct Conv {
     pub stride: usize,
     /// Zeros around the input.
     pub padding: Padding,
+    /// What is done to the input first, on the load.
+    pub load: Option<Load>,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
@@ -151,9 +156,19 @@ impl Conv {
         cx.program.constant(cx.label("bias"), &padded)
     }
 
+    /// As timings call it.
+    const fn op(&self) -> &'static str {
+        match (&self.load, self.kernel) {
+            (Some(Load::Depthwise(_)), _) => "depthwise + 1x1",
+            (_, 1) => "conv 1x1",
+            _ => "conv",
+        }
+    }
+
     /// Appends the dispatches that make the output, or one of its phases.
     fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
         match cx.family {
+            _ if phase.is_none() && winograd::suits(self, cx) => winograd::launch(self, cx),
             Family::Cpu => cc::launch(self, cx, phase),
             Family::Gpu => {
                 let class = Class {
@@ -188,7 +203,12 @@ impl Op for Conv {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let (s, z) = self.after.split(inputs)?;
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let z = self.after.split(&inputs[reads.min(inputs.len())..])?;
+        let s = match &self.load {
+            Some(load) => load.shape(&inputs[..reads.min(inputs.len())])?,
+            None => super::one(&inputs[..reads.min(inputs.len())])?,
+        };
         if s.c != self.in_channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.in_channels)));
         }
@@ -206,7 +226,14 @@ impl Op for Conv {
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
-        let (s, k) = (shapes[0], self.kernel);
+        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let loaded = self.load.as_ref().map(|load| load.twin(&inputs[..reads], &shapes[..reads], times));
+        let x = loaded.as_deref().unwrap_or(inputs[0]);
+        let k = self.kernel;
+        let s = match &self.load {
+            Some(load) => load.shape(&shapes[..reads]).unwrap_or(shapes[0]), // its shape was checked
+            None => shapes[0],
+        };
         let Padding { rows, columns } = self.padding;
         let side = |n: usize, [before, after]: [usize; 2]| (n + before + after - k) / self.stride + 1;
         let (h, w) = (side(s.h, rows), side(s.w, columns));
@@ -219,18 +246,19 @@ impl Op for Conv {
                         let Some(r) = inside(i * self.stride + t / k, rows[0], s.h) else { continue };
                         for j in 0..w {
                             let Some(q) = inside(j * self.stride + t % k, columns[0], s.w) else { continue };
-                            plane[i * w + j] += inputs[0][(c * s.h + r) * s.w + q] * weight as f64;
+                            plane[i * w + j] += x[(c * s.h + r) * s.w + q] * weight as f64;
                         }
                     }
                 }
             }
             y.extend(plane.into_iter().map(|v| if self.silu { v.silu() } else { v }));
         }
-        self.after.twin(y, inputs.get(1).copied(), times)
+        self.after.twin(y, inputs.get(reads).copied(), times)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
+        let load = self.load.as_ref().map_or(0, |load| load.flops(output));
+        load + 2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
     }
 
     fn weights(&self) -> Option<&[f32]> {
@@ -242,14 +270,23 @@ impl Op for Conv {
         Some(Arc::new(Self { silu, after, ..self.clone() }))
     }
 
-    fn of_doubled(&self, doubling: Doubling, held: Held) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(UpConv::of(self, doubling, held)?))
+    fn before(&self, before: &Before, setting: Setting) -> Option<Arc<dyn Op>> {
+        match before {
+            Before::Doubled(doubling) => Some(Arc::new(UpConv::of(self, *doubling, setting.held)?)),
+            before => Some(Arc::new(Self { load: Some(Load::of(self, before, setting)?), ..self.clone() })),
+        }
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
-        let reads = [(0, rows)].into_iter().chain(self.after.reads(&bands[which])).collect();
-        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads })
+        let (op, reads) = match &self.load {
+            Some(load) => load.band(self, inputs[0], bands, which)?,
+            None => {
+                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+                (Self { padding, ..self.clone() }, vec![(0, rows)])
+            }
+        };
+        let reads = reads.into_iter().chain(self.after.reads(&bands[which])).collect();
+        Some(Band { op: Some(Arc::new(op)), reads })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
@@ -289,6 +326,7 @@ pub fn cases() -> Vec<Case> {
         kernel,
         stride,
         padding: Padding::trailing(padding, trailing),
+        load: None,
         weight: noise(co * ci * kernel * kernel, ci),
         bias: noise(co, co + 1),
         silu,
@@ -317,6 +355,10 @@ pub fn cases() -> Vec<Case> {
         case("3x3 34->9, chunks", 34, 9, 3, 1, 1, 5, 6, false),
         case("3x3 stride 2, 6->10", 6, 10, 3, 2, 1, 7, 9, false),
         case("4x4 stride 2, 3->5", 3, 5, 4, 2, 1, 10, 6, false),
+        case("3x3 40->36 silu, tiles", 40, 36, 3, 1, 1, 5, 7, true),
+        case("3x3 64->72 silu, less than a tile", 64, 72, 3, 1, 1, 2, 3, true),
+        case("3x3 no padding, 33->42, tiles", 33, 42, 3, 1, 0, 7, 10, false),
+        case("3x3 140->32, tiles, two chunks", 140, 32, 3, 1, 1, 6, 4, false),
         case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6, false),
         case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5, false),
         Case {
@@ -324,6 +366,12 @@ pub fn cases() -> Vec<Case> {
             op: Arc::new(Conv { after: all(12), ..conv(8, 12, 3, 1, 1, 0, true) }),
             inputs: vec![Shape::new(8, 4, 5), Shape::new(12, 4, 5)],
             row: Some(12),
+        },
+        Case {
+            name: "3x3 40->36, tiles, SiLU, time row, SiLU, residual",
+            op: Arc::new(Conv { after: all(36), ..conv(40, 36, 3, 1, 1, 0, true) }),
+            inputs: vec![Shape::new(40, 5, 8), Shape::new(36, 5, 8)],
+            row: Some(36),
         },
         Case {
             name: "1x1 132->8, two chunks, time row, residual",

@@ -5,8 +5,8 @@ use super::after::After;
 use super::{Conv, Padding, noise};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::ops::fold::Then;
 use crate::ops::held::Held;
-use crate::ops::then::Then;
 use crate::ops::{Band, Case, Launch, Op, Place};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
@@ -55,13 +55,20 @@ fn axis(kernel: usize, padding: usize, doubling: Doubling, a: usize) -> Option<(
 }
 
 impl UpConv {
-    /// `conv` of a doubled image; none if its phases are not convolutions of one size, which keep the small image's.
+    /// `conv` of a doubled image; none if its phases are not convolutions of one size, which keep the small image's, or if
+    /// it sees single pixels.
     pub fn of(conv: &Conv, doubling: Doubling, held: Held) -> Option<Self> {
         let Padding { rows, columns } = conv.padding;
         let kept = if doubling == Doubling::Repeated { conv.kernel - 1 } else { conv.kernel };
         // Sums of rounded weights are not what rounding promises.
         let exact = doubling == Doubling::Spread || held == Held::F32;
-        if conv.stride != 1 || rows != columns || rows[0] + rows[1] != kept || !exact {
+        if conv.load.is_some()
+            || conv.kernel == 1
+            || conv.stride != 1
+            || rows != columns
+            || rows[0] + rows[1] != kept
+            || !exact
+        {
             return None;
         }
         let axes = [axis(conv.kernel, rows[0], doubling, 0)?, axis(conv.kernel, rows[0], doubling, 1)?];
@@ -198,6 +205,7 @@ pub fn cases() -> Vec<Case> {
             kernel,
             stride: 1,
             padding: Padding::trailing(kept / 2, kept % 2),
+            load: None,
             weight: noise(co * ci * kernel * kernel, ci),
             bias: noise(co, co + 1),
             silu,
@@ -213,7 +221,7 @@ pub fn cases() -> Vec<Case> {
         })
     };
     let all = After {
-        row: Some(crate::ops::then::TimeRow { table: 0, entries: (0..8).rev().collect() }),
+        row: Some(crate::ops::fold::TimeRow { table: 0, entries: (0..8).rev().collect() }),
         silu: true,
         residual: Some([0.5, -1.25]),
     };

@@ -1,6 +1,7 @@
 //! Where the page's numbers come from: field, data and machine of each run, its manifest, and the command that repeats it.
 //! In: what the run directories say. Out: markup; whatever is missing is said to be unknown.
 use super::Run;
+use crate::report::table::number;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -47,8 +48,10 @@ pub fn field(field: &Value) -> String {
     let text = |value: &Value| plain(value).unwrap_or_else(|| "unnamed".into());
     match field["kind"].as_str() {
         Some("network") => {
-            let parameters = field["parameters"].as_u64().map_or("an unknown number of".into(), |n| n.to_string());
-            format!("{}, {parameters} parameters", text(&field["config"]["family"]))
+            let parameters = field["parameters"].as_u64().map_or("an unknown number of".into(), count);
+            let latents = field["autoencoder"]["config"]["family"].as_str();
+            let latents = latents.map_or(String::new(), |family| format!(", on latents of {family}"));
+            format!("{}, {parameters} parameters{latents}", text(&field["config"]["family"]))
         }
         Some("scores") => format!("scores of {}, evaluated elsewhere", text(&field["file"])),
         Some(kind) => {
@@ -56,6 +59,14 @@ pub fn field(field: &Value) -> String {
             format!("{} ({kind}, {}{omega})", text(&field["name"]), text(&field["shape"]))
         }
         None => "unknown".into(),
+    }
+}
+
+/// 1.08 M for 1084897.
+fn count(n: u64) -> String {
+    match n {
+        0..1_000_000 => n.to_string(),
+        _ => format!("{} M", number(n as f64 / 1e6)),
     }
 }
 

@@ -47,10 +47,11 @@ pub struct Figure<'a> {
 /// Every panel.
 pub fn draw(figure: &Figure) -> Markup {
     let cells = figure.panels.iter().flat_map(|p| &p.series).flat_map(|s| s.cells.iter().flatten());
+    // What lies below the box of a median that is not resolved does not stretch the axis, nor do errors far below everything.
     let ends = |c: &Cell| {
         let stats = c.stats.iter().flat_map(|b| [b.low, b.q1, b.median, b.q3, b.high].into_iter().chain(dots(b)));
-        // Errors far below everything do not stretch the axis.
-        stats.collect::<Vec<_>>()
+        let least = c.stats.as_ref().filter(|_| !c.clear()).map_or(f64::NEG_INFINITY, |b| b.q1);
+        stats.filter(|v| *v >= least).collect::<Vec<_>>()
     };
     let values: Vec<f64> = cells.clone().flat_map(ends).collect();
     let least = values.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);

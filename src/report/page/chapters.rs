@@ -25,7 +25,7 @@ pub const CHAPTERS: &[Chapter] = &[
         measure: "circulation",
         title: "Circulation",
         prose: "The integral of a gradient around any closed path is zero. Γ = ∮ s·dx is that integral of the learned field s, \
-                one loop per path, timestep and image; what it is beyond its errors is not a gradient. The normalisations \
+                one loop per path, timestep and sample; what it is beyond its errors is not a gradient. The normalisations \
                 say how large it is: M = ∮|x||dx| is the work of the flow −x, L the loop's length, S = ∮|s·dx| what would \
                 be left if nothing cancelled, R = ∮|s||dx| the most that a field of this strength allows.",
         shown: &[("abs_integral", "|Γ|"), ("integral_over_norm_sum", "|Γ|/M"), ("integral_over_abs", "|Γ|/S")],
@@ -40,12 +40,12 @@ pub const CHAPTERS: &[Chapter] = &[
     Chapter {
         measure: "curl",
         title: "Curl",
-        prose: "The Jacobian of a gradient is symmetric. J_ab = ∂s_a/∂x_b is taken between random components of each image; \
+        prose: "The Jacobian of a gradient is symmetric. J_ab = ∂s_a/∂x_b is taken between random components of each sample; \
                 |J_ab − J_ba| over all pairs is how asymmetric the learned score is.",
         shown: &[("asymmetry", "|J_ab − J_ba|"), ("entry_rms", "rms J_ab"), ("sub_nasym", "|B − B′|²/4|B|²")],
         figures: &[
-            ("asymmetry", "All pairs of all images, score", "|J_ab − J_ba|  (nat/x²)"),
-            ("raw_asymmetry", "Medians by image, network's raw output", "|J_ab − J_ba|  (1/x)"),
+            ("asymmetry", "All pairs of all samples, score", "|J_ab − J_ba|  (nat/x²)"),
+            ("raw_asymmetry", "Medians by sample, network's raw output", "|J_ab − J_ba|  (1/x)"),
         ],
     },
     Chapter {
@@ -54,7 +54,7 @@ pub const CHAPTERS: &[Chapter] = &[
         prose: "nasym = |J − J′|² / 4|J|² is 0 for a gradient and 1 for an antisymmetric Jacobian. It is estimated with random \
                 tangents, without ever holding J.",
         shown: &[("nasym", "nasym"), ("fro2", "|J|²"), ("trace", "tr J"), ("trace2", "tr J²")],
-        figures: &[("nasym", "nasym by image", "|J − J′|² / 4|J|²")],
+        figures: &[("nasym", "nasym by sample", "|J − J′|² / 4|J|²")],
     },
     Chapter {
         measure: "stein",
@@ -67,7 +67,7 @@ pub const CHAPTERS: &[Chapter] = &[
     Chapter {
         measure: "jacobian",
         title: "Full Jacobians",
-        prose: "All of J_ab = ∂s_a/∂x_b at noisy images, in few dimensions. It is symmetric for a gradient.",
+        prose: "All of J_ab = ∂s_a/∂x_b at noisy samples, in few dimensions. It is symmetric for a gradient.",
         shown: &[("asymmetry_max", "max |J_ab − J_ba|"), ("nasym", "|J − J′|²/4|J|²"), ("fro2", "|J|²"), ("trace", "tr J")],
         figures: &[
             ("asymmetry_max", "Largest difference of two entries", "max |J_ab − J_ba|  (nat/x²)"),
@@ -77,7 +77,7 @@ pub const CHAPTERS: &[Chapter] = &[
     Chapter {
         measure: "likelihood",
         title: "Likelihood",
-        prose: "Bits per dimension of each image by the probability-flow ODE. Less is better; it is a property of the learned \
+        prose: "Bits per dimension of each sample by the probability-flow ODE. Less is better; it is a property of the learned \
                 field's flow and says by itself nothing of gradients.",
         shown: &[("bits_per_dim", "bits per dimension"), ("log_likelihood", "ln p₀"), ("flow", "flow")],
         figures: &[],

@@ -1,6 +1,6 @@
 //! What each run says in a line: the range of its first statistic, or of its mean where it has one, and how much of it is
 //! resolved. In: the runs. Out: a table.
-use super::plot::unit;
+use super::plot::{formula, unit};
 use super::{Run, about, chapter_of};
 use crate::report::table::number;
 use crate::run::schema::CLEAR;
@@ -23,18 +23,18 @@ pub fn table(runs: &[Run]) -> Markup {
     };
     html! { section.glance { h2 { "At a glance" } div.wide { table {
         caption {
-            "Medians over the images, or means ± standard error: smallest and largest size over the timesteps. Resolved: at least "
-            (CLEAR) " times the largest error, or the standard error."
+            "Medians over the samples, or means ± standard error. Resolved: at how many timesteps the statistic is at least "
+            (CLEAR) " times its largest error, or its standard error."
         }
         thead { tr {
             @for head in ["run", "measure", "path", "statistic"] { th.left scope="col" { (head) } }
-            @for head in ["from", "to", "resolved"] { th scope="col" { (head) } }
+            @for head in ["smallest", "largest", "resolved"] { th scope="col" { (head) } }
             th.left scope="col" { "field" }
         } }
         tbody { @for run in runs { @for (path, line) in lines(run) { tr {
             th.left scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
             td.left { (run.results.measure) } td.left { (path) }
-            td.left { (line.label) " " span.unit { (line.unit) } }
+            td.left { (formula(&line.label)) " " span.unit { (line.unit) } }
             td { (end(run, &line, line.points.first())) } td { (end(run, &line, line.points.last())) }
             td { @if line.marked { (line.points.iter().filter(|p| p.2).count()) " of " (run.results.places()) } @else { "–" } }
             td.left { (about::field(&run.stored.manifest["field"])) }

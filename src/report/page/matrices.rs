@@ -44,14 +44,21 @@ pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) 
     };
     let bars: Vec<Vec<Option<Vec<f64>>>> =
         found.iter().map(|runs| runs.iter().map(|p| p.as_ref().map(shares)).collect()).collect();
-    let most = bars.iter().flatten().flatten().flatten().copied().fold(0.05, f64::max);
+    // What is below the axis is in the first bin and does not stretch the other axis.
+    let most = bars.iter().flatten().flatten().flat_map(|b| &b[1..]).copied().fold(0.05, f64::max);
     let one = |i: usize, k: usize| {
         let title = format!("k = {k}");
         let told =
             runs.iter().zip(&found[i]).filter_map(|(r, p)| Some(format!("{}: {} pairs", r.0, p.as_ref()?.len())));
         let about = format!("Histogram of |J_ab - J_ba| at k = {k}. {}", told.collect::<Vec<_>>().join("; "));
-        let frame =
-            Frame { width: 272.0, height: 190.0, title: &title, x: "|J_ab − J_ba|", y: "share of pairs", about };
+        let frame = Frame {
+            width: 272.0,
+            height: 190.0,
+            title: &title,
+            x: "|J_ab − J_ba|  (nat/x²)",
+            y: "share of pairs",
+            about,
+        };
         let decades = Axis::decades([10f64.powf(low), 10f64.powf(high)].into_iter());
         let x = frame.across(Axis { low, high, ..decades }, true);
         let y = frame.up(Axis { low: 0.0, ..Axis::linear([0.0, most].into_iter()) }, false);
@@ -79,8 +86,21 @@ pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) 
     Ok(html! { @for (i, k) in chosen.iter().enumerate() { (one(i, *k)) } })
 }
 
-/// Maps of (B - B') / 2 of a run's first sample at its first, middle and last timestep.
-pub fn maps((name, colour, table): Labelled) -> Result<Markup> {
+/// A map and what is said of it.
+struct Map {
+    k: usize,
+    /// Where the colours end; 0 if no entry is resolved.
+    end: f64,
+    /// Largest size of an entry, resolved or not.
+    largest: f64,
+    /// Of the entries of B.
+    rms: f64,
+    uri: String,
+}
+
+/// Maps of (B - B') / 2 of a run's first sample at its first, middle and last timestep; `error` is that of a difference
+/// B_ab - B_ba at a timestep k, NaN if unknown. Entries under three times their error are left blank.
+pub fn maps((name, colour, table): Labelled, error: impl Fn(usize) -> f64) -> Result<Markup> {
     let array = table.array("jacobian")?;
     let (Numbers::F32(values), &[timesteps, samples, n, _]) = (&array.values, &array.shape[..]) else {
         return Err(Error::invalid(table.measure, "its matrices are not [timestep, sample, K, K] in f32"));
@@ -91,34 +111,44 @@ pub fn maps((name, colour, table): Labelled) -> Result<Markup> {
     for t in evenly(timesteps.min(ks.len()), SHOWN[1]) {
         let block = &values[t * samples * n * n..][..n * n];
         let half = |a: usize, b: usize| f64::from(block[a * n + b] - block[b * n + a]) / 2.0;
-        let size = (0..n * n).map(|i| half(i / n, i % n).abs()).filter(|v| v.is_finite()).fold(0.0, f64::max);
+        let bound = CLEAR * error(ks[t]) / 2.0;
+        let sizes = || (0..n * n).map(|i| half(i / n, i % n).abs()).filter(|v| v.is_finite() && *v > 0.0);
+        let mut resolved: Vec<f64> = sizes().filter(|v| bound.is_nan() || *v >= bound).collect();
+        resolved.sort_by(f64::total_cmp);
+        let end = resolved.get(resolved.len() * 99 / 100).copied().unwrap_or(0.0);
         let rms = (block.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / (n * n).max(1) as f64).sqrt();
         let mut pixels = vec![];
         for &a in &order {
             for &b in &order {
-                let share = if size > 0.0 { half(a, b) / size } else { 0.0 };
+                let own = half(a, b);
+                let share = if own.abs() < bound || end == 0.0 { 0.0 } else { (own / end).clamp(-1.0, 1.0) };
                 let alpha = if share.is_finite() { (share.abs() * 255.0).round() as u8 } else { 0 };
                 pixels.extend(ENDS[usize::from(share > 0.0)].into_iter().chain([alpha]));
             }
         }
-        pictures.push((ks[t], size, rms, data_uri(&png(&pixels, order.len())?)));
+        let uri = data_uri(&png(&pixels, order.len())?);
+        pictures.push(Map { k: ks[t], end, largest: sizes().fold(0.0, f64::max), rms, uri });
     }
     Ok(html! {
-        @for (k, size, rms, uri) in &pictures {
+        @for Map { k, end, largest, rms, uri } in &pictures {
             div.map {
                 p.head { span class={ "key s" (colour % 6) } {} (name) ", k = " (k) }
-                img src=(uri) width="240" height="240" alt={
-                    "Antisymmetric part of the sub-Jacobian of the first sample at k = " (k) ", " (order.len()) " components; largest entry "
-                    (number(*size)) ", root mean square of the sub-Jacobian " (number(*rms))
-                };
-                p.scale { span { "−" (number(*size)) } span.ramp {} span { "+" (number(*size)) } }
-                p.small { "entries of J: rms " (number(*rms)) }
+                @if *end > 0.0 {
+                    img src=(uri) width="256" height="256" alt={
+                        "Antisymmetric part of the sub-Jacobian of the first sample at k = " (k) ", " (order.len()) " components; largest entry "
+                        (number(*largest)) ", root mean square of the sub-Jacobian " (number(*rms))
+                    };
+                    p.scale { span { "−" (number(*end)) } span.ramp {} span { "+" (number(*end)) " nat/x²" } }
+                } @else {
+                    p.blank { "zero within the error" }
+                }
+                p.small { "largest " (number(*largest)) "; rms of B " (number(*rms)) }
             }
         }
     })
 }
 
-/// Rows of a map: components in the order of the image, so that neighbours are neighbours; the first of many.
+/// Rows of a map: components in C order, so that neighbours are neighbours; the first of many.
 fn order(table: &Table, n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     if let Ok(Numbers::I64(components)) = table.array("components").map(|a| &a.values) {

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::run::schema::CLEAR;
 use chapters::{CHAPTERS, Chapter, OTHER};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use plot::formula;
 use std::collections::BTreeSet;
 
 /// A picture to show, as `vorticity sample` writes them.
@@ -129,17 +130,17 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                 main {
                     (glance::table(&shown))
                     @for (measure, chapter, content) in &chapters {
-                        section id=(measure) { h2 { (heading(measure, chapter)) } p.prose { (chapter.prose) } (content) }
+                        section id=(measure) { h2 { (heading(measure, chapter)) } p.prose { (formula(chapter.prose)) } (content) }
                     }
-                    @if !pictures.is_empty() { section #samples { h2 { "Samples" } div.panels.two { @for p in pictures { (picture(p)) } } } }
+                    @if !pictures.is_empty() { section #samples { h2 { "Samples drawn from the models" } div.panels.two { @for p in pictures { (picture(p)) } } } }
                     section #runs { h2 { "Runs and how to repeat them" } @for run in &shown { (about::run(run)) } }
                     section.reading {
                         h2 { "How to read this" }
-                        p { "Boxes: quartiles and median over the images, whiskers to 1.5 interquartile ranges, dots beyond. The tinted band "
+                        p { "Boxes: quartiles and median over the samples, whiskers to 1.5 interquartile ranges, dots beyond. The tinted band "
                             "reaches up to " (CLEAR) " times the largest error: what lies in it is not resolved, and read as zero within "
                             "the error. Such boxes are hollow and dashed, such numbers grey and marked ~. An error that was not measured (-) "
                             "resolves nothing; a statistic without error columns has no error of its own and no mark." }
-                        p { "Errors are medians over the images, in the unit of their statistic: rounding (a Gaussian field, whose circulation "
+                        p { "Errors are medians over the samples, in the unit of their statistic: rounding (a Gaussian field, whose circulation "
                             "is zero, on the same points), quadrature (a second rule), arithmetic (repeated in 64 bits), step (of differences), "
                             "_se (standard error over random tangents), grid (a coarser one). x is the unit of the data." }
                     }
@@ -178,12 +179,14 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
     };
     let matrices = ["curl", "jacobian"].contains(&measure);
     let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
-    let maps = if matrices { labelled.iter().map(|l| matrices::maps(*l)).collect::<Result<Vec<_>>>()? } else { vec![] };
+    let map = |(i, l): (usize, &matrices::Labelled)| matrices::maps(*l, |k| error(i, k));
+    let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
     Ok(html! {
+        @if !chapter.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
         @if measure == "circulation" {
             @for (column, title, label) in chapter.figures {
                 figure {
-                    figcaption { b { (title) } ", |" (column) "| of the CSV" }
+                    figcaption { (keys(runs)) b { (title) } ", column " (column) }
                     div class={ "panels " (["one", "one", "two"].get(paths.len()).unwrap_or(&"three")) } {
                         (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(column, path, k))).collect() }))
                     }
@@ -192,6 +195,7 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
         } @else if !ks.is_empty() {
             @let count = chapter.figures.len() + runs.iter().map(|r| r.results.means.len()).max().unwrap_or(0);
             @if count > 0 { figure {
+                @if runs.len() > 1 { figcaption { (keys(runs)) "Over timesteps" } }
                 div class={ "panels " (["one", "one", "two"].get(count).unwrap_or(&"three")) } {
                     @for mean in runs.first().iter().flat_map(|r| &r.results.means) { (curve(runs, mean, &ks, size(count))) }
                     @for (column, title, label) in chapter.figures {
@@ -199,25 +203,54 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
                         (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(count), panels: vec![panel(runs, title.to_string(), &ks, of)] }))
                     }
                 }
-                @if measure == "stein" { figcaption { "Bars: three standard errors over the images." } }
-                @if measure == "asymmetry" { figcaption { "Bars: three standard errors over the images, all of which the curve takes together." } }
+                @if measure == "stein" { figcaption { "Bars: three standard errors over the samples." } }
+                @if measure == "asymmetry" { figcaption { "Bars: three standard errors over the samples, all of which the curve takes together." } }
             } }
         } @else if let Some(name) = chapter.shown.first() {
             @let strips: Vec<_> = runs.iter().filter_map(|r| Some((r.label.as_str(), r.colour, r.results.statistic(name.0).ok()?.at(0), r.results.means.first()?.points.first().copied()?))).collect();
             figure { div.panels.one { (curves::strips(name.1, size(1), &strips)) } }
         }
         @if let Some(histograms) = &histograms {
-            figure { figcaption { b { "Histograms of |J_ab − J_ba|" } ", all pairs of all images; the band reaches to " (CLEAR) " times the error" } div.panels.four { (histograms) } }
+            figure {
+                figcaption {
+                    (keys(runs)) b { "Histograms of " (formula("|J_ab − J_ba|")) } ", all pairs of all samples. The band reaches to " (CLEAR)
+                    " times the error; what is below the axis is counted in the first bin, which may be cut off at the top."
+                }
+                div.panels.four { (histograms) }
+            }
         }
         @if !maps.is_empty() {
-            figure { figcaption { b { "Antisymmetric part (B − B′)/2" } " of the first image's Jacobian block, components in image order; each map in its own scale" } div.maps { @for map in &maps { (map) } } }
+            figure {
+                figcaption {
+                    b { "Antisymmetric part (B − B′)/2" } " of the first sample's Jacobian block: row a, column b, components in C order. Entries under "
+                    (CLEAR) " times the error are left blank; the colours end at the 99th percentile of the others, map by map."
+                }
+                @for map in &maps { div.maps { (map) } }
+            }
         }
+        @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !chapter.shown.is_empty() { (tables::overview(runs, path, &ks, chapter.shown)) } }
         (tables::means(runs, &ks))
         @for run in runs {
             details { summary { "Every statistic of " (run.label) ", at every timestep" } (tables::everything(run)) }
         }
     })
+}
+
+/// The runs' colours beside a figure's caption, so that it can be read alone.
+fn keys(runs: &[&Run]) -> Markup {
+    html! { @if runs.len() > 1 { span.keys { @for run in runs { span { span class={ "key s" (run.colour % 6) } {} (run.label) } } } } }
+}
+
+/// How the box plots of a chapter are read.
+fn boxes_say(runs: &[&Run]) -> String {
+    let counts: BTreeSet<usize> = runs.iter().map(|r| r.results.samples).collect();
+    let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+    format!(
+        "Boxes: median and quartiles over {} samples, whiskers to 1.5 interquartile ranges. Tinted band: up to {CLEAR} times \
+         the largest error. Hollow: the median lies in it, zero within the error.",
+        counts.join(" or ")
+    )
 }
 
 fn panel<'a>(

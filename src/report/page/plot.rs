@@ -111,8 +111,8 @@ impl Frame<'_> {
                 @for (at, label) in &rows { text.tick.end x=(px(left - 6.0)) y=(px(at + 4.0)) { (label) } }
                 @for (at, label) in &columns { text.tick.middle x=(px(*at)) y=(px(bottom + 17.0)) { (label) } }
                 text.head x=(px(left)) y="17" { (self.title) }
-                text.words.middle x=(px(middle)) y=(px(self.height - 6.0)) { (self.x) }
-                text.words.middle x="0" y="0" transform={ "translate(13 " (px(half)) ") rotate(-90)" } { (self.y) }
+                text.words.middle x=(px(middle)) y=(px(self.height - 6.0)) { (drawn(self.x)) }
+                text.words.middle x="0" y="0" transform={ "translate(13 " (px(half)) ") rotate(-90)" } { (drawn(self.y)) }
             }
         }
     }
@@ -148,6 +148,39 @@ fn short(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
         false => text,
     }
+}
+
+/// A formula in parts: what stands on the line, and the index after it. Only letters that stand alone have an index (J_ab).
+fn indices(text: &str) -> Vec<(&str, &str)> {
+    let mut parts = vec![];
+    let (mut rest, mut from) = (text, 0);
+    while let Some(at) = rest[from..].find('_').map(|i| i + from) {
+        let mut before = rest[..at].chars().rev();
+        let alone = before.next().is_some_and(char::is_alphabetic) && !before.next().is_some_and(char::is_alphanumeric);
+        let index = &rest[at + 1..];
+        let length = index.find(|c: char| !c.is_alphanumeric()).unwrap_or(index.len());
+        if alone && length > 0 {
+            parts.push((&rest[..at], &index[..length]));
+            (rest, from) = (&index[length..], 0);
+        } else {
+            from = at + 1;
+        }
+    }
+    parts.push((rest, ""));
+    parts
+}
+
+/// A formula of ours with its indices set below the line.
+pub fn formula(text: &str) -> Markup {
+    html! { @for (line, index) in indices(text) { (line) @if !index.is_empty() { sub { (index) } } } }
+}
+
+/// The same within a drawing.
+fn drawn(text: &str) -> Markup {
+    html! { @for (i, (line, index)) in indices(text).into_iter().enumerate() {
+        @if i > 0 && !line.is_empty() { tspan dy="-3" { (line) } } @else { (line) }
+        @if !index.is_empty() { tspan.index dy="3" { (index) } }
+    } }
 }
 
 /// A unit as it is written: nat/x² for nat/x^2, nothing for pure numbers.

@@ -1,7 +1,7 @@
 //! Tables of the page: medians and quartiles over the samples, their errors beside them, what is not resolved marked.
 //! In: `Results` of one measure. Out: HTML tables with captions; all numbers as in the tables on the terminal.
 use super::Run;
-use super::plot::unit;
+use super::plot::{formula, unit};
 use crate::report::results::{Cell, Results, Statistic};
 use crate::report::{evenly, table::number};
 use maud::{Markup, html};
@@ -34,7 +34,7 @@ pub fn overview(runs: &[&Run], path: &str, ks: &[usize], shown: &[(&str, &str)])
                     @for (run, statistic, label) in &columns {
                         th.group colspan=(2 + statistic.errors.len()) scope="colgroup" title=(statistic.about.formula) {
                             @if runs.len() > 1 { span class={ "key s" (run.colour % 6) } {} (run.label) ": " }
-                            (label) " " span.unit { (unit(statistic.about.unit)) }
+                            (formula(label)) " " span.unit { (unit(statistic.about.unit)) }
                         }
                     }
                 }

@@ -1,6 +1,6 @@
-//! Convolutions of the MNIST network on one adapter: vorticity's kernels and burn's, in turns in one run, and their ratio.
+//! Every convolution of a network on one adapter: vorticity's kernels and burn's, in turns in one run, and their ratio.
 //!
-//!     cargo run --release -- [--rounds 21] [--batch 64] [--repeat 1] [--software] [--json]
+//!     cargo run --release -- ../../../assets/models/mnist [--rounds 7] [--batch 64] [--repeat 1] [--only TEXT] [--software] [--json]
 //!     cargo run --release --features spirv -- ...       burn with its SPIR-V compiler, where the adapter allows it
 //!
 //! What one time is, for both: the input tensor and the weights are on the device; the clock starts, the convolution with
@@ -10,16 +10,18 @@
 //! (fusion, autotune; both done before the first round) on two inputs: one that lies in memory as `[N, C, H, W]`, as a
 //! user makes it, and one that lies as `[N, H, W, C]`, as burn's own convolutions leave it. The ratio takes the faster.
 //! Before it is timed, each result is compared: the same weights and the same input, largest difference over largest value.
+//! Each distinct shape of the network is timed and counted as often as the network has it; the totals are of all of them,
+//! one after another. `--only` takes the shapes whose names contain a text.
+mod cases;
+
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use cases::{Case, noise};
 use serde_json::json;
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Instant;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
-use vorticity::graph::Graph;
-use vorticity::ops::{conv::Conv, depthwise::Depthwise};
 use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Action, BufferId, Program, Role};
@@ -33,98 +35,41 @@ const TOLERANCE: f64 = 1e-5;
 const WARM_UP: usize = 5;
 
 struct Args {
+    model: String,
     rounds: usize,
     batch: usize,
     repeat: usize,
+    only: String,
     software: bool,
     json: bool,
 }
 
 impl Args {
     fn parse() -> Result<Self> {
-        let mut args = Self { rounds: 21, batch: 64, repeat: 1, software: false, json: false };
+        let (model, only) = Default::default();
+        let mut args = Self { model, rounds: 7, batch: 64, repeat: 1, only, software: false, json: false };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
-            let mut number = || -> Result<usize> {
-                let text = words.next().ok_or(format!("{word} needs a number"))?;
+            let mut text = || words.next().ok_or(format!("{word} needs a value"));
+            let number = |text: String| -> Result<usize> {
                 text.parse().ok().filter(|&n| n > 0).ok_or(format!("{word}: '{text}' is not a positive number").into())
             };
             match word.as_str() {
-                "--rounds" => args.rounds = number()?,
-                "--batch" => args.batch = number()?,
-                "--repeat" => args.repeat = number()?,
+                "--rounds" => args.rounds = number(text()?)?,
+                "--batch" => args.batch = number(text()?)?,
+                "--repeat" => args.repeat = number(text()?)?,
+                "--only" => args.only = text()?,
                 "--software" => args.software = true,
                 "--json" => args.json = true,
-                _ => return Err(format!("'{word}' is not one of --rounds --batch --repeat --software --json").into()),
+                _ if word.starts_with('-') || !args.model.is_empty() => {
+                    let known = "MODEL --rounds --batch --repeat --only --software --json";
+                    return Err(format!("'{word}' is not one of {known}").into());
+                }
+                _ => args.model = word,
             }
         }
-        Ok(args)
+        if args.model.is_empty() { Err("which network? give a model directory".into()) } else { Ok(args) }
     }
-}
-
-/// One convolution, stride 1, output as high and wide as the input.
-struct Case {
-    input: usize,
-    output: usize,
-    /// One filter per channel.
-    depthwise: bool,
-    kernel: usize,
-    side: usize,
-}
-
-const CASES: [Case; 5] = [
-    Case { input: 64, output: 64, depthwise: false, kernel: 1, side: 28 },
-    Case { input: 128, output: 128, depthwise: false, kernel: 1, side: 14 },
-    Case { input: 32, output: 32, depthwise: false, kernel: 1, side: 28 },
-    Case { input: 64, output: 64, depthwise: true, kernel: 3, side: 28 },
-    Case { input: 1, output: 64, depthwise: false, kernel: 3, side: 28 },
-];
-
-impl Case {
-    fn name(&self) -> String {
-        let Self { input, output, kernel: k, side, .. } = self;
-        let kind = if self.depthwise { "depthwise " } else { "" };
-        format!("{kind}{k}x{k} {input}->{output} at {side}x{side}")
-    }
-
-    /// Input channels that each filter sees.
-    fn depth(&self) -> usize {
-        if self.depthwise { 1 } else { self.input }
-    }
-
-    /// `[output, depth, kernel, kernel]`.
-    fn weight(&self) -> Vec<f32> {
-        noise(self.output * self.depth() * self.kernel * self.kernel, 1)
-    }
-
-    fn bias(&self) -> Vec<f32> {
-        noise(self.output, 2)
-    }
-
-    fn graph(&self) -> Result<Graph> {
-        let (weight, bias): (Arc<[f32]>, Arc<[f32]>) = (self.weight().into(), self.bias().into());
-        let mut graph = Graph::new(Shape::new(self.input, self.side, self.side));
-        let x = [graph.input()];
-        if self.depthwise {
-            graph.push("peer", Depthwise { channels: self.input, stride: 1, weight, bias }, &x)?;
-        } else {
-            let (in_channels, out_channels, kernel) = (self.input, self.output, self.kernel);
-            let padding = kernel / 2;
-            let conv = Conv { in_channels, out_channels, kernel, stride: 1, padding, weight, bias, silu: false };
-            graph.push("peer", conv, &x)?;
-        }
-        Ok(graph)
-    }
-}
-
-/// Numbers that look random and are the same everywhere, in -1..1.
-fn noise(n: usize, salt: u64) -> Vec<f32> {
-    let mut state = salt;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 /// `[n][c][p]` to `[n][p][width]` with zeros from channel c on.
@@ -141,6 +86,7 @@ struct Ours {
     executor: Executor,
     output: BufferId,
     batch: usize,
+    channels: usize,
 }
 
 impl Ours {
@@ -170,15 +116,17 @@ impl Ours {
         program.actions = (0..repeat).flat_map(|_| program.actions.clone()).collect();
 
         let executor = Executor::new(gpu, program, batch)?;
-        let pixels = case.side * case.side;
-        executor.upload(input, &channels_last(x, case.input, pixels, case.input.next_multiple_of(4)))?;
+        let Shape { c, .. } = case.input;
+        executor.upload(input, &channels_last(x, c, case.input.pixels(), c.next_multiple_of(4)))?;
         executor.upload(ports.lanes, &vec![Lane::default(); batch])?;
-        Ok(Self { executor, output: result, batch })
+        Ok(Self { executor, output: result, batch, channels: case.output.c })
     }
 
-    /// `[N, H, W, C]`; all cases have a multiple of 4 output channels.
+    /// `[N, H, W, C]`.
     fn result(&mut self) -> Result<Vec<f32>> {
-        Ok(self.executor.run(self.batch, self.output)?)
+        let padded = self.executor.run(self.batch, self.output)?;
+        let pixels = padded.chunks_exact(self.channels.next_multiple_of(4));
+        Ok(pixels.flat_map(|pixel| &pixel[..self.channels]).copied().collect())
     }
 
     fn time(&mut self) -> Result<f64> {
@@ -200,22 +148,22 @@ struct Theirs {
 
 impl Theirs {
     fn new(device: &Device, case: &Case, x: &[f32], batch: usize, repeat: usize, last: bool) -> Result<Self> {
-        let (c, side, k) = (case.input, case.side, case.kernel);
+        let (Shape { c, h, w }, k, stride) = (case.input, case.kernel, case.stride);
         let x = if last {
-            let x = TensorData::new(channels_last(x, c, side * side, c), [batch, side, side, c]);
+            let x = TensorData::new(channels_last(x, c, h * w, c), [batch, h, w, c]);
             Tensor::from_data(x, device).permute([0, 3, 1, 2])
         } else {
-            Tensor::from_data(TensorData::new(x.to_vec(), [batch, c, side, side]), device)
+            Tensor::from_data(TensorData::new(x.to_vec(), [batch, c, h, w]), device)
         };
-        let weight = TensorData::new(case.weight(), [case.output, case.depth(), k, k]);
-        let bias = TensorData::new(case.bias(), [case.output]);
+        let weight = TensorData::new(case.weight(), [case.output.c, case.depth(), k, k]);
+        let bias = TensorData::new(case.bias(), [case.output.c]);
         let groups = if case.depthwise { c } else { 1 };
         let theirs = Self {
             device: device.clone(),
             x,
             weight: Tensor::from_data(weight, device),
             bias: Tensor::from_data(bias, device),
-            options: ConvOptions::new([1, 1], [k / 2, k / 2], [1, 1], groups),
+            options: ConvOptions::new([stride, stride], [k / 2, k / 2], [1, 1], groups),
             repeat,
         };
         theirs.sync()?;
@@ -254,10 +202,14 @@ fn difference(a: &[f32], b: &[f32]) -> f64 {
     if a.len() == b.len() { a.iter().zip(b).map(gap).fold(0.0, worst) } else { f64::INFINITY }
 }
 
-fn best_and_median(times: &[f64]) -> (f64, f64) {
-    let mut sorted = times.to_vec();
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
-    (sorted[0], sorted[sorted.len() / 2])
+    sorted
+}
+
+fn median(values: &[f64]) -> f64 {
+    sorted(values.iter().copied())[values.len() / 2]
 }
 
 /// The version that the lock file names.
@@ -267,8 +219,60 @@ fn version(package: &str) -> &'static str {
     after.split('"').next().unwrap_or("?")
 }
 
+/// What was measured of one convolution, ms per call, by round.
+struct Times {
+    ours: Vec<f64>,
+    nchw: Vec<f64>,
+    nhwc: Vec<f64>,
+    warm_up_seconds: f64,
+    difference: f64,
+}
+
+impl Times {
+    /// burn's times on the input that suits it better.
+    fn theirs(&self) -> &[f64] {
+        if median(&self.nchw) <= median(&self.nhwc) { &self.nchw } else { &self.nhwc }
+    }
+}
+
+/// Compares the results, then times in turns.
+fn measure(args: &Args, gpu: &Gpu, device: &Device, case: &Case) -> Result<Times> {
+    let &Args { rounds, batch, repeat, .. } = args;
+    let x = noise(batch * case.input.len(), 3);
+    let mut ours = Ours::new(gpu, case, &x, batch, repeat, Role::Scratch)?;
+    let mut nchw = Theirs::new(device, case, &x, batch, repeat, false)?;
+    let mut nhwc = Theirs::new(device, case, &x, batch, repeat, true)?;
+    let start = Instant::now();
+    for _ in 0..WARM_UP {
+        (ours.time()?, nchw.time()?, nhwc.time()?);
+    }
+    let warm_up_seconds = start.elapsed().as_secs_f64();
+    // After the warm-up, so that the kernels checked are those that burn settled on.
+    let want = Ours::new(gpu, case, &x, batch, 1, Role::Download)?.result()?;
+    let difference = difference(&nchw.result()?, &want).max(difference(&nhwc.result()?, &want));
+    if difference > TOLERANCE {
+        return Err(format!("{}: results differ by {difference:.1e}", case.name()).into());
+    }
+    let mut times = [const { vec![] }; 3];
+    for round in 0..rounds {
+        // Each is first, second and third equally often.
+        for which in (0..3).map(|i| (round + i) % 3) {
+            let seconds = match which {
+                0 => ours.time()?,
+                1 => nchw.time()?,
+                _ => nhwc.time()?,
+            };
+            times[which].push(seconds * 1e3 / repeat as f64);
+        }
+    }
+    let [ours, nchw, nhwc] = times;
+    Ok(Times { ours, nchw, nhwc, warm_up_seconds, difference })
+}
+
 fn main() -> Result<()> {
     let args = Args::parse()?;
+    let mut cases = cases::of_network(&args.model)?;
+    cases.retain(|case| case.name().contains(&args.only));
     let gpu = Gpu::open(if args.software { &AdapterChoice::Software } else { &AdapterChoice::Best })?;
     let kind = if gpu.is_software() { DeviceKind::Cpu } else { DeviceKind::DefaultDevice };
     let (device, setup) = Device::wgpu_options().device_kind(kind).init_with_setup()?;
@@ -276,77 +280,63 @@ fn main() -> Result<()> {
     if theirs.name != gpu.name() {
         return Err(format!("burn chose '{}', vorticity '{}'", theirs.name, gpu.name()).into());
     }
-    let Args { rounds, batch, repeat, .. } = args;
+    let &Args { rounds, batch, repeat, .. } = &args;
     let compiler = if cfg!(feature = "spirv") { "SPIR-V where the adapter allows it" } else { "WGSL" };
     let versions = ["vorticity", "burn", "cubecl", "cubek", "wgpu"].map(|p| format!("{p} {}", version(p)));
-    let mut report = vec![];
-    if !args.json {
-        println!("adapter      {}", gpu.describe());
-        println!("burn's       {} ({}, {} {})", theirs.name, theirs.backend, theirs.driver, theirs.driver_info);
-        println!("versions     {}; burn compiles to {compiler}", versions.join(", "));
-        println!("timed        {rounds} rounds in turns, batch {batch}, f32, {repeat} calls per wait; ms per call");
-        println!();
-        let names = ["vorticity", "burn, NCHW input", "burn, NHWC input"].map(|n| format!("{n:>19}"));
-        println!("{:<27} {}   ours/burn", "", names.join(" "));
-        let columns = "      best   median ".repeat(3);
-        println!("{:<27} {columns}    medians   difference", "convolution");
-    }
-    for case in &CASES {
-        let x = noise(batch * case.input * case.side * case.side, 3);
-        let mut ours = Ours::new(&gpu, case, &x, batch, repeat, Role::Scratch)?;
-        let mut plain = Theirs::new(&device, case, &x, batch, repeat, false)?;
-        let mut last = Theirs::new(&device, case, &x, batch, repeat, true)?;
-        let start = Instant::now();
-        for _ in 0..WARM_UP {
-            (ours.time()?, plain.time()?, last.time()?);
-        }
-        let warm_up = start.elapsed().as_secs_f64();
-        // After the warm-up, so that the kernels checked are those that burn settled on.
-        let want = Ours::new(&gpu, case, &x, batch, 1, Role::Download)?.result()?;
-        let error = difference(&plain.result()?, &want).max(difference(&last.result()?, &want));
-        if error > TOLERANCE {
-            return Err(format!("{}: results differ by {error:.1e}", case.name()).into());
-        }
+    let say = |text: String| if !args.json { println!("{text}") };
+    say(format!("adapter      {}", gpu.describe()));
+    say(format!("burn's       {} ({}, {} {})", theirs.name, theirs.backend, theirs.driver, theirs.driver_info));
+    say(format!("versions     {}; burn compiles to {compiler}", versions.join(", ")));
+    say(format!("timed        {rounds} rounds in turns, batch {batch}, f32, {repeat} calls per wait; ms per call\n"));
+    let names = ["vorticity", "burn, NCHW input", "burn, NHWC input"].map(|n| format!("{n:>19}"));
+    say(format!("{:<32} {:>5} {}   burn/ours", "", "", names.join(" ")));
+    let columns = "      best   median ".repeat(3);
+    say(format!("{:<32} {:>5} {columns}    medians   difference", "convolution", "count"));
 
-        let mut times = [const { vec![] }; 3];
-        for round in 0..rounds {
-            // Each is first, second and third equally often.
-            for i in 0..3 {
-                let which = (round + i) % 3;
-                let seconds = match which {
-                    0 => ours.time()?,
-                    1 => plain.time()?,
-                    _ => last.time()?,
-                };
-                times[which].push(seconds * 1e3 / repeat as f64);
-            }
-        }
-        let [(best, median), (plain_best, plain_median), (last_best, last_median)] =
-            [0, 1, 2].map(|i| best_and_median(&times[i]));
-        let ratio = median / plain_median.min(last_median);
-        if args.json {
-            let entry = |best: f64, median: f64, all: &[f64]| json!({ "best": best, "median": median, "all": all });
-            report.push(json!({
-                "convolution": case.name(), "warm_up_seconds": warm_up, "difference": error,
-                "ms": {
-                    "vorticity": entry(best, median, &times[0]),
-                    "burn_nchw": entry(plain_best, plain_median, &times[1]),
-                    "burn_nhwc": entry(last_best, last_median, &times[2]),
-                },
-                "ratio_of_medians": ratio,
-            }));
-        } else {
-            println!(
-                "{:<27} {best:>10.3} {median:>8.3} {plain_best:>10.3} {plain_median:>8.3} {last_best:>10.3} \
-                 {last_median:>8.3} {ratio:>11.2} {error:>12.1e}",
-                case.name()
-            );
-        }
+    let mut all = vec![];
+    for case in &cases {
+        let times = measure(&args, &gpu, &device, case)?;
+        let columns = [&times.ours, &times.nchw, &times.nhwc].map(|t| {
+            let sorted = sorted(t.iter().copied());
+            format!("{:>10.3} {:>8.3}", sorted[0], sorted[sorted.len() / 2])
+        });
+        let ratio = median(times.theirs()) / median(&times.ours);
+        let (columns, error) = (columns.join(" "), times.difference);
+        say(format!("{:<32} {:>5} {columns} {ratio:>11.2} {error:>12.1e}", case.name(), case.count));
+        all.push(times);
     }
+    // The whole network's, round by round.
+    let total = |times: fn(&Times) -> &[f64]| -> Vec<f64> {
+        let of = |round: usize| all.iter().zip(&cases).map(|(t, case)| case.count as f64 * times(t)[round]).sum();
+        (0..rounds).map(of).collect()
+    };
+    let (ours, theirs) = (total(|t| &t.ours), total(Times::theirs));
+    let ratios = sorted(ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours));
+    let count: usize = cases.iter().map(|c| c.count).sum();
+    let what = if args.only.is_empty() { "all".into() } else { format!("named like '{}'", args.only) };
+    say(format!(
+        "\n{count} convolutions of the network ({what}), one after another: ours {:.1} ms, burn {:.1} ms, ratio {:.2} \
+         (medians of {rounds} rounds; ratio {:.2} to {:.2})",
+        median(&ours),
+        median(&theirs),
+        median(&ratios),
+        ratios[0],
+        ratios[rounds - 1]
+    ));
     if args.json {
+        let entry = |t: &[f64]| json!({ "median": median(t), "all": t });
+        let of = |(times, case): (&Times, &Case)| {
+            json!({
+                "convolution": case.name(), "count": case.count, "warm_up_seconds": times.warm_up_seconds,
+                "difference": times.difference, "ratio_of_medians": median(times.theirs()) / median(&times.ours),
+                "ms": { "vorticity": entry(&times.ours), "burn_nchw": entry(&times.nchw), "burn_nhwc": entry(&times.nhwc) },
+            })
+        };
         let report = json!({
-            "adapter": gpu.describe(), "kernels": gpu.family().name(), "versions": versions,
-            "burn_compiler": compiler, "rounds": rounds, "batch": batch, "repeat": repeat, "convolutions": report,
+            "adapter": gpu.describe(), "kernels": gpu.family().name(), "versions": versions, "model": args.model,
+            "burn_compiler": compiler, "rounds": rounds, "batch": batch, "repeat": repeat, "only": args.only,
+            "convolutions": all.iter().zip(&cases).map(of).collect::<Vec<_>>(),
+            "total": { "count": count, "vorticity": entry(&ours), "burn": entry(&theirs), "ratios": ratios },
         });
         println!("{report:#}");
     }

@@ -1,0 +1,377 @@
+//! What bad input is told: every row of docs/ERRORS.md is a command here, and every command a row. Most need no adapter.
+use crate::cli::{text, vorticity};
+use crate::readers::record;
+use crate::weights::{self, Stored, Tensors, hyper};
+use assert_cmd::Command;
+use flate2::{Compression, write::GzEncoder};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use vorticity::run::{Numbers, Part, PartArray, RunDir, Shard};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A row of docs/ERRORS.md: what is wrong, what is said (" .. " stands for anything), the exit code, and how to get there:
+/// the arguments, once the files lie in the folder that is given.
+type Row = (&'static str, &'static str, i32, fn(&Path) -> Vec<String>);
+
+/// A small model in `folder/model` after `edit` of its tensors and its configuration.
+fn model(folder: &Path, edit: impl Fn(&mut Tensors, &mut Value)) -> PathBuf {
+    let mut tensors = weights::random(1, 4, &[2]);
+    let mut config = json!({
+        "vorticity_config": 1, "family": "mnist_shuffle_unet", "hyper": hyper(1, 4, &[2], 4), "prediction": "eps",
+        "process": {"kind": "vp", "schedule": "cosine", "timesteps": weights::TIMESTEPS}, "data_range": [-1.0, 1.0],
+    });
+    edit(&mut tensors, &mut config);
+    let model = folder.join("model");
+    fs::create_dir(&model).unwrap();
+    weights::write(&model.join("model.safetensors"), &tensors);
+    fs::write(model.join("config.json"), config.to_string()).unwrap();
+    model
+}
+
+fn arguments(list: &[&str]) -> Vec<String> {
+    list.iter().map(|a| a.to_string()).collect()
+}
+
+fn inspect(model: &Path) -> Vec<String> {
+    arguments(&["inspect", text(model)])
+}
+
+/// `inspect` of the small model after `edit` of its tensors.
+fn tensors(folder: &Path, edit: impl Fn(&mut Tensors)) -> Vec<String> {
+    inspect(&model(folder, |tensors, _| edit(tensors)))
+}
+
+/// `inspect` of the small model whose configuration has something else at a JSON pointer.
+fn setting(folder: &Path, at: &str, value: Value) -> Vec<String> {
+    inspect(&model(folder, |_, config| *config.pointer_mut(at).unwrap() = value.clone()))
+}
+
+/// `inspect` of the small model, one of whose files has these bytes.
+fn replaced(folder: &Path, name: &str, edit: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<String> {
+    let model = model(folder, |_, _| ());
+    let path = model.join(name);
+    fs::write(&path, edit(fs::read(&path).unwrap())).unwrap();
+    inspect(&model)
+}
+
+/// A circulation of the Gaussian field on data of these bytes; the adapter is not reached.
+fn data(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
+    let path = folder.join(name.split('#').next().unwrap());
+    fs::write(&path, bytes).unwrap();
+    let spec = format!("{}{}", path.display(), &name[name.find('#').unwrap_or(name.len())..]);
+    arguments(&["circulation", "field:gaussian", "--data", &spec, "--samples", "1", "--out", text(&folder.join("out"))])
+}
+
+/// A verb on the small model or a closed form, and exact samples of 1x2x4.
+fn verb(folder: &Path, verb: &str, more: &[&str]) -> Vec<String> {
+    let own =
+        [verb, "field:gaussian", "--data", "data:gaussian", "--shape", "1x2x4", "--samples", "2", "--timesteps", "5"];
+    let out = folder.join("out");
+    let mut list = own.to_vec();
+    if !more.contains(&"--out") {
+        list.extend(["--out", text(&out)]);
+    }
+    for pair in more.chunks(2) {
+        match list.iter().position(|a| *a == pair[0]) {
+            Some(at) => list[at + 1] = pair[1],
+            None => list.extend(pair),
+        }
+    }
+    arguments(&list)
+}
+
+fn idx(kind: u8, sizes: &[u32], data: &[u8]) -> Vec<u8> {
+    let sizes: Vec<u8> = sizes.iter().flat_map(|n| n.to_be_bytes()).collect();
+    [&[0, 0, kind, sizes.len() as u8 / 4][..], &sizes, data].concat()
+}
+
+fn npy(header: &str, data: &[u8]) -> Vec<u8> {
+    [b"\x93NUMPY\x01\0", &(header.len() as u16 + 1).to_le_bytes()[..], header.as_bytes(), b"\n", data].concat()
+}
+
+fn floats(shape: &str, values: &[f32]) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    npy(&header, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+}
+
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+fn seed(reader: &str, name: &str) -> Vec<u8> {
+    fs::read(Path::new(ROOT).join("kernels-tests/seeds").join(reader).join(name)).unwrap()
+}
+
+/// The shard `number` of two of a likelihood in `folder/number`, whose facts are these.
+fn shard(folder: &Path, number: usize, facts: Value) -> String {
+    let rows = PartArray { name: "rows".into(), shape: vec![1, 6], axis: Some(0), values: Numbers::F64(vec![1.0; 6]) };
+    let shard = Shard::new(number, 2).unwrap();
+    let part = Part { measure: "likelihood", shard, samples: 2, facts, arrays: vec![rows], worst: 0.0, origin: None };
+    let out = folder.join(number.to_string());
+    let dir = RunDir::create(&out).unwrap();
+    part.write(&dir, &json!({"measure": "likelihood"}), "t", &json!({})).unwrap();
+    dir.finish().unwrap();
+    text(&out).to_string()
+}
+
+fn merge(folder: &Path, shards: &[&str]) -> Vec<String> {
+    let out = folder.join("out");
+    arguments(&[&["merge", "--out", text(&out)], shards].concat())
+}
+
+/// A journal in `folder/out.partial`.
+fn journal(folder: &Path, bytes: &[u8]) -> Vec<String> {
+    fs::create_dir(folder.join("out.partial")).unwrap();
+    fs::write(folder.join("out.partial/journal"), bytes).unwrap();
+    verb(folder, "circulation", &["--paths", "rotation", "--points", "4"])
+}
+
+/// A journal of another run, with one record.
+fn elsewhere() -> Vec<u8> {
+    let mut journal = b"vorticity journal 1\n".to_vec();
+    record(&mut journal, &[u64::MAX, 0, 0, 0].map(u64::to_le_bytes).concat(), br#"{"seed": 7}"#);
+    record(&mut journal, &[1, 0, 1, 1].map(u64::to_le_bytes).concat(), &[0; 8]);
+    journal
+}
+
+const BIAS: &str = "final_conv.bias";
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    // Weights.
+    ("weights cut short", "model.safetensors: not a whole safetensors file: holds .. bytes of tensors, its header promises ..", 2,
+        |d| replaced(d, "model.safetensors", |b| b[..b.len() - 1].to_vec())),
+    ("header of 2^60 bytes", "model.safetensors: not a whole safetensors file: has a safetensors header of 1152921504606846976 bytes, expected at most 100000000", 2,
+        |d| replaced(d, "model.safetensors", |b| [&(1u64 << 60).to_le_bytes(), &b[8..]].concat())),
+    ("two tensors of one name", "not a whole safetensors file: has a bad safetensors header: two tensors 'a'", 2,
+        |d| replaced(d, "model.safetensors", |_| safetensors(r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, &[0]))),
+    ("tensors that overlap", "not a whole safetensors file: has a bad safetensors header: invalid offset for tensor `b`", 2,
+        |d| replaced(d, "model.safetensors", |_| safetensors(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#, &[0; 3]))),
+    ("tensor missing", "model.safetensors: tensor 'final_conv.bias': missing, expected shape [1]", 2,
+        |d| tensors(d, |t| drop(t.remove(BIAS)))),
+    ("tensor of another shape", "tensor 'final_conv.bias': shape [1, 1], expected [1]", 2,
+        |d| tensors(d, |t| t.get_mut(BIAS).unwrap().shape = vec![1, 1])),
+    ("tensor of integers", "tensor 'final_conv.bias': type I32, expected F32, F16, BF16 or F64", 2,
+        |d| tensors(d, |t| t.get_mut(BIAS).unwrap().dtype = Dtype::I32)),
+    ("weight that is NaN", "tensor 'final_conv.bias': element 0 is NaN, expected finite numbers", 2,
+        |d| tensors(d, |t| drop(t.insert(BIAS.into(), Stored::f32(&[1], &[f32::NAN]))))),
+    ("weight beyond f32, in f64", "tensor 'final_conv.bias': element 0 is inf, expected finite numbers", 2,
+        |d| tensors(d, |t| drop(t.insert(BIAS.into(), Stored { dtype: Dtype::F64, shape: vec![1], bytes: 1e300f64.to_le_bytes().to_vec() })))),
+    ("tensor that no layer takes", "tensor '../x' is not part of this network", 2,
+        |d| tensors(d, |t| drop(t.insert("../x".into(), Stored::f32(&[1], &[0.0]))))),
+    // Configurations.
+    ("no model directory", "not a directory; a model is a folder with config.json and model.safetensors", 2,
+        |d| inspect(&d.join("model"))),
+    ("config.json that is no JSON", "config.json: expected value at line 1 column 1", 2,
+        |d| replaced(d, "config.json", |_| b"model".to_vec())),
+    ("config.json 1000 levels deep", "config.json: recursion limit exceeded", 2,
+        |d| replaced(d, "config.json", |_| ["[".repeat(1000), "]".repeat(1000)].concat().into_bytes())),
+    ("config.json that is a folder", "config.json: is not a regular file", 2,
+        |d| { let m = model(d, |_, _| ()); fs::remove_file(m.join("config.json")).unwrap(); fs::create_dir(m.join("config.json")).unwrap(); inspect(&m) }),
+    ("key misspelt", "config.json: unknown field `datarange`, expected one of", 2,
+        |d| inspect(&model(d, |_, c| c["datarange"] = json!(1)))),
+    ("number that is text", "model: hyper: invalid type: string \"four\", expected usize", 2,
+        |d| setting(d, "/hyper/base_dim", json!("four"))),
+    ("family unknown", "model: family: 'resnet' is not known; known: mnist_shuffle_unet, ..", 2,
+        |d| setting(d, "/family", json!("resnet"))),
+    ("size absurd", "model: hyper: .. every size must be in 1..=16384", 2,
+        |d| setting(d, "/hyper/base_dim", json!(1u64 << 40))),
+    ("timesteps absurd", "process.timesteps: 1000000000000 is outside 1..=1000000", 2,
+        |d| setting(d, "/process/timesteps", json!(1_000_000_000_000u64))),
+    ("schema of another version", "config.json: schema version 2, this program reads 1", 2,
+        |d| setting(d, "/vorticity_config", json!(2))),
+    ("data range reversed", "config.json: data_range [1, -1] is not an increasing pair of numbers", 2,
+        |d| setting(d, "/data_range", json!([1, -1]))),
+    // Images.
+    ("no known format", "begins with bytes [47, 49, 46, 38], which is none of NPY", 2,
+        |d| data(d, "a.gif", b"GIF8")),
+    ("IDX cut short", "is truncated: the header promises 12 bytes of data, the file holds 11", 2,
+        |d| data(d, "a-idx3-ubyte", &idx(8, &[1, 3, 4], &[0; 11]))),
+    ("IDX of too many bytes", "has 1 trailing bytes: the header promises 12 bytes of data, the file holds 13", 2,
+        |d| data(d, "a-idx3-ubyte", &idx(8, &[1, 3, 4], &[0; 13]))),
+    ("IDX of 2^96 pixels", "shape [4294967295, 4294967295, 4294967295] has more bytes than any file", 2,
+        |d| data(d, "a-idx3-ubyte", &idx(8, &[u32::MAX; 3], &[0; 12]))),
+    ("IDX of 16-bit integers", "holds i16 values, expected u8, f16, bf16, f32 or f64", 2,
+        |d| data(d, "a-idx3-ubyte", &idx(11, &[1, 1, 1], &[0; 2]))),
+    ("images not the model's", "holds images of 1x3x4 (channels x height x width), expected 1x4x4", 2,
+        |d| { let mut a = data(d, "a-idx3-ubyte", &idx(8, &[1, 3, 4], &[0; 12])); a[1] = text(&model(d, |_, _| ())).into(); a }),
+    ("gzip that is damaged", "the gzip stream is damaged", 2,
+        |d| data(d, "a.gz", b"\x1f\x8b\x08\0")),
+    ("gzip that holds less than it says", "is truncated: it ends after byte 16, inside image 0 of 1 or a later one", 2,
+        |d| data(d, "a.gz", &gzipped(&idx(8, &[1, 3, 4], &[0; 11])))),
+    ("NPY of Python objects", "holds dtype '|O', expected u8, f16, bf16, f32 or f64", 2,
+        |d| data(d, "a.npy", &seed("npy", "object"))),
+    ("NPY of records", "holds dtype [('a', '<f4'), ('b', '<i8')], expected u8, f16, bf16, f32 or f64", 2,
+        |d| data(d, "a.npy", &npy("{'descr': [('a', '<f4'), ('b', '<i8')], 'fortran_order': False, 'shape': (1,)}", &[]))),
+    ("NPY in Fortran order", "is in Fortran order, expected C order: save numpy.ascontiguousarray(array)", 2,
+        |d| data(d, "a.npy", &seed("npy", "fortran"))),
+    ("NPY of another rank", "shape [4], expected [N, H, W] or [N, C, H, W]", 2,
+        |d| data(d, "a.npy", &floats("(4,)", &[0.0; 4]))),
+    ("NPY header of 60 kB", "has an NPY header of 60001 bytes, expected at most 10000", 2,
+        |d| data(d, "a.npy", &npy(&" ".repeat(60_000), &[]))),
+    ("image with a NaN", "image 0 holds the value NaN (as f32), expected finite numbers", 2,
+        |d| data(d, "a.npy", &floats("(1, 1, 2)", &[0.0, f32::NAN]))),
+    ("NPZ that is compressed", "array 'x' is compressed, expected numpy.savez, which does not compress", 2,
+        |d| data(d, "a.npz", &seed("npz", "deflated"))),
+    ("NPZ of two arrays of one name", "holds 2 arrays of 1 names, expected one of each: x", 2,
+        |d| data(d, "a.npz#x", &seed("npz", "twice"))),
+    ("NPZ, array not named", "holds 3 arrays, expected one: name it as FILE#array (../x, /x, x)", 2,
+        |d| data(d, "a.npz", &seed("npz", "paths"))),
+    ("NPZ without the array", "has no array '../../y', it holds ../x, /x, x", 2,
+        |d| data(d, "a.npz#../../y", &seed("npz", "paths"))),
+    ("fewer images than asked for", "holds 2 images, 3 were asked for", 2,
+        |d| { let mut a = data(d, "a.npy", &seed("npy", "f4")); a[5] = "3".into(); a }),
+    ("PNG that is damaged", "1.png: is not a whole PNG file: ..", 2,
+        |d| pictures(d, "1.png", &seed("png", "grey8")[..50])),
+    ("PNG of 2^29 pixels", "1.png: is 32768 x 16384 pixels, expected at most 33554432 in all", 2,
+        |d| pictures(d, "1.png", &seed("png", "huge"))),
+    ("folder without PNG", "pictures: holds no *.png file (1 other entries), expected one per image", 2,
+        |d| pictures(d, "1.jpg", b"")),
+    // Options.
+    ("timestep out of range", "timestep: 1000 is outside 0..=999", 2,
+        |d| verb(d, "circulation", &["--timesteps", "1000"])),
+    ("timesteps that are none", "timesteps: '9..3' is empty, has step 0 or is out of all bounds", 2,
+        |d| verb(d, "circulation", &["--timesteps", "9..3"])),
+    ("path unknown", "'spiral' ..", 2,
+        |d| verb(d, "circulation", &["--paths", "spiral"])),
+    ("points that arcs do not divide", "path projection: 7 segments in 10 arcs; it needs 2 or more arcs that divide the segments", 2,
+        |d| verb(d, "circulation", &["--points", "7"])),
+    ("too few components for a path", "path projection: 2 components; it needs 8 to 2^30 - 1", 2,
+        |d| verb(d, "circulation", &["--shape", "1x1x2"])),
+    ("more components than a point has", "components: 9, expected 2..=8, the components of a point", 2,
+        |d| verb(d, "curl", &["--components", "9"])),
+    ("shape absurd", "shape: '99999999999x99999999999x1' is not CxHxW with positive numbers, such as 1x28x28, 1073741824 in all at most", 2,
+        |d| verb(d, "circulation", &["--shape", "99999999999x99999999999x1"])),
+    ("weight beyond f16 with --weights f16", "65504", 2,
+        |d| { let mut a = tensors(d, |t| drop(t.insert("final_conv.weight".into(), Stored::f32(&[1, 2, 1, 1], &[1e5, 0.0])))); a.extend(arguments(&["--weights", "f16"])); a }),
+    ("polyline of another number of nodes", "polyline: 3 nodes, expected N = 4 of 8 components, or 8 times as many (one loop per sample)", 2,
+        |d| { let f = d.join("p.npy"); fs::write(&f, floats("(3, 1, 2, 4)", &[0.0; 24])).unwrap(); verb(d, "circulation", &["--paths", "polyline", "--points", "4", "--polyline", text(&f)]) }),
+    ("points of another shape", "p.npy: has shape [3, 1, 2, 5], expected [N, C, H, W] with [C, H, W] = [1, 2, 4]", 2,
+        |d| { let f = d.join("p.npy"); fs::write(&f, floats("(3, 1, 2, 5)", &[0.0; 30])).unwrap(); arguments(&["evaluate", "field:gaussian", "--shape", "1x2x4", "--points", text(&f), "--timestep", "5", "--out", text(&d.join("o.npz"))]) }),
+    ("mixture without variances", "mixture: tensor 'variances': missing, expected shape [0]", 2,
+        |d| { let f = d.join("mixture"); fs::write(&f, safetensors("{}", &[])).unwrap(); let mut a = verb(d, "circulation", &[]); a[1] = format!("field:mixture?file={}", f.display()); a }),
+    // Runs.
+    ("output in a folder that is not there", "none: no directory can be made here: ..", 2,
+        |d| verb(d, "circulation", &["--out", text(&d.join("none/out"))])),
+    ("output that is a file", "file: is a file, expected a new or empty directory", 2,
+        |d| { fs::write(d.join("file"), "").unwrap(); verb(d, "circulation", &["--out", text(&d.join("file"))]) }),
+    ("output with files in it", "is a directory with files in it, expected a new or empty one", 2,
+        |d| { let out = d.join("full"); fs::create_dir(&out).unwrap(); fs::write(out.join("file"), "").unwrap(); verb(d, "circulation", &["--out", text(&out)]) }),
+    ("unfinished run of another configuration", "out.partial/journal: belongs to another run: .. Remove it or name another --out", 2,
+        |d| journal(d, &elsewhere())),
+    ("journal that is none", "out.partial/journal: is no journal of this version of vorticity", 2,
+        |d| journal(d, b"Dear diary")),
+    ("scores of another shape", "x.npy: has shape [2, 1, 2], the midpoints have [1, 1, 1, 2, 1, 1, 2]", 2,
+        |d| scores(d, "loops")),
+    ("loops without midpoints", "loops.npz: has no array 'midpoints', it holds x", 2,
+        |d| scores(d, "one")),
+    ("shard missing", "merge: 1 of 2 shards given, missing: 2/2", 2,
+        |d| merge(d, &[&shard(d, 1, json!({}))])),
+    ("shard twice", "copy: is shard 1/2, as .. is", 2,
+        |d| { let one = shard(d, 1, json!({})); let copy = d.join("copy"); fs::create_dir(&copy).unwrap();
+              for f in ["manifest.json", "shard.npz", "run_log.json"] { fs::copy(Path::new(&one).join(f), copy.join(f)).unwrap(); }
+              merge(d, &[&one, text(&copy)]) }),
+    ("shards of two runs", "2: does not belong to .. : ..", 2,
+        |d| merge(d, &[&shard(d, 1, json!({"seed": 0})), &shard(d, 2, json!({"seed": 1}))])),
+    ("shard whose numbers were changed", "shard.npz: has SHA-256 .. , the manifest says ..", 2,
+        |d| { let one = shard(d, 1, json!({})); fs::write(Path::new(&one).join("shard.npz"), seed("npz", "one")).unwrap(); merge(d, &[&one]) }),
+    ("shard that claims to be one of 2^60", "merge: 1 of 1152921504606846976 shards given, missing: 2/1152921504606846976, .. ..", 2,
+        |d| { let one = shard(d, 1, json!({})); let m = Path::new(&one).join("manifest.json");
+              let said = fs::read_to_string(&m).unwrap().replace("\"of\": 2", "\"of\": 1152921504606846976").replace("\"samples\": 2", "\"samples\": 1152921504606846976");
+              fs::write(&m, said).unwrap(); merge(d, &[&one]) }),
+    ("no run directory", "manifest.json: cannot be opened: ..", 2,
+        |d| arguments(&["report", text(d), "--out", text(&d.join("page.html"))])),
+    ("shard given to report", "manifest.json: is that of a shard: merge it with the others first (vorticity merge)", 2,
+        |d| arguments(&["report", &shard(d, 1, json!({})), "--out", text(&d.join("page.html"))])),
+    ("configuration for init that is not there", "neither a file nor a preset of mnist_shuffle_unet, which are: mnist", 2,
+        |d| arguments(&["init", "mnist_shuffle_unet", "--config", "imagenet", "--out", text(&d.join("out"))])),
+    // The device.
+    ("no adapter of that name", "no usable GPU adapter: .. no such adapter ..", 3,
+        |d| verb(d, "circulation", &["--adapter", "no such adapter"])),
+    ("memory that is no number", "--memory: 'lots' is no number of bytes, expected such as 4GiB or 512MiB", 2,
+        |d| verb(d, "circulation", &["--memory", "lots"])),
+    ("memory too small", "..", 2,
+        |d| verb(d, "circulation", &["--memory", "1KiB"])),
+    ("binding limit too small", "binding limit: 1 bytes, expected 1048576 or more", 2,
+        |d| verb(d, "circulation", &["--binding", "1B"])),
+];
+
+/// As docs/ERRORS.md has it.
+fn line((input, said, code, _): &Row) -> String {
+    let ticks = if said.contains('`') { ("`` ", " ``") } else { ("`", "`") };
+    format!("| {input} | {}{}{} | {code} |", ticks.0, said.replace('|', "\\|"), ticks.1)
+}
+
+#[test]
+fn the_table_has_these_rows() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/ERRORS.md")).unwrap();
+    let head = "| bad input | message | exit code |\n|---|---|---|\n";
+    let (_, rest) = text.split_once(head).expect("docs/ERRORS.md has the table");
+    let found: Vec<&str> = rest.lines().take_while(|l| l.starts_with('|')).collect();
+    let expected: Vec<String> = ROWS.iter().map(line).collect();
+    assert_eq!(found, expected, "expected:\n{}", expected.join("\n"));
+}
+
+#[test]
+fn every_row_is_what_the_program_says() {
+    let mut wrong = vec![];
+    for (input, said, code, prepare) in ROWS {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = prepare(folder.path());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = match arguments.contains(&"--adapter") {
+            true => Command::cargo_bin("vorticity").unwrap(),
+            false => vorticity(&arguments),
+        };
+        if arguments.contains(&"--adapter") {
+            command.args(&arguments);
+        }
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors: Vec<&str> =
+            error.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
+        let holds = |line: &str| {
+            let mut rest = line;
+            said.split(" ..").map(str::trim).all(|part| match rest.split_once(part) {
+                Some((_, after)) => {
+                    rest = after;
+                    true
+                }
+                None => false,
+            })
+        };
+        if output.status.code() != Some(*code) || errors.len() != 1 || !holds(errors[0]) {
+            wrong.push(format!("{input}\n  expected {code}: {said}\n  found {:?}: {error}", output.status.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(vec![], Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// A circulation of the Gaussian field on a folder with one file.
+fn pictures(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
+    let mut arguments = data(folder, "other", b"");
+    let pictures = folder.join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    fs::write(pictures.join(name), bytes).unwrap();
+    arguments[3] = text(&pictures).into();
+    arguments
+}
+
+/// A circulation of scores that were evaluated on loops of the seed of this name.
+fn scores(folder: &Path, name: &str) -> Vec<String> {
+    let (loops, scores) = (folder.join("loops.npz"), folder.join("x.npy"));
+    fs::write(&loops, seed("npz", name)).unwrap();
+    fs::write(&scores, floats("(2, 1, 2)", &[0.0; 4])).unwrap();
+    let out = folder.join("out");
+    arguments(&["circulation", "--scores", text(&scores), "--exported", text(&loops), "--out", text(&out)])
+}

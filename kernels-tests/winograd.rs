@@ -1,0 +1,137 @@
+//! 3x3 convolutions by Winograd's minimal filtering: which go that way, how far off they are beside direct ones, and that
+//! neither bands nor pieces of an image change a bit.
+use crate::common::{families, gpu, noise, pad};
+use vorticity::gpu::{Executor, Gpu};
+use vorticity::graph::Graph;
+use vorticity::ops::Family;
+use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::paths::Lane;
+use vorticity::plan::{Ports, lower};
+use vorticity::program::{Program, Role};
+use vorticity::selftest::compare;
+use vorticity::shape::Shape;
+
+fn conv(read: usize, written: usize, kernel: usize, stride: usize, weight: Vec<f32>) -> Conv {
+    Conv {
+        in_channels: read,
+        out_channels: written,
+        kernel,
+        stride,
+        padding: Padding::all(kernel / 2),
+        load: None,
+        weight: weight.into(),
+        bias: noise(written, 5).into(),
+        silu: false,
+        after: After::default(),
+    }
+}
+
+/// Weights that f16 holds as they are.
+fn weights(n: usize) -> Vec<f32> {
+    noise(n, 4).iter().map(|w| half::f16::from_f32(0.2 * w).to_f32()).collect()
+}
+
+fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
+    let mut graph = Graph::new(input);
+    let op = conv(input.c, written, kernel, stride, weights(input.c * written * kernel * kernel));
+    graph.push("conv", op, &[graph.input()]).unwrap();
+    graph
+}
+
+/// The plan with `room` bytes per lane and buffer.
+fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
+    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let mut program = Program::default();
+    (program.tangents, program.room) = (tangents, room);
+    let ports = Ports {
+        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
+        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    lower(graph, &[3], family, ports, &mut program).unwrap();
+    (program, ports)
+}
+
+/// Convolutions, or pieces of them, that go that way.
+fn tiled(program: &Program) -> usize {
+    program.steps().filter(|s| s.op == "winograd_in").count()
+}
+
+#[test]
+fn shape_and_weights_decide() {
+    let of = |graph: &Graph, family| tiled(&plan(graph, family, 0, None).0);
+    let square = |c: usize, side: usize| Shape::new(c, side, side);
+    let many = one(square(64, 16), 64, 3, 1);
+    assert_eq!((of(&many, Family::Cpu), of(&many, Family::Gpu)), (1, 0));
+    let mut half = many;
+    half.hold_f16().unwrap();
+    assert_eq!(of(&half, Family::Cpu), 0, "weights held as f16 are not transformed");
+    for (graph, why) in [
+        (one(square(64, 16), 64, 3, 2), "stride"),
+        (one(square(64, 16), 64, 5, 1), "kernel"),
+        (one(square(3, 16), 64, 3, 1), "few channels read"),
+        (one(square(64, 16), 3, 3, 1), "few channels written"),
+        (one(square(256, 2), 256, 3, 1), "half a tile"),
+        (one(square(64, 5), 64, 3, 1), "tiles mostly beyond the image"),
+    ] {
+        assert_eq!(of(&graph, Family::Cpu), 0, "{why}");
+    }
+}
+
+/// Rounding of 1.5 to 2 direct sums in the mean, as the points were chosen by; the worst number may be off by more.
+#[test]
+fn it_is_not_much_rougher_than_a_direct_convolution() {
+    let gpu = gpu();
+    if !families(&gpu).contains(&Family::Cpu) {
+        return; // this adapter never goes that way
+    }
+    for c in [48, 160] {
+        let tiles = one(Shape::new(c, 7, 11), 40, 3, 1);
+        let mut direct = tiles.clone();
+        direct.hold_f16().unwrap();
+        assert_eq!([&tiles, &direct].map(|g| tiled(&plan(g, Family::Cpu, 2, None).0)), [1, 0]);
+        let [rough, fine] = [&tiles, &direct].map(|g| compare(&gpu, g, Family::Cpu).unwrap());
+        println!("{c} channels: {rough:.2e} by tiles, {fine:.2e} direct");
+        assert!(fine > 0.0 && rough < 4.0 * fine, "{c} channels: {rough:e} against {fine:e}");
+    }
+}
+
+fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<u32> {
+    let mut executor = Executor::new(gpu, program, lanes).unwrap();
+    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
+    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
+    executor.run(lanes, ports.output).unwrap().iter().map(|v| v.to_bits()).collect()
+}
+
+/// Three convolutions on an image whose sides are no multiples of the tile's.
+#[test]
+fn bands_and_pieces_give_the_same_bits() {
+    let gpu = gpu();
+    if !families(&gpu).contains(&Family::Cpu) {
+        return;
+    }
+    let mut graph = one(Shape::new(40, 18, 14), 36, 3, 1);
+    for (from, to) in [(36, 48), (48, 40)] {
+        let op = Conv { silu: to == 48, ..conv(from, to, 3, 1, weights(from * to * 9)) };
+        graph.push("conv", op, &[graph.output()]).unwrap();
+    }
+    for tangents in [0, 2] {
+        let lanes = 2 * (1 + tangents as usize);
+        let x = noise(lanes * graph.shape(graph.input()).len(), 3);
+        let whole = plan(&graph, Family::Cpu, tangents, None);
+        assert_eq!(tiled(&whole.0), 3);
+        let most = 4 * 48 * 18 * 14;
+        let want = run(&gpu, &graph, whole, &x, lanes);
+        for room in [most, most - 1, most / 2] {
+            let (program, ports) = plan(&graph, Family::Cpu, tangents, Some(room));
+            let bands = program.steps().filter(|s| s.op == "rows").count();
+            assert_eq!(bands > 0, room < most, "{room}");
+            assert!(tiled(&program) > 6, "{} pieces", tiled(&program));
+            let scratch = program.buffers.iter().filter(|b| matches!(b.role, Role::Scratch));
+            scratch.for_each(|b| assert!(b.bytes_per_lane <= room, "{} of {room}: {}", b.bytes_per_lane, b.label));
+            let got = run(&gpu, &graph, (program, ports), &x, lanes);
+            let differ = got.iter().zip(&want).filter(|(a, b)| a != b).count();
+            assert_eq!(differ, 0, "{tangents} tangents, room {room}: of {}", want.len());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What an executor has on its device: constants, buffers for its lanes, pipelines and bind groups. In: a program. Out: slots
+//! and commands, made anew where the room changes or another device takes over.
+use super::executor::{Command, Executor};
+use super::memory::Memory;
+use super::pipeline::{Cache, Pipeline};
+use super::slot::{Slot, Written};
+use crate::error::{Error, Result};
+use crate::program::{Access, Action, BufferId, Role, Step};
+
+impl Executor<'_> {
+    /// Drops what grows with the lanes; `whole`: everything on the device.
+    pub(super) fn release(&mut self, whole: bool) {
+        self.commands.clear();
+        self.staging.clear();
+        let program = &self.program;
+        self.slots.retain(|&i, _| !whole && matches!(program.buffers[i].role, Role::Constant(_)));
+        if whole {
+            self.cache = Cache::default();
+            self.loaded = false;
+        }
+    }
+
+    /// Brings the constants to the device, which has the only copy from then on.
+    pub(super) fn load(&mut self) -> Result<()> {
+        let mut written = Written::default();
+        for i in 0..self.program.buffers.len() {
+            if !matches!(self.program.buffers[i].role, Role::Constant(_)) {
+                continue;
+            }
+            self.slot(i, 0)?;
+            let Role::Constant(data) = &mut self.program.buffers[i].role else { continue };
+            let data = std::mem::take(data);
+            if !data.is_empty() {
+                self.gpu.queue.write_buffer(&self.slots[&i].buffer, 0, &data);
+                written.add(&self.gpu, data.len() as u64)?;
+            }
+        }
+        self.loaded = true;
+        Ok(())
+    }
+
+    /// Allocates what grows with the lanes.
+    pub(super) fn allocate(&mut self, lanes: usize) -> Result<()> {
+        let memory = Memory::of(&self.program, lanes as u64, self.gpu.images_share());
+        self.memory = Memory { constants: self.memory.constants, ..memory };
+        self.max_lanes = lanes;
+        if !self.gpu.faults.has_room(lanes) {
+            let message = format!("no room for {lanes} lanes: VORTICITY_FAULTS");
+            return Err(Error::OutOfMemory { place: "buffers".into(), message });
+        }
+        for i in 0..self.program.buffers.len() {
+            if !matches!(self.program.buffers[i].role, Role::Constant(_)) {
+                self.slot(i, lanes)?;
+            }
+        }
+        self.poison()?;
+        self.bind()
+    }
+
+    fn slot(&mut self, i: usize, lanes: usize) -> Result<()> {
+        let (gpu, b) = (&self.gpu, &self.program.buffers[i]);
+        let (place, size) = (format!("buffer '{}'", b.label), Slot::bytes(b, lanes as u64));
+        if size > gpu.max_binding() {
+            let message = format!("{size} bytes, the adapter binds at most {}", gpu.max_binding());
+            return Err(Error::OutOfMemory { place, message });
+        }
+        let image = self.program.has_image(BufferId(i));
+        let slot = gpu.checked(&place, || Slot::new(gpu, b, lanes, image))?;
+        self.slots.insert(i, slot);
+        Ok(())
+    }
+
+    /// Fills scratch and download buffers with NaN.
+    fn poison(&self) -> Result<()> {
+        let nan = vec![f32::NAN; 1 << 18];
+        let mut written = Written::default();
+        for (&i, slot) in &self.slots {
+            if matches!(self.program.buffers[i].role, Role::Scratch | Role::Download) {
+                let mut at = 0;
+                while at < slot.buffer.size() {
+                    let n = (slot.buffer.size() - at).min(4 * nan.len() as u64);
+                    self.gpu.queue.write_buffer(&slot.buffer, at, &bytemuck::cast_slice(&nan)[..n as usize]);
+                    at += n;
+                    written.add(&self.gpu, n)?;
+                }
+            }
+        }
+        written.flush(&self.gpu)
+    }
+
+    fn bind(&mut self) -> Result<()> {
+        self.cache.fill(&self.gpu, self.program.steps().map(|s| &s.kernel), &self.program.sources)?;
+        let mut next = 0;
+        for action in &self.program.actions {
+            let step = match action {
+                &Action::Mirror { buffer, bytes_per_lane } => {
+                    self.commands.push(Command::Mirror { slot: buffer.0, bytes_per_lane });
+                    continue;
+                }
+                Action::Dispatch(step) => step,
+            };
+            let pipeline = self.cache.index(&self.gpu, &step.kernel, &self.program.sources)?;
+            let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
+            self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
+            next += 1;
+        }
+        Ok(())
+    }
+
+    fn bind_group(&self, pipeline: &Pipeline, step: &Step) -> Result<wgpu::BindGroup> {
+        let fail =
+            |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
+        if step.bindings.len() != pipeline.bindings.len() || pipeline.immediates as usize != 4 * step.immediates.len() {
+            return Err(fail(format!(
+                "{} bindings and {} bytes of immediates given, the shader has {} and {}",
+                step.bindings.len(),
+                4 * step.immediates.len(),
+                pipeline.bindings.len(),
+                pipeline.immediates
+            )));
+        }
+        let mut entries = Vec::with_capacity(step.bindings.len());
+        for binding in &pipeline.bindings {
+            let found = step.bindings.iter().find(|b| b.0 == binding.name);
+            let Some(&(_, BufferId(id), access)) = found else {
+                return Err(fail(format!("the shader's '{}' is not bound", binding.name)));
+            };
+            if access != binding.access {
+                return Err(fail(format!(
+                    "'{}' is {:?} in the shader, {access:?} in the step",
+                    binding.name, binding.access
+                )));
+            }
+            let resource = match (&self.slots[&id].mirror, access) {
+                (Some(mirror), Access::Image) => wgpu::BindingResource::TextureView(&mirror.view),
+                _ => self.slots[&id].buffer.as_entire_binding(),
+            };
+            entries.push(wgpu::BindGroupEntry { binding: binding.number, resource });
+        }
+        self.gpu.checked(&step.label, || {
+            self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&step.label),
+                layout: &pipeline.layout,
+                entries: &entries,
+            })
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! What happens after trouble: a device that was lost is opened again, a plan that does not fit gets half the room. In: the
+//! error of a run or an allocation. Out: the same program, ready for the same runs, or the error where that was in vain.
+//! Weights are not kept in the host's memory for this: who planned the program says how to plan it again (`Recipe`).
+use super::device::{Gpu, enumerate};
+use super::executor::Executor;
+use crate::error::{Error, Result};
+use crate::program::Program;
+use std::time::Duration;
+
+/// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
+/// time and, for a while, the host's memory of the first planning.
+pub type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
+
+/// Failures in a row, without a run that ended well between them, after which a device is given up. Halving the room
+/// does not count as long as it can be halved.
+pub const FAILURES: usize = 3;
+
+/// Pause before the second attempt to open a device, and once more before each later one: drivers restart.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a run on a device got over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// True if the device was lost and opened again, false if it was out of memory.
+    pub lost: bool,
+    /// What the device said, and where.
+    pub message: String,
+    /// Lanes that there is room for since.
+    pub lanes: usize,
+}
+
+impl Gpu {
+    /// This device; if it was lost, the one that took its place, opened on the same adapter if nobody has yet.
+    pub(super) fn living(&self) -> Result<Gpu> {
+        if self.alive("").is_ok() {
+            return Ok(self.clone());
+        }
+        let mut place = self.successor.lock().unwrap_or_else(|e| e.into_inner());
+        let next = match &*place {
+            Some(next) => next.clone(),
+            None => place.insert(self.reopen()?).clone(),
+        };
+        drop(place);
+        let (family, choices) = (self.family, self.choices.clone());
+        Ok(Gpu { longest: self.longest, family, choices, ..next.living()? })
+    }
+
+    /// The same adapter: at the same place of the list, or wherever it is now.
+    fn reopen(&self) -> Result<Gpu> {
+        let all = enumerate();
+        let same = |i: &usize| all.get(*i).is_some_and(|a| a.get_info() == self.info);
+        let Some(index) = Some(self.index).filter(same).or_else(|| (0..all.len()).find(same)) else {
+            return Err(Error::NoAdapter(format!("'{}' is not there any more", self.name())));
+        };
+        let new = Gpu::request(&all[index], index, self.bounds)?;
+        let (faults, warnings, troubles) = (self.faults.clone(), self.warnings.clone(), self.troubles.clone());
+        Ok(Gpu { longest: self.longest, faults, warnings, troubles, ..new })
+    }
+
+    /// What runs on this device, and on those that took its place, got over so far.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.troubles.lock().map(|t| t.clone()).unwrap_or_default()
+    }
+
+    /// The same device, on which faults happen as `VORTICITY_FAULTS` would have it (docs/FORMATS.md): for tests.
+    ///
+    /// # Errors
+    /// A list that does not say what and when.
+    pub fn with_faults(self, list: &str) -> Result<Self> {
+        Ok(Self { faults: super::faults::Faults::parse(list)?.into(), ..self })
+    }
+
+    /// Troubles in words, one line of each kind.
+    pub(super) fn told(&self) -> Vec<String> {
+        let all = self.troubles();
+        let of = |lost: bool| {
+            let mut of = all.iter().filter(move |t| t.lost == lost);
+            let first = of.next()?;
+            Some((1 + of.count(), first))
+        };
+        let lanes = all.iter().rev().find(|t| !t.lost).map_or(0, |t| t.lanes);
+        let memory = of(false).map(|(n, first)| {
+            format!(
+                "out of memory {n} times, first: {}; tiles have {lanes} lanes since, with the same results",
+                first.message
+            )
+        });
+        let lost = of(true).map(|(n, first)| {
+            format!("device lost and opened again {n} times, first: {}; its tiles were run again", first.message)
+        });
+        memory.into_iter().chain(lost).collect()
+    }
+}
+
+impl Executor<'_> {
+    /// After an error of a run or an allocation: makes the executor ready for the same runs again, perhaps of fewer lanes
+    /// (`max_lanes`). Out of memory the room is halved, whole samples, down to one, for good; a lost device is opened
+    /// again. Nothing of the runs in flight is left.
+    ///
+    /// # Errors
+    /// The error itself if it is none of the two, if there is no recipe for a lost device, or after `FAILURES` in a row.
+    pub fn recover(&mut self, error: Error) -> Result<()> {
+        let mut error = error;
+        loop {
+            let group = self.program.group() as usize;
+            let (lost, half) = (self.gpu.alive("").is_err(), self.max_lanes / 2 / group * group);
+            let memory = matches!(error, Error::OutOfMemory { .. });
+            let whole = !memory || lost || !self.loaded;
+            if !(memory || matches!(error, Error::DeviceLost { .. })) || (whole && self.recipe.is_none()) {
+                return Err(error);
+            }
+            let lanes = if memory && half > 0 { half } else { self.max_lanes };
+            if lanes == self.max_lanes {
+                self.failures += 1;
+                if self.failures >= FAILURES {
+                    return Err(error);
+                }
+            }
+            let trouble = Trouble { lost: !memory, message: error.to_string(), lanes };
+            if let Ok(mut troubles) = self.gpu.troubles.lock() {
+                troubles.push(trouble);
+            }
+            match self.rebuild(lanes, whole) {
+                Ok(()) => return Ok(()),
+                // What led here is what the user should hear of.
+                Err(Error::NoAdapter(why)) => error = further(error, &why),
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    fn rebuild(&mut self, lanes: usize, whole: bool) -> Result<()> {
+        self.release(whole);
+        if whole {
+            std::thread::sleep(PAUSE * self.failures.saturating_sub(1) as u32);
+            self.gpu = self.gpu.living()?;
+            if let Some(recipe) = &self.recipe {
+                self.program = recipe(&self.gpu)?;
+            }
+            self.load()?;
+        }
+        // Only now is the memory of what was dropped free.
+        self.gpu.finish(None, "making room")?;
+        self.allocate(lanes)
+    }
+}
+
+fn further(error: Error, why: &str) -> Error {
+    let more = |message: String| format!("{message}; no device in its place: {why}");
+    match error {
+        Error::DeviceLost { place, message } => Error::DeviceLost { place, message: more(message) },
+        Error::OutOfMemory { place, message } => Error::OutOfMemory { place, message: more(message) },
+        other => other,
+    }
+}

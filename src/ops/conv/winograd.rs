@@ -1,0 +1,156 @@
+//! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Winograd 1980; Lavin, Gray, arXiv 1509.09308), a
+//! quarter of the products: `y = A' ((G g G') . (B' d B)) A` for every tile of 4x4 outputs. In: view and place of the convolution.
+//! Out: three steps per piece of the image: transform in, a product with a matrix of its own at each of 36 positions, transform out.
+use super::after::{After, Ending};
+use super::{Conv, Padding, cc, immediates};
+use crate::error::Result;
+use crate::ops::activation::Pass;
+use crate::ops::elementwise::Elementwise;
+use crate::ops::held::Held;
+use crate::ops::{Family, Launch, Place, Segment, View};
+use crate::program::{Access, Grid, Kernel, SPARE, Step};
+use crate::shape::Shape;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// Side of a tile of outputs; bands of rows begin at multiples of it, so that they have the tiles of the whole.
+pub(crate) const TILE: usize = 4;
+/// Pixels that a tile reads, and sums over channels that it takes.
+const POSITIONS: usize = 36;
+/// Bytes per lane that either scratch buffer may have: as many as what the convolution reads or writes, which fits a binding,
+/// within these limits. Larger images go through them in pieces; larger pieces gained nothing, and these fill workgroups even
+/// with the pixels of two lanes.
+const SCRATCH: RangeInclusive<u64> = 1 << 20..=16 << 20;
+
+/// Finite points of the interpolation; the last is infinity. Of points that are short in binary these lose least: twice a direct
+/// f32 sum's rounding in the mean (0, +-1, +-2: four times), half of it where inputs are smooth.
+const POINTS: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
+
+/// Whether a convolution goes this way: by its shape, as far as bands of its image share that, so that they do as the whole
+/// does. Weights that the device rounds to f16 would have to be f32 here, and four times as many.
+pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
+    cx.family == Family::Cpu
+        && cx.held == Held::F32
+        && (conv.kernel, conv.stride) == (3, 1)
+        && bytes(cx.output.blocks) <= SPARE
+        && pays(conv.in_channels, conv.out_channels, cx.output.shape.w)
+}
+
+/// Whether it is faster for square images: a pixel of a tile costs 2.25 multiply-adds per pair of channels, and transforms,
+/// loads and stores as much as 56 per channel read and 115 per channel written (llvmpipe, 16 to 128 channels at 16x16),
+/// where a direct one costs 9 per pair. Tiles at the edges are whole.
+fn pays(read: usize, written: usize, width: usize) -> bool {
+    let (direct, tiled) = (9 * read * written, 9 * read * written / 4 + 56 * read + 115 * written);
+    direct * width.pow(2) > tiled * width.next_multiple_of(TILE).pow(2)
+}
+
+/// Bytes of a tile's positions.
+fn bytes(blocks: usize) -> u64 {
+    16 * (POSITIONS * blocks) as u64
+}
+
+pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
+    let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
+    let view = inputs[0].clone();
+    let across = place.shape.w.div_ceil(TILE);
+    let tiles = across * place.shape.h.div_ceil(TILE);
+    let (read, written) = (view.blocks(), place.blocks);
+    let own = view.bytes().max(16 * (place.stride * place.shape.pixels()) as u64);
+    let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.room.unwrap_or(u64::MAX));
+    let most = (scratch / bytes(read.max(written))).max(1) as usize;
+    let pieces = tiles.div_ceil(most);
+    let products = Conv {
+        kernel: 1,
+        padding: Padding::all(0),
+        weight: transformed(conv),
+        bias: vec![].into(),
+        silu: false,
+        after: After::default(),
+        ..conv.clone()
+    };
+    let bias = conv.bias_buffer(cx, written);
+    let ending = Ending::of(conv, cx)?;
+    for piece in 0..pieces {
+        let (first, end) = (piece * tiles / pieces, (piece + 1) * tiles / pieces);
+        let count = end - first;
+        let scratch = |cx: &mut Launch, name, blocks, channels| Place {
+            buffer: cx.shared(name, bytes(blocks) * count as u64),
+            shape: Shape::new(channels, 1, count),
+            stride: POSITIONS * blocks,
+            offset: 0,
+            blocks,
+            slots: (0..channels).collect(),
+        };
+        let inside = scratch(cx, "winograd in", read, view.shape.c);
+        let outside = scratch(cx, "winograd out", written, place.shape.c);
+        let reads = |from: &Place, slots: &[usize]| View {
+            buffer: from.buffer,
+            shape: from.shape,
+            stride: from.stride,
+            segments: vec![Segment { first: 0, count: from.blocks }],
+            slots: slots.to_vec(),
+        };
+        let pad = [conv.padding.rows[0], conv.padding.columns[0]].map(|n| n as u32);
+        let i = view.shape;
+        (cx.inputs, cx.output) = (vec![view.clone()], inside.clone());
+        Elementwise {
+            name: "winograd_in",
+            own: [i.h as u32, i.w as u32, across as u32, pad[0], pad[1], first as u32],
+            // Twelve passes over four channels, of 22 operations each.
+            flops: (count * read * 4 * 12 * 22) as u64,
+            ..Default::default()
+        }
+        .push(cx);
+        (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
+        cc::at_positions(&products, POSITIONS, "conv winograd", cx, None)?;
+        (cx.inputs, cx.output) = (inputs.clone(), place.clone());
+        let (sums, own) = (reads(&outside, &place.slots), [across as u32, first as u32, written as u32, 0]);
+        cx.program.mirror(sums.buffer, sums.bytes());
+        for pass in Pass::of(cx, conv.curved(), &place) {
+            let (constants, extra) = ending.pass(conv, cx, &pass, true);
+            let bindings =
+                [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
+            let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), ending.words(own));
+            cx.program.push(Step {
+                label: cx.label("winograd_out"),
+                op: "winograd_out",
+                kernel: Kernel { shader: "winograd_out", constants },
+                bindings: bindings.into_iter().chain(extra).collect(),
+                part: pass.part,
+                immediates: words,
+                grid: Grid { items: (count * written) as u32, workgroup: 256, groups: 1 },
+                // Ten passes over four channels, of 14 operations each.
+                flops: (count * written * 4 * 10 * 14) as u64,
+                bytes: 16 * (count * (POSITIONS + TILE * TILE) * written) as u64,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// G of the points: the rows that a filter's three taps are multiplied by.
+fn filter() -> [[f64; 3]; 6] {
+    let mut rows = [[0.0, 0.0, 1.0]; 6];
+    for (row, &p) in rows.iter_mut().zip(&POINTS) {
+        let scale: f64 = POINTS.iter().filter(|&&q| q != p).map(|q| p - q).product();
+        *row = [1.0, p, p * p].map(|power| power / scale);
+    }
+    rows
+}
+
+/// U = G g G' of every pair of channels, `[position][out][in]`: in f64, rounded once.
+fn transformed(conv: &Conv) -> Arc<[f32]> {
+    let (g, pairs) = (filter(), conv.out_channels * conv.in_channels);
+    let mut all = vec![0f32; POSITIONS * pairs];
+    for (pair, taps) in conv.weight.chunks_exact(9).enumerate() {
+        for (i, rows) in g.iter().enumerate() {
+            let column = |j: usize| -> f64 { (0..3).map(|r| rows[r] * f64::from(taps[3 * r + j])).sum() };
+            let row = [column(0), column(1), column(2)];
+            for (j, columns) in g.iter().enumerate() {
+                let u: f64 = (0..3).map(|c| row[c] * columns[c]).sum();
+                all[(6 * i + j) * pairs + pair] = u as f32;
+            }
+        }
+    }
+    all.into()
+}
