@@ -61,6 +61,7 @@ mod sample;
 mod shards;
 mod stein;
 mod tangents;
+mod variants;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;

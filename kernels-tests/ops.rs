@@ -6,7 +6,7 @@ use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::ops::conv::{After, Conv, Padding};
 use vorticity::ops::{Case, Launch, OPS, Op};
-use vorticity::selftest::{self, families};
+use vorticity::selftest::{self, VARIED, families, variants};
 use vorticity::shape::Shape;
 
 #[test]
@@ -20,7 +20,8 @@ fn the_selftest_passes_and_covers_every_op() {
     }
     for (op, cases) in OPS {
         let found: Vec<_> = checks.iter().filter(|c| c.what == *op).collect();
-        assert_eq!(found.len(), cases().len() * families(&gpu).len(), "{op}");
+        let variants = if VARIED.contains(op) { variants(&gpu).0.len() } else { 0 };
+        assert_eq!(found.len(), cases().len() * (families(&gpu).len() + variants), "{op}");
         assert!(!found.is_empty(), "{op} has no cases");
         let exact = found.iter().all(|c| c.error == 0.0);
         assert!(!exact || ["channels", "rows"].contains(op), "{op}: f32 that is never off by a digit?");

@@ -4,18 +4,21 @@ use crate::common::{families, gpu};
 use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
 use vorticity::ceilings;
+use vorticity::choice::Choices;
 use vorticity::data::Images;
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
+use vorticity::ops::conv::VARIANTS;
 use vorticity::ops::{Family, OPS};
 use vorticity::paths::{Lane, PATHS};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Kernel, Program, Role};
+use vorticity::selftest::VARIED;
 use vorticity::shaders::{SOURCES, assemble};
 use vorticity::shape::Shape;
 
@@ -31,16 +34,28 @@ fn workgroup_limits(family: Family) -> (u32, u32) {
 }
 
 /// Words of SPIR-V, and bytes of MSL and HLSL; or what is wrong with the text.
+/// Cooperative matrices exist in SPIR-V, and those of 8x8 in MSL; what is not translated has length 0.
 fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
+    let (cooperative, large) = (text.contains("enable wgpu_cooperative_matrix;"), text.contains("coop_mat16x16"));
     let capabilities = match family {
+        _ if cooperative => {
+            Capabilities::IMMEDIATES
+                | Capabilities::SHADER_FLOAT16
+                | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+                | Capabilities::SUBGROUP
+                | Capabilities::COOPERATIVE_MATRIX
+        }
         Family::Gpu => Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
         Family::Cpu => Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
     };
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module =
         naga::front::wgsl::Frontend::new_with_options(options).parse(text).map_err(|e| e.emit_to_string(text))?;
-    let info =
-        Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|e| e.emit_to_string(text))?;
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(ShaderStages::COMPUTE)
+        .subgroup_operations(SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(text))?;
 
     let [entry] = &module.entry_points[..] else { return Err("not exactly one entry point".into()) };
     let stage = Some((ShaderStage::Compute, entry.name.as_str()));
@@ -61,8 +76,10 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
         return Err(format!("{shared} bytes of workgroup memory, at most {most_bytes}"));
     }
     let buffers = spaces().filter(|v| matches!(v.space, AddressSpace::Storage { .. })).count();
-    if buffers > STORAGE_BUFFERS {
-        return Err(format!("{buffers} storage buffers, at most {STORAGE_BUFFERS}"));
+    // `gpu::cooperative` asks for one more than adapters must have.
+    let most = STORAGE_BUFFERS + cooperative as usize;
+    if buffers > most {
+        return Err(format!("{buffers} storage buffers, at most {most}"));
     }
 
     let entry_point = module.entry_points[0].name.clone();
@@ -74,6 +91,9 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry_point.clone() };
     let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
 
+    if large {
+        return Ok([words.len(), 0, 0]);
+    }
     let options = msl::Options {
         lang_version: (2, 4),
         fake_missing_bindings: true,
@@ -87,6 +107,9 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
         return Err(format!("MSL: {e}"));
     }
 
+    if cooperative {
+        return Ok([words.len(), metal.len(), 0]);
+    }
     let options = hlsl::Options {
         shader_model: hlsl::ShaderModel::V6_2,
         // Immediates are a constant buffer there; without a register for it they would be left out.
@@ -107,9 +130,11 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
 }
 
 /// A plan of the graph, with so many tangents a sample.
-fn plan(graph: &Graph, family: Family, tangents: u32) -> Program {
+fn plan(graph: &Graph, family: Family, tangents: u32, choices: Choices) -> Program {
     let mut program = Program::default();
     program.tangents = tangents;
+    program.choices = choices.into();
+    program.subgroup = 32;
     let ports = Ports {
         input: program.buffer("x", 16, Role::Upload),
         output: program.buffer("y", 16, Role::Download),
@@ -176,7 +201,21 @@ fn kernels() -> Kernels {
     });
     let graphs: Vec<Graph> = halves.chain(graphs).collect();
     for family in [Family::Gpu, Family::Cpu] {
-        programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| (family, plan(g, family, tangents)))));
+        let plan = |g, tangents| (family, plan(g, family, tangents, Choices::default()));
+        programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
+    }
+    let varied = OPS.iter().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
+    let varied: Vec<Graph> = varied
+        .map(|case| vorticity::selftest::graph_of(&case).unwrap())
+        .flat_map(|graph| {
+            let mut half = graph.clone();
+            half.hold_f16().unwrap();
+            [graph, half]
+        })
+        .collect();
+    for variant in VARIANTS {
+        let plan = |g, tangents| (Family::Gpu, plan(g, Family::Gpu, tangents, Choices::always(variant.name)));
+        programs.extend(varied.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
     }
     for family in [Family::Gpu, Family::Cpu] {
         let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];

@@ -22,6 +22,8 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// `[C, H, W]` of its output.
     pub shape: Shape,
+    /// The same before the planner cut it into bands of rows.
+    pub whole: Shape,
 }
 
 /// One layer of the small network that turns a label (`Graph::label`: the timestep, or sigma) into a row of numbers.
@@ -176,7 +178,10 @@ impl Graph {
     /// A graph whose input has the given shape.
     pub fn new(input: Shape) -> Self {
         let op = Arc::new(crate::ops::input::Input::default());
-        Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], ..Self::default() }
+        Self {
+            nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input, whole: input }],
+            ..Self::default()
+        }
     }
 
     /// The network's input.
@@ -207,7 +212,7 @@ impl Graph {
         if shape.is_empty() {
             return Err(Error::invalid(format!("{name} ({})", op.name()), format!("empty output {shape}")));
         }
-        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
+        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape, whole: shape });
         Ok(NodeId(self.nodes.len() - 1))
     }
 

@@ -1,6 +1,9 @@
 //! A program: the plain data that the gpu room runs. Buffers, then steps in order; every buffer grows with the number
 //! of lanes. Ops, paths, fields and diagnostics all speak to the GPU by appending steps here; nothing here knows wgpu.
+use crate::choice::{Choices, Class};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Index into `Program::buffers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,6 +128,12 @@ pub struct Program {
     pub room: Option<u64>,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
+    /// Threads of a subgroup, where kernels count on it.
+    pub subgroup: u32,
+    /// Which variants compute what, where there are several.
+    pub choices: Arc<Choices>,
+    /// The classes of work that there are, and the variant of each.
+    pub chosen: BTreeMap<Class, String>,
     /// WGSL of the caller's own, by name.
     pub(crate) sources: Vec<(&'static str, &'static str)>,
     /// Image mirrors that hold what their buffer holds.
@@ -144,6 +153,13 @@ impl Program {
         if !self.sources.contains(&(name, wgsl)) {
             self.sources.push((name, wgsl));
         }
+    }
+
+    /// The variant for this class of work: the one chosen, or else `default`.
+    pub(crate) fn choose(&mut self, class: Class, default: &str) -> String {
+        let name = self.choices.of(&class).unwrap_or(default).to_string();
+        self.chosen.insert(class, name.clone());
+        name
     }
 
     /// Adds a buffer.

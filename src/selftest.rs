@@ -1,5 +1,6 @@
 //! Whether the kernels can be trusted on this adapter: every op in every family of kernels, and every closed path with
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
+use crate::choice::Choices;
 use crate::data::Images;
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::dual::Dual;
@@ -9,6 +10,7 @@ use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, RowLayer, RowTable};
 use crate::ops::channels::Channels;
+use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS};
 use crate::paths::PATHS;
@@ -19,7 +21,7 @@ use crate::twin;
 use std::ops::ControlFlow;
 
 /// Of an op's largest output: f32 sums of at most a few thousand products of order-one numbers lose a few units of 6e-8.
-pub const OP: f64 = 2e-6;
+pub const OP: f64 = BOUND;
 /// The same where convolutions go by tiles (Winograd): twice a direct one's rounding in the mean, up to thrice at worst.
 pub const TILED: f64 = 3.0 * OP;
 /// Of |s||d|, a term of a loop: points are good to 2e-6 of their size, and the fields here follow them with slopes of
@@ -38,6 +40,8 @@ pub struct Check {
     pub case: String,
     /// None where there is one kernel for all adapters.
     pub family: Option<Family>,
+    /// The variant of convolutions, where it is not the family's own.
+    pub variant: Option<&'static str>,
     /// Relative; infinite if anything was not a number.
     pub error: f64,
     /// Most that `error` may be.
@@ -60,6 +64,22 @@ pub fn families(gpu: &Gpu) -> Vec<Family> {
     all
 }
 
+/// The variants of convolutions that the adapter can run, and those that it cannot, with what it lacks; both without the
+/// first, which is what `families` has.
+pub fn variants(gpu: &Gpu) -> (Vec<&'static Variant>, Vec<(&'static str, String)>) {
+    let (mut can, mut cannot) = (vec![], vec![]);
+    for variant in &VARIANTS[1..] {
+        match gpu.lacks(variant.needs) {
+            None => can.push(variant),
+            Some(lacks) => cannot.push((variant.name, lacks)),
+        }
+    }
+    (can, cannot)
+}
+
+/// Ops that variants compute.
+pub const VARIED: [&str; 2] = ["conv", "up_conv"];
+
 /// Everything; `observe` sees each check as it is done.
 pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
     let mut checks = vec![];
@@ -71,6 +91,9 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
         for case in cases() {
             for family in families(gpu) {
                 add(op(gpu, name, &case, family)?);
+            }
+            for variant in variants(gpu).0.into_iter().filter(|_| VARIED.contains(name)) {
+                add(varied(gpu, name, &case, variant)?);
             }
         }
     }
@@ -90,7 +113,14 @@ pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     let graph = graph_of(case)?;
     let (error, tiled) = compared(gpu, &graph, family)?;
     let case = format!("{}: {} to {}", case.name, graph.shape(graph.input()), graph.shape(graph.output()));
-    Ok(Check { what: name.into(), case, family: Some(family), error, tolerance: if tiled { TILED } else { OP } })
+    let tolerance = if tiled { TILED } else { OP };
+    Ok(Check { what: name.into(), case, family: Some(family), variant: None, error, tolerance })
+}
+
+/// `op` of a convolution, by a variant.
+pub fn varied(gpu: &Gpu, name: &str, case: &Case, variant: &Variant) -> Result<Check> {
+    let gpu = gpu.clone().with_choices(Choices::always(variant.name));
+    Ok(Check { variant: Some(variant.name), ..op(&gpu, name, case, Family::Gpu)? })
 }
 
 /// The largest error of a graph's values and tangents on the adapter, of the largest value and tangent.
@@ -158,6 +188,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
             if quadrature == Quadrature::Midpoint { "" } else { ", as a curve" }
         ),
         family: None,
+        variant: None,
         error,
         tolerance: TERM,
     })

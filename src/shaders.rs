@@ -19,6 +19,7 @@ sources![
     "circulation",
     "conv",
     "conv_cc",
+    "conv_coop",
     "depthwise",
     "depthwise_cc",
     "field_funnel",
@@ -68,9 +69,11 @@ sources![
     "upsample",
     "winograd_in",
     "winograd_out",
+    "window_max",
 ];
 
-/// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out.
+/// The WGSL of `shader`: imports once each, then the constants' values in place, loops of `#unroll` written out; lines that
+/// `enable` extensions come first, as WGSL has it.
 ///
 /// `#unroll i A B` repeats the lines up to its `#end` for i = A..B (half-open); inside, `$i` and `$(expression)` stand
 /// for integers. Expressions know + - * / %, parentheses, loop variables, the given constants, and `const NAME = ..;`
@@ -86,13 +89,14 @@ pub fn assemble_with(shader: &str, constants: &[(&'static str, i64)], own: &[(&s
         shader: shader.to_string(),
         names: constants.iter().map(|&(n, v)| (n.to_string(), v)).collect(),
         imported: vec![],
+        enabled: String::new(),
         out: String::new(),
     };
     for (name, value) in constants {
         assembler.out.push_str(&format!("const {name} = {value};\n"));
     }
     assembler.file(shader)?;
-    Ok(assembler.out)
+    Ok(assembler.enabled + &assembler.out)
 }
 
 struct Assembler<'a> {
@@ -100,6 +104,7 @@ struct Assembler<'a> {
     shader: String,
     names: BTreeMap<String, i64>,
     imported: Vec<String>,
+    enabled: String,
     out: String,
 }
 
@@ -142,6 +147,7 @@ impl Assembler<'_> {
                     };
                     i = end;
                 }
+                ["enable", ..] => self.enabled.push_str(&format!("{line}\n")),
                 _ => {
                     let text = self.substitute(line)?;
                     if let ["const", name, "=", ..] = words[..] {

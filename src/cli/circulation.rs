@@ -6,6 +6,7 @@ use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
 use super::scores::{self, ScoreArgs};
+use super::tune::TuneArgs;
 use super::watch::{Plan, Watched, watch};
 use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
@@ -74,6 +75,8 @@ pub struct Args {
     shard: ShardArgs,
     #[command(flatten)]
     device: Device,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Lanes per tile; by memory if not given. Results do not depend on it
     #[arg(long)]
     tile: Option<usize>,
@@ -117,7 +120,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
-    let gpus = args.device.open_all()?;
+    let gpus = args.tune.tuned(args.device.open_all()?, field.as_ref(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
         [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);

@@ -5,6 +5,7 @@ use super::fleet::troubles;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
+use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
 use crate::data::Images;
 use crate::diagnostics::{self, Progress, Selection};
@@ -61,6 +62,9 @@ pub struct Subject {
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
+    /// Which variants of its kernels.
+    #[command(flatten)]
+    pub tune: TuneArgs,
     /// Shape CxHxW of a closed-form field; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
@@ -122,7 +126,7 @@ impl Subject {
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
         let (images, field) =
             open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
-        let gpu = self.device.open()?;
+        let gpu = self.tune.tuned_one(self.device.open()?, field.as_ref(), self.output)?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
     }
@@ -150,7 +154,7 @@ impl Opened {
             "adapter      {adapter}\nwork         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
             rounded(self.field.rounding())
         ))?;
-        let facts = json!({
+        let mut facts = json!({
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
             "measure": verb,
             "field": self.field.describe(),
@@ -160,6 +164,9 @@ impl Opened {
             "adapter": adapter,
             "kernels": self.gpu.family().name(),
         });
+        if let Some(variants) = variants(std::slice::from_ref(&self.gpu)) {
+            facts["variants"] = variants;
+        }
         let decides = json!({ "timesteps": timesteps, "samples": samples });
         let mut out = self.out.take();
         let journal = match &mut out {

@@ -4,6 +4,7 @@ use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::tune::TuneArgs;
 use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
 use crate::error::Result;
@@ -45,6 +46,9 @@ pub struct Args {
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
+    /// Which variants of its kernels.
+    #[command(flatten)]
+    pub tune: TuneArgs,
     #[command(flatten)]
     /// f32 or f16.
     pub held: HeldArgs,
@@ -66,7 +70,7 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         None => (0, vec![]),
     };
-    let gpu = args.device.open()?;
+    let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
     let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };

@@ -1,5 +1,6 @@
 //! What a run on one or several devices says of them. In: the devices and the sweep's log. Out: facts for the manifest,
 //! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
+use super::tune::variants;
 use crate::gpu::{Gpu, Trouble};
 use crate::sweep::Log;
 use serde_json::{Map, Value, json};
@@ -39,7 +40,9 @@ pub(super) fn text(gpus: &[Gpu]) -> String {
 
 /// `facts_of` these devices.
 pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
-    facts_of(&kinds(gpus))
+    let mut facts = facts_of(&kinds(gpus));
+    facts.extend(variants(gpus).map(|variants| ("variants".to_string(), variants)));
+    facts
 }
 
 /// `adapter`, `kernels` and, where they differ, `adapters` and `agreement`, for the manifest.

@@ -29,6 +29,7 @@ pub mod scores;
 pub mod selftest;
 pub mod stein;
 pub mod text;
+pub mod tune;
 pub mod verify;
 pub mod watch;
 

@@ -3,6 +3,7 @@ use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::tune::TuneArgs;
 use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
@@ -44,6 +45,9 @@ pub struct Args {
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
+    /// Which variants of its kernels.
+    #[command(flatten)]
+    pub tune: TuneArgs,
     /// Print evaluations and predicted time, measured on the first steps, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -75,7 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
-    let gpu = args.device.open()?;
+    let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };

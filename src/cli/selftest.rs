@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<i32> {
 pub fn describe(gpu: &Gpu, checks: &[Check]) -> String {
     let row = |c: &Check| {
         let verdict = if c.passed() { "ok" } else { "FAILED" };
-        let kernels = c.family.map_or("any", |f| f.name());
+        let kernels = c.variant.or(c.family.map(Family::name)).unwrap_or("any");
         [c.what.clone(), kernels.into(), c.case.clone(), format!("{:.1e}", c.error), verdict.into()]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
@@ -42,30 +42,50 @@ pub fn describe(gpu: &Gpu, checks: &[Check]) -> String {
     let mut text = table(headings, &rows);
     for family in selftest::families(gpu) {
         let (name, used) = (family.name(), if gpu.family() == family { " (this adapter's own)" } else { "" });
-        let verdict = if trusted(checks, family) { "to be trusted" } else { "NOT to be trusted" };
-        text += &format!("\nkernels {name}{used}: {verdict} on this adapter");
+        text += &format!("\nkernels {name}{used}: {} on this adapter", said(trusted(checks, family)));
+    }
+    let (can, cannot) = selftest::variants(gpu);
+    for variant in can {
+        text += &format!("\nvariant {}: {} on this adapter", variant.name, said(right(checks, variant.name)));
+    }
+    for (name, lacks) in cannot {
+        text += &format!("\nvariant {name}: not on this adapter: {lacks}");
     }
     let failed = checks.iter().filter(|c| !c.passed()).count();
     text + &format!("\n{failed} of {} checks failed\n", checks.len())
 }
 
+fn said(trusted: bool) -> &'static str {
+    if trusted { "to be trusted" } else { "NOT to be trusted" }
+}
+
+/// Whether all checks of a variant have passed.
+fn right(checks: &[Check], variant: &str) -> bool {
+    checks.iter().filter(|c| c.variant == Some(variant)).all(Check::passed)
+}
+
 /// Whether everything that a family of kernels needs has passed: its own ops and what all families share.
 fn trusted(checks: &[Check], family: Family) -> bool {
-    checks.iter().filter(|c| c.family.is_none_or(|f| f == family)).all(Check::passed)
+    let own = |c: &&Check| c.variant.is_none() && c.family.is_none_or(|f| f == family);
+    checks.iter().filter(own).all(Check::passed)
 }
 
 /// The same as JSON.
 fn document(gpu: &Gpu, checks: &[Check]) -> Value {
     let check = |c: &Check| {
         json!({
-            "op": c.what, "kernels": c.family.map(Family::name), "case": c.case, "error": c.error,
+            "op": c.what, "kernels": c.family.map(Family::name), "variant": c.variant, "case": c.case, "error": c.error,
             "tolerance": c.tolerance, "passed": c.passed(),
         })
     };
     let verdicts: Map<String, Value> =
         selftest::families(gpu).into_iter().map(|f| (f.name().into(), trusted(checks, f).into())).collect();
+    let (can, cannot) = selftest::variants(gpu);
+    let can = can.into_iter().map(|v| (v.name.to_string(), json!({ "trusted": right(checks, v.name), "lacks": null })));
+    let cannot = cannot.into_iter().map(|(name, lacks)| (name.to_string(), json!({ "trusted": null, "lacks": lacks })));
+    let variants: Map<String, Value> = can.chain(cannot).collect();
     json!({
-        "adapter": gpu.describe(), "kernels": gpu.family().name(), "trusted": verdicts,
+        "variants": variants, "adapter": gpu.describe(), "kernels": gpu.family().name(), "trusted": verdicts,
         "passed": checks.iter().all(Check::passed), "checks": checks.iter().map(check).collect::<Vec<_>>(),
     })
 }

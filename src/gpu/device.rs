@@ -1,7 +1,10 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
+use super::cooperative::Cooperative;
 use super::faults::Faults;
+use super::kernels::family;
 use super::pace::LONGEST;
 use super::recovery::Trouble;
+use crate::choice::Choices;
 use crate::error::{Error, Result};
 use crate::ops::Family;
 use std::sync::{Arc, Mutex};
@@ -113,6 +116,9 @@ pub struct Gpu {
     pub(super) faults: Arc<Faults>,
     pub(super) warnings: Arc<Mutex<Vec<String>>>,
     pub(super) troubles: Arc<Mutex<Vec<Trouble>>>,
+    pub(super) cooperative: Cooperative,
+    pub(super) family: Family,
+    pub(super) choices: Arc<Choices>,
 }
 
 /// The kind of adapters that compute on the CPU.
@@ -260,10 +266,14 @@ impl Gpu {
         if let Some(most) = bounds.binding {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
         }
+        let cooperative = Cooperative::of(adapter);
+        let features =
+            wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64) | cooperative.features();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
-            required_features: wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64),
+            required_features: features,
             required_limits: limits.clone(),
+            experimental_features: cooperative.experimental(),
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
@@ -288,6 +298,7 @@ impl Gpu {
         Ok(Self {
             device,
             queue,
+            family: family(&info, &limits, features),
             info,
             index,
             limits,
@@ -298,6 +309,8 @@ impl Gpu {
             faults: Arc::default(),
             warnings: Arc::default(),
             troubles: Arc::default(),
+            cooperative,
+            choices: Arc::default(),
         })
     }
 
@@ -346,14 +359,6 @@ impl Gpu {
     /// True for GPUs with memory of their own.
     pub(super) fn is_discrete(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::DiscreteGpu
-    }
-
-    /// The family of kernels that suits the adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
-    pub fn family(&self) -> Family {
-        let roomy = self.limits.max_compute_invocations_per_workgroup >= 512
-            && self.limits.max_compute_workgroup_storage_size >= 32 << 10;
-        let wide = self.device.features().contains(wgpu::Features::SHADER_INT64);
-        if self.is_software() && roomy && wide { Family::Cpu } else { Family::Gpu }
     }
 
     /// Largest storage buffer in bytes.

@@ -32,7 +32,10 @@ impl Gpu {
     pub fn program(&self, tangents: u32) -> Program {
         let image = (self.max_image_rows() - 2) * IMAGE_ROW;
         let images = self.family() == Family::Cpu;
-        program(tangents, if images { self.max_binding().min(image) } else { self.max_binding() })
+        let mut empty = program(tangents, if images { self.max_binding().min(image) } else { self.max_binding() });
+        empty.choices = self.choices().clone();
+        empty.subgroup = self.subgroup();
+        empty
     }
 
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.

@@ -2,9 +2,11 @@
 //! In: a `Program` (plain data). Out: the bytes of its download buffers, or an error that names the step.
 #[cfg(target_os = "linux")]
 mod alias;
+mod cooperative;
 mod device;
 mod executor;
 mod faults;
+mod kernels;
 mod load;
 mod memory;
 mod pace;
@@ -14,5 +16,6 @@ mod slot;
 
 pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
+pub use kernels::WGPU;
 pub use memory::{Measured, Memory, program};
 pub use recovery::{FAILURES, Recipe, Trouble};

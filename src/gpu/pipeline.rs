@@ -4,6 +4,7 @@ use super::device::Gpu;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
+use naga::valid::Capabilities;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -84,7 +85,11 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
     let options = naga::front::wgsl::Options {
         parse_doc_comments: false,
-        capabilities: naga::valid::Capabilities::IMMEDIATES | naga::valid::Capabilities::SHADER_INT64,
+        capabilities: Capabilities::IMMEDIATES
+            | Capabilities::SHADER_INT64
+            | Capabilities::SHADER_FLOAT16
+            | Capabilities::SUBGROUP
+            | Capabilities::COOPERATIVE_MATRIX,
     };
     let module = naga::front::wgsl::Frontend::new_with_options(options)
         .parse(&text)

@@ -41,7 +41,8 @@ impl Gpu {
             None => place.insert(self.reopen()?).clone(),
         };
         drop(place);
-        Ok(Gpu { longest: self.longest, ..next.living()? })
+        let (family, choices) = (self.family, self.choices.clone());
+        Ok(Gpu { longest: self.longest, family, choices, ..next.living()? })
     }
 
     /// The same adapter: at the same place of the list, or wherever it is now.

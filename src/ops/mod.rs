@@ -279,6 +279,8 @@ pub struct Launch<'a> {
     pub inputs: Vec<View>,
     /// What the op writes.
     pub output: Place,
+    /// `[C, H, W]` of the node's output before it was cut into bands.
+    pub whole: Shape,
     /// Per-lane table: which time row, which coefficients (`paths::Lane`).
     pub lanes: BufferId,
     /// Values of every time row for every timestep of the run: `rows[table][timestep]`.

@@ -57,7 +57,7 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
             }
             let shape = Shape { h: own.len(), ..node.shape };
             let op = op.unwrap_or_else(|| node.op.clone());
-            out.nodes.push(Node { name: node.name.clone(), op, inputs, shape });
+            out.nodes.push(Node { name: node.name.clone(), op, inputs, shape, whole: node.shape });
             made.push((own.clone(), NodeId(out.nodes.len() - 1)));
         }
         // Whoever reads it wants bands of its own size; joined at once, channels keep their order in memory.

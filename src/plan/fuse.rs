@@ -108,7 +108,7 @@ impl Fused<'_> {
             let node = self.only(own)?;
             let op = node.op.then(&Then::Residual(scales))?;
             let inputs = node.inputs.iter().copied().chain([other]).collect();
-            Some((own, Node { name: node.name.clone(), op, inputs, shape: sum.shape }))
+            Some((own, Node { name: node.name.clone(), op, inputs, shape: sum.shape, whole: sum.shape }))
         })?;
         self.nodes[own.0] = None;
         Some(self.push(i, node))

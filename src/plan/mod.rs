@@ -97,6 +97,7 @@ pub fn lower_as_is(
             held: graph.held,
             inputs,
             output,
+            whole: node.whole,
             lanes: ports.lanes,
             rows: &rows,
             flat_in: ports.input,

@@ -1,16 +1,20 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias, and on the store (`after`): SiLU, a
 //! time row, a residual.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias. SiLU: `activation`.
-//! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), `igemm` (everything else).
+//! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), and for everything else the table `VARIANTS`.
 mod after;
 mod before;
 mod cc;
+mod coop;
 mod igemm;
 pub mod up;
 pub(crate) mod winograd;
 
+use self::coop::Matrices;
 use super::fold::{Before, Setting, Then, TimeRow};
+use super::held::Held;
 use super::{Band, Case, Family, Launch, Op, Place, View};
+use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::BufferId;
@@ -46,6 +50,48 @@ pub struct Conv {
     /// What follows that, on the store.
     pub after: After,
 }
+
+/// Largest error of any variant, of the largest output: f32 sums of a few thousand products of order-one numbers.
+pub const BOUND: f64 = 2e-6;
+
+/// A way to compute a convolution in the family `igemm`; all are within `BOUND` of the twin.
+pub struct Variant {
+    /// As choices have it.
+    pub name: &'static str,
+    /// What the adapter must have.
+    pub needs: Needs,
+    launch: fn(&Conv, &mut Launch, Option<[usize; 2]>) -> Result<()>,
+}
+
+/// Every variant; the first is for everything that nobody chose another for. Names of `igemm` say
+/// pixels x channels of a tile, of `coop` what a number is made of and the sides of a matrix.
+pub const VARIANTS: &[Variant] = &[
+    Variant { name: "igemm 64x64", needs: Needs::Nothing, launch: |conv, cx, at| igemm::launch(conv, cx, at, [4, 1]) },
+    Variant { name: "igemm 128x64", needs: Needs::Nothing, launch: |conv, cx, at| igemm::launch(conv, cx, at, [8, 1]) },
+    Variant {
+        name: "igemm 128x128",
+        needs: Needs::Nothing,
+        launch: |conv, cx, at| igemm::launch(conv, cx, at, [8, 2]),
+    },
+    Variant {
+        name: "coop f16x2 16x16",
+        needs: Needs::Halves(16),
+        launch: |conv, cx, at| coop::launch(conv, cx, at, SPLIT16),
+    },
+    Variant {
+        name: "coop f16x2 8x8",
+        needs: Needs::Halves(8),
+        launch: |conv, cx, at| coop::launch(conv, cx, at, SPLIT8),
+    },
+    Variant {
+        name: "coop f32 8x8",
+        needs: Needs::Floats(8),
+        launch: |conv, cx, at| coop::launch(conv, cx, at, FLOATS8),
+    },
+];
+const SPLIT16: Matrices = Matrices { side: 16, split: true };
+const SPLIT8: Matrices = Matrices { side: 8, split: true };
+const FLOATS8: Matrices = Matrices { side: 8, split: false };
 
 /// Zeros before and after the rows and the columns of an input, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +170,23 @@ impl Conv {
         match cx.family {
             _ if phase.is_none() && winograd::suits(self, cx) => winograd::launch(self, cx),
             Family::Cpu => cc::launch(self, cx, phase),
-            Family::Gpu => igemm::launch(self, cx, phase),
+            Family::Gpu => {
+                let class = Class {
+                    kernel: self.kernel,
+                    stride: self.stride,
+                    inputs: self.in_channels,
+                    outputs: self.out_channels,
+                    pixels_log2: cx.whole.pixels().ilog2(),
+                    half: cx.held == Held::F16,
+                };
+                let name = cx.program.choose(class, VARIANTS[0].name);
+                let found = VARIANTS.iter().find(|v| v.name == name);
+                let unknown = || {
+                    let known: Vec<_> = VARIANTS.iter().map(|v| v.name).collect();
+                    Error::invalid(cx.node, format!("no variant '{name}', expected one of {}", known.join(", ")))
+                };
+                (found.ok_or_else(unknown)?.launch)(self, cx, phase)
+            }
         }
     }
 
@@ -230,6 +292,20 @@ impl Op for Conv {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         self.launch_phase(cx, None)
     }
+}
+
+/// Weights as the kernels of `VARIANTS` read them: [tap][4 block + component][out block] of vec4 over 4 output channels.
+fn packed(conv: &Conv, view: &View, place: &Place) -> Vec<f32> {
+    let (taps, rows) = (conv.kernel * conv.kernel, view.blocks() * 4);
+    let mut packed = vec![0f32; taps * rows * place.blocks * 4];
+    for o in 0..conv.out_channels {
+        for (c, &slot) in view.slots.iter().enumerate() {
+            for t in 0..taps {
+                packed[(t * rows + slot) * place.blocks * 4 + o] = conv.weight[(o * conv.in_channels + c) * taps + t];
+            }
+        }
+    }
+    packed
 }
 
 /// Position in the unpadded input, if it is inside.

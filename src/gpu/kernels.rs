@@ -1,0 +1,65 @@
+//! Which kernels a device runs: the family that suits it, the variants that were chosen, and what those could need. In: an
+//! adapter's properties. Out: what plans are made with, and the facts that such choices hang on.
+use super::device::Gpu;
+use crate::choice::{Choices, Needs};
+use crate::ops::Family;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Of wgpu and naga, which translate the kernels; a test compares it with Cargo.lock.
+pub const WGPU: &str = "30.0.1";
+
+/// The family of kernels that suits an adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
+pub(super) fn family(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Family {
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let roomy =
+        limits.max_compute_invocations_per_workgroup >= 512 && limits.max_compute_workgroup_storage_size >= 32 << 10;
+    let wide = features.contains(wgpu::Features::SHADER_INT64);
+    if software && roomy && wide { Family::Cpu } else { Family::Gpu }
+}
+
+impl Gpu {
+    /// The family of kernels: what suits the adapter, or what `with_family` said.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The same device with another family of kernels.
+    pub fn with_family(self, family: Family) -> Self {
+        Self { family, ..self }
+    }
+
+    /// Which variants compute what; none chosen unless `with_choices` did.
+    pub fn choices(&self) -> &Arc<Choices> {
+        &self.choices
+    }
+
+    /// The same device, whose plans have these variants.
+    pub fn with_choices(self, choices: Choices) -> Self {
+        Self { choices: Arc::new(choices), ..self }
+    }
+
+    /// What the adapter lacks of what a variant needs.
+    pub fn lacks(&self, needs: Needs) -> Option<String> {
+        self.cooperative.lacks(needs)
+    }
+
+    /// Threads of a subgroup, if there is one size.
+    pub(super) fn subgroup(&self) -> u32 {
+        self.cooperative.subgroup
+    }
+
+    /// What decides on speed and on the last bits: adapter, driver and back end, by name.
+    pub fn identity(&self) -> BTreeMap<&'static str, String> {
+        let info = &self.info;
+        BTreeMap::from([
+            ("adapter", info.name.clone()),
+            ("vendor", format!("{:#06x}", info.vendor)),
+            ("device", format!("{:#06x}", info.device)),
+            ("driver", info.driver.clone()),
+            ("driver_info", info.driver_info.clone()),
+            ("backend", info.backend.to_string()),
+            ("wgpu", WGPU.to_string()),
+        ])
+    }
+}

@@ -1,0 +1,127 @@
+//! Convolution by cooperative matrices (`conv_coop`): of f32 as they are, or of f32 split in two f16 each, for hardware whose
+//! matrices are of f16. The split's scales keep f16 from overflow and underflow; its error is stated in the shader.
+use super::after::Ending;
+use super::up::offset;
+use super::{Conv, immediates, packed};
+use crate::error::Result;
+use crate::ops::activation::Pass;
+use crate::ops::held::Held;
+use crate::ops::{Launch, Op, held};
+use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use half::f16;
+
+/// Pixels and channels of a tile.
+const TILE: usize = 64;
+/// log2 of what the lower parts are multiplied by.
+const LIFT: f32 = 2048.0;
+
+/// Which matrices.
+#[derive(Clone, Copy)]
+pub(super) struct Matrices {
+    pub side: usize,
+    /// Two f16 for each f32.
+    pub split: bool,
+}
+
+/// The exponent e of s_w = 2^e: the largest |w| comes to 2^11..2^12; 2^-126 <= s_w <= 2^126.
+fn exponent(weights: &[f32]) -> i32 {
+    let most = weights.iter().fold(0f32, |most, w| most.max(w.abs()));
+    (11 - ((most.to_bits() >> 23) as i32 - 127)).clamp(-126, 126)
+}
+
+/// 2^e as an f32, for exponents of normal numbers.
+fn power(e: i32) -> f32 {
+    f32::from_bits(((e + 127) as u32) << 23)
+}
+
+/// Both f16 of 2^e w, one part behind the other. Where the device holds weights as f16 there is only the first.
+fn split(cx: &mut Launch, weights: &[f32], e: i32) -> (BufferId, usize) {
+    let scaled: Vec<f32> = match cx.held {
+        Held::F32 => weights.iter().map(|w| w * power(e)).collect(),
+        Held::F16 => weights.iter().map(|&w| f16::from_f32(w).to_f32() * power(e)).collect(),
+    };
+    let mut parts: Vec<f16> = scaled.iter().map(|&w| f16::from_f32(w)).collect();
+    let count = if cx.held == Held::F16 { 1 } else { 2 };
+    if count == 2 {
+        let low = |(&w, high): (&f32, &f16)| f16::from_f32((w - high.to_f32()) * LIFT);
+        let lows: Vec<f16> = scaled.iter().zip(&parts).map(low).collect();
+        parts.extend(lows);
+    }
+    (cx.program.constant(cx.label("weights"), &parts), count)
+}
+
+/// As `igemm::launch`.
+pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, matrices: Matrices) -> Result<()> {
+    let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
+    let weights = packed(conv, &view, &place);
+    let e = exponent(&weights);
+    let ((weights, parts), half) = match matrices.split {
+        true => (split(cx, &weights, e), 1),
+        false => ((held::buffer(cx, &weights), 1), cx.held.constant().1),
+    };
+    let bias = conv.bias_buffer(cx, place.blocks);
+    let ending = Ending::of(conv, cx)?;
+    let (loading, loaded) = conv.loading(cx)?;
+    let (stride, padding) = conv.window();
+    let own = [conv.kernel as u32, place.blocks as u32, power(-e).to_bits(), offset(phase, &place)];
+    let words = immediates(&view, &place, cx.program.group(), stride, padding, ending.words(own));
+    let mut maxima = None;
+    if matrices.split {
+        let made = cx.shared("window maxima", 4 * place.shape.pixels() as u64);
+        let bindings = [("x", view.buffer, Access::Read), ("maxima", made, Access::Write)];
+        let all = [("KEEP", 0), ("SLOPED", 0)];
+        cx.program.push(Step {
+            label: cx.label("window max"),
+            op: "window max",
+            kernel: Kernel {
+                shader: "window_max",
+                constants: all.into_iter().chain(loading.iter().copied()).collect(),
+            },
+            bindings: bindings.into_iter().chain(loaded.iter().copied()).collect(),
+            part: Part::All,
+            immediates: words.clone(),
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: 256, groups: 1 },
+            flops: 0,
+            bytes: 16 * (view.shape.pixels() * view.blocks()) as u64,
+        });
+        maxima = Some(("maxima", made, Access::Read));
+    }
+    for pass in Pass::of(cx, conv.curved(), &place) {
+        let bindings = [
+            ("x", view.buffer, Access::Read),
+            ("weights", weights, Access::Read),
+            ("bias", bias, Access::Read),
+            ("y", place.buffer, Access::Write),
+        ];
+        let (after, extra) = ending.pass(conv, cx, &pass, true);
+        let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
+        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];
+        let parts = [("SPLIT", matrices.split as i64), ("WEIGHTS", parts as i64), ("HALF", half)];
+        let spread = ("SPREAD", phase.is_some() as i64);
+        cx.program.push(Step {
+            label: cx.label("conv"),
+            op: conv.op(),
+            kernel: Kernel {
+                shader: "conv_coop",
+                constants: after
+                    .into_iter()
+                    .chain([spread])
+                    .chain(shape)
+                    .chain(parts)
+                    .chain(loading.iter().copied())
+                    .collect(),
+            },
+            bindings,
+            part: pass.part,
+            immediates: words.clone(),
+            grid: Grid {
+                items: place.shape.pixels() as u32,
+                workgroup: TILE as u32,
+                groups: (place.blocks * 4).div_ceil(TILE) as u32,
+            },
+            flops: conv.flops(&[view.shape], place.shape),
+            bytes: conv.traffic(&view, &place),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! The tuner: which variant of the convolutions is the fastest on an adapter. In: an adapter and the networks that will run
+//! on it. Out: the same adapter with a choice for each of their classes of work, timed once and kept in the user's cache.
+//! Timings decide on the last bits of results, so choices are facts of a run; `Mode::File` repeats those of another.
+use crate::choice::{Choices, Class};
+use crate::data::sha256_bytes;
+use crate::error::{Error, Result};
+use crate::gpu::{Executor, Gpu};
+use crate::graph::Graph;
+use crate::ops::Family;
+use crate::ops::conv::{After, BOUND, Conv, Padding, VARIANTS};
+use crate::ops::held::Held;
+use crate::paths::Lane;
+use crate::plan::{Ports, lower};
+use crate::program::{Program, Role};
+use crate::shaders::SOURCES;
+use crate::shape::Shape;
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Rounds that are timed after the first ones; their median counts.
+const ROUNDS: usize = 5;
+/// Seconds that a class may take, over all variants; those that have been compiled are timed once at least.
+const SECONDS: f64 = 2.0;
+/// Seconds of work in a timed round: many times what a submission costs.
+const ROUND: f64 = 0.01;
+/// Pixels of all lanes in a trial, on GPUs and on software adapters.
+const PIXELS: [usize; 2] = [1 << 15, 1 << 8];
+/// Of cache files.
+const SCHEMA: u64 = 1;
+
+/// Where choices come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The cache, or timings; on software adapters nothing is chosen.
+    Auto,
+    /// Nothing is chosen: built-in defaults.
+    Off,
+    /// As `Auto` on software adapters too, which then run the kernels of GPUs.
+    Force,
+    /// `variants` of a manifest or a cache file; as with `Force`, everywhere the kernels of GPUs.
+    File(PathBuf),
+}
+
+impl Mode {
+    /// `auto`, `off`, `force`, or the name of a file.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "auto" => Self::Auto,
+            "off" => Self::Off,
+            "force" => Self::Force,
+            file => Self::File(file.into()),
+        }
+    }
+}
+
+/// The devices with choices for all convolutions of the networks; devices of one kind choose alike. `say` is told of work
+/// that takes a while, and of what went wrong without harm.
+pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<Vec<Gpu>> {
+    let mut done: Vec<Gpu> = Vec::with_capacity(gpus.len());
+    for gpu in gpus {
+        // Only these have variants.
+        let portable = matches!(mode, Mode::Force | Mode::File(_));
+        let gpu = if portable { gpu.with_family(Family::Gpu) } else { gpu };
+        let alike = done.iter().find(|other| other.identity() == gpu.identity());
+        let choices = match (alike, mode) {
+            (_, Mode::Off) => Choices::default(),
+            (_, Mode::Auto) if gpu.is_software() => Choices::default(),
+            (Some(other), _) => (**other.choices()).clone(),
+            (None, Mode::File(path)) => {
+                let choices = of_file(&gpu, path)?;
+                choices.of_classes(&classes(&gpu, graphs)?, VARIANTS[0].name)
+            }
+            (None, _) => choose(&gpu, graphs, say)?,
+        };
+        done.push(gpu.with_choices(choices));
+    }
+    Ok(done)
+}
+
+/// The classes of work of the networks, each once.
+fn classes(gpu: &Gpu, graphs: &[&Graph]) -> Result<Vec<Class>> {
+    let mut all = vec![];
+    for graph in graphs {
+        let (mut program, _) = plan(gpu, graph)?;
+        all.extend(std::mem::take(&mut program.chosen).into_keys());
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+fn plan(gpu: &Gpu, graph: &Graph) -> Result<(Program, Ports)> {
+    let mut program = gpu.program(0);
+    program.room = None; // what is cut into bands is chosen as a whole
+    let row = |shape: Shape| 4 * shape.flat_stride() as u64;
+    let ports = Ports {
+        input: program.buffer("tuner x", row(graph.shape(graph.input())), Role::Upload),
+        output: program.buffer("tuner y", row(graph.shape(graph.output())), Role::Download),
+        lanes: program.buffer("tuner lanes", size_of::<Lane>() as u64, Role::Upload),
+    };
+    lower(graph, &[0], gpu.family(), ports, &mut program)?;
+    Ok((program, ports))
+}
+
+/// The variants that a file says; all must be known, and run here.
+fn of_file(gpu: &Gpu, path: &Path) -> Result<Choices> {
+    let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let value: Value = serde_json::from_slice(&text).map_err(|e| Error::file(path, e))?;
+    let place = format!("{}, variants", path.display());
+    // A manifest without them is of a run with none chosen.
+    let choices = match value.get("variants") {
+        Some(variants) => Choices::parse(&place, variants, &names())?,
+        None if value.is_object() => Choices::default(),
+        None => return Err(Error::file(path, "expected a manifest or a cache of the tuner: a JSON object")),
+    };
+    for variant in VARIANTS.iter().filter(|v| choices.names().any(|name| name == v.name)) {
+        if let Some(lacks) = gpu.lacks(variant.needs) {
+            return Err(Error::invalid(place, format!("'{}' cannot run on {}: {lacks}", variant.name, gpu.name())));
+        }
+    }
+    Ok(choices)
+}
+
+fn names() -> Vec<&'static str> {
+    VARIANTS.iter().map(|v| v.name).collect()
+}
+
+/// From the cache, and by timing what is not there.
+fn choose(gpu: &Gpu, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<Choices> {
+    let classes = classes(gpu, graphs)?;
+    let mut cache = Cache::open(gpu, say);
+    let missing: Vec<&Class> = classes.iter().filter(|class| cache.choices.of(class).is_none()).collect();
+    if !missing.is_empty() {
+        say(&format!("timing {} kinds of convolution on {}, once", missing.len(), gpu.name()));
+        for class in missing {
+            let (fastest, seconds) = race(gpu, class, say)?;
+            cache.choices.set(class, fastest);
+            cache.seconds.insert(class.to_string(), seconds);
+        }
+        if let Err(error) = cache.write() {
+            say(&format!("choices are not kept: {error}"));
+        }
+    }
+    Ok(cache.choices.of_classes(&classes, VARIANTS[0].name))
+}
+
+/// The fastest variant of a class whose results agree with the first's, and the seconds per lane of all that do.
+fn race(gpu: &Gpu, class: &Class, say: &mut dyn FnMut(&str)) -> Result<(&'static str, Value)> {
+    let graph = trial(class)?;
+    let each = SECONDS / VARIANTS.len() as f64;
+    let (seconds, reference) = time(gpu, &graph, VARIANTS[0].name, each)?;
+    let (mut fastest, mut all) = ((VARIANTS[0].name, seconds), Map::new());
+    all.insert(VARIANTS[0].name.into(), seconds.into());
+    for variant in VARIANTS[1..].iter().filter(|v| gpu.lacks(v.needs).is_none()) {
+        let (seconds, found) = match time(gpu, &graph, variant.name, each) {
+            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+            Err(error) => {
+                say(&format!("{} does not run on {}: {error}", variant.name, gpu.name()));
+                continue;
+            }
+            Ok(timed) => timed,
+        };
+        let (error, bound) = (apart(&found, &reference), 2.0 * BOUND);
+        if error.is_nan() || error > bound {
+            say(&format!(
+                "{} is wrong on {}: {class} is off by {error:.1e}, expected {bound:.1e}",
+                variant.name,
+                gpu.name()
+            ));
+            continue;
+        }
+        all.insert(variant.name.into(), seconds.into());
+        if seconds < fastest.1 {
+            fastest = (variant.name, seconds);
+        }
+    }
+    Ok((fastest.0, all.into()))
+}
+
+/// max |a - b| / max |b|; NaN if any number is.
+fn apart(a: &[f32], b: &[f32]) -> f64 {
+    let most = b.iter().fold(f64::MIN_POSITIVE, |most, v| most.max(f64::from(v.abs())));
+    let gap = |worst: f64, (a, b): (&f32, &f32)| {
+        let gap = f64::from((a - b).abs());
+        if gap.is_nan() || worst.is_nan() { f64::NAN } else { worst.max(gap) }
+    };
+    a.iter().zip(b).fold(0.0, gap) / most
+}
+
+/// A network of one convolution of the class.
+fn trial(class: &Class) -> Result<Graph> {
+    let Class { kernel, stride, inputs, outputs, pixels_log2, half } = *class;
+    let (h, w) = (1 << (pixels_log2 / 2), 1 << pixels_log2.div_ceil(2));
+    let side = |n: usize| (n - 1) * stride + kernel;
+    let pseudo = |n: usize| (0..n).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect::<Vec<_>>();
+    let conv = Conv {
+        in_channels: inputs,
+        out_channels: outputs,
+        kernel,
+        stride,
+        padding: Padding::all(0),
+        load: None,
+        weight: pseudo(outputs * inputs * kernel * kernel).into(),
+        bias: pseudo(outputs).into(),
+        silu: false,
+        after: After::default(),
+    };
+    let mut graph = Graph::new(Shape::new(inputs, side(h), side(w)));
+    graph.push(TRIAL, conv, &[graph.input()])?;
+    if half {
+        graph.held = Held::F16;
+    }
+    Ok(graph)
+}
+
+/// Node of `trial`.
+const TRIAL: &str = "trial";
+
+/// Seconds per lane, the median of some rounds within `budget` seconds, and the outputs.
+fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Vec<f32>)> {
+    let gpu = gpu.clone().with_choices(Choices::always(variant));
+    let (program, ports) = plan(&gpu, graph)?;
+    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
+    let lanes = Executor::most_lanes(&gpu, &program, gpu.tile_budget()).min(wanted).max(1);
+    let mut executor = Executor::new(&gpu, program, lanes)?;
+    let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
+    executor.upload(ports.input, &x)?;
+    executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
+    let found = executor.run(lanes, ports.output)?; // compiles
+    let own = format!("{TRIAL}: ");
+    let round = |repeat: usize| -> Result<f64> {
+        let times = executor.time_actions(lanes, repeat, 1)?;
+        let own = times.iter().filter(|(step, _)| step.is_some_and(|s| s.label.starts_with(&own)));
+        Ok(own.map(|(_, seconds)| seconds).sum())
+    };
+    let start = Instant::now();
+    let repeat = (ROUND / round(1)?.max(1e-6)).clamp(1.0, 100.0) as usize;
+    let mut times = vec![];
+    while times.len() < ROUNDS && (times.is_empty() || start.elapsed().as_secs_f64() < budget) {
+        times.push(round(repeat)?);
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    Ok((times[times.len() / 2] / lanes as f64, found))
+}
+
+/// What was timed on an adapter: one file in the user's cache folder per adapter, driver and version of the kernels.
+struct Cache {
+    /// None where there is no such folder.
+    path: Option<PathBuf>,
+    key: Value,
+    choices: Choices,
+    /// Seconds per lane by class and variant, for people.
+    seconds: Map<String, Value>,
+}
+
+impl Cache {
+    /// Empty if there is none, or none that can be used.
+    fn open(gpu: &Gpu, say: &mut dyn FnMut(&str)) -> Self {
+        let key = key(gpu);
+        let name = format!("tune-{}.json", &sha256_bytes(key.to_string().as_bytes())[..16]);
+        let path = dirs::cache_dir().map(|folder| folder.join("vorticity").join(name));
+        let mut cache = Self { path, key, choices: Choices::default(), seconds: Map::new() };
+        if let Some(text) = cache.path.as_ref().and_then(|path| std::fs::read(path).ok())
+            && let Err(error) = cache.take(&text)
+        {
+            say(&format!("the cache is made anew: {error}"));
+        }
+        cache
+    }
+
+    fn take(&mut self, text: &[u8]) -> Result<()> {
+        let place = self.path.clone().unwrap_or_default();
+        let value: Value = serde_json::from_slice(text).map_err(|e| Error::file(&place, e))?;
+        if value["schema"] != SCHEMA || value["key"] != self.key {
+            let message =
+                format!("is of schema {} and {}, expected {SCHEMA} and {}", value["schema"], value["key"], self.key);
+            return Err(Error::file(place, message));
+        }
+        self.choices = Choices::parse(&place.display().to_string(), &value["variants"], &names())?;
+        self.seconds = value["seconds"].as_object().cloned().unwrap_or_default();
+        Ok(())
+    }
+
+    /// Appears whole.
+    fn write(&self) -> Result<()> {
+        let Some(path) = &self.path else {
+            return Err(Error::invalid("cache", "this user has no folder for caches"));
+        };
+        let folder = path.parent().unwrap_or(path);
+        let fail = |e: std::io::Error| Error::file(path, e);
+        std::fs::create_dir_all(folder).map_err(fail)?;
+        let value = json!({
+            "schema": SCHEMA, "key": self.key, "variants": self.choices.json(), "seconds": self.seconds,
+        });
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+        file.write_all(format!("{value:#}\n").as_bytes()).map_err(fail)?;
+        file.persist(path).map_err(|e| fail(e.error))?;
+        Ok(())
+    }
+}
+
+/// Adapter, driver, back end, this program and its kernels.
+fn key(gpu: &Gpu) -> Value {
+    let kernels: String = SOURCES.iter().flat_map(|(name, text)| [*name, "\n", *text]).collect();
+    let mut key = json!(gpu.identity());
+    key["program"] = env!("CARGO_PKG_VERSION").into();
+    key["shaders"] = sha256_bytes(kernels.as_bytes()).into();
+    key
+}
