@@ -92,7 +92,8 @@ impl Evaluator {
         }
         let (program, ports) = Self::fitting(gpu, room.tangents, plan)?;
         let group = program.group() as usize;
-        let most = Executor::most_lanes(gpu, &program, gpu.tile_budget()).min(room.samples.saturating_mul(group));
+        let most =
+            Executor::most_lanes(gpu, &program, gpu.tile_budget(&program)).min(room.samples.saturating_mul(group));
         // At least one sample: if not even that fits, the executor says so and why.
         let executor = Executor::new(gpu, program, most.max(group))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
@@ -112,7 +113,7 @@ impl Evaluator {
         if tangents == 0 {
             return if whole(&all.0) { Ok(all) } else { plan(0, true) };
         }
-        let budget = if gpu.is_software() { gpu.tile_budget() } else { gpu.memory() };
+        let budget = if gpu.is_software() { gpu.tile_budget(&all.0) } else { gpu.memory() };
         let lanes = u64::from(all.0.group());
         let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
         if whole(&all.0) && small {
