@@ -73,6 +73,7 @@ fn shape_and_weights_decide() {
         (one(square(64, 16), 3, 3, 1), "few channels written"),
         (one(square(256, 2), 256, 3, 1), "half a tile"),
         (one(square(64, 5), 64, 3, 1), "tiles mostly beyond the image"),
+        (one(square(64, 68), 64, 3, 1), "a network on large images"),
     ] {
         assert_eq!(of(&graph, Family::Cpu), 0, "{why}");
     }

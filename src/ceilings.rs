@@ -164,7 +164,7 @@ fn time(executor: &Executor, lanes: usize, repeat: usize, rounds: usize) -> Resu
 
 /// Seconds per lane in the first number of lanes from `least` that takes long enough, or in as many as there may be.
 fn per_lane(gpu: &Gpu, probe: Probe, least: usize, rounds: usize) -> Result<f64> {
-    let most = probe.most.min(Executor::most_lanes(gpu, &probe.program, gpu.tile_budget()));
+    let most = probe.most.min(Executor::most_lanes(gpu, &probe.program, gpu.tile_budget(&probe.program)));
     let executor = Executor::new(gpu, probe.program, most)?;
     let mut lanes = least.min(most);
     let mut once = time(&executor, lanes, 1, 2)?;

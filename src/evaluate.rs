@@ -93,7 +93,8 @@ impl<'a> Evaluator<'a> {
         }
         let (program, ports, cut) = fitting(gpu, room.tangents, |cut| plan(gpu, cut))?;
         let group = program.group() as usize;
-        let most = Executor::most_lanes(gpu, &program, gpu.tile_budget()).min(room.samples.saturating_mul(group));
+        let most =
+            Executor::most_lanes(gpu, &program, gpu.tile_budget(&program)).min(room.samples.saturating_mul(group));
         // At least one sample: if not even that fits, the executor says so and why.
         let executor = Executor::lasting(gpu, program, most.max(group), Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
@@ -239,7 +240,7 @@ fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) ->
     if tangents == 0 {
         return if whole(&all.0) { Ok(all) } else { plan(0, true) };
     }
-    let budget = if gpu.is_software() { gpu.tile_budget() } else { gpu.memory() };
+    let budget = if gpu.is_software() { gpu.tile_budget(&all.0) } else { gpu.memory() };
     let lanes = u64::from(all.0.group());
     let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
     if whole(&all.0) && small {

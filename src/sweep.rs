@@ -99,7 +99,7 @@ pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64
             return Err(Error::invalid("tile", format!("{n} lanes, the adapter's limits hold {fits}")));
         }
         Some(n) => n,
-        None => Executor::most_lanes(gpu, program, gpu.tile_budget()),
+        None => Executor::most_lanes(gpu, program, gpu.tile_budget(program)),
     };
     Ok(lanes.min(usize::try_from(total).unwrap_or(usize::MAX)).max(1))
 }

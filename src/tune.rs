@@ -224,7 +224,7 @@ fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Ve
     let (program, ports) = plan(&gpu, graph)?;
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
-    let lanes = Executor::most_lanes(&gpu, &program, gpu.tile_budget()).min(wanted).max(1);
+    let lanes = Executor::most_lanes(&gpu, &program, gpu.tile_budget(&program)).min(wanted).max(1);
     let mut executor = Executor::new(&gpu, program, lanes)?;
     let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
     executor.upload(ports.input, &x)?;

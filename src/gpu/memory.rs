@@ -43,10 +43,11 @@ impl Gpu {
         self.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
     }
 
-    /// Bytes of a tile's buffers by default: about what stays in a CPU's caches, or a modest share of a GPU's memory, and
-    /// never more than `memory`. Results do not depend on it.
-    pub fn tile_budget(&self) -> u64 {
-        self.memory().min(if self.is_software() { 256 << 20 } else { 2 << 30 })
+    /// Bytes of a program with a tile's buffers by default: these about what stays in a CPU's caches, or a modest share of a
+    /// GPU's memory, and never more than `memory`. Results do not depend on it.
+    pub fn tile_budget(&self, program: &Program) -> u64 {
+        let buffers = if self.is_software() { 256 << 20 } else { 2 << 30 };
+        self.memory().min(program.constant_bytes() + buffers)
     }
 
     /// True if image mirrors lie over their buffers' memory (`alias`).

@@ -275,6 +275,8 @@ pub struct Launch<'a> {
     pub family: Family,
     /// How the device holds weights.
     pub held: held::Held,
+    /// Pixels of the largest image of the network, were nothing cut.
+    pub largest: usize,
     /// What the op reads, in order.
     pub inputs: Vec<View>,
     /// What the op writes.

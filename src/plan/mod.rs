@@ -40,6 +40,7 @@ pub fn lower_as_is(
 ) -> Result<()> {
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
+    let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
     let mut layout = layout::Layout::of(&graph)?;
     if let Some(room) = program.room
         && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
@@ -95,6 +96,7 @@ pub fn lower_as_is(
             node: &node.name,
             family,
             held: graph.held,
+            largest,
             inputs,
             output,
             whole: node.whole,

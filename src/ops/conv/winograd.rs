@@ -26,11 +26,16 @@ const SCRATCH: RangeInclusive<u64> = 1 << 20..=16 << 20;
 /// f32 sum's rounding in the mean (0, +-1, +-2: four times), half of it where inputs are smooth.
 const POINTS: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
 
-/// Whether a convolution goes this way: by its shape, as far as bands of its image share that, so that they do as the whole
-/// does. Weights that the device rounds to f16 would have to be f32 here, and four times as many.
+/// Pixels of a network's largest image, up to which its convolutions go this way: transformed filters are four times as many
+/// numbers. Beyond it tensors want the memory: an NCSN++ at 256x256 takes 1 GiB without, 1.7 GiB with them.
+const LARGEST: usize = 64 * 64;
+
+/// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
+/// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
     cx.family == Family::Cpu
         && cx.held == Held::F32
+        && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
         && bytes(cx.output.blocks) <= SPARE
         && pays(conv.in_channels, conv.out_channels, cx.output.shape.w)
