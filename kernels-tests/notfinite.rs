@@ -17,7 +17,7 @@ use vorticity::report::stored;
 use vorticity::sample::{Method, Options, sample};
 
 const D: usize = 144;
-/// The sample whose pixels are of the order of 1e7, the others' of 1.
+/// The sample whose pixels are of the order of 1e4, the others' of 1.
 const LOUD: usize = 2;
 const NODE: &str = "mid_block.1.branch1.0";
 
@@ -35,7 +35,7 @@ fn overflowing(folder: &Path, by: f64) -> String {
     }
     weights::write(&path, &tensors);
     let mut images = noise(4 * D, 3);
-    images[LOUD * D..(LOUD + 1) * D].iter_mut().for_each(|v| *v *= 1e7);
+    images[LOUD * D..(LOUD + 1) * D].iter_mut().for_each(|v| *v *= 1e4);
     let points: Vec<f32> = images[D..].to_vec();
     for (name, n, values) in [("images", 4, &images), ("points", 3, &points)] {
         let stored = Stored::f32(&[n, 1, 12, 12], values);
@@ -58,7 +58,7 @@ fn ran(arguments: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn loops_are_marked_counted_and_traced() {
     let folder = tempfile::tempdir().unwrap();
-    let (model, at) = (overflowing(folder.path(), 1e33), |name: &str| folder.path().join(name));
+    let (model, at) = (overflowing(folder.path(), 1e36), |name: &str| folder.path().join(name));
     let images = at("images.safetensors");
     let out = at("out");
     #[rustfmt::skip]
@@ -113,27 +113,26 @@ fn loops_are_marked_counted_and_traced() {
 #[test]
 fn every_other_measure_marks_the_sample() {
     let folder = tempfile::tempdir().unwrap();
-    let model = overflowing(folder.path(), 1e33);
+    let model = overflowing(folder.path(), 1e36);
     let images = folder.path().join("images.safetensors");
     for (measure, more) in [
-        ("curl", &["--timesteps", "0,3", "--components", "5", "--method", "both"][..]),
-        ("asymmetry", &["--timesteps", "0,3", "--probes", "3"]),
-        ("stein", &["--timesteps", "0,3", "--probes", "3"]),
-        ("likelihood", &["--timesteps", "0,1,3", "--probes", "3", "--continuous"]),
+        ("curl", &["--timesteps", "0", "--components", "3", "--method", "both"][..]),
+        ("asymmetry", &["--timesteps", "0", "--probes", "2"]),
+        ("stein", &["--timesteps", "0", "--probes", "2"]),
+        ("likelihood", &["--timesteps", "0,1,3", "--probes", "2", "--continuous"]),
     ] {
         let out = folder.path().join(measure);
-        let arguments = [measure, &model, "--data", text(&images), "--samples", "4", "--out", text(&out)];
+        let arguments = [measure, &model, "--data", text(&images), "--samples", "3", "--out", text(&out)];
         let (code, said) = ran(&[&arguments[..], more].concat());
         assert_eq!(code, Some(NOT_FINITE), "{measure}: {said}");
         assert!(said.contains(&format!("first appeared in `{NODE}` (depthwise) at sample 2, timestep 0")), "{said}");
         let run = stored::read(&out).unwrap();
-        let places = if measure == "likelihood" { vec![LOUD] } else { vec![LOUD, 4 + LOUD] };
-        assert_eq!(run.table.marked(), places, "{measure}");
-        assert_eq!(run.manifest[measure]["not_finite"], places.len());
+        assert_eq!(run.table.marked(), [LOUD], "{measure}");
+        assert_eq!(run.manifest[measure]["not_finite"], 1);
         // What one sample is does not touch the others: every column that they have is finite, but for methods' that did not run.
         let finite = |v: &&f64| v.is_finite();
         for column in run.table.columns.iter().filter(|c| c.values.iter().any(|v| v.is_finite())) {
-            assert!(column.values.iter().filter(finite).count() >= 3 * places.len(), "{measure} {}", column.about.name);
+            assert!(column.values.iter().filter(finite).count() >= LOUD, "{measure} {}", column.about.name);
         }
         let facts = &run.table.facts;
         assert!(measure != "likelihood" || facts["mean_bits_per_dim"].as_f64().is_some_and(f64::is_finite), "{facts}");
@@ -143,7 +142,7 @@ fn every_other_measure_marks_the_sample() {
 #[test]
 fn points_and_samples_are_counted_and_traced() {
     let folder = tempfile::tempdir().unwrap();
-    let model = overflowing(folder.path(), 1e33);
+    let model = overflowing(folder.path(), 1e36);
     let (points, out) = (folder.path().join("points.safetensors"), folder.path().join("s.npz"));
     let arguments = ["evaluate", &model, "--points", text(&points), "--timestep", "3", "--out", text(&out), "--json"];
     let (code, said) = ran(&arguments);

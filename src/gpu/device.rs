@@ -380,8 +380,7 @@ impl Gpu {
         let errors = [validation.pop(), internal.pop(), memory.pop()].map(pollster::block_on);
         let error = errors.into_iter().flatten().next();
         if error.is_some() {
-            // Of a lost device, whose buffers are not valid any more, wgpu may say so only when it is polled.
-            let _ = self.device.poll(wgpu::PollType::Poll); // what it says is asked for next
+            self.settle();
         }
         self.alive(place)?;
         match error {
@@ -400,8 +399,20 @@ impl Gpu {
         if let (Err(wgpu::PollError::Timeout), Ok(mut lost)) = (&polled, self.lost.lock()) {
             lost.get_or_insert(format!("no answer for {} s", HANG.as_secs()));
         }
+        if polled.is_err() {
+            self.settle();
+        }
         self.alive(place)?;
         polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
+    }
+
+    /// After an error, which may be the first sign of a lost device: its buffers are not valid, its submissions not known. wgpu
+    /// says that it is lost once its queue is empty.
+    fn settle(&self) {
+        if self.alive("").is_ok() {
+            let wait = wgpu::PollType::Wait { submission_index: None, timeout: self.longest.map(|_| HANG) };
+            let _ = self.device.poll(wait); // the caller has an error to tell anyway
+        }
     }
 
     /// An error if the device was lost, naming where that was noticed. wgpu gives a device up too where a submission finds no
