@@ -155,8 +155,11 @@ fn put_column(at: u32, w: vec4f) {
 
 #unroll split 0 SPLIT
 fn put_row(at: u32, x: vec4f) {
-    let high = vec4<f16>(x);
-    let low = vec4<f16>((x - vec4f(high)) * LIFT);
+    // To f16 by integers and by multiples of 2^-24, its least number: compilers take f32(f16(x)) for x, and then nothing is left.
+    let nearest = bitcast<vec4f>((bitcast<vec4u>(x) + vec4u(0x1000u)) & vec4u(0xffffe000u));
+    let rounded = select(nearest, round(x * 16777216.0) / 16777216.0, abs(x) < vec4f(6.103515625e-5));
+    let high = vec4<f16>(rounded);
+    let low = vec4<f16>((x - rounded) * LIFT);
     for (var i = 0u; i < 4u; i++) { rows[at + i] = high[i]; rows[1024u + at + i] = low[i]; }
 }
 
