@@ -1,27 +1,21 @@
 //! Tensors larger than a buffer may be, cut into bands of rows: every family of networks gives the same bits as uncut,
 //! values and tangents, on a device that enforces a small limit too; what cannot be cut is refused.
-use crate::common::{choice, families, gpu, noise, pad};
+use crate::common::{choice, families, gpu, noise, ports, run};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::error::Error;
 use vorticity::evaluate::{Evaluator, Room};
-use vorticity::gpu::{Bounds, Executor, Gpu};
+use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
-use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Program, Role};
+use vorticity::program::Program;
 
 /// The plan for one timestep with `room` bytes per lane and buffer.
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vorticity::error::Result<(Program, Ports)> {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let mut program = Program::default();
     (program.tangents, program.room) = (tangents, room);
-    let ports = Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
+    let ports = ports(&mut program, graph);
     lower(graph, &[3], family, ports, &mut program)?;
     Ok((program, ports))
 }
@@ -30,13 +24,6 @@ fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vort
 fn largest(program: &Program) -> u64 {
     let slot = |b: &&vorticity::program::Buffer| b.label.starts_with("slot");
     program.buffers.iter().filter(slot).map(|b| b.bytes_per_lane).max().unwrap()
-}
-
-fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<f32> {
-    let mut executor = Executor::new(gpu, program, lanes).unwrap();
-    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
-    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
-    executor.run(lanes, ports.output).unwrap()
 }
 
 #[test]

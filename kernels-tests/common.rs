@@ -31,11 +31,7 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     timesteps.dedup();
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let mut program = Program::default();
-    let ports = Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
+    let ports = ports(&mut program, graph);
     lower(graph, &timesteps, family, ports, &mut program).unwrap();
     let mut executor = Executor::new(gpu, program, ks.len()).unwrap();
     let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
@@ -44,6 +40,24 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     executor.upload(ports.lanes, &lanes).unwrap();
     let y = executor.run(ks.len(), ports.output).unwrap();
     y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
+}
+
+/// The buffers that a plan of the network connects to.
+pub fn ports(program: &mut Program, graph: &Graph) -> Ports {
+    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    Ports {
+        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
+        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
+        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    }
+}
+
+/// A plan for one timestep, run on `x` `[lanes][D]`: its flat output.
+pub fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<f32> {
+    let mut executor = Executor::new(gpu, program, lanes).unwrap();
+    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
+    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
+    executor.run(lanes, ports.output).unwrap()
 }
 
 /// Rows of `d` numbers, each padded with zeros to a multiple of 4.

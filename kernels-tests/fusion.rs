@@ -1,10 +1,10 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{families, gpu, max_norm_error, noise, pad};
+use crate::common::{families, gpu, max_norm_error, noise, ports, run};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
-use vorticity::gpu::{Executor, Gpu};
+use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
 use vorticity::ops::Family;
 use vorticity::ops::add::Add;
@@ -15,9 +15,8 @@ use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower, lower_as_is};
-use vorticity::program::{Program, Role};
+use vorticity::program::Program;
 use vorticity::shape::Shape;
 use vorticity::twin;
 
@@ -25,14 +24,9 @@ const K: usize = 3;
 
 /// The plan for one timestep.
 fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, Ports) {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let mut program = Program::default();
     program.tangents = tangents;
-    let ports = Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
+    let ports = ports(&mut program, graph);
     let planned = if fused {
         lower(graph, &[K], family, ports, &mut program)
     } else {
@@ -40,13 +34,6 @@ fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, 
     };
     planned.unwrap();
     (program, ports)
-}
-
-fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<f32> {
-    let mut executor = Executor::new(gpu, program, lanes).unwrap();
-    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
-    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
-    executor.run(lanes, ports.output).unwrap()
 }
 
 /// Dispatches by op.

@@ -1,11 +1,10 @@
 //! 3x3 convolutions by Winograd's minimal filtering: which go that way, how far off they are beside direct ones, and that
 //! neither bands nor pieces of an image change a bit.
-use crate::common::{families, gpu, noise, pad};
-use vorticity::gpu::{Executor, Gpu};
+use crate::common::{families, gpu, noise, ports, run};
+use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
 use vorticity::ops::conv::{After, Conv, Padding};
-use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Program, Role};
 use vorticity::selftest::compare;
@@ -40,14 +39,9 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
 
 /// The plan with `room` bytes per lane and buffer.
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let mut program = Program::default();
     (program.tangents, program.room) = (tangents, room);
-    let ports = Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
+    let ports = ports(&mut program, graph);
     lower(graph, &[3], family, ports, &mut program).unwrap();
     (program, ports)
 }
@@ -97,11 +91,8 @@ fn it_is_not_much_rougher_than_a_direct_convolution() {
     }
 }
 
-fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<u32> {
-    let mut executor = Executor::new(gpu, program, lanes).unwrap();
-    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
-    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
-    executor.run(lanes, ports.output).unwrap().iter().map(|v| v.to_bits()).collect()
+fn bits(gpu: &Gpu, graph: &Graph, planned: (Program, Ports), x: &[f32], lanes: usize) -> Vec<u32> {
+    run(gpu, graph, planned, x, lanes).iter().map(|v| v.to_bits()).collect()
 }
 
 /// Three convolutions on an image whose sides are no multiples of the tile's.
@@ -122,7 +113,7 @@ fn bands_and_pieces_give_the_same_bits() {
         let whole = plan(&graph, Family::Cpu, tangents, None);
         assert_eq!(tiled(&whole.0), 3);
         let most = 4 * 48 * 18 * 14;
-        let want = run(&gpu, &graph, whole, &x, lanes);
+        let want = bits(&gpu, &graph, whole, &x, lanes);
         for room in [most, most - 1, most / 2] {
             let (program, ports) = plan(&graph, Family::Cpu, tangents, Some(room));
             let bands = program.steps().filter(|s| s.op == "rows").count();
@@ -130,7 +121,7 @@ fn bands_and_pieces_give_the_same_bits() {
             assert!(tiled(&program) > 6, "{} pieces", tiled(&program));
             let scratch = program.buffers.iter().filter(|b| matches!(b.role, Role::Scratch));
             scratch.for_each(|b| assert!(b.bytes_per_lane <= room, "{} of {room}: {}", b.bytes_per_lane, b.label));
-            let got = run(&gpu, &graph, (program, ports), &x, lanes);
+            let got = bits(&gpu, &graph, (program, ports), &x, lanes);
             let differ = got.iter().zip(&want).filter(|(a, b)| a != b).count();
             assert_eq!(differ, 0, "{tangents} tangents, room {room}: of {}", want.len());
         }

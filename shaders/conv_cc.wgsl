@@ -10,8 +10,8 @@
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 #import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
-#import lib/lane.wgsl
 #import lib/image.wgsl
+#import lib/conv_ends_cc.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
 #import lib/weights.wgsl   // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
@@ -34,19 +34,6 @@ const SIZE = TAPS * CC4 * 4 * M4;
 #unroll keep 0 KEEP
 @group(0) @binding(4) var<storage, read_write> slope: array<BlockPair>;
 #end
-#end
-#unroll sloped 0 SLOPED
-@group(0) @binding(4) var slope: texture_storage_2d<rgba32float, read>; // mirror of [sample][pixels][out blocks]
-fn load_slope(i: u32) -> vec4f { return textureLoad(slope, vec2u(i & 1023u, (i >> 10u) + 1u)); }
-#end
-#unroll row 0 ROW
-@group(0) @binding(5) var<storage, read> time_rows: array<Block>;   // [timestep][out blocks]
-@group(0) @binding(6) var<storage, read> lanes: array<Lane>;        // [lane]
-#end
-#unroll residual 0 RESIDUAL
-@group(0) @binding(7) var z: texture_storage_2d<rgba32float, read>; // mirror of [lane][pixels][z_stride]
-fn load_z(i: u32) -> vec4f { return textureLoad(z, vec2u(i & 1023u, (i >> 10u) + 1u)); }
-fn z_offset(k: u32) -> u32 { return k + select(im.z_first1, im.z_first0, k < im.z_count0); }
 #end
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 

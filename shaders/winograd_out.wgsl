@@ -6,26 +6,15 @@
 #import lib/conv.wgsl // in_w: tiles here, a: tiles across, b: first tile, c: output blocks
 #import lib/grid.wgsl
 #import lib/image.wgsl
-#import lib/lane.wgsl
+#import lib/conv_ends_cc.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
+#import lib/conv_ended.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][tiles][position][out blocks]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
 #unroll keep 0 KEEP
 @group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks]
-#end
-#unroll sloped 0 SLOPED
-@group(0) @binding(4) var slope: texture_storage_2d<rgba32float, read>; // its mirror
-fn load_slope(i: u32) -> vec4f { return textureLoad(slope, vec2u(i & 1023u, (i >> 10u) + 1u)); }
-#end
-#unroll row 0 ROW
-@group(0) @binding(5) var<storage, read> time_rows: array<Block>;   // [timestep][out blocks]
-@group(0) @binding(6) var<storage, read> lanes: array<Lane>;        // [lane]
-#end
-#unroll residual 0 RESIDUAL
-@group(0) @binding(7) var z: texture_storage_2d<rgba32float, read>; // mirror of [lane][pixels][z_stride]
-fn load_z(i: u32) -> vec4f { return textureLoad(z, vec2u(i & 1023u, (i >> 10u) + 1u)); }
 #end
 
 // What six sums of a row or column of positions become.
@@ -79,34 +68,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
 // One block of a pixel, as conv_cc stores it: pixel of all lanes, pixel of the samples, sums with bias, time row.
 fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f) {
-    var v = sums;
+    let e = ended(sums, row);
+    var v = e.v;
     let slope_at = sample_pixel * im.c + block;
 #unroll keep 0 KEEP
-    var kept = vec4f(1.0);
-#unroll silu 0 SILU
-    kept = silu_slope(v);
-#end
-#end
-#unroll silu 0 SILU
-    v = silu(v);
-#end
-#unroll row 0 ROW
-    v += row;
-#end
-#unroll then 0 AGAIN
-#unroll keep 0 KEEP
-    kept *= silu_slope(v);
-#end
-    v = silu(v);
-#end
-#unroll keep 0 KEEP
-    slope[slope_at] = packed(kept);
+    slope[slope_at] = packed(e.slope);
 #end
 #unroll sloped 0 SLOPED
     v *= load_slope(slope_at);
 #end
 #unroll residual 0 RESIDUAL
-    v = im.s * v + im.t * load_z(goal * im.z_stride + block + select(im.z_first1, im.z_first0, block < im.z_count0));
+    v = im.s * v + im.t * load_z(goal * im.z_stride + z_offset(block));
 #end
     y[goal * im.out_stride + im.out_offset + block] = packed(v);
 }

@@ -29,6 +29,8 @@ sources![
     "input",
     "lib/activation",
     "lib/conv",
+    "lib/conv_ended",
+    "lib/conv_ends_cc",
     "lib/conv_load",
     "lib/conv_store",
     "lib/cpu",

@@ -2,6 +2,7 @@
 // ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
 // `ops::conv::up`. Needs lib/conv (b: output blocks), lib/part and lib/silu.
 #import lib/lane.wgsl
+#import lib/conv_ended.wgsl
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
 #unroll keep 0 KEEP
@@ -31,27 +32,17 @@ fn store(p: u32, column: u32, sum: vec4f) {
     let goal = 4u * im.out_w * row + 2u * (pixel % im.out_w) + im.phase; // of an image of twice the size
 #end
     var v = sum;
-    if lane % im.group == 0u { v += bias[column]; }
-#unroll keep 0 KEEP
-    var kept = vec4f(1.0);
-#unroll silu 0 SILU
-    kept = silu_slope(v);
-#end
-#end
-#unroll silu 0 SILU
-    v = silu(v);
-#end
+    var time_row = vec4f();
+    if lane % im.group == 0u {
+        v += bias[column];
 #unroll row 0 ROW
-    if lane % im.group == 0u { v += time_rows[lanes[lane].row * im.b + column]; }
+        time_row = time_rows[lanes[lane].row * im.b + column];
 #end
-#unroll then 0 AGAIN
+    }
+    let e = ended(v, time_row);
+    v = e.v;
 #unroll keep 0 KEEP
-    kept *= silu_slope(v);
-#end
-    v = silu(v);
-#end
-#unroll keep 0 KEEP
-    slope[p * im.b + column] = kept;
+    slope[p * im.b + column] = e.slope;
 #end
 #unroll sloped 0 SLOPED
     v *= slope[(lane / im.group * im.pixels + pixel) * im.b + column];

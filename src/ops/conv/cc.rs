@@ -2,7 +2,7 @@
 //! channels, later ones adding to what earlier ones stored.
 use super::after::Ending;
 use super::up::offset;
-use super::{Conv, Padding, immediates};
+use super::{Conv, Padding, immediates, operands};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::{Launch, Op, held};
@@ -67,12 +67,7 @@ pub(super) fn at_positions(
         let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
         let constants = own.chain(after).chain([cx.held.constant()]).collect();
         let own = ending.words([chunk as u32, chunks as u32, place.blocks as u32, offset(phase, &place)]);
-        let bindings = [
-            ("x", view.buffer, Access::Image),
-            ("weights", weights, Access::Read),
-            ("bias", bias, Access::Read),
-            ("y", place.buffer, Access::Write),
-        ];
+        let bindings = operands(&view, Access::Image, [weights, bias], &place);
         let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
             label: cx.label("conv"),

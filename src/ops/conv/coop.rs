@@ -2,7 +2,7 @@
 //! matrices are of f16. The split's scales keep f16 from overflow and underflow; its error is stated in the shader.
 use super::after::Ending;
 use super::up::offset;
-use super::{Conv, immediates, packed};
+use super::{Conv, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::held::Held;
@@ -87,12 +87,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
         maxima = Some(("maxima", made, Access::Read));
     }
     for pass in Pass::of(cx, conv.curved(), &place) {
-        let bindings = [
-            ("x", view.buffer, Access::Read),
-            ("weights", weights, Access::Read),
-            ("bias", bias, Access::Read),
-            ("y", place.buffer, Access::Write),
-        ];
+        let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(conv, cx, &pass, true);
         let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
         let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];

@@ -1,7 +1,7 @@
 //! Convolution as a tiled implicit GEMM (`conv`): the portable way, and that of GPUs. Variants differ in the size of tiles.
 use super::after::Ending;
 use super::up::offset;
-use super::{Conv, immediates, packed};
+use super::{Conv, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::{Launch, Op, held};
@@ -19,12 +19,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ti
     let (stride, padding) = conv.window();
     let own = ending.words([conv.kernel as u32, place.blocks as u32, 0, offset(phase, &place)]);
     for pass in Pass::of(cx, conv.curved(), &place) {
-        let bindings = [
-            ("x", view.buffer, Access::Read),
-            ("weights", weights, Access::Read),
-            ("bias", bias, Access::Read),
-            ("y", place.buffer, Access::Write),
-        ];
+        let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(conv, cx, &pass, true);
         let bindings = bindings.into_iter().chain(extra).chain(loaded.iter().copied()).collect();
         let spread = ("SPREAD", phase.is_some() as i64);

@@ -17,7 +17,7 @@ use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::BufferId;
+use crate::program::{Access, BufferId};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -147,6 +147,21 @@ pub(super) fn immediates(
     let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
     let words = sizes.into_iter().chain([stride, padding.rows[0], padding.columns[0]]).map(|v| v as u32);
     [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
+}
+
+/// What every convolution kernel binds; x is read as `access` says.
+fn operands(
+    view: &View,
+    access: Access,
+    [weights, bias]: [BufferId; 2],
+    place: &Place,
+) -> [(&'static str, BufferId, Access); 4] {
+    [
+        ("x", view.buffer, access),
+        ("weights", weights, Access::Read),
+        ("bias", bias, Access::Read),
+        ("y", place.buffer, Access::Write),
+    ]
 }
 
 impl Conv {
