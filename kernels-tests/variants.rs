@@ -114,6 +114,7 @@ fn the_version_of_wgpu_is_the_one_that_is_built() {
 mod verbs {
     use crate::cli::{refused, text, vorticity};
     use crate::networks::model;
+    use crate::output::document;
     use crate::resume::same;
     use serde_json::{Value, json};
     use std::fs;
@@ -198,5 +199,26 @@ mod verbs {
         fs::write(&file, wrong.to_string()).unwrap();
         let (code, said) = run(at, "fifth", text(&file), &[]);
         assert!(code == Some(2) && said.contains("igemm 1x1") && !out.exists(), "{said}");
+
+        // What `bench` times has them too.
+        let (code, timed) = document(&["bench", text(&at.join("model")), "--rounds", "1", "--tune", text(&pinned)]);
+        assert_eq!((code, &timed["kernels"]), (Some(0), &json!("igemm")));
+        let variants = timed["variants"].as_object().unwrap();
+        assert!(!variants.is_empty() && variants.values().all(|v| v == other), "{variants:?}");
+    }
+
+    /// A network against its golden case, all convolutions by one variant.
+    #[test]
+    fn a_variant_is_verified() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/diffusers_ddpm");
+        let variant = VARIANTS[1].name;
+        let (code, document) = document(&["verify", folder, "--kernels", variant]);
+        assert_eq!(
+            (code, &document["passed"], &document["cases"][0]["kernels"]),
+            (Some(0), &json!(true), &json!(variant))
+        );
+        let empty = tempfile::tempdir().unwrap();
+        let wrong = ["verify", folder, "--kernels", "igemm 1x1"];
+        refused(&wrong, 2, &["--kernels", "'igemm 1x1'", variant], &empty.path().join("none"));
     }
 }

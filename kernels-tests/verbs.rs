@@ -53,9 +53,8 @@ fn inspect_tells_size_cost_and_plan() {
 fn verify_says_what_failed() {
     let row = |error, tolerance| Row { quantity: "forward".into(), error, tolerance, worst: "sample 2, t 9".into() };
     let rows = vec![row(1e-6, Some(1e-5)), row(2e-5, Some(1e-5)), row(f64::NAN, Some(1e-5)), row(1.0, None)];
-    let kernels = vorticity::ops::Family::Gpu;
-    let report = Report { case: "a/case".into(), family: "net".into(), kernels, rows };
-    let text = verify::describe(&report);
+    let report = Report { case: "a/case".into(), family: "net".into(), rows };
+    let text = verify::describe(&report, "igemm");
     assert!(!report.passed() && text.contains("a/case (net, kernels igemm)"), "{text}");
     assert!(text.ends_with("2 of 4 quantities beyond tolerance\n"), "{text}");
     assert_eq!(text.matches("FAILED").count(), 2);

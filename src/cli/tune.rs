@@ -23,13 +23,17 @@ impl TuneArgs {
     /// The devices with choices for the field's networks.
     pub(super) fn tuned(&self, gpus: Vec<Gpu>, field: &dyn Field, output: Output) -> Result<Vec<Gpu>> {
         let autoencoder = field.autoencoder().into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
-        let graphs: Vec<&Graph> = field.graph().into_iter().chain(autoencoder).collect();
+        self.tuned_for(gpus, &field.graph().into_iter().chain(autoencoder).collect::<Vec<_>>(), output)
+    }
+
+    /// The devices with choices for networks.
+    pub(super) fn tuned_for(&self, gpus: Vec<Gpu>, graphs: &[&Graph], output: Output) -> Result<Vec<Gpu>> {
         let mut say = |text: &str| {
             if !output.quiet {
                 eprintln!("tuning: {text}");
             }
         };
-        tuned(gpus, &Mode::parse(&self.tune), &graphs, &mut say)
+        tuned(gpus, &Mode::parse(&self.tune), graphs, &mut say)
     }
 
     /// `tuned` of one device.

@@ -3,8 +3,11 @@
 use super::device::Device;
 use super::output::Output;
 use super::text::table;
+use crate::choice::Choices;
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use crate::ops::Family;
+use crate::ops::conv::VARIANTS;
 use crate::verify::{Report, Row, verify};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -18,8 +21,9 @@ pub struct Args {
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
-    /// Family of kernels: cc (software adapters) or igemm (GPUs) [default: the adapter's own]
-    #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"])]
+    /// Family of kernels, cc (software adapters) or igemm (GPUs), or a variant of GPUs' convolutions for all of them, such
+    /// as "igemm 128x64" (`vorticity selftest` names them) [default: the adapter's own family]
+    #[arg(long, value_name = "KERNELS")]
     pub kernels: Option<String>,
     #[command(flatten)]
     /// Text, JSON or nothing.
@@ -29,14 +33,15 @@ pub struct Args {
 /// Compares and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = args.device.open()?;
-    let kernels = args.kernels.as_deref().map_or(Ok(gpu.family()), Family::parse)?;
+    let (gpu, kernels) = args.kernels.as_deref().map_or(Ok((gpu.clone(), gpu.family())), |name| chosen(gpu, name))?;
+    let name = args.kernels.as_deref().unwrap_or(kernels.name());
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);
     for folder in &args.cases {
         match verify(&gpu, kernels, folder) {
             Ok(report) => {
-                args.output.say(&describe(&report))?;
-                cases.push(document(&report));
+                args.output.say(&describe(&report, name))?;
+                cases.push(document(&report, name));
                 code = code.max(i32::from(!report.passed()));
             }
             // A case that cannot be read does not keep the others from being checked.
@@ -53,8 +58,23 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(code)
 }
 
+/// What `--kernels` names: a family, or a variant on the kernels of GPUs.
+fn chosen(gpu: Gpu, name: &str) -> Result<(Gpu, Family)> {
+    let Some(variant) = VARIANTS.iter().find(|v| v.name == name) else {
+        let family = Family::parse(name).map_err(|_| {
+            let names: Vec<&str> = VARIANTS.iter().map(|v| v.name).collect();
+            Error::invalid("--kernels", format!("'{name}' is not one of cc, igemm, {}", names.join(", ")))
+        })?;
+        return Ok((gpu, family));
+    };
+    match gpu.lacks(variant.needs) {
+        Some(lacks) => Err(Error::invalid("--kernels", format!("'{name}' cannot run on {}: {lacks}", gpu.name()))),
+        None => Ok((gpu.with_choices(Choices::always(name)), Family::Gpu)),
+    }
+}
+
 /// One case as text.
-pub fn describe(report: &Report) -> String {
+pub fn describe(report: &Report, kernels: &str) -> String {
     let row = |r: &Row| {
         let verdict = match (r.tolerance, r.passed()) {
             (None, _) => "(information)",
@@ -71,24 +91,18 @@ pub fn describe(report: &Report) -> String {
         n => format!("{n} of {} quantities beyond tolerance", rows.len()),
     };
     let headings = [("quantity", false), ("error", true), ("tolerance", true), ("verdict", false), ("worst at", false)];
-    format!(
-        "\n{} ({}, kernels {})\n{}{verdict}\n",
-        report.case.display(),
-        report.family,
-        report.kernels.name(),
-        table(headings, &rows)
-    )
+    format!("\n{} ({}, kernels {kernels})\n{}{verdict}\n", report.case.display(), report.family, table(headings, &rows))
 }
 
 /// One case as JSON.
-fn document(report: &Report) -> Value {
+fn document(report: &Report, kernels: &str) -> Value {
     let row = |r: &Row| {
         json!({
             "quantity": r.quantity, "error": r.error, "tolerance": r.tolerance, "passed": r.passed(), "worst": r.worst,
         })
     };
     json!({
-        "case": report.case.display().to_string(), "family": report.family, "kernels": report.kernels.name(),
+        "case": report.case.display().to_string(), "family": report.family, "kernels": kernels,
         "passed": report.passed(), "quantities": report.rows.iter().map(row).collect::<Vec<_>>(),
     })
 }

@@ -68,8 +68,6 @@ pub struct Report {
     pub case: PathBuf,
     /// Name in `model::FAMILIES`.
     pub family: String,
-    /// The family of kernels that ran.
-    pub kernels: Family,
     /// One per quantity.
     pub rows: Vec<Row>,
 }
@@ -115,7 +113,7 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) 
         found.push(tangents(&part, &told, x, 0, graph)?);
         rows.extend(found.into_iter().map(|row| Row { quantity: format!("{name}: {}", row.quantity), ..row }));
     }
-    Ok(Report { case: case.folder.clone(), family: case.family.clone(), kernels, rows })
+    Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
 }
 
 /// Checks a network against a case.
@@ -142,7 +140,7 @@ pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<R
         rows.extend(l.check(&mut evaluator)?);
     }
     rows.extend(schedule(case)?);
-    Ok(Report { case: case.folder.clone(), family: case.family.clone(), kernels, rows })
+    Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
 }
 
 /// Raw outputs of the GPU and of the twin, per sample: a batch's largest outputs would hide the others' errors.

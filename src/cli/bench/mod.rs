@@ -9,6 +9,7 @@ mod network;
 use super::common::{HeldArgs, encoded, open, rounded, warn};
 use super::device::Device;
 use super::output::Output;
+use super::tune::{TuneArgs, variants};
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::field::ScoreScale;
@@ -57,6 +58,8 @@ pub struct Args {
     #[command(flatten)]
     held: HeldArgs,
     #[command(flatten)]
+    tune: TuneArgs,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -91,6 +94,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
+    let gpu = args.tune.tuned_for(vec![gpu.clone()], &[&model.graph], output)?.pop().unwrap_or(gpu);
     let ready = Ready::new(&gpu, &model, 0, args.tile)?;
     let start = ready.start;
     let total = read + opened + start.plan + start.compile + start.first_run;
@@ -144,7 +148,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let mut document = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
-        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "rounds": rounds, "tangents": args.tangents,
+        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]), "rounds": rounds, "tangents": args.tangents,
         "accuracy": args.accuracy, "points": args.points, "flops_per_evaluation": flops,
         "start": {
             "seconds": total, "model": read, "adapter": opened, "plan": start.plan, "compile": start.compile,
