@@ -6,11 +6,12 @@ For each of the three quantities the others stay fixed and it takes several valu
 in an order that goes up and down again with every round, so that a drift of the machine does not pass for a slope. Times
 are the program's own (start-up and compilation not counted). Fitted by least squares to the medians: seconds = intercept +
 slope x. Linear means: R^2 close to 1, the worst deviation within the spread of the rounds, an intercept small beside the
-times. Needs Python alone.
+times, and a power close to 1 (least squares of the logarithms). Needs Python alone.
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def line(x: list[float], y: list[float]) -> dict:
     fitted = [intercept + slope * a for a in x]
     rest = sum((b - f) ** 2 for b, f in zip(y, fitted))
     worst = max(abs(b - f) / f for b, f in zip(y, fitted))
-    return {"slope": slope, "intercept": intercept, "r2": 1 - rest / sum((b - my) ** 2 for b in y), "worst_deviation": worst}
+    r2 = 1 - rest / sum((b - my) ** 2 for b in y)
+    power = statistics.linear_regression([math.log(a) for a in x], [math.log(b) for b in y]).slope
+    return {"slope": slope, "intercept": intercept, "r2": r2, "power": power, "worst_deviation": worst}
 
 
 def main() -> None:
@@ -71,7 +74,8 @@ def main() -> None:
         report["fits"][name] = fit | {"seconds": times}
         shown = ", ".join(f"{v}: {statistics.median(t):.2f} ({min(t):.2f} to {max(t):.2f})" for v, t in times.items())
         print(f"{name:<10} {shown} s\n           {fit['slope']:.4f} s each, intercept {fit['intercept']:.3f} s, "
-              f"R^2 {fit['r2']:.5f}, off the line by at most {100 * fit['worst_deviation']:.1f} %", flush=True)
+              f"R^2 {fit['r2']:.5f}, power {fit['power']:.3f}, "
+              f"off the line by at most {100 * fit['worst_deviation']:.1f} %", flush=True)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 
