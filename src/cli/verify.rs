@@ -33,8 +33,8 @@ pub struct Args {
 /// Compares and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = args.device.open()?;
-    let (gpu, kernels) = args.kernels.as_deref().map_or(Ok((gpu.clone(), gpu.family())), |name| chosen(gpu, name))?;
-    let name = args.kernels.as_deref().unwrap_or(kernels.name());
+    let name = args.kernels.as_deref().unwrap_or(gpu.family().name());
+    let (gpu, kernels) = chosen(gpu, name)?;
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);
     for folder in &args.cases {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Facts that times depend on; where they differ, ratios say little about the program.
-const FACTS: [&str; 8] =
-    ["program", "adapter", "kernels", "weights_sha256", "weights_held", "tangents", "accuracy", "points"];
+const FACTS: [&str; 9] =
+    ["program", "adapter", "kernels", "variants", "weights_sha256", "weights_held", "tangents", "accuracy", "points"];
 
 /// Rounds from which a range says something of the noise.
 const ENOUGH: usize = 3;

@@ -148,8 +148,9 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let mut document = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
-        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]), "rounds": rounds, "tangents": args.tangents,
-        "accuracy": args.accuracy, "points": args.points, "flops_per_evaluation": flops,
+        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]),
+        "rounds": rounds, "tangents": args.tangents, "accuracy": args.accuracy, "points": args.points,
+        "flops_per_evaluation": flops,
         "start": {
             "seconds": total, "model": read, "adapter": opened, "plan": start.plan, "compile": start.compile,
             "first_run": start.first_run,
