@@ -201,7 +201,9 @@ mod verbs {
         assert!(code == Some(2) && said.contains("igemm 1x1") && !out.exists(), "{said}");
 
         // What `bench` times has them too.
-        let (code, timed) = document(&["bench", text(&at.join("model")), "--rounds", "1", "--tune", text(&pinned)]);
+        let network = at.join("model");
+        let timing = ["bench", text(&network), "--tile", "2", "--rounds", "1", "--tune", text(&pinned)];
+        let (code, timed) = document(&timing);
         assert_eq!((code, &timed["kernels"]), (Some(0), &json!("igemm")));
         let variants = timed["variants"].as_object().unwrap();
         assert!(!variants.is_empty() && variants.values().all(|v| v == other), "{variants:?}");
