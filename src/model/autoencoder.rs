@@ -112,7 +112,7 @@ impl AutoencoderModel {
             let found = format!("latent.shape {shape}, expected {} numbers", networks.latent.len());
             return Err(Error::file(file, found));
         }
-        let sha256 = crate::data::sha256_file(&path.join("model.safetensors"))?;
+        let sha256 = crate::data::sha256_file(path.join("model.safetensors"))?;
         Ok(Self { config, networks, sha256, shape })
     }
 

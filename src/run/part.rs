@@ -162,7 +162,7 @@ pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
             return Err(Error::file(&other.place, said));
         }
     }
-    for pair in shards.windows(2).filter(|pair| pair[0].part.shard == pair[1].part.shard) {
+    if let Some(pair) = shards.windows(2).find(|pair| pair[0].part.shard == pair[1].part.shard) {
         let said = format!("is shard {}, as {} is", pair[1].part.shard, pair[0].place.display());
         return Err(Error::file(&pair[1].place, said));
     }
@@ -248,7 +248,7 @@ fn join(parts: Vec<(PathBuf, Part)>) -> Result<Part> {
         let arrays = parts.iter().map(|p| numbers(p, nth)).collect::<Result<Vec<_>>>()?;
         let head = &arrays[0];
         let Some(axis) = head.axis else {
-            for ((place, _), other) in parts.iter().zip(&arrays).filter(|(_, a)| a.values != head.values) {
+            if let Some(((place, _), other)) = parts.iter().zip(&arrays).find(|(_, a)| a.values != head.values) {
                 let said = format!("array '{}' is another than that of {}", other.name, parts[0].0.display());
                 return Err(Error::file(place.join(DATA), said));
             }

@@ -240,10 +240,10 @@ impl Table {
             Err(Error::invalid(format!("{} {what}", self.measure), format!("{found} values, expected {shape:?}")))
         };
         let shape = self.shape();
-        for c in self.columns.iter().filter(|c| !fits(&shape, c.values.len())) {
+        if let Some(c) = self.columns.iter().find(|c| !fits(&shape, c.values.len())) {
             return fail(format!("column '{}'", c.about.name), c.values.len(), &shape);
         }
-        for a in self.arrays.iter().filter(|a| !fits(&a.shape, a.values.len())) {
+        if let Some(a) = self.arrays.iter().find(|a| !fits(&a.shape, a.values.len())) {
             return fail(format!("array '{}'", a.name), a.values.len(), &a.shape);
         }
         Ok(())
