@@ -1,5 +1,7 @@
 //! Directories as diffusers writes them: a `UNet2DModel`'s config.json and weights with a scheduler's config beside them, a
 //! pipeline (`unet/`, `scheduler/`), or a Hugging Face cache of either. In: a path. Out: a `Config` and the weights' path.
+pub(super) mod autoencoder;
+
 use super::config::{Config, Prediction, SCHEMA};
 use super::process::{ProcessConfig, Schedule};
 use super::unet2d;

@@ -1,9 +1,11 @@
 //! A model directory (`config.json` + `model.safetensors`) becomes a network: graph, process, prediction, provenance.
 //! Adding a family is one file and one line of `FAMILIES`.
 mod autoencoder;
+mod autoencoder_diffusers;
 mod blocks;
 mod config;
 mod diffusers;
+mod latent_space;
 mod lucid_unet;
 mod mnist_shuffle_unet;
 mod ncsnpp;
@@ -15,7 +17,9 @@ mod vae_sld;
 mod weights;
 
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
+pub use autoencoder_diffusers::family as autoencoder_family;
 pub use config::{Config, Posterior, Prediction};
+pub use latent_space::{Codebook, LatentSpace};
 pub use process::{Process, ProcessConfig, SCHEDULES, Schedule};
 pub use random::{RandomModel, init};
 pub use weights::Weights;
@@ -87,9 +91,13 @@ fn process_of(config: &Config) -> Result<Process> {
 /// the network works on.
 pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result<Option<AutoencoderModel>> {
     let Some(at) = &config.autoencoder else { return Ok(None) };
-    let autoencoder = AutoencoderModel::open(&directory.join(at))?;
+    let autoencoder = AutoencoderModel::open_for(&directory.join(at), Some(shape))?;
     if autoencoder.shape != shape {
         let found = format!("its autoencoder's latents are {}, the network works on {shape}", autoencoder.shape);
+        return Err(Error::file(directory.join("config.json"), found));
+    }
+    if config.posterior == Some(Posterior::Sample) && !autoencoder.networks.space.distribution {
+        let found = format!("posterior 'sample', but {} has no distribution to draw from", autoencoder.config.family);
         return Err(Error::file(directory.join("config.json"), found));
     }
     Ok(Some(autoencoder))

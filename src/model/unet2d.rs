@@ -400,13 +400,6 @@ impl Builder<'_> {
         let width = self.net.channels(x);
         let heads = width / self.h.attention_head_dim.unwrap_or(width).max(1);
         let y = self.net.group_norm(&format!("{name}.group_norm"), x, groups, self.h.norm_eps)?;
-        // Published checkpoints have the older names.
-        let old = self.net.weights.has(&format!("{name}.query.weight"));
-        let names = if old { ["query", "key", "value", "proj_attn"] } else { ["to_q", "to_k", "to_v", "to_out.0"] };
-        let [q, k, v, out] = names.map(|part| format!("{name}.{part}"));
-        let qkv = [self.net.linear(&q, y, width)?, self.net.linear(&k, y, width)?, self.net.linear(&v, y, width)?];
-        let y = self.net.attention(name, qkv, heads)?;
-        let y = self.net.linear(&out, y, width)?;
-        self.net.sum(name, x, y, 1.0 / scale)
+        self.net.attend(name, x, y, heads, 1.0 / scale)
     }
 }

@@ -15,6 +15,7 @@ pub(super) const AUTOENCODER: Info = Info {
     ignorable: &[],
     shapes,
     halves: Halves { encode, decode },
+    space: None,
 };
 
 #[derive(Deserialize)]

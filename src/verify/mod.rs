@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::model::{self, AUTOENCODERS, Autoencoder, Weights};
+use crate::model::{self, AUTOENCODERS, Autoencoder, Codebook, Weights};
 use crate::ops::Family;
 use crate::shape::Shape;
 use crate::twin;
@@ -95,15 +95,13 @@ pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
     check(gpu, kernels, &case, &graph)
 }
 
-/// The three maps of an autoencoder, each like a network that is told nothing.
+/// The three maps of an autoencoder, each like a network that is told nothing; with a codebook, which no derivative goes
+/// through, its vectors and the values of the third.
 fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) -> Result<Report> {
-    let maps = [
-        ("enc", "encoder", &networks.encoder),
-        ("dec", "decoder", &networks.decoder),
-        ("rec", "reconstruction", &networks.reconstruction()?),
-    ];
+    let whole = if networks.space.codebook.is_none() { Some(networks.reconstruction()?) } else { None };
+    let halves = [("enc", "encoder", &networks.encoder), ("dec", "decoder", &networks.decoder)];
     let mut rows = vec![];
-    for (prefix, name, graph) in maps {
+    for (prefix, name, graph) in halves.into_iter().chain(whole.iter().map(|graph| ("rec", "reconstruction", graph))) {
         let (part, told) = (case.map(&format!("{prefix}.")), Told::nothing());
         let (_, dims) = sizes(graph.shape(graph.input()));
         let (n, x) = part.rows("x", &dims)?;
@@ -113,7 +111,30 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) 
         found.push(tangents(&part, &told, x, 0, graph)?);
         rows.extend(found.into_iter().map(|row| Row { quantity: format!("{name}: {}", row.quantity), ..row }));
     }
+    if let Some(codebook) = &networks.space.codebook {
+        rows.extend(quantised(gpu, kernels, case, networks, codebook)?);
+    }
     Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
+}
+
+/// The nearest vectors of given latents, which are exact, and images encoded, moved to vectors and decoded.
+fn quantised(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder, codebook: &Codebook) -> Result<Vec<Row>> {
+    let (d, dims) = sizes(networks.latent);
+    let (image, image_dims) = sizes(networks.encoder.shape(networks.encoder.input()));
+    let (n, latents) = case.rows("quant.x", &dims)?;
+    let found: Vec<f64> =
+        codebook.nearest(&to_f32(latents), networks.latent.pixels()).into_iter().map(f64::from).collect();
+    let at = |i: usize| format!("sample {i}");
+    let vectors = compare("codebook: nearest vectors", &found, case.exactly("quant.y", n, &dims)?, d, at);
+
+    let (n, x) = case.rows("rec.x", &image_dims)?;
+    let half =
+        |graph: &Graph, x: &[f32]| Evaluator::with_family(gpu, graph, &[0], n, kernels)?.evaluate(x, &vec![0; n]);
+    let encoded = half(&networks.encoder, &to_f32(x))?;
+    let decoded = half(&networks.decoder, &codebook.nearest(&encoded, networks.latent.pixels()))?;
+    let got: Vec<f64> = decoded.into_iter().map(f64::from).collect();
+    let whole = compare("reconstruction: forward", &got, case.exactly("rec.y", n, &image_dims)?, image, at);
+    Ok(vec![Row { tolerance: Some(0.0), ..vectors }, Row { tolerance: Some(FORWARD), ..whole }])
 }
 
 /// Checks a network against a case.
