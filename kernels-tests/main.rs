@@ -1,6 +1,8 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod attention;
+#[cfg(feature = "cli")]
+mod autoencoders;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
