@@ -37,6 +37,7 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+mod levels;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
