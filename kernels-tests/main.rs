@@ -57,6 +57,7 @@ mod report;
 mod resume;
 mod run;
 mod sample;
+mod schedulers;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;
