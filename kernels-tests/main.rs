@@ -36,6 +36,7 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+mod layouts;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
@@ -58,6 +59,8 @@ mod resume;
 mod run;
 mod sample;
 mod schedulers;
+#[cfg(feature = "cli")]
+mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;

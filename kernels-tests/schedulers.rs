@@ -86,14 +86,23 @@ fn keys_and_values_without_code_are_refused_by_name() {
         (&[("beta_shedule", json!("linear"))], "beta_shedule: \"linear\": not a known key of DDPMScheduler"),
         (&[("_hidden", json!(1))], "_hidden: 1: not a known key"),
         (&[("snr_shift_scale", json!(3.0))], "snr_shift_scale: 3.0: not a known key"),
-        (&[("timestep_type", json!("continuous"))], "timestep_type: \"continuous\": the network is then told 0.25 ln sigma"),
+        (
+            &[("timestep_type", json!("continuous"))],
+            "timestep_type: \"continuous\": the network is then told 0.25 ln sigma",
+        ),
         (&[class("EulerDiscrete"), ("timestep_type", json!("continuous"))], "timestep_type: \"continuous\""),
         (&[class("UniPCMultistep"), ("use_flow_sigmas", json!(true))], "use_flow_sigmas: true"),
         (&[class("UniPCMultistep"), ("shift_terminal", json!(0.1))], "shift_terminal: 0.1"),
         (&[class("DEISMultistep"), ("use_dynamic_shifting", json!(true))], "use_dynamic_shifting: true"),
-        (&[("variance_type", json!("learned_range"))], "variance_type: \"learned_range\": the network then puts out variances"),
+        (
+            &[("variance_type", json!("learned_range"))],
+            "variance_type: \"learned_range\": the network then puts out variances",
+        ),
         (&[("predict_epsilon", json!(false))], "predict_epsilon: false"),
-        (&[("prediction_type", json!("flow_prediction"))], "'flow_prediction' is not one of epsilon, v_prediction, sample"),
+        (
+            &[("prediction_type", json!("flow_prediction"))],
+            "'flow_prediction' is not one of epsilon, v_prediction, sample",
+        ),
         (&[("prediction_type", json!(3))], "prediction_type: 3, expected text"),
         (&[("beta_schedule", json!("exp"))], "'exp' is not one that DDPMScheduler has: linear, scaled_linear"),
         (&[class("DDIM"), ("beta_schedule", json!("sigmoid"))], "'sigmoid' is not one that DDIMScheduler has"),
@@ -105,7 +114,10 @@ fn keys_and_values_without_code_are_refused_by_name() {
         (&[("trained_betas", json!([0.1, 2.0])), ("num_train_timesteps", json!(2))], "process.betas: 2 at timestep 1"),
         (&[("trained_betas", json!("x"))], "trained_betas: \"x\", expected a list of numbers"),
         (&[("rescale_betas_zero_snr", json!("yes"))], "rescale_betas_zero_snr: \"yes\", expected true or false"),
-        (&[class("PNDM"), ("rescale_betas_zero_snr", json!(true))], "is true, which PNDMScheduler leaves out of account"),
+        (
+            &[class("PNDM"), ("rescale_betas_zero_snr", json!(true))],
+            "is true, which PNDMScheduler leaves out of account",
+        ),
         (&[class("EDMEuler")], "'EDMEulerScheduler': it scales the network's input and output by sigma_data"),
         (&[class("FlowMatchEulerDiscrete")], "'FlowMatchEulerDiscreteScheduler': its network puts out a velocity"),
         (&[class("LCM")], "'LCMScheduler': its network is a consistency model"),
@@ -124,7 +136,8 @@ fn json_is_read_as_python_writes_it() {
     let folder = tempfile::tempdir().unwrap();
     let place = network(folder.path());
     let base = r#""_class_name": "DPMSolverMultistepScheduler", "_name_or_path": "a: Infinity, \"NaN""#;
-    fs::write(&place, format!(r#"{{{base}, "lambda_min_clipped": -Infinity, "disable_corrector": [NaN,Infinity]}}"#)).unwrap();
+    fs::write(&place, format!(r#"{{{base}, "lambda_min_clipped": -Infinity, "disable_corrector": [NaN,Infinity]}}"#))
+        .unwrap();
     let model = Model::open(folder.path()).unwrap();
     let said = &model.config.provenance["scheduler"];
     assert_eq!(said["lambda_min_clipped"], "-Infinity");
@@ -152,7 +165,8 @@ fn json_is_read_as_python_writes_it() {
 fn zero_terminal_snr_ends_in_pure_noise() {
     let folder = tempfile::tempdir().unwrap();
     let place = network(folder.path());
-    let config = json!({"_class_name": "DDPMScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"});
+    let config =
+        json!({"_class_name": "DDPMScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"});
     fs::write(&place, config.to_string()).unwrap();
     let model = Model::open(folder.path()).unwrap();
     assert_eq!(model.process.noise(999).unwrap(), (0.0, 1.0));
@@ -160,7 +174,10 @@ fn zero_terminal_snr_ends_in_pure_noise() {
     assert_eq!(model.process.last_with_signal(), 998);
     assert!(model.process.require_signal(998, "x").is_ok());
     let error = model.process.require_signal(999, "the flow").unwrap_err().to_string();
-    assert!(error.contains("999 is pure noise (a = 0), of which the flow is not defined") && error.contains("998"), "{error}");
+    assert!(
+        error.contains("999 is pure noise (a = 0), of which the flow is not defined") && error.contains("998"),
+        "{error}"
+    );
 }
 
 /// What `--process`, `--alphas` and `--sigmas` read.

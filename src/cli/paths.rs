@@ -109,8 +109,9 @@ pub fn run(args: &Args) -> Result<i32> {
     loops.write(&args.out)?;
     args.output.say(&format!("written to {}\n", args.out.display()))?;
     let out = args.out.display().to_string();
-    args.output.document("paths export", || {
-        json!({ "segments": total, "bytes": bytes, "settled": settled_json(&field.facts()), "out": out })
-    })?;
+    args.output.document(
+        "paths export",
+        || json!({ "segments": total, "bytes": bytes, "settled": settled_json(&field.facts()), "out": out }),
+    )?;
     Ok(0)
 }

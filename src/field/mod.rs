@@ -101,7 +101,7 @@ pub trait Field: Sync {
     /// What is settled before anything is measured, and what settled it.
     fn facts(&self) -> Vec<Fact> {
         let mut facts = facts::of_process(self.process());
-        facts.push(facts::of_range(self.data_range(), "default"));
+        facts.push(facts::of_range(self.data_range(), "default of closed forms"));
         facts
     }
 
@@ -225,7 +225,8 @@ fn process(params: &mut Params, given: Option<&Process>) -> Result<Process> {
     match given {
         Some(given) if own.is_empty() => Ok(given.clone()),
         Some(given) => {
-            let message = format!("says {}, and {} gives a process too: expected one of them", own.join("&"), given.source);
+            let message =
+                format!("says {}, and {} gives a process too: expected one of them", own.join("&"), given.source);
             Err(Error::invalid(&params.place, message))
         }
         None => {

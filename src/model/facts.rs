@@ -28,10 +28,12 @@ pub fn of_process(process: &Process) -> Vec<Fact> {
         true => format!("the timestep k, 0..={last}"),
         false => format!("sigma of the timesteps 0..={last}"),
     };
+    // The keys are those of the schedule.
+    let who = process.source.split(": ").next().unwrap_or_default();
     vec![
-        Fact::new("process", format!("{}, T = {}", config.kind(), last + 1), &process.source),
+        Fact::new("process", format!("{}, T = {}", config.kind(), last + 1), who),
         Fact::new("schedule", config.schedule(), &process.source),
-        Fact::new("label", label, format!("what a {} process tells", config.kind())),
+        Fact::new("label", label, format!("what networks of a {} process are told", config.kind())),
     ]
 }
 

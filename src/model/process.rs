@@ -64,12 +64,10 @@ impl ProcessConfig {
 
     /// In words, for people.
     pub fn describe(&self) -> String {
-        let (kind, steps) = (self.kind(), self.timesteps());
+        let words = format!("{}, {}", self.kind(), self.schedule());
         match self {
-            Self::Vp { .. } => format!("{kind}, {}, T = {steps}", self.schedule()),
-            Self::Betas { .. } | Self::Alphas { .. } => format!("{kind}, {}", self.schedule()),
-            Self::Ve { .. } => format!("{kind}, {}, T = {steps}", self.schedule()),
-            Self::Sigmas { .. } => format!("{kind}, {}", self.schedule()),
+            Self::Vp { timesteps, .. } | Self::Ve { timesteps, .. } => format!("{words}, T = {timesteps}"),
+            _ => words, // a list says how long it is
         }
     }
 
@@ -197,7 +195,9 @@ impl Process {
             (a, _) if a > 0.0 => Ok(()),
             _ => {
                 let last = self.last_with_signal();
-                let found = format!("{k} is pure noise (a = 0), of which {what} is not defined; the last one with a > 0 is {last}");
+                let found = format!(
+                    "{k} is pure noise (a = 0), of which {what} is not defined; the last one with a > 0 is {last}"
+                );
                 Err(Error::invalid("timestep", found))
             }
         }

@@ -112,8 +112,7 @@ pub(super) fn rescaled(alphabar: &[f64], last: f64) -> Result<Vec<f64>> {
         return Err(wrong(format!("{} timesteps, expected two or more", alphabar.len())));
     };
     let (first, end) = (first.sqrt(), end.sqrt());
-    let mut all: Vec<f64> =
-        alphabar.iter().map(|abar| ((abar.sqrt() - end) * first / (first - end)).powi(2)).collect();
+    let mut all: Vec<f64> = alphabar.iter().map(|abar| ((abar.sqrt() - end) * first / (first - end)).powi(2)).collect();
     let before = all[all.len() - 2];
     if !(0.0..before).contains(&last) {
         return Err(wrong(format!("{last}, expected 0 or more, and less than the {before} of the timestep before")));

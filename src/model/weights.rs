@@ -253,7 +253,9 @@ impl Stored {
             files.push(file);
         }
         let mut prefix = String::new();
-        while let Some(more) = WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|n| n.starts_with(**w))) {
+        while let Some(more) =
+            WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|n| n.starts_with(**w)))
+        {
             prefix += more;
             tensors = tensors.into_iter().map(|(n, place)| (n[more.len()..].to_string(), place)).collect();
         }
@@ -271,7 +273,8 @@ impl Stored {
             self.tensors.get(name)
         else {
             let wrapped = self.tensors.keys().find(|n| n.ends_with(name) && unwrapped(n) == unwrapped(name));
-            let hint = wrapped.map_or(String::new(), |w| format!("; '{w}' is there, but not every name has that prefix"));
+            let hint =
+                wrapped.map_or(String::new(), |w| format!("; '{w}' is there, but not every name has that prefix"));
             return Err(fail(format!("missing, expected shape {shape:?}{hint}")));
         };
         if found != shape {

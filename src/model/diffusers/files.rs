@@ -34,7 +34,8 @@ pub(super) fn find(folder: &Path) -> Result<(Files, Option<String>)> {
         (None, []) => return Err(missing(folder, &names)),
         (None, several) => {
             let list = several.iter().map(|f| f.1.as_str()).collect::<Vec<_>>().join(", ");
-            let message = format!("holds several variants of the weights and none without a variant's name: {list}; keep one");
+            let message =
+                format!("holds several variants of the weights and none without a variant's name: {list}; keep one");
             return Err(Error::file(folder, message));
         }
     };
@@ -100,7 +101,9 @@ fn shards(folder: &Path, index: &Path) -> Result<Files> {
     for (tensor, file) in weight_map {
         let plain = |f: &&str| Path::new(f).file_name().is_some_and(|n| n == *f) && !f.contains(['/', '\\']);
         let Some(name) = file.as_str().filter(plain) else {
-            return Err(fail(format!("tensor '{tensor}': is said to lie in {file}, expected the name of a file beside it")));
+            return Err(fail(format!(
+                "tensor '{tensor}': is said to lie in {file}, expected the name of a file beside it"
+            )));
         };
         let path = folder.join(name);
         if !path.is_file() {

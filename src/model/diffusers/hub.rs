@@ -60,7 +60,10 @@ fn snapshot(path: &Path) -> Result<PathBuf> {
         let named = snapshots.join(revision.trim());
         return match Path::new(revision.trim()).components().count() == 1 && named.is_dir() {
             true => Ok(named),
-            false => Err(Error::file(main, format!("names the revision '{}', which is not among snapshots/", revision.trim()))),
+            false => Err(Error::file(
+                main,
+                format!("names the revision '{}', which is not among snapshots/", revision.trim()),
+            )),
         };
     }
     let entries = std::fs::read_dir(&snapshots).map_err(|e| Error::file(&snapshots, e))?;

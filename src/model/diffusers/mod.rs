@@ -76,8 +76,7 @@ fn source(scheduler: &Scheduler, file: &str) -> String {
 
 /// What a model's own config.json would say.
 fn config(mut network: Map<String, Value>, scheduler: Scheduler) -> Config {
-    let averaging: Map<String, Value> =
-        AVERAGING.iter().filter_map(|key| network.remove_entry(*key)).collect();
+    let averaging: Map<String, Value> = AVERAGING.iter().filter_map(|key| network.remove_entry(*key)).collect();
     let mut provenance = json!({ "format": "diffusers", "scheduler": scheduler.text });
     if !averaging.is_empty() {
         provenance["averaging"] = averaging.into();
@@ -109,7 +108,8 @@ fn averaged(folder: &Path, at: &Path, there: &[&str]) -> String {
 
 /// A folder without config.json: perhaps part of a pipeline, which is then named.
 fn no_network(folder: &Path) -> Result<Option<Found>> {
-    let parts = ["model_index.json", "scheduler", scheduler::FILE, "unet", "unet_ema", "transformer", "prior", "vae", "vqvae"];
+    let parts =
+        ["model_index.json", "scheduler", scheduler::FILE, "unet", "unet_ema", "transformer", "prior", "vae", "vqvae"];
     let there: Vec<&str> = parts.into_iter().filter(|p| folder.join(p).exists()).collect();
     if there.is_empty() {
         return Ok(None);
@@ -141,7 +141,8 @@ fn up(folder: &Path) -> PathBuf {
 /// A folder's own name, also of `.`.
 fn name(folder: &Path) -> Option<String> {
     let own = folder.file_name().map(|n| n.to_os_string());
-    own.or_else(|| folder.canonicalize().ok()?.file_name().map(|n| n.to_os_string())).map(|n| n.to_string_lossy().into_owned())
+    own.or_else(|| folder.canonicalize().ok()?.file_name().map(|n| n.to_os_string()))
+        .map(|n| n.to_string_lossy().into_owned())
 }
 
 /// Where the scheduler's config lies.
@@ -205,7 +206,8 @@ fn check_index(file: &Path, index: &Map<String, Value>) -> Result<()> {
 fn show(folder: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(folder).map(|p| p.display().to_string());
     inside.unwrap_or_else(|_| {
-        let tail: Vec<_> = path.components().rev().take(2).map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        let tail: Vec<_> =
+            path.components().rev().take(2).map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
         let keep = if tail.get(1).is_some_and(|t| t == "scheduler") { 2 } else { 1 };
         tail[..keep.min(tail.len())].iter().rev().cloned().collect::<Vec<_>>().join("/")
     })

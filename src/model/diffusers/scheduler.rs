@@ -174,13 +174,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ("shift_terminal", &["null"], "the noise levels are then those of flow matching, which is not supported"),
     (
         "variance_type",
-        &[
-            "null",
-            "\"fixed_small\"",
-            "\"fixed_small_log\"",
-            "\"fixed_large\"",
-            "\"fixed_large_log\"",
-        ],
+        &["null", "\"fixed_small\"", "\"fixed_small_log\"", "\"fixed_large\"", "\"fixed_large_log\""],
         "the network then puts out variances too, which is not supported",
     ),
     ("predict_epsilon", &["true", "null"], "is of an old version: say \"prediction_type\": \"sample\" instead"),
@@ -195,7 +189,9 @@ pub(in crate::model) fn read(file: &Path) -> Result<Scheduler> {
 pub(in crate::model) fn of(map: Map<String, Value>) -> Result<Scheduler> {
     let keys = Keys(&map);
     let name = keys.text("_class_name")?.unwrap_or_default();
-    let range = |range, scheduler: Scheduler| Ok(Scheduler { data_range: range, text: Value::Object(map.clone()), ..scheduler });
+    let range = |range, scheduler: Scheduler| {
+        Ok(Scheduler { data_range: range, text: Value::Object(map.clone()), ..scheduler })
+    };
     if name == VE {
         return range([0.0, 1.0], exploding(keys)?);
     }
@@ -222,7 +218,10 @@ fn preserving(keys: Keys, class: &Class) -> Result<Scheduler> {
         (true, Rescale::Zero) => Some(0.0),
         (true, Rescale::Tiny) => Some(TINY),
         (true, Rescale::Never) => {
-            let found = format!("is true, which {} leaves out of account: give the config of the scheduler that the network was trained with", class.name);
+            let found = format!(
+                "is true, which {} leaves out of account: give the config of the scheduler that the network was trained with",
+                class.name
+            );
             return Err(Error::invalid("rescale_betas_zero_snr", found));
         }
     };
