@@ -38,6 +38,7 @@ mod init;
 mod labels;
 mod latents;
 mod levels;
+mod layouts;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
@@ -59,6 +60,9 @@ mod report;
 mod resume;
 mod run;
 mod sample;
+mod schedulers;
+#[cfg(feature = "cli")]
+mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;

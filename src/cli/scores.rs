@@ -20,7 +20,7 @@ pub struct ScoreArgs {
     #[arg(long, requires_all = ["exported", "out"], conflicts_with_all = [
         "model", "data", "paths", "timesteps", "samples", "points", "arcs", "quadrature", "tol", "polyline", "quadrature_check",
         "verify_fraction",
-        "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "dry_run", "yes", "shard", "weights",
+        "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "process", "alphas", "sigmas", "dry_run", "yes", "shard", "weights",
     ])]
     pub scores: Option<String>,
     /// The loops of --scores: a file of `vorticity paths export`

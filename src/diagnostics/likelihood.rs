@@ -114,6 +114,7 @@ pub fn likelihood_part(
             "is of images; this network works on latents, which are not quantised",
         ));
     }
+    options.timesteps.iter().try_for_each(|&k| field.process().require_signal(k, "the flow's velocity"))?;
     let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
     let level = level(options.levels, field.data_range())?;
