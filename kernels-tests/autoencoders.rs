@@ -6,7 +6,7 @@ use crate::weights;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::latents::{decode, encode};
 use vorticity::model::{self, AutoencoderModel, Codebook, Model, Posterior};
 use vorticity::shape::Shape;
@@ -62,7 +62,8 @@ fn single(values: &[f64]) -> Vec<f32> {
 
 fn images(model: &AutoencoderModel, case: &Case) -> Images {
     let x = &case.tensors["enc.x"];
-    Images { shape: model.image(), count: x.shape[0], values: single(&x.values), sha256: "of the file".into() }
+    let (shape, count, values) = (model.image(), x.shape[0], single(&x.values));
+    Images { shape, count, values, levels: Levels::Real, sha256: "of the file".into() }
 }
 
 /// (z - shift_factor) scaling_factor and back, as pipelines of diffusers have it.
@@ -191,6 +192,63 @@ fn the_networks_latents_settle_the_size_of_images() {
         let sha256 = vorticity::data::sha256_file(golden("diffusers_kl").join(WEIGHTS)).unwrap();
         assert_eq!(autoencoder.sha256, sha256);
     }
+}
+
+/// A pipeline in `folder` as diffusers writes it: `network` in `unet/`, the golden autoencoder under that name.
+fn pipeline(folder: &Path, latent: Shape, name: &str, part: &str, scheduler: Value) -> PathBuf {
+    let vae = copied(folder, name, |_| ());
+    let ours = network(folder, latent, json!({}));
+    let root = folder.join("pipeline");
+    for part in ["unet", "scheduler"] {
+        fs::create_dir_all(root.join(part)).unwrap();
+    }
+    fs::rename(vae, root.join(part)).unwrap();
+    fs::rename(ours.join("model.safetensors"), root.join("unet").join(WEIGHTS)).unwrap();
+    changed(&ours.join("config.json"), |c| {
+        *c = c["hyper"].take();
+        c["_class_name"] = json!("UNet2DModel");
+    });
+    fs::rename(ours.join("config.json"), root.join("unet/config.json")).unwrap();
+    fs::write(root.join("scheduler/scheduler_config.json"), scheduler.to_string()).unwrap();
+    let index = json!({
+        "_class_name": "LDMPipeline", "_diffusers_version": "0.42.1", "unet": ["diffusers", "UNet2DModel"],
+        part: ["diffusers", "VQModel"], "scheduler": ["diffusers", "DDIMScheduler"],
+    });
+    fs::write(root.join("model_index.json"), index.to_string()).unwrap();
+    root
+}
+
+/// A pipeline opens whole, wherever in it the user points, and says what its latents keep to.
+#[test]
+fn pipelines_open_with_their_autoencoder() {
+    let latent = Shape::new(3, 4, 6);
+    for (name, part) in [("diffusers_vq", "vqvae"), ("diffusers_kl", "vae")] {
+        for (clip, range) in [(json!({}), [-1.0, 1.0]), (json!({ "clip_sample": false }), [-1e9, 1e9])] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut scheduler = json!({ "_class_name": "DDIMScheduler" });
+            scheduler.as_object_mut().unwrap().extend(clip.as_object().unwrap().clone());
+            let root = pipeline(folder.path(), latent, name, part, scheduler);
+            for (path, at) in [(root.clone(), part.to_string()), (root.join("unet"), format!("../{part}"))] {
+                let model = Model::open(&path).unwrap();
+                assert_eq!(
+                    (model.shape(), model.config.data_range, model.config.autoencoder),
+                    (latent, range, Some(at))
+                );
+                let autoencoder = model.autoencoder.unwrap();
+                assert_eq!((autoencoder.shape, autoencoder.image().h, autoencoder.image().w), (latent, 8, 12));
+                let fact = model.facts.iter().find(|f| f.what == "autoencoder").unwrap();
+                assert_eq!((fact.source.as_str(), fact.value.contains("x8x12")), (part, true), "{}", fact.value);
+            }
+            let index = root.join("model_index.json");
+            changed(&index, |i| i["movq"] = json!(["diffusers", "VQModel"]));
+            let error = Model::open(&root).unwrap_err().to_string();
+            assert!(error.contains("has several autoencoders"), "{error}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scheduler = json!({ "_class_name": "DDPMScheduler", "clip_sample_range": 0.0 });
+    let error = Model::open(pipeline(folder.path(), latent, "diffusers_kl", "vae", scheduler)).unwrap_err().to_string();
+    assert!(error.contains("clip_sample_range: 0, expected a positive number"), "{error}");
 }
 
 #[test]

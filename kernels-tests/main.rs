@@ -39,6 +39,8 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+mod levels;
+mod layouts;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
@@ -60,6 +62,9 @@ mod report;
 mod resume;
 mod run;
 mod sample;
+mod schedulers;
+#[cfg(feature = "cli")]
+mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;

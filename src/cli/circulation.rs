@@ -1,11 +1,15 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn};
+use super::common::{
+    HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn, warn_of_range,
+};
 use super::device::Device;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::scores::{self, ScoreArgs};
+use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, Watched, watch};
 use crate::data;
@@ -83,6 +87,8 @@ pub struct Args {
     /// Shape CxHxW of a closed-form field; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
+    #[command(flatten)]
+    process: ProcessArgs,
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     score_scale: String,
@@ -119,7 +125,9 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let timesteps = parse_timesteps(&args.timesteps)?;
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-    let (images, field) = open(model, data, args.samples, args.shape.as_deref(), scale, args.held.weights)?;
+    let (given, shape) = (args.process.open()?, args.shape.as_deref());
+    let (images, field) = open(model, data, args.samples, shape, scale, args.held.weights, given.as_ref())?;
+    warn_of_range(model, data, field.as_ref(), &images, args.output);
     let gpus = args.tune.tuned(args.device.open_all()?, field.as_ref(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
@@ -167,12 +175,13 @@ pub fn run(args: &Args) -> Result<i32> {
     let (samples, points, tile) = (args.samples, args.points, tiles[0]);
     let each = if tiles.len() > 1 { ", on the first device" } else { "" };
     output.say(&format!(
-        "adapter      {}\n{}\
+        "adapter      {}\n{}{}\
          work         {loops} loops, N = {points}: {most}{total} evaluations with checks\n\
          checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
          arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
          tile         {tile} lanes, {:.1} MB{each}\n",
         fleet::text(&gpus),
+        settled(field.as_ref()),
         rounded(field.rounding()),
         flops / 1e6,
         flops * total as f64,
@@ -222,7 +231,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "loops": loops, "samples": samples, "shard": shard.to_string(), "points": points,
         "quadrature": args.quadrature, "most_evaluations": total, "quadrature_checked_samples": checked,
         "verified_points": verified, "flops_per_evaluation": flops, "tile": tile, "tile_bytes": bytes,
-        "predicted": predicted,
+        "predicted": predicted, "settled": settled_json(&field.facts()),
     });
     let Some(((part, who), out)) = result.zip(out) else {
         output.document("circulation", || json!({ "dry_run": true, "work": work }))?;
@@ -234,7 +243,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let evaluations = diagnostics::circulation_evaluations(&part)?;
     let now = evaluations.saturating_sub(recorded);
     let mut log = json!({
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": seconds,
         "evaluations": evaluations,

@@ -5,15 +5,18 @@ use super::fleet::troubles;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
+use super::text::command_line;
 use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
-use crate::data::Images;
+use crate::data::{Images, Levels, misfit};
 use crate::diagnostics::{self, Progress, Selection};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
+use crate::model::Process;
 use crate::ops::held::{Held, Rounding};
 use crate::run::{Journal, Part, RunDir, Table, write_table};
 use crate::shape::Shape;
@@ -68,6 +71,9 @@ pub struct Subject {
     /// Shape CxHxW of a closed-form field; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
@@ -124,8 +130,17 @@ impl Subject {
     pub(super) fn open(&self) -> Result<Opened> {
         let out = self.out.as_ref().filter(|_| !self.dry_run).map(|out| RunDir::create(out)).transpose()?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-        let (images, field) =
-            open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
+        let given = self.process.open()?;
+        let (images, field) = open(
+            &self.model,
+            &self.data,
+            self.samples,
+            self.shape.as_deref(),
+            scale,
+            self.held.weights,
+            given.as_ref(),
+        )?;
+        warn_of_range(&self.model, &self.data, field.as_ref(), &images, self.output);
         let gpu = self.tune.tuned_one(self.device.open()?, field.as_ref(), self.output)?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
@@ -151,7 +166,8 @@ impl Opened {
         let own = shard.count(samples);
         let lanes = lanes / samples as u64 * own as u64;
         output.say(&format!(
-            "adapter      {adapter}\nwork         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
+            "adapter      {adapter}\n{}work         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
+            settled(self.field.as_ref()),
             rounded(self.field.rounding())
         ))?;
         let mut facts = json!({
@@ -193,7 +209,7 @@ impl Opened {
             output.document(verb, || {
                 json!({
                     "dry_run": true, "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(),
-                    "evaluations": lanes, "predicted": predicted,
+                    "evaluations": lanes, "predicted": predicted, "settled": settled_json(&self.field.facts()),
                 })
             })?;
             return Ok(0);
@@ -203,7 +219,7 @@ impl Opened {
         let now = done - recorded;
         let rate = now as f64 / seconds;
         let mut log = json!({
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
             "evaluations": done,
@@ -237,7 +253,7 @@ impl Opened {
         output.document(verb, || {
             json!({
                 "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
-                "seconds": seconds, "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),
+                "seconds": seconds, "settled": settled_json(&self.field.facts()), "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),
             })
         })?;
         Ok(marked.exit())
@@ -267,17 +283,26 @@ pub(super) fn open(
     shape: Option<&str>,
     scale: ScoreScale,
     held: Held,
+    process: Option<&Process>,
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
     if model.starts_with("field:") {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
-        let field = field::open_held(model, Some(given.unwrap_or(images.shape)), scale, held)?;
+        let field = field::open_given(model, Some(given.unwrap_or(images.shape)), scale, held, process)?;
         Ok((images, field))
     } else {
-        let field = field::open_held(model, None, scale, held)?;
+        let field = field::open_given(model, None, scale, held, process)?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
+    }
+}
+
+/// Warns of floating-point data that are no data of the network's range. Closed forms have no range of their own.
+pub(super) fn warn_of_range(model: &str, data: &str, field: &dyn Field, images: &Images, output: Output) {
+    let scaled = model.starts_with("field:") || images.levels != Levels::Real;
+    if let Some(misfit) = misfit(&images.values, field.data_range()).filter(|_| !scaled && !output.quiet) {
+        eprintln!("warning: --data {data}: {misfit}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
 use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Shape CxHxW of a closed-form field
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// NPZ file to write
     #[arg(long, value_name = "NPZ")]
     pub out: PathBuf,
@@ -60,7 +64,8 @@ pub struct Args {
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
+    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -74,6 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
     let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
+    args.output.say(&settled(field.as_ref()))?;
     let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
     let found = directional(&gpu, field.as_ref(), asked, &mut |done| {
@@ -121,7 +127,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.document("evaluate", || {
         json!({
             "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
-            "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
+            "settled": settled_json(&field.facts()), "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
             "measured_bytes": measured.as_ref().map(|m| m.bytes), "meter": measured.as_ref().map(|m| m.meter),
             "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(), "not_finite": marked.json(),
         })

@@ -3,6 +3,7 @@
 use super::common::HeldArgs;
 use super::device::Device;
 use super::output::Output;
+use super::process::settled_json;
 use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{self, Memory};
@@ -127,8 +128,6 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
         ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
-        ("process", model.process.config.describe()),
-        ("prediction", format!("{:?}", model.config.prediction).to_lowercase()),
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
         ("kernels", kernels.name().into()),
@@ -142,7 +141,10 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         ("memory", memory(model, kernels, program)),
         ("weights held", model.rounding.map_or(model.graph.held.name().into(), |r| r.describe())),
     ];
-    lines.iter().fold(String::new(), |mut out, (name, value)| {
+    let settled = model.facts.iter().map(|f| (f.what, format!("{} [{}]", f.value, f.source)));
+    let (first, rest) = lines.split_at(3);
+    let all = first.iter().cloned().chain(settled).chain(rest.iter().cloned());
+    all.fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
         out
     })
@@ -178,7 +180,7 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
     };
     let mut document = json!({
         "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
-        "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
+        "settled": settled_json(&model.facts), "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
         "dispatches": work.dispatches, "image_updates": mirrors(program),
         "flops_per_evaluation": work.flops, "activation_bytes_per_evaluation": work.bytes,
         "unfused": { "dispatches": unfused.dispatches, "flops_per_evaluation": unfused.flops,

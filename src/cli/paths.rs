@@ -1,7 +1,8 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{encoded, open, parse_timesteps};
+use super::common::{encoded, open, parse_timesteps, warn_of_range};
 use super::device::Device;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
@@ -60,6 +61,8 @@ struct ExportArgs {
     #[arg(long)]
     shape: Option<String>,
     #[command(flatten)]
+    process: ProcessArgs,
+    #[command(flatten)]
     device: Device,
     #[command(flatten)]
     output: Output,
@@ -73,8 +76,8 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
-    let (images, field) =
-        open(&args.model, &args.data, args.samples, args.shape.as_deref(), ScoreScale::Definition, Held::F32)?;
+    let (given, shape, scale) = (args.process.open()?, args.shape.as_deref(), ScoreScale::Definition);
+    let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, Held::F32, given.as_ref())?;
     let options = Options {
         paths: args.paths.clone(),
         timesteps,
@@ -84,14 +87,16 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.seed,
         ..Options::default()
     };
+    warn_of_range(&args.model, &args.data, field.as_ref(), &images, args.output);
     let gpu = args.device.open()?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);
     let job = PathExport::new(&gpu, field.as_ref(), &images, options)?;
     let total = job.segments();
     args.output.say(&format!(
-        "adapter  {}\npoints   {total} segments of {}\nsize     {:.1} MB: midpoints, steps and nodes\n",
+        "adapter      {}\n{}points       {total} segments of {}\nsize         {:.1} MB: midpoints, steps and nodes\n",
         gpu.describe(),
+        settled(field.as_ref()),
         field.shape(),
         bytes as f64 / 1e6
     ))?;
@@ -105,6 +110,9 @@ pub fn run(args: &Args) -> Result<i32> {
     loops.write(&args.out)?;
     args.output.say(&format!("written to {}\n", args.out.display()))?;
     let out = args.out.display().to_string();
-    args.output.document("paths export", || json!({ "segments": total, "bytes": bytes, "out": out }))?;
+    args.output.document(
+        "paths export",
+        || json!({ "segments": total, "bytes": bytes, "settled": settled_json(&field.facts()), "out": out }),
+    )?;
     Ok(0)
 }

@@ -3,6 +3,7 @@ use super::common::{HeldArgs, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
 use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
@@ -42,6 +43,9 @@ pub struct Args {
     /// Shape CxHxW of a closed-form field
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
@@ -74,7 +78,8 @@ pub fn run(args: &Args) -> Result<i32> {
         }
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
+    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
@@ -87,6 +92,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
     let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
+    output.say(&settled(field.as_ref()))?;
+    let facts = settled_json(&field.facts());
     let plan = Plan {
         output,
         total,
@@ -103,7 +110,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let predicted = watched.prediction.map(|p| p.json());
     let Some((samples, out)) = watched.result.zip(args.out.as_ref()) else {
         output.document("sample", || {
-            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted })
+            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted, "settled": facts })
         })?;
         return Ok(0);
     };
@@ -135,7 +142,7 @@ pub fn run(args: &Args) -> Result<i32> {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
-            "dry_run": false, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
+            "dry_run": false, "settled": facts, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
             "not_finite": marked.json(),
         })
     })?;

@@ -1,12 +1,13 @@
 //! `vorticity stein`: the Stein operator on the error field, into a run directory.
 use super::asymmetry::parse_probes;
-use super::common::{Opened, Report, Subject, Work};
+use super::common::{Opened, Report, Subject, Work, file_name};
 use crate::diagnostics::{self, Divergence, Progress, SteinOptions};
 use crate::error::Result;
-use crate::field::{self, ScoreScale};
+use crate::field::{self, EXACT, Field, ScoreScale};
+use crate::ops::held::Held;
 use crate::report::stein;
 use crate::run::Table;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).
 ///
@@ -45,8 +46,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let selection = args.subject.selection(&args.timesteps)?;
     let opened = args.subject.open()?;
     let shape = opened.field.shape();
-    let reference =
-        args.reference.as_deref().map(|spec| field::open(spec, Some(shape), ScoreScale::Definition)).transpose()?;
+    let reference = args.reference.as_deref().map(|spec| open(spec, &opened)).transpose()?;
+    if let (Some(spec), false) = (&args.reference, args.subject.output.quiet) {
+        strangers(spec, &args.subject.data, opened.field.as_ref()).iter().for_each(|w| eprintln!("warning: {w}"));
+    }
     let divergence = divergence(args.probes.as_deref(), shape.len())?;
     let options = SteinOptions { selection, divergence, verified: args.verify };
     let work = Work {
@@ -63,6 +66,37 @@ pub fn run(args: &Args) -> Result<i32> {
         diagnostics::stein_part(&o.gpu, o.field.as_ref(), reference.as_deref(), &o.images, &options, progress)
     };
     opened.publish(work, measure, report)
+}
+
+/// The reference; a closed form whose parameters name no process has the field's own.
+fn open(spec: &str, opened: &Opened) -> Result<Box<dyn Field>> {
+    let (shape, scale) = (Some(opened.field.shape()), ScoreScale::Definition);
+    if !spec.starts_with("field:") || field::names_process(spec) {
+        return field::open(spec, shape, scale);
+    }
+    let own = opened.field.process().clone().said("as the field that is measured has it");
+    field::open_given(spec, shape, scale, Held::F32, Some(&own))
+}
+
+/// Why the reference may be of another system than the field and its data.
+fn strangers(spec: &str, data: &str, field: &dyn Field) -> Vec<String> {
+    let Some(rest) = spec.strip_prefix("field:") else { return vec![] };
+    let name = rest.split('?').next().unwrap_or(rest);
+    if !EXACT.iter().any(|e| e.0 == name) {
+        let no_score = ["rotor", "tilted"].contains(&name);
+        return if no_score { vec![format!("--reference {spec} is the score of no data")] } else { vec![] };
+    }
+    let mut all = vec![];
+    let drawn = data.strip_prefix("data:").map(|d| d.split('?').next().unwrap_or(d));
+    if drawn != Some(name) {
+        all.push(format!("--reference {spec} is the score of data:{name}, --data is {}", file_name(data)));
+    }
+    let facts = field.describe();
+    let trained = facts.pointer("/config/provenance/data").and_then(Value::as_str);
+    if let Some(trained) = trained.filter(|t| !t.to_lowercase().contains(name)) {
+        all.push(format!("--reference {spec} is the score of data:{name}, the network was trained on: {trained}"));
+    }
+    all
 }
 
 /// What is shown of the results.

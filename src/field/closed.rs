@@ -3,7 +3,7 @@
 use super::{Field, FieldLaunch, Params};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::model::Process;
+use crate::model::{Process, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use serde_json::json;
@@ -74,7 +74,7 @@ impl Field for Linear {
     fn describe(&self) -> serde_json::Value {
         json!({
             "kind": "closed form", "name": self.name, "shape": self.shape.to_string(),
-            "omega": self.omega, "process": self.process.config,
+            "omega": self.omega, "process": self.process.config, "sources": facts::sources(&self.facts()),
         })
     }
 }

@@ -5,7 +5,7 @@
 use super::{Field, FieldLaunch, Params};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::model::Process;
+use crate::model::{Process, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use serde_json::json;
@@ -67,6 +67,7 @@ fn lambert(ln_b: f64) -> f64 {
 
 impl Level {
     fn of(process: &Process, k: usize) -> Result<Self> {
+        process.require_signal(k, "the funnel's quadrature")?;
         let (a, sigma) = process.noise(k)?;
         let s2 = sigma * sigma;
         let total = VARIANCE * a * a + s2;
@@ -184,7 +185,7 @@ impl Field for Funnel {
     fn describe(&self) -> serde_json::Value {
         json!({
             "kind": "closed form", "name": "funnel", "shape": self.shape.to_string(), "variance": VARIANCE,
-            "process": self.process.config, "nodes": NODES,
+            "process": self.process.config, "sources": facts::sources(&self.facts()), "nodes": NODES,
         })
     }
 }

@@ -4,7 +4,7 @@
 use super::{Field, FieldLaunch, Params};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::model::{Process, Weights};
+use crate::model::{Process, Weights, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use serde_json::json;
@@ -134,7 +134,7 @@ impl Field for Mixture {
     fn describe(&self) -> serde_json::Value {
         json!({
             "kind": "closed form", "name": "mixture", "shape": self.shape.to_string(),
-            "components": self.variances.len(), "process": self.process.config, "file_sha256": self.sha256,
+            "components": self.variances.len(), "process": self.process.config, "sources": facts::sources(&self.facts()), "file_sha256": self.sha256,
             "file": self.file.file_name().map(|n| n.to_string_lossy()),
         })
     }

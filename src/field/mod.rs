@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::model::{AutoencoderModel, Model, Posterior, Process, ProcessConfig, Schedule};
+use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Schedule, facts};
 use crate::ops::Family;
 use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
@@ -97,6 +97,13 @@ pub trait Field: Sync {
 
     /// The field at `x` (flat, D) and timestep k in f64 dual numbers: the second opinion.
     fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>>;
+
+    /// What is settled before anything is measured, and what settled it.
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = facts::of_process(self.process());
+        facts.push(facts::of_range(self.data_range(), "default of closed forms"));
+        facts
+    }
 
     /// Facts for the manifest: what was measured.
     fn describe(&self) -> serde_json::Value;
@@ -202,8 +209,39 @@ pub const FIELDS: &[(&str, &str, Make)] = &[
     ("funnel", "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)", funnel::make),
 ];
 
-/// The process that a closed form is asked to have.
-fn process(params: &mut Params) -> Result<ProcessConfig> {
+/// Parameters of closed forms that make a process.
+const PROCESS: [&str; 5] = ["process", "schedule", "timesteps", "sigma_min", "sigma_max"];
+
+/// Whether the parameters of `field:NAME?..` name a process.
+pub fn names_process(spec: &str) -> bool {
+    let pairs = spec.split_once('?').map_or("", |s| s.1).split('&');
+    pairs.filter_map(|p| p.split_once('=')).any(|(key, _)| PROCESS.contains(&key))
+}
+
+/// The process that a closed form is asked to have: the one that an option gave, or that of its own parameters.
+fn process(params: &mut Params, given: Option<&Process>) -> Result<Process> {
+    let own: Vec<String> =
+        PROCESS.iter().filter_map(|key| Some(format!("{key}={}", params.values.get(*key)?))).collect();
+    match given {
+        Some(given) if own.is_empty() => Ok(given.clone()),
+        Some(given) => {
+            let message =
+                format!("says {}, and {} gives a process too: expected one of them", own.join("&"), given.source);
+            Err(Error::invalid(&params.place, message))
+        }
+        None => {
+            let config = own_process(params)?;
+            let source = match own.is_empty() {
+                true => "default; --process, --alphas, --sigmas or ?schedule= name another".into(),
+                false => format!("{}, its parameters; the rest default", own.join("&")),
+            };
+            Ok(Process::new(&config)?.said(source))
+        }
+    }
+}
+
+/// The process of a closed form's own parameters.
+fn own_process(params: &mut Params) -> Result<ProcessConfig> {
     let timesteps = params.take("timesteps")?.unwrap_or(1000);
     match params.take::<String>("process")?.as_deref() {
         None | Some("vp") => {
@@ -228,8 +266,30 @@ pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<d
 
 /// `open`, of a network whose weights the device is to hold so; closed forms have none.
 pub fn open_held(spec: &str, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
+    open_given(spec, shape, scale, held, None)
+}
+
+/// `open_held`; a closed form takes the given process, if there is one, and a network's own must be the same.
+pub fn open_given(
+    spec: &str,
+    shape: Option<Shape>,
+    scale: ScoreScale,
+    held: Held,
+    given: Option<&Process>,
+) -> Result<Box<dyn Field>> {
     let Some(rest) = spec.strip_prefix("field:") else {
-        return Ok(Box::new(NetworkField::new(Model::open_held(spec, held)?, scale)));
+        let model = Model::open_held(spec, held)?;
+        if let Some(given) = given.filter(|g| !g.same_levels(&model.process)) {
+            let (theirs, own) = (given.config.describe(), &model.process);
+            let message = format!(
+                "its process is {} [{}]; {} gives another: {theirs}",
+                own.config.describe(),
+                own.source,
+                given.source
+            );
+            return Err(Error::invalid(spec, message));
+        }
+        return Ok(Box::new(NetworkField::new(model, scale)));
     };
     if held != Held::F32 {
         return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));
@@ -240,7 +300,7 @@ pub fn open_held(spec: &str, shape: Option<Shape>, scale: ScoreScale, held: Held
         return Err(Error::invalid(spec, format!("'{name}' is not a known field; known: {}", known.join(", "))));
     };
     let shape = shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
-    let process = Process::new(&process(&mut params)?)?;
+    let process = process(&mut params, given)?;
     let field = make(shape, process, &mut params)?;
     params.finish(name)?;
     Ok(field)

@@ -4,7 +4,7 @@
 use super::blocks::{Net, defaults};
 use super::config::SCHEMA;
 use super::latent_space::LatentSpace;
-use super::{Weights, autoencoder_diffusers, diffusers, vae_sksq, vae_sld};
+use super::{Files, Weights, autoencoder_diffusers, diffusers, vae_sksq, vae_sld};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::channels::Channels;
@@ -83,7 +83,7 @@ pub struct AutoencoderModel {
     pub config: AutoencoderConfig,
     /// Its halves.
     pub networks: Autoencoder,
-    /// SHA-256 of the weights' file.
+    /// SHA-256 of the weights' file; of shards as `Files::sha256` has it.
     pub sha256: String,
     /// `[C, H, W]` of a latent as networks see it.
     pub shape: Shape,
@@ -98,19 +98,24 @@ impl AutoencoderModel {
     /// `open` for a network on latents of that shape. A directory of diffusers holds an autoencoder of images of any size,
     /// which then follows from the latents'; else it is the `sample_size` of its config.json.
     pub fn open_for(path: &Path, latents: Option<Shape>) -> Result<Self> {
+        // A cache of the Hugging Face hub holds it in a folder further down.
+        let path = &if path.is_dir() { diffusers::hub::folder(path)? } else { path.to_path_buf() };
         let file = path.join("config.json");
         let (config, weights) = match diffusers::autoencoder::find(path, latents)? {
             Some(found) => found,
             None => {
                 let text = crate::data::text(&file)?;
-                (serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?, path.join("model.safetensors"))
+                (
+                    serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?,
+                    Files::one(path.join("model.safetensors")),
+                )
             }
         };
         Self::of(config, &file, &weights)
     }
 
-    /// The autoencoder of a configuration, which lies in `file`, and a weights' file.
-    fn of(config: AutoencoderConfig, file: &Path, weights: &Path) -> Result<Self> {
+    /// The autoencoder of a configuration, which lies in `file`, and weights.
+    fn of(config: AutoencoderConfig, file: &Path, weights: &Files) -> Result<Self> {
         if config.vorticity_config != SCHEMA {
             let found = config.vorticity_config;
             return Err(Error::file(file, format!("schema version {found}, this program reads {SCHEMA}")));
@@ -122,7 +127,7 @@ impl AutoencoderModel {
             return Err(Error::file(file, format!("{found}, expected an increasing pair and a finite factor")));
         }
         let networks =
-            Autoencoder::new(&config.family, &config.hyper, &Weights::open(weights)?).map_err(|e| match e {
+            Autoencoder::new(&config.family, &config.hyper, &Weights::open_files(weights)?).map_err(|e| match e {
                 Error::Invalid { .. } => Error::file(file, e),
                 e => e,
             })?;
@@ -137,7 +142,7 @@ impl AutoencoderModel {
             let found = format!("latent.shape {shape}, expected {} numbers", networks.latent.len());
             return Err(Error::file(file, found));
         }
-        let sha256 = crate::data::sha256_file(weights)?;
+        let sha256 = weights.sha256()?;
         Ok(Self { config, networks, sha256, shape })
     }
 

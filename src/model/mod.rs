@@ -5,12 +5,16 @@ mod autoencoder_diffusers;
 mod blocks;
 mod config;
 mod diffusers;
+pub mod facts;
+mod given;
+mod json;
 mod latent_space;
 mod lucid_unet;
 mod mnist_shuffle_unet;
 mod ncsnpp;
 mod process;
 mod random;
+mod schedule;
 mod unet2d;
 mod vae_sksq;
 mod vae_sld;
@@ -19,10 +23,13 @@ mod weights;
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
 pub use autoencoder_diffusers::family as autoencoder_family;
 pub use config::{Config, Posterior, Prediction};
+pub use facts::Fact;
+pub use given::given_process;
 pub use latent_space::{Codebook, LatentSpace};
-pub use process::{Process, ProcessConfig, SCHEDULES, Schedule};
+pub use process::{Process, ProcessConfig};
 pub use random::{RandomModel, init};
-pub use weights::Weights;
+pub use schedule::{SCHEDULES, Schedule};
+pub use weights::{Files, Weights};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -105,11 +112,28 @@ pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
 pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Result<(Graph, u64)> {
+    network_of(name, hyper, &Weights::open(weights_path)?)
+}
+
+/// `network`, of weights that were opened.
+fn network_of(name: &str, hyper: &serde_json::Value, weights: &Weights) -> Result<(Graph, u64)> {
     let family = family(name)?;
-    let weights = Weights::open(weights_path)?;
-    let graph = (family.build)(hyper, &weights)?;
+    let graph = (family.build)(hyper, weights)?;
     weights.finish(family.ignorable)?;
     Ok((graph, weights.parameters()))
+}
+
+/// The configuration of a directory of ours, its weights, and what settled what.
+fn own(path: &Path) -> Result<(Config, Files, facts::Sources)> {
+    let config = Config::read(&path.join("config.json"))?;
+    let key = |name: &str| format!("config.json: {name}");
+    let sources = facts::Sources {
+        weights: "model.safetensors".into(),
+        process: key("process"),
+        prediction: key("prediction"),
+        data_range: key("data_range"),
+    };
+    Ok((config, Files::one(path.join("model.safetensors")), sources))
 }
 
 /// An opened model directory.
@@ -125,8 +149,10 @@ pub struct Model {
     pub process: Process,
     /// Trained parameters, as PyTorch counts them.
     pub parameters: u64,
-    /// SHA-256 of the weights' file.
+    /// SHA-256 of the weights' file; of shards as `Files::sha256` has it.
     pub sha256: String,
+    /// What is settled about it, and what settled that.
+    pub facts: Vec<Fact>,
     /// The autoencoder on whose latents the network works.
     pub autoencoder: Option<AutoencoderModel>,
     /// What holding the network's weights as f16 does to them; none where they are held as they are.
@@ -134,27 +160,32 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads and checks a model directory, ours or one of diffusers.
+    /// Reads and checks a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if !path.is_dir() {
-            return Err(Error::file(
-                path,
-                "not a directory; a model is a folder with config.json and model.safetensors",
-            ));
-        }
-        let (config, weights) = match diffusers::find(path)? {
-            Some(found) => found,
-            None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
+        let path = &diffusers::hub::folder(path.as_ref())?;
+        let (config, files, sources) = match diffusers::find(path)? {
+            Some(diffusers::Found { config, weights, sources }) => (config, weights, sources),
+            None => own(path)?,
         };
         let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(path, e) } else { e };
-        let process = process_of(&config).map_err(here)?;
-        let (mut graph, parameters) = network(&config.family, &config.hyper, &weights).map_err(here)?;
+        let process = process_of(&config).map_err(here)?.said(sources.process);
+        let weights = Weights::open_files(&files)?;
+        let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
         let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
-        let sha256 = crate::data::sha256_file(&weights)?;
-        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder, rounding: None })
+        let mut facts = facts::of_process(&process);
+        facts.extend([
+            Fact::new("prediction", config.prediction.describe(), sources.prediction),
+            facts::of_range(config.data_range, sources.data_range),
+            Fact::new("weights", weights.describe(), sources.weights),
+        ]);
+        if let Some((at, latents)) = config.autoencoder.as_ref().zip(autoencoder.as_ref()) {
+            let value = format!("{}, of images of {}", latents.config.family, latents.image());
+            facts.push(Fact::new("autoencoder", value, at.trim_start_matches("../").to_string()));
+        }
+        let (path, sha256) = (path.clone(), files.sha256()?);
+        Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None })
     }
 
     /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.

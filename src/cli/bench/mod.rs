@@ -9,6 +9,7 @@ mod network;
 use super::common::{HeldArgs, encoded, open, rounded, warn};
 use super::device::Device;
 use super::output::Output;
+use super::process::{lines as settled, settled_json};
 use super::tune::{TuneArgs, variants};
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
@@ -100,8 +101,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let total = read + opened + start.plan + start.compile + start.first_run;
     let (adapter, kernels, flops) = (gpu.describe(), gpu.family().name(), model.graph.flops());
     output.say(&format!(
-        "adapter      {adapter}\n{}kernels      {kernels}\n\
+        "adapter      {adapter}\n{}{}kernels      {kernels}\n\
          start        {total:.2} s: model {read:.2}, adapter {opened:.2}, plan {:.2}, buffers and pipelines {:.2}, first run {:.2}\n",
+        settled(&model.facts),
         rounded(model.rounding),
         start.plan,
         start.compile,
@@ -120,11 +122,12 @@ pub fn run(args: &Args) -> Result<i32> {
     if asked(What::Tangents) {
         costs.push(network::tangents(&gpu, &model, args.tangents, &ceilings, effort)?);
     }
+    let facts = settled_json(&model.facts);
     let (sha256, rounding) = (model.sha256.clone(), model.rounding.map(|r| r.json()));
     drop(model);
     if asked(What::Differences) || asked(What::Circulation) {
         let scale = ScoreScale::Definition;
-        let (images, field) = open(&args.model, &args.data, 1, None, scale, args.held.weights)?;
+        let (images, field) = open(&args.model, &args.data, 1, None, scale, args.held.weights, None)?;
         if asked(What::Differences) {
             costs.push(loops::differences(&gpu, &*field, args.tangents, effort)?);
         }
@@ -150,7 +153,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
         "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]),
         "rounds": rounds, "tangents": args.tangents, "accuracy": args.accuracy, "points": args.points,
-        "flops_per_evaluation": flops,
+        "flops_per_evaluation": flops, "settled": facts,
         "start": {
             "seconds": total, "model": read, "adapter": opened, "plan": start.plan, "compile": start.compile,
             "first_run": start.first_run,

@@ -1,48 +1,50 @@
 //! Folders that diffusers wrote of an autoencoder alone: its config.json and weights. In: a folder, and the latents of the
-//! network that it is for. Out: an `AutoencoderConfig` and the weights' path.
-use super::{WEIGHTS, read};
+//! network that it is for. Out: an `AutoencoderConfig` and the weights' files.
+use super::files;
 use crate::error::{Error, Result};
 use crate::model::autoencoder::{AutoencoderConfig, LatentConfig};
 use crate::model::autoencoder_diffusers::{CLASSES, family};
 use crate::model::config::SCHEMA;
+use crate::model::json;
+use crate::model::weights::Files;
 use crate::shape::Shape;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The autoencoder in `folder`, or nothing if diffusers did not write it. Its networks are made for latents as large as
 /// `latents`; where there are none, for images of its `sample_size`.
-pub(in crate::model) fn find(folder: &Path, latents: Option<Shape>) -> Result<Option<(AutoencoderConfig, PathBuf)>> {
+pub(in crate::model) fn find(folder: &Path, latents: Option<Shape>) -> Result<Option<(AutoencoderConfig, Files)>> {
     let file = folder.join("config.json");
     if !file.is_file() {
         return Ok(None);
     }
-    let mut hyper = read(&file)?;
+    let mut hyper = json::read(&file)?;
     let class = match hyper.get("_class_name") {
-        Some(class) if hyper.get("vorticity_config").is_none() => class,
+        Some(class) if !hyper.contains_key("vorticity_config") => class,
         _ => return Ok(None),
     };
-    let Some(name) = class.as_str().and_then(family) else {
+    let Some((class, name)) = class.as_str().and_then(|class| Some((class, family(class)?))) else {
         let message = format!("_class_name {class} is no autoencoder that is known: {}", CLASSES.join(", "));
         return Err(Error::file(file, message));
     };
-    let weights = folder.join(WEIGHTS);
-    if !weights.is_file() {
-        return Err(Error::file(weights, "missing; weights of other formats have to be saved as safetensors first"));
+    let (weights, note) = files::find(folder, class)?;
+    let mut provenance = json!({ "format": "diffusers", "weights": weights.name() });
+    if let Some(note) = note {
+        provenance["weights"] = format!("{}; {note}", weights.name()).into();
     }
-    let mut provenance = json!({ "format": "diffusers" });
-    let halvings = hyper.get("block_out_channels").and_then(Value::as_array).map_or(0, |w| w.len().saturating_sub(1));
-    if let Some(Shape { h, w, .. }) = latents {
+    if let Some(latent) = latents {
+        let halvings = hyper.get("block_out_channels").and_then(Value::as_array).map_or(1, Vec::len).saturating_sub(1);
         let grown = |side: usize| u32::try_from(halvings).ok().and_then(|n| side.checked_mul(2usize.checked_pow(n)?));
-        let (Some(height), Some(width)) = (grown(h), grown(w)) else {
+        let (Some(height), Some(width)) = (grown(latent.h), grown(latent.w)) else {
             return Err(Error::file(file, format!("block_out_channels: {halvings} halvings are too many")));
         };
-        provenance["sample_size"] = hyper.get("sample_size").cloned().unwrap_or(Value::Null);
-        hyper["sample_size"] = json!([height, width]);
+        let own = hyper.insert("sample_size".into(), json!([height, width]));
+        provenance["sample_size"] = own.unwrap_or(Value::Null);
     }
     let config = AutoencoderConfig {
         vorticity_config: SCHEMA,
         family: name.into(),
-        hyper,
+        hyper: hyper.into(),
         data_range: [-1.0, 1.0],
         latent: LatentConfig::default(),
         provenance,
