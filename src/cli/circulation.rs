@@ -1,7 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{
-    HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn, warn_of_range,
-};
+use super::common::{HeldArgs, check, data_facts, encoded, open, parse_timesteps, rounded, warn, warn_of_range};
 use super::device::Device;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
@@ -18,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::report::{circulation, table};
 use crate::run::{Circulation, Journal, RunDir, write_circulation};
+use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,11 +29,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Args {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
     #[arg(required_unless_present = "scores")]
-    model: Option<String>,
+    model: Option<Spec>,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long, required_unless_present = "scores")]
-    data: Option<String>,
+    data: Option<Spec>,
     /// Closed paths, comma-separated: brownian, rotation, projection, polyline
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
@@ -60,7 +59,7 @@ pub struct Args {
     /// Nodes of the path polyline, in the space of the noisy data: floating-point NPY or safetensors of N = --points
     /// nodes [N, C, H, W], or of one loop per sample, one after the other
     #[arg(long, value_name = "FILE")]
-    polyline: Option<String>,
+    polyline: Option<Spec>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
     /// that share in evaluations. At least one sample, unless 0
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
@@ -255,7 +254,7 @@ pub fn run(args: &Args) -> Result<i32> {
         log.extend(fleet::log(&gpus, &tiles, &who).map(|(key, value)| (key.into(), value)));
     }
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
-    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let title = format!("{}, {} samples, N = {}", model.file_name(), args.samples, args.points);
     let origin = part.origin.clone();
     let table = if shard.is_whole() {
         publish(out, &diagnostics::circulation(part)?, origin, facts, log, &title)?

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::field::{self, ScoreScale};
 use crate::run::{Array, Numbers, write_arrays};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use bytesize::ByteSize;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -25,16 +26,16 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:gaussian
-    pub model: String,
+    pub model: Spec,
     /// Points x at the noise level of the timestep: [N, C, H, W] or [C, H, W], NPY, NPZ (FILE#array) or safetensors
     #[arg(long, value_name = "FILE")]
-    pub points: String,
+    pub points: Spec,
     /// Timestep of all points, 0-based
     #[arg(long)]
     pub timestep: usize,
     /// Directions v: [N, K, C, H, W], or the shape of the points for one each
     #[arg(long, value_name = "FILE")]
-    pub directions: Option<String>,
+    pub directions: Option<Spec>,
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
@@ -136,7 +137,7 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.
-fn read(spec: &str, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
+fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
     let mut file = Input::open(spec)?;
     let dims = file.dims().to_vec();
     let (lead, most) = (dims.len().saturating_sub(3), if points.is_some() { 2 } else { 1 });

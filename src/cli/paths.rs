@@ -7,6 +7,7 @@ use crate::diagnostics::{Options, PathExport, exported_bytes};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::ops::held::Held;
+use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -31,11 +32,11 @@ enum Verb {
 #[derive(clap::Args)]
 struct ExportArgs {
     /// Model directory, or a closed form such as field:gaussian: gives process, shape and data range
-    model: String,
+    model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range;
     /// or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
-    data: String,
+    data: Spec,
     /// Closed paths, comma-separated: brownian, rotation, projection
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,

@@ -12,6 +12,7 @@ use crate::latents;
 use crate::run::beside;
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,7 +21,7 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
-    pub model: String,
+    pub model: Spec,
     /// How many samples
     #[arg(long, default_value_t = 64)]
     pub n: usize,

@@ -1,12 +1,12 @@
 //! `vorticity circulation --scores`: integrates scores that another program evaluated at exported midpoints.
 use super::circulation::publish;
-use super::common::file_name;
 use super::output::Output;
 use super::text::command_line;
 use crate::data::{Array, sha256_file, sha256_spec};
 use crate::diagnostics::integrate;
 use crate::error::{Error, Result};
 use crate::run::{ExportedFile, RunDir};
+use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,14 @@ pub struct ScoreArgs {
         "verify_fraction",
         "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "process", "alphas", "sigmas", "dry_run", "yes", "shard", "weights",
     ])]
-    pub scores: Option<String>,
+    pub scores: Option<Spec>,
     /// The loops of --scores: a file of `vorticity paths export`
     #[arg(long, value_name = "NPZ", requires = "scores")]
     pub exported: Option<PathBuf>,
 }
 
 /// Reads both files and writes the run directory `out`.
-pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<i32> {
+pub fn run(scores: &Spec, exported: &Path, out: &Path, output: Output) -> Result<i32> {
     let dir = RunDir::fresh(out)?;
     let (loops, values) = (ExportedFile::open(exported)?, Array::open(scores)?);
     let (start, started) = (Instant::now(), SystemTime::now());
@@ -42,14 +42,14 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
-    let named = |place: &Path| file_name(&place.to_string_lossy());
+    let named = |place: &Path| Spec::from(place).file_name();
     let manifest = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
         "measure": "circulation",
         "field": {
             "kind": "scores",
             "evaluated": "elsewhere: nothing is known here of how these scores were computed",
-            "file": file_name(scores),
+            "file": scores.file_name(),
             "sha256": sha256_spec(scores)?,
         },
         "exported": { "file": named(exported), "sha256": sha256_file(exported)? },
@@ -61,7 +61,7 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": start.elapsed().as_secs_f64(),
     });
-    let title = format!("scores of {}, {samples} samples, N = {points}", file_name(scores));
+    let title = format!("scores of {}, {samples} samples, N = {points}", scores.file_name());
     let table = publish(dir, &result, None, manifest, log, &title)?;
     let path = out.display().to_string();
     output.say(&format!(
@@ -73,7 +73,7 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
 }
 
 /// Both files, or neither.
-pub fn files(args: &ScoreArgs) -> Result<Option<(&str, &Path)>> {
+pub fn files(args: &ScoreArgs) -> Result<Option<(&Spec, &Path)>> {
     match (&args.scores, &args.exported) {
         (Some(scores), Some(exported)) => Ok(Some((scores, exported))),
         (None, None) => Ok(None),

@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use std::path::{Path, PathBuf};
 
 /// A network architecture, by the tensor names that its authors gave it.
@@ -62,12 +63,12 @@ pub fn family(name: &str) -> Result<&'static FamilyInfo> {
 }
 
 /// The configuration that `spec` names: a preset of the family, or a file like a model's `config.json`.
-pub fn configuration(family_name: &str, spec: &str) -> Result<Config> {
-    let family = family(family_name)?;
-    if let Some((name, text)) = family.presets.iter().find(|p| p.0 == spec) {
+pub fn configuration(family_name: &str, spec: impl Into<Spec>) -> Result<Config> {
+    let (family, spec) = (family(family_name)?, spec.into());
+    let path = spec.path();
+    if let Some((name, text)) = family.presets.iter().find(|p| path == Path::new(p.0)) {
         return Config::parse(text, Path::new(&format!("preset {name}")));
     }
-    let path = Path::new(spec);
     if !path.is_file() {
         let presets: Vec<_> = family.presets.iter().map(|p| p.0).collect();
         let known = if presets.is_empty() { "none".into() } else { presets.join(", ") };

@@ -15,6 +15,7 @@ use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::field::ScoreScale;
 use crate::model::Model;
+use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 pub struct Args {
     /// Model directory
-    model: String,
+    model: Spec,
     /// What to time, separated by commas: forward evaluations, values with tangents, central differences as `curl --method
     /// fd` takes them, loops to a given accuracy and by midpoints
     #[arg(long, value_enum, value_delimiter = ',', default_value = "forward")]
@@ -49,7 +50,7 @@ pub struct Args {
     points: usize,
     /// Clean images about which loops are laid, as for `circulation`
     #[arg(long, default_value = "data:gaussian?seed=0")]
-    data: String,
+    data: Spec,
     /// Timed rounds; best, median and worst are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -91,7 +92,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, rounds) = (args.output, args.rounds as usize);
     let effort = Effort { tile: args.tile, rounds };
     let clock = Instant::now();
-    let model = Model::open_held(&args.model, args.held.weights)?;
+    let model = Model::open_held(args.model.path(), args.held.weights)?;
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
