@@ -6,7 +6,7 @@ use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use vorticity::data::{self, Array, Images};
+use vorticity::data::{self, Array, Images, Levels};
 use vorticity::diagnostics::{CirculationRun, MOST_EXPORTED, Options, PathExport, exported_bytes, integrate};
 use vorticity::dual::Dual;
 use vorticity::error::Result;
@@ -22,7 +22,13 @@ const SAMPLES: usize = 3;
 const N: usize = 20;
 
 fn images() -> Images {
-    Images { shape: SHAPE, count: SAMPLES, values: noise(SAMPLES * SHAPE.len(), 7), sha256: String::new() }
+    Images {
+        shape: SHAPE,
+        count: SAMPLES,
+        values: noise(SAMPLES * SHAPE.len(), 7),
+        levels: Levels::Real,
+        sha256: String::new(),
+    }
 }
 
 fn options() -> Options {

@@ -4,7 +4,7 @@ use crate::common::{gpu, noise};
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 use std::path::Path;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{CirculationRun, FLOOR, Nested, Options, Quadrature};
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
@@ -32,7 +32,8 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
 
 fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Circulation {
     let shape = field.shape();
-    let images = Images { shape, count: 2, values: noise(2 * shape.len(), 5), sha256: String::new() };
+    let images =
+        Images { shape, count: 2, values: noise(2 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
     let job = CirculationRun::new(gpu, field, &images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }

@@ -1,5 +1,7 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn};
+use super::common::{
+    HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn, warn_of_range,
+};
 use super::device::Device;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
@@ -7,6 +9,7 @@ use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::scores::{self, ScoreArgs};
+use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, Watched, watch};
 use crate::data;
@@ -124,6 +127,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (given, shape) = (args.process.open()?, args.shape.as_deref());
     let (images, field) = open(model, data, args.samples, shape, scale, args.held.weights, given.as_ref())?;
+    warn_of_range(model, data, field.as_ref(), &images, args.output);
     let gpus = args.tune.tuned(args.device.open_all()?, field.as_ref(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
@@ -239,7 +243,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let evaluations = diagnostics::circulation_evaluations(&part)?;
     let now = evaluations.saturating_sub(recorded);
     let mut log = json!({
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": seconds,
         "evaluations": evaluations,

@@ -6,9 +6,10 @@ use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
+use super::text::command_line;
 use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
-use crate::data::Images;
+use crate::data::{Images, Levels, misfit};
 use crate::diagnostics::{self, Progress, Selection};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -139,6 +140,7 @@ impl Subject {
             self.held.weights,
             given.as_ref(),
         )?;
+        warn_of_range(&self.model, &self.data, field.as_ref(), &images, self.output);
         let gpu = self.tune.tuned_one(self.device.open()?, field.as_ref(), self.output)?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
@@ -217,7 +219,7 @@ impl Opened {
         let now = done - recorded;
         let rate = now as f64 / seconds;
         let mut log = json!({
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
             "evaluations": done,
@@ -293,6 +295,14 @@ pub(super) fn open(
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
+    }
+}
+
+/// Warns of floating-point data that are no data of the network's range. Closed forms have no range of their own.
+pub(super) fn warn_of_range(model: &str, data: &str, field: &dyn Field, images: &Images, output: Output) {
+    let scaled = model.starts_with("field:") || images.levels != Levels::Real;
+    if let Some(misfit) = misfit(&images.values, field.data_range()).filter(|_| !scaled && !output.quiet) {
+        eprintln!("warning: --data {data}: {misfit}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{encoded, open, parse_timesteps};
+use super::common::{encoded, open, parse_timesteps, warn_of_range};
 use super::device::Device;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.seed,
         ..Options::default()
     };
+    warn_of_range(&args.model, &args.data, field.as_ref(), &images, args.output);
     let gpu = args.device.open()?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);

@@ -2,6 +2,7 @@
 use super::circulation::publish;
 use super::common::file_name;
 use super::output::Output;
+use super::text::command_line;
 use crate::data::{Array, sha256_file, sha256_spec};
 use crate::diagnostics::integrate;
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ pub fn run(scores: &str, exported: &Path, out: &Path, output: Output) -> Result<
         "verified_points": 0,
     });
     let log = json!({
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": start.elapsed().as_secs_f64(),
     });

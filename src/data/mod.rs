@@ -4,12 +4,15 @@
 mod array;
 mod folder;
 mod idx;
+mod levels;
 mod npy;
 pub(crate) mod npz;
 mod source;
 pub(crate) mod tensors;
+mod unpacked;
 
 pub use array::Array;
+pub use levels::{Levels, misfit};
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -50,6 +53,8 @@ pub struct Images {
     pub count: usize,
     /// `[N, C, H, W]` in C order.
     pub values: Vec<f32>,
+    /// What they were in the file.
+    pub levels: Levels,
     /// Of the file's bytes as they lie on disk; of a folder, over the names and contents of its files in order; of samples
     /// that were drawn (`field::open_data`), of the values' little-endian bytes.
     pub sha256: String,
@@ -57,7 +62,7 @@ pub struct Images {
 
 /// Reads the first `limit` images (`usize::MAX`: all) of an IDX, NPY, NPZ or safetensors file or of a folder of PNG files.
 ///
-/// 8-bit data are scaled from 0..255 to `range`, 16-bit PNG from 0..65535; floating-point data are taken as they are.
+/// 8-bit data are scaled from 0..255 to `range`, 16-bit data from 0..65535; floating-point data are taken as they are.
 /// `FILE#tensor` selects a tensor of a safetensors or NPZ file that holds several.
 pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
     load_shaped(spec, limit, range, None)
@@ -92,7 +97,7 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
     }
     let count = check_count(held, limit).map_err(|e| source.error(e))?;
     let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
-    Ok(Images { shape, count, values, sha256: sha256_spec(spec)? })
+    Ok(Images { shape, count, values, levels: layout.dtype.levels(), sha256: sha256_spec(spec)? })
 }
 
 /// A file by its first bytes, read up to the values, and where they lie.

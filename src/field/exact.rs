@@ -2,7 +2,7 @@
 //! In: name, number, seed, shape. Out: `Images` made of Philox normals in f64, sample n keyed by n. Adding a distribution is
 //! one line of `EXACT`.
 use super::{Params, funnel};
-use crate::data::{self, Images};
+use crate::data::{self, Images, Levels};
 use crate::error::{Error, Result};
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
@@ -47,5 +47,5 @@ pub fn open_data(spec: &str, limit: usize, range: [f64; 2], expected: Option<Sha
         values.extend(row.into_iter().map(|v| v as f32));
     }
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Images { shape, count, values, sha256: data::sha256_bytes(&bytes) })
+    Ok(Images { shape, count, values, levels: Levels::Real, sha256: data::sha256_bytes(&bytes) })
 }
