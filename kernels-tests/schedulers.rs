@@ -146,7 +146,7 @@ fn json_is_read_as_python_writes_it() {
     assert_eq!(said["_name_or_path"], "a: Infinity, \"NaN");
     let cases = [
         (r#"{"a": -Infinity, "b": }"#, "expected value at line 1 column 23"),
-        ("{\"a\": NaN,\n \"b\": Infinity, \"c\" 1}", "expected `:` at line 2 column 20"),
+        ("{\"a\": NaN,\n \"b\": Infinity, \"c\" 1}", "expected `:` at line 2 column 21"),
         (r#"{"a": Infinityx}"#, "expected value at line 1 column 7"),
         (r#"{"a": NaN NaN}"#, "expected `,` or `}` at line 1 column 11"),
         (r#"{"a": --Infinity}"#, "invalid number at line 1 column 8"),
