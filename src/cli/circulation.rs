@@ -12,7 +12,7 @@ use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::report::{circulation, table};
+use crate::report::{circulation, table, words};
 use crate::run::{Circulation, Journal, RunDir, write_circulation};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -58,10 +58,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     polyline: Option<String>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
-    /// that share in evaluations. At least one sample, unless 0
+    /// that share in evaluations. At least two samples; with 0 the verdict is "not checked"
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     quadrature_check: f64,
-    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]
+    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]; with 0
+    /// the verdict is "not checked"
     #[arg(long, value_name = "SHARE")]
     verify_fraction: Option<f64>,
     /// Seed of all randomness
@@ -256,7 +257,7 @@ pub fn run(args: &Args) -> Result<i32> {
         part.write(&out, &facts, &title, &log)?;
         out.finish()?;
         let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
-        Table { text, rows: vec![], marked }
+        Table { text, rows: vec![], found: vec![], marked }
     };
     output.say(&format!(
         "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
@@ -266,7 +267,7 @@ pub fn run(args: &Args) -> Result<i32> {
     output.document("circulation", || {
         json!({
             "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
-            "table": table.rows, "not_finite": table.marked.json(),
+            "table": table.rows, "found": table.found, "not_finite": table.marked.json(),
         })
     })?;
     Ok(table.marked.exit())
@@ -276,6 +277,8 @@ pub fn run(args: &Args) -> Result<i32> {
 pub(super) struct Table {
     pub text: String,
     pub rows: Vec<Value>,
+    /// What was found on each path.
+    pub found: Vec<Value>,
     pub marked: Marked,
 }
 
@@ -296,7 +299,7 @@ pub(super) fn publish(
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
-    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), marked })
+    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), found: words::rows(&loops), marked })
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {

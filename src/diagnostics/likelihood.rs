@@ -13,6 +13,7 @@ use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
+use crate::run::schema::SCHEMA;
 use crate::run::{About, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
@@ -175,7 +176,7 @@ pub(super) fn finish(mut part: Part) -> Result<Table> {
     facts["mean_bits_per_dim"] = json!(bits);
     facts["standard_error"] = json!(se);
     let axes = vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) }];
-    Ok(Table { measure: "likelihood", schema: 1, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
+    Ok(Table { measure: "likelihood", schema: SCHEMA, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
 /// A clean image, its 8-bit levels spread uniformly over the levels' width, centred.

@@ -108,9 +108,15 @@ enum At {
     },
 }
 
+/// Loops of a path and timestep that are checked at least, if any are: one difference may be small by chance.
+const LEAST_CHECKED: usize = 2;
+
 /// Samples, from the first of the run, that are also integrated by two-point Gauss.
 pub(super) fn checked_samples(options: &Options) -> usize {
-    (options.quadrature_check * options.samples as f64).ceil() as usize
+    match (options.quadrature_check * options.samples as f64).ceil() as usize {
+        0 => 0,
+        asked => asked.max(LEAST_CHECKED).min(options.samples),
+    }
 }
 
 impl<'a> Work<'a> {

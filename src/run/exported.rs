@@ -1,7 +1,7 @@
 //! The closed loops themselves as an NPZ file: midpoints, steps and nodes, for networks that run elsewhere, and the way
 //! back. In: loops from the path shaders. Out: a file that appears whole or not at all; read again, segment by segment.
 //! Layout: docs/FORMATS.md.
-use super::npz::{Text, stored};
+use super::npz::{Text, stored, words};
 use crate::data::{Array, npz};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -75,7 +75,7 @@ impl ExportedLoops {
         let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(Some(self.midpoints.len())));
         let (axes, dims) = (&self.axes, self.axes.dims());
         let timesteps: Vec<i64> = axes.timesteps.iter().map(|&k| k as i64).collect();
-        npz.add_array("paths", &Text(&axes.paths)).map_err(|e| failed("paths", &e))?;
+        npz.add_array("paths", &Text { shape: &[axes.paths.len()], words: &words(&axes.paths) }).map_err(|e| failed("paths", &e))?;
         npz.add_array("timesteps", &*ArrayView1::from(&timesteps)).map_err(|e| failed("timesteps", &e))?;
         npz.add_array("a", &*ArrayView1::from(&axes.a)).map_err(|e| failed("a", &e))?;
         npz.add_array("sigma", &*ArrayView1::from(&axes.sigma)).map_err(|e| failed("sigma", &e))?;

@@ -13,6 +13,7 @@ mod part;
 pub mod schema;
 mod shard;
 mod table;
+mod verdict;
 
 pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
@@ -22,6 +23,7 @@ pub use npz::write_arrays;
 pub use part::{Merged, Part, PartArray, merge};
 pub use shard::Shard;
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+pub use verdict::{CLEAR, Errors, VERDICT, Verdict, errors, headline, verdicts};
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
