@@ -104,10 +104,19 @@ pub struct Args {
 /// Points that a run repeats in f64 unless told otherwise.
 const VERIFIED: usize = 8;
 
+/// How many of the midpoints a share of them is.
+pub(super) fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
+    match share {
+        None => Ok(VERIFIED.min(midpoints)),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok((share * midpoints as f64).ceil() as usize),
+        Some(share) => Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
+    }
+}
+
 /// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    if let (Some((scores, exported)), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
-        return scores::run(scores, exported, out, args.output);
+    if let (Some(files), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
+        return scores::run(&files, out, args.output);
     }
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
@@ -125,11 +134,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
         [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
-    let verify_points = match args.verify_fraction {
-        None => VERIFIED.min(midpoints),
-        Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
-        Some(share) => return Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
-    };
+    let verify_points = verify_points(args.verify_fraction, midpoints)?;
     let walks = args.paths.iter().any(|p| p == "polyline");
     let nodes = match &args.polyline {
         Some(file) if walks => Some(data::load_shaped(file, usize::MAX, field.data_range(), Some(images.shape))?),

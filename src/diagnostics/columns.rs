@@ -4,8 +4,8 @@
 use super::sums::Sums;
 use super::work::{Work, checked_samples};
 use crate::error::{Error, Result};
-use crate::run::{Circulation, Column, Numbers, Part, PartArray};
-use serde_json::json;
+use crate::run::{Circulation, Column, Numbers, Part, PartArray, Shard};
+use serde_json::{Value, json};
 
 /// The array of a part, [timestep, sample, path, sums].
 const SUMS: &str = "sums";
@@ -63,26 +63,33 @@ pub(super) fn spread(loops: &[Rule]) -> Vec<f64> {
 
 /// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
 pub(super) fn part(work: &Work, worst: f64) -> Part {
-    let shape = vec![work.levels.len(), work.samples, work.paths.len(), size_of::<Sums>() / size_of::<f64>()];
-    let values = Numbers::F64(bytemuck::cast_slice(&work.sums).to_vec());
     let names = work.options.paths.iter().zip(&work.paths);
     let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
-    Part {
-        measure: "circulation",
-        shard: work.shard,
-        samples: work.options.samples,
-        facts: json!({
-            "paths": work.options.paths,
-            "timesteps": work.options.timesteps,
-            "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
-            "points": work.options.points,
-            "checked": checked_samples(&work.options),
-            "adaptive": adaptive,
-        }),
-        arrays: vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }],
-        worst,
-        origin: None,
-    }
+    let facts = json!({
+        "paths": work.options.paths,
+        "timesteps": work.options.timesteps,
+        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
+        "points": work.options.points,
+        "checked": checked_samples(&work.options),
+        "adaptive": adaptive,
+    });
+    let sizes = [work.levels.len(), work.samples, work.paths.len()];
+    sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
+}
+
+/// The part of a shard of `samples` samples: sums of its loops `[timestep, sample, path]`.
+pub(super) fn sums_part(
+    shard: Shard,
+    samples: usize,
+    sizes: [usize; 3],
+    sums: &[Sums],
+    facts: Value,
+    worst: f64,
+) -> Part {
+    let shape = [&sizes[..], &[size_of::<Sums>() / size_of::<f64>()]].concat();
+    let values = Numbers::F64(bytemuck::cast_slice(sums).to_vec());
+    let arrays = vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }];
+    Part { measure: "circulation", shard, samples, facts, arrays, worst, origin: None }
 }
 
 /// Evaluations of the field on the loops of a part.

@@ -198,7 +198,7 @@ fn paired(runs: [&Stored; 2], samples: [usize; 2]) -> (bool, String) {
     };
     let because = if samples[0] != samples[1] {
         format!("{} and {} samples", samples[0], samples[1])
-    } else if same("/exported/sha256") {
+    } else if same("/exported/sha256") || same("/exported/run") {
         return (true, "scores at the same exported loops".into());
     } else if !same("/data/sha256") {
         "data that are not the same, or not known to be".into()
