@@ -131,7 +131,7 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(rows[1..].iter().all(|r| !r.contains('~')));
     assert!(marked.contains("~ not resolved: under 3 times its error"));
     assert!(marked.contains("Of 3 timesteps: resolved at 2, not resolved at 1."), "{marked}");
-    let words = "resolved at 2 of 3 timesteps. It is zero within the error at k = 1 (at k = 1 it is 1.79, the error of rounding 10.0).";
+    let words = "resolved at 2 of 3 timesteps. It is zero within the error at k = 1 (|Γ| = 1.79, error of rounding 10.0).";
     assert!(marked.contains(words), "{marked}");
     let lines = marked.lines().take_while(|l| !l.starts_with("On "));
     assert!(lines.collect::<Vec<_>>().iter().all(|l| l.chars().count() < 100));

@@ -133,7 +133,7 @@ fn measures<'a>(
         samples: images.count,
         seed: 3,
         divergence: Divergence::Hutchinson(2),
-        dequantise: true,
+        dequantise: true, verified: 2,
     };
     vec![
         ("curl", Box::new(curl(Method::Tangents, false))),

@@ -25,6 +25,9 @@ pub struct Args {
     /// Data are real numbers, not 8-bit levels: no dequantisation, no bits for their scaling
     #[arg(long)]
     continuous: bool,
+    /// Tangents, spread over the run, to compute again in f64 for the arithmetic error; with 0 the verdict is "not checked"
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    verify: usize,
 }
 
 /// Measures, writes the run directory, prints the result; the exit code.
@@ -41,13 +44,14 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.subject.seed,
         divergence: divergence(args.probes.as_deref(), dim)?,
         dequantise: !args.continuous,
+        verified: args.verify,
     };
     let work = Work {
         measure: "likelihood",
         timesteps: &options.timesteps,
         lanes: diagnostics::likelihood_lanes(&options, dim),
-        checks: 0,
-        options: json!({ "divergence": options.divergence.name(), "dequantised": options.dequantise }),
+        checks: args.verify,
+        options: json!({ "divergence": options.divergence.name(), "dequantised": options.dequantise, "verified_tangents": args.verify }),
     };
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::likelihood_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)

@@ -129,8 +129,8 @@ fn worst(at: &[&At]) -> String {
     match at.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b))) {
         Some(a) if a.median.is_nan() => format!(" (no sample is finite at k = {})", a.k),
         Some(a) if !a.largest.is_empty() => {
-            let (value, error) = (number(a.median), number(a.error));
-            format!(" (at k = {} it is {value}, the error of {} {error})", a.k, a.largest)
+            let place = if at.len() > 1 { format!("at k = {} ", a.k) } else { String::new() };
+            format!(" ({place}|Γ| = {}, error of {} {})", number(a.median), a.largest, number(a.error))
         }
         _ => String::new(),
     }
