@@ -69,6 +69,8 @@ mod stein;
 mod tangents;
 mod variants;
 #[cfg(feature = "cli")]
+mod verdicts;
+#[cfg(feature = "cli")]
 mod verbs;
 mod weights;
 mod winograd;

@@ -50,6 +50,14 @@ impl Spec {
         }
     }
 
+    /// The tensor `name` of this file.
+    pub fn with_tensor(&self, name: &str) -> Self {
+        let mut text = self.0.clone();
+        text.push("#");
+        text.push(name);
+        Self(text)
+    }
+
     /// Name and parameters of what follows `scheme`; none if it does not begin so.
     pub fn named(&self, scheme: &str) -> Result<Option<(String, Params)>> {
         let Some(rest) = self.after(scheme) else { return Ok(None) };

@@ -14,7 +14,7 @@ use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::report::{circulation, table};
+use crate::report::{circulation, table, words};
 use crate::run::{Circulation, Journal, RunDir, write_circulation};
 use crate::spec::Spec;
 use serde_json::{Value, json};
@@ -61,10 +61,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     polyline: Option<Spec>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
-    /// that share in evaluations. At least one sample, unless 0
+    /// that share in evaluations. At least two samples; with 0 the verdict is "not checked"
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     quadrature_check: f64,
-    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]
+    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]; with 0
+    /// the verdict is "not checked"
     #[arg(long, value_name = "SHARE")]
     verify_fraction: Option<f64>,
     /// Seed of all randomness
@@ -108,10 +109,19 @@ pub struct Args {
 /// Points that a run repeats in f64 unless told otherwise.
 const VERIFIED: usize = 8;
 
+/// How many of the midpoints a share of them is.
+pub(super) fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
+    match share {
+        None => Ok(VERIFIED.min(midpoints)),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok((share * midpoints as f64).ceil() as usize),
+        Some(share) => Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
+    }
+}
+
 /// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    if let (Some((scores, exported)), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
-        return scores::run(scores, exported, out, args.output);
+    if let (Some(files), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
+        return scores::run(&files, out, args.output);
     }
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
@@ -131,11 +141,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
         [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
-    let verify_points = match args.verify_fraction {
-        None => VERIFIED.min(midpoints),
-        Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
-        Some(share) => return Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
-    };
+    let verify_points = verify_points(args.verify_fraction, midpoints)?;
     let walks = args.paths.iter().any(|p| p == "polyline");
     let nodes = match &args.polyline {
         Some(file) if walks => Some(data::load_shaped(file, usize::MAX, field.data_range(), Some(images.shape))?),
@@ -264,7 +270,7 @@ pub fn run(args: &Args) -> Result<i32> {
         part.write(&out, &facts, &title, &log)?;
         out.finish()?;
         let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
-        Table { text, rows: vec![], marked }
+        Table { text, rows: vec![], found: vec![], marked }
     };
     output.say(&format!(
         "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
@@ -274,7 +280,7 @@ pub fn run(args: &Args) -> Result<i32> {
     output.document("circulation", || {
         json!({
             "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
-            "table": table.rows, "not_finite": table.marked.json(),
+            "table": table.rows, "found": table.found, "not_finite": table.marked.json(),
         })
     })?;
     Ok(table.marked.exit())
@@ -284,6 +290,8 @@ pub fn run(args: &Args) -> Result<i32> {
 pub(super) struct Table {
     pub text: String,
     pub rows: Vec<Value>,
+    /// What was found on each path.
+    pub found: Vec<Value>,
     pub marked: Marked,
 }
 
@@ -304,7 +312,7 @@ pub(super) fn publish(
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
-    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), marked })
+    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), found: words::rows(&loops), marked })
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {
