@@ -148,8 +148,7 @@ impl Builder<'_> {
     }
 
     fn qkv(&mut self, name: &str, x: NodeId) -> Result<[NodeId; 3]> {
-        let qkv = self.net.unbiased(&format!("{name}.to_qkv"), x, 3 * self.heads * self.head)?;
-        self.net.thirds(name, qkv)
+        self.net.thirds(&format!("{name}.to_qkv"), x, self.heads * self.head)
     }
 
     fn attention(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
