@@ -62,6 +62,7 @@ mod sample;
 mod shards;
 mod stein;
 mod tangents;
+mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]
 mod verbs;

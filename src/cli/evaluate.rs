@@ -1,6 +1,6 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
@@ -37,7 +37,7 @@ pub struct Args {
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the points if not given
     #[arg(long)]
     pub shape: Option<String>,
     /// NPZ file to write
@@ -59,8 +59,13 @@ pub struct Args {
 
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let shape = match given {
+        None if !args.model.starts_with("field:") => shape_of(&args.points)?,
+        given => given,
+    };
     let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
+    as_given(given, field.as_ref())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -127,6 +132,14 @@ pub fn run(args: &Args) -> Result<i32> {
         })
     })?;
     Ok(marked.exit())
+}
+
+/// Channels, height and width of the points in a file, if it has any.
+fn shape_of(spec: &str) -> Result<Option<Shape>> {
+    Ok(match Input::open(spec)?.dims() {
+        [.., c, h, w] if [c, h, w].iter().all(|n| (1..1 << 20).contains(*n)) => Some(Shape::new(*c, *h, *w)),
+        _ => None,
+    })
 }
 
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.

@@ -218,7 +218,8 @@ fn process(params: &mut Params) -> Result<ProcessConfig> {
     }
 }
 
-/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
+/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms and for networks that leave theirs open
+/// (`model::leaves_size_open`); others know theirs.
 ///
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
@@ -229,7 +230,7 @@ pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<d
 /// `open`, of a network whose weights the device is to hold so; closed forms have none.
 pub fn open_held(spec: &str, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
     let Some(rest) = spec.strip_prefix("field:") else {
-        return Ok(Box::new(NetworkField::new(Model::open_held(spec, held)?, scale)));
+        return Ok(Box::new(NetworkField::new(Model::open_sized(spec, shape, held)?, scale)));
     };
     if held != Held::F32 {
         return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));

@@ -104,6 +104,28 @@ pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Re
     Ok((graph, weights.parameters()))
 }
 
+/// The configuration of a model directory, ours or one of diffusers, and its weights' file.
+fn configured(path: &Path) -> Result<(Config, PathBuf)> {
+    if !path.is_dir() {
+        return Err(Error::file(path, "not a directory; a model is a folder with config.json and model.safetensors"));
+    }
+    Ok(match diffusers::find(path)? {
+        Some(found) => found,
+        None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
+    })
+}
+
+fn is_sizeless(config: &Config) -> bool {
+    [unet2d::FAMILY.name, unet2d::NCSNPP.name].contains(&config.family.as_str()) && unet2d::is_sizeless(&config.hyper)
+}
+
+/// Whether the network of a model directory works at any size, and its configuration names none: `sample_size` null in
+/// diffusers. It is then told one as it is opened (`Model::open_sized`).
+pub fn leaves_size_open(path: impl AsRef<Path>) -> Result<bool> {
+    let config = configured(path.as_ref())?.0;
+    Ok(config.autoencoder.is_none() && is_sizeless(&config))
+}
+
 /// An opened model directory.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -128,18 +150,25 @@ pub struct Model {
 impl Model {
     /// Reads and checks a model directory, ours or one of diffusers.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if !path.is_dir() {
-            return Err(Error::file(
-                path,
-                "not a directory; a model is a folder with config.json and model.safetensors",
-            ));
+        Self::open_sized(path, None, Held::F32)
+    }
+
+    /// `open`, and the device is to hold the network's weights so; an autoencoder's stay f32: it makes the data. `shape` is
+    /// that of a sample, for a network that leaves it open (`leaves_size_open`): others know theirs.
+    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: Held) -> Result<Self> {
+        let mut model = Self::read(path.as_ref(), shape)?;
+        if held == Held::F16 {
+            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
         }
-        let (config, weights) = match diffusers::find(path)? {
-            Some(found) => found,
-            None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
-        };
+        Ok(model)
+    }
+
+    fn read(path: &Path, shape: Option<Shape>) -> Result<Self> {
+        let (mut config, weights) = configured(path)?;
         let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(path, e) } else { e };
+        if let (Some(shape), true) = (shape, is_sizeless(&config)) {
+            unet2d::give_size(&mut config.hyper, shape).map_err(here)?;
+        }
         let process = process_of(&config).map_err(here)?;
         let (mut graph, parameters) = network(&config.family, &config.hyper, &weights).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
@@ -147,15 +176,6 @@ impl Model {
         let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
         let sha256 = crate::data::sha256_file(&weights)?;
         Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder, rounding: None })
-    }
-
-    /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.
-    pub fn open_held(path: impl AsRef<Path>, held: Held) -> Result<Self> {
-        let mut model = Self::open(path)?;
-        if held == Held::F16 {
-            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
-        }
-        Ok(model)
     }
 
     /// `[C, H, W]` of one sample.

@@ -165,7 +165,9 @@ impl Op for Resample {
         let tap = |i: usize| i64::from(self.taps.get(i).copied().unwrap_or(0));
         let names = ["T0", "T1", "T2", "T3"];
         let taps = names.iter().enumerate().map(|(i, &name)| (name, tap(i)));
-        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len()), ("REFLECT", self.reflect as usize)].map(|(n, v)| (n, v as i64));
+        let sizes =
+            [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len()), ("REFLECT", self.reflect as usize)]
+                .map(|(n, v)| (n, v as i64));
         let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
         let [above, left] = [self.rows[0], self.columns[0]].map(|pad| pad as u32);
         let own = [s.h as u32, s.w as u32, above, self.gain.to_bits(), out.w as u32, left];

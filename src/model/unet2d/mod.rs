@@ -12,6 +12,7 @@ use crate::graph::{Graph, NodeId, RowLayer};
 use crate::ops::affine::Affine;
 use crate::ops::resample::Resample;
 use config::{Act, Hyper, TimeKind, refused};
+pub(super) use config::{give_size, is_sizeless};
 use layers::Resnet;
 
 pub(super) const FAMILY: FamilyInfo = FamilyInfo {
@@ -205,7 +206,8 @@ impl Builder<'_> {
 
     /// Groups of blocks that take the configuration's number.
     fn groups(&self, block: &str) -> Result<usize> {
-        let message = || format!("norm_num_groups is null, but {block} needs a number: only Skip and K blocks have their own");
+        let message =
+            || format!("norm_num_groups is null, but {block} needs a number: only Skip and K blocks have their own");
         self.h.norm_num_groups.ok_or_else(|| refused(message()))
     }
 }
