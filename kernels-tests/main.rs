@@ -67,6 +67,7 @@ mod settled;
 mod shards;
 mod stein;
 mod tangents;
+mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]
 mod verdicts;

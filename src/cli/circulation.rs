@@ -84,7 +84,7 @@ pub struct Args {
     /// Lanes per tile; by memory if not given. Results do not depend on it
     #[arg(long)]
     tile: Option<usize>,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
     #[command(flatten)]

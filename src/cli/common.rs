@@ -16,14 +16,14 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
-use crate::model::Process;
+use crate::model::{Model, Process, leaves_size_open};
 use crate::ops::held::{Held, Rounding};
 use crate::run::{Journal, Part, RunDir, Table, write_table};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the device holds a network's weights.
@@ -69,7 +69,7 @@ pub struct Subject {
     /// Which variants of its kernels.
     #[command(flatten)]
     pub tune: TuneArgs,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
     /// Noise levels of a closed-form field.
@@ -292,7 +292,12 @@ pub(super) fn open(
         let field = field::open_given(model, Some(given.unwrap_or(images.shape)), scale, held, process)?;
         Ok((images, field))
     } else {
-        let field = field::open_given(model, None, scale, held, process)?;
+        let shape = match given {
+            None if leaves_size_open(model.path())? => Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape),
+            given => given,
+        };
+        let field = field::open_given(model, shape, scale, held, process)?;
+        as_given(given, field.as_ref())?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
@@ -304,6 +309,28 @@ pub(super) fn warn_of_range(model: &Spec, data: &Spec, field: &dyn Field, images
     let scaled = model.is_closed_form() || images.levels != Levels::Real;
     if let Some(misfit) = misfit(&images.values, field.data_range()).filter(|_| !scaled && !output.quiet) {
         eprintln!("warning: --data {data}: {misfit}");
+    }
+}
+
+/// The network of a model directory; `shape` for one that leaves it open.
+pub(super) fn sized(model: &Path, shape: Option<&str>, held: Held) -> Result<Model> {
+    let given = shape.map(Shape::parse).transpose()?;
+    let model = Model::open_sized(model, given, held)?;
+    match given {
+        Some(given) if given != model.shape() => Err(other_shape(given, model.shape())),
+        _ => Ok(model),
+    }
+}
+
+fn other_shape(given: Shape, found: Shape) -> Error {
+    Error::invalid("shape", format!("{given} is given, the network works on {found}"))
+}
+
+/// An error if --shape says something else than the field.
+pub(super) fn as_given(shape: Option<Shape>, field: &dyn Field) -> Result<()> {
+    match shape {
+        Some(given) if given != field.shape() => Err(other_shape(given, field.shape())),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
@@ -39,7 +39,7 @@ pub struct Args {
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the points if not given
     #[arg(long)]
     pub shape: Option<String>,
     /// Noise levels of a closed-form field.
@@ -64,9 +64,14 @@ pub struct Args {
 
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
-    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
+    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let shape = match given {
+        None if !args.model.is_closed_form() => shape_of(&args.points)?,
+        given => given,
+    };
+    let (scale, process) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, process.as_ref())?;
+    as_given(given, field.as_ref())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -134,6 +139,14 @@ pub fn run(args: &Args) -> Result<i32> {
         })
     })?;
     Ok(marked.exit())
+}
+
+/// Channels, height and width of the points in a file, if it has any.
+fn shape_of(spec: &Spec) -> Result<Option<Shape>> {
+    Ok(match Input::open(spec)?.dims() {
+        [.., c, h, w] if [c, h, w].iter().all(|n| (1..1 << 20).contains(*n)) => Some(Shape::new(*c, *h, *w)),
+        _ => None,
+    })
 }
 
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.

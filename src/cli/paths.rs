@@ -79,7 +79,7 @@ struct ExportArgs {
     /// NPZ file to write; until it is whole its name ends in .partial
     #[arg(long, value_name = "NPZ")]
     out: PathBuf,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
     #[command(flatten)]

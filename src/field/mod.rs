@@ -211,7 +211,8 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
     }
 }
 
-/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
+/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms and for networks that leave theirs open
+/// (`model::leaves_size_open`); others know theirs.
 ///
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
@@ -234,7 +235,7 @@ pub fn open_given(
 ) -> Result<Box<dyn Field>> {
     let spec = &spec.into();
     let Some((name, mut params)) = spec.named("field:")? else {
-        let model = Model::open_held(spec.path(), held)?;
+        let model = Model::open_sized(spec.path(), shape, held)?;
         if let Some(given) = given.filter(|g| !g.same_levels(&model.process)) {
             let (theirs, own) = (given.config.describe(), &model.process);
             let message = format!(

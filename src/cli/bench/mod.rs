@@ -6,7 +6,7 @@ mod cost;
 mod loops;
 mod network;
 
-use super::common::{HeldArgs, encoded, open, rounded, warn};
+use super::common::{HeldArgs, encoded, open, rounded, sized, warn};
 use super::device::Device;
 use super::output::Output;
 use super::process::{lines as settled, settled_json};
@@ -14,7 +14,6 @@ use super::tune::{TuneArgs, variants};
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::field::ScoreScale;
-use crate::model::Model;
 use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
@@ -57,6 +56,9 @@ pub struct Args {
     /// An earlier document (`bench --json > OLD.json`): ratios to it, and what became slower beyond the noise
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// Shape CxHxW of a sample, for a network that leaves it open
+    #[arg(long)]
+    shape: Option<String>,
     #[command(flatten)]
     held: HeldArgs,
     #[command(flatten)]
@@ -92,7 +94,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, rounds) = (args.output, args.rounds as usize);
     let effort = Effort { tile: args.tile, rounds };
     let clock = Instant::now();
-    let model = Model::open_held(args.model.path(), args.held.weights)?;
+    let model = sized(args.model.path(), args.shape.as_deref(), args.held.weights)?;
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
@@ -128,7 +130,8 @@ pub fn run(args: &Args) -> Result<i32> {
     drop(model);
     if asked(What::Differences) || asked(What::Circulation) {
         let scale = ScoreScale::Definition;
-        let (images, field) = open(&args.model, &args.data, 1, None, scale, args.held.weights, None)?;
+        let shape = args.shape.as_deref();
+        let (images, field) = open(&args.model, &args.data, 1, shape, scale, args.held.weights, None)?;
         if asked(What::Differences) {
             costs.push(loops::differences(&gpu, &*field, args.tangents, effort)?);
         }
