@@ -54,7 +54,19 @@ fn verbs_say_what_is_settled_and_by_what() {
         measures("stein", &["--timesteps", "5"]),
         measures("jacobian", &["--timesteps", "5"]),
         measures("likelihood", &["--timesteps", "0,10,40"]),
-        words(&["sample", "field:gaussian", "--shape", "1x2x4", "--steps", "3", "--n", "1", "--dry-run"]),
+        words(&[
+            "sample",
+            "field:gaussian",
+            "--shape",
+            "1x2x4",
+            "--steps",
+            "3",
+            "--n",
+            "1",
+            "--method",
+            "ode",
+            "--dry-run",
+        ]),
         words(&["evaluate", "field:gaussian", "--shape", "1x2x4", "--timestep", "5", "--points", text(&points)]),
         [
             words(&["paths", "export", "field:gaussian", "--shape", "1x2x4", "--timesteps", "5", "--points", "10"]),
@@ -157,6 +169,30 @@ fn two_processes_for_one_field_are_refused() {
     run("field:gaussian", &["--shape", "1x2x4", "--alphas", "a", "--sigmas", "1"], &["--alphas", "--sigmas"]);
     let same = Path::new(MODEL).join("config.json");
     said(&["sample", MODEL, "--n", "1", "--steps", "3", "--dry-run", "--process", text(&same)]);
+}
+
+/// A process that ends in pure noise: what needs x_0 there begins one timestep earlier, or is refused.
+#[test]
+fn pure_noise_is_left_out_of_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let alphas = folder.path().join("alphas.txt");
+    fs::write(&alphas, "0.99\n0.9\n0.5\n0.1\n0\n").unwrap();
+    for method in ["ode", "ddim", "ddpm"] {
+        let png = folder.path().join(format!("{method}.png"));
+        let base = ["sample", "field:gaussian", "--shape", "1x2x4", "--n", "2", "--method", method];
+        let (out, _) =
+            said(&[&base[..], &["--steps", "4", "--alphas", text(&alphas), "--out", text(&png), "--json"]].concat());
+        assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["not_finite"], Value::Null, "{method}: {out}");
+        let many = [&base[..], &["--steps", "5", "--alphas", text(&alphas), "--out", text(&png)]].concat();
+        refused(&many, &["steps: 5, expected 2..=4"]);
+    }
+    let out = folder.path().join("run");
+    let base =
+        ["curl", "field:funnel", "--shape", "1x2x4", "--data", "data:funnel", "--samples", "1", "--components", "4"];
+    let run =
+        |k: &'static str| [&base[..], &["--timesteps", k, "--alphas", text(&alphas), "--out", text(&out)]].concat();
+    refused(&run("4"), &["timestep: 4 is pure noise (a = 0), of which the funnel's quadrature is not defined"]);
+    said(&run("3"));
 }
 
 /// A reference has the process of what it is compared with, and is named where it is another system's.

@@ -14,16 +14,20 @@ mod part;
 mod place;
 pub mod schema;
 mod shard;
+mod stream;
 mod table;
+mod verdict;
 
 pub use circulation::{Circulation, Column, Loops};
-pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
 pub use file::beside;
 pub use journal::Journal;
 pub use npz::write_arrays;
 pub use part::{Merged, Part, PartArray, merge};
 pub use shard::Shard;
+pub use stream::{NpzStream, Promised, npz_bytes};
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+pub use verdict::{CLEAR, Errors, VERDICT, Verdict, errors, headline, verdicts};
 
 use crate::error::{Error, Result};
 use place::{Place, check_free};

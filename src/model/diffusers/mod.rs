@@ -10,7 +10,7 @@ mod pipeline;
 use super::config::{Config, SCHEMA};
 use super::facts::Sources;
 use super::json;
-use super::process::ProcessConfig;
+use super::process::{Process, ProcessConfig};
 use super::unet2d;
 use super::weights::Files;
 use crate::error::{Error, Result};
@@ -58,6 +58,7 @@ pub(super) fn find(folder: &Path) -> Result<Option<Found>> {
     let (weights, note) = files::find(&at, "UNet2DModel")?;
     let scheduler_file = scheduler_file(&at, &roots)?;
     let mut scheduler = scheduler::read(&scheduler_file)?;
+    Process::new(&scheduler.process).map_err(|e| Error::file(&scheduler_file, e))?;
     let shown = |path: &Path| show(folder, path);
     let mut told = format!("{}{}", prefix(&shown(&at)), weights.name());
     told += &averaged(folder, &at, &there);
@@ -210,6 +211,7 @@ pub(super) fn process(path: &Path) -> Result<Option<(ProcessConfig, String)>> {
     };
     let Some(file) = candidates.iter().find(|p| p.is_file()) else { return Ok(None) };
     let scheduler = scheduler::read(file)?;
-    let source = source(&scheduler, &show(path, file));
+    let folder = if path.is_dir() { path.to_path_buf() } else { up(path) };
+    let source = source(&scheduler, &show(&folder, file));
     Ok(Some((scheduler.process, source)))
 }
