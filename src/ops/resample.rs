@@ -26,11 +26,13 @@ pub struct Resample {
     rows: [isize; 2],
     /// The same of columns.
     columns: [isize; 2],
+    /// Whether the pixel next to an edge stands beyond it, and not a zero. Filters of at most four taps reach no further.
+    reflect: bool,
 }
 
 impl Resample {
     const fn both(up: usize, down: usize, taps: &'static [u8], gain: f32, pad: [isize; 2]) -> Self {
-        Self { up, down, taps, gain, rows: pad, columns: pad }
+        Self { up, down, taps, gain, rows: pad, columns: pad, reflect: false }
     }
 
     /// Twice the size, every pixel repeated.
@@ -53,6 +55,16 @@ impl Resample {
         Self::both(1, 2, &[1, 3, 3, 1], 1.0 / 64.0, [1, 1])
     }
 
+    /// The same beyond edges that reflect: what k-diffusion's blocks do, and their filter for half the size.
+    pub const fn reflected_up() -> Self {
+        Self { reflect: true, ..Self::fir_up() }
+    }
+
+    /// Half the size by the filter 1-3-3-1, beyond edges that reflect.
+    pub const fn reflected_down() -> Self {
+        Self { reflect: true, ..Self::fir_down() }
+    }
+
     /// Half the size, the mean of 2x2 pixels.
     pub const fn average() -> Self {
         Self::both(1, 2, &[1, 1], 0.25, [0, 0])
@@ -66,8 +78,12 @@ impl Resample {
     /// The pixels of x that output pixel `i` of an axis of `n` takes, with their weights.
     fn reads(&self, i: usize, n: usize, pad: [isize; 2]) -> impl Iterator<Item = (usize, f64)> {
         self.taps.iter().enumerate().filter_map(move |(t, &weight)| {
-            let at = (i * self.down + t).checked_add_signed(-pad[0])?;
-            (at.is_multiple_of(self.up) && at / self.up < n).then_some((at / self.up, f64::from(weight)))
+            let (at, up, n) = ((i * self.down + t) as isize - pad[0], self.up as isize, n as isize);
+            let mut pixel = at.div_euclid(up);
+            if self.reflect {
+                pixel = if pixel < n { pixel.abs() } else { 2 * (n - 1) - pixel };
+            }
+            (at % up == 0 && (0..n).contains(&pixel)).then_some((pixel as usize, f64::from(weight)))
         })
     }
 }
@@ -79,6 +95,9 @@ impl Op for Resample {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
+        if self.reflect && s.h.min(s.w) < 2 {
+            return Err(Error::invalid("input", format!("{s}: an edge of one pixel has none beside it to reflect")));
+        }
         match (self.side(s.h, self.rows), self.side(s.w, self.columns)) {
             (Some(h), Some(w)) => Ok(Shape::new(s.c, h, w)),
             _ => Err(Error::invalid("input", format!("{s} is too small for a filter of {} taps", self.taps.len()))),
@@ -115,7 +134,7 @@ impl Op for Resample {
 
     fn as_before(&self) -> Option<Before> {
         let is = |other: Self| {
-            let sizes = |r: &Self| (r.up, r.down, r.taps, r.rows, r.columns);
+            let sizes = |r: &Self| (r.up, r.down, r.taps, r.rows, r.columns, r.reflect);
             sizes(self) == sizes(&other) && self.gain == other.gain
         };
         [(Self::nearest(), Doubling::Repeated), (Self::zeros(), Doubling::Spread)]
@@ -129,7 +148,13 @@ impl Op for Resample {
         let first = (bands[which].start * self.down) as isize - above;
         let end = ((bands[which].end - 1) * self.down + self.taps.len()) as isize - above;
         let start = ((first.max(0) + up - 1) / up).min(h - 1);
-        let rows = start..((end - 1) / up + 1).clamp(start + 1, h);
+        let beyond = (end - 1) / up + 1;
+        let mut rows = start..beyond.clamp(start + 1, h);
+        if self.reflect {
+            // What stands beyond the first row is the second, beyond the last the one before.
+            rows.end = if first < 0 { rows.end.max(2).min(h) } else { rows.end };
+            rows.start = if beyond > h { rows.start.min(h - 2).max(0) } else { rows.start };
+        }
         let above = up * rows.start - first;
         let op = Self { rows: [above, end - first - above - up * (rows.end - rows.start)], ..self.clone() };
         Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows.start as usize..rows.end as usize)] })
@@ -140,7 +165,7 @@ impl Op for Resample {
         let tap = |i: usize| i64::from(self.taps.get(i).copied().unwrap_or(0));
         let names = ["T0", "T1", "T2", "T3"];
         let taps = names.iter().enumerate().map(|(i, &name)| (name, tap(i)));
-        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len())].map(|(n, v)| (n, v as i64));
+        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len()), ("REFLECT", self.reflect as usize)].map(|(n, v)| (n, v as i64));
         let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
         let [above, left] = [self.rows[0], self.columns[0]].map(|pad| pad as u32);
         let own = [s.h as u32, s.w as u32, above, self.gain.to_bits(), out.w as u32, left];
@@ -159,6 +184,10 @@ pub fn cases() -> Vec<Case> {
         case("fir up", Resample::fir_up(), 3, 5),
         case("fir down", Resample::fir_down(), 6, 10),
         case("fir down, odd", Resample::fir_down(), 5, 7),
+        case("reflected down", Resample::reflected_down(), 6, 10),
+        case("reflected down, odd", Resample::reflected_down(), 5, 7),
+        case("reflected up", Resample::reflected_up(), 3, 5),
+        case("reflected up, two pixels", Resample::reflected_up(), 2, 2),
         case("average", Resample::average(), 6, 4),
     ]
 }
