@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
     let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
-    let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
+    let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }

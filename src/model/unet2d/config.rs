@@ -190,7 +190,8 @@ fn shape(keys: &mut Keys) -> Result<Shape> {
         Some(Side::One(side)) => (side, side),
         Some(Side::Both([h, w])) => (h, w),
         None => {
-            let message = "sample_size is null, the class's default: it has to be given, as --shape CxHxW or in config.json";
+            let message =
+                "sample_size is null, the class's default: it has to be given, as --shape CxHxW or in config.json";
             return Err(refused(message));
         }
     };
@@ -210,7 +211,8 @@ fn time(keys: &mut Keys, width: usize) -> Result<TimeKind> {
     let rows: Option<usize> = keys.take("num_train_timesteps", None)?;
     match kind.as_str() {
         "positional" if width > 1 && (width / 2) as f64 == freq_shift => {
-            let message = format!("freq_shift {freq_shift} is half of block_out_channels[0]: the embedding divides by zero");
+            let message =
+                format!("freq_shift {freq_shift} is half of block_out_channels[0]: the embedding divides by zero");
             Err(refused(message))
         }
         "positional" => Ok(TimeKind::Positional { freq_shift, cos_first }),

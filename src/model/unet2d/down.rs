@@ -21,7 +21,14 @@ impl Builder<'_> {
         }
     }
 
-    fn plain_down(&mut self, name: &str, kind: Kind, mut x: NodeId, [from, to]: [usize; 2], last: bool) -> Result<NodeId> {
+    fn plain_down(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        mut x: NodeId,
+        [from, to]: [usize; 2],
+        last: bool,
+    ) -> Result<NodeId> {
         let groups = self.groups(name)?;
         for layer in 0..self.h.layers_per_block {
             let from = if layer == 0 { from } else { to };
@@ -60,7 +67,14 @@ impl Builder<'_> {
         Ok(x)
     }
 
-    fn skip_down(&mut self, name: &str, kind: Kind, mut x: NodeId, [from, to]: [usize; 2], last: bool) -> Result<NodeId> {
+    fn skip_down(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        mut x: NodeId,
+        [from, to]: [usize; 2],
+        last: bool,
+    ) -> Result<NodeId> {
         let own = |channels: usize| (channels / 4).min(32);
         for layer in 0..self.h.layers_per_block {
             let from = if layer == 0 { from } else { to };
@@ -96,7 +110,9 @@ impl Builder<'_> {
         if channels == PYRAMID {
             return Ok(());
         }
-        Err(refused(format!("in_channels {channels}: the pyramid of {name}, a Skip block, has {PYRAMID} channels always")))
+        Err(refused(format!(
+            "in_channels {channels}: the pyramid of {name}, a Skip block, has {PYRAMID} channels always"
+        )))
     }
 
     fn k_down(&mut self, name: &str, kind: Kind, mut x: NodeId, [from, to]: [usize; 2], last: bool) -> Result<NodeId> {

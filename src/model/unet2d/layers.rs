@@ -58,7 +58,8 @@ impl Builder<'_> {
         if found == channels {
             return Ok(());
         }
-        let message = format!("{name} is made for {channels} channels and gets {found}: these block types do not go together");
+        let message =
+            format!("{name} is made for {channels} channels and gets {found}: these block types do not go together");
         Err(refused(format!("block_out_channels: {message}")))
     }
 
@@ -124,12 +125,20 @@ impl Builder<'_> {
     /// The norm of K blocks, which has no weights but those that the time embedding goes through.
     pub fn adaptive(&mut self, name: &str, x: NodeId, groups: usize, epsilon: f64) -> Result<NodeId> {
         let (channels, time) = (self.net.channels(x), self.raw.clone());
-        let (weights, projection) = ([vec![1.0; channels].into(), vec![0.0; channels].into()], format!("{name}.linear"));
+        let (weights, projection) =
+            ([vec![1.0; channels].into(), vec![0.0; channels].into()], format!("{name}.linear"));
         self.modulated(Modulated { name, groups, epsilon, projection: &projection, weights }, x, &time)
     }
 
     /// A residual block of k-diffusion; `to` are the channels of its two convolutions.
-    pub fn k_resnet(&mut self, name: &str, x: NodeId, from: usize, to: [usize; 2], groups: [usize; 2]) -> Result<NodeId> {
+    pub fn k_resnet(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        from: usize,
+        to: [usize; 2],
+        groups: [usize; 2],
+    ) -> Result<NodeId> {
         self.expect(name, x, from)?;
         let (part, epsilon) = (|part: &str| format!("{name}.{part}"), self.h.norm_eps);
         let mut y = self.adaptive(&part("norm1"), x, groups[0], epsilon)?;
@@ -176,7 +185,8 @@ impl Builder<'_> {
         let width = self.net.channels(x);
         let heads = width.checked_div(size).unwrap_or(0);
         if heads == 0 {
-            let message = format!("attention_head_dim {size}: {name} has {width} channels, which do not hold a head of it");
+            let message =
+                format!("attention_head_dim {size}: {name} has {width} channels, which do not hold a head of it");
             return Err(refused(message));
         }
         // Published checkpoints have the older names.

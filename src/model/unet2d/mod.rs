@@ -20,6 +20,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     // A second name of time_proj.weight in checkpoints of early versions, which the class does not read.
     ignorable: &["time_proj.W"],
     schedule: None,
+    size: "sample_size",
     presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
     build,
 };
@@ -205,7 +206,8 @@ impl Builder<'_> {
 
     /// Groups of blocks that take the configuration's number.
     fn groups(&self, block: &str) -> Result<usize> {
-        let message = || format!("norm_num_groups is null, but {block} needs a number: only Skip and K blocks have their own");
+        let message =
+            || format!("norm_num_groups is null, but {block} needs a number: only Skip and K blocks have their own");
         self.h.norm_num_groups.ok_or_else(|| refused(message()))
     }
 }

@@ -21,7 +21,8 @@ impl Builder<'_> {
         let kind = Kind::parse(&self.h.up_block_types[i], "Up")?;
         let width = |i: usize| self.h.block_out_channels.iter().rev().nth(i).copied();
         let own = width(i).unwrap_or(0);
-        let widths = Widths { before: width(i.saturating_sub(1)).unwrap_or(own), own, next: width(i + 1).unwrap_or(own) };
+        let widths =
+            Widths { before: width(i.saturating_sub(1)).unwrap_or(own), own, next: width(i + 1).unwrap_or(own) };
         let last = width(i + 1).is_none();
         let name = format!("up_blocks.{i}");
         match kind.body {
@@ -45,7 +46,10 @@ impl Builder<'_> {
         let Some(skip) = skip else {
             return Err(refused(format!("up_block_types: {name} finds no skip connection where it needs one")));
         };
-        let size = |id| { let s = self.net.graph.shape(id); (s.h, s.w) };
+        let size = |id| {
+            let s = self.net.graph.shape(id);
+            (s.h, s.w)
+        };
         let ((h, w), (sh, sw), whole) = (size(x), size(skip), self.h.shape);
         if (h, w) != (sh, sw) {
             let message = format!(
