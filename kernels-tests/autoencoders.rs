@@ -192,6 +192,19 @@ fn the_networks_latents_settle_the_size_of_images() {
         let sha256 = vorticity::data::sha256_file(golden("diffusers_kl").join(WEIGHTS)).unwrap();
         assert_eq!(autoencoder.sha256, sha256);
     }
+    // An odd side loses a pixel where it is halved; a value that stands for the class's default is not used.
+    let folder = tempfile::tempdir().unwrap();
+    let path = copied(folder.path(), "diffusers_kl", |c| {
+        c["sample_size"] = json!([13, 8]);
+        c["scaling_factor"] = json!(3.0);
+        c["_use_default_values"] = json!(["scaling_factor"]);
+    });
+    let model = AutoencoderModel::open(&path).unwrap();
+    assert_eq!(
+        (model.image(), model.shape, model.decoded()),
+        (Shape::new(3, 13, 8), Shape::new(3, 6, 4), Shape::new(3, 12, 8))
+    );
+    assert_eq!(model.seen(0), (0.1, 0.18215));
 }
 
 /// A pipeline in `folder` as diffusers writes it: `network` in `unet/`, the golden autoencoder under that name.
@@ -284,14 +297,14 @@ fn what_is_not_known_is_refused_by_name() {
         (|c| c["_class_name"] = json!("VQModel"), "hyper.latents_mean: null: not a known key of VQModel"),
         (|c| c["use_tiling"] = json!(true), "hyper.use_tiling: true: not a known key of AutoencoderKL"),
         (|c| c["num_vq_embeddings"] = json!(8), "hyper.num_vq_embeddings: 8: not a known key of AutoencoderKL"),
-        (|c| c["act_fn"] = json!("mish"), "hyper.act_fn: \"mish\": not one of silu, swish, relu"),
+        (|c| c["act_fn"] = json!("elu"), "hyper.act_fn: \"elu\": not one of silu, swish, mish, gelu, relu"),
         (|c| c["latents_mean"] = json!([0.0, 0.0, 0.0]), "one of them is missing"),
         (|c| c["scaling_factor"] = json!(0.0), "channel 0 is shifted by -0.1 and multiplied by 0"),
         (|c| c["scaling_factor"] = json!("a tenth"), "hyper.scaling_factor: \"a tenth\": invalid type"),
         (|c| c["block_out_channels"] = json!([6]), "1 block_out_channels need as many"),
         (|c| c["block_out_channels"] = json!([]), "0 block_out_channels need as many"),
         (|c| c["up_block_types"][0] = json!("UpBlock2D"), "hyper.up_block_types: 'UpBlock2D' is not one of"),
-        (|c| c["sample_size"] = json!([16, 11]), "hyper.sample_size: 16x11 must be divisible by 2^1"),
+        (|c| c["sample_size"] = json!([16, 1]), "hyper.sample_size: 16x1 leaves nothing when it is halved 1 times"),
         (|c| c["norm_num_groups"] = json!(4), "6 channels do not form 4 equal groups"),
         (|c| c["use_quant_conv"] = json!(false), "tensor 'quant_conv.bias' is not part of this network"),
         (|c| c["mid_block_add_attention"] = json!(false), "mid_block.attentions.0"),

@@ -1,13 +1,16 @@
 // y[i, j] = gain sum_{t, u} T_t T_u x'[DOWN i + t - above, DOWN j + u - left]: x' is x with UP - 1 zeros between its pixels and
-// zeros around it (with REFLECT the pixel beside its edge), T the integers T0 .. T3, of which TAPS count. UP is 1 or 2.
+// zeros around it (with REFLECT the pixel beside its edge), T the integers T0 .. T7, of which TAPS count. UP is 1 or 2.
 // Linear: all lanes alike.
-// Thread map: lib/elementwise over output pixels. Accuracy: at most 16 f32 products and their sum.
+// Thread map: lib/elementwise over output pixels. Accuracy: at most 64 f32 products and their sum.
 #import lib/elementwise.wgsl // a: input height, b: input width, c: zeros above, d: gain as bits, e: output width, f: zeros left
 const COUNT = (TAPS + UP - 1) / UP;
 
 fn tap(t: u32) -> f32 {
-    let low = select($(T1).0, $(T0).0, t == 0u);
-    return select(select(select(0.0, $(T3).0, t == 3u), $(T2).0, t == 2u), low, t < 2u);
+    let a = select($(T1).0, $(T0).0, t == 0u);
+    let b = select($(T3).0, $(T2).0, t == 2u);
+    let c = select($(T5).0, $(T4).0, t == 4u);
+    let d = select($(T7).0, $(T6).0, t == 6u);
+    return select(select(d, c, t < 6u), select(b, a, t < 2u), t < 4u);
 }
 
 // Where the value lies that stands at a place of x', whose last pixel lies at `last`.

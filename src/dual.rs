@@ -56,6 +56,16 @@ impl Dual {
         if self.v > 0.0 { self } else { Self::default() }
     }
 
+    /// z, or e^z - 1 where z is not above 0.
+    pub fn elu(self) -> Self {
+        if self.v > 0.0 { self } else { Self { v: self.v.exp_m1(), d: self.d * self.v.exp() } }
+    }
+
+    /// z, or z / 5 where z is not above 0.
+    pub fn leaky_relu(self) -> Self {
+        if self.v > 0.0 { self } else { self * 0.2 }
+    }
+
     /// ln x, x > 0.
     pub fn ln(self) -> Self {
         Self { v: self.v.ln(), d: self.d / self.v }

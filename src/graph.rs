@@ -74,6 +74,10 @@ pub enum RowLayer {
     Mish,
     /// y = max(x, 0).
     Relu,
+    /// y = x, or e^x - 1 below 0 (arXiv 1511.07289).
+    Elu,
+    /// y = x, or x / 5 below 0.
+    LeakyRelu,
     /// y_c = w_c (1 + x_c), of twice as many numbers as there are weights: the gain of a norm that the label scales.
     Scaled {
         /// w
@@ -104,7 +108,13 @@ impl RowLayer {
             (Scaled { weights: a }, Scaled { weights: b }) | (Shifted { weights: a }, Shifted { weights: b }) => {
                 Arc::ptr_eq(a, b)
             }
-            (Silu, Silu) | (Gelu, Gelu) | (Mish, Mish) | (Relu, Relu) | (Reciprocal, Reciprocal) => true,
+            (Silu, Silu)
+            | (Gelu, Gelu)
+            | (Mish, Mish)
+            | (Relu, Relu)
+            | (Elu, Elu)
+            | (LeakyRelu, LeakyRelu)
+            | (Reciprocal, Reciprocal) => true,
             _ => false,
         }
     }
@@ -151,6 +161,8 @@ impl RowLayer {
             RowLayer::Gelu => each(Dual::gelu),
             RowLayer::Mish => each(Dual::mish),
             RowLayer::Relu => each(Dual::relu),
+            RowLayer::Elu => each(Dual::elu),
+            RowLayer::LeakyRelu => each(Dual::leaky_relu),
             RowLayer::Scaled { weights } => weights.iter().zip(x).map(|(&w, x)| f64::from(w) * (1.0 + x)).collect(),
             RowLayer::Shifted { weights } => {
                 let shifts = x.iter().skip(weights.len());

@@ -173,13 +173,14 @@ def draw(pick: random.Random) -> tuple:
     levels = pick.choice([1, 1, 2, 2, 2, 3])
     groups = pick.choice([1, 2, 3, 4, 5])
     step = 2 ** (levels - 1)
-    sides = [step * pick.randint(math.ceil(3 / step), max(16 // step, 3)) for _ in range(2)]
+    # An odd side loses a pixel where it is halved.
+    sides = [step * pick.randint(math.ceil(3 / step), max(16 // step, 3)) + (pick.random() < 0.2) for _ in range(2)]
     kinds = lambda name: [pick.choice(["", "Attn"]) + name for _ in range(levels)]  # noqa: E731
     channels = pick.choice([1, 2, 3])
     config = {"sample_size": sides if pick.random() < 0.7 else sides[0], "in_channels": channels, "out_channels": channels,
               "latent_channels": pick.choice([1, 2, 3, 4, 5]), "down_block_types": kinds(DOWN), "up_block_types": kinds(UP),
               "block_out_channels": [groups * pick.randint(2, 5) for _ in range(levels)], "norm_num_groups": groups,
-              "layers_per_block": pick.choice([1, 1, 2]), "act_fn": pick.choice(["silu", "silu", "swish", "relu"]),
+              "layers_per_block": pick.choice([1, 1, 2]), "act_fn": pick.choice(["silu", "silu", "swish", "relu", "gelu", "mish"]),
               "mid_block_add_attention": pick.random() < 0.7}
     if pick.random() < 0.6:
         return AutoencoderKL, config | {"use_quant_conv": pick.random() < 0.6, "use_post_quant_conv": pick.random() < 0.6}

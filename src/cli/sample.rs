@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (scale, given) = (ScoreScale::Definition, args.process.open()?);
     let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
     as_given(shape, field.as_ref())?;
-    let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
+    let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }

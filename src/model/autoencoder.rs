@@ -156,6 +156,11 @@ impl AutoencoderModel {
     pub fn image(&self) -> Shape {
         self.networks.encoder.shape(self.networks.encoder.input())
     }
+
+    /// `[C, H, W]` of a decoded latent: smaller than an image whose sides are no multiples of what the encoder divides by.
+    pub fn decoded(&self) -> Shape {
+        self.networks.decoder.shape(self.networks.decoder.output())
+    }
 }
 
 /// Every autoencoder that directories may hold.
@@ -183,26 +188,41 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// The autoencoder `name` with its weights, every one of which must be used.
+    /// The autoencoder `name` with its weights, every one of which must be used; sizes as `hyper` has them.
     pub fn new(name: &str, hyper: &Value, weights: &Weights) -> Result<Self> {
-        let info = info(name)?;
-        let [image, latent] = (info.shapes)(hyper)?;
-        let Halves { encode, decode } = info.halves;
+        let [image, latent] = (info(name)?.shapes)(hyper)?;
+        let made = Self::at(name, hyper, weights, Some([image.h, image.w]), Some([latent.h, latent.w]))?;
+        let (expected, found) = (made.space.encoded(latent), made.encoder.shape(made.encoder.output()));
+        if found != expected {
+            let twice = if made.space.distribution { "twice " } else { "" };
+            let message = format!("the encoder ends with {found}, expected {expected}, {twice}what the decoder takes");
+            return Err(Error::invalid("hyper", message));
+        }
+        Ok(made)
+    }
+
+    /// The same for images and latents of other heights and widths; none: images as `hyper` has them, latents as the
+    /// encoder leaves them. Encoder and decoder need not meet.
+    pub fn at(
+        name: &str,
+        hyper: &Value,
+        weights: &Weights,
+        image: Option<[usize; 2]>,
+        latent: Option<[usize; 2]>,
+    ) -> Result<Self> {
+        let (info, sized) = (info(name)?, |s: Shape, [h, w]: [usize; 2]| Shape::new(s.c, h, w));
+        let [own, code] = (info.shapes)(hyper)?;
         let half = |shape, half: Half| -> Result<Graph> {
             let mut net = Net::new(shape, weights);
             let input = net.graph.input();
             half(hyper, &mut net, input)?;
             Ok(net.graph)
         };
-        let (encoder, decoder) = (half(image, encode)?, half(latent, decode)?);
+        let encoder = half(image.map_or(own, |sides| sized(own, sides)), info.halves.encode)?;
+        let left = encoder.shape(encoder.output());
+        let latent = sized(code, latent.unwrap_or([left.h, left.w]));
+        let decoder = half(latent, info.halves.decode)?;
         let space = info.space.map_or_else(|| Ok(LatentSpace::plain(latent.c)), |space| space(hyper, weights))?;
-        let encoded = space.encoded(latent);
-        let found = [&encoder, &decoder].map(|half| half.shape(half.output()));
-        if found != [encoded, image] {
-            let message =
-                format!("encoder and decoder end with {} and {}, expected {encoded} and {image}", found[0], found[1]);
-            return Err(Error::invalid("hyper", message));
-        }
         weights.finish(info.ignorable)?;
         Ok(Self { encoder, decoder, latent, space })
     }

@@ -5,13 +5,14 @@ use super::Weights;
 use super::autoencoder::{Halves, Info};
 use super::blocks::{Geometry, Net, sane};
 use super::latent_space::{Codebook, LatentSpace};
+use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::resample::Resample;
 use crate::shape::Shape;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 pub(super) const KL: Info = Info {
     name: "autoencoder_kl",
@@ -43,6 +44,17 @@ pub(super) const CLASSES: [&str; 2] = [Class::Kl.name(), Class::Vq.name()];
 /// The family of a class of diffusers, if it is an autoencoder that is known.
 pub fn family(class: &str) -> Option<&'static str> {
     CLASSES.iter().position(|c| *c == class).map(|i| [KL.name, VQ.name][i])
+}
+
+/// Makes a configuration one for images that have latents of that height and width; what it had for a size.
+pub(super) fn give_size(family: &str, hyper: &mut Map<String, Value>, latent: Shape) -> Result<Value> {
+    let class = if family == KL.name { Class::Kl } else { Class::Vq };
+    let halvings = Hyper::read(class, &Value::Object(hyper.clone()))?.halvings();
+    if let Some(names) = hyper.get_mut(DEFAULTS).and_then(Value::as_array_mut) {
+        names.retain(|name| name != SIZE);
+    }
+    let own = hyper.insert(SIZE.into(), json!([latent.h << halvings, latent.w << halvings]));
+    Ok(own.unwrap_or(Value::Null))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +89,8 @@ impl Class {
     }
 }
 
+/// Height and width of an image.
+const SIZE: &str = "sample_size";
 /// Keys of both classes.
 const KEYS: [&str; 13] = [
     "in_channels",
@@ -88,27 +102,29 @@ const KEYS: [&str; 13] = [
     "act_fn",
     "latent_channels",
     "norm_num_groups",
-    "sample_size",
+    SIZE,
     "scaling_factor",
     "mid_block_add_attention",
     "_class_name",
 ];
 /// Keys about the file.
-const ABOUT: [&str; 3] = ["_diffusers_version", "_name_or_path", "_use_default_values"];
+const ABOUT: [&str; 3] = ["_diffusers_version", "_name_or_path", DEFAULTS];
+/// The keys whose values stand for the class's own defaults, whatever they are.
+const DEFAULTS: &str = "_use_default_values";
 const EPSILON: f64 = 1e-6;
 
 /// What config.json says, with the class's defaults for what it leaves out.
 struct Hyper {
     class: Class,
-    /// Height and width of an image.
-    image: [usize; 2],
+    image: Sides,
     in_channels: usize,
     out_channels: usize,
     /// Whether blocks have attention, on the way down and on the way up.
     attention: [Vec<bool>; 2],
     widths: Vec<usize>,
     layers: usize,
-    relu: bool,
+    /// None: SiLU.
+    act: Option<Pointwise>,
     /// Channels that the encoder's last convolution and the decoder's first one have in mind.
     channels: usize,
     groups: usize,
@@ -126,12 +142,14 @@ struct Hyper {
 }
 
 /// The values of a configuration, by key.
-struct Keys<'a>(&'a serde_json::Map<String, Value>);
+struct Keys<'a>(&'a Map<String, Value>);
 
 impl Keys<'_> {
     /// The value of a key, or the class's default where there is none.
     fn get<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
-        let Some(value) = self.0.get(key) else { return Ok(default) };
+        let by_default =
+            self.0.get(DEFAULTS).and_then(Value::as_array).is_some_and(|keys| keys.iter().any(|k| k == key));
+        let Some(value) = self.0.get(key).filter(|_| !by_default) else { return Ok(default) };
         serde_json::from_value(value.clone())
             .map_err(|e| Error::invalid(format!("hyper.{key}"), format!("{value}: {e}")))
     }
@@ -177,22 +195,20 @@ impl Hyper {
         if keys.get("_class_name", class.name().to_string())? != class.name() {
             return keys.refuse("_class_name", &format!("the family is that of {}", class.name()));
         }
-        let relu = match keys.get("act_fn", "silu".to_string())?.to_lowercase().as_str() {
-            "silu" | "swish" => false,
-            "relu" => true,
-            _ => return keys.refuse("act_fn", "not one of silu, swish, relu"),
+        let act = match keys.get("act_fn", "silu".to_string())?.to_lowercase().as_str() {
+            "silu" | "swish" => None,
+            "relu" => Some(Pointwise::Relu),
+            "gelu" => Some(Pointwise::Gelu),
+            "mish" => Some(Pointwise::Mish),
+            _ => return keys.refuse("act_fn", "not one of silu, swish, mish, gelu, relu"),
         };
         if keys.get("norm_type", "group".to_string())? != "group" {
             return keys.refuse("norm_type", "only group is known");
         }
-        let image = match map.get("sample_size") {
-            Some(Value::Array(_)) => keys.get("sample_size", [32, 32])?,
-            _ => [keys.get("sample_size", 32)?; 2],
-        };
         let channels = keys.get("latent_channels", if class == Class::Kl { 4 } else { 3 })?;
         let hyper = Self {
             class,
-            image,
+            image: keys.get(SIZE, Sides::square(32))?,
             in_channels: keys.get("in_channels", 3)?,
             out_channels: keys.get("out_channels", 3)?,
             attention: [
@@ -201,7 +217,7 @@ impl Hyper {
             ],
             widths: keys.get("block_out_channels", vec![64])?,
             layers: keys.get("layers_per_block", 1)?,
-            relu,
+            act,
             channels,
             groups: keys.get("norm_num_groups", 32)?,
             middle_attention: keys.get("mid_block_add_attention", true)?,
@@ -218,8 +234,8 @@ impl Hyper {
     }
 
     fn check(&self) -> Result<()> {
-        let sizes = [self.in_channels, self.out_channels, self.layers, self.channels, self.groups, self.latent];
-        sane(sizes.into_iter().chain(self.image).chain(self.widths.iter().copied()))?;
+        let sizes = [self.in_channels, self.out_channels, self.layers + 1, self.channels, self.groups, self.latent];
+        sane(sizes.into_iter().chain(self.image.both()).chain(self.widths.iter().copied()))?;
         if !(1..=1 << 20).contains(&self.codes) {
             let message = format!("{}, expected 1..={}", self.codes, 1 << 20);
             return Err(Error::invalid("hyper.num_vq_embeddings", message));
@@ -229,9 +245,8 @@ impl Hyper {
             let message = format!("{levels} block_out_channels need as many down_block_types and up_block_types");
             return Err(Error::invalid("hyper", message));
         }
-        let (halvings, [height, width]) = (self.halvings(), self.image);
-        if !self.image.iter().all(|side| side.is_multiple_of(1 << halvings)) {
-            let message = format!("{height}x{width} must be divisible by 2^{halvings}");
+        if self.image.both().iter().any(|side| side >> self.halvings() == 0) {
+            let message = format!("{} leaves nothing when it is halved {} times", self.image, self.halvings());
             return Err(Error::invalid("hyper.sample_size", message));
         }
         Ok(())
@@ -241,11 +256,10 @@ impl Hyper {
         (self.widths.len() - 1).min(20)
     }
 
-    /// Of an image and of a latent.
+    /// Of an image and of a latent. A side that is odd loses a pixel when it is halved.
     fn shapes(&self) -> Result<[Shape; 2]> {
-        let [height, width] = self.image;
-        let latent = Shape::new(self.latent, height >> self.halvings(), width >> self.halvings());
-        Ok([Shape::new(self.in_channels, height, width), latent])
+        let [h, w] = self.image.both().map(|side| side >> self.halvings());
+        Ok([self.image.shape(self.in_channels), Shape::new(self.latent, h, w)])
     }
 
     /// (z - mean) scaling_factor / std, or (z - shift_factor) scaling_factor.
@@ -342,16 +356,15 @@ impl Hyper {
 
     /// GroupNorm and the activation that the configuration names; where the halves end it is SiLU in any case.
     fn norm(&self, net: &mut Net, name: &str, x: NodeId) -> Result<NodeId> {
-        if !self.relu {
-            return net.norm_silu(name, x, self.groups, EPSILON);
-        }
+        let Some(act) = self.act else { return net.norm_silu(name, x, self.groups, EPSILON) };
         let y = net.group_norm(name, x, self.groups, EPSILON)?;
-        net.graph.push(format!("{name}.relu"), Pointwise::Relu, &[y])
+        net.graph.push(format!("{name}.act"), act, &[y])
     }
 
     /// x + attention over all pixels, with one head.
     fn attend(&self, net: &mut Net, name: &str, x: NodeId) -> Result<NodeId> {
         let y = net.group_norm(&format!("{name}.group_norm"), x, self.groups, EPSILON)?;
-        net.attend(name, x, y, 1, 1.0)
+        let y = net.attend(name, y, 1, net.channels(y))?;
+        net.sum(name, x, y, 1.0)
     }
 }

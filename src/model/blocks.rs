@@ -187,17 +187,16 @@ impl<'a> Net<'a> {
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }
 
-    /// scale (x + out(attention of y)), with the layers of diffusers: `name.to_q`, `to_k`, `to_v` and `to_out.0`, or by the
-    /// older names that published checkpoints have.
-    pub fn attend(&mut self, name: &str, x: NodeId, y: NodeId, heads: usize, scale: f64) -> Result<NodeId> {
-        let width = self.channels(y);
+    /// Attention with `inner` channels in so many heads, and a layer back to as many as x has: the layers of diffusers,
+    /// `name.to_q`, `to_k`, `to_v` and `to_out.0`, or by the older names that published checkpoints have.
+    pub fn attend(&mut self, name: &str, x: NodeId, heads: usize, inner: usize) -> Result<NodeId> {
+        let width = self.channels(x);
         let old = self.weights.has(&format!("{name}.query.weight"));
         let names = if old { ["query", "key", "value", "proj_attn"] } else { ["to_q", "to_k", "to_v", "to_out.0"] };
         let [q, k, v, out] = names.map(|part| format!("{name}.{part}"));
-        let qkv = [self.linear(&q, y, width)?, self.linear(&k, y, width)?, self.linear(&v, y, width)?];
+        let qkv = [self.linear(&q, x, inner)?, self.linear(&k, x, inner)?, self.linear(&v, x, inner)?];
         let y = self.attention(name, qkv, heads)?;
-        let y = self.linear(&out, y, width)?;
-        self.sum(name, x, y, scale)
+        self.linear(&out, y, width)
     }
 
     /// q, k and v of `third` channels each, by one 1x1 convolution without bias, `name.weight` `[3 third, in, 1, 1]`.

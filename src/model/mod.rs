@@ -15,6 +15,7 @@ mod ncsnpp;
 mod process;
 mod random;
 mod schedule;
+mod sides;
 mod unet2d;
 mod vae_sksq;
 mod vae_sld;
@@ -48,6 +49,8 @@ pub struct FamilyInfo {
     pub ignorable: &'static [&'static str],
     /// The noise schedule that the authors train it with; a model's config may name another.
     pub schedule: Option<Schedule>,
+    /// Key of the hyper-parameters that has the height and width of images, one number or two.
+    pub size: &'static str,
     /// Name and `config.json` of sizes worth having by name, for `init`.
     pub presets: &'static [(&'static str, &'static str)],
     /// Builds the graph from hyper-parameters (JSON) and weights.
@@ -109,6 +112,15 @@ pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result
         return Err(Error::file(directory.join("config.json"), found));
     }
     Ok(Some(autoencoder))
+}
+
+/// The network of a model must put out a vector at each point.
+fn require_field(graph: &Graph) -> Result<()> {
+    let [given, found] = [graph.input(), graph.output()].map(|id| graph.shape(id));
+    if given == found {
+        return Ok(());
+    }
+    Err(Error::invalid("hyper", format!("the network makes {found} of {given}: its output is not a vector field")))
 }
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
@@ -210,6 +222,7 @@ impl Model {
         let process = process_of(&config).map_err(here)?.said(sources.process);
         let weights = Weights::open_files(&files)?;
         let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
+        require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
         let autoencoder = autoencoder_of(&config, &path, graph.shape(graph.input()))?;

@@ -1,4 +1,4 @@
-//! Activations, element by element: ReLU, the logistic function, the exact GELU (arXiv 1606.08415), Mish (arXiv 1908.08681).
+//! Activations, element by element: ReLU, the logistic function, the exact GELU (arXiv 1606.08415), Mish (arXiv 1908.08681), ELU, leaky ReLU.
 //! Tangents: y' = f'(x) x', with f' as in `Dual`.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::Elementwise;
@@ -20,6 +20,10 @@ pub enum Pointwise {
     Gelu,
     /// x tanh(ln(1 + e^x)).
     Mish,
+    /// x, or e^x - 1 below 0 (arXiv 1511.07289).
+    Elu,
+    /// x, or x / 5 below 0: as NCSN++ has it.
+    LeakyRelu,
 }
 
 impl Op for Pointwise {
@@ -37,6 +41,8 @@ impl Op for Pointwise {
             Pointwise::Sigmoid => Dual::sigmoid,
             Pointwise::Gelu => Dual::gelu,
             Pointwise::Mish => Dual::mish,
+            Pointwise::Elu => Dual::elu,
+            Pointwise::LeakyRelu => Dual::leaky_relu,
         };
         inputs[0].iter().map(|&x| f(x)).collect()
     }
@@ -44,7 +50,8 @@ impl Op for Pointwise {
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         let each = match self {
             Pointwise::Relu => 1,
-            Pointwise::Sigmoid => 4,
+            Pointwise::LeakyRelu => 2,
+            Pointwise::Sigmoid | Pointwise::Elu => 4,
             Pointwise::Gelu | Pointwise::Mish => 10,
         };
         each * output.len() as u64
@@ -65,6 +72,8 @@ impl Op for Pointwise {
             is("SIGMOID", Pointwise::Sigmoid),
             is("GELU", Pointwise::Gelu),
             is("MISH", Pointwise::Mish),
+            is("ELU", Pointwise::Elu),
+            is("LEAKY_RELU", Pointwise::LeakyRelu),
         ];
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "pointwise", constants: &constants, flops, ..Default::default() }.push(cx);
@@ -80,5 +89,7 @@ pub fn cases() -> Vec<Case> {
         case("sigmoid", Pointwise::Sigmoid),
         case("gelu", Pointwise::Gelu),
         case("mish", Pointwise::Mish),
+        case("elu", Pointwise::Elu),
+        case("leaky relu", Pointwise::LeakyRelu),
     ]
 }

@@ -88,53 +88,73 @@ pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
         e => e,
     };
     if AUTOENCODERS.iter().any(|a| a.name == case.family) {
-        let weights = Weights::open(&case.weights())?;
-        return autoencoder(gpu, kernels, &case, &Autoencoder::new(&case.family, &case.hyper, &weights).map_err(name)?);
+        return autoencoder(gpu, kernels, &case, name);
     }
     let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
     check(gpu, kernels, &case, &graph)
 }
 
-/// The three maps of an autoencoder, each like a network that is told nothing; with a codebook, which no derivative goes
-/// through, its vectors and the values of the third.
-fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) -> Result<Report> {
-    let whole = if networks.space.codebook.is_none() { Some(networks.reconstruction()?) } else { None };
-    let halves = [("enc", "encoder", &networks.encoder), ("dec", "decoder", &networks.decoder)];
+/// The three maps of an autoencoder, those of them that the case has, each like a network that is told nothing and for images
+/// of its own x's size; no derivative goes through a codebook.
+fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) -> Error) -> Result<Report> {
+    let weights = Weights::open(&case.weights())?;
+    let at = |image, latent| Autoencoder::at(&case.family, &case.hyper, &weights, image, latent).map_err(&named);
     let mut rows = vec![];
-    for (prefix, name, graph) in halves.into_iter().chain(whole.iter().map(|graph| ("rec", "reconstruction", graph))) {
-        let (part, told) = (case.map(&format!("{prefix}.")), Told::nothing());
+    for (prefix, name) in [("enc", "encoder"), ("dec", "decoder"), ("rec", "reconstruction")] {
+        let (x, part, told) = (format!("{prefix}.x"), case.map(&format!("{prefix}.")), Told::nothing());
+        if !case.has(&x) {
+            continue;
+        }
+        let sides = case.sides(&x);
+        let networks = if prefix == "dec" { at(None, sides)? } else { at(sides, None)? };
+        let graph = &match (prefix, &networks.space.codebook) {
+            ("enc", _) => networks.encoder,
+            ("dec", _) => networks.decoder,
+            (_, None) => networks.reconstruction()?,
+            (_, Some(codebook)) => {
+                rows.extend(quantised(gpu, kernels, case, &networks, codebook)?);
+                continue;
+            }
+        };
         let (_, dims) = sizes(graph.shape(graph.input()));
         let (n, x) = part.rows("x", &dims)?;
         let mut evaluator = Evaluator::with_family(gpu, graph, &[0], n, kernels)?;
         let mut found = forward(&part, &told, x, &vec![0; n], graph, &mut evaluator)?;
         found.extend(jacobian::check(gpu, kernels, &part, &told, graph, x, 0)?);
-        found.push(tangents(&part, &told, x, 0, graph)?);
+        if part.has("v") {
+            found.push(tangents(&part, &told, x, 0, graph)?);
+        }
         rows.extend(found.into_iter().map(|row| Row { quantity: format!("{name}: {}", row.quantity), ..row }));
     }
-    if let Some(codebook) = &networks.space.codebook {
-        rows.extend(quantised(gpu, kernels, case, networks, codebook)?);
+    if rows.is_empty() {
+        return Err(case.error("enc.x", "missing, and so are dec.x and rec.x"));
     }
     Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
 }
 
-/// The nearest vectors of given latents, which are exact, and images encoded, moved to vectors and decoded.
+/// The nearest vectors of given latents, which are exact, and images that are encoded, moved to vectors and decoded.
 fn quantised(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder, codebook: &Codebook) -> Result<Vec<Row>> {
-    let (d, dims) = sizes(networks.latent);
-    let (image, image_dims) = sizes(networks.encoder.shape(networks.encoder.input()));
-    let (n, latents) = case.rows("quant.x", &dims)?;
-    let found: Vec<f64> =
-        codebook.nearest(&to_f32(latents), networks.latent.pixels()).into_iter().map(f64::from).collect();
     let at = |i: usize| format!("sample {i}");
-    let vectors = compare("codebook: nearest vectors", &found, case.exactly("quant.y", n, &dims)?, d, at);
-
-    let (n, x) = case.rows("rec.x", &image_dims)?;
-    let half =
-        |graph: &Graph, x: &[f32]| Evaluator::with_family(gpu, graph, &[0], n, kernels)?.evaluate(x, &vec![0; n]);
-    let encoded = half(&networks.encoder, &to_f32(x))?;
-    let decoded = half(&networks.decoder, &codebook.nearest(&encoded, networks.latent.pixels()))?;
-    let got: Vec<f64> = decoded.into_iter().map(f64::from).collect();
-    let whole = compare("reconstruction: forward", &got, case.exactly("rec.y", n, &image_dims)?, image, at);
-    Ok(vec![Row { tolerance: Some(0.0), ..vectors }, Row { tolerance: Some(FORWARD), ..whole }])
+    let half = |graph: &Graph, x: &[f32], n: usize| {
+        Evaluator::with_family(gpu, graph, &[0], n, kernels)?.evaluate(x, &vec![0; n])
+    };
+    let doubled = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+    let (_, dims) = sizes(networks.encoder.shape(networks.encoder.input()));
+    let (n, x) = case.rows("rec.x", &dims)?;
+    let nearest = |latents: &[f32]| codebook.nearest(latents, networks.latent.pixels());
+    let decoded = half(&networks.decoder, &nearest(&half(&networks.encoder, &to_f32(x), n)?), n)?;
+    let (out, out_dims) = sizes(networks.decoder.shape(networks.decoder.output()));
+    let want = case.exactly("rec.y", n, &out_dims)?;
+    let whole = compare("reconstruction: forward", &doubled(decoded), want, out, at);
+    let mut rows = vec![Row { tolerance: Some(FORWARD), ..whole }];
+    if case.has("quant.x") {
+        let (d, dims) = sizes(networks.latent);
+        let (n, latents) = case.rows("quant.x", &dims)?;
+        let vectors = doubled(nearest(&to_f32(latents)));
+        let row = compare("codebook: nearest vectors", &vectors, case.exactly("quant.y", n, &dims)?, d, at);
+        rows.push(Row { tolerance: Some(0.0), ..row });
+    }
+    Ok(rows)
 }
 
 /// Checks a network against a case.

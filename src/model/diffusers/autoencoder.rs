@@ -3,12 +3,12 @@
 use super::files;
 use crate::error::{Error, Result};
 use crate::model::autoencoder::{AutoencoderConfig, LatentConfig};
-use crate::model::autoencoder_diffusers::{CLASSES, family};
+use crate::model::autoencoder_diffusers::{CLASSES, family, give_size};
 use crate::model::config::SCHEMA;
 use crate::model::json;
 use crate::model::weights::Files;
 use crate::shape::Shape;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
 
 /// The autoencoder in `folder`, or nothing if diffusers did not write it. Its networks are made for latents as large as
@@ -33,13 +33,7 @@ pub(in crate::model) fn find(folder: &Path, latents: Option<Shape>) -> Result<Op
         provenance["weights"] = format!("{}; {note}", weights.name()).into();
     }
     if let Some(latent) = latents {
-        let halvings = hyper.get("block_out_channels").and_then(Value::as_array).map_or(1, Vec::len).saturating_sub(1);
-        let grown = |side: usize| u32::try_from(halvings).ok().and_then(|n| side.checked_mul(2usize.checked_pow(n)?));
-        let (Some(height), Some(width)) = (grown(latent.h), grown(latent.w)) else {
-            return Err(Error::file(file, format!("block_out_channels: {halvings} halvings are too many")));
-        };
-        let own = hyper.insert("sample_size".into(), json!([height, width]));
-        provenance["sample_size"] = own.unwrap_or(Value::Null);
+        provenance["sample_size"] = give_size(name, &mut hyper, latent).map_err(|e| Error::file(&file, e))?;
     }
     let config = AutoencoderConfig {
         vorticity_config: SCHEMA,

@@ -21,6 +21,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     // A second name of time_proj.weight in checkpoints of early versions, which the class does not read.
     ignorable: &["time_proj.W"],
     schedule: None,
+    size: "sample_size",
     presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
     build,
 };
