@@ -58,6 +58,16 @@ fn replaced(folder: &Path, name: &str, edit: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec
     inspect(&model)
 }
 
+/// `inspect` of the small model on the latents of an autoencoder of diffusers with that config.json and other weights.
+fn encoded(folder: &Path, config: Value) -> Vec<String> {
+    let model = model(folder, |_, config| config["autoencoder"] = json!("../vae"));
+    let vae = folder.join("vae");
+    fs::create_dir(&vae).unwrap();
+    fs::write(vae.join("config.json"), config.to_string()).unwrap();
+    fs::copy(model.join("model.safetensors"), vae.join("diffusion_pytorch_model.safetensors")).unwrap();
+    inspect(&model)
+}
+
 /// A circulation of the Gaussian field on data of these bytes; the adapter is not reached.
 fn data(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
     let path = folder.join(name.split('#').next().unwrap());
@@ -200,6 +210,13 @@ const ROWS: &[Row] = &[
         |d| setting(d, "/hyper/base_dim", json!(1u64 << 40))),
     ("timesteps absurd", "process.timesteps: 1000000000000 is outside 1..=1000000", 2,
         |d| setting(d, "/process/timesteps", json!(1_000_000_000_000u64))),
+    ("autoencoder of another class", "config.json: _class_name \"AutoencoderTiny\" is no autoencoder that is known: AutoencoderKL, VQModel", 2,
+        |d| encoded(d, json!({"_class_name": "AutoencoderTiny"}))),
+    ("key of an autoencoder misspelt", "config.json: hyper.scaling_facter: 0.5: not a known key of VQModel; what it would change is not known either", 2,
+        |d| encoded(d, json!({"_class_name": "VQModel", "scaling_facter": 0.5}))),
+    ("pipeline without its autoencoder", "vqvae: is a part of the pipeline, by its index, and is not there: the network works on that autoencoder's latents, not on images", 2,
+        |d| { fs::create_dir(d.join("unet")).unwrap(); fs::write(d.join("unet/config.json"), r#"{"_class_name": "UNet2DModel"}"#).unwrap();
+            fs::write(d.join("model_index.json"), r#"{"vqvae": ["diffusers", "VQModel"]}"#).unwrap(); inspect(d) }),
     ("schema of another version", "config.json: schema version 2, this program reads 1", 2,
         |d| setting(d, "/vorticity_config", json!(2))),
     ("data range reversed", "config.json: data_range [1, -1] is not an increasing pair of numbers", 2,
