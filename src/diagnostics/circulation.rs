@@ -282,6 +282,16 @@ impl<'a> CirculationRun<'a> {
     }
 }
 
+/// Bytes of an evaluation in the journal (docs/FORMATS.md).
+const RECORD: u64 = 32;
+/// Bytes of a loop in CSV and NPZ: some thirty numbers in each.
+const LOOP: u64 = 1000;
+
+/// Bytes that a run of so many loops takes on disk while it runs and records so many evaluations.
+pub fn circulation_bytes(loops: u64, evaluations: u64) -> u64 {
+    evaluations.saturating_mul(RECORD).saturating_add(loops.saturating_mul(LOOP))
+}
+
 /// Work whose tiles are recorded as they are taken.
 struct Recorded<'a, 'b> {
     work: &'a mut Work<'b>,
