@@ -76,7 +76,12 @@ fn intervals_cover_a_known_difference() {
     // The same samples, each larger by a quarter: known exactly.
     let paired = compare([&a, &shifted], &only).unwrap();
     for d in of(&paired, "abs_integral") {
-        assert!(d.difference.iter().all(|v| (v - 0.25).abs() < 1e-9) && d.excludes_zero() && d.verdict() == Some(Verdict::Resolved), "{d:?}");
+        assert!(
+            d.difference.iter().all(|v| (v - 0.25).abs() < 1e-9)
+                && d.excludes_zero()
+                && d.verdict() == Some(Verdict::Resolved),
+            "{d:?}"
+        );
     }
     // Other samples: the median of 60 is uncertain by 0.16, so about 38 of 40 intervals hold 0.25.
     let unpaired = compare([&a, &other], &only).unwrap();
@@ -108,7 +113,10 @@ fn errors_larger_than_the_difference_are_marked() {
         compare([&a, &b], &CompareOptions { columns: vec!["abs_integral".into(), "length".into()], ..options() })
             .unwrap();
     for d in of(&both, "abs_integral") {
-        assert!(d.excludes_zero() && d.verdict() == Some(Verdict::NotResolved) && (d.error.unwrap() - 0.4).abs() < 1e-12, "{d:?}");
+        assert!(
+            d.excludes_zero() && d.verdict() == Some(Verdict::NotResolved) && (d.error.unwrap() - 0.4).abs() < 1e-12,
+            "{d:?}"
+        );
     }
     assert!(of(&both, "length").iter().all(|d| d.error.is_none() && d.verdict().is_none()));
     let said = text(&both, ["a", "b"]);

@@ -100,7 +100,8 @@ fn shards_of_an_export_are_one_run() {
         assert_eq!(code, 0, "{arguments}: {out}{error}");
         out
     };
-    let case = "paths export field:gaussian --data DIGITS --timesteps 400,900 --samples 5 --points 20 --quadrature-check 0.3";
+    let case =
+        "paths export field:gaussian --data DIGITS --timesteps 400,900 --samples 5 --points 20 --quadrature-check 0.3";
     let dry = ran(&format!("{case} --out whole.npz --dry-run --json"));
     ran(&format!("{case} --out whole.npz"));
     let dry: serde_json::Value = serde_json::from_str(&dry).unwrap();

@@ -236,7 +236,8 @@ fn files_that_do_not_fit_are_refused_by_place() {
 
 /// The circulation's verdicts of exact or circulating scores, with what is handed back: Gauss scores, float64 scores.
 fn verdicts_of(spec: &str, shape: Shape, data: &Images, back: [bool; 2]) -> Vec<Verdict> {
-    let (folder, field) = (tempfile::tempdir().unwrap(), field::open(spec, Some(shape), ScoreScale::Definition).unwrap());
+    let (folder, field) =
+        (tempfile::tempdir().unwrap(), field::open(spec, Some(shape), ScoreScale::Definition).unwrap());
     let at = |name: &str| folder.path().join(name);
     let ks = [100, 400, 800];
     // The projection wants 8 components.
@@ -277,8 +278,11 @@ fn an_exact_gradient_from_elsewhere_is_never_resolved() {
     crate::circulation::write_mixture(&mixture, shape, 3);
     let plain = Images { shape, count: 6, values: noise(6 * shape.len(), 3), sha256: String::new() };
     let funnel = field::open_data("data:funnel?seed=1", 6, [-1.0, 1.0], Some(shape)).unwrap();
-    let cases =
-        [("field:gaussian".to_string(), &plain), (format!("field:mixture?file={}", mixture.display()), &plain), ("field:funnel".into(), &funnel)];
+    let cases = [
+        ("field:gaussian".to_string(), &plain),
+        (format!("field:mixture?file={}", mixture.display()), &plain),
+        ("field:funnel".into(), &funnel),
+    ];
     for (spec, data) in cases {
         let found = verdicts_of(&spec, shape, data, [true, true]);
         assert!(found.iter().all(|v| *v == Verdict::NotResolved), "{spec}: {found:?}");
@@ -311,10 +315,20 @@ fn float64_scores_must_be_float64_and_for_points_that_there_are() {
         let error = result.err().unwrap().to_string();
         assert!(words.iter().all(|w| error.contains(w)), "{error} lacks one of {words:?}");
     };
-    refused("bare.npz", Some("two.npy"), None, &["two.npy", "scores at Gauss points, but the loops of shard 1/1 have none"]);
+    refused(
+        "bare.npz",
+        Some("two.npy"),
+        None,
+        &["two.npy", "scores at Gauss points, but the loops of shard 1/1 have none"],
+    );
     refused("bare.npz", None, Some("two.npy"), &["two.npy", "no points to be repeated"]);
     refused("both.npz", None, Some("two32.npy"), &["two32.npy", "holds f32 values, expected f64"]);
-    refused("both.npz", None, Some("two.npy"), &["has shape [2, 3, 5, 7], the points to be repeated have [3, 3, 5, 7]"]);
+    refused(
+        "both.npz",
+        None,
+        Some("two.npy"),
+        &["has shape [2, 3, 5, 7], the points to be repeated have [3, 3, 5, 7]"],
+    );
     refused("both.npz", Some("two.npy"), None, &["the Gauss points have [3, 2, 2, 20, 2, 3, 5, 7]"]);
 }
 

@@ -2,8 +2,8 @@
 use crate::run::example;
 use proptest::prelude::*;
 use vorticity::report::{BoxStats, Cell, evenly, stats::quantile, table::number, table::table};
-use vorticity::run::{Circulation, Verdict};
 use vorticity::run::schema::{ERRORS, column};
+use vorticity::run::{Circulation, Verdict};
 
 fn set(data: &mut Circulation, name: &str, value: impl Fn(usize) -> f64) {
     let column = data.columns.iter_mut().find(|c| c.name == name).unwrap();
@@ -109,7 +109,9 @@ fn the_table_marks_what_is_not_resolved() {
     let clean = table(&data.loops().unwrap());
     assert!(!clean.contains(['~', '?']), "{clean}");
     let found = "On rotation loops the field circulates: |Γ| from 1.79 at k = 1 to 3.21 at k = 991, resolved at all 3 timesteps.";
-    for text in ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Of 3 timesteps: resolved at 3.", found] {
+    for text in
+        ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Of 3 timesteps: resolved at 3.", found]
+    {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
     assert!(!clean.contains("not checked"), "{clean}");
@@ -117,7 +119,8 @@ fn the_table_marks_what_is_not_resolved() {
     set(&mut unknown, "quadrature", |_| f64::NAN);
     let unknown = table(&unknown.loops().unwrap());
     assert!(unknown.contains("Of 3 timesteps: not checked at 3.\n") && !unknown.contains(" circulates"), "{unknown}");
-    let words = "On rotation loops of 1000 points nothing is established: quadrature was not checked at all 3 timesteps.";
+    let words =
+        "On rotation loops of 1000 points nothing is established: quadrature was not checked at all 3 timesteps.";
     assert!(unknown.contains(words), "{unknown}");
     assert_eq!(unknown.matches("  ?").count(), 5 * 6, "every statistic is marked: {unknown}");
     assert!(unknown.contains("? not checked: an error that applies"), "{unknown}");
@@ -131,14 +134,16 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(rows[1..].iter().all(|r| !r.contains('~')));
     assert!(marked.contains("~ not resolved: under 3 times its error"));
     assert!(marked.contains("Of 3 timesteps: resolved at 2, not resolved at 1."), "{marked}");
-    let words = "resolved at 2 of 3 timesteps. It is zero within the error at k = 1 (|Γ| = 1.79, error of rounding 10.0).";
+    let words =
+        "resolved at 2 of 3 timesteps. It is zero within the error at k = 1 (|Γ| = 1.79, error of rounding 10.0).";
     assert!(marked.contains(words), "{marked}");
     let lines = marked.lines().take_while(|l| !l.starts_with("On "));
     assert!(lines.collect::<Vec<_>>().iter().all(|l| l.chars().count() < 100));
     // All of them drowned: nothing is established, and the sentence has the worst of them.
     set(&mut data, "rounding", |_| 10.0);
     let drowned = table(&data.loops().unwrap());
-    let words = "On rotation loops of 1000 points nothing is established: |Γ| is under 3 times its error at all 3 timesteps";
+    let words =
+        "On rotation loops of 1000 points nothing is established: |Γ| is under 3 times its error at all 3 timesteps";
     assert!(drowned.contains(words), "{drowned}");
 }
 

@@ -93,7 +93,8 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
         samples: 6,
         seed: 4,
         divergence: Divergence::Exact,
-        dequantise, verified: 2,
+        dequantise,
+        verified: 2,
     };
     let run = |field: &dyn Field, images: &Images, options: &LikelihoodOptions| {
         diagnostics::likelihood(&gpu, field, images, options, &mut |_| ControlFlow::Continue(()))

@@ -44,8 +44,7 @@ const APPLY: &[(&str, &[&str])] = &[
 fn of(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table {
     if measure != "circulation" {
         let mut table = table(measure, value);
-        table.facts["dimensions"] = json!(4);
-        table.facts["components"] = json!(3);
+        table.facts["differences"] = json!(false);
         return table;
     }
     let mut data = example();
@@ -129,7 +128,8 @@ fn the_word_is_the_same_in_every_file() {
             let manifest: Value = serde_json::from_slice(&fs::read(dir.join("manifest.json")).unwrap()).unwrap();
             assert_eq!(manifest[*measure]["verdicts"][word], words.len(), "{measure}");
             let page = html("t", &[("run".into(), read(&dir).unwrap())], &[]).unwrap();
-            let marked = [("~", "not resolved"), ("?", "not checked")].map(|(mark, w)| (page.contains(&format!(">{mark}")), w == word));
+            let marked = [("~", "not resolved"), ("?", "not checked")]
+                .map(|(mark, w)| (page.contains(&format!(">{mark}")), w == word));
             if *measure != "likelihood" && *measure != "stein" {
                 assert!(marked.iter().all(|(found, expected)| found == expected), "{measure} {word}: {marked:?}");
             }
@@ -157,7 +157,10 @@ fn tables_and_documents_say_not_checked() {
     let data = Circulation::of(&table).unwrap();
     let loops = data.loops().unwrap();
     let said = text::table(&loops);
-    assert!(said.contains("not checked at 3") && !said.contains("circulates") && !said.contains("resolved at"), "{said}");
+    assert!(
+        said.contains("not checked at 3") && !said.contains("circulates") && !said.contains("resolved at"),
+        "{said}"
+    );
     assert!(text::rows(&loops).iter().all(|row| row["abs_integral"]["median"]["verdict"] == "not checked"));
     let found = words::rows(&loops);
     assert_eq!((&found[0]["resolved"], &found[0]["not_checked"]), (&json!([]), &json!([1, 11, 991])));
@@ -210,14 +213,14 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
 #[test]
 fn loops_that_were_not_checked_take_errors_to_their_own_scale() {
     let nan = f64::NAN;
-    // Two loops checked, 1e-2 and 3e-2 of S: further ones 3.5 times the larger, each of its own S.
+    // Two loops checked, 1e-2 and 3e-2 of S: further ones 8 times the larger, each of its own S.
     let found = quadrature(&[[1.0, 10.0, 0.1], [1.0, 100.0, 3.0], [1.0, 1000.0, nan], [1.0, 1.0, nan]], &[]);
     // A checked one keeps its own error, but not less than the median of the two in units of S.
-    let expected = [0.2, 3.0, 3.5 * 0.03 * 1000.0, 3.5 * 0.03];
+    let expected = [0.2, 3.0, 8.0 * 0.03 * 1000.0, 8.0 * 0.03];
     assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12 * e), "{found:?}");
-    // The more were checked the less is added; from nineteen on nothing.
-    let many: Vec<[f64; 3]> = (0..20).map(|_| [1.0, 10.0, 0.1]).chain([[1.0, 50.0, nan]]).collect();
-    assert!((quadrature(&many, &[])[20] - 0.5).abs() < 1e-12);
+    // The more were checked the less is added; from 99 on nothing.
+    let many: Vec<[f64; 3]> = (0..100).map(|_| [1.0, 10.0, 0.1]).chain([[1.0, 50.0, nan]]).collect();
+    assert!((quadrature(&many, &[])[100] - 0.5).abs() < 1e-12);
     let one = quadrature(&[[1.0, 10.0, 0.1], [1.0, 10.0, nan]], &[]);
     assert!(one[1] > 1.2, "one loop says little of others: {one:?}");
     assert!(quadrature(&[[1.0, 1.0, nan], [2.0, 1.0, nan]], &[]).iter().all(|e| e.is_nan()));
@@ -244,5 +247,5 @@ fn chance_resolves_nothing() {
         let gamma = median(&mut ten.iter().map(|z| z.abs()).collect());
         resolved += u32::from(Verdict::of(gamma, [median(&mut errors.clone())]) == Verdict::Resolved);
     }
-    assert!(resolved <= 10, "{resolved} of 2000");
+    assert!(resolved <= 2, "{resolved} of 2000");
 }

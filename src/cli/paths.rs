@@ -120,7 +120,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let (total, layout) = (job.points(), job.layout());
     let (segments, repeated) = (layout.axes.dims()[..4].iter().product::<usize>() as u64, layout.repeat.len());
     let (samples, gauss, bytes) = (layout.axes.samples, total - segments, layout.bytes());
-    let said = bytes.map_or("more bytes than any file holds".into(), |b| format!("{b} bytes ({:.1} MB)", b as f64 / 1e6));
+    let said =
+        bytes.map_or("more bytes than any file holds".into(), |b| format!("{b} bytes ({:.1} MB)", b as f64 / 1e6));
     args.output.say(&format!(
         "adapter  {}\nloops    of {samples} samples, shard {shard}\npoints   {segments} segments of {}, {gauss} Gauss points, {repeated} to be repeated in \
          float64\nsize     {said}\n",

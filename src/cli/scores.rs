@@ -55,7 +55,8 @@ impl Files<'_> {
 
     /// Name and checksum of each file.
     fn sources(&self) -> Result<Value> {
-        let mut sources = json!({ "exported": { "file": named(self.exported), "sha256": sha256_file(self.exported)? } });
+        let mut sources =
+            json!({ "exported": { "file": named(self.exported), "sha256": sha256_file(self.exported)? } });
         for (key, spec) in self.specs() {
             sources[key] = json!({ "file": file_name(spec), "sha256": sha256_spec(spec)? });
         }

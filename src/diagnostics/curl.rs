@@ -167,7 +167,8 @@ pub fn curl_part(
     }
     let worst = subject.verify(&rows, &jacobians, &mut progress)?;
     let chosen = subject.components.iter().flatten().map(|&c| c as i64).collect();
-    let mut part = selection.part("curl", field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
+    let mut part =
+        selection.part("curl", field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
     let shape = vec![selection.timesteps.len(), samples, n, n];
     part.arrays.push(PartArray {
         name: "components".into(),

@@ -75,7 +75,9 @@ pub fn integrate(
     own = Reader::new(own.array, &dims, "midpoints")?;
     let mut gauss = match scores.gauss {
         Some(array) if checked == 0 => {
-            return Err(array.error(format!("scores at Gauss points, but the loops of shard {} have none", layout.shard)));
+            return Err(
+                array.error(format!("scores at Gauss points, but the loops of shard {} have none", layout.shard))
+            );
         }
         Some(array) => Some(Reader::new(array, &axes.gauss_dims(checked), "Gauss points")?),
         None => None,

@@ -36,9 +36,7 @@ pub fn all(loops: &Loops, about: &str) -> Result<Vec<(&'static str, String)>> {
 pub fn one(loops: &Loops, plot: &Plot, about: &str) -> Result<String> {
     let column = column(plot.column).ok_or_else(|| Error::invalid(plot.file, "its column is not in the schema"))?;
     let data = loops.data();
-    let boxed = |path: usize, timestep: usize| {
-        Boxed::of(&Cell::of_loops(loops, column, path, timestep))
-    };
+    let boxed = |path: usize, timestep: usize| Boxed::of(&Cell::of_loops(loops, column, path, timestep));
     let series = |(path, name): (usize, &String)| Series {
         name: name.clone(),
         boxes: (0..data.timesteps.len()).map(|timestep| boxed(path, timestep)).collect(),

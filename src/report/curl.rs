@@ -57,10 +57,10 @@ pub use plots::all;
 #[cfg(feature = "cli")]
 mod plots {
     use super::*;
+    use crate::report::boxplot::{Boxed, Figure, Series, svg};
     use crate::report::results::Results;
     use crate::report::timesteps::{levels, samples};
     use crate::report::{BoxStats, Cell};
-    use crate::report::boxplot::{Boxed, Figure, Series, svg};
 
     /// Every plot, as (name in the run directory, SVG).
     pub fn all(table: &Table, about: &str) -> Result<Vec<(&'static str, String)>> {

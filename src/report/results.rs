@@ -124,7 +124,6 @@ impl Results {
     }
 }
 
-
 impl Statistic {
     /// Its samples at one path and timestep, counted in C order.
     pub fn at(&self, place: usize) -> &[f64] {
@@ -192,7 +191,8 @@ fn means(table: &Table, errors: &[(&'static str, Errors)]) -> Result<Vec<Mean>> 
         _ => return Ok(vec![]),
     };
     let places = if table.measure == "likelihood" { 1 } else { table.shape()[0] };
-    let points = |of: fn(&Table, usize) -> Result<(f64, f64)>| (0..places).map(|t| of(table, t)).collect::<Result<Vec<_>>>();
+    let points =
+        |of: fn(&Table, usize) -> Result<(f64, f64)>| (0..places).map(|t| of(table, t)).collect::<Result<Vec<_>>>();
     let (name, formula, unit, points) = match table.measure {
         "asymmetry" => ("nasym of all samples", "E|J - J'|^2 / (4 E|J|^2)", "1", points(asymmetry::pooled)?),
         "stein" => ("mean S", "E[div e + s.e]", "nat/x^2", points(stein::mean)?),

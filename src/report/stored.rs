@@ -90,7 +90,11 @@ pub fn read(dir: &Path) -> Result<Stored> {
     let log = dir.join("run_log.json");
     Ok(Stored {
         name: name(dir),
-        unknown: names.iter().filter(|n| !SAID.contains(n) && !abouts.iter().any(|a| a.name == **n)).map(|n| n.to_string()).collect(),
+        unknown: names
+            .iter()
+            .filter(|n| !SAID.contains(n) && !abouts.iter().any(|a| a.name == **n))
+            .map(|n| n.to_string())
+            .collect(),
         log: if log.exists() { json(&log)? } else { Value::Null },
         table,
         manifest,

@@ -46,7 +46,11 @@ impl<'a> Found<'a> {
                 largest: named().find(|e| e.1 == cell.error()).map_or("", |e| e.0),
                 // Of samples without a finite value nothing is measured, and nothing is missing.
                 unknown: named().filter(|e| e.1.is_nan() && !median.is_nan()).map(|e| e.0).collect(),
-                verdict: if median.is_nan() { Verdict::NotResolved } else { Verdict::of(median, cell.errors.iter().copied()) },
+                verdict: if median.is_nan() {
+                    Verdict::NotResolved
+                } else {
+                    Verdict::of(median, cell.errors.iter().copied())
+                },
             }
         };
         Found { path: &data.paths[path], points: data.points, at: data.timesteps.iter().enumerate().map(at).collect() }
@@ -95,14 +99,18 @@ impl<'a> Found<'a> {
             }
         };
         text += &match resolved.len() {
-            r if r == n => format!(", resolved at {}.", if n == 1 { "the one timestep".into() } else { format!("all {n} timesteps") }),
+            r if r == n => format!(
+                ", resolved at {}.",
+                if n == 1 { "the one timestep".into() } else { format!("all {n} timesteps") }
+            ),
             r => format!(", resolved at {r} of {n} timesteps."),
         };
         if !not.is_empty() {
             text += &format!(" It is zero within the error at k = {}{}.", named(&not), worst(&not));
         }
         if !open.is_empty() {
-            text += &format!(" Nothing is established at k = {}: {} was not checked.", named(&open), Self::unknown(&open));
+            text +=
+                &format!(" Nothing is established at k = {}: {} was not checked.", named(&open), Self::unknown(&open));
         }
         text
     }

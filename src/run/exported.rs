@@ -123,7 +123,8 @@ impl LoopLayout {
     /// The short arrays and their bytes.
     fn lists(&self) -> Vec<(Promised, Vec<u8>)> {
         let (axes, about) = (&self.axes, self.about());
-        let integers = |numbers: &mut dyn Iterator<Item = usize>| numbers.flat_map(|n| (n as i64).to_le_bytes()).collect();
+        let integers =
+            |numbers: &mut dyn Iterator<Item = usize>| numbers.flat_map(|n| (n as i64).to_le_bytes()).collect();
         let floats = |numbers: &[f64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
         let text = |name, words: &[&str]| (Promised::text(name, Text::width(words), words.len()), Text::bytes(words));
         let (t, n) = (axes.timesteps.len(), axes.samples);

@@ -20,7 +20,9 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     for axis in &table.axes {
         let name = axis.plural;
         match &axis.labels {
-            Labels::Text(names) => npz.add_array(name, &Text { shape: &[names.len()], words: &words(names) }).map_err(|e| failed(name, &e))?,
+            Labels::Text(names) => npz
+                .add_array(name, &Text { shape: &[names.len()], words: &words(names) })
+                .map_err(|e| failed(name, &e))?,
             Labels::Numbers(numbers) => {
                 let numbers: Vec<i64> = numbers.iter().map(|&k| k as i64).collect();
                 add(&mut npz, name, &[numbers.len()], &numbers).map_err(|e| failed(name, &e))?;
@@ -150,7 +152,8 @@ impl Text<'_> {
     /// The words' characters, four bytes each, padded with zeros to one width.
     pub fn bytes(words: &[&str]) -> Vec<u8> {
         let width = Self::width(words);
-        let padded = |text: &&str| text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width).collect::<Vec<_>>();
+        let padded =
+            |text: &&str| text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width).collect::<Vec<_>>();
         words.iter().flat_map(padded).flat_map(u32::to_le_bytes).collect()
     }
 }

@@ -164,13 +164,16 @@ impl NpzStream {
         let tail = tail(self.entries.len(), end, directory.len() as u64);
         directory.extend(tail);
         self.write(end, &directory)?;
-        let fail = |e: std::io::Error| Error::file(&self.path, format!("cannot be written: {e}; nothing of it was kept"));
+        let fail =
+            |e: std::io::Error| Error::file(&self.path, format!("cannot be written: {e}; nothing of it was kept"));
         self.file.as_file().sync_all().map_err(fail)?;
         let Err(e) = self.file.persist(&self.path) else { return Ok(()) };
         // Whole as it is, it is not thrown away.
         let said = format!("cannot be created: {}", e.error);
         match e.file.keep() {
-            Ok((_, place)) => Err(Error::file(&self.path, format!("{said}; it is whole, and kept as {}", place.display()))),
+            Ok((_, place)) => {
+                Err(Error::file(&self.path, format!("{said}; it is whole, and kept as {}", place.display())))
+            }
             Err(_) => Err(Error::file(&self.path, said)),
         }
     }

@@ -61,7 +61,8 @@ pub(super) fn read(path: &Path) -> Result<Value> {
     let document: Value = serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;
     let (verb, schema) = (&document["verb"], &document["schema"]);
     if verb != "bench" || !SCHEMAS.iter().any(|s| schema == s) {
-        let expected = format!("expected what `vorticity bench --json` prints, schema {} or {}", SCHEMAS[0], SCHEMAS[1]);
+        let expected =
+            format!("expected what `vorticity bench --json` prints, schema {} or {}", SCHEMAS[0], SCHEMAS[1]);
         return Err(Error::file(path, format!("verb {verb}, schema {schema}; {expected}")));
     }
     Ok(document)
