@@ -6,7 +6,7 @@ use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use vorticity::data::{self, Array, Images};
+use vorticity::data::{self, Array, Images, Levels};
 use vorticity::diagnostics::{CirculationRun, Integrated, Options, PathExport, Scores, circulation, integrate};
 use vorticity::dual::Dual;
 use vorticity::error::{Error, Result};
@@ -22,7 +22,13 @@ const SAMPLES: usize = 3;
 const N: usize = 20;
 
 fn images() -> Images {
-    Images { shape: SHAPE, count: SAMPLES, values: noise(SAMPLES * SHAPE.len(), 7), sha256: String::new() }
+    Images {
+        shape: SHAPE,
+        count: SAMPLES,
+        values: noise(SAMPLES * SHAPE.len(), 7),
+        levels: Levels::Real,
+        sha256: String::new(),
+    }
 }
 
 fn options() -> Options {
@@ -276,7 +282,8 @@ fn an_exact_gradient_from_elsewhere_is_never_resolved() {
     let file = tempfile::tempdir().unwrap();
     let mixture = file.path().join("mixture.safetensors");
     crate::circulation::write_mixture(&mixture, shape, 3);
-    let plain = Images { shape, count: 6, values: noise(6 * shape.len(), 3), sha256: String::new() };
+    let plain =
+        Images { shape, count: 6, values: noise(6 * shape.len(), 3), levels: Levels::Real, sha256: String::new() };
     let funnel = field::open_data("data:funnel?seed=1", 6, [-1.0, 1.0], Some(shape)).unwrap();
     let cases = [
         ("field:gaussian".to_string(), &plain),
@@ -352,7 +359,8 @@ fn an_export_that_is_stopped_leaves_nothing() {
 #[test]
 fn the_size_of_a_protocol_is_known_before_it_is_written() {
     let shape = Shape::new(3, 32, 32);
-    let images = Images { shape, count: 256, values: vec![0.0; 256 * shape.len()], sha256: String::new() };
+    let images =
+        Images { shape, count: 256, values: vec![0.0; 256 * shape.len()], levels: Levels::Real, sha256: String::new() };
     let field = field::open("field:gaussian", Some(shape), ScoreScale::Definition).unwrap();
     let gpu = gpu();
     let bytes = |shard| {

@@ -1,5 +1,6 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
+mod attention;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
@@ -36,6 +37,8 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+mod levels;
+mod layouts;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
@@ -57,10 +60,14 @@ mod report;
 mod resume;
 mod run;
 mod sample;
+mod schedulers;
+#[cfg(feature = "cli")]
+mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;
 mod tangents;
+mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]
 mod verdicts;

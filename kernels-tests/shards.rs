@@ -133,7 +133,7 @@ fn measures<'a>(
         samples: images.count,
         seed: 3,
         divergence: Divergence::Hutchinson(2),
-        dequantise: true,
+        levels: Some(255),
         verified: 2,
     };
     vec![

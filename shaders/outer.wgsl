@@ -1,7 +1,41 @@
 // y[f, (h, d)] = sum_i x[(h, d), i] z[(h, f), i]: the sum over pixels of outer products, by head h. Tangents: the product
-// rule. Thread map: one thread per (lane, 4 of (h, d), block of f), pixels in a loop. Accuracy: one f32 sum, in order.
-#import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: pixels of x and z, d: blocks of a head
+// rule. Thread map: one thread per (lane, 4 of (h, d), block of f) with ALIGNED = 1, one per (lane, (h, d), block of f) with
+// 0, pixels in a loop. Accuracy: one f32 sum, in order.
+#import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: pixels of x and z, d: channels of a head
 #import lib/second.wgsl
+#unroll any ALIGNED 1
+#import lib/heads.wgsl
+
+// Sum over the pixels from x_at and z_at on: a channel of x times four of its head in z.
+fn products(x_at: u32, z_at: u32, channel: u32, block: u32) -> vec4f {
+    let first = channel - channel % im.d;
+    var sum = vec4f();
+    for (var p = 0u; p < im.c; p++) {
+        let a = channel_x(x_at + p * im.in_stride, channel);
+        let z_pixel = z_at + p * im.a;
+#unroll c 0 4
+        sum[$c] += a * channel_z(z_pixel, first + min(4u * block + $(c)u, im.d - 1u));
+#end
+    }
+    return sum;
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+    let e = element(group, thread);
+    let x_own = e.lane * im.c * im.in_stride + im.first0;
+    let z_own = e.lane * im.c * im.a + im.b;
+    let back = e.lane - primal_of(e.lane);
+    let x_point = x_own - back * im.c * im.in_stride;
+    let z_point = z_own - back * im.c * im.a;
+    var sum = products(x_own, z_point, e.pixel, e.block);
+#unroll grouped 0 GROUPED
+    sum += select(products(x_point, z_own, e.pixel, e.block), vec4f(), back == 0u);
+#end
+    y[e.y_at] = packed(sum);
+}
+#end
+#unroll aligned 0 ALIGNED
 
 // Sum over the pixels from x_at and z_at on; one column per channel of x.
 fn products(x_at: u32, z_at: u32) -> mat4x4f {
@@ -26,9 +60,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let block = i - part * im.blocks;
     let lane = quotient(part, rows);
     let row = part - lane * rows;
-    let head = quotient(row, im.d);
+    let blocks = im.d / 4u;
+    let head = quotient(row, blocks);
     let x_own = lane * im.c * im.in_stride + im.first0 + row;
-    let z_own = lane * im.c * im.a + im.b + head * im.d + block;
+    let z_own = lane * im.c * im.a + im.b + head * blocks + block;
     let back = lane - primal_of(lane);
     let x_point = x_own - back * im.c * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
@@ -46,3 +81,4 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 #end
 }
+#end

@@ -37,6 +37,7 @@ sources![
     "lib/elementwise",
     "lib/exp",
     "lib/grid",
+    "lib/heads",
     "lib/image",
     "lib/lane",
     "lib/ln",

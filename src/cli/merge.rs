@@ -1,6 +1,7 @@
 //! `vorticity merge`: the shards of a run, put together to the run directory that one process would have written.
 use super::marked::Marked;
 use super::output::Output;
+use super::text::command_line;
 use super::{asymmetry, circulation, curl, jacobian, likelihood, stein};
 use crate::diagnostics;
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let measures: Vec<&'static str> =
         ["circulation"].into_iter().chain(diagnostics::measures().iter().map(|m| m.0)).collect();
     let run::Merged { part, facts, title, logs } = run::merge(&args.shards, &measures)?;
-    let mut log = json!({ "command": std::env::args().collect::<Vec<_>>(), "shards": logs });
+    let mut log = json!({ "command": command_line(), "shards": logs });
     let (measure, path) = (part.measure, args.out.display().to_string());
     let mut found = vec![];
     let (text, rows, marked) = if measure == "circulation" {

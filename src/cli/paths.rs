@@ -1,14 +1,16 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
 use super::circulation::verify_points;
-use super::common::{data_facts, encoded, open, parse_timesteps};
+use super::common::{data_facts, encoded, open, parse_timesteps, warn_of_range};
 use super::device::Device;
 use super::keep::ShardArgs;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::watch::stop_flag;
 use crate::diagnostics::{Options, PathExport};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::ops::held::Held;
+use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -35,11 +37,11 @@ enum Verb {
 #[derive(clap::Args)]
 struct ExportArgs {
     /// Model directory, or a closed form such as field:gaussian: gives process, shape and data range
-    model: String,
+    model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range;
     /// or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
-    data: String,
+    data: Spec,
     /// Closed paths, comma-separated: brownian, rotation, projection
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
@@ -77,9 +79,11 @@ struct ExportArgs {
     /// NPZ file to write; until it is whole its name ends in .partial
     #[arg(long, value_name = "NPZ")]
     out: PathBuf,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
+    #[command(flatten)]
+    process: ProcessArgs,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -97,9 +101,9 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
+    let (given, shape, scale) = (args.process.open()?, args.shape.as_deref(), ScoreScale::Definition);
+    let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, Held::F32, given.as_ref())?;
     let shard = args.shard.parse()?;
-    let (images, field) =
-        open(&args.model, &args.data, args.samples, args.shape.as_deref(), ScoreScale::Definition, Held::F32)?;
     let midpoints =
         [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
     let options = Options {
@@ -113,6 +117,7 @@ pub fn run(args: &Args) -> Result<i32> {
         verify_points: verify_points(args.verify_fraction, midpoints)?,
         ..Options::default()
     };
+    warn_of_range(&args.model, &args.data, field.as_ref(), &images, args.output);
     let gpu = args.device.open()?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
     let facts = json!({ "field": field.describe(), "data": data_facts(&args.data, &images) });
@@ -123,16 +128,17 @@ pub fn run(args: &Args) -> Result<i32> {
     let said =
         bytes.map_or("more bytes than any file holds".into(), |b| format!("{b} bytes ({:.1} MB)", b as f64 / 1e6));
     args.output.say(&format!(
-        "adapter  {}\nloops    of {samples} samples, shard {shard}\npoints   {segments} segments of {}, {gauss} Gauss points, {repeated} to be repeated in \
-         float64\nsize     {said}\n",
+        "adapter      {}\n{}loops        of {samples} samples, shard {shard}\npoints       {segments} segments of {}, {gauss} Gauss points, \
+         {repeated} to be repeated in float64\nsize         {said}\n",
         gpu.describe(),
+        settled(field.as_ref()),
         field.shape(),
     ))?;
     let document = |dry_run: bool| {
         let out = (!dry_run).then(|| args.out.display().to_string());
         json!({
             "dry_run": dry_run, "segments": segments, "gauss_points": gauss, "repeated": repeated, "samples": samples,
-            "shard": shard.to_string(), "bytes": bytes, "out": out,
+            "shard": shard.to_string(), "bytes": bytes, "settled": settled_json(&field.facts()), "out": out,
         })
     };
     if args.dry_run {

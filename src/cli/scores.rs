@@ -1,13 +1,14 @@
 //! `vorticity circulation --scores`: integrates scores that another program evaluated at exported points. In: the loops, the
 //! scores there and, for the errors to be known, at Gauss points and in float64. Out: a run directory, or a shard's.
 use super::circulation::publish;
-use super::common::file_name;
 use super::output::Output;
+use super::text::command_line;
 use super::watch::stop_flag;
 use crate::data::{Array, npz, sha256_file, sha256_spec};
 use crate::diagnostics::{Integrated, Scores, circulation, integrate};
 use crate::error::{Error, Result};
 use crate::run::{ExportedFile, LoopLayout, RunDir};
+use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -23,32 +24,32 @@ pub struct ScoreArgs {
     #[arg(long, requires_all = ["exported", "out"], conflicts_with_all = [
         "model", "data", "paths", "timesteps", "samples", "points", "arcs", "quadrature", "tol", "polyline", "quadrature_check",
         "verify_fraction",
-        "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "dry_run", "yes", "shard", "weights",
+        "seed", "adapter", "memory", "binding", "tile", "shape", "score_scale", "process", "alphas", "sigmas", "dry_run", "yes", "shard", "weights",
     ])]
-    pub scores: Option<String>,
+    pub scores: Option<Spec>,
     /// The loops of --scores: a file of `vorticity paths export`; of a shard of it the results are a shard too
     #[arg(long, value_name = "NPZ", requires = "scores")]
     pub exported: Option<PathBuf>,
     /// Scores at the array `gauss` of --exported: the quadrature error. Without them the verdict is "not checked"
     #[arg(long, value_name = "SCORES", requires = "scores")]
-    pub gauss_scores: Option<String>,
+    pub gauss_scores: Option<Spec>,
     /// Scores at the array `repeat_points` of --exported, computed again in float64: the arithmetic error. Without them the
     /// verdict is "not checked"
     #[arg(long, value_name = "SCORES", requires = "scores")]
-    pub float64_scores: Option<String>,
+    pub float64_scores: Option<Spec>,
 }
 
 /// What was given.
 pub struct Files<'a> {
-    scores: String,
-    gauss: Option<String>,
-    float64: Option<String>,
+    scores: Spec,
+    gauss: Option<Spec>,
+    float64: Option<Spec>,
     exported: &'a Path,
 }
 
 impl Files<'_> {
     /// Everything but the loops, by its key in the manifest.
-    fn specs(&self) -> impl Iterator<Item = (&'static str, &String)> {
+    fn specs(&self) -> impl Iterator<Item = (&'static str, &Spec)> {
         let besides = [("gauss_scores", &self.gauss), ("float64_scores", &self.float64)];
         [("field", &self.scores)].into_iter().chain(besides.into_iter().filter_map(|(key, s)| Some((key, s.as_ref()?))))
     }
@@ -58,7 +59,7 @@ impl Files<'_> {
         let mut sources =
             json!({ "exported": { "file": named(self.exported), "sha256": sha256_file(self.exported)? } });
         for (key, spec) in self.specs() {
-            sources[key] = json!({ "file": file_name(spec), "sha256": sha256_spec(spec)? });
+            sources[key] = json!({ "file": spec.file_name(), "sha256": sha256_spec(spec)? });
         }
         Ok(sources)
     }
@@ -68,7 +69,7 @@ impl Files<'_> {
 pub fn run(files: &Files, out: &Path, output: Output) -> Result<i32> {
     let dir = RunDir::fresh(out)?;
     let loops = ExportedFile::open(files.exported)?;
-    let open = |spec: &Option<String>| spec.as_deref().map(Array::open).transpose();
+    let open = |spec: &Option<Spec>| spec.as_ref().map(Array::open).transpose();
     let scores =
         Scores { midpoints: Array::open(&files.scores)?, gauss: open(&files.gauss)?, repeated: open(&files.float64)? };
     let (start, started, layout) = (Instant::now(), SystemTime::now(), loops.layout.clone());
@@ -89,7 +90,7 @@ pub fn run(files: &Files, out: &Path, output: Output) -> Result<i32> {
     }
     let manifest = manifest(files, &layout, cast)?;
     let mut log = json!({
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": command_line(),
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": start.elapsed().as_secs_f64(),
     });
@@ -158,7 +159,7 @@ fn wanting(files: &Files, layout: &LoopLayout) -> String {
 }
 
 fn named(place: &Path) -> String {
-    file_name(&place.to_string_lossy())
+    Spec::from(place).file_name()
 }
 
 /// Scores and loops, or neither.
@@ -169,18 +170,18 @@ pub fn files(args: &ScoreArgs) -> Result<Option<Files<'_>>> {
         _ => return Err(Error::invalid("--scores", "needs --exported FILE.npz, and the other way round")),
     };
     // A file with all of them, by name.
-    let file = Path::new(scores);
+    let file = scores.path();
     let named = file.is_file() && npz::holds(file, "scores")?;
-    let beside = |own: &Option<String>, name: &str| -> Result<Option<String>> {
+    let beside = |own: &Option<Spec>, name: &str| -> Result<Option<Spec>> {
         match own {
-            None if named && npz::holds(file, name)? => Ok(Some(format!("{scores}#{name}"))),
+            None if named && npz::holds(file, name)? => Ok(Some(scores.with_tensor(name))),
             own => Ok(own.clone()),
         }
     };
     Ok(Some(Files {
         gauss: beside(&args.gauss_scores, "gauss_scores")?,
         float64: beside(&args.float64_scores, "float64_scores")?,
-        scores: if named { format!("{scores}#scores") } else { scores.clone() },
+        scores: if named { scores.with_tensor("scores") } else { scores.clone() },
         exported,
     }))
 }

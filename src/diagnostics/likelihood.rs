@@ -31,8 +31,9 @@ pub struct LikelihoodOptions {
     pub seed: u64,
     /// How div s is found.
     pub divergence: Divergence,
-    /// Data are 8-bit levels scaled to the field's range: spread each over its level, and count bits per level.
-    pub dequantise: bool,
+    /// Data are integers 0..=this, scaled to the field's range (255: 8-bit): spread each over its level, and count bits per
+    /// level. None: real numbers, whose density is measured as it is.
+    pub levels: Option<u32>,
     /// Tangents, spread over noisy samples of the grid's timesteps, that the f64 twin computes again: the arithmetic error. 0
     /// for none.
     pub verified: usize,
@@ -62,7 +63,7 @@ impl Row {
 /// Every column, in the order of the files.
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of 8-bit levels where data were dequantised"), |r| r.bits),
+    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
     (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
     (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
     (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
@@ -123,11 +124,11 @@ pub fn likelihood_part(
             "is of images; this network works on latents, which are not quantised",
         ));
     }
+    options.timesteps.iter().try_for_each(|&k| field.process().require_signal(k, "the flow's velocity"))?;
     let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
-    let [low, high] = field.data_range();
-    let level = (high - low) / 255.0;
-    let x0: Vec<f64> = (0..samples).flat_map(|i| start(options, images, shard.sample(i), level)).collect();
+    let level = level(options.levels, field.data_range())?;
+    let x0: Vec<f64> = (0..samples).flat_map(|i| start(options.seed, images, shard.sample(i), level)).collect();
 
     let count = options.divergence.tangents(d);
     let mut derivatives = Derivatives::new(gpu, field, &options.timesteps, samples, count)?;
@@ -136,7 +137,7 @@ pub fn likelihood_part(
     let fine = flow.run(&mut derivatives, &grid, &mut progress)?;
     let coarse = flow.run(&mut derivatives, &coarse, &mut progress)?;
 
-    let (to_bits, offset) = (1.0 / (d as f64 * LN_2), if options.dequantise { -level.log2() } else { 0.0 });
+    let (to_bits, offset) = (1.0 / (d as f64 * LN_2), level.map_or(0.0, |width| -width.log2()));
     // Of the flow: dt = tan phi dphi.
     let time = (grid[0].1.cos() / grid[n - 1].1.cos()).ln();
     let nats = |flow: &Ends, sample: usize| {
@@ -170,7 +171,8 @@ pub fn likelihood_part(
             "timesteps": options.timesteps,
             "divergence": options.divergence.name(),
             "offset_bits": offset,
-            "dequantised": options.dequantise,
+            "dequantised": level.is_some(),
+            "levels": options.levels.map(|most| u64::from(most) + 1),
         }),
         arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
         worst,
@@ -236,14 +238,22 @@ pub(super) fn finish(mut part: Part) -> Result<Table> {
     Ok(Table { measure: "likelihood", schema: SCHEMA, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
-/// A clean image, its 8-bit levels spread uniformly over the levels' width, centred.
-fn start(options: &LikelihoodOptions, images: &Images, sample: usize, level: f64) -> Vec<f64> {
+/// Width of a level in the data range, if there are levels.
+fn level(levels: Option<u32>, [low, high]: [f64; 2]) -> Result<Option<f64>> {
+    match levels {
+        Some(0) => Err(Error::invalid("levels", "integers 0..=0, expected at least two levels")),
+        most => Ok(most.map(|most| (high - low) / f64::from(most))),
+    }
+}
+
+/// A clean image, its levels spread uniformly over their width, centred.
+fn start(seed: u64, images: &Images, sample: usize, level: Option<f64>) -> Vec<f64> {
     let d = images.shape.len();
     let clean = images.values[sample * d..(sample + 1) * d].iter().map(|&v| f64::from(v));
-    if !options.dequantise {
+    let Some(level) = level else {
         return clean.collect();
-    }
-    let stream = Stream { seed: options.seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
+    };
+    let stream = Stream { seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
     let words = (0..d.div_ceil(4) as u32).flat_map(|block| stream.block(block));
     clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
 }

@@ -71,10 +71,6 @@ pub(super) mod defaults {
     pub const fn size<const N: usize>() -> usize {
         N
     }
-
-    pub const fn some<const N: usize>() -> Option<usize> {
-        Some(N)
-    }
 }
 
 impl<'a> Net<'a> {
@@ -191,10 +187,20 @@ impl<'a> Net<'a> {
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }
 
-    /// q, k and v as thirds of the channels of one tensor.
-    pub fn thirds(&mut self, name: &str, x: NodeId) -> Result<[NodeId; 3]> {
-        let third = self.channels(x) / 3;
-        let mut part = |i| self.graph.push(format!("{name}.split"), Channels::range(i * third, third), &[x]);
+    /// q, k and v of `third` channels each, by one 1x1 convolution without bias, `name.weight` `[3 third, in, 1, 1]`.
+    pub fn thirds(&mut self, name: &str, x: NodeId, third: usize) -> Result<[NodeId; 3]> {
+        let channels = self.channels(x);
+        let weight = self.weights.take(&format!("{name}.weight"), &[3 * third, channels, 1, 1])?;
+        let mut conv = |weight: &[f32]| {
+            self.push_conv(name, x, weight.into(), vec![0.0; weight.len() / channels].into(), Geometry::same(1))
+        };
+        if !third.is_multiple_of(4) {
+            // Products of channels are of blocks of four, which no two of the thirds may share.
+            let part = |i| &weight[i * third * channels..(i + 1) * third * channels];
+            return Ok([conv(part(0))?, conv(part(1))?, conv(part(2))?]);
+        }
+        let all = conv(&weight)?;
+        let mut part = |i| self.graph.push(format!("{name}.split"), Channels::range(i * third, third), &[all]);
         Ok([part(0)?, part(1)?, part(2)?])
     }
 

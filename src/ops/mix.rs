@@ -1,7 +1,7 @@
 //! Weighted sums of vectors, by head: `y[(h, f), i] = sum_j p[(h, j), i] v_h[f, j]`. v_h[f, j] is channel (h, f) and pixel j of v
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
-use super::softmax::per_head;
+use super::softmax::{aligned, per_head};
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -33,7 +33,6 @@ impl Op for Mix {
         } else {
             (v.pixels(), per_head(v.c, self.heads)?)
         };
-        per_head(self.heads * features, self.heads)?;
         if vectors != size || self.by_row && v.h != self.heads {
             let message = format!("{p} weights for {v}: {size} and {vectors} a head");
             return Err(Error::invalid("inputs", message));
@@ -68,11 +67,11 @@ impl Op for Mix {
         let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&p)?;
         let first = plain(&v)?;
-        let [weights, features] = [p.shape.c, cx.output.shape.c].map(|c| (c / self.heads).div_ceil(4));
-        let sizes = [v.shape.pixels(), weights, features, self.by_row as usize].map(|n| n as u32);
+        let per_head = [p.shape.c, cx.output.shape.c].map(|c| c / self.heads);
+        let sizes = [v.shape.pixels(), per_head[0], per_head[1], self.heads].map(|n| n as u32);
         Elementwise {
             name: "mix",
-            constants: &[grouped(cx)],
+            constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, per_head) as i64)],
             second: Some((v.buffer, v.bytes())),
             own: [v.stride as u32, first, sizes[0], sizes[1], sizes[2], sizes[3]],
             flops: self.flops(&[p.shape, v.shape], cx.output.shape),
@@ -96,5 +95,7 @@ pub fn cases() -> Vec<Case> {
         case("one head", Mix { heads: 1, by_row: false }, 12, 8, 6),
         case("3 heads", Mix { heads: 3, by_row: false }, 36, 24, 6),
         case("2 heads by row", Mix { heads: 2, by_row: true }, 8, 12, 4),
+        case("2 heads of 7 features, 10 vectors", Mix { heads: 2, by_row: false }, 20, 14, 5),
+        case("2 heads by row, of 5 features, 6 vectors", Mix { heads: 2, by_row: true }, 12, 5, 6),
     ]
 }

@@ -28,9 +28,6 @@ impl Op for Outer {
             return Err(Error::invalid("inputs", format!("{k} and {v}, expected one shape")));
         }
         let size = per_head(k.c, self.heads)?;
-        if !size.is_multiple_of(4) {
-            return Err(Error::invalid("heads", format!("of {size} channels, expected a multiple of 4")));
-        }
         Ok(Shape::new(size, self.heads, size))
     }
 
@@ -55,12 +52,15 @@ impl Op for Outer {
         plain(&k)?;
         let first = plain(&v)?;
         let out = cx.output.shape;
+        // Four columns are one thread's where no four belong to two heads.
+        let aligned = out.c.is_multiple_of(4);
+        let columns = if aligned { out.pixels() / 4 } else { out.pixels() };
         Elementwise {
             name: "outer",
-            constants: &[grouped(cx)],
+            constants: &[grouped(cx), ("ALIGNED", aligned as i64)],
             second: Some((v.buffer, v.bytes())),
-            own: [v.stride as u32, first, k.shape.pixels() as u32, out.c as u32 / 4, 0, 0],
-            items: Some(out.pixels() / 4 * cx.output.blocks),
+            own: [v.stride as u32, first, k.shape.pixels() as u32, out.c as u32, 0, 0],
+            items: Some(columns * cx.output.blocks),
             flops: self.flops(&[k.shape, v.shape], out),
             ..Default::default()
         }
@@ -73,5 +73,10 @@ impl Op for Outer {
 pub fn cases() -> Vec<Case> {
     let case =
         |name, c, heads| Case { name, op: Arc::new(Outer { heads }), inputs: vec![Shape::new(c, 5, 3); 2], row: None };
-    vec![case("8 channels", 8, 1), case("24 channels, 3 heads", 24, 3)]
+    vec![
+        case("8 channels", 8, 1),
+        case("24 channels, 3 heads", 24, 3),
+        case("20 channels, 2 heads", 20, 2),
+        case("12 channels, 4 heads", 12, 4),
+    ]
 }

@@ -1,7 +1,7 @@
 //! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
-use super::softmax::per_head;
+use super::softmax::{aligned, per_head};
 use super::{Band, Case, Launch, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -31,7 +31,6 @@ impl Op for Scores {
         if q.c != k.c {
             return Err(Error::invalid("inputs", format!("{q} and {k}, expected as many channels")));
         }
-        per_head(self.heads * k.pixels(), self.heads)?;
         Ok(Shape::new(self.heads * k.pixels(), q.h, q.w))
     }
 
@@ -61,12 +60,19 @@ impl Op for Scores {
         let (q, k) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&q)?;
         let first = plain(&k)?;
-        let blocks = (q.shape.c / self.heads).div_ceil(4);
+        let (features, pixels) = (q.shape.c / self.heads, k.shape.pixels());
         Elementwise {
             name: "scores",
-            constants: &[grouped(cx)],
+            constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, [features, pixels]) as i64)],
             second: Some((k.buffer, k.bytes())),
-            own: [k.stride as u32, first, k.shape.pixels() as u32, blocks as u32, self.scale.to_bits(), 0],
+            own: [
+                k.stride as u32,
+                first,
+                pixels as u32,
+                features as u32,
+                self.scale.to_bits(),
+                cx.output.shape.c as u32,
+            ],
             flops: self.flops(&[q.shape, k.shape], cx.output.shape),
             ..Default::default()
         }
@@ -87,5 +93,7 @@ pub fn cases() -> Vec<Case> {
         case("8 channels", 8, 1, 1.0, 4),
         case("24 channels, 3 heads, scaled", 24, 3, 0.3, 4),
         case("8 channels, odd number of pixels", 8, 1, 1.0, 5),
+        case("20 channels, 2 heads, odd number of pixels", 20, 2, 0.5, 3),
+        case("12 channels, 4 heads, 3 pixels", 12, 4, 1.0, 1),
     ]
 }

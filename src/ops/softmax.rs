@@ -25,13 +25,17 @@ pub(super) fn softmax(x: &[Dual]) -> Vec<Dual> {
     powers.into_iter().map(|p| p / sum).collect()
 }
 
-/// Channels of one head, or what is wrong: two heads may not share a block of four.
+/// Channels of one head, or what is wrong.
 pub(super) fn per_head(channels: usize, heads: usize) -> Result<usize> {
-    if heads == 1 || heads > 0 && channels.is_multiple_of(4 * heads) {
+    if heads > 0 && channels.is_multiple_of(heads) {
         return Ok(channels / heads);
     }
-    let message = format!("{channels} channels do not form {heads} heads of a multiple of 4");
-    Err(Error::invalid("heads", message))
+    Err(Error::invalid("heads", format!("{channels} channels do not form {heads} equal heads")))
+}
+
+/// True where no two heads share a block of 4 channels, with any of these many channels per head.
+pub(super) fn aligned<const N: usize>(heads: usize, sizes: [usize; N]) -> bool {
+    heads == 1 || sizes.iter().all(|size| size.is_multiple_of(4))
 }
 
 impl Op for Softmax {
@@ -70,11 +74,12 @@ impl Op for Softmax {
         let s = cx.output.shape;
         plain(&cx.inputs[0])?;
         let size = s.c / self.heads;
-        let blocks = size.div_ceil(4);
+        // Heads that share a block of channels are one thread's, which alone writes it.
+        let together = if aligned(self.heads, [size]) { 1 } else { self.heads };
         Elementwise {
             name: "softmax",
-            own: [self.heads as u32, blocks as u32, self.scale.to_bits(), size as u32, 0, 0],
-            items: Some(s.pixels() * self.heads),
+            own: [self.heads as u32, together as u32, self.scale.to_bits(), size as u32, 0, 0],
+            items: Some(s.pixels() * self.heads / together),
             flops: self.flops(&[], s),
             ..Default::default()
         }
@@ -95,5 +100,7 @@ pub fn cases() -> Vec<Case> {
         case("12 channels", 12, 1, 1.0),
         case("7 channels", 7, 1, 1.0),
         case("24 channels, 3 heads, scaled", 24, 3, 0.25),
+        case("33 channels, 3 heads", 33, 3, 0.5),
+        case("14 channels, 7 heads", 14, 7, 1.0),
     ]
 }

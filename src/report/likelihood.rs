@@ -29,7 +29,7 @@ pub fn text(table: &Table) -> Result<String> {
         number(median("log_prior")?),
         number(median("flow")?),
         facts["offset_bits"].as_f64().unwrap_or(f64::NAN),
-        if facts["dequantised"] == true { ", 8-bit levels dequantised" } else { "" },
+        facts["levels"].as_u64().map_or(", real numbers".into(), |n| format!(", {n} levels dequantised")),
     ) + &table.left_out())
 }
 

@@ -147,7 +147,7 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
 
 /// An array of the NPZ and its shape, which is `expected` if that is given. Its length is checked before anything is read.
 fn floats(file: &Path, name: &str, expected: Option<&[usize]>) -> Result<(Vec<usize>, Vec<f64>)> {
-    let mut array = Values::open(&format!("{}#{name}", file.display()))?;
+    let mut array = Values::of(file, name)?;
     let dims = array.dims().to_vec();
     if expected.is_some_and(|e| e != dims) {
         return Err(array.error(format!("has shape {dims:?}, its manifest says {:?}", expected.unwrap_or_default())));

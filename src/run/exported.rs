@@ -221,7 +221,7 @@ pub struct ExportedFile {
 impl ExportedFile {
     /// Opens a file that `LoopLayout::create` began; arrays that do not fit together are refused.
     pub fn open(path: &Path) -> Result<Self> {
-        let array = |name: &str| Array::open(&format!("{}#{name}", path.display()));
+        let array = |name: &str| Array::of(path, name);
         let (midpoints, steps) = (array("midpoints")?, array("steps")?);
         let &[p, t, samples, segments, c, h, w] = midpoints.dims() else {
             let said = format!("has shape {:?}, expected [path, timestep, sample, segment, C, H, W]", midpoints.dims());

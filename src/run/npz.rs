@@ -92,7 +92,7 @@ pub fn read(path: &Path, name: &str, kind: &str) -> Result<(Vec<usize>, Numbers)
         let signed = counts.into_iter().map(|n| n as i64); // they were int64 in the file
         return Ok((shape, Numbers::I64(signed.collect())));
     }
-    let mut array = data::Array::open(&format!("{}#{name}", path.display()))?;
+    let mut array = data::Array::of(path, name)?;
     let shape = array.dims().to_vec();
     if kind != array.kind() || shape.contains(&0) {
         let found = format!("is {} of shape {shape:?}, expected {kind}, of f64, f32 and i64, not empty", array.kind());
