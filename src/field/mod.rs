@@ -258,7 +258,7 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
 
 /// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
 ///
-/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
+/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
     open_held(spec, shape, scale, Held::F32)
