@@ -214,7 +214,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let recorded = kept.recorded();
     if let (Some(out), "midpoint") = (&out, args.quadrature.as_str()) {
-        out.check_room(diagnostics::circulation_bytes(loops, total.saturating_sub(recorded)))?;
+        out.check_room(diagnostics::circulation_bytes(loops as u64, total.saturating_sub(recorded)))?;
     }
     let started = SystemTime::now();
     let check = || check(field.as_ref(), &images);
