@@ -122,6 +122,11 @@ fn averaged_weights_are_preferred_and_said() {
 
     fs::remove_file(at.join("unet_ema").join(WEIGHTS)).unwrap();
     refused(Model::open(&at), &["unet_ema/diffusion_pytorch_model.safetensors: missing"]);
+    fs::remove_file(at.join("unet_ema").join(CONFIG)).unwrap();
+    [CONFIG, WEIGHTS].iter().for_each(|name| put(name, &at.join(name)));
+    let said = source(&Model::open(&at).unwrap(), "weights");
+    assert!(said.contains("not the averaged (EMA) ones of unet_ema, which has no config.json"), "{said}");
+    assert!(said.contains("not the network of config.json beside that folder"), "{said}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
     for c in &mut columns {
         c.values = (0..places).map(|i| value(c.about.name, i)).collect();
     }
-    let mut facts = json!({ "mean_bits_per_dim": 3.5 });
+    let mut facts = json!({ "mean_bits_per_dim": 3.5, "dimensions": 4, "components": K });
     let mut arrays = vec![];
     if measure != "likelihood" {
         facts["noise"] = json!([0.01, 0.1, 0.99]);

@@ -44,8 +44,7 @@ const APPLY: &[(&str, &[&str])] = &[
 fn of(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table {
     if measure != "circulation" {
         let mut table = table(measure, value);
-        table.facts["dimensions"] = json!(4);
-        table.facts["components"] = json!(3);
+        table.facts["differences"] = json!(false);
         return table;
     }
     let mut data = example();
@@ -214,14 +213,14 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
 #[test]
 fn loops_that_were_not_checked_take_errors_to_their_own_scale() {
     let nan = f64::NAN;
-    // Two loops checked, 1e-2 and 3e-2 of S: further ones 3.5 times the larger, each of its own S.
+    // Two loops checked, 1e-2 and 3e-2 of S: further ones 8 times the larger, each of its own S.
     let found = quadrature(&[[1.0, 10.0, 0.1], [1.0, 100.0, 3.0], [1.0, 1000.0, nan], [1.0, 1.0, nan]], &[]);
     // A checked one keeps its own error, but not less than the median of the two in units of S.
-    let expected = [0.2, 3.0, 3.5 * 0.03 * 1000.0, 3.5 * 0.03];
+    let expected = [0.2, 3.0, 8.0 * 0.03 * 1000.0, 8.0 * 0.03];
     assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12 * e), "{found:?}");
-    // The more were checked the less is added; from nineteen on nothing.
-    let many: Vec<[f64; 3]> = (0..20).map(|_| [1.0, 10.0, 0.1]).chain([[1.0, 50.0, nan]]).collect();
-    assert!((quadrature(&many, &[])[20] - 0.5).abs() < 1e-12);
+    // The more were checked the less is added; from 99 on nothing.
+    let many: Vec<[f64; 3]> = (0..100).map(|_| [1.0, 10.0, 0.1]).chain([[1.0, 50.0, nan]]).collect();
+    assert!((quadrature(&many, &[])[100] - 0.5).abs() < 1e-12);
     let one = quadrature(&[[1.0, 10.0, 0.1], [1.0, 10.0, nan]], &[]);
     assert!(one[1] > 1.2, "one loop says little of others: {one:?}");
     assert!(quadrature(&[[1.0, 1.0, nan], [2.0, 1.0, nan]], &[]).iter().all(|e| e.is_nan()));
@@ -248,5 +247,5 @@ fn chance_resolves_nothing() {
         let gamma = median(&mut ten.iter().map(|z| z.abs()).collect());
         resolved += u32::from(Verdict::of(gamma, [median(&mut errors.clone())]) == Verdict::Resolved);
     }
-    assert!(resolved <= 10, "{resolved} of 2000");
+    assert!(resolved <= 2, "{resolved} of 2000");
 }

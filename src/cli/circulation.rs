@@ -213,6 +213,9 @@ pub fn run(args: &Args) -> Result<i32> {
         None => Journal::default(),
     };
     let recorded = kept.recorded();
+    if let (Some(out), "midpoint") = (&out, args.quadrature.as_str()) {
+        out.check_room(diagnostics::circulation_bytes(loops as u64, total.saturating_sub(recorded)))?;
+    }
     let started = SystemTime::now();
     let check = || check(field.as_ref(), &images);
     // Several devices take turns: all must have had theirs, twice.

@@ -10,7 +10,7 @@ use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
-use crate::run::{Array, Numbers, write_arrays};
+use crate::run::{Array, Numbers, check_file, check_room, write_arrays};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use bytesize::ByteSize;
@@ -81,6 +81,9 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         None => (0, vec![]),
     };
+    let written = [n * c * h * w, n * k * c * h * w, if args.differences.is_some() { n * k * c * h * w } else { 0 }];
+    check_file(&args.out)?;
+    check_room(&args.out, 4 * written.iter().sum::<usize>() as u64)?;
     let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };

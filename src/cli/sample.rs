@@ -9,7 +9,7 @@ use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::latents;
-use crate::run::beside;
+use crate::run::{beside, check_file, place};
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
 use crate::spec::Spec;
@@ -73,10 +73,7 @@ const STRIP: (usize, usize) = (8, 10);
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if path.is_dir() || !parent.is_dir() {
-            return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
-        }
+        check_file(path)?;
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
     let (scale, given) = (ScoreScale::Definition, args.process.open()?);
@@ -179,6 +176,5 @@ fn write(path: &Path, x: &[f32], columns: usize, shape: Shape, range: [f64; 2]) 
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header().and_then(|mut w| w.write_image_data(&pixels)).map_err(|e| fail(&e))?;
-    file.persist(path).map_err(|e| fail(&e))?;
-    Ok(())
+    place(file, path)
 }

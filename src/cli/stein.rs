@@ -26,7 +26,8 @@ pub struct Args {
     /// else 16]
     #[arg(long)]
     probes: Option<String>,
-    /// The marginal score of the data, where it is known, such as field:mixture?file=F, or field:funnel of data:funnel
+    /// The marginal score of the data, where it is known, such as field:mixture?file=F, or field:funnel of data:funnel. Its
+    /// process is that of MODEL unless its parameters name another
     #[arg(long, value_name = "FIELD")]
     reference: Option<Spec>,
     /// Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error

@@ -3,7 +3,7 @@
 //! midpoints, steps and Gauss points are bit for bit those that `CirculationRun` uses on this adapter. Memory: some tiles.
 use super::circulation::{Options, Quadrature};
 use super::queries::Query;
-use super::work::{Pass, Work, checked_samples};
+use super::work::{Pass, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -65,7 +65,7 @@ impl<'a> PathExport<'a> {
         }
         let run = LoopRun {
             samples: options.samples,
-            checked: checked_samples(options),
+            checked: options.checked_samples(),
             repeated: work.verified,
             facts: decides,
         };

@@ -24,7 +24,7 @@ use crate::run::{About, Part, Table};
 
 pub use adaptive::FLOOR;
 pub use asymmetry::{AsymmetryOptions, asymmetry, asymmetry_lanes, asymmetry_part};
-pub use circulation::{CirculationRun, Options, Quadrature};
+pub use circulation::{CirculationRun, Options, Quadrature, circulation_bytes};
 pub use columns::{circulation, circulation_evaluations};
 pub use curl::{CurlOptions, Method, STEP, curl, curl_lanes, curl_part};
 pub use directional::{Directional, Found, directional};

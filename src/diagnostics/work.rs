@@ -110,17 +110,6 @@ enum At {
     },
 }
 
-/// Loops of a path and timestep that are checked at least, if any are: one difference may be small by chance.
-const LEAST_CHECKED: usize = 2;
-
-/// Samples, from the first of the run, that are also integrated by two-point Gauss.
-pub(super) fn checked_samples(options: &Options) -> usize {
-    match (options.quadrature_check * options.samples as f64).ceil() as usize {
-        0 => 0,
-        asked => asked.max(LEAST_CHECKED).min(options.samples),
-    }
-}
-
 impl<'a> Work<'a> {
     /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
     /// buffers of points and steps are for.
@@ -186,7 +175,7 @@ impl<'a> Work<'a> {
             samples,
             paths: by_midpoint.len(),
             segments: options.points,
-            checked: shard.count(checked_samples(&options)),
+            checked: shard.count(options.checked_samples()),
         };
         let (p, n) = (chosen.len(), options.samples);
         let picks = spread(levels.len() * n * p, options.verify_points).into_iter().map(|(place, part)| {

@@ -214,7 +214,7 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
 /// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms and for networks that leave theirs open
 /// (`model::leaves_size_open`); others know theirs.
 ///
-/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; sigmoid, linear, scaled_linear) or
+/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
     open_held(spec, shape, scale, Held::F32)

@@ -1,12 +1,12 @@
 //! The arrays of a table or of a shard for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
 //! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`. And a shard's arrays, read back.
-use super::table::{Array, Labels, Numbers, Table};
+use super::table::{Labels, Numbers, Table};
 use super::verdict::{VERDICT, verdicts};
 use crate::data;
 use crate::error::{Error, Result};
 use ndarray::{ArrayViewD, IxDyn};
 use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
-use std::io::{BufWriter, Cursor, Seek, Write};
+use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime};
@@ -43,22 +43,6 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         npz.add_array(name, &Text { shape: &shape, words: &words }).map_err(|e| failed(name, &e))?;
     }
     Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
-}
-
-/// Arrays that are no table's, in a file that appears whole or not at all. Equal arrays give equal bytes.
-pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
-    let file = super::beside(path)?;
-    let largest = arrays.iter().map(|a| a.shape.iter().product()).max();
-    let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(largest));
-    for array in arrays {
-        numbers(&mut npz, array.name, &array.shape, &array.values)
-            .map_err(|e| Error::file(path, format!("array '{}': {e}", array.name)))?;
-    }
-    let written = npz.finish().map_err(|e| Error::file(path, e))?;
-    let file = written.into_inner().map_err(|e| Error::file(path, e.error()))?;
-    file.as_file().sync_all().map_err(|e| Error::file(path, e))?;
-    file.persist(path).map_err(|e| Error::file(path, format!("cannot be created: {}", e.error)))?;
-    Ok(())
 }
 
 /// The date is set because zip takes the time of day if any crate of the program turns on its `time` feature.

@@ -3,6 +3,7 @@
 //! array in C order. Out: a file that appears whole or not at all, stored, dated 1980-01-01, with 64-bit sizes where needed.
 //! Memory: a buffer for each array. Format: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
 use super::npz::header;
+use super::table::{Array, Numbers};
 use crate::error::{Error, Result};
 use flate2::Crc;
 use std::io::{Seek, SeekFrom, Write};
@@ -45,6 +46,15 @@ impl Promised {
         Self { name, descr: "<i8".into(), size: 8, shape: shape.to_vec() }
     }
 
+    /// Of an array's type and shape.
+    pub fn of(array: &Array) -> Self {
+        match array.values {
+            Numbers::F64(_) => Self::f64(array.name, &array.shape),
+            Numbers::F32(_) => Self::f32(array.name, &array.shape),
+            Numbers::I64(_) => Self::i64(array.name, &array.shape),
+        }
+    }
+
     /// Of unicode of so many characters.
     pub fn text(name: &'static str, width: usize, count: usize) -> Self {
         Self { name, descr: format!("<U{width}"), size: 4 * width, shape: vec![count] }
@@ -59,6 +69,15 @@ impl Promised {
     fn file_name(&self) -> String {
         format!("{}.npy", self.name)
     }
+}
+
+/// Arrays that are there already, in a file that appears whole or not at all. Equal arrays give equal bytes.
+pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
+    let mut stream = NpzStream::create(path, &arrays.iter().map(Promised::of).collect::<Vec<_>>())?;
+    for (nth, array) in arrays.iter().enumerate() {
+        stream.append(nth, &array.values.little_endian())?;
+    }
+    stream.finish()
 }
 
 /// Bytes of a local header, with its field of 64-bit sizes where the entry is large.
@@ -164,18 +183,7 @@ impl NpzStream {
         let tail = tail(self.entries.len(), end, directory.len() as u64);
         directory.extend(tail);
         self.write(end, &directory)?;
-        let fail =
-            |e: std::io::Error| Error::file(&self.path, format!("cannot be written: {e}; nothing of it was kept"));
-        self.file.as_file().sync_all().map_err(fail)?;
-        let Err(e) = self.file.persist(&self.path) else { return Ok(()) };
-        // Whole as it is, it is not thrown away.
-        let said = format!("cannot be created: {}", e.error);
-        match e.file.keep() {
-            Ok((_, place)) => {
-                Err(Error::file(&self.path, format!("{said}; it is whole, and kept as {}", place.display())))
-            }
-            Err(_) => Err(Error::file(&self.path, said)),
-        }
+        super::place(self.file, &self.path)
     }
 }
 

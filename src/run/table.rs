@@ -121,6 +121,15 @@ impl Numbers {
         }
     }
 
+    /// As files have them.
+    pub(super) fn little_endian(&self) -> Vec<u8> {
+        match self {
+            Numbers::F64(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Numbers::F32(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Numbers::I64(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
     /// The name of their type.
     pub(super) fn kind(&self) -> &'static str {
         match self {

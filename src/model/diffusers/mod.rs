@@ -41,8 +41,12 @@ pub(super) fn find(folder: &Path) -> Result<Option<Found>> {
         return Ok(None);
     }
     let there: Vec<&str> = NETWORKS.into_iter().filter(|n| folder.join(n).join("config.json").is_file()).collect();
+    let mut flat = false;
     let (at, network) = match (there.first(), plain) {
-        (Some(name), _) => (folder.join(name), json::read(&folder.join(name).join("config.json"))?),
+        (Some(name), root) => {
+            flat = root.is_some_and(|c| c.contains_key("_class_name"));
+            (folder.join(name), json::read(&folder.join(name).join("config.json"))?)
+        }
         (None, Some(config)) if config.contains_key("_class_name") => (folder.to_path_buf(), config),
         (None, Some(_)) => return Ok(None),
         (None, None) => return no_network(folder),
@@ -62,6 +66,7 @@ pub(super) fn find(folder: &Path) -> Result<Option<Found>> {
     let shown = |path: &Path| show(folder, path);
     let mut told = format!("{}{}", prefix(&shown(&at)), weights.name());
     told += &averaged(folder, &at, &there);
+    told += if flat { "; not the network of config.json beside that folder" } else { "" };
     told += &note.map_or(String::new(), |n| format!("; {n}"));
     let mut range = format!("default of pipelines with {}, no file says it", scheduler.class);
     if autoencoder.is_some() {
@@ -119,6 +124,9 @@ fn averaged(folder: &Path, at: &Path, there: &[&str]) -> String {
     match there {
         ["unet_ema", "unet"] => "; averaged (EMA) weights, not those of unet, which is there too".into(),
         ["unet_ema"] => "; averaged (EMA) weights".into(),
+        ["unet"] if folder.join("unet_ema").exists() => {
+            "; not the averaged (EMA) ones of unet_ema, which has no config.json".into()
+        }
         _ if at == folder && name(at).as_deref() == Some("unet") && up(at).join("unet_ema").is_dir() => {
             "; not the averaged (EMA) ones of unet_ema beside it".into()
         }
