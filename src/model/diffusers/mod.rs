@@ -83,10 +83,11 @@ pub(super) fn find(folder: &Path) -> Result<Option<Found>> {
 
 /// What the latents of a pipeline keep to, and what says so.
 fn latent_range(scheduler: &Scheduler, file: &Path, shown: &str) -> Result<([f64; 2], String)> {
-    let said = |keys: &str| format!("latents, {keys} of {shown}");
     match scheduler.clip {
-        None => Ok(([-UNCLIPPED, UNCLIPPED], said("which no clip_sample keeps to less,"))),
-        Some(clip) if clip.is_finite() && clip > 0.0 => Ok(([-clip, clip], said("clip_sample and clip_sample_range"))),
+        None => Ok(([-UNCLIPPED, UNCLIPPED], format!("latents, which {shown} does not clip"))),
+        Some(clip) if clip.is_finite() && clip > 0.0 => {
+            Ok(([-clip, clip], format!("latents, clip_sample and clip_sample_range of {shown}")))
+        }
         Some(clip) => {
             let found = format!("clip_sample_range: {clip}, expected a positive number");
             Err(Error::file(file, found))
