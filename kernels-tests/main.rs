@@ -1,6 +1,7 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod attention;
+mod authors;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
