@@ -15,7 +15,8 @@ pub fn main() -> Result<()> {
         samples: 1,
         seed: 0,
         divergence: Divergence::Hutchinson(2),
-        dequantise: true,
+        levels: images.levels.most(),
+        verified: 2,
     };
     let table = likelihood(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()))?;
     let value = |name: &str| table.column(name).map(|c| c.values[0]);

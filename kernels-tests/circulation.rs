@@ -1,7 +1,7 @@
 //! Laws of the circulation: a gradient field has none, a rotor has the closed-form one, and nothing depends on tiles.
 use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::dual::Dual;
 use vorticity::field::{self, Field, ScoreScale};
@@ -15,7 +15,7 @@ const SHAPE: Shape = Shape::new(1, 28, 28);
 const PATHS: [&str; 3] = ["brownian", "rotation", "projection"];
 
 pub fn images(shape: Shape, count: usize) -> Images {
-    Images { shape, count, values: noise(count * shape.len(), 7), sha256: String::new() }
+    Images { shape, count, values: noise(count * shape.len(), 7), levels: Levels::Real, sha256: String::new() }
 }
 
 pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {

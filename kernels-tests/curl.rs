@@ -4,12 +4,12 @@ use crate::circulation::{closed, images, write_mixture};
 use crate::common::gpu;
 use std::ops::ControlFlow;
 use std::path::Path;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{self, AsymmetryOptions, CurlOptions, Method, STEP, Selection};
 use vorticity::error::Result;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
-use vorticity::run::{Numbers, Table};
+use vorticity::run::{Numbers, Table, Verdict, verdicts};
 use vorticity::shape::Shape;
 
 /// Odd, and not a multiple of four.
@@ -62,7 +62,7 @@ fn a_gradient_is_symmetric_to_rounding() {
     for (nasym, error) in values(&found, "nasym").iter().zip(values(&found, "arithmetic")) {
         assert!(nasym.abs() <= 1e-6 && *error <= 1e-5, "{nasym:e} {error:e}");
     }
-    assert!(values(&found, "resolved").iter().all(|r| *r == 0.0));
+    assert!(verdicts(&found).unwrap().iter().all(|v| *v == Verdict::NotResolved));
 }
 
 #[test]
@@ -200,7 +200,8 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
     let digits = vorticity::data::load(data.to_str().unwrap(), 4, field.data_range()).unwrap();
     let crop = |digit: &[f32]| (10..18).flat_map(|i| digit[i * 28 + 10..i * 28 + 18].to_vec()).collect::<Vec<_>>();
     let values_of: Vec<f32> = digits.values.chunks(784).flat_map(crop).collect();
-    let images = Images { shape: Shape::new(1, 8, 8), count: 4, values: values_of, sha256: String::new() };
+    let images =
+        Images { shape: Shape::new(1, 8, 8), count: 4, values: values_of, levels: Levels::Real, sha256: String::new() };
 
     let selection = selection(&[100, 600], 4);
     let mut go = |_| ControlFlow::Continue(());

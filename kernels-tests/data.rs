@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;
-use vorticity::data::{Images, load, sha256_file};
+use vorticity::data::{Images, Levels, load, sha256_file};
 use vorticity::shape::Shape;
 
 struct Scratch(TempDir);
@@ -52,7 +52,7 @@ fn npy_with(header: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+pub fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     npy_with(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"), data)
 }
 
@@ -177,7 +177,7 @@ fn wrong_shapes_and_dtypes_are_refused() {
     refused(&idx(8, &[3], &[1, 2, 3]), "shape [3], expected [N, H, W] or [N, C, H, W]");
     refused(&idx(8, &[1, 1, 1, 1, 1], &[1]), "shape [1, 1, 1, 1, 1], expected");
     refused(&idx(8, &[0, 2, 2], &[]), "shape [0, 2, 2] holds no pixels");
-    refused(&idx(0x0b, &[1, 1, 1], &[0, 0]), "holds i16 values, expected u8, f16, bf16, f32 or f64");
+    refused(&idx(0x0b, &[1, 1, 1], &[0, 0]), "holds i16 values, expected u8, u16, f16, bf16, f32 or f64");
     refused(&npy("<i8", "(1, 1, 1)", &[0; 8]), "holds dtype '<i8', expected u8");
     refused(&npy("|O", "(1, 1, 1)", &[0; 8]), "holds dtype '|O', expected u8");
     refused(&npy_with("{'descr': '|u1', 'fortran_order': True, 'shape': (1, 2, 3)}", &[0; 6]), "Fortran order");
@@ -221,6 +221,39 @@ fn hostile_headers_cost_nothing() {
     let wide = format!(r#"{{"a":{{"dtype":"F32","shape":[{0},{0},{0}],"data_offsets":[0,4]}}}}"#, u64::MAX);
     refused(&tensors_with(&wide, &[0; 4]), "has a bad safetensors header");
     refused(&tensors_with(&format!("{{\"a\":{}", "[".repeat(100_000)), &[]), "has a bad safetensors header");
+}
+
+#[test]
+fn gzip_may_be_padded_and_of_several_members() {
+    let file = idx(8, &[2, 1, 3], &[0, 51, 255, 102, 204, 1]);
+    let want = load_all(&file).unwrap().values;
+    let packed = gz(&file);
+    for zeros in [1, 512, 100_000] {
+        assert_eq!(
+            load_all(&[packed.clone(), vec![0; zeros]].concat()).unwrap().values,
+            want,
+            "{zeros} zeros behind it"
+        );
+    }
+    let (first, rest) = file.split_at(11);
+    assert_eq!(load_all(&[gz(first), gz(rest)].concat()).unwrap().values, want, "two members");
+    let behind = "has bytes after the end of its gzip stream";
+    refused(&[packed.clone(), b"garbage".to_vec()].concat(), behind);
+    refused(&[packed.clone(), vec![0, 0, 7]].concat(), behind);
+    refused(&[packed.clone(), vec![0x1f]].concat(), "truncated");
+    let mut wrong = packed.clone();
+    let checksum = wrong.len() - 6;
+    wrong[checksum] ^= 1;
+    refused(&wrong, "the gzip stream is damaged");
+}
+
+#[test]
+fn sixteen_bits_are_scaled_to_the_range() {
+    let words: Vec<u8> = [0u16, 65535, 13107].iter().flat_map(|w| w.to_le_bytes()).collect();
+    let images = load_all(&npy("<u2", "(1, 1, 3)", &words)).unwrap();
+    assert_eq!((images.values, images.levels), (vec![-1.0, 1.0, -0.6], Levels::bits(16)));
+    let big: Vec<u8> = [0u16, 65535, 13107].iter().flat_map(|w| w.to_be_bytes()).collect();
+    assert_eq!(load_all(&npy(">u2", "(1, 1, 3)", &big)).unwrap().values, [-1.0, 1.0, -0.6]);
 }
 
 #[test]

@@ -84,6 +84,24 @@ fn verb(folder: &Path, verb: &str, more: &[&str]) -> Vec<String> {
     arguments(&list)
 }
 
+/// `inspect` of a folder of diffusers, one of whose files has this text or is not there.
+fn folder_of(folder: &Path, name: &str, text: Option<&str>) -> Vec<String> {
+    let from = Path::new(ROOT).join("assets/golden/diffusers_ddpm");
+    for name in ["config.json", "diffusion_pytorch_model.safetensors", "scheduler_config.json"] {
+        assert!(fs::copy(from.join(name), folder.join(name)).unwrap() > 0);
+    }
+    match text {
+        Some(text) => fs::write(folder.join(name), text).unwrap(),
+        None => fs::remove_file(folder.join(name)).unwrap(),
+    }
+    inspect(folder)
+}
+
+/// `inspect` of a folder of diffusers whose scheduler's config has these pairs.
+fn scheduler(folder: &Path, pairs: &str) -> Vec<String> {
+    folder_of(folder, "scheduler_config.json", Some(&format!("{{{pairs}}}")))
+}
+
 fn idx(kind: u8, sizes: &[u32], data: &[u8]) -> Vec<u8> {
     let sizes: Vec<u8> = sizes.iter().flat_map(|n| n.to_be_bytes()).collect();
     [&[0, 0, kind, sizes.len() as u8 / 4][..], &sizes, data].concat()
@@ -186,6 +204,31 @@ const ROWS: &[Row] = &[
         |d| setting(d, "/vorticity_config", json!(2))),
     ("data range reversed", "config.json: data_range [1, -1] is not an increasing pair of numbers", 2,
         |d| setting(d, "/data_range", json!([1, -1]))),
+    // Folders of diffusers.
+    ("folder of diffusers without its scheduler", "scheduler_config.json: missing, and so is .. it says what noise the network was trained on", 2,
+        |d| folder_of(d, "scheduler_config.json", None)),
+    ("weights that are a pointer of Git LFS", "diffusion_pytorch_model.safetensors: is a pointer of Git LFS to a file of 707396 bytes, which was not fetched: run 'git lfs pull'", 2,
+        |d| folder_of(d, "diffusion_pytorch_model.safetensors", Some("version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 707396\n"))),
+    ("weights as .bin only", "diffusion_pytorch_model.safetensors: missing: the folder holds weights as diffusion_pytorch_model.bin only, which may run code when they are read; write them as safetensors: ..", 2,
+        |d| { fs::write(d.join("diffusion_pytorch_model.bin"), "").unwrap(); folder_of(d, "diffusion_pytorch_model.safetensors", None) }),
+    ("index that leads out of its folder", "index.json: tensor 'a': is said to lie in \"../b.safetensors\", expected the name of a file beside it", 2,
+        |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "../b.safetensors"}}"#))),
+    ("index of a shard that is not there", "index.json: tensor 'a': is said to lie in b.safetensors, which is missing", 2,
+        |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "b.safetensors"}}"#))),
+    ("pipeline on latents", "model_index.json: vqvae: the pipeline has an autoencoder (vqvae): its network works on that autoencoder's latents, not on images, ..", 2,
+        |d| folder_of(d, "model_index.json", Some(r#"{"vqvae": ["diffusers", "VQModel"]}"#))),
+    ("scheduler that is not known", "scheduler_config.json: _class_name: 'EDMEulerScheduler': it scales the network's input and output by sigma_data (EDM), which is not supported", 2,
+        |d| scheduler(d, r#""_class_name": "EDMEulerScheduler""#)),
+    ("scheduler's key that is not known", "scheduler_config.json: beta_shedule: \"linear\": not a known key of DDPMScheduler; what it would change is not known either", 2,
+        |d| scheduler(d, r#""_class_name": "DDPMScheduler", "beta_shedule": "linear""#)),
+    ("network that is told 0.25 ln sigma", "scheduler_config.json: timestep_type: \"continuous\": the network is then told 0.25 ln sigma, which is not supported", 2,
+        |d| scheduler(d, r#""_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous""#)),
+    ("key that comes twice", "scheduler_config.json: key 'beta_end' comes twice at line 1 column ..", 2,
+        |d| scheduler(d, r#""_class_name": "DDPMScheduler", "beta_end": 0.1, "beta_end": 0.2"#)),
+    ("NaN where a number is wanted", "scheduler_config.json: beta_end: \"NaN\", expected a number", 2,
+        |d| scheduler(d, r#""_class_name": "DDPMScheduler", "beta_end": NaN"#)),
+    ("name that the hub's cache lacks", "somebody/nothing: not a directory; a model is a folder with config.json and model.safetensors. As a name of the Hugging Face hub: no models--somebody--nothing in .. and nothing is downloaded", 2,
+        |_| arguments(&["inspect", "somebody/nothing"])),
     // Images.
     ("no known format", "begins with bytes [47, 49, 46, 38], which is none of NPY", 2,
         |d| data(d, "a.gif", b"GIF8")),
@@ -195,16 +238,20 @@ const ROWS: &[Row] = &[
         |d| data(d, "a-idx3-ubyte", &idx(8, &[1, 3, 4], &[0; 13]))),
     ("IDX of 2^96 pixels", "shape [4294967295, 4294967295, 4294967295] has more bytes than any file", 2,
         |d| data(d, "a-idx3-ubyte", &idx(8, &[u32::MAX; 3], &[0; 12]))),
-    ("IDX of 16-bit integers", "holds i16 values, expected u8, f16, bf16, f32 or f64", 2,
+    ("IDX of 16-bit integers", "holds i16 values, expected u8, u16, f16, bf16, f32 or f64", 2,
         |d| data(d, "a-idx3-ubyte", &idx(11, &[1, 1, 1], &[0; 2]))),
     ("images not the model's", "holds images of 1x3x4 (channels x height x width), expected 1x4x4", 2,
         |d| { let mut a = data(d, "a-idx3-ubyte", &idx(8, &[1, 3, 4], &[0; 12])); a[1] = text(&model(d, |_, _| ())).into(); a }),
     ("gzip that is damaged", "the gzip stream is damaged", 2,
         |d| data(d, "a.gz", b"\x1f\x8b\x08\0")),
+    ("gzip with other bytes behind it", "has bytes after the end of its gzip stream that are neither zeros nor another stream", 2,
+        |d| data(d, "a.gz", &[gzipped(&idx(8, &[1, 3, 4], &[0; 12])), b"more".to_vec()].concat())),
     ("gzip that holds less than it says", "is truncated: it ends after byte 16, inside image 0 of 1 or a later one", 2,
         |d| data(d, "a.gz", &gzipped(&idx(8, &[1, 3, 4], &[0; 11])))),
-    ("NPY of Python objects", "holds dtype '|O', expected u8, f16, bf16, f32 or f64", 2,
+    ("NPY of Python objects", "holds dtype '|O', expected u8, u16, f16, bf16, f32 or f64", 2,
         |d| data(d, "a.npy", &seed("npy", "object"))),
+    ("NPY of bfloat16", "holds dtype '<V2', expected u8, u16, f16, bf16, f32 or f64; bfloat16 is saved like this: save it as float32", 2,
+        |d| data(d, "a.npy", &npy("{'descr': '<V2', 'fortran_order': False, 'shape': (1, 1, 1)}", &[0; 2]))),
     ("NPY of records", "has nested brackets in its NPY header, expected {'descr': .., 'shape': (N, C, H, W)}", 2,
         |d| data(d, "a.npy", &npy("{'descr': [('a', '<f4'), ('b', '<i8')], 'fortran_order': False, 'shape': (1,)}", &[]))),
     ("NPY in Fortran order", "is in Fortran order, expected C order: save numpy.ascontiguousarray(array)", 2,
@@ -236,6 +283,14 @@ const ROWS: &[Row] = &[
         |d| verb(d, "circulation", &["--timesteps", "1000"])),
     ("timesteps that are none", "timesteps: '9..3' is empty, has step 0 or is out of all bounds", 2,
         |d| verb(d, "circulation", &["--timesteps", "9..3"])),
+    ("process of a file that is not there", "none.json: is not there, expected config.json, scheduler_config.json or a folder of one", 2,
+        |d| verb(d, "circulation", &["--process", text(&d.join("none.json"))])),
+    ("two processes for one field", "field:gaussian?schedule=linear: says schedule=linear, and --sigmas 1,2 gives a process too: expected one of them", 2,
+        |d| { let mut a = verb(d, "circulation", &["--sigmas", "1,2"]); a[1] += "?schedule=linear"; a }),
+    ("noise levels that fall", "--sigmas 2,1: process.sigmas: expected strictly increasing numbers above 0, the noise level of each timestep", 2,
+        |d| verb(d, "circulation", &["--sigmas", "2,1"])),
+    ("flow from pure noise", "timestep: 6 is pure noise (a = 0), of which the flow's velocity is not defined; the last one with a > 0 is 5", 2,
+        |d| verb(d, "likelihood", &["--timesteps", "0,3,6", "--alphas", "0.9,0.8,0.6,0.4,0.2,0.1,0"])),
     ("path unknown", "path: 'spiral' is not one of brownian, rotation, projection, polyline", 2,
         |d| verb(d, "circulation", &["--paths", "spiral"])),
     ("points that arcs do not divide", "path projection: 7 segments in 10 arcs; it needs 2 or more arcs that divide the segments", 2,

@@ -243,7 +243,8 @@ fn what_needs_preserved_variance_is_refused() {
         samples: 2,
         seed: 1,
         divergence: Divergence::Exact,
-        dequantise: false,
+        levels: None,
+        verified: 2,
     };
     let mut observe = |_| ControlFlow::Continue(());
     let error = diagnostics::likelihood(&gpu, field.as_ref(), &images, &options, &mut observe).unwrap_err();

@@ -4,7 +4,7 @@ use crate::common::{gpu, max_norm_error};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::latents::{decode, encode};
 use vorticity::model::{AutoencoderModel, Model, Posterior};
 use vorticity::verify::Case;
@@ -29,7 +29,7 @@ fn directory(folder: &Path, latent: serde_json::Value) -> PathBuf {
 fn images(model: &AutoencoderModel, case: &Case) -> Images {
     let x = &case.tensors["enc.x"];
     let values = x.values.iter().map(|&v| v as f32).collect();
-    Images { shape: model.image(), count: x.shape[0], values, sha256: "of the file".into() }
+    Images { shape: model.image(), count: x.shape[0], values, levels: Levels::Real, sha256: "of the file".into() }
 }
 
 #[test]

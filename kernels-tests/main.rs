@@ -38,6 +38,8 @@ mod house;
 mod init;
 mod labels;
 mod latents;
+mod levels;
+mod layouts;
 #[cfg(feature = "cli")]
 mod long;
 mod networks;
@@ -59,11 +61,17 @@ mod report;
 mod resume;
 mod run;
 mod sample;
+mod schedulers;
+#[cfg(feature = "cli")]
+mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;
 mod tangents;
+mod unet2d;
 mod variants;
+#[cfg(feature = "cli")]
+mod verdicts;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;

@@ -9,7 +9,7 @@ use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
 use vorticity::ceilings;
 use vorticity::choice::Choices;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
@@ -159,7 +159,7 @@ fn circulations() -> Vec<(Family, Program)> {
     specs.push(folder.path().display().to_string());
 
     let (gpu, shape) = (gpu(), Shape::new(1, 12, 12));
-    let images = Images { shape, count: 1, values: image, sha256: String::new() };
+    let images = Images { shape, count: 1, values: image, levels: Levels::Real, sha256: String::new() };
     let options = |family| Options {
         paths: PATHS.iter().map(|p| p.name().to_string()).collect(),
         timesteps: vec![0, 3],

@@ -4,7 +4,7 @@ use crate::common::{gpu, noise};
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 use std::path::Path;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{CirculationRun, FLOOR, Nested, Options, Quadrature};
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
@@ -32,7 +32,8 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
 
 fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Circulation {
     let shape = field.shape();
-    let images = Images { shape, count: 2, values: noise(2 * shape.len(), 5), sha256: String::new() };
+    let images =
+        Images { shape, count: 2, values: noise(2 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
     let job = CirculationRun::new(gpu, field, &images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -53,7 +54,7 @@ fn network() -> Box<dyn Field> {
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let weights = assets.join("golden/mnist_shuffle_unet/model.safetensors");
     std::fs::copy(weights, folder.path().join("model.safetensors")).unwrap();
-    field::open(&folder.path().to_string_lossy(), None, ScoreScale::Definition).unwrap()
+    field::open(folder.path(), None, ScoreScale::Definition).unwrap()
 }
 
 #[test]

@@ -159,16 +159,10 @@ fn derived_columns_follow_their_formulas() {
         ("integral_over_abs", 0.5),
         ("integral_over_score_norm", 0.25),
         ("error", 2.0),
-        ("resolved", 1.0),
     ];
     for (name, number) in expected {
         assert_eq!(value(name, &l), number, "{name}");
     }
-    assert_eq!(value("resolved", &Loop { rounding: 2.1, ..l }), 0.0);
-    assert_eq!(value("resolved", &Loop { quadrature: -2.1, ..l }), 0.0);
-    assert_eq!(value("resolved", &Loop { integral: f64::NAN, ..l }), 0.0);
-    let unknown = Loop { rounding: f64::NAN, arithmetic: f64::NAN, ..l };
-    assert_eq!(value("resolved", &unknown), 0.0, "an unknown error resolves nothing");
     assert_eq!(value("eq7", &l.with_integral(l.rounding)), -1.0);
     assert!(column("nonsense").is_none());
     let measured: Vec<&str> = COLUMNS.iter().take(MEASURED.len()).map(|c| c.name).collect();

@@ -133,7 +133,8 @@ fn measures<'a>(
         samples: images.count,
         seed: 3,
         divergence: Divergence::Hutchinson(2),
-        dequantise: true,
+        levels: Some(255),
+        verified: 2,
     };
     vec![
         ("curl", Box::new(curl(Method::Tangents, false))),

@@ -4,7 +4,7 @@ use crate::circulation::{closed, images, write_mixture};
 use crate::common::gpu;
 use std::f64::consts::{LN_2, TAU};
 use std::ops::ControlFlow;
-use vorticity::data::Images;
+use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{self, Divergence, LikelihoodOptions, Selection, SteinOptions};
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
@@ -24,7 +24,7 @@ fn normal(shape: Shape, count: usize, v: f64) -> Images {
     let stream = |sample| Stream { seed: 21, purpose: Purpose::Sample, draw: 0, sample, k: 0 };
     let row = |sample| vorticity::paths::normal::normals(&stream(sample), shape.len());
     let values = (0..count as u32).flat_map(row).map(|z| (z * v.sqrt()) as f32).collect();
-    Images { shape, count, values, sha256: String::new() }
+    Images { shape, count, values, levels: Levels::Real, sha256: String::new() }
 }
 
 fn stein(
@@ -88,19 +88,20 @@ fn a_field_has_no_error_against_itself() {
 fn a_gaussians_likelihood_is_the_one_of_its_density() {
     let gpu = gpu();
     let d = SHAPE.len() as f64;
-    let options = |dequantise| LikelihoodOptions {
+    let options = |levels| LikelihoodOptions {
         timesteps: (0..991).step_by(15).collect(),
         samples: 6,
         seed: 4,
         divergence: Divergence::Exact,
-        dequantise,
+        levels,
+        verified: 2,
     };
     let run = |field: &dyn Field, images: &Images, options: &LikelihoodOptions| {
         diagnostics::likelihood(&gpu, field, images, options, &mut |_| ControlFlow::Continue(()))
     };
     // N(0, I) data: the flow stands still.
     let (gaussian, data) = (closed("field:gaussian", SHAPE), normal(SHAPE, 6, 1.0));
-    let table = run(gaussian.as_ref(), &data, &options(false)).unwrap();
+    let table = run(gaussian.as_ref(), &data, &options(None)).unwrap();
     for (i, x) in data.values.chunks(SHAPE.len()).enumerate() {
         let want = -0.5 * (x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() + d * TAU.ln());
         assert!((values(&table, "log_likelihood")[i] - want).abs() < 1e-3, "{want}");
@@ -120,7 +121,7 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     let (a, sigma) = field.process().noise(0).unwrap();
     let noised = a * a * f64::from(v) + sigma * sigma;
     for divergence in [Divergence::Exact, Divergence::Hutchinson(4)] {
-        let table = run(field.as_ref(), &data, &LikelihoodOptions { divergence, ..options(false) }).unwrap();
+        let table = run(field.as_ref(), &data, &LikelihoodOptions { divergence, ..options(None) }).unwrap();
         for (i, x) in data.values.chunks(SHAPE.len()).enumerate() {
             let square = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
             let want = 0.5 * (square / noised + d * (TAU * noised).ln()) / d / LN_2;
@@ -132,13 +133,17 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     }
     // 8-bit levels: bits of a level are those of the density times the level's width.
     let quantised = Images { values: data.values.iter().map(|v| (v * 127.5).round() / 127.5).collect(), ..data };
-    let table = run(field.as_ref(), &quantised, &options(true)).unwrap();
-    let continuous = run(field.as_ref(), &quantised, &options(false)).unwrap();
-    for (bits, plain) in values(&table, "bits_per_dim").iter().zip(values(&continuous, "bits_per_dim")) {
-        assert!((bits - plain - 127.5f64.log2()).abs() < 0.02, "{bits} {plain}");
+    let continuous = run(field.as_ref(), &quantised, &options(None)).unwrap();
+    for (levels, offset) in [(255, 127.5f64.log2()), (65535, 32767.5f64.log2())] {
+        let table = run(field.as_ref(), &quantised, &options(Some(levels))).unwrap();
+        for (bits, plain) in values(&table, "bits_per_dim").iter().zip(values(&continuous, "bits_per_dim")) {
+            assert!((bits - plain - offset).abs() < 0.02, "{bits} {plain}");
+        }
     }
+    let error = run(field.as_ref(), &quantised, &options(Some(0))).map(|t| t.measure).unwrap_err().to_string();
+    assert!(error.contains("at least two levels"), "{error}");
 
-    let even = LikelihoodOptions { timesteps: vec![0, 1, 2, 3], ..options(false) };
+    let even = LikelihoodOptions { timesteps: vec![0, 1, 2, 3], ..options(None) };
     let error = run(gaussian.as_ref(), &quantised, &even).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("4 of them, expected an odd number"), "{error}");
 }

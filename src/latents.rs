@@ -1,6 +1,6 @@
 //! Images to the latents that a network works on, and back. In: an autoencoder and numbers `[N, C, H, W]`. Out: the same of
 //! the other kind. A latent is the mean of the encoder's distribution or a draw from it, times the autoencoder's scale.
-use crate::data::Images;
+use crate::data::{Images, Levels};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::gpu::Gpu;
@@ -34,7 +34,10 @@ pub fn encode(gpu: &Gpu, model: &AutoencoderModel, images: &Images, posterior: P
     }
     match values.iter().position(|v| !v.is_finite()) {
         Some(at) => Err(Error::invalid(format!("latent of image {}", at / d), format!("is {}", values[at]))),
-        None => Ok(Images { shape: model.shape, count: images.count, values, sha256: images.sha256.clone() }),
+        None => {
+            let (shape, count, sha256) = (model.shape, images.count, images.sha256.clone());
+            Ok(Images { shape, count, values, levels: Levels::Real, sha256 })
+        }
     }
 }
 

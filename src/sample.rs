@@ -65,7 +65,8 @@ pub fn sample(
     options: &Options,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Samples> {
-    let (n, d, t) = (options.n, field.shape().len(), field.process().timesteps());
+    // x_0 does not follow from the score of pure noise: a process that ends in it is begun one timestep earlier.
+    let (n, d, t) = (options.n, field.shape().len(), field.process().last_with_signal() + 1);
     if n == 0 {
         return Err(Error::invalid("samples", "0, expected at least 1"));
     }

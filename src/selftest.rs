@@ -1,7 +1,7 @@
 //! Whether the kernels can be trusted on this adapter: every op in every family of kernels, and every closed path with
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::choice::Choices;
-use crate::data::Images;
+use crate::data::{Images, Levels};
 use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::dual::Dual;
 use crate::error::Result;
@@ -161,7 +161,7 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
 /// path, field and sum.
 fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Result<Check> {
     let shape = Shape::new(3, 10, 10);
-    let images = Images { shape, count: 1, values: noise(shape.len(), 2), sha256: String::new() };
+    let images = Images { shape, count: 1, values: noise(shape.len(), 2), levels: Levels::Real, sha256: String::new() };
     let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
     let options = Options {
         paths: vec![path.into()],

@@ -34,14 +34,23 @@ class Refused(Exception):
     """Bad input; the message is one line."""
 
 
+def plain(name: str) -> str:
+    """A tensor's name without the `_orig_mod` that torch.compile puts before whatever it compiled."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
 def flatten(tree: Mapping, at: str = "") -> Tensors:
     """Every tensor under its dotted name; optimizers and lists are left out."""
     out: Tensors = {}
     for key, value in tree.items():
+        found = {}
         if isinstance(value, torch.Tensor):
-            out[at + str(key)] = value
+            found = {plain(at + str(key)): value}
         elif isinstance(value, Mapping) and not str(key).startswith(OTHER):
-            out.update(flatten(value, f"{at}{key}."))
+            found = flatten(value, f"{at}{key}.")
+        if twice := next((k for k in found if k in out), None):
+            raise Refused(f"tensor '{twice}' is there twice, with and without the _orig_mod of torch.compile in its name")
+        out.update(found)
     return out
 
 
@@ -352,7 +361,7 @@ def ncsnpp_hyper(model: Tensors, args) -> tuple[str, dict]:
 def from_score_sde(flat: Tensors, checkpoint: Mapping, args):
     """EMA weights are a bare list in the order of the parameters that require gradients: all but the Fourier matrix."""
     model = checkpoint.get("model") if isinstance(checkpoint.get("model"), Mapping) else checkpoint
-    model = {k.removeprefix("module."): v for k, v in model.items() if isinstance(v, torch.Tensor)}
+    model = {plain(k).removeprefix("module."): v for k, v in model.items() if isinstance(v, torch.Tensor)}
     ema = checkpoint.get("ema")
     shadow = ema.get("shadow_params") if isinstance(ema, Mapping) else None
     weights = args.weights if args.weights != "auto" else "ema" if shadow else "raw"

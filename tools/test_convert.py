@@ -11,6 +11,7 @@ import json
 import math
 import pickle
 import random
+import shutil
 import sys
 import tempfile
 import unittest
@@ -189,6 +190,28 @@ class Convert(unittest.TestCase):
             (self.here / "out").rename(self.here / case)
         raw = {k: v if k in ("sigmas", "all_modules.0.W") else v + 1 for k, v in golden("ncsnpp")[0].items()}
         self.good(score_sde(), "ncsnpp", "--hyper", GOLDEN / "ncsnpp" / "config.json", "--weights", "raw", weights=raw)
+
+    def test_names_of_compiled_networks(self):
+        def renamed(checkpoint, order):
+            parts = [k for k in ("model", "model_ema") if k in checkpoint]
+            return {**checkpoint, **{k: {order(n): t for n, t in checkpoint[k].items()} for k in parts}}
+
+        def free(name):
+            (self.here / "out").rename(self.here / name)
+
+        hyper = ("--hyper", GOLDEN / "ncsnpp" / "config.json")
+        orders = {"outside": lambda k: f"_orig_mod.{k}", "inside": lambda k: k.replace("module.", "module._orig_mod.", 1)}
+        for name, order in orders.items():
+            self.good(renamed(score_sde(), order), "ncsnpp", *hyper)
+            free(f"{name} ncsnpp")
+            self.good(renamed(mnist(), order), "mnist_shuffle_unet")
+            free(f"{name} mnist")
+        for path in self.here.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        twice = score_sde()
+        twice["model"]["_orig_mod.module.sigmas"] = twice["model"]["module.sigmas"]
+        self.bad(twice, "tensor 'model.module.sigmas' is there twice, with and without the _orig_mod of torch.compile")
 
     def test_sld_image_size_goes_into_the_config(self):
         code, text, out = self.run_it(golden("lucid_unet")[0], "--image-size", 16)

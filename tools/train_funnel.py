@@ -129,7 +129,7 @@ def main() -> None:
         np.save(args.data_out, funnel(256, torch.Generator().manual_seed(DATA_SEED)).numpy())
     if args.export:
         state, net = trained(args.work, 8)
-        write_model(args.export, state, net, 8, [-1.0, 1.0], args.half, {
+        write_model(args.export, state, net, 8, [-80.0, 80.0], args.half, {
             "data": "Neal's funnel, y ~ N(0, 9) and 63 components N(0, e^y), drawn afresh for every batch, not scaled",
             "trainer": "tools/train_funnel.py", "gradient_clip": state["clip"]})
         compare(net, args.seed)

@@ -5,21 +5,25 @@ use super::fleet::troubles;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
+use super::text::command_line;
 use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
-use crate::data::Images;
+use crate::data::{Images, Levels, misfit};
 use crate::diagnostics::{self, Progress, Selection};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
+use crate::model::{Model, Process, leaves_size_open};
 use crate::ops::held::{Held, Rounding};
 use crate::run::{Journal, Part, RunDir, Table, write_table};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the device holds a network's weights.
@@ -44,11 +48,11 @@ pub(super) fn rounded(rounding: Option<Rounding>) -> String {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Subject {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
-    pub model: String,
+    pub model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
-    pub data: String,
+    pub data: Spec,
     /// How many images, from the first
     #[arg(long, default_value_t = 256)]
     pub samples: usize,
@@ -65,9 +69,12 @@ pub struct Subject {
     /// Which variants of its kernels.
     #[command(flatten)]
     pub tune: TuneArgs,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
@@ -124,8 +131,17 @@ impl Subject {
     pub(super) fn open(&self) -> Result<Opened> {
         let out = self.out.as_ref().filter(|_| !self.dry_run).map(|out| RunDir::create(out)).transpose()?;
         let scale = if self.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
-        let (images, field) =
-            open(&self.model, &self.data, self.samples, self.shape.as_deref(), scale, self.held.weights)?;
+        let given = self.process.open()?;
+        let (images, field) = open(
+            &self.model,
+            &self.data,
+            self.samples,
+            self.shape.as_deref(),
+            scale,
+            self.held.weights,
+            given.as_ref(),
+        )?;
+        warn_of_range(&self.model, &self.data, field.as_ref(), &images, self.output);
         let gpu = self.tune.tuned_one(self.device.open()?, field.as_ref(), self.output)?;
         let images = encoded(&gpu, field.as_ref(), images, self.seed)?;
         Ok(Opened { subject: self.clone(), out, started: SystemTime::now(), images, field, gpu })
@@ -151,7 +167,8 @@ impl Opened {
         let own = shard.count(samples);
         let lanes = lanes / samples as u64 * own as u64;
         output.say(&format!(
-            "adapter      {adapter}\nwork         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
+            "adapter      {adapter}\n{}work         {own} samples of {shape}, {lanes} evaluations, a tangent counted as one\n{}",
+            settled(self.field.as_ref()),
             rounded(self.field.rounding())
         ))?;
         let mut facts = json!({
@@ -193,7 +210,7 @@ impl Opened {
             output.document(verb, || {
                 json!({
                     "dry_run": true, "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(),
-                    "evaluations": lanes, "predicted": predicted,
+                    "evaluations": lanes, "predicted": predicted, "settled": settled_json(&self.field.facts()),
                 })
             })?;
             return Ok(0);
@@ -203,7 +220,7 @@ impl Opened {
         let now = done - recorded;
         let rate = now as f64 / seconds;
         let mut log = json!({
-            "command": std::env::args().collect::<Vec<_>>(),
+            "command": command_line(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
             "evaluations": done,
@@ -212,7 +229,7 @@ impl Opened {
             "predicted": predicted,
             "troubles": troubles(std::slice::from_ref(&self.gpu)),
         });
-        let title = format!("{}, {samples} samples", file_name(&model));
+        let title = format!("{}, {samples} samples", model.file_name());
         let origin = part.origin.clone();
         let (text, rows, marked) = if shard.is_whole() {
             let table = diagnostics::finish(part)?;
@@ -237,7 +254,7 @@ impl Opened {
         output.document(verb, || {
             json!({
                 "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
-                "seconds": seconds, "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),
+                "seconds": seconds, "settled": settled_json(&self.field.facts()), "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),
             })
         })?;
         Ok(marked.exit())
@@ -261,23 +278,59 @@ pub(super) fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
 
 /// Images and field of MODEL and --data. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
 pub(super) fn open(
-    model: &str,
-    data: &str,
+    model: &Spec,
+    data: &Spec,
     samples: usize,
     shape: Option<&str>,
     scale: ScoreScale,
     held: Held,
+    process: Option<&Process>,
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
-    if model.starts_with("field:") {
+    if model.is_closed_form() {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
-        let field = field::open_held(model, Some(given.unwrap_or(images.shape)), scale, held)?;
+        let field = field::open_given(model, Some(given.unwrap_or(images.shape)), scale, held, process)?;
         Ok((images, field))
     } else {
-        let field = field::open_held(model, None, scale, held)?;
+        let shape = match given {
+            None if leaves_size_open(model.path())? => Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape),
+            given => given,
+        };
+        let field = field::open_given(model, shape, scale, held, process)?;
+        as_given(given, field.as_ref())?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
+    }
+}
+
+/// Warns of floating-point data that are no data of the network's range. Closed forms have no range of their own.
+pub(super) fn warn_of_range(model: &Spec, data: &Spec, field: &dyn Field, images: &Images, output: Output) {
+    let scaled = model.is_closed_form() || images.levels != Levels::Real;
+    if let Some(misfit) = misfit(&images.values, field.data_range()).filter(|_| !scaled && !output.quiet) {
+        eprintln!("warning: --data {data}: {misfit}");
+    }
+}
+
+/// The network of a model directory; `shape` for one that leaves it open.
+pub(super) fn sized(model: &Path, shape: Option<&str>, held: Held) -> Result<Model> {
+    let given = shape.map(Shape::parse).transpose()?;
+    let model = Model::open_sized(model, given, held)?;
+    match given {
+        Some(given) if given != model.shape() => Err(other_shape(given, model.shape())),
+        _ => Ok(model),
+    }
+}
+
+fn other_shape(given: Shape, found: Shape) -> Error {
+    Error::invalid("shape", format!("{given} is given, the network works on {found}"))
+}
+
+/// An error if --shape says something else than the field.
+pub(super) fn as_given(shape: Option<Shape>, field: &dyn Field) -> Result<()> {
+    match shape {
+        Some(given) if given != field.shape() => Err(other_shape(given, field.shape())),
+        _ => Ok(()),
     }
 }
 
@@ -290,14 +343,10 @@ pub(super) fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -
 }
 
 /// What a manifest says of the images of `--data`: the file, or what was drawn.
-pub(super) fn data_facts(spec: &str, images: &Images) -> Value {
-    let (key, name) = if spec.starts_with("data:") { ("drawn", spec.into()) } else { ("file", file_name(spec)) };
+pub(super) fn data_facts(spec: &Spec, images: &Images) -> Value {
+    let drawn = spec.after("data:").is_some();
+    let (key, name) = if drawn { ("drawn", spec.to_string()) } else { ("file", spec.file_name()) };
     json!({ key: name, "sha256": images.sha256, "shape": images.shape.to_string() })
-}
-
-/// The last part of a path: where a file lies on this machine is nobody's business.
-pub(super) fn file_name(spec: &str) -> String {
-    spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
 }
 
 /// Passes on what the devices warn of.

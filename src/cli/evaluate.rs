@@ -1,9 +1,10 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
 use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::field::{self, ScoreScale};
 use crate::run::{Array, Numbers, write_arrays};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use bytesize::ByteSize;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -24,22 +26,25 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:gaussian
-    pub model: String,
+    pub model: Spec,
     /// Points x at the noise level of the timestep: [N, C, H, W] or [C, H, W], NPY, NPZ (FILE#array) or safetensors
     #[arg(long, value_name = "FILE")]
-    pub points: String,
+    pub points: Spec,
     /// Timestep of all points, 0-based
     #[arg(long)]
     pub timestep: usize,
     /// Directions v: [N, K, C, H, W], or the shape of the points for one each
     #[arg(long, value_name = "FILE")]
-    pub directions: Option<String>,
+    pub directions: Option<Spec>,
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the points if not given
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     /// NPZ file to write
     #[arg(long, value_name = "NPZ")]
     pub out: PathBuf,
@@ -59,8 +64,14 @@ pub struct Args {
 
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
+    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let shape = match given {
+        None if !args.model.is_closed_form() => shape_of(&args.points)?,
+        given => given,
+    };
+    let (scale, process) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, process.as_ref())?;
+    as_given(given, field.as_ref())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -74,6 +85,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
     let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
+    args.output.say(&settled(field.as_ref()))?;
     let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
     let found = directional(&gpu, field.as_ref(), asked, &mut |done| {
@@ -121,7 +133,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.document("evaluate", || {
         json!({
             "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
-            "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
+            "settled": settled_json(&field.facts()), "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
             "measured_bytes": measured.as_ref().map(|m| m.bytes), "meter": measured.as_ref().map(|m| m.meter),
             "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(), "not_finite": marked.json(),
         })
@@ -129,8 +141,16 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(marked.exit())
 }
 
+/// Channels, height and width of the points in a file, if it has any.
+fn shape_of(spec: &Spec) -> Result<Option<Shape>> {
+    Ok(match Input::open(spec)?.dims() {
+        [.., c, h, w] if [c, h, w].iter().all(|n| (1..1 << 20).contains(*n)) => Some(Shape::new(*c, *h, *w)),
+        _ => None,
+    })
+}
+
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.
-fn read(spec: &str, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
+fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
     let mut file = Input::open(spec)?;
     let dims = file.dims().to_vec();
     let (lead, most) = (dims.len().saturating_sub(3), if points.is_some() { 2 } else { 1 });

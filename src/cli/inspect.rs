@@ -1,8 +1,9 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
-use super::common::HeldArgs;
+use super::common::{HeldArgs, sized};
 use super::device::Device;
 use super::output::Output;
+use super::process::settled_json;
 use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{self, Memory};
@@ -30,6 +31,9 @@ pub struct Args {
     /// Plan for samples with so many tangents each
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
+    /// Shape CxHxW of a sample, for a network that leaves it open
+    #[arg(long)]
+    pub shape: Option<String>,
     /// List every step: shader, constants, grid, work
     #[arg(long)]
     pub plan: bool,
@@ -87,7 +91,7 @@ fn open(args: &Args) -> Result<Planned> {
         (None, Some(binding)) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, binding)),
         (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
-    let model = Model::open_held(&args.model, args.held.weights)?;
+    let model = sized(&args.model, args.shape.as_deref(), args.held.weights)?;
     let unfused = Work::of(&plan(
         empty.clone(),
         |ports, program| lower_as_is(model.graph.clone(), &[0], kernels, ports, program),
@@ -127,8 +131,6 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         ("model", model.path.display().to_string()),
         ("family", model.config.family.clone()),
         ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
-        ("process", model.process.config.describe()),
-        ("prediction", format!("{:?}", model.config.prediction).to_lowercase()),
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
         ("kernels", kernels.name().into()),
@@ -142,7 +144,10 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         ("memory", memory(model, kernels, program)),
         ("weights held", model.rounding.map_or(model.graph.held.name().into(), |r| r.describe())),
     ];
-    lines.iter().fold(String::new(), |mut out, (name, value)| {
+    let settled = model.facts.iter().map(|f| (f.what, format!("{} [{}]", f.value, f.source)));
+    let (first, rest) = lines.split_at(3);
+    let all = first.iter().cloned().chain(settled).chain(rest.iter().cloned());
+    all.fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
         out
     })
@@ -178,7 +183,7 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
     };
     let mut document = json!({
         "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
-        "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
+        "settled": settled_json(&model.facts), "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
         "dispatches": work.dispatches, "image_updates": mirrors(program),
         "flops_per_evaluation": work.flops, "activation_bytes_per_evaluation": work.bytes,
         "unfused": { "dispatches": unfused.dispatches, "flops_per_evaluation": unfused.flops,

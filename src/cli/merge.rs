@@ -1,6 +1,7 @@
 //! `vorticity merge`: the shards of a run, put together to the run directory that one process would have written.
 use super::marked::Marked;
 use super::output::Output;
+use super::text::command_line;
 use super::{asymmetry, circulation, curl, jacobian, likelihood, stein};
 use crate::diagnostics;
 use crate::error::{Error, Result};
@@ -31,10 +32,12 @@ pub fn run(args: &Args) -> Result<i32> {
     let measures: Vec<&'static str> =
         ["circulation"].into_iter().chain(diagnostics::measures().iter().map(|m| m.0)).collect();
     let run::Merged { part, facts, title, logs } = run::merge(&args.shards, &measures)?;
-    let mut log = json!({ "command": std::env::args().collect::<Vec<_>>(), "shards": logs });
+    let mut log = json!({ "command": command_line(), "shards": logs });
     let (measure, path) = (part.measure, args.out.display().to_string());
+    let mut found = vec![];
     let (text, rows, marked) = if measure == "circulation" {
         let table = circulation::publish(out, &diagnostics::circulation(part)?, None, facts, log, &title)?;
+        found = table.found;
         (table.text, table.rows, table.marked)
     } else {
         let report = match measure {
@@ -58,6 +61,6 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     args.output.say(&format!("{text}\n{} shards merged, written to {path}\n", args.shards.len()))?;
     args.output
-        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "not_finite": marked.json() }))?;
+        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "found": found, "not_finite": marked.json() }))?;
     Ok(marked.exit())
 }

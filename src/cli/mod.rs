@@ -23,6 +23,7 @@ mod marked;
 pub mod merge;
 pub mod output;
 pub mod paths;
+pub mod process;
 pub mod report;
 pub mod sample;
 pub mod scores;

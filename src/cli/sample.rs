@@ -1,8 +1,9 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
 use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
@@ -11,6 +12,7 @@ use crate::latents;
 use crate::run::beside;
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,7 +21,7 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
-    pub model: String,
+    pub model: Spec,
     /// How many samples
     #[arg(long, default_value_t = 64)]
     pub n: usize,
@@ -39,9 +41,12 @@ pub struct Args {
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
     pub strip: Option<PathBuf>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open
     #[arg(long)]
     pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
@@ -74,7 +79,9 @@ pub fn run(args: &Args) -> Result<i32> {
         }
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let field = field::open_held(&args.model, shape, ScoreScale::Definition, args.held.weights)?;
+    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
+    as_given(shape, field.as_ref())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
@@ -87,6 +94,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
     let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
+    output.say(&settled(field.as_ref()))?;
+    let facts = settled_json(&field.facts());
     let plan = Plan {
         output,
         total,
@@ -103,7 +112,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let predicted = watched.prediction.map(|p| p.json());
     let Some((samples, out)) = watched.result.zip(args.out.as_ref()) else {
         output.document("sample", || {
-            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted })
+            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted, "settled": facts })
         })?;
         return Ok(0);
     };
@@ -135,7 +144,7 @@ pub fn run(args: &Args) -> Result<i32> {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
-            "dry_run": false, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
+            "dry_run": false, "settled": facts, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
             "not_finite": marked.json(),
         })
     })?;

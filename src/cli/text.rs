@@ -11,6 +11,17 @@ pub fn show(text: &str) -> Result<()> {
     }
 }
 
+/// The arguments of this process, for logs. What is no Unicode text, as a path may be, has its bytes as `\xFF`.
+pub fn command_line() -> Vec<String> {
+    let shown = |argument: std::ffi::OsString| {
+        argument.into_string().unwrap_or_else(|raw| {
+            let quoted = format!("{raw:?}");
+            quoted[1..quoted.len() - 1].to_string()
+        })
+    };
+    std::env::args_os().map(shown).collect()
+}
+
 /// Rows under their headings in columns as wide as needed, two spaces apart; columns marked true are aligned right.
 pub fn table<const N: usize>(headings: [(&str, bool); N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {

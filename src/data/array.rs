@@ -1,7 +1,10 @@
 //! An array of numbers of any rank that is read piece by piece, so that it need not fit in memory.
 //! In: `FILE.npy`, `FILE.npz#array` or `FILE.safetensors#tensor`, f16 to f64. Out: its shape, then its values as f64.
-use super::source::{Dtype, Layout, Source};
+use super::Levels;
+use super::source::{Layout, Source};
 use crate::error::{Error, Result};
+use crate::spec::Spec;
+use std::path::Path;
 
 /// Most values read at once from behind gzip, 1 GiB as f64.
 const MOST_UNPACKED: usize = 1 << 27;
@@ -14,10 +17,21 @@ pub struct Array {
 
 impl Array {
     /// Opens and checks the header; a file shorter or longer than its header says is refused.
-    pub fn open(spec: &str) -> Result<Self> {
-        let (mut source, layout) = super::open(spec)?;
-        if layout.dtype == Dtype::U8 {
-            return Err(source.error("holds u8 values, expected floating-point numbers"));
+    pub fn open(spec: impl Into<Spec>) -> Result<Self> {
+        let (path, tensor) = spec.into().tensor();
+        Self::part(&path, tensor)
+    }
+
+    /// The array `name` of a file of several.
+    pub fn of(path: &Path, name: &str) -> Result<Self> {
+        Self::part(path, Some(name.to_string()))
+    }
+
+    fn part(path: &Path, tensor: Option<String>) -> Result<Self> {
+        let (mut source, layout) = super::open(path, tensor)?;
+        if layout.dtype.levels() != Levels::Real {
+            let found = format!("holds {} values, expected floating-point numbers", layout.dtype.name());
+            return Err(source.error(found));
         }
         source.begin(&layout, &layout.dims)?;
         Ok(Self { source, layout })

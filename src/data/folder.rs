@@ -2,7 +2,7 @@
 //! passed over. In: a folder. Out: images scaled like those of an 8-bit file, and a checksum. Stored values count as they
 //! are: gamma and colour profiles are not applied, grey and RGB are not converted. Reference: <https://www.w3.org/TR/png-3/>.
 use super::source::{open_file, scaled};
-use super::{Images, check_count, check_size, hex, sha256_file};
+use super::{Images, Levels, check_count, check_size, hex, sha256_file};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use png::{ColorType, Decoder, DecodingError, Limits, Transformations};
@@ -21,6 +21,7 @@ pub fn read(folder: &Path, limit: usize, range: [f64; 2], expected: Option<Shape
     let count = check_count(files.len(), limit).map_err(|e| Error::file(folder, e))?;
     let mut values = Vec::new();
     let mut shape = expected;
+    let mut levels: Option<Levels> = None;
     for file in &files[..count] {
         let check = |found: Shape| {
             let wanted = *shape.get_or_insert(found);
@@ -33,10 +34,11 @@ pub fn read(folder: &Path, limit: usize, range: [f64; 2], expected: Option<Shape
             }
             check_size(count, found).map(|_| ())
         };
-        append(file, range, check, &mut values)?;
+        let own = append(file, range, check, &mut values)?;
+        levels = Some(levels.map_or(own, |others| own.beside(others)));
     }
     let shape = shape.ok_or_else(|| Error::file(folder, "holds no images"))?;
-    Ok(Images { shape, count, values, sha256: checksum(&files)? })
+    Ok(Images { shape, count, values, levels: levels.unwrap_or_default(), sha256: checksum(&files)? })
 }
 
 /// The PNG files of a folder, in order.
@@ -78,13 +80,13 @@ fn checksum(files: &[PathBuf]) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Decodes one picture to the end of `values`, once `check` has accepted the shape that its header promises.
+/// Decodes one picture to the end of `values`, once `check` has accepted the shape that its header promises; its levels.
 fn append(
     path: &Path,
     range: [f64; 2],
     check: impl FnOnce(Shape) -> Result<(), String>,
     values: &mut Vec<f32>,
-) -> Result<()> {
+) -> Result<Levels> {
     let fail = |message: String| Error::file(path, message);
     let bad = |e: DecodingError| fail(format!("is not a whole PNG file: {e}"));
     let (file, _) = open_file(path)?;
@@ -103,6 +105,9 @@ fn append(
         return Err(fail(format!("is {w} x {h} pixels, expected at most {MOST_PIXELS} in all")));
     }
     check(Shape::new(c, h, w)).map_err(fail)?;
+    // The colours of a palette have 8 bits, however many their numbers have.
+    let indexed = header.color_type == ColorType::Indexed;
+    let levels = Levels::bits(if indexed { 8 } else { header.bit_depth as u32 });
 
     let mut reader = decoder.read_info().map_err(bad)?;
     if let Some(animation) = reader.info().animation_control() {
@@ -129,7 +134,7 @@ fn append(
             _ => scaled(u16::from_be_bytes([p[first], p[first + 1]]).into(), u16::MAX.into(), range),
         }));
     }
-    Ok(())
+    Ok(levels)
 }
 
 fn name(path: &Path) -> String {

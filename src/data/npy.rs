@@ -19,11 +19,15 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     let descr = header.type_descriptor.as_string().map_or("", |s| s.as_str());
     let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
         "u1" => Dtype::U8,
+        "u2" => Dtype::U16,
         "f2" => Dtype::F16,
         "f4" => Dtype::F32,
         "f8" => Dtype::F64,
         _ => {
-            return Err(source.error(format!("holds dtype {}, {}", header.type_descriptor, Dtype::EXPECTED)));
+            // NumPy has no name for bfloat16: what a library registers as one is written as bytes without a meaning.
+            let hint = if descr.ends_with("V2") { "; bfloat16 is saved like this: save it as float32" } else { "" };
+            let found = format!("holds dtype {}, {}{hint}", header.type_descriptor, Dtype::EXPECTED);
+            return Err(source.error(found));
         }
     };
     Ok(Layout { dims: header.shape, dtype, big_endian: descr.starts_with('>'), before: 0, after: 0 })

@@ -1,10 +1,10 @@
 //! The bytes of a data file, plain or gzipped, and the one loop that turns them into f32 images.
 //! In: a path, then a `Layout` that a format found in its header. Out: values; memory grows with what is really there,
 //! not with what a header claims.
-use super::check_size;
+use super::unpacked::Unpacked;
+use super::{Levels, check_size};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use flate2::read::MultiGzDecoder;
 use half::{bf16, f16};
 use std::fs::{File, Metadata};
 use std::io::{BufReader, Cursor, Read};
@@ -19,6 +19,7 @@ const CHUNK: usize = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Dtype {
     U8,
+    U16,
     F16,
     Bf16,
     F32,
@@ -27,11 +28,12 @@ pub enum Dtype {
 
 impl Dtype {
     /// What every refusal of another type says.
-    pub const EXPECTED: &'static str = "expected u8, f16, bf16, f32 or f64";
+    pub const EXPECTED: &'static str = "expected u8, u16, f16, bf16, f32 or f64";
 
     pub fn name(self) -> &'static str {
         match self {
             Dtype::U8 => "u8",
+            Dtype::U16 => "u16",
             Dtype::F16 => "f16",
             Dtype::Bf16 => "bf16",
             Dtype::F32 => "f32",
@@ -42,9 +44,18 @@ impl Dtype {
     fn size(self) -> usize {
         match self {
             Dtype::U8 => 1,
-            Dtype::F16 | Dtype::Bf16 => 2,
+            Dtype::U16 | Dtype::F16 | Dtype::Bf16 => 2,
             Dtype::F32 => 4,
             Dtype::F64 => 8,
+        }
+    }
+
+    /// What values of this type are.
+    pub fn levels(self) -> Levels {
+        match self {
+            Dtype::U8 => Levels::bits(8),
+            Dtype::U16 => Levels::bits(16),
+            Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => Levels::Real,
         }
     }
 }
@@ -79,8 +90,11 @@ impl Source {
         let (head, reader) = peek(BufReader::new(file)).map_err(bad)?;
         let mut source = Source { path: path.into(), tensor, reader, head, position: 0, length: Some(about.len()) };
         if source.head.starts_with(&[0x1f, 0x8b]) {
-            let unpacked = MultiGzDecoder::new(std::mem::replace(&mut source.reader, Box::new(std::io::empty())));
-            let broken = |e| Error::file(path, format!("the gzip stream is damaged: {e}"));
+            let unpacked = Unpacked::of(std::mem::replace(&mut source.reader, Box::new(std::io::empty())));
+            let broken = |e: std::io::Error| match e.kind() {
+                std::io::ErrorKind::InvalidData => Error::file(path, e),
+                _ => Error::file(path, format!("the gzip stream is damaged: {e}")),
+            };
             (source.head, source.reader) = peek(unpacked).map_err(broken)?;
             source.length = None;
         }
@@ -160,6 +174,7 @@ impl Source {
             std::io::ErrorKind::UnexpectedEof => {
                 self.error(format!("is truncated: it ends after byte {}, inside {what}", self.position))
             }
+            std::io::ErrorKind::InvalidData => self.error(e),
             _ => self.error(format!("cannot be read in {what}: {e}")),
         }
     }
@@ -192,7 +207,7 @@ impl Source {
         self.skip(layout.before, "the tensors before it")
     }
 
-    /// Hands the next `count` values to `put`, 8-bit ones as they lie in `range`; `what` is the part of the file.
+    /// Hands the next `count` values to `put`, integers as they lie in `range`; `what` is the part of the file.
     pub fn read_values(
         &mut self,
         layout: &Layout,
@@ -269,7 +284,7 @@ fn peek(mut reader: impl Read + 'static) -> std::io::Result<(Vec<u8>, Box<dyn Re
     Ok((head.clone(), Box::new(Cursor::new(head).chain(reader))))
 }
 
-/// Reads the first `count` of the `held` images; 8-bit values go linearly to `range`, computed in f64.
+/// Reads the first `count` of the `held` images; integers go linearly to `range`, computed in f64.
 pub fn read_images(
     source: &mut Source,
     layout: &Layout,
@@ -320,6 +335,7 @@ fn decode(layout: &Layout, range: [f64; 2], bytes: &[u8], put: &mut impl FnMut(f
     let big = layout.big_endian;
     match layout.dtype {
         Dtype::U8 => bytes.iter().for_each(|&v| put(scaled(v.into(), u8::MAX.into(), range).into())),
+        Dtype::U16 => each(big, bytes, put, |b| scaled(u16::from_le_bytes(b).into(), u16::MAX.into(), range).into()),
         Dtype::F16 => each(big, bytes, put, |b| f16::from_le_bytes(b).to_f64()),
         Dtype::Bf16 => each(big, bytes, put, |b| bf16::from_le_bytes(b).to_f64()),
         Dtype::F32 => each(big, bytes, put, |b| f64::from(f32::from_le_bytes(b))),

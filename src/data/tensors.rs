@@ -41,6 +41,7 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     };
     let dtype = match info.dtype {
         Stored::U8 => Dtype::U8,
+        Stored::U16 => Dtype::U16,
         Stored::F16 => Dtype::F16,
         Stored::BF16 => Dtype::Bf16,
         Stored::F32 => Dtype::F32,

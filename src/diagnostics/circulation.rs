@@ -38,8 +38,9 @@ pub struct Options {
     pub polyline: Vec<f32>,
     /// How loops are integrated.
     pub quadrature: Quadrature,
-    /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
-    /// evaluations per segment instead of one; 0 for none. Adaptive loops have an estimate of their own.
+    /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
+    /// error. Three evaluations per segment instead of one; 0 for none, and then nothing on these paths is resolved. Adaptive
+    /// loops have an estimate of their own.
     pub quadrature_check: f64,
     /// Points, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
     pub verify_points: usize,

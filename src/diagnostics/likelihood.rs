@@ -4,15 +4,17 @@
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
 use super::derivatives::{At, Derivatives, dot, mean};
-use super::points::{Column, columns};
+use super::points::{Column, Noisy, Pick, Selection, columns};
 use super::progress::{Progress, wrong};
 use super::stein::Divergence;
 use crate::data::Images;
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
+use crate::run::schema::SCHEMA;
 use crate::run::{About, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
@@ -29,8 +31,12 @@ pub struct LikelihoodOptions {
     pub seed: u64,
     /// How div s is found.
     pub divergence: Divergence,
-    /// Data are 8-bit levels scaled to the field's range: spread each over its level, and count bits per level.
-    pub dequantise: bool,
+    /// Data are integers 0..=this, scaled to the field's range (255: 8-bit): spread each over its level, and count bits per
+    /// level. None: real numbers, whose density is measured as it is.
+    pub levels: Option<u32>,
+    /// Tangents, spread over noisy samples of the grid's timesteps, that the f64 twin computes again: the arithmetic error. 0
+    /// for none.
+    pub verified: usize,
 }
 
 #[repr(C)]
@@ -42,23 +48,28 @@ pub(super) struct Row {
     flow: f64,
     probes: f64,
     grid: f64,
+    /// The integral of |div s|, bits: the unit of the arithmetic error.
+    size: f64,
+    arithmetic: f64,
 }
 
 impl Row {
+    /// The largest error that is known.
     fn error(&self) -> f64 {
-        self.probes.max(self.grid)
+        self.probes.max(self.grid).max(self.arithmetic)
     }
 }
 
 /// Every column, in the order of the files.
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of 8-bit levels where data were dequantised"), |r| r.bits),
+    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
     (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
     (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
     (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
     (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
     (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
+    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
     (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
 ];
 
@@ -113,11 +124,11 @@ pub fn likelihood_part(
             "is of images; this network works on latents, which are not quantised",
         ));
     }
+    options.timesteps.iter().try_for_each(|&k| field.process().require_signal(k, "the flow's velocity"))?;
     let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
     let grid: Vec<(usize, f64)> = options.timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
-    let [low, high] = field.data_range();
-    let level = (high - low) / 255.0;
-    let x0: Vec<f64> = (0..samples).flat_map(|i| start(options, images, shard.sample(i), level)).collect();
+    let level = level(options.levels, field.data_range())?;
+    let x0: Vec<f64> = (0..samples).flat_map(|i| start(options.seed, images, shard.sample(i), level)).collect();
 
     let count = options.divergence.tangents(d);
     let mut derivatives = Derivatives::new(gpu, field, &options.timesteps, samples, count)?;
@@ -126,7 +137,9 @@ pub fn likelihood_part(
     let fine = flow.run(&mut derivatives, &grid, &mut progress)?;
     let coarse = flow.run(&mut derivatives, &coarse, &mut progress)?;
 
-    let (to_bits, offset) = (1.0 / (d as f64 * LN_2), if options.dequantise { -level.log2() } else { 0.0 });
+    let (to_bits, offset) = (1.0 / (d as f64 * LN_2), level.map_or(0.0, |width| -width.log2()));
+    // Of the flow: dt = tan phi dphi.
+    let time = (grid[0].1.cos() / grid[n - 1].1.cos()).ln();
     let nats = |flow: &Ends, sample: usize| {
         let (integral, se) = options.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
         (flow.prior[sample], integral, se)
@@ -142,9 +155,12 @@ pub fn likelihood_part(
                 flow: integral,
                 probes: se * to_bits,
                 grid: ((prior - integral) - (other_prior - other)).abs() * to_bits,
+                size: (d as f64 * time + integral.abs()) * to_bits,
+                arithmetic: f64::NAN,
             }
         })
         .collect();
+    let worst = worst(field, images, options, &mut derivatives, &mut progress)?;
     let shape = vec![samples, size_of::<Row>() / size_of::<f64>()];
     let values = Numbers::F64(bytemuck::cast_slice(&rows).to_vec());
     Ok(Part {
@@ -155,11 +171,54 @@ pub fn likelihood_part(
             "timesteps": options.timesteps,
             "divergence": options.divergence.name(),
             "offset_bits": offset,
-            "dequantised": options.dequantise,
+            "dequantised": level.is_some(),
+            "levels": options.levels.map(|most| u64::from(most) + 1),
         }),
         arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
-        worst: f64::NAN,
+        worst,
         origin: progress.origin,
+    })
+}
+
+/// The largest relative difference of a v.J v from the f64 twin's, at noisy samples of the grid's timesteps: the flow passes
+/// where these lie.
+fn worst(
+    field: &dyn Field,
+    images: &Images,
+    options: &LikelihoodOptions,
+    derivatives: &mut Derivatives,
+    progress: &mut Progress,
+) -> Result<f64> {
+    let (d, count) = (images.shape.len(), options.divergence.tangents(images.shape.len()));
+    let LikelihoodOptions { timesteps, samples, seed, .. } = options.clone();
+    let selection = Selection { timesteps, samples, seed };
+    let picks = selection.picks(progress.shard, options.verified);
+    progress.worst(options.verified, &picks, |&Pick { k, sample, share, .. }| {
+        let pick = (share * count as f64) as usize;
+        let tangent = |j: usize| -> Vec<f32> {
+            match options.divergence {
+                Divergence::Hutchinson(_) => selection.probe(sample, k, j, d),
+                Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
+            }
+        };
+        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let (v, mut got) = (tangent(pick), f64::NAN);
+        // As much as the flow has at a time, so that it is the flow's arithmetic; not counted among its evaluations.
+        let mut uncounted = |_| ControlFlow::Continue(());
+        derivatives.run(
+            &x,
+            &At { k, what: "sample", samples: &[sample] },
+            count,
+            |_, j, v| v.copy_from_slice(&tangent(j)),
+            |_, j, jv| {
+                if j == pick {
+                    got = dot(&v, jv);
+                }
+            },
+            &mut Progress::new(&mut uncounted),
+        )?;
+        let twin: f64 = field.twin(&Dual::along(&x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+        Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
     })
 }
 
@@ -169,23 +228,32 @@ const ROWS: &str = "rows";
 /// The table of a part that has all samples.
 pub(super) fn finish(mut part: Part) -> Result<Table> {
     part.whole()?;
-    let rows: Vec<Row> = part.rows(ROWS)?;
+    let mut rows: Vec<Row> = part.rows(ROWS)?;
+    rows.iter_mut().for_each(|row| row.arithmetic = part.worst * row.size);
     let (bits, se) = mean(&rows.iter().map(|r| r.bits).filter(|b| b.is_finite()).collect::<Vec<_>>());
     let mut facts = part.facts;
     facts["mean_bits_per_dim"] = json!(bits);
     facts["standard_error"] = json!(se);
     let axes = vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) }];
-    Ok(Table { measure: "likelihood", schema: 1, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
+    Ok(Table { measure: "likelihood", schema: SCHEMA, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
-/// A clean image, its 8-bit levels spread uniformly over the levels' width, centred.
-fn start(options: &LikelihoodOptions, images: &Images, sample: usize, level: f64) -> Vec<f64> {
+/// Width of a level in the data range, if there are levels.
+fn level(levels: Option<u32>, [low, high]: [f64; 2]) -> Result<Option<f64>> {
+    match levels {
+        Some(0) => Err(Error::invalid("levels", "integers 0..=0, expected at least two levels")),
+        most => Ok(most.map(|most| (high - low) / f64::from(most))),
+    }
+}
+
+/// A clean image, its levels spread uniformly over their width, centred.
+fn start(seed: u64, images: &Images, sample: usize, level: Option<f64>) -> Vec<f64> {
     let d = images.shape.len();
     let clean = images.values[sample * d..(sample + 1) * d].iter().map(|&v| f64::from(v));
-    if !options.dequantise {
+    let Some(level) = level else {
         return clean.collect();
-    }
-    let stream = Stream { seed: options.seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
+    };
+    let stream = Stream { seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
     let words = (0..d.div_ceil(4) as u32).flat_map(|block| stream.block(block));
     clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
 }

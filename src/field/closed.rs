@@ -1,11 +1,12 @@
 //! Closed forms that are linear in x: s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), indices cyclic over the D components.
 //! gaussian: alpha = -1/(a^2 + sigma^2), omega = 0 (a gradient). rotor: alpha = 0 (antisymmetric). tilted: alpha = -1.
-use super::{Field, FieldLaunch, Params};
+use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::model::Process;
+use crate::model::{Process, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use crate::spec::Params;
 use serde_json::json;
 
 struct Linear {
@@ -74,7 +75,7 @@ impl Field for Linear {
     fn describe(&self) -> serde_json::Value {
         json!({
             "kind": "closed form", "name": self.name, "shape": self.shape.to_string(),
-            "omega": self.omega, "process": self.process.config,
+            "omega": self.omega, "process": self.process.config, "sources": facts::sources(&self.facts()),
         })
     }
 }

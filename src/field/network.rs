@@ -3,7 +3,7 @@ use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::model::{AutoencoderModel, Model, Posterior, Prediction, Process};
+use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
 use crate::ops::held::Rounding;
 use crate::plan::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, Part, Role, Step};
@@ -117,11 +117,16 @@ impl Field for NetworkField {
         Ok(raw.iter().zip(x).map(|(&r, &x)| x * alpha + r * beta).collect())
     }
 
+    fn facts(&self) -> Vec<Fact> {
+        self.model.facts.clone()
+    }
+
     fn describe(&self) -> serde_json::Value {
         let autoencoder = self.model.autoencoder.as_ref();
         let mut facts = json!({
             "kind": "network",
             "config": self.model.config,
+            "sources": facts::sources(&self.model.facts),
             "weights_sha256": self.model.sha256,
             "parameters": self.model.parameters,
             "autoencoder": autoencoder.map(|a| json!({ "config": a.config, "weights_sha256": a.sha256 })),

@@ -24,6 +24,16 @@ pub enum Prediction {
 }
 
 impl Prediction {
+    /// In words, for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Prediction::Eps => "eps, the noise",
+            Prediction::Score => "score",
+            Prediction::V => "v = a eps - sigma x_0",
+            Prediction::X0 => "x0, the clean sample",
+        }
+    }
+
     /// (alpha, beta) with score = alpha x + beta output, for x = a x_0 + sigma eps.
     pub fn score_coefficients(self, a: f64, sigma: f64) -> (f64, f64) {
         match self {

@@ -4,11 +4,15 @@ mod autoencoder;
 mod blocks;
 mod config;
 mod diffusers;
+pub mod facts;
+mod given;
+mod json;
 mod lucid_unet;
 mod mnist_shuffle_unet;
 mod ncsnpp;
 mod process;
 mod random;
+mod schedule;
 mod sides;
 mod unet2d;
 mod vae_sksq;
@@ -17,14 +21,18 @@ mod weights;
 
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
 pub use config::{Config, Posterior, Prediction};
-pub use process::{Process, ProcessConfig, SCHEDULES, Schedule};
+pub use facts::Fact;
+pub use given::given_process;
+pub use process::{Process, ProcessConfig};
 pub use random::{RandomModel, init};
-pub use weights::Weights;
+pub use schedule::{SCHEDULES, Schedule};
+pub use weights::{Files, Weights};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use std::path::{Path, PathBuf};
 
 /// A network architecture, by the tensor names that its authors gave it.
@@ -58,12 +66,12 @@ pub fn family(name: &str) -> Result<&'static FamilyInfo> {
 }
 
 /// The configuration that `spec` names: a preset of the family, or a file like a model's `config.json`.
-pub fn configuration(family_name: &str, spec: &str) -> Result<Config> {
-    let family = family(family_name)?;
-    if let Some((name, text)) = family.presets.iter().find(|p| p.0 == spec) {
+pub fn configuration(family_name: &str, spec: impl Into<Spec>) -> Result<Config> {
+    let (family, spec) = (family(family_name)?, spec.into());
+    let path = spec.path();
+    if let Some((name, text)) = family.presets.iter().find(|p| path == Path::new(p.0)) {
         return Config::parse(text, Path::new(&format!("preset {name}")));
     }
-    let path = Path::new(spec);
     if !path.is_file() {
         let presets: Vec<_> = family.presets.iter().map(|p| p.0).collect();
         let known = if presets.is_empty() { "none".into() } else { presets.join(", ") };
@@ -109,11 +117,53 @@ fn require_field(graph: &Graph) -> Result<()> {
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
 pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Result<(Graph, u64)> {
+    network_of(name, hyper, &Weights::open(weights_path)?)
+}
+
+/// `network`, of weights that were opened.
+fn network_of(name: &str, hyper: &serde_json::Value, weights: &Weights) -> Result<(Graph, u64)> {
     let family = family(name)?;
-    let weights = Weights::open(weights_path)?;
-    let graph = (family.build)(hyper, &weights)?;
+    let graph = (family.build)(hyper, weights)?;
     weights.finish(family.ignorable)?;
     Ok((graph, weights.parameters()))
+}
+
+/// A model directory, where it is, its configuration, its weights, and what settled what.
+struct Configured {
+    path: PathBuf,
+    config: Config,
+    weights: Files,
+    sources: facts::Sources,
+}
+
+/// What is known of a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name,
+/// before its weights are read.
+fn configured(path: &Path) -> Result<Configured> {
+    let path = diffusers::hub::folder(path)?;
+    if let Some(diffusers::Found { config, weights, sources }) = diffusers::find(&path)? {
+        return Ok(Configured { path, config, weights, sources });
+    }
+    let config = Config::read(&path.join("config.json"))?;
+    let key = |name: &str| format!("config.json: {name}");
+    let sources = facts::Sources {
+        weights: "model.safetensors".into(),
+        process: key("process"),
+        prediction: key("prediction"),
+        data_range: key("data_range"),
+    };
+    let weights = Files::one(path.join("model.safetensors"));
+    Ok(Configured { path, config, weights, sources })
+}
+
+fn is_sizeless(config: &Config) -> bool {
+    [unet2d::FAMILY.name, unet2d::NCSNPP.name].contains(&config.family.as_str()) && unet2d::is_sizeless(&config.hyper)
+}
+
+/// Whether the network of a model directory works at any size, and its configuration names none: `sample_size` null in
+/// diffusers. It is then told one as it is opened (`Model::open_sized`).
+pub fn leaves_size_open(path: impl AsRef<Path>) -> Result<bool> {
+    let config = configured(path.as_ref())?.config;
+    Ok(config.autoencoder.is_none() && is_sizeless(&config))
 }
 
 /// An opened model directory.
@@ -129,8 +179,10 @@ pub struct Model {
     pub process: Process,
     /// Trained parameters, as PyTorch counts them.
     pub parameters: u64,
-    /// SHA-256 of the weights' file.
+    /// SHA-256 of the weights' file; of shards as `Files::sha256` has it.
     pub sha256: String,
+    /// What is settled about it, and what settled that.
+    pub facts: Vec<Fact>,
     /// The autoencoder on whose latents the network works.
     pub autoencoder: Option<AutoencoderModel>,
     /// What holding the network's weights as f16 does to them; none where they are held as they are.
@@ -138,37 +190,42 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads and checks a model directory, ours or one of diffusers.
+    /// Reads and checks a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if !path.is_dir() {
-            return Err(Error::file(
-                path,
-                "not a directory; a model is a folder with config.json and model.safetensors",
-            ));
-        }
-        let (config, weights) = match diffusers::find(path)? {
-            Some(found) => found,
-            None => (Config::read(&path.join("config.json"))?, path.join("model.safetensors")),
-        };
-        let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(path, e) } else { e };
-        let process = process_of(&config).map_err(here)?;
-        let (mut graph, parameters) = network(&config.family, &config.hyper, &weights).map_err(here)?;
-        require_field(&graph).map_err(here)?;
-        process.require_told(&graph).map_err(here)?;
-        graph.labels = process.labels();
-        let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
-        let sha256 = crate::data::sha256_file(&weights)?;
-        Ok(Self { path: path.to_path_buf(), config, graph, process, parameters, sha256, autoencoder, rounding: None })
+        Self::open_sized(path, None, Held::F32)
     }
 
-    /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.
-    pub fn open_held(path: impl AsRef<Path>, held: Held) -> Result<Self> {
-        let mut model = Self::open(path)?;
+    /// `open`, and the device is to hold the network's weights so; an autoencoder's stay f32: it makes the data. `shape` is
+    /// that of a sample, for a network that leaves it open (`leaves_size_open`): others know theirs.
+    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: Held) -> Result<Self> {
+        let mut model = Self::read(path.as_ref(), shape)?;
         if held == Held::F16 {
             model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
         }
         Ok(model)
+    }
+
+    fn read(path: &Path, shape: Option<Shape>) -> Result<Self> {
+        let Configured { path, mut config, weights: files, sources } = configured(path)?;
+        let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(&path, e) } else { e };
+        if let (Some(shape), true) = (shape, is_sizeless(&config)) {
+            unet2d::give_size(&mut config.hyper, shape).map_err(here)?;
+        }
+        let process = process_of(&config).map_err(here)?.said(sources.process);
+        let weights = Weights::open_files(&files)?;
+        let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
+        require_field(&graph).map_err(here)?;
+        process.require_told(&graph).map_err(here)?;
+        graph.labels = process.labels();
+        let autoencoder = autoencoder_of(&config, &path, graph.shape(graph.input()))?;
+        let mut facts = facts::of_process(&process);
+        facts.extend([
+            Fact::new("prediction", config.prediction.describe(), sources.prediction),
+            facts::of_range(config.data_range, sources.data_range),
+            Fact::new("weights", weights.describe(), sources.weights),
+        ]);
+        let sha256 = files.sha256()?;
+        Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None })
     }
 
     /// `[C, H, W]` of one sample.

@@ -1,36 +1,10 @@
-//! The noising process x = a x_0 + sigma eps and its schedules, in f64, k = 0..T-1 (PROTOCOL, "Fields").
+//! The noising process x = a x_0 + sigma eps as a table of noise levels, in f64, k = 0..T-1 (PROTOCOL, "Fields").
 //! VP: a = sqrt(abar_k), sigma = sqrt(1 - abar_k), abar_k = prod_{q<=k} (1 - beta_q); networks are told k.
 //! VE: a = 1, sigma_k = sigma_min (sigma_max / sigma_min)^(k / (T-1)), or a list; networks are told sigma (arXiv 2011.13456).
+use super::schedule::{self, Schedule};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, RowLayer};
 use serde::{Deserialize, Serialize};
-
-/// How the noise grows with the timestep: f gives beta and abar (PROTOCOL; the paper's eq. 6 is the cosine).
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// f(q) = cos^2((q/T + 0.008) / 1.008 * pi/2), beta = 1 - f(k+1)/f(k), at most 0.999 (arXiv 2102.09672).
-    Cosine,
-    /// f(q) = (S(3) - S(-3 + 6 q/T)) / (S(3) - S(-3)), S the logistic function (arXiv 2212.11972).
-    Sigmoid,
-    /// beta from 1e-4 to 0.02, scaled by 1000/T (arXiv 2006.11239); or from and to what the config says, as it says.
-    Linear,
-    /// sqrt(beta) is linear, between the same ends (arXiv 2112.10752).
-    ScaledLinear,
-}
-
-/// Every schedule by the name that config files give it.
-pub const SCHEDULES: &[(&str, Schedule)] = &[
-    ("cosine", Schedule::Cosine),
-    ("sigmoid", Schedule::Sigmoid),
-    ("linear", Schedule::Linear),
-    ("scaled_linear", Schedule::ScaledLinear),
-];
-
-/// beta at the ends of the linear schedules unless told otherwise, for T = 1000.
-const ENDS: [f64; 2] = [1e-4, 0.02];
-/// What beta is cut off at.
-const MOST_BETA: f64 = 0.999;
 
 /// The process as `config.json` names it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -48,6 +22,23 @@ pub enum ProcessConfig {
         /// Last beta of a linear schedule.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         beta_end: Option<f64>,
+        /// If given, abar is rescaled to end at zero (arXiv 2305.08891), and its last value is then this: 0, or the 2^-24
+        /// of schedulers that divide by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rescaled_to: Option<f64>,
+    },
+    /// Variance preserving, with these betas.
+    Betas {
+        /// One per timestep, above 0, at most 1.
+        betas: Vec<f64>,
+        /// As with a schedule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rescaled_to: Option<f64>,
+    },
+    /// Variance preserving, with these products of 1 - beta.
+    Alphas {
+        /// abar of each timestep: below 1, never rising, 0 at the lowest.
+        alphas_cumprod: Vec<f64>,
     },
     /// Variance exploding: a = 1, sigma in geometric progression.
     Ve {
@@ -68,31 +59,67 @@ pub enum ProcessConfig {
 impl ProcessConfig {
     /// Variance preserving with the schedule's own betas.
     pub fn vp(schedule: Schedule, timesteps: usize) -> Self {
-        Self::Vp { schedule, timesteps, beta_start: None, beta_end: None }
+        Self::Vp { schedule, timesteps, beta_start: None, beta_end: None, rescaled_to: None }
     }
 
     /// In words, for people.
     pub fn describe(&self) -> String {
+        let words = format!("{}, {}", self.kind(), self.schedule());
         match self {
-            Self::Vp { schedule, timesteps, beta_start, beta_end } => {
+            Self::Vp { timesteps, .. } | Self::Ve { timesteps, .. } => format!("{words}, T = {timesteps}"),
+            _ => words, // a list says how long it is
+        }
+    }
+
+    /// What is kept or grows, in words.
+    pub fn kind(&self) -> &'static str {
+        if self.preserves_variance() { "variance preserving" } else { "variance exploding" }
+    }
+
+    /// How the noise grows with the timestep, in words.
+    pub fn schedule(&self) -> String {
+        let rescaled = |to: &Option<f64>| match to {
+            Some(last) => format!(", rescaled to zero terminal SNR (last abar {last})"),
+            None => String::new(),
+        };
+        match self {
+            Self::Vp { schedule, beta_start, beta_end, rescaled_to, .. } => {
                 let betas = match given(*beta_start, *beta_end) {
                     Some([first, last]) => format!(" (beta {first} to {last})"),
                     None => String::new(),
                 };
-                let name = schedule.name();
-                format!("variance preserving, {name} schedule{betas}, T = {timesteps}")
+                format!("{} schedule{betas}{}", schedule.name(), rescaled(rescaled_to))
             }
-            Self::Ve { sigma_min, sigma_max, timesteps } => {
-                format!("variance exploding, sigma {sigma_min} to {sigma_max}, T = {timesteps}")
-            }
-            Self::Sigmas { sigmas } => format!("variance exploding, {} noise levels", sigmas.len()),
+            Self::Betas { betas, rescaled_to } => format!("{} betas{}", betas.len(), rescaled(rescaled_to)),
+            Self::Alphas { alphas_cumprod } => format!("{} values of alphas_cumprod", alphas_cumprod.len()),
+            Self::Ve { sigma_min, sigma_max, .. } => format!("sigma {sigma_min} to {sigma_max}"),
+            Self::Sigmas { sigmas } => format!("{} noise levels", sigmas.len()),
         }
+    }
+
+    /// T.
+    pub fn timesteps(&self) -> usize {
+        match self {
+            Self::Vp { timesteps, .. } | Self::Ve { timesteps, .. } => *timesteps,
+            Self::Betas { betas, .. } => betas.len(),
+            Self::Alphas { alphas_cumprod } => alphas_cumprod.len(),
+            Self::Sigmas { sigmas } => sigmas.len(),
+        }
+    }
+
+    /// True if a^2 + sigma^2 = 1 at every timestep; else a = 1.
+    pub fn preserves_variance(&self) -> bool {
+        matches!(self, Self::Vp { .. } | Self::Betas { .. } | Self::Alphas { .. })
     }
 }
 
+/// More timesteps than this are a slip of the pen.
+const MOST_TIMESTEPS: usize = 1_000_000;
+
 /// Both ends of beta, if one was given.
 fn given(start: Option<f64>, end: Option<f64>) -> Option<[f64; 2]> {
-    (start.is_some() || end.is_some()).then(|| [start.unwrap_or(ENDS[0]), end.unwrap_or(ENDS[1])])
+    let [first, last] = schedule::ENDS;
+    (start.is_some() || end.is_some()).then(|| [start.unwrap_or(first), end.unwrap_or(last)])
 }
 
 /// A process with its table of noise levels.
@@ -100,81 +127,30 @@ fn given(start: Option<f64>, end: Option<f64>) -> Option<[f64; 2]> {
 pub struct Process {
     /// Where the table comes from.
     pub config: ProcessConfig,
+    /// What said so, in words that follow a comma: a file and its keys, an option, or that it is a default.
+    pub source: String,
     /// (a, sigma) by timestep.
     levels: Vec<(f64, f64)>,
-}
-
-impl Schedule {
-    /// In `SCHEDULES`.
-    pub fn name(self) -> &'static str {
-        SCHEDULES.iter().find(|s| s.1 == self).map_or("", |s| s.0)
-    }
-
-    /// The schedule of that name, or an error that lists what there is.
-    pub fn parse(name: &str) -> Result<Self> {
-        SCHEDULES.iter().find(|s| s.0 == name).map(|s| s.1).ok_or_else(|| {
-            let known: Vec<_> = SCHEDULES.iter().map(|s| s.0).collect();
-            Error::invalid("schedule", format!("'{name}' is not one of {}", known.join(", ")))
-        })
-    }
-
-    /// abar_k for k = 0..T-1.
-    pub fn alphabar(self, steps: usize) -> Vec<f64> {
-        self.alphabar_between(steps, None)
-    }
-
-    /// `alphabar`; the linear schedules with these betas at their ends, if there are any.
-    pub fn alphabar_between(self, steps: usize, ends: Option<[f64; 2]>) -> Vec<f64> {
-        let t = steps as f64;
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let f = |q: usize| {
-            let u = q as f64 / t;
-            match self {
-                Schedule::Cosine => ((u + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2),
-                _ => (logistic(3.0) - logistic(-3.0 + 6.0 * u)) / (logistic(3.0) - logistic(-3.0)),
-            }
-        };
-        let [lo, hi] = ends.unwrap_or(ENDS.map(|beta| beta * 1000.0 / t));
-        let between = |lo: f64, hi: f64, k: usize| lo + (hi - lo) * k as f64 / (t - 1.0).max(1.0);
-        let beta = |k: usize| match self {
-            Schedule::Linear => between(lo, hi, k),
-            Schedule::ScaledLinear => between(lo.sqrt(), hi.sqrt(), k).powi(2),
-            Schedule::Cosine | Schedule::Sigmoid => 1.0 - f(k + 1) / f(k),
-        };
-        let mut product = 1.0;
-        (0..steps)
-            .map(|k| {
-                product *= 1.0 - beta(k).min(MOST_BETA);
-                product
-            })
-            .collect()
-    }
 }
 
 impl Process {
     /// Tabulates the noise levels in f64.
     pub fn new(config: &ProcessConfig) -> Result<Self> {
-        let steps = |timesteps: usize| match timesteps {
-            1..=1_000_000 => Ok(timesteps),
-            _ => Err(Error::invalid("process.timesteps", format!("{timesteps} is outside 1..=1000000"))),
-        };
+        let steps = config.timesteps();
+        if !(1..=MOST_TIMESTEPS).contains(&steps) {
+            let found = format!("{steps} is outside 1..={MOST_TIMESTEPS}");
+            return Err(Error::invalid("process.timesteps", found));
+        }
         let levels: Vec<(f64, f64)> = match config {
-            ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end } => {
-                let ends = given(*beta_start, *beta_end);
-                check_betas(*schedule, ends)?;
-                let alphabar = schedule.alphabar_between(steps(*timesteps)?, ends);
-                alphabar.into_iter().map(|abar| (abar.sqrt(), (1.0 - abar).sqrt())).collect()
-            }
             ProcessConfig::Ve { sigma_min, sigma_max, timesteps } => {
                 if !(*sigma_min > 0.0 && sigma_min < sigma_max && sigma_max.is_finite()) {
                     let found = format!("sigma_min {sigma_min} and sigma_max {sigma_max}");
                     return Err(Error::invalid("process", format!("{found}, expected 0 < sigma_min < sigma_max")));
                 }
-                let last = (steps(*timesteps)? as f64 - 1.0).max(1.0);
+                let last = (steps as f64 - 1.0).max(1.0);
                 (0..*timesteps).map(|k| (1.0, sigma_min * (sigma_max / sigma_min).powf(k as f64 / last))).collect()
             }
             ProcessConfig::Sigmas { sigmas } => {
-                steps(sigmas.len())?;
                 let increasing = sigmas.is_sorted_by(|a, b| a < b);
                 if !(increasing && sigmas.iter().all(|s| *s > 0.0 && s.is_finite())) {
                     let message = "expected strictly increasing numbers above 0, the noise level of each timestep";
@@ -182,17 +158,49 @@ impl Process {
                 }
                 sigmas.iter().map(|&sigma| (1.0, sigma)).collect()
             }
+            _ => alphabar(config)?.into_iter().map(|abar| (abar.sqrt(), (1.0 - abar).sqrt())).collect(),
         };
-        // Kernels have both in f32; scores divide by sigma, samplers by a.
+        // Kernels have both in f32, and scores divide by sigma. What divides by a looks at it: pure noise has a = 0.
         let sound = |v: f64| v > 0.0 && (v as f32).is_normal();
-        if let Some((k, (a, sigma))) = levels.iter().enumerate().find(|(_, l)| !(sound(l.0) && sound(l.1))) {
+        let signal = |a: f64| sound(a) || (a == 0.0 && config.preserves_variance());
+        if let Some((k, (a, sigma))) = levels.iter().enumerate().find(|(_, l)| !(signal(l.0) && sound(l.1))) {
             let found = format!("a = {a}, sigma = {sigma} at timestep {k} of 0..={}", levels.len() - 1);
             return Err(Error::invalid(
                 "process",
                 format!("{found}, expected numbers above 0 within the range of f32"),
             ));
         }
-        Ok(Self { config: config.clone(), levels })
+        Ok(Self { config: config.clone(), source: "as the program that embeds the engine says".into(), levels })
+    }
+
+    /// The same process, and what said so.
+    pub fn said(self, source: impl Into<String>) -> Self {
+        Self { source: source.into(), ..self }
+    }
+
+    /// True if both have the same noise levels, however they are written down.
+    pub fn same_levels(&self, other: &Self) -> bool {
+        self.preserves_variance() == other.preserves_variance() && self.levels == other.levels
+    }
+
+    /// The last timestep at which something of the data is left, a > 0: the last of all, unless the process ends in pure
+    /// noise (zero terminal SNR).
+    pub fn last_with_signal(&self) -> usize {
+        self.levels.iter().rposition(|l| l.0 > 0.0).unwrap_or(0)
+    }
+
+    /// Refuses a timestep of pure noise, a = 0, for what divides by a; `what` is that.
+    pub fn require_signal(&self, k: usize, what: &str) -> Result<()> {
+        match self.noise(k)? {
+            (a, _) if a > 0.0 => Ok(()),
+            _ => {
+                let last = self.last_with_signal();
+                let found = format!(
+                    "{k} is pure noise (a = 0), of which {what} is not defined; the last one with a > 0 is {last}"
+                );
+                Err(Error::invalid("timestep", found))
+            }
+        }
     }
 
     /// Number of timesteps T.
@@ -208,7 +216,7 @@ impl Process {
 
     /// True if a^2 + sigma^2 = 1 at every timestep; else a = 1.
     pub fn preserves_variance(&self) -> bool {
-        matches!(self.config, ProcessConfig::Vp { .. })
+        self.config.preserves_variance()
     }
 
     /// Refuses what is defined for a variance-preserving process only; `what` is that.
@@ -263,10 +271,39 @@ impl Process {
     }
 }
 
+/// abar of a variance-preserving process.
+fn alphabar(config: &ProcessConfig) -> Result<Vec<f64>> {
+    let (plain, rescaled_to) = match config {
+        ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to } => {
+            let ends = given(*beta_start, *beta_end);
+            check_betas(*schedule, ends)?;
+            (schedule.alphabar_between(*timesteps, ends), *rescaled_to)
+        }
+        ProcessConfig::Betas { betas, rescaled_to } => {
+            if let Some((k, beta)) = betas.iter().enumerate().find(|(_, b)| !(**b > 0.0 && **b <= 1.0)) {
+                let found = format!("{beta} at timestep {k}, expected numbers above 0, at most 1");
+                return Err(Error::invalid("process.betas", found));
+            }
+            (schedule::cumulated(betas.iter().copied()), *rescaled_to)
+        }
+        ProcessConfig::Alphas { alphas_cumprod: all } => {
+            let sound = |k: usize| (0.0..1.0).contains(&all[k]) && (k == 0 || all[k] <= all[k - 1]);
+            if let Some(k) = (0..all.len()).find(|k| !sound(*k)) {
+                let found = format!("{} at timestep {k}, expected numbers from 0 to below 1 that never rise", all[k]);
+                return Err(Error::invalid("process.alphas_cumprod", found));
+            }
+            (all.clone(), None)
+        }
+        ProcessConfig::Ve { .. } | ProcessConfig::Sigmas { .. } => (vec![], None),
+    };
+    rescaled_to.map_or(Ok(plain.clone()), |last| schedule::rescaled(&plain, last))
+}
+
 fn check_betas(schedule: Schedule, ends: Option<[f64; 2]>) -> Result<()> {
     let Some([first, last]) = ends else { return Ok(()) };
-    if !matches!(schedule, Schedule::Linear | Schedule::ScaledLinear) {
-        let message = format!("belong to the schedules linear and scaled_linear, this is {}", schedule.name());
+    if !schedule.has_ends() {
+        let message =
+            format!("belong to the schedules linear, scaled_linear and sigmoid_beta, this is {}", schedule.name());
         return Err(Error::invalid("process.beta_start and beta_end", message));
     }
     let sound = |beta: f64| beta > 0.0 && beta < 1.0;

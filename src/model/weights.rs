@@ -1,6 +1,6 @@
-//! Tensors by name, from a safetensors file or made up at random. Every tensor that a family takes from a file is checked
+//! Tensors by name, from safetensors files or made up at random. Every tensor that a family takes from a file is checked
 //! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
-use super::random;
+use super::{json, random};
 use crate::data;
 use crate::error::{Error, Result};
 use safetensors::Dtype;
@@ -18,20 +18,82 @@ pub struct Weights {
 }
 
 enum Source {
-    File(Stored),
+    Files(Stored),
     Random { seed: u64, made: RefCell<BTreeMap<String, Made>> },
 }
 
 /// Numbers that random weights may have; more are a slip of the pen in a configuration.
 const MOST_NUMBERS: usize = 1 << 30;
 
-/// A safetensors file.
+/// Prefixes that wrappers give to the names of all tensors: torch.compile and DataParallel.
+const WRAPPERS: [&str; 2] = ["_orig_mod.", "module."];
+
+/// Where weights lie: one safetensors file, or shards and an index that says which tensors each of them has.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// What messages call all of it: the file, or the index.
+    path: PathBuf,
+    /// By file, the tensors that the index puts there; none of a file that stands alone.
+    shards: Vec<(PathBuf, Option<BTreeSet<String>>)>,
+}
+
+impl Files {
+    /// A file that has all tensors.
+    pub fn one(path: PathBuf) -> Self {
+        Self { shards: vec![(path.clone(), None)], path }
+    }
+
+    /// The files of an index, and the tensors that each must have.
+    pub(super) fn sharded(index: PathBuf, tensors: BTreeMap<PathBuf, BTreeSet<String>>) -> Self {
+        Self { path: index, shards: tensors.into_iter().map(|(file, names)| (file, Some(names))).collect() }
+    }
+
+    /// What it is called: the file, or how many shards the index has.
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match self.shards[..] {
+            [(_, None)] => name.into_owned(),
+            _ => format!("{} shards of {name}", self.shards.len()),
+        }
+    }
+
+    /// SHA-256 of the file; of shards that of the lines that sha256sum prints of them, in the order of their names.
+    pub fn sha256(&self) -> Result<String> {
+        if let [(file, None)] = &self.shards[..] {
+            return data::sha256_file(file);
+        }
+        let mut lines = String::new();
+        for (file, _) in &self.shards {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            lines += &format!("{}  {name}\n", data::sha256_file(file)?);
+        }
+        Ok(data::sha256_bytes(lines.as_bytes()))
+    }
+}
+
+/// Safetensors files, read.
 struct Stored {
+    path: PathBuf,
+    files: Vec<File>,
+    /// Where each tensor lies, by the name that it is asked for.
+    tensors: BTreeMap<String, Place>,
+    /// What was taken off the front of every name.
+    prefix: String,
+}
+
+/// A safetensors file.
+struct File {
     path: PathBuf,
     header: Metadata,
     bytes: Vec<u8>,
     /// Where the header ends and the tensors begin.
     data: usize,
+}
+
+/// A tensor in a file.
+struct Place {
+    file: usize,
+    info: TensorInfo,
 }
 
 /// A tensor that was made up.
@@ -43,11 +105,13 @@ struct Made {
 impl Weights {
     /// Opens a safetensors file (f32, f16, bf16 or f64).
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = data::bytes(path)?;
-        // The header, and that its tensors are the rest of the file, is checked here once.
-        let (data, header) = data::tensors::of_file(&bytes)
-            .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
-        Ok(Self::of(Source::File(Stored { path: path.to_path_buf(), header, bytes, data })))
+        Self::open_files(&Files::one(path.to_path_buf()))
+    }
+
+    /// Opens all files of a network's weights; what an index says of its shards must be so. A prefix that torch.compile or
+    /// DataParallel put before every name is taken off.
+    pub fn open_files(files: &Files) -> Result<Self> {
+        Ok(Self::of(Source::Files(Stored::open(files)?)))
     }
 
     /// No file: whatever is taken is made up from its name, its shape and `seed` (`random::tensor`), in any order.
@@ -70,7 +134,7 @@ impl Weights {
     /// `take` of numbers that were measured in training, not trained: BatchNorm's running statistics.
     pub fn take_statistics(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
         let values = match &self.source {
-            Source::File(file) => file.read(name, shape)?,
+            Source::Files(files) => files.read(name, shape)?,
             Source::Random { seed, made } => {
                 let mut made = made.borrow_mut();
                 let numbers = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
@@ -94,7 +158,7 @@ impl Weights {
     /// True if there is a tensor of that name.
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::File(file) => file.header.info(name).is_some(),
+            Source::Files(files) => files.tensors.contains_key(name),
             Source::Random { made, .. } => made.borrow().contains_key(name),
         }
     }
@@ -112,7 +176,9 @@ impl Weights {
     /// Length of a tensor of one dimension; 0 if there is none, which no tensor's shape is.
     fn length(&self, name: &str) -> Result<usize> {
         match &self.source {
-            Source::File(file) => Ok(file.header.info(name).and_then(|t| t.shape.first().copied()).unwrap_or(0)),
+            Source::Files(files) => {
+                Ok(files.tensors.get(name).and_then(|t| t.info.shape.first().copied()).unwrap_or(0))
+            }
             Source::Random { made, .. } => match made.borrow().get(name) {
                 Some(tensor) => Ok(tensor.values.len()),
                 None => Err(Error::invalid(format!("random tensor '{name}'"), "its length is not known")),
@@ -127,12 +193,26 @@ impl Weights {
 
     /// An error that names a tensor which nobody took and whose name does not end in one of `ignorable`.
     pub fn finish(&self, ignorable: &[&str]) -> Result<()> {
-        let Source::File(file) = &self.source else { return Ok(()) };
-        let (names, taken) = (file.header.offset_keys(), self.taken.borrow());
+        let Source::Files(files) = &self.source else { return Ok(()) };
+        let taken = self.taken.borrow();
         let unknown = |n: &&String| !taken.contains(*n) && !ignorable.iter().any(|end| n.ends_with(end));
-        match names.iter().filter(unknown).min() {
+        match files.tensors.keys().find(unknown) {
             None => Ok(()),
-            Some(name) => Err(Error::file(&file.path, format!("tensor '{name}' is not part of this network"))),
+            Some(name) => {
+                let message = format!("tensor '{}{name}' is not part of this network", files.prefix);
+                Err(Error::file(files.path_of(name), message))
+            }
+        }
+    }
+
+    /// Types of the tensors, and what was taken off their names, in words.
+    pub fn describe(&self) -> String {
+        let Source::Files(files) = &self.source else { return "random".into() };
+        let kinds: BTreeSet<String> = files.tensors.values().map(|t| format!("{:?}", t.info.dtype)).collect();
+        let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
+        match files.prefix.as_str() {
+            "" => kinds,
+            prefix => format!("{kinds}, without the prefix '{prefix}' of every tensor's name"),
         }
     }
 
@@ -152,22 +232,78 @@ impl Weights {
     }
 }
 
+impl File {
+    fn open(path: &Path) -> Result<Self> {
+        let bytes = data::bytes(path)?;
+        json::not_a_pointer(path, &bytes)?;
+        // The header, and that its tensors are the rest of the file, is checked here once.
+        let (data, header) = data::tensors::of_file(&bytes)
+            .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
+        Ok(Self { path: path.to_path_buf(), header, bytes, data })
+    }
+}
+
 impl Stored {
+    fn open(Files { path, shards }: &Files) -> Result<Self> {
+        let (mut files, mut tensors) = (vec![], BTreeMap::new());
+        for (at, promised) in shards {
+            let file = File::open(at)?;
+            let fail = |name: &str, m: &str| Err(Error::file(at, format!("tensor '{name}': {m} {}", path.display())));
+            let names = file.header.offset_keys();
+            if let Some(name) = promised.iter().flatten().find(|n| file.header.info(n).is_none()) {
+                return fail(name, "is not there, although it should be according to");
+            }
+            for name in names {
+                if promised.as_ref().is_some_and(|p| !p.contains(&name)) {
+                    return fail(&name, "should not be there according to");
+                }
+                if let Some(info) = file.header.info(&name) {
+                    tensors.insert(name, Place { file: files.len(), info: info.clone() });
+                }
+            }
+            files.push(file);
+        }
+        let mut prefix = String::new();
+        while let Some(more) =
+            WRAPPERS.iter().find(|w| !tensors.is_empty() && tensors.keys().all(|n| n.starts_with(**w)))
+        {
+            prefix += more;
+            tensors = tensors.into_iter().map(|(n, place)| (n[more.len()..].to_string(), place)).collect();
+        }
+        Ok(Self { path: path.clone(), files, tensors, prefix })
+    }
+
+    fn path_of(&self, name: &str) -> &Path {
+        self.tensors.get(name).map_or(&self.path, |place| &self.files[place.file].path)
+    }
+
     /// A tensor of this shape, finite.
     fn read(&self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>> {
-        let fail = |m: String| Error::file(&self.path, format!("tensor '{name}': {m}"));
-        let info = self.header.info(name).ok_or_else(|| fail(format!("missing, expected shape {shape:?}")))?;
-        let TensorInfo { dtype, shape: found, data_offsets: (begin, end) } = info;
+        let fail = |m: String| Error::file(self.path_of(name), format!("tensor '{name}': {m}"));
+        let Some(Place { file, info: TensorInfo { dtype, shape: found, data_offsets: (begin, end) } }) =
+            self.tensors.get(name)
+        else {
+            let wrapped = self.tensors.keys().find(|n| n.ends_with(name) && unwrapped(n) == unwrapped(name));
+            let hint =
+                wrapped.map_or(String::new(), |w| format!("; '{w}' is there, but not every name has that prefix"));
+            return Err(fail(format!("missing, expected shape {shape:?}{hint}")));
+        };
         if found != shape {
             return Err(fail(format!("shape {found:?}, expected {shape:?}")));
         }
-        let values = to_f32(*dtype, &self.bytes[self.data + begin..self.data + end])
+        let File { data, bytes, .. } = &self.files[*file];
+        let values = to_f32(*dtype, &bytes[data + begin..data + end])
             .ok_or_else(|| fail(format!("type {dtype:?}, expected F32, F16, BF16 or F64")))?;
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             return Err(fail(format!("element {i} is {}, expected finite numbers", values[i])));
         }
         Ok(values.into())
     }
+}
+
+/// A tensor's name without what wrappers put before it.
+fn unwrapped(name: &str) -> &str {
+    WRAPPERS.iter().find_map(|w| name.strip_prefix(w)).map_or(name, unwrapped)
 }
 
 /// Little-endian numbers of a safetensors file as f32, or nothing if they are not floating-point.

@@ -1,6 +1,7 @@
 //! A run as a directory: it appears whole under its name, or not at all; until then what was measured is kept beside it.
-//! In: a configuration, results, a manifest, a log, plots. Out: `OUT.partial/` with the journal while it is unfinished, then
-//! `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and `plots/`. Layout: docs/FORMATS.md.
+//! In: a configuration, results, a manifest, a log, plots. Out: while it is unfinished `OUT.partial/` with the journal
+//! (or where `place` puts it), then `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and `plots/`.
+//! Layout: docs/FORMATS.md.
 mod circulation;
 mod csv;
 mod difference;
@@ -10,20 +11,26 @@ mod journal;
 mod manifest;
 mod npz;
 mod part;
+mod place;
 pub mod schema;
 mod shard;
+mod stream;
 mod table;
+mod verdict;
 
 pub use circulation::{Circulation, Column, Loops};
-pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
+pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
 pub use file::beside;
 pub use journal::Journal;
 pub use npz::write_arrays;
 pub use part::{Merged, Part, PartArray, merge};
 pub use shard::Shard;
+pub use stream::{NpzStream, Promised, npz_bytes};
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+pub use verdict::{CLEAR, Errors, VERDICT, Verdict, errors, headline, verdicts};
 
 use crate::error::{Error, Result};
+use place::{Place, check_free};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
@@ -36,13 +43,12 @@ const RUN: &str = "run";
 /// How long another process may hold the journal before this one gives up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A run directory under construction, in `OUT.partial`, which one process at a time may have. Dropped unfinished, it
-/// stays if its journal has records, and else leaves nothing behind.
+/// A run directory under construction, in `OUT.partial` or, where OUT cannot be replaced, within OUT; one process at a time
+/// may have it. Dropped unfinished, it stays if its journal has records, and else leaves nothing behind.
 #[derive(Debug)]
 pub struct RunDir {
     out: PathBuf,
-    parent: PathBuf,
-    partial: PathBuf,
+    place: Place,
     /// Locked as long as it is open.
     journal: Option<File>,
     /// Length of a journal without records.
@@ -51,42 +57,32 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Fails early: `out` must not exist or be an empty directory, and its parent must be writable. `OUT.partial` is made,
-    /// or taken over from a process that ended.
+    /// Fails early: `out` must not exist or be an empty directory, and it or its parent must be writable. The directory of
+    /// the unfinished run is made, or taken over from a process that ended.
     pub fn create(out: &Path) -> Result<RunDir> {
-        let Some(name) = out.file_name() else {
-            return Err(Error::file(out, "does not end in a name, expected a new directory"));
-        };
-        let parent = match out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        check_free(out)?;
-        let mut partial = name.to_os_string();
-        partial.push(".partial");
-        let partial = parent.join(partial);
-        let place = partial.join(JOURNAL);
-        if let Err(e) = fs::create_dir(&partial) {
-            if e.kind() != ErrorKind::AlreadyExists {
-                return Err(Error::file(&parent, format!("no directory can be made here: {e}")));
-            }
-            if !place.is_file() && check_free(&partial).is_err() {
-                let said = "is in the way: it is not the directory of an unfinished run, which has a journal";
-                return Err(Error::file(&partial, said));
-            }
+        let place = Place::make(out)?;
+        let path = place.partial.join(JOURNAL);
+        if !path.is_file() && check_free(&place.partial, &[]).is_err() {
+            let said = "is in the way: it is not the directory of an unfinished run, which has a journal";
+            return Err(Error::file(&place.partial, said));
         }
-        let fail = |e: std::io::Error| Error::file(&place, format!("cannot be opened: {e}"));
-        let journal = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
+        let fail = |e: std::io::Error| Error::file(&path, format!("cannot be opened: {e}"));
+        let journal = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let journal = journal.map_err(fail)?;
-        lock(&journal, &place)?;
-        let dir = RunDir { out: out.into(), parent, partial, journal: Some(journal), empty: 0, finished: false };
+        lock(&journal, &path)?;
+        let dir = RunDir { out: out.into(), place, journal: Some(journal), empty: 0, finished: false };
         // What a process was writing when it ended is written again.
-        match fs::remove_dir_all(dir.partial.join(RUN)) {
+        match fs::remove_dir_all(dir.finished_at()) {
             Err(e) if e.kind() != ErrorKind::NotFound => {
-                Err(Error::file(dir.partial.join(RUN), format!("cannot be removed: {e}")))
+                Err(Error::file(dir.finished_at(), format!("cannot be removed: {e}")))
             }
             _ => Ok(dir),
         }
+    }
+
+    /// The run directory as it is written.
+    fn finished_at(&self) -> PathBuf {
+        self.place.partial.join(RUN)
     }
 
     /// `create`, for what has no journal: the directory of an unfinished run is refused and stays as it is.
@@ -104,7 +100,7 @@ impl RunDir {
 
     /// The journal of this configuration, with what earlier processes recorded; another configuration's is refused.
     pub fn journal(&mut self, configuration: &serde_json::Value) -> Result<Journal> {
-        let place = self.partial.join(JOURNAL);
+        let place = self.place.partial.join(JOURNAL);
         let Some(file) = &self.journal else { return Err(Error::file(place, "is closed")) };
         let fail = |e: std::io::Error| Error::file(&place, format!("cannot be read: {e}"));
         let journal = Journal::open(&place, file.try_clone().map_err(fail)?, configuration)?;
@@ -118,12 +114,13 @@ impl RunDir {
     pub fn kept(&self) -> Option<&Path> {
         // Where nobody can say, it is not thrown away.
         let length = self.journal.as_ref().map_or(0, |f| f.metadata().map_or(u64::MAX, |about| about.len()));
-        (length > self.empty).then_some(self.partial.as_path())
+        (length > self.empty).then_some(self.place.partial.as_path())
     }
 
-    /// A directory beside the one to come: paths from here that begin with `..` lead where they will lead from there.
+    /// A directory beside the one to come, or itself: paths from here that begin with `..` lead where they will lead from
+    /// there.
     pub fn path(&self) -> &Path {
-        &self.partial
+        if self.place.inside { &self.out } else { &self.place.partial }
     }
 
     /// Writes one file, `name` relative to the run directory with '/' between its parts, and syncs it to disk.
@@ -132,7 +129,7 @@ impl RunDir {
         if name.is_empty() || !relative.components().all(|c| matches!(c, Component::Normal(_))) {
             return Err(Error::invalid("run directory", format!("'{name}' is not a name inside it")));
         }
-        let path = self.partial.join(RUN).join(relative);
+        let path = self.finished_at().join(relative);
         let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
             file.write_all(bytes)?;
@@ -144,23 +141,17 @@ impl RunDir {
     /// Moves the directory to its place. If that place was taken meanwhile, the error says where the run was kept.
     pub fn finish(mut self) -> Result<()> {
         self.finished = true; // from here on a failure must not throw a whole run away
-        let (out, finished) = (&self.out, self.partial.join(RUN));
+        let (out, finished) = (&self.out, self.finished_at());
         let synced = sync_tree(&finished).map_err(|e| Error::file(&finished, format!("cannot be synced: {e}")));
-        let moved = synced.and_then(|()| check_free(out)).and_then(|()| {
-            // Renaming onto an empty directory works on Unix only.
-            if cfg!(windows) && out.is_dir() {
-                fs::remove_dir(out).map_err(|e| Error::file(out, format!("cannot be replaced: {e}")))?;
-            }
-            fs::rename(&finished, out).map_err(|e| Error::file(out, format!("cannot be created: {e}")))
-        });
-        if let Err(e) = moved {
+        if let Err(e) = synced.and_then(|()| self.place.publish(&finished, out)) {
             let kept = format!("the run is complete but could not be moved into place ({e}); it is kept here");
             return Err(Error::file(&finished, kept));
         }
-        sync_dir(&self.parent).map_err(|e| Error::file(&self.parent, format!("cannot be synced: {e}")))?;
+        let Place { parent, partial, .. } = &self.place;
+        sync_dir(parent).map_err(|e| Error::file(parent, format!("cannot be synced: {e}")))?;
         self.journal = None;
         let said = |e: std::io::Error| format!("cannot be removed: {e}; the run itself is complete");
-        fs::remove_dir_all(&self.partial).map_err(|e| Error::file(&self.partial, said(e)))
+        fs::remove_dir_all(partial).map_err(|e| Error::file(partial, said(e)))
     }
 }
 
@@ -168,7 +159,7 @@ impl Drop for RunDir {
     fn drop(&mut self) {
         if !self.finished && self.kept().is_none() {
             self.journal = None; // Windows removes no open files
-            let _ = fs::remove_dir_all(&self.partial); // what stays of it is in nobody's way: the next run takes it over
+            let _ = fs::remove_dir_all(&self.place.partial); // what stays of it is in nobody's way: the next run takes it over
         }
     }
 }
@@ -211,24 +202,6 @@ fn lock(journal: &File, place: &Path) -> Result<()> {
             Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(()),
             Err(TryLockError::Error(e)) => return Err(Error::file(place, format!("cannot be locked: {e}"))),
         }
-    }
-}
-
-/// A place for a run directory is nothing at all or an empty directory.
-fn check_free(out: &Path) -> Result<()> {
-    let about = match fs::symlink_metadata(out) {
-        Ok(about) => about,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Error::file(out, format!("cannot be looked at: {e}"))),
-    };
-    if !about.is_dir() {
-        let kind = if about.is_symlink() { "a symbolic link" } else { "a file" };
-        return Err(Error::file(out, format!("is {kind}, expected a new or empty directory")));
-    }
-    let mut entries = fs::read_dir(out).map_err(|e| Error::file(out, format!("cannot be listed: {e}")))?;
-    match entries.next() {
-        None => Ok(()),
-        Some(_) => Err(Error::file(out, "is a directory with files in it, expected a new or empty one")),
     }
 }
 

@@ -6,14 +6,15 @@ mod cost;
 mod loops;
 mod network;
 
-use super::common::{HeldArgs, encoded, open, rounded, warn};
+use super::common::{HeldArgs, encoded, open, rounded, sized, warn};
 use super::device::Device;
 use super::output::Output;
+use super::process::{lines as settled, settled_json};
 use super::tune::{TuneArgs, variants};
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::field::ScoreScale;
-use crate::model::Model;
+use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 pub struct Args {
     /// Model directory
-    model: String,
+    model: Spec,
     /// What to time, separated by commas: forward evaluations, values with tangents, central differences as `curl --method
     /// fd` takes them, loops to a given accuracy and by midpoints
     #[arg(long, value_enum, value_delimiter = ',', default_value = "forward")]
@@ -48,13 +49,16 @@ pub struct Args {
     points: usize,
     /// Clean images about which loops are laid, as for `circulation`
     #[arg(long, default_value = "data:gaussian?seed=0")]
-    data: String,
+    data: Spec,
     /// Timed rounds; best, median and worst are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// An earlier document (`bench --json > OLD.json`): ratios to it, and what became slower beyond the noise
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// Shape CxHxW of a sample, for a network that leaves it open
+    #[arg(long)]
+    shape: Option<String>,
     #[command(flatten)]
     held: HeldArgs,
     #[command(flatten)]
@@ -90,7 +94,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, rounds) = (args.output, args.rounds as usize);
     let effort = Effort { tile: args.tile, rounds };
     let clock = Instant::now();
-    let model = Model::open_held(&args.model, args.held.weights)?;
+    let model = sized(args.model.path(), args.shape.as_deref(), args.held.weights)?;
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
@@ -100,8 +104,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let total = read + opened + start.plan + start.compile + start.first_run;
     let (adapter, kernels, flops) = (gpu.describe(), gpu.family().name(), model.graph.flops());
     output.say(&format!(
-        "adapter      {adapter}\n{}kernels      {kernels}\n\
+        "adapter      {adapter}\n{}{}kernels      {kernels}\n\
          start        {total:.2} s: model {read:.2}, adapter {opened:.2}, plan {:.2}, buffers and pipelines {:.2}, first run {:.2}\n",
+        settled(&model.facts),
         rounded(model.rounding),
         start.plan,
         start.compile,
@@ -120,11 +125,13 @@ pub fn run(args: &Args) -> Result<i32> {
     if asked(What::Tangents) {
         costs.push(network::tangents(&gpu, &model, args.tangents, &ceilings, effort)?);
     }
+    let facts = settled_json(&model.facts);
     let (sha256, rounding) = (model.sha256.clone(), model.rounding.map(|r| r.json()));
     drop(model);
     if asked(What::Differences) || asked(What::Circulation) {
         let scale = ScoreScale::Definition;
-        let (images, field) = open(&args.model, &args.data, 1, None, scale, args.held.weights)?;
+        let shape = args.shape.as_deref();
+        let (images, field) = open(&args.model, &args.data, 1, shape, scale, args.held.weights, None)?;
         if asked(What::Differences) {
             costs.push(loops::differences(&gpu, &*field, args.tangents, effort)?);
         }
@@ -150,7 +157,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
         "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]),
         "rounds": rounds, "tangents": args.tangents, "accuracy": args.accuracy, "points": args.points,
-        "flops_per_evaluation": flops,
+        "flops_per_evaluation": flops, "settled": facts,
         "start": {
             "seconds": total, "model": read, "adapter": opened, "plan": start.plan, "compile": start.compile,
             "first_run": start.first_run,

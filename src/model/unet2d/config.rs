@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::shape::Shape;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
 /// What makes the network.
@@ -57,6 +57,12 @@ enum Side {
     Both([usize; 2]),
 }
 
+/// Height and width of a sample.
+const SIZE: &str = "sample_size";
+
+/// Keys whose values stand for the class's own defaults, whatever they are.
+const DEFAULTS: &str = "_use_default_values";
+
 /// Rows of a learned time embedding beyond which a file is damaged.
 const MOST_TIMESTEPS: usize = 1 << 20;
 
@@ -64,15 +70,14 @@ const MOST_TIMESTEPS: usize = 1 << 20;
 struct Keys(Map<String, Value>);
 
 impl Keys {
-    /// Keys that begin with `_` describe the file and do not reach the class, save `_use_default_values`: it lists keys whose
-    /// values stand for the class's own defaults, whatever they are.
+    /// Keys that begin with `_` describe the file and do not reach the class, save `_use_default_values`.
     fn of(value: &Value) -> Result<Self> {
         let Value::Object(map) = value else {
             return Err(refused(format!("found {}, expected an object of keys", brief(value))));
         };
         let mut map = map.clone();
-        if let Some(listed) = map.get("_use_default_values") {
-            let names: Vec<String> = read("_use_default_values", listed.clone())?;
+        if let Some(listed) = map.get(DEFAULTS) {
+            let names: Vec<String> = read(DEFAULTS, listed.clone())?;
             map.retain(|key, _| !names.contains(key));
         }
         map.retain(|key, _| !key.starts_with('_'));
@@ -124,6 +129,27 @@ fn brief(value: &Value) -> String {
 fn read<T: DeserializeOwned>(key: &str, value: Value) -> Result<T> {
     let found = brief(&value);
     serde_json::from_value(value).map_err(|e| refused(format!("{key} {found}: {e}")))
+}
+
+/// Whether the configuration leaves the size of a sample open.
+pub(in crate::model) fn is_sizeless(hyper: &Value) -> bool {
+    let listed = |names: &Vec<Value>| names.iter().any(|name| name == SIZE);
+    hyper.get(SIZE).is_none_or(Value::is_null) || hyper.get(DEFAULTS).and_then(Value::as_array).is_some_and(listed)
+}
+
+/// Puts the size of a sample of this shape into a configuration that leaves it open.
+pub(in crate::model) fn give_size(hyper: &mut Value, shape: Shape) -> Result<()> {
+    let channels = hyper.get("in_channels").and_then(Value::as_u64).unwrap_or(3);
+    if channels != shape.c as u64 {
+        return Err(refused(format!("in_channels {channels}: the network has no samples of {shape}")));
+    }
+    if let Some(names) = hyper.get_mut(DEFAULTS).and_then(Value::as_array_mut) {
+        names.retain(|name| name != SIZE);
+    }
+    if let Some(keys) = hyper.as_object_mut() {
+        keys.insert(SIZE.into(), json!([shape.h, shape.w]));
+    }
+    Ok(())
 }
 
 impl Hyper {
@@ -186,7 +212,7 @@ impl Hyper {
 /// `[C, H, W]`: a field needs as many channels out as in.
 fn shape(keys: &mut Keys) -> Result<Shape> {
     let [c, out] = [keys.take("in_channels", 3)?, keys.take("out_channels", 3)?];
-    let (h, w) = match keys.take("sample_size", None)? {
+    let (h, w) = match keys.take(SIZE, None)? {
         Some(Side::One(side)) => (side, side),
         Some(Side::Both([h, w])) => (h, w),
         None => {

@@ -147,8 +147,20 @@ impl Builder<'_> {
         y = self.adaptive(&part("norm2"), y, groups[1], epsilon)?;
         y = self.act(&part("norm2"), y)?;
         y = self.net.conv(&part("conv2"), y, to[1], Geometry::same(3))?;
-        let x = if from == to[1] { x } else { self.net.unbiased(&part("conv_shortcut"), x, to[1])? };
+        let x =
+            if from == to[1] { self.ordered(name, x)? } else { self.net.unbiased(&part("conv_shortcut"), x, to[1])? };
         self.net.sum(name, x, y, 1.0)
+    }
+
+    /// x with its channels one after the other in memory, where it is several tensors: sums want both sides alike.
+    fn ordered(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        if self.net.graph.nodes[x.0].op.rearranges().is_none() {
+            return Ok(x);
+        }
+        let channels = self.net.channels(x);
+        let one = |i: usize| f32::from(i / channels == i % channels);
+        let weight = (0..channels * channels).map(one).collect();
+        self.net.push_conv(&format!("{name}.ordered"), x, weight, vec![0.0; channels].into(), Geometry::same(1))
     }
 
     /// Attention of k-diffusion's blocks: to the pixels, and again where a text would be. Without one that is to the pixels

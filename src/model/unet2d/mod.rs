@@ -12,6 +12,7 @@ use crate::graph::{Graph, NodeId, RowLayer};
 use crate::ops::affine::Affine;
 use crate::ops::resample::Resample;
 use config::{Act, Hyper, TimeKind, refused};
+pub(super) use config::{give_size, is_sizeless};
 use layers::Resnet;
 
 pub(super) const FAMILY: FamilyInfo = FamilyInfo {

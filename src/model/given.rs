@@ -1,0 +1,81 @@
+//! A process that an option names, for fields that have none of their own. In: `--process FILE|FOLDER`, `--alphas FILE` or
+//! `--sigmas LIST|FILE`. Out: the process, and which option and file said so.
+use super::config::Config;
+use super::process::{Process, ProcessConfig};
+use super::{diffusers, json};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::spec::Spec;
+use serde_json::Value;
+use std::path::Path;
+
+/// Most numbers that a list may have: as many as a process may have timesteps.
+const MOST: usize = 1_000_000;
+
+/// The process of the option that was given, if one was; two of them are refused.
+pub fn given_process(process: Option<&Spec>, alphas: Option<&Spec>, sigmas: Option<&Spec>) -> Result<Option<Process>> {
+    let given = [("--process", process), ("--alphas", alphas), ("--sigmas", sigmas)];
+    let mut named = given.into_iter().filter_map(|(option, value)| Some((option, value?)));
+    let Some((option, value)) = named.next() else { return Ok(None) };
+    if let Some((other, _)) = named.next() {
+        return Err(Error::invalid(option, format!("given with {other}, expected one of them")));
+    }
+    let (config, keys) = match option {
+        "--process" => of_path(value.path())?,
+        "--alphas" => (ProcessConfig::Alphas { alphas_cumprod: numbers(option, value)? }, String::new()),
+        _ => (ProcessConfig::Sigmas { sigmas: numbers(option, value)? }, String::new()),
+    };
+    let name = value.file_name();
+    let made = Process::new(&config).map_err(|e| Error::invalid(format!("{option} {value}"), e))?;
+    Ok(Some(made.said(format!("{option} {name}{keys}"))))
+}
+
+/// The process of a model directory's config.json, of a scheduler's, or of the folder of either; and the keys that say it.
+fn of_path(path: &Path) -> Result<(ProcessConfig, String)> {
+    let file = if path.is_dir() { path.join("config.json") } else { path.to_path_buf() };
+    if file.is_file() {
+        let map = json::read(&file)?;
+        if map.contains_key("vorticity_config") {
+            return Ok((Config::read(&file)?.process, ": process".into()));
+        }
+        if map.contains_key("kind") {
+            let process = serde_json::from_value(Value::Object(map)).map_err(|e| Error::file(&file, e))?;
+            return Ok((process, String::new()));
+        }
+    }
+    match diffusers::process(path)? {
+        Some((process, source)) => Ok((process, format!(", {source}"))),
+        None if path.exists() => {
+            let message = "holds neither a config.json of a model nor a scheduler_config.json, also not in scheduler/";
+            Err(Error::file(path, message))
+        }
+        None => Err(Error::file(path, "is not there, expected config.json, scheduler_config.json or a folder of one")),
+    }
+}
+
+/// Numbers of a file, an array or text, or of the option itself.
+fn numbers(option: &str, value: &Spec) -> Result<Vec<f64>> {
+    let (is_file, shown) = (value.path().is_file(), value.to_string());
+    let array = shown.contains('#') || [".npy", ".npz", ".safetensors", ".gz"].iter().any(|e| shown.ends_with(e));
+    if array {
+        let mut file = data::Array::open(value)?;
+        let [count @ 1..=MOST] = file.dims()[..] else {
+            return Err(file.error(format!("has shape {:?}, expected [T], a number for each timestep", file.dims())));
+        };
+        let mut values = vec![];
+        file.read(&mut values, count)?;
+        return Ok(values);
+    }
+    let text = if is_file { data::text(value.path())? } else { shown };
+    let place = || format!("{option} {value}");
+    let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']')).filter(|w| !w.is_empty());
+    let number = |word: &str| {
+        let wrong = if is_file { "is not a number" } else { "is neither a file nor a number" };
+        word.parse::<f64>().map_err(|_| Error::invalid(place(), format!("'{word}' {wrong}")))
+    };
+    let values: Vec<f64> = words.map(number).collect::<Result<_>>()?;
+    if values.is_empty() {
+        return Err(Error::invalid(place(), "holds no numbers"));
+    }
+    Ok(values)
+}
