@@ -138,10 +138,20 @@ def vae_sksq(rng):
     return hyper, shapes, None
 
 
+def unet2d(rng):
+    """As tools/make_diffusers_matrix.py draws them."""
+    matrix = authors.matrix()
+    hyper = matrix.drawn(rng)
+    h, w = matrix.sides(hyper)
+    label = ("sigma", 50.0) if hyper.get("time_embedding_type") == "fourier" else ("t", 1000)
+    return hyper, {"": [hyper["in_channels"], h, w]}, label
+
+
 FAMILIES = {
     "mnist_shuffle_unet": Family(mnist, authors.mnist, authors.told_maps),
     "lucid_unet": Family(lucid, authors.lucid, authors.told_maps),
     "ncsnpp": Family(ncsnpp, authors.ncsnpp, authors.told_maps),
     "vae_sld": Family(vae_sld, authors.vae_sld, authors.sld_maps),
     "vae_sksq": Family(vae_sksq, authors.vae_sksq, authors.sksq_maps),
+    "unet2d_diffusers": Family(unet2d, authors.unet2d, authors.sample_maps),
 }
