@@ -14,7 +14,10 @@ pub(super) fn straighten(graph: &Graph) -> Result<Graph> {
     for node in &graph.nodes {
         let mut inputs: Vec<NodeId> = node.inputs.iter().map(|id| renamed[id.0]).collect();
         if node.op.lines_up() {
-            for id in inputs.iter_mut().filter(|id| !straight[id.0]) {
+            for id in &mut inputs {
+                if straight[id.0] {
+                    continue;
+                }
                 let (name, channels) = (format!("{}.ordered", out.nodes[id.0].name), out.shape(*id).c);
                 *id = out.push(name, copy(channels), &[*id])?;
                 sources.push((0..channels).map(|c| (id.0, c)).collect());

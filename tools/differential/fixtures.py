@@ -49,6 +49,9 @@ CASES = {
     # Images of any size: what is left of them is no square, and what comes back is as large as ever.
     "vae_sksq_wide": ("vae_sksq", {"image_channels": 1, "z_dim": 3, "enc_channels": [2, 3, 4, 3], "dec_channels": [4, 3, 2],
                                    "h_dim": 12, "image_size": [50, 101]}, ()),
+    # A sum of a convolution and of two tensors side by side, the later one first, of six channels each.
+    "ncsnpp_order": ("ncsnpp", {**NCSNPP, "nf": 6, "ch_mult": [2], "num_res_blocks": 0, "image_size": [5, 4],
+                                "progressive": "none"}, ()),
 }
 
 
