@@ -44,6 +44,8 @@ mod levels;
 mod layouts;
 #[cfg(feature = "cli")]
 mod long;
+#[cfg(feature = "cli")]
+mod names;
 mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
