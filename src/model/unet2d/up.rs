@@ -52,10 +52,10 @@ impl Builder<'_> {
         };
         let ((h, w), (sh, sw), whole) = (size(x), size(skip), self.h.shape);
         if (h, w) != (sh, sw) {
+            let (found, padding) = (format!("{}x{}", whole.h, whole.w), self.h.downsample_padding);
             let message = format!(
-                "sample_size {}x{}: {name} has {h}x{w} pixels and its skip connection {sh}x{sw}. Every halving wants even \
-                 sides, a downsample_padding (here {}) of 0 or 1, and block types that go together",
-                whole.h, whole.w, self.h.downsample_padding
+                "sample_size {found}, downsample_padding {padding}: {name} has {h}x{w} pixels and its skip connection {sh}x{sw}; \
+                 every halving wants even sides, a padding of 0 or 1, and block types that go together"
             );
             return Err(refused(message));
         }
