@@ -16,6 +16,7 @@ pub fn main() -> Result<()> {
         seed: 0,
         divergence: Divergence::Hutchinson(2),
         levels: images.levels.most(),
+        verified: 2,
     };
     let table = likelihood(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()))?;
     let value = |name: &str| table.column(name).map(|c| c.values[0]);

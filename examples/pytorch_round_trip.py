@@ -2,15 +2,17 @@
 
     cargo build --release && python examples/pytorch_round_trip.py
 
-1. `vorticity paths export` writes the loops' midpoints, 2. PyTorch evaluates the score there, 3. `vorticity circulation
---scores` integrates it, 4. `vorticity circulation MODEL` does it all itself. Prints max |difference of Gamma| / S per
+1. `vorticity paths export` writes the loops' midpoints, the Gauss points of some loops and points to be repeated, 2. PyTorch
+evaluates the score at all of them, at the last in float64, 3. `vorticity circulation --scores` integrates it and, with
+these, knows its errors, 4. `vorticity circulation MODEL` does it all itself. Prints max |difference of Gamma| / S per
 path, S the sum of the absolute terms, and exits with 1 if it exceeds --bound anywhere. Beside it the same over
 R = sum |s||d|, the scale of f32 rounding: where the path runs across the score (rotation, little noise), S is a
-hundredth of R, and 40 points are too few for the roundings of two f32 networks to average out. To bring your own
-network, replace `score`. Needs numpy, torch and safetensors.
+hundredth of R, and 40 points are too few for the roundings of two f32 networks to average out. Then what was found with PyTorch's scores, in words. To
+bring your own network, replace `score`. Needs numpy, torch and safetensors.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -29,10 +31,20 @@ BATCH = 256
 
 
 def score(network: torch.nn.Module, x: np.ndarray, k: int, sigma: float) -> np.ndarray:
-    """Score -eps / sigma at points x [n, C, H, W] of timestep k."""
+    """Score -eps / sigma at points x [n, C, H, W] of timestep k, in the precision of the network's weights."""
+    dtype = next(network.parameters()).dtype
     with torch.inference_mode():
-        parts = [network(part, torch.full((len(part),), k)) for part in torch.from_numpy(x).split(BATCH)]
-    return (-torch.cat(parts).double() / sigma).float().numpy()
+        parts = [network(part.to(dtype), torch.full((len(part),), k)) for part in torch.from_numpy(x).split(BATCH)]
+    return (-torch.cat(parts).double() / sigma).to(dtype).numpy()
+
+
+def everywhere(network: torch.nn.Module, loops, points: np.ndarray) -> np.ndarray:
+    """Scores at an array of points [path, timestep, .., C, H, W] of exported loops."""
+    scores = np.empty_like(points)
+    for t, (k, sigma) in enumerate(zip(loops["timesteps"], loops["sigma"])):
+        at = points[:, t]
+        scores[:, t] = score(network, at.reshape(-1, *at.shape[-3:]), int(k), float(sigma)).reshape(at.shape)
+    return scores
 
 
 def main() -> int:
@@ -54,20 +66,24 @@ def main() -> int:
             "--arcs", args.arcs]
     environment = {"XDG_RUNTIME_DIR": "/tmp", **os.environ}  # the Vulkan loader wants one
 
-    def vorticity(*arguments):
-        subprocess.run([str(args.vorticity), *map(str, arguments)], check=True, env=environment, stdout=subprocess.DEVNULL)
+    def vorticity(*arguments) -> str:
+        command = [str(args.vorticity), *map(str, arguments)]
+        return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
 
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         vorticity("paths", "export", args.model, *case, "--out", folder / "loops.npz")
         loops = np.load(folder / "loops.npz")
         midpoints = loops["midpoints"]  # [path, timestep, sample, segment, C, H, W]
-        scores = np.empty_like(midpoints)
-        for t, (k, sigma) in enumerate(zip(loops["timesteps"], loops["sigma"])):
-            points = midpoints[:, t]
-            scores[:, t] = score(network, points.reshape(-1, *points.shape[-3:]), int(k), float(sigma)).reshape(points.shape)
-        np.save(folder / "scores.npy", scores)
-        vorticity("circulation", "--scores", folder / "scores.npy", "--exported", folder / "loops.npz", "--out", folder / "torch")
+        scores, gauss = everywhere(network, loops, midpoints), everywhere(network, loops, loops["gauss"])
+        network.double()
+        float64 = [  # one point at a time: `repeat` holds path, timestep, sample and segment of each
+            score(network, x[None], int(loops["timesteps"][t]), float(loops["sigma"][t]))[0]
+            for x, (_, t, _, _) in zip(loops["repeat_points"], loops["repeat"])
+        ]
+        np.savez(folder / "scores.npz", scores=scores, gauss_scores=gauss, float64_scores=np.stack(float64))
+        found = json.loads(vorticity("circulation", "--scores", folder / "scores.npz", "--exported", folder / "loops.npz",
+                                     "--out", folder / "torch", "--json"))["found"]
         vorticity("circulation", args.model, *case, "--out", folder / "engine")
         torch_run, engine_run = (np.load(folder / name / "circulation.npz") for name in ("torch", "engine"))
         gap = np.abs(torch_run["integral"] - engine_run["integral"])
@@ -77,6 +93,8 @@ def main() -> int:
     for p, path in enumerate(loops["paths"]):
         worst = loops["timesteps"][over_s[p].max(-1).argmax()]
         print(f"{path:12} max |dGamma| / S {over_s[p].max():.2e} at timestep {worst}, / R {over_r[p].max():.2e}")
+    for row in found:
+        print(row["words"])
     return int(not over_s.max() <= args.bound)  # NaN fails too
 
 

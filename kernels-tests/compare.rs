@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use vorticity::cli::{compare as verb, output::Output};
 use vorticity::report::compare::{CompareOptions, Comparison, compare, csv, rows, text};
 use vorticity::report::stored::{Stored, read};
-use vorticity::run::{Circulation, Column, schema::MEASURED};
+use vorticity::run::{Circulation, Column, Verdict, schema::MEASURED};
 
 fn options() -> CompareOptions {
     CompareOptions { resamples: 1000, seed: 7, columns: vec![] }
@@ -61,7 +61,7 @@ fn a_run_differs_from_itself_by_nothing() {
         assert!(same.left_out.is_empty() && !same.differences.is_empty());
         for d in &same.differences {
             assert_eq!((d.difference, d.values[0]), ([0.0; 3], d.values[1]), "{} {}", same.measure, d.column);
-            assert!(!d.excludes_zero() && !d.drowned());
+            assert!(!d.excludes_zero() && d.verdict() != Some(Verdict::Resolved));
         }
         assert_eq!(rows(&same).len(), same.differences.len());
     }
@@ -76,7 +76,12 @@ fn intervals_cover_a_known_difference() {
     // The same samples, each larger by a quarter: known exactly.
     let paired = compare([&a, &shifted], &only).unwrap();
     for d in of(&paired, "abs_integral") {
-        assert!(d.difference.iter().all(|v| (v - 0.25).abs() < 1e-9) && d.excludes_zero() && !d.drowned(), "{d:?}");
+        assert!(
+            d.difference.iter().all(|v| (v - 0.25).abs() < 1e-9)
+                && d.excludes_zero()
+                && d.verdict() == Some(Verdict::Resolved),
+            "{d:?}"
+        );
     }
     // Other samples: the median of 60 is uncertain by 0.16, so about 38 of 40 intervals hold 0.25.
     let unpaired = compare([&a, &other], &only).unwrap();
@@ -108,26 +113,48 @@ fn errors_larger_than_the_difference_are_marked() {
         compare([&a, &b], &CompareOptions { columns: vec!["abs_integral".into(), "length".into()], ..options() })
             .unwrap();
     for d in of(&both, "abs_integral") {
-        assert!(d.excludes_zero() && d.drowned() && (d.error.unwrap() - 0.4).abs() < 1e-12, "{d:?}");
+        assert!(
+            d.excludes_zero() && d.verdict() == Some(Verdict::NotResolved) && (d.error.unwrap() - 0.4).abs() < 1e-12,
+            "{d:?}"
+        );
     }
-    assert!(of(&both, "length").iter().all(|d| d.error.is_none() && !d.drowned()));
+    assert!(of(&both, "length").iter().all(|d| d.error.is_none() && d.verdict().is_none()));
     let said = text(&both, ["a", "b"]);
     assert_eq!(said.lines().filter(|l| l.ends_with(" *~")).count(), 40, "{said}");
     assert!(said.contains("paired (same data, seed and samples), 1000 resamples, 95 % intervals"));
     assert!(
-        said.contains("* 40 of 80 intervals leave out zero; 0 of these")
+        said.contains("* 40 of 80 intervals leave out zero.")
+            && said.contains("errors of A and B together: 40 not resolved.")
             && said.lines().all(|l| l.chars().count() < 110)
     );
     let table = String::from_utf8(csv(&both).unwrap()).unwrap();
     assert_eq!(table.lines().count(), 81);
     assert!(
-        table.starts_with("path,timestep,column,statistic,unit,a,b,difference,low,high,errors,excludes_zero,drowned\n")
+        table.starts_with("path,timestep,column,statistic,unit,a,b,difference,low,high,errors,excludes_zero,verdict\n")
     );
+    assert_eq!(table.lines().filter(|l| l.ends_with(",not resolved")).count(), 40);
     let row = rows(&both).remove(0);
+    assert_eq!(row["verdict"], "not resolved");
     assert_eq!(
         (&row["excludes_zero"], &row["path"], &row["statistic"]),
         (&json!(true), &json!("rotation"), &json!("median"))
     );
+}
+
+#[test]
+fn an_error_that_one_run_did_not_measure_is_not_checked() {
+    let scratch = TempDir::new().unwrap();
+    let a = synthetic(&scratch.path().join("a"), 1, 0.0, 1e-6);
+    let b = synthetic(&scratch.path().join("b"), 1, 0.25, f64::NAN);
+    let only = CompareOptions { columns: vec!["abs_integral".into()], ..options() };
+    for pair in [[&a, &b], [&b, &a]] {
+        let found = compare(pair, &only).unwrap();
+        assert!(found.differences.iter().all(|d| d.excludes_zero() && d.verdict() == Some(Verdict::NotChecked)));
+        let said = text(&found, ["a", "b"]);
+        assert!(said.contains("40 not checked") && said.lines().filter(|l| l.ends_with(" *?")).count() == 40, "{said}");
+        assert!(rows(&found).iter().all(|row| row["verdict"] == "not checked"));
+        assert!(String::from_utf8(csv(&found).unwrap()).unwrap().lines().skip(1).all(|l| l.ends_with(",not checked")));
+    }
 }
 
 #[test]

@@ -244,6 +244,7 @@ fn what_needs_preserved_variance_is_refused() {
         seed: 1,
         divergence: Divergence::Exact,
         levels: None,
+        verified: 2,
     };
     let mut observe = |_| ControlFlow::Continue(());
     let error = diagnostics::likelihood(&gpu, field.as_ref(), &images, &options, &mut observe).unwrap_err();

@@ -67,7 +67,10 @@ mod settled;
 mod shards;
 mod stein;
 mod tangents;
+mod unet2d;
 mod variants;
+#[cfg(feature = "cli")]
+mod verdicts;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;

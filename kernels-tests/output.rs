@@ -23,7 +23,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 pub fn document(arguments: &[&str]) -> (Option<i32>, Value) {
     let (code, printed, error) = run(&[arguments, &["--json"]].concat());
     let document: Value = serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{e}: {printed}{error}"));
-    assert_eq!((&document["schema"], &document["verb"]), (&2.into(), &arguments[0].into()), "{document}");
+    assert_eq!((&document["schema"], &document["verb"]), (&3.into(), &arguments[0].into()), "{document}");
     (code, document)
 }
 
@@ -76,7 +76,9 @@ fn circulation_as_json_holds_the_run_s_medians() {
         lines.filter(|l| l[0] == "rotation" && l[1] == "900").map(|l| l[at].parse().unwrap()).collect();
     let median = row["abs_integral"]["median"]["value"].as_f64().unwrap();
     assert!(values.len() == 2 && (median / (values[0] + values[1]) - 0.5).abs() < 1e-12, "{median} of {values:?}");
-    assert!(row["abs_integral"]["median"]["resolved"].is_boolean(), "{row}");
+    assert_eq!(row["abs_integral"]["median"]["verdict"], "resolved", "{row}");
+    let found: Vec<&str> = run["found"].as_array().unwrap().iter().map(|f| f["words"].as_str().unwrap()).collect();
+    assert!(found.len() == 3 && found[1].starts_with("On rotation loops the field circulates"), "{found:?}");
     assert!(row["integral_over_abs"]["errors"]["rounding"].is_number(), "{row}");
 
     silent(&short("field:rotor?omega=1", DIGITS, text(&quiet)));

@@ -32,7 +32,7 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
     for c in &mut columns {
         c.values = (0..places).map(|i| value(c.about.name, i)).collect();
     }
-    let mut facts = json!({ "mean_bits_per_dim": 3.5 });
+    let mut facts = json!({ "mean_bits_per_dim": 3.5, "dimensions": 4, "components": K });
     let mut arrays = vec![];
     if measure != "likelihood" {
         facts["noise"] = json!([0.01, 0.1, 0.99]);
@@ -46,7 +46,7 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
         let entries = (0..places * K * K).map(|i| (i as f32 * 0.7).sin()).collect();
         arrays.push(Array { name: "jacobian", shape: vec![3, SAMPLES, K, K], values: Numbers::F32(entries) });
     }
-    Table { measure, schema: 1, axes, columns, arrays, facts }
+    Table { measure, schema: vorticity::run::schema::SCHEMA, axes, columns, arrays, facts }
 }
 
 /// Every number differs from every other; errors are small.
@@ -119,7 +119,7 @@ fn every_column_of_the_csv_is_on_the_page() {
         for name in csv.lines().next().unwrap().split(',').filter(|n| !["path", "timestep", "sample"].contains(n)) {
             let error = format!("<th class=\"error\" scope=\"col\">{name}</th>");
             let Ok(statistic) = results.statistic(name) else {
-                let said = ["error", "resolved"].contains(&name);
+                let said = ["error", "verdict"].contains(&name);
                 assert!(said || page.contains(&error), "{} {name} is nowhere", table.measure);
                 continue;
             };
@@ -278,7 +278,7 @@ fn directories_that_are_no_runs_are_refused_by_name() {
     fs::create_dir(dir.join("manifest.json")).unwrap();
     refused(&dir, &["manifest.json", "not a regular file"]);
     for (name, from, to, words) in [
-        ("schema", "\"schema\": 1", "\"schema\": 7", &["has schema 7, this program reads 1"][..]),
+        ("schema", "\"schema\": 2", "\"schema\": 7", &["has schema 7, this program reads 1 and 2"][..]),
         ("measure", "\"curl\": {", "\"twirl\": {", &["describes no table of circulation, curl"]),
         ("json", "{", "[", &["manifest.json", "is not JSON"]),
         ("axes", "\"timestep\",\n", "\"<b>\",\n", &["has the axis \"<b>\"", "expected path, timestep or sample"]),

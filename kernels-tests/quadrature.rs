@@ -54,7 +54,7 @@ fn network() -> Box<dyn Field> {
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let weights = assets.join("golden/mnist_shuffle_unet/model.safetensors");
     std::fs::copy(weights, folder.path().join("model.safetensors")).unwrap();
-    field::open(&folder.path().to_string_lossy(), None, ScoreScale::Definition).unwrap()
+    field::open(folder.path(), None, ScoreScale::Definition).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use vorticity::data::{Array, load};
-use vorticity::diagnostics::{circulation, finish, integrate, measures};
+use vorticity::diagnostics::{Scores, circulation, finish, integrate, measures};
 use vorticity::error::Error;
 use vorticity::field::{self, ScoreScale};
 use vorticity::model::{Autoencoder, AutoencoderModel, Config, Model, Weights, init};
@@ -90,6 +90,7 @@ pub fn npz(folder: &Path, bytes: &[u8]) {
     }
     let Some(loops) = answer(ExportedFile::open(&path), "arrays.npz") else { return };
     let Some(scores) = answer(Array::open(&named("points")), "arrays.npz") else { return };
+    let scores = Scores { midpoints: scores, gauss: None, repeated: None };
     answer(integrate(loops, scores, &mut |_| ControlFlow::Continue(())), "arrays.npz");
 }
 

@@ -1,9 +1,9 @@
 //! Statistics against hand-computed numbers; the table's marks; plots that survive any numbers.
 use crate::run::example;
 use proptest::prelude::*;
-use vorticity::report::{BoxStats, Summary, evenly, stats::quantile, table::number, table::table};
-use vorticity::run::Circulation;
+use vorticity::report::{BoxStats, Cell, evenly, stats::quantile, table::number, table::table};
 use vorticity::run::schema::{ERRORS, column};
+use vorticity::run::{Circulation, Verdict};
 
 fn set(data: &mut Circulation, name: &str, value: impl Fn(usize) -> f64) {
     let column = data.columns.iter_mut().find(|c| c.name == name).unwrap();
@@ -88,30 +88,42 @@ fn the_error_of_a_quotient_has_the_same_denominator() {
     set(&mut data, "abs_terms", |_| 4.0);
     set(&mut data, "rounding", |_| -2.0);
     let loops = data.loops().unwrap();
-    let summary = Summary::of(&loops, column("integral_over_abs").unwrap(), 1, 2);
-    assert_eq!((summary.stats.as_ref().unwrap().median, summary.error()), (3.0, 0.5));
-    assert!(summary.resolves(1.5) && !summary.resolves(1.4) && !summary.resolves(f64::NAN));
-    assert!(!Summary { errors: [f64::NAN; 3], ..summary }.resolves(1e9), "an unknown error resolves nothing");
-    // The largest of the three counts, and one that is not known does not.
+    let cell = Cell::of_loops(&loops, column("integral_over_abs").unwrap(), 1, 2);
+    assert_eq!((cell.stats.as_ref().unwrap().median, cell.error()), (3.0, 0.5));
+    let verdicts = [1.5, 1.4, f64::NAN].map(|v| cell.verdict(v).unwrap());
+    assert_eq!(verdicts, [Verdict::Resolved, Verdict::NotResolved, Verdict::NotResolved]);
+    // The largest of the three counts; one that is not known leaves nothing to be said.
     set(&mut data, "rounding", |_| f64::NAN);
     set(&mut data, "quadrature", |_| -8.0);
-    let summary = Summary::of(&data.loops().unwrap(), column("integral_over_abs").unwrap(), 1, 2);
-    assert_eq!(summary.error(), 2.0);
+    let cell = Cell::of_loops(&data.loops().unwrap(), column("integral_over_abs").unwrap(), 1, 2);
+    assert_eq!((cell.error(), cell.verdict(1e9)), (2.0, Some(Verdict::NotChecked)));
+    // Nor does one that is known of some loops and not of others.
+    set(&mut data, "rounding", |i| if i == 29 { f64::NAN } else { 1.0 });
+    let cell = |t| Cell::of_loops(&data.loops().unwrap(), column("integral").unwrap(), 1, t).of_median();
+    assert_eq!((cell(1), cell(2)), (Some(Verdict::NotResolved), Some(Verdict::NotChecked)));
 }
 
 #[test]
 fn the_table_marks_what_is_not_resolved() {
     let mut data = example();
     let clean = table(&data.loops().unwrap());
-    assert!(!clean.contains('~') && clean.contains("Every statistic is at least 3 times its error"), "{clean}");
-    for text in ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Resolved at all 3 timesteps"] {
+    assert!(!clean.contains(['~', '?']), "{clean}");
+    let found = "On rotation loops the field circulates: |Γ| from 1.79 at k = 1 to 3.21 at k = 991, resolved at all 3 timesteps.";
+    for text in
+        ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", "Of 3 timesteps: resolved at 3.", found]
+    {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
-    assert!(!clean.contains("Not checked"), "{clean}");
+    assert!(!clean.contains("not checked"), "{clean}");
     let mut unknown = example();
     set(&mut unknown, "quadrature", |_| f64::NAN);
     let unknown = table(&unknown.loops().unwrap());
-    assert!(unknown.contains("timesteps.\n  Not checked, and so not counted: quadrature.\n"), "{unknown}");
+    assert!(unknown.contains("Of 3 timesteps: not checked at 3.\n") && !unknown.contains(" circulates"), "{unknown}");
+    let words =
+        "On rotation loops of 1000 points nothing is established: quadrature was not checked at all 3 timesteps.";
+    assert!(unknown.contains(words), "{unknown}");
+    assert_eq!(unknown.matches("  ?").count(), 5 * 6, "every statistic is marked: {unknown}");
+    assert!(unknown.contains("? not checked: an error that applies"), "{unknown}");
     // The first path's first timestep alone is drowned.
     set(&mut data, "rounding", |i| if i < 5 { 10.0 } else { 1e-6 });
     let marked = table(&data.loops().unwrap());
@@ -120,11 +132,19 @@ fn the_table_marks_what_is_not_resolved() {
     assert_eq!(rows.len(), 6);
     assert_eq!(rows[0].matches('~').count(), 5, "{}", rows[0]);
     assert!(rows[1..].iter().all(|r| !r.contains('~')));
-    assert!(marked.contains("~ under 3 times its error"));
+    assert!(marked.contains("~ not resolved: under 3 times its error"));
+    assert!(marked.contains("Of 3 timesteps: resolved at 2, not resolved at 1."), "{marked}");
     let words =
-        "Resolved at 2 of 3 timesteps; zero within the error at\n    k = 1, where rounding is the largest error";
+        "resolved at 2 of 3 timesteps. It is zero within the error at k = 1 (|Γ| = 1.79, error of rounding 10.0).";
     assert!(marked.contains(words), "{marked}");
-    assert!(marked.lines().all(|l| l.chars().count() < 100));
+    let lines = marked.lines().take_while(|l| !l.starts_with("On "));
+    assert!(lines.collect::<Vec<_>>().iter().all(|l| l.chars().count() < 100));
+    // All of them drowned: nothing is established, and the sentence has the worst of them.
+    set(&mut data, "rounding", |_| 10.0);
+    let drowned = table(&data.loops().unwrap());
+    let words =
+        "On rotation loops of 1000 points nothing is established: |Γ| is under 3 times its error at all 3 timesteps";
+    assert!(drowned.contains(words), "{drowned}");
 }
 
 #[test]
@@ -212,7 +232,7 @@ mod plots {
             data.columns.iter_mut().for_each(|c| c.values.clear());
             empty(&mut data);
             assert!(svgs(&data).iter().all(|text| text.contains("no positive values")));
-            assert!(table(&data.loops().unwrap()).contains("Every statistic"));
+            assert!(!table(&data.loops().unwrap()).contains("circulates"));
         }
     }
 }

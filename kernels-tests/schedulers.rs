@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use vorticity::model::{Model, given_process};
+use vorticity::spec::Spec;
 
 /// A folder with the small shipped network, whose scheduler's config the caller writes.
 fn network(folder: &Path) -> PathBuf {
@@ -186,7 +187,7 @@ fn processes_are_given_by_files_and_lists() {
     let folder = tempfile::tempdir().unwrap();
     let (at, scheduler) = (folder.path(), network(folder.path()));
     let text = |p: &Path| p.to_str().unwrap().to_string();
-    let given = |spec: &str| given_process(Some(spec), None, None);
+    let given = |spec: &str| given_process(Some(&spec.into()), None, None);
     let own = Model::open(at).unwrap().process;
     for spec in [text(at), format!("{}/", text(at)), text(&scheduler)] {
         let process = given(&spec).unwrap().unwrap();
@@ -209,19 +210,25 @@ fn processes_are_given_by_files_and_lists() {
 
     let alphas = at.join("alphas.txt");
     fs::write(&alphas, "[0.9, 0.5,\n0.25 0]").unwrap();
-    let process = given_process(None, Some(&text(&alphas)), None).unwrap().unwrap();
+    let process = given_process(None, Some(&Spec::from(&text(&alphas))), None).unwrap().unwrap();
     assert_eq!(process.noise(2).unwrap(), (0.5, 0.75f64.sqrt()));
     assert_eq!((process.noise(3).unwrap(), process.source.as_str()), ((0.0, 1.0), "--alphas alphas.txt"));
-    let process = given_process(None, None, Some("0.1,0.5,20")).unwrap().unwrap();
+    let process = given_process(None, None, Some(&Spec::from("0.1,0.5,20"))).unwrap().unwrap();
     assert_eq!((process.timesteps(), process.noise(2).unwrap()), (3, (1.0, 20.0)));
 
     let refusals = [
-        (given_process(Some("a"), None, Some("1")), "--process: given with --sigmas"),
-        (given_process(None, None, Some("3,2")), "--sigmas 3,2: process.sigmas: expected strictly increasing"),
-        (given_process(None, None, Some("x.txt")), "--sigmas x.txt: 'x.txt' is neither a file nor a number"),
-        (given_process(None, Some("0.5,0.6"), None), "process.alphas_cumprod: 0.6 at timestep 1"),
-        (given_process(None, Some("1.0"), None), "process.alphas_cumprod: 1 at timestep 0"),
-        (given_process(None, Some(","), None), "holds no numbers"),
+        (given_process(Some(&Spec::from("a")), None, Some(&Spec::from("1"))), "--process: given with --sigmas"),
+        (
+            given_process(None, None, Some(&Spec::from("3,2"))),
+            "--sigmas 3,2: process.sigmas: expected strictly increasing",
+        ),
+        (
+            given_process(None, None, Some(&Spec::from("x.txt"))),
+            "--sigmas x.txt: 'x.txt' is neither a file nor a number",
+        ),
+        (given_process(None, Some(&Spec::from("0.5,0.6")), None), "process.alphas_cumprod: 0.6 at timestep 1"),
+        (given_process(None, Some(&Spec::from("1.0")), None), "process.alphas_cumprod: 1 at timestep 0"),
+        (given_process(None, Some(&Spec::from(",")), None), "holds no numbers"),
         (given("/no/such"), "is not there, expected config.json"),
         (given(&text(&pipeline.join("unet"))), "is not there"),
     ];

@@ -134,6 +134,7 @@ fn measures<'a>(
         seed: 3,
         divergence: Divergence::Hutchinson(2),
         levels: Some(255),
+        verified: 2,
     };
     vec![
         ("curl", Box::new(curl(Method::Tangents, false))),

@@ -94,6 +94,7 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
         seed: 4,
         divergence: Divergence::Exact,
         levels,
+        verified: 2,
     };
     let run = |field: &dyn Field, images: &Images, options: &LikelihoodOptions| {
         diagnostics::likelihood(&gpu, field, images, options, &mut |_| ControlFlow::Continue(()))

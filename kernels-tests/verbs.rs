@@ -8,6 +8,7 @@ use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
     inspect::Args {
+        shape: None,
         model: folder.into(),
         device: Device::default(),
         kernels: kernels.into(),

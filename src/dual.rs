@@ -1,4 +1,5 @@
 //! Dual numbers in f64: a value and its derivative along one tangent. The arithmetic of the twin.
+use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
@@ -55,9 +56,36 @@ impl Dual {
         if self.v > 0.0 { self } else { Self::default() }
     }
 
+    /// z, or e^z - 1 where z is not above 0.
+    pub fn elu(self) -> Self {
+        if self.v > 0.0 { self } else { Self { v: self.v.exp_m1(), d: self.d * self.v.exp() } }
+    }
+
+    /// z, or z / 5 where z is not above 0.
+    pub fn leaky_relu(self) -> Self {
+        if self.v > 0.0 { self } else { self * 0.2 }
+    }
+
     /// ln x, x > 0.
     pub fn ln(self) -> Self {
         Self { v: self.v.ln(), d: self.d / self.v }
+    }
+
+    /// z P(z), P the standard normal distribution: z (1 + erf(z / sqrt 2)) / 2; derivative P + z P'.
+    pub fn gelu(self) -> Self {
+        let p = 0.5 * libm::erfc(-self.v * FRAC_1_SQRT_2);
+        let density = (-0.5 * self.v * self.v).exp() / TAU.sqrt();
+        Self { v: self.v * p, d: self.d * (p + self.v * density) }
+    }
+
+    /// z tanh(ln(1 + e^z)); with w = tanh(..), derivative w + z (1 - w^2) / (1 + e^-z).
+    pub fn mish(self) -> Self {
+        let e = (-self.v.abs()).exp();
+        // tanh(ln(1 + e^z)) = (u^2 - 1) / (u^2 + 1), u = 1 + e^z; over e^2z where that could overflow.
+        let (up, down) = if self.v > 0.0 { (1.0 + 2.0 * e, 2.0 * e * e) } else { (e * (e + 2.0), 2.0) };
+        let (w, rest) = (up / (up + down), down / (up + down));
+        let s = if self.v > 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) };
+        Self { v: self.v * w, d: self.d * (w + self.v * rest * (1.0 + w) * s) }
     }
 
     /// z s(z), s the logistic function; derivative s (1 + z (1 - s)).

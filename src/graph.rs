@@ -1,10 +1,11 @@
 //! The network as an SSA graph: append-only, shapes checked as nodes are pushed, no GPU in it.
 //! A family in `model/` builds it, the twin interprets it, the planner turns it into a program.
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
-use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+use std::f64::consts::TAU;
 use std::sync::Arc;
 
 /// Index into `Graph::nodes`.
@@ -69,6 +70,24 @@ pub enum RowLayer {
     Silu,
     /// y = x (1 + erf(x / sqrt 2)) / 2, the exact GELU.
     Gelu,
+    /// y = x tanh(ln(1 + e^x)) (arXiv 1908.08681).
+    Mish,
+    /// y = max(x, 0).
+    Relu,
+    /// y = x, or e^x - 1 below 0 (arXiv 1511.07289).
+    Elu,
+    /// y = x, or x / 5 below 0.
+    LeakyRelu,
+    /// y_c = w_c (1 + x_c), of twice as many numbers as there are weights: the gain of a norm that the label scales.
+    Scaled {
+        /// w
+        weights: Arc<[f32]>,
+    },
+    /// y_c = w_c (1 + x_c) + x_{C + c}, C weights: the shift of such a norm, which the label scales and shifts.
+    Shifted {
+        /// w
+        weights: Arc<[f32]>,
+    },
     /// y = 1 / x: of the label alone, what an output is scaled by.
     Reciprocal,
 }
@@ -86,7 +105,16 @@ impl RowLayer {
             (Linear { weight: a, bias: p, .. }, Linear { weight: b, bias: q, .. }) => {
                 Arc::ptr_eq(a, b) && Arc::ptr_eq(p, q)
             }
-            (Silu, Silu) | (Gelu, Gelu) | (Reciprocal, Reciprocal) => true,
+            (Scaled { weights: a }, Scaled { weights: b }) | (Shifted { weights: a }, Shifted { weights: b }) => {
+                Arc::ptr_eq(a, b)
+            }
+            (Silu, Silu)
+            | (Gelu, Gelu)
+            | (Mish, Mish)
+            | (Relu, Relu)
+            | (Elu, Elu)
+            | (LeakyRelu, LeakyRelu)
+            | (Reciprocal, Reciprocal) => true,
             _ => false,
         }
     }
@@ -94,6 +122,7 @@ impl RowLayer {
     /// The layer's output in f64.
     fn apply(&self, x: &[f64]) -> Result<Vec<f64>> {
         let label = x.first().copied().unwrap_or(f64::NAN);
+        let each = |f: fn(Dual) -> Dual| x.iter().map(|&v| f(Dual::constant(v)).v).collect();
         let waves = |phases: &[f64], [first, second]: [fn(f64) -> f64; 2]| -> Vec<f64> {
             phases.iter().map(|&p| first(p)).chain(phases.iter().map(|&p| second(p))).collect()
         };
@@ -128,8 +157,17 @@ impl RowLayer {
                 .zip(bias.iter())
                 .map(|(w, &b)| b as f64 + w.iter().zip(x).map(|(&w, x)| w as f64 * x).sum::<f64>())
                 .collect(),
-            RowLayer::Silu => x.iter().map(|&v| v / (1.0 + (-v).exp())).collect(),
-            RowLayer::Gelu => x.iter().map(|&v| 0.5 * v * (1.0 + libm::erf(v * FRAC_1_SQRT_2))).collect(),
+            RowLayer::Silu => each(Dual::silu),
+            RowLayer::Gelu => each(Dual::gelu),
+            RowLayer::Mish => each(Dual::mish),
+            RowLayer::Relu => each(Dual::relu),
+            RowLayer::Elu => each(Dual::elu),
+            RowLayer::LeakyRelu => each(Dual::leaky_relu),
+            RowLayer::Scaled { weights } => weights.iter().zip(x).map(|(&w, x)| f64::from(w) * (1.0 + x)).collect(),
+            RowLayer::Shifted { weights } => {
+                let shifts = x.iter().skip(weights.len());
+                weights.iter().zip(x).zip(shifts).map(|((&w, x), shift)| f64::from(w) * (1.0 + x) + shift).collect()
+            }
             RowLayer::Reciprocal => x.iter().map(|v| 1.0 / v).collect(),
         })
     }

@@ -30,6 +30,7 @@
 
 pub mod error;
 pub mod shape;
+pub mod spec;
 pub mod dual;
 pub mod data;
 pub mod choice;

@@ -1,7 +1,5 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
-use super::common::{
-    HeldArgs, check, data_facts, encoded, file_name, open, parse_timesteps, rounded, warn, warn_of_range,
-};
+use super::common::{HeldArgs, check, data_facts, encoded, open, parse_timesteps, rounded, warn, warn_of_range};
 use super::device::Device;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
@@ -16,8 +14,9 @@ use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::report::{circulation, table};
+use crate::report::{circulation, table, words};
 use crate::run::{Circulation, Journal, RunDir, write_circulation};
+use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,11 +29,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Args {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
     #[arg(required_unless_present = "scores")]
-    model: Option<String>,
+    model: Option<Spec>,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long, required_unless_present = "scores")]
-    data: Option<String>,
+    data: Option<Spec>,
     /// Closed paths, comma-separated: brownian, rotation, projection, polyline
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
@@ -60,12 +59,13 @@ pub struct Args {
     /// Nodes of the path polyline, in the space of the noisy data: floating-point NPY or safetensors of N = --points
     /// nodes [N, C, H, W], or of one loop per sample, one after the other
     #[arg(long, value_name = "FILE")]
-    polyline: Option<String>,
+    polyline: Option<Spec>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
-    /// that share in evaluations. At least one sample, unless 0
+    /// that share in evaluations. At least two samples; with 0 the verdict is "not checked"
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     quadrature_check: f64,
-    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]
+    /// Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]; with 0
+    /// the verdict is "not checked"
     #[arg(long, value_name = "SHARE")]
     verify_fraction: Option<f64>,
     /// Seed of all randomness
@@ -84,7 +84,7 @@ pub struct Args {
     /// Lanes per tile; by memory if not given. Results do not depend on it
     #[arg(long)]
     tile: Option<usize>,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
     #[command(flatten)]
@@ -109,10 +109,19 @@ pub struct Args {
 /// Points that a run repeats in f64 unless told otherwise.
 const VERIFIED: usize = 8;
 
+/// How many of the midpoints a share of them is.
+pub(super) fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
+    match share {
+        None => Ok(VERIFIED.min(midpoints)),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok((share * midpoints as f64).ceil() as usize),
+        Some(share) => Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
+    }
+}
+
 /// Measures, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    if let (Some((scores, exported)), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
-        return scores::run(scores, exported, out, args.output);
+    if let (Some(files), Some(out)) = (scores::files(&args.elsewhere)?, &args.out) {
+        return scores::run(&files, out, args.output);
     }
     let (Some(model), Some(data)) = (&args.model, &args.data) else {
         return Err(Error::invalid("circulation", "needs a MODEL and --data, or --scores with --exported and --out"));
@@ -132,11 +141,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
     let midpoints =
         [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
-    let verify_points = match args.verify_fraction {
-        None => VERIFIED.min(midpoints),
-        Some(share) if (0.0..=1.0).contains(&share) => (share * midpoints as f64).ceil() as usize,
-        Some(share) => return Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
-    };
+    let verify_points = verify_points(args.verify_fraction, midpoints)?;
     let walks = args.paths.iter().any(|p| p == "polyline");
     let nodes = match &args.polyline {
         Some(file) if walks => Some(data::load_shaped(file, usize::MAX, field.data_range(), Some(images.shape))?),
@@ -208,6 +213,9 @@ pub fn run(args: &Args) -> Result<i32> {
         None => Journal::default(),
     };
     let recorded = kept.recorded();
+    if let (Some(out), "midpoint") = (&out, args.quadrature.as_str()) {
+        out.check_room(diagnostics::circulation_bytes(loops as u64, total.saturating_sub(recorded)))?;
+    }
     let started = SystemTime::now();
     let check = || check(field.as_ref(), &images);
     // Several devices take turns: all must have had theirs, twice.
@@ -255,7 +263,7 @@ pub fn run(args: &Args) -> Result<i32> {
         log.extend(fleet::log(&gpus, &tiles, &who).map(|(key, value)| (key.into(), value)));
     }
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
-    let title = format!("{}, {} samples, N = {}", file_name(model), args.samples, args.points);
+    let title = format!("{}, {} samples, N = {}", model.file_name(), args.samples, args.points);
     let origin = part.origin.clone();
     let table = if shard.is_whole() {
         publish(out, &diagnostics::circulation(part)?, origin, facts, log, &title)?
@@ -265,7 +273,7 @@ pub fn run(args: &Args) -> Result<i32> {
         part.write(&out, &facts, &title, &log)?;
         out.finish()?;
         let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
-        Table { text, rows: vec![], marked }
+        Table { text, rows: vec![], found: vec![], marked }
     };
     output.say(&format!(
         "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
@@ -275,7 +283,7 @@ pub fn run(args: &Args) -> Result<i32> {
     output.document("circulation", || {
         json!({
             "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
-            "table": table.rows, "not_finite": table.marked.json(),
+            "table": table.rows, "found": table.found, "not_finite": table.marked.json(),
         })
     })?;
     Ok(table.marked.exit())
@@ -285,6 +293,8 @@ pub fn run(args: &Args) -> Result<i32> {
 pub(super) struct Table {
     pub text: String,
     pub rows: Vec<Value>,
+    /// What was found on each path.
+    pub found: Vec<Value>,
     pub marked: Marked,
 }
 
@@ -305,7 +315,7 @@ pub(super) fn publish(
         out.write(name, svg.as_bytes())?;
     }
     out.finish()?;
-    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), marked })
+    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), found: words::rows(&loops), marked })
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {

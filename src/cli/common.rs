@@ -16,13 +16,14 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
-use crate::model::Process;
+use crate::model::{Model, Process, leaves_size_open};
 use crate::ops::held::{Held, Rounding};
 use crate::run::{Journal, Part, RunDir, Table, write_table};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the device holds a network's weights.
@@ -47,11 +48,11 @@ pub(super) fn rounded(rounding: Option<Rounding>) -> String {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Subject {
     /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
-    pub model: String,
+    pub model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
-    pub data: String,
+    pub data: Spec,
     /// How many images, from the first
     #[arg(long, default_value_t = 256)]
     pub samples: usize,
@@ -68,7 +69,7 @@ pub struct Subject {
     /// Which variants of its kernels.
     #[command(flatten)]
     pub tune: TuneArgs,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     pub shape: Option<String>,
     /// Noise levels of a closed-form field.
@@ -228,7 +229,7 @@ impl Opened {
             "predicted": predicted,
             "troubles": troubles(std::slice::from_ref(&self.gpu)),
         });
-        let title = format!("{}, {samples} samples", file_name(&model));
+        let title = format!("{}, {samples} samples", model.file_name());
         let origin = part.origin.clone();
         let (text, rows, marked) = if shard.is_whole() {
             let table = diagnostics::finish(part)?;
@@ -277,8 +278,8 @@ pub(super) fn parse_timesteps(text: &str) -> Result<Vec<usize>> {
 
 /// Images and field of MODEL and --data. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
 pub(super) fn open(
-    model: &str,
-    data: &str,
+    model: &Spec,
+    data: &Spec,
     samples: usize,
     shape: Option<&str>,
     scale: ScoreScale,
@@ -286,12 +287,17 @@ pub(super) fn open(
     process: Option<&Process>,
 ) -> Result<(Images, Box<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
-    if model.starts_with("field:") {
+    if model.is_closed_form() {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;
         let field = field::open_given(model, Some(given.unwrap_or(images.shape)), scale, held, process)?;
         Ok((images, field))
     } else {
-        let field = field::open_given(model, None, scale, held, process)?;
+        let shape = match given {
+            None if leaves_size_open(model.path())? => Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape),
+            given => given,
+        };
+        let field = field::open_given(model, shape, scale, held, process)?;
+        as_given(given, field.as_ref())?;
         let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
         let images = field::open_data(data, samples, field.data_range(), Some(shape))?;
         Ok((images, field))
@@ -299,10 +305,32 @@ pub(super) fn open(
 }
 
 /// Warns of floating-point data that are no data of the network's range. Closed forms have no range of their own.
-pub(super) fn warn_of_range(model: &str, data: &str, field: &dyn Field, images: &Images, output: Output) {
-    let scaled = model.starts_with("field:") || images.levels != Levels::Real;
+pub(super) fn warn_of_range(model: &Spec, data: &Spec, field: &dyn Field, images: &Images, output: Output) {
+    let scaled = model.is_closed_form() || images.levels != Levels::Real;
     if let Some(misfit) = misfit(&images.values, field.data_range()).filter(|_| !scaled && !output.quiet) {
         eprintln!("warning: --data {data}: {misfit}");
+    }
+}
+
+/// The network of a model directory; `shape` for one that leaves it open.
+pub(super) fn sized(model: &Path, shape: Option<&str>, held: Held) -> Result<Model> {
+    let given = shape.map(Shape::parse).transpose()?;
+    let model = Model::open_sized(model, given, held)?;
+    match given {
+        Some(given) if given != model.shape() => Err(other_shape(given, model.shape())),
+        _ => Ok(model),
+    }
+}
+
+fn other_shape(given: Shape, found: Shape) -> Error {
+    Error::invalid("shape", format!("{given} is given, the network works on {found}"))
+}
+
+/// An error if --shape says something else than the field.
+pub(super) fn as_given(shape: Option<Shape>, field: &dyn Field) -> Result<()> {
+    match shape {
+        Some(given) if given != field.shape() => Err(other_shape(given, field.shape())),
+        _ => Ok(()),
     }
 }
 
@@ -315,14 +343,10 @@ pub(super) fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -
 }
 
 /// What a manifest says of the images of `--data`: the file, or what was drawn.
-pub(super) fn data_facts(spec: &str, images: &Images) -> Value {
-    let (key, name) = if spec.starts_with("data:") { ("drawn", spec.into()) } else { ("file", file_name(spec)) };
+pub(super) fn data_facts(spec: &Spec, images: &Images) -> Value {
+    let drawn = spec.after("data:").is_some();
+    let (key, name) = if drawn { ("drawn", spec.to_string()) } else { ("file", spec.file_name()) };
     json!({ key: name, "sha256": images.sha256, "shape": images.shape.to_string() })
-}
-
-/// The last part of a path: where a file lies on this machine is nobody's business.
-pub(super) fn file_name(spec: &str) -> String {
-    spec.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(spec).to_string()
 }
 
 /// Passes on what the devices warn of.

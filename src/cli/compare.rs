@@ -1,8 +1,9 @@
 //! `vorticity compare`: how far two runs of one diagnostic are apart.
 use super::output::Output;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::compare::{self, CompareOptions, LEVEL};
 use crate::report::stored;
+use crate::run::{check_file, write_file};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -34,12 +35,13 @@ pub struct Args {
 
 /// Reads both runs, prints the differences; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
+    args.csv.as_deref().map_or(Ok(()), check_file)?;
     let (a, b) = (stored::read(&args.a)?, stored::read(&args.b)?);
     let options = CompareOptions { resamples: args.resamples, seed: args.seed, columns: args.columns.clone() };
     let comparison = compare::compare([&a, &b], &options)?;
     if let Some(path) = &args.csv {
         let bytes = compare::csv(&comparison)?;
-        std::fs::write(path, bytes).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+        write_file(path, &bytes)?;
     }
     args.output.say(&compare::text(&comparison, [&a.name, &b.name]))?;
     args.output.document("compare", || {

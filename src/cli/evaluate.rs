@@ -1,6 +1,6 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
@@ -10,8 +10,9 @@ use crate::data::Array as Input;
 use crate::diagnostics::{Directional, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
-use crate::run::{Array, Numbers, write_arrays};
+use crate::run::{Array, Numbers, check_file, check_room, write_arrays};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use bytesize::ByteSize;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -25,20 +26,20 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:gaussian
-    pub model: String,
+    pub model: Spec,
     /// Points x at the noise level of the timestep: [N, C, H, W] or [C, H, W], NPY, NPZ (FILE#array) or safetensors
     #[arg(long, value_name = "FILE")]
-    pub points: String,
+    pub points: Spec,
     /// Timestep of all points, 0-based
     #[arg(long)]
     pub timestep: usize,
     /// Directions v: [N, K, C, H, W], or the shape of the points for one each
     #[arg(long, value_name = "FILE")]
-    pub directions: Option<String>,
+    pub directions: Option<Spec>,
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the points if not given
     #[arg(long)]
     pub shape: Option<String>,
     /// Noise levels of a closed-form field.
@@ -63,9 +64,14 @@ pub struct Args {
 
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
-    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
+    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let shape = match given {
+        None if !args.model.is_closed_form() => shape_of(&args.points)?,
+        given => given,
+    };
+    let (scale, process) = (ScoreScale::Definition, args.process.open()?);
+    let field = field::open_given(&args.model, shape, scale, args.held.weights, process.as_ref())?;
+    as_given(given, field.as_ref())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -75,6 +81,9 @@ pub fn run(args: &Args) -> Result<i32> {
         }
         None => (0, vec![]),
     };
+    let written = [n * c * h * w, n * k * c * h * w, if args.differences.is_some() { n * k * c * h * w } else { 0 }];
+    check_file(&args.out)?;
+    check_room(&args.out, 4 * written.iter().sum::<usize>() as u64)?;
     let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
     let asked =
         Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
@@ -135,8 +144,16 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(marked.exit())
 }
 
+/// Channels, height and width of the points in a file, if it has any.
+fn shape_of(spec: &Spec) -> Result<Option<Shape>> {
+    Ok(match Input::open(spec)?.dims() {
+        [.., c, h, w] if [c, h, w].iter().all(|n| (1..1 << 20).contains(*n)) => Some(Shape::new(*c, *h, *w)),
+        _ => None,
+    })
+}
+
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.
-fn read(spec: &str, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
+fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
     let mut file = Input::open(spec)?;
     let dims = file.dims().to_vec();
     let (lead, most) = (dims.len().saturating_sub(3), if points.is_some() { 2 } else { 1 });

@@ -5,6 +5,7 @@ use super::text::{count, table};
 use crate::error::{Error, Result};
 use crate::model::{self, FAMILIES};
 use crate::run::RunDir;
+use crate::spec::Spec;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub struct Args {
     pub family: String,
     /// A config.json like a model directory's, or the name of one of the family's presets
     #[arg(long, value_name = "FILE|PRESET")]
-    pub config: String,
+    pub config: Spec,
     /// Seed of the weights
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Result<i32> {
     model::autoencoder_of(&config, out.path(), made.shape).map_err(|e| {
         let at = config.autoencoder.as_deref().unwrap_or_default();
         let message = format!("autoencoder '{at}', sought from {}, cannot be used: {e}", args.out.display());
-        Error::file(&args.config, format!("{message}. Put one there, or leave the key out"))
+        Error::file(args.config.path(), format!("{message}. Put one there, or leave the key out"))
     })?;
     out.write("config.json", &made.config)?;
     out.write("model.safetensors", &made.weights)?;

@@ -1,6 +1,6 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
-use super::common::HeldArgs;
+use super::common::{HeldArgs, sized};
 use super::device::Device;
 use super::output::Output;
 use super::process::settled_json;
@@ -31,6 +31,9 @@ pub struct Args {
     /// Plan for samples with so many tangents each
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
+    /// Shape CxHxW of a sample, for a network that leaves it open
+    #[arg(long)]
+    pub shape: Option<String>,
     /// List every step: shader, constants, grid, work
     #[arg(long)]
     pub plan: bool,
@@ -88,7 +91,7 @@ fn open(args: &Args) -> Result<Planned> {
         (None, Some(binding)) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, binding)),
         (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
-    let model = Model::open_held(&args.model, args.held.weights)?;
+    let model = sized(&args.model, args.shape.as_deref(), args.held.weights)?;
     let unfused = Work::of(&plan(
         empty.clone(),
         |ports, program| lower_as_is(model.graph.clone(), &[0], kernels, ports, program),

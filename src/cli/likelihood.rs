@@ -32,6 +32,9 @@ pub struct Args {
     /// The same as --levels continuous
     #[arg(long, conflicts_with = "levels")]
     continuous: bool,
+    /// Tangents, spread over the run, to compute again in f64 for the arithmetic error; with 0 the verdict is "not checked"
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    verify: usize,
 }
 
 /// What the data are, and how that is known.
@@ -77,14 +80,18 @@ pub fn run(args: &Args) -> Result<i32> {
         seed: args.subject.seed,
         divergence: divergence(args.probes.as_deref(), dim)?,
         levels: levels.most(),
+        verified: args.verify,
     };
     args.subject.output.say(&format!("levels       the data are {levels} ({why})\n"))?;
     let work = Work {
         measure: "likelihood",
         timesteps: &options.timesteps,
         lanes: diagnostics::likelihood_lanes(&options, dim),
-        checks: 0,
-        options: json!({ "divergence": options.divergence.name(), "dequantised": options.levels.is_some(), "levels": options.levels.map(|most| u64::from(most) + 1) }),
+        checks: args.verify,
+        options: json!({
+            "divergence": options.divergence.name(), "dequantised": options.levels.is_some(),
+            "levels": options.levels.map(|most| u64::from(most) + 1), "verified_tangents": args.verify,
+        }),
     };
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::likelihood_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)

@@ -2,6 +2,7 @@
 //! In: the description of the command line, perhaps a folder. Out: the program's page on standard output, or all as files.
 use super::text::show;
 use crate::error::{EXIT_CODES, Error, Result};
+use crate::run::write_file;
 use clap::builder::Resettable;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
@@ -32,7 +33,7 @@ pub fn run(args: &Args, command: clap::Command) -> Result<i32> {
         left.extend(command.get_subcommands());
         let man = Man::new(command.clone());
         let path = folder.join(man.get_filename());
-        std::fs::write(&path, page(&man)?).map_err(|e| Error::file(&path, format!("cannot be written: {e}")))?;
+        write_file(&path, page(&man)?.as_bytes())?;
     }
     Ok(0)
 }

@@ -34,8 +34,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let run::Merged { part, facts, title, logs } = run::merge(&args.shards, &measures)?;
     let mut log = json!({ "command": command_line(), "shards": logs });
     let (measure, path) = (part.measure, args.out.display().to_string());
+    let mut found = vec![];
     let (text, rows, marked) = if measure == "circulation" {
         let table = circulation::publish(out, &diagnostics::circulation(part)?, None, facts, log, &title)?;
+        found = table.found;
         (table.text, table.rows, table.marked)
     } else {
         let report = match measure {
@@ -59,6 +61,6 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     args.output.say(&format!("{text}\n{} shards merged, written to {path}\n", args.shards.len()))?;
     args.output
-        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "not_finite": marked.json() }))?;
+        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "found": found, "not_finite": marked.json() }))?;
     Ok(marked.exit())
 }

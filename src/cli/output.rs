@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Version of the documents' layout; changes when a key's meaning does or a key goes.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What `vorticity --help` says about it, once for all verbs.
 pub const HELP: &str = "\

@@ -1,15 +1,20 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::common::{encoded, open, parse_timesteps, warn_of_range};
+use super::circulation::verify_points;
+use super::common::{data_facts, encoded, open, parse_timesteps, warn_of_range};
 use super::device::Device;
+use super::keep::ShardArgs;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
-use crate::diagnostics::{Options, PathExport, exported_bytes};
+use super::watch::stop_flag;
+use crate::diagnostics::{Options, PathExport};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
 use crate::ops::held::Held;
+use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Work with the closed paths themselves.
 #[derive(clap::Args)]
@@ -26,16 +31,17 @@ enum Verb {
 /// Write the loops of a circulation run as an NPZ file, for scores from another program.
 ///
 /// The points are made by the same shaders as in `vorticity circulation` and are, on one adapter and with the same
-/// arguments, the same f32 numbers. Evaluate the score at the array `midpoints` and hand it back with
-/// `vorticity circulation --scores SCORES --exported FILE` (docs/FORMATS.md, examples/pytorch_round_trip.py).
+/// arguments, the same f32 numbers. Evaluate the score at the array `midpoints`; for its errors to be known also at `gauss`
+/// and, in float64, at `repeat_points`. Hand all of it back with `vorticity circulation --scores SCORES --exported FILE`
+/// (docs/FORMATS.md, examples/pytorch_round_trip.py). The file is written as the points are made, in little memory.
 #[derive(clap::Args)]
 struct ExportArgs {
     /// Model directory, or a closed form such as field:gaussian: gives process, shape and data range
-    model: String,
+    model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz; 8-bit data are scaled to the model's range;
     /// or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
-    data: String,
+    data: Spec,
     /// Closed paths, comma-separated: brownian, rotation, projection
     #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
     paths: Vec<String>,
@@ -51,13 +57,29 @@ struct ExportArgs {
     /// Arcs m of the projection path; must divide the points
     #[arg(long, default_value_t = crate::paths::ARCS)]
     arcs: u32,
+    /// Share of the samples whose loops get two-point Gauss points too, for the quadrature error: twice that share in points.
+    /// At least two samples; with 0 the verdict will be "not checked"
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    quadrature_check: f64,
+    /// Share of the midpoints to be repeated in float64, for the arithmetic error [default: 8 points]; with 0 the verdict will
+    /// be "not checked"
+    #[arg(long, value_name = "SHARE")]
+    verify_fraction: Option<f64>,
     /// Seed of all randomness
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// NPZ file to write
+    #[command(flatten)]
+    shard: ShardArgs,
+    /// Print how many points and bytes there will be, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not refuse files of more than 4 GiB
+    #[arg(long)]
+    yes: bool,
+    /// NPZ file to write; until it is whole its name ends in .partial
     #[arg(long, value_name = "NPZ")]
     out: PathBuf,
-    /// Shape CxHxW of a closed-form field; that of the data if not given
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
     #[arg(long)]
     shape: Option<String>,
     #[command(flatten)]
@@ -67,6 +89,9 @@ struct ExportArgs {
     #[command(flatten)]
     output: Output,
 }
+
+/// Bytes of a file beyond which --yes must say that it is meant.
+const ASK: u64 = 4 << 30;
 
 /// Writes the NPZ file; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
@@ -78,6 +103,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let timesteps = parse_timesteps(&args.timesteps)?;
     let (given, shape, scale) = (args.process.open()?, args.shape.as_deref(), ScoreScale::Definition);
     let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, Held::F32, given.as_ref())?;
+    let shard = args.shard.parse()?;
+    let midpoints =
+        [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
     let options = Options {
         paths: args.paths.clone(),
         timesteps,
@@ -85,34 +113,53 @@ pub fn run(args: &Args) -> Result<i32> {
         points: args.points,
         arcs: args.arcs,
         seed: args.seed,
+        quadrature_check: args.quadrature_check,
+        verify_points: verify_points(args.verify_fraction, midpoints)?,
         ..Options::default()
     };
     warn_of_range(&args.model, &args.data, field.as_ref(), &images, args.output);
     let gpu = args.device.open()?;
     let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
-    let bytes = exported_bytes(&options, field.shape()).unwrap_or(u64::MAX);
-    let job = PathExport::new(&gpu, field.as_ref(), &images, options)?;
-    let total = job.segments();
+    let facts = json!({ "field": field.describe(), "data": data_facts(&args.data, &images) });
+    let job = PathExport::new(&gpu, field.as_ref(), &images, options, shard, facts)?;
+    let (total, layout) = (job.points(), job.layout());
+    let (segments, repeated) = (layout.axes.dims()[..4].iter().product::<usize>() as u64, layout.repeat.len());
+    let (samples, gauss, bytes) = (layout.axes.samples, total - segments, layout.bytes());
+    let said =
+        bytes.map_or("more bytes than any file holds".into(), |b| format!("{b} bytes ({:.1} MB)", b as f64 / 1e6));
     args.output.say(&format!(
-        "adapter      {}\n{}points       {total} segments of {}\nsize         {:.1} MB: midpoints, steps and nodes\n",
+        "adapter      {}\n{}loops        of {samples} samples, shard {shard}\npoints       {segments} segments of {}, {gauss} Gauss points, \
+         {repeated} to be repeated in float64\nsize         {said}\n",
         gpu.describe(),
         settled(field.as_ref()),
         field.shape(),
-        bytes as f64 / 1e6
     ))?;
-    let bar = args.output.progress(total);
-    let loops = job.run(&mut |done| {
+    let document = |dry_run: bool| {
+        let out = (!dry_run).then(|| args.out.display().to_string());
+        json!({
+            "dry_run": dry_run, "segments": segments, "gauss_points": gauss, "repeated": repeated, "samples": samples,
+            "shard": shard.to_string(), "bytes": bytes, "settled": settled_json(&field.facts()), "out": out,
+        })
+    };
+    if args.dry_run {
+        args.output.document("paths export", || document(true))?;
+        return Ok(0);
+    }
+    if bytes.is_none_or(|b| b > ASK && !args.yes) {
+        let said = format!(
+            "{said}: more than 4 GiB want --yes. Or ask for fewer samples, timesteps, points or paths, or for one part of \
+             the samples at a time (--shard 1/8), whose results `vorticity merge` joins"
+        );
+        return Err(Error::invalid("paths export", said));
+    }
+    let (bar, stop) = (args.output.progress(total), stop_flag()?);
+    job.write(&args.out, &mut |done| {
         bar.set_position(done);
-        bar.set_message(format!("{done} segments"));
-        ControlFlow::Continue(())
+        bar.set_message(format!("{done} points"));
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     bar.finish_and_clear();
-    loops.write(&args.out)?;
     args.output.say(&format!("written to {}\n", args.out.display()))?;
-    let out = args.out.display().to_string();
-    args.output.document(
-        "paths export",
-        || json!({ "segments": total, "bytes": bytes, "settled": settled_json(&field.facts()), "out": out }),
-    )?;
+    args.output.document("paths export", || document(false))?;
     Ok(0)
 }

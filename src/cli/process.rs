@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::field::Field;
 use crate::model::{Fact, Process, given_process};
+use crate::spec::Spec;
 use serde_json::{Value, json};
 
 /// The process of a field that has none of its own.
@@ -10,21 +11,21 @@ use serde_json::{Value, json};
 pub struct ProcessArgs {
     /// Process of a closed-form field: config.json of a model, scheduler_config.json of diffusers, or the folder of either
     #[arg(long, value_name = "FILE|FOLDER", group = "given")]
-    pub process: Option<String>,
+    pub process: Option<Spec>,
     /// Variance-preserving process of a closed-form field by its alphas_cumprod, abar_k = a_k^2 for k = 0, 1, ..: NPY, NPZ
     /// (FILE#array), safetensors, or text
     #[arg(long, value_name = "FILE", group = "given")]
-    pub alphas: Option<String>,
+    pub alphas: Option<Spec>,
     /// Variance-exploding process of a closed-form field by its noise levels sigma_k, rising: S0,S1,.. or a file like that of
     /// --alphas
     #[arg(long, value_name = "LIST|FILE", group = "given")]
-    pub sigmas: Option<String>,
+    pub sigmas: Option<Spec>,
 }
 
 impl ProcessArgs {
     /// The process, if one is given.
     pub fn open(&self) -> Result<Option<Process>> {
-        given_process(self.process.as_deref(), self.alphas.as_deref(), self.sigmas.as_deref())
+        given_process(self.process.as_ref(), self.alphas.as_ref(), self.sigmas.as_ref())
     }
 }
 

@@ -3,6 +3,7 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::report::page::{self, Picture};
 use crate::report::stored;
+use crate::run::{check_file, write_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,7 @@ pub fn run(args: &Args) -> Result<i32> {
         let found = format!("{} names for {} runs", args.names.len(), args.runs.len());
         return Err(Error::invalid("--names", found));
     }
+    check_file(&args.out)?;
     let mut runs = vec![];
     for (i, dir) in args.runs.iter().enumerate() {
         let stored = stored::read(dir)?;
@@ -48,7 +50,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let pictures = args.samples.iter().map(|path| picture(path)).collect::<Result<Vec<_>>>()?;
     let html = page::html(&args.title, &runs, &pictures)?;
-    std::fs::write(&args.out, &html).map_err(|e| Error::file(&args.out, format!("cannot be written: {e}")))?;
+    write_file(&args.out, html.as_bytes())?;
     let out = args.out.display().to_string();
     args.output.say(&format!("runs: {}, on one page of {} bytes: {out}\n", runs.len(), html.len()))?;
     args.output.document("report", || {

@@ -1,5 +1,5 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::{HeldArgs, rounded, warn};
+use super::common::{HeldArgs, as_given, rounded, warn};
 use super::device::Device;
 use super::marked::Marked;
 use super::output::Output;
@@ -9,9 +9,10 @@ use super::watch::{Plan, watch};
 use crate::error::{Error, Result};
 use crate::field::{self, ScoreScale};
 use crate::latents;
-use crate::run::beside;
+use crate::run::{beside, check_file, place};
 use crate::sample::{METHODS, Method, Options, sample};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,7 +21,7 @@ use std::time::Instant;
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
-    pub model: String,
+    pub model: Spec,
     /// How many samples
     #[arg(long, default_value_t = 64)]
     pub n: usize,
@@ -40,7 +41,7 @@ pub struct Args {
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
     pub strip: Option<PathBuf>,
-    /// Shape CxHxW of a closed-form field
+    /// Shape CxHxW of a closed form, or of a network that leaves it open
     #[arg(long)]
     pub shape: Option<String>,
     /// Noise levels of a closed-form field.
@@ -72,15 +73,13 @@ const STRIP: (usize, usize) = (8, 10);
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if path.is_dir() || !parent.is_dir() {
-            return Err(Error::invalid(path.display().to_string(), "is not a file name in an existing directory"));
-        }
+        check_file(path)?;
     }
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
     let (scale, given) = (ScoreScale::Definition, args.process.open()?);
     let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
-    let shape = field.autoencoder().map_or(field.shape(), |a| a.image());
+    as_given(shape, field.as_ref())?;
+    let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
     }
@@ -177,6 +176,5 @@ fn write(path: &Path, x: &[f32], columns: usize, shape: Shape, range: [f64; 2]) 
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.write_header().and_then(|mut w| w.write_image_data(&pixels)).map_err(|e| fail(&e))?;
-    file.persist(path).map_err(|e| fail(&e))?;
-    Ok(())
+    place(file, path)
 }

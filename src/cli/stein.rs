@@ -1,12 +1,13 @@
 //! `vorticity stein`: the Stein operator on the error field, into a run directory.
 use super::asymmetry::parse_probes;
-use super::common::{Opened, Report, Subject, Work, file_name};
+use super::common::{Opened, Report, Subject, Work};
 use crate::diagnostics::{self, Divergence, Progress, SteinOptions};
 use crate::error::Result;
 use crate::field::{self, EXACT, Field, ScoreScale};
 use crate::ops::held::Held;
 use crate::report::stein;
 use crate::run::Table;
+use crate::spec::Spec;
 use serde_json::{Value, json};
 
 /// Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).
@@ -28,7 +29,7 @@ pub struct Args {
     /// The marginal score of the data, where it is known, such as field:mixture?file=F, or field:funnel of data:funnel. Its
     /// process is that of MODEL unless its parameters name another
     #[arg(long, value_name = "FIELD")]
-    reference: Option<String>,
+    reference: Option<Spec>,
     /// Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error
     #[arg(long, default_value_t = 4)]
     verify: usize,
@@ -47,7 +48,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let selection = args.subject.selection(&args.timesteps)?;
     let opened = args.subject.open()?;
     let shape = opened.field.shape();
-    let reference = args.reference.as_deref().map(|spec| open(spec, &opened)).transpose()?;
+    let reference = args.reference.as_ref().map(|spec| open(spec, &opened)).transpose()?;
     if let (Some(spec), false) = (&args.reference, args.subject.output.quiet) {
         strangers(spec, &args.subject.data, opened.field.as_ref()).iter().for_each(|w| eprintln!("warning: {w}"));
     }
@@ -70,9 +71,9 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 /// The reference; a closed form whose parameters name no process has the field's own.
-fn open(spec: &str, opened: &Opened) -> Result<Box<dyn Field>> {
+fn open(spec: &Spec, opened: &Opened) -> Result<Box<dyn Field>> {
     let (shape, scale) = (Some(opened.field.shape()), ScoreScale::Definition);
-    if !spec.starts_with("field:") || field::names_process(spec) {
+    if !spec.is_closed_form() || field::names_process(spec)? {
         return field::open(spec, shape, scale);
     }
     let own = opened.field.process().clone().said("as the field that is measured has it");
@@ -80,21 +81,20 @@ fn open(spec: &str, opened: &Opened) -> Result<Box<dyn Field>> {
 }
 
 /// Why the reference may be of another system than the field and its data.
-fn strangers(spec: &str, data: &str, field: &dyn Field) -> Vec<String> {
-    let Some(rest) = spec.strip_prefix("field:") else { return vec![] };
-    let name = rest.split('?').next().unwrap_or(rest);
+fn strangers(spec: &Spec, data: &Spec, field: &dyn Field) -> Vec<String> {
+    let Ok(Some((name, _))) = spec.named("field:") else { return vec![] };
     if !EXACT.iter().any(|e| e.0 == name) {
-        let no_score = ["rotor", "tilted"].contains(&name);
+        let no_score = ["rotor", "tilted"].contains(&name.as_str());
         return if no_score { vec![format!("--reference {spec} is the score of no data")] } else { vec![] };
     }
     let mut all = vec![];
-    let drawn = data.strip_prefix("data:").map(|d| d.split('?').next().unwrap_or(d));
-    if drawn != Some(name) {
-        all.push(format!("--reference {spec} is the score of data:{name}, --data is {}", file_name(data)));
+    let drawn = data.named("data:").ok().flatten().map(|(drawn, _)| drawn);
+    if drawn.as_ref() != Some(&name) {
+        all.push(format!("--reference {spec} is the score of data:{name}, --data is {}", data.file_name()));
     }
     let facts = field.describe();
     let trained = facts.pointer("/config/provenance/data").and_then(Value::as_str);
-    if let Some(trained) = trained.filter(|t| !t.to_lowercase().contains(name)) {
+    if let Some(trained) = trained.filter(|t| !t.to_lowercase().contains(&name)) {
         all.push(format!("--reference {spec} is the score of data:{name}, the network was trained on: {trained}"));
     }
     all

@@ -215,7 +215,7 @@ impl Watch<'_> {
 }
 
 /// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
     let handler = move || {

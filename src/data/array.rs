@@ -3,6 +3,8 @@
 use super::Levels;
 use super::source::{Layout, Source};
 use crate::error::{Error, Result};
+use crate::spec::Spec;
+use std::path::Path;
 
 /// Most values read at once from behind gzip, 1 GiB as f64.
 const MOST_UNPACKED: usize = 1 << 27;
@@ -15,8 +17,18 @@ pub struct Array {
 
 impl Array {
     /// Opens and checks the header; a file shorter or longer than its header says is refused.
-    pub fn open(spec: &str) -> Result<Self> {
-        let (mut source, layout) = super::open(spec)?;
+    pub fn open(spec: impl Into<Spec>) -> Result<Self> {
+        let (path, tensor) = spec.into().tensor();
+        Self::part(&path, tensor)
+    }
+
+    /// The array `name` of a file of several.
+    pub fn of(path: &Path, name: &str) -> Result<Self> {
+        Self::part(path, Some(name.to_string()))
+    }
+
+    fn part(path: &Path, tensor: Option<String>) -> Result<Self> {
+        let (mut source, layout) = super::open(path, tensor)?;
         if layout.dtype.levels() != Levels::Real {
             let found = format!("holds {} values, expected floating-point numbers", layout.dtype.name());
             return Err(source.error(found));

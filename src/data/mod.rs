@@ -16,12 +16,13 @@ pub use levels::{Levels, misfit};
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use sha2::{Digest, Sha256};
 use source::{Layout, Source};
 pub(crate) use source::{bytes, text};
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A file format: how to recognise it, and how to find the images in it.
 pub struct Format {
@@ -64,12 +65,13 @@ pub struct Images {
 ///
 /// 8-bit data are scaled from 0..255 to `range`, 16-bit data from 0..65535; floating-point data are taken as they are.
 /// `FILE#tensor` selects a tensor of a safetensors or NPZ file that holds several.
-pub fn load(spec: &str, limit: usize, range: [f64; 2]) -> Result<Images> {
+pub fn load(spec: impl Into<Spec>, limit: usize, range: [f64; 2]) -> Result<Images> {
     load_shaped(spec, limit, range, None)
 }
 
 /// Like `load`; images of another shape than `expected` are refused, by the name of their file, before they are read.
-pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
+pub fn load_shaped(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
+    let spec = &spec.into();
     let [low, high] = range;
     if !(low.is_finite() && high.is_finite() && low < high) {
         return Err(Error::invalid(
@@ -80,7 +82,7 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
     if limit == 0 {
         return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));
     }
-    let (path, tensor) = split(spec);
+    let (path, tensor) = spec.tensor();
     if path.is_dir() {
         return match tensor {
             None => folder::read(&path, limit, range, expected),
@@ -89,7 +91,7 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
             }
         };
     }
-    let (mut source, layout) = open(spec)?;
+    let (mut source, layout) = open(&path, tensor)?;
     let (held, shape) = images_in(&layout, &source)?;
     if let Some(expected) = expected.filter(|e| *e != shape) {
         let found = format!("holds images of {shape} (channels x height x width), expected {expected}");
@@ -101,9 +103,8 @@ pub fn load_shaped(spec: &str, limit: usize, range: [f64; 2], expected: Option<S
 }
 
 /// A file by its first bytes, read up to the values, and where they lie.
-fn open(spec: &str) -> Result<(Source, Layout)> {
-    let (path, tensor) = split(spec);
-    let mut source = Source::open(&path, tensor)?;
+fn open(path: &Path, tensor: Option<String>) -> Result<(Source, Layout)> {
+    let mut source = Source::open(path, tensor)?;
     let format = FORMATS.iter().find(|f| (f.sniff)(source.head())).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.files)).collect();
         let (found, known) = (source.head_text(), known.join(", "));
@@ -114,8 +115,8 @@ fn open(spec: &str) -> Result<(Source, Layout)> {
 }
 
 /// SHA-256 of the file of `FILE` or `FILE#tensor`.
-pub fn sha256_spec(spec: &str) -> Result<String> {
-    sha256_file(split(spec).0)
+pub fn sha256_spec(spec: impl Into<Spec>) -> Result<String> {
+    sha256_file(spec.into().tensor().0)
 }
 
 /// How many images to read of those held, or what to say if there are fewer than asked for.
@@ -160,14 +161,6 @@ pub fn sha256_bytes(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// `FILE#tensor` to its parts; a file whose own name has a '#' wins.
-fn split(spec: &str) -> (PathBuf, Option<String>) {
-    match spec.rsplit_once('#') {
-        Some((file, tensor)) if !Path::new(spec).exists() => (file.into(), Some(tensor.to_string())),
-        _ => (spec.into(), None),
-    }
 }
 
 /// Number and shape of the images that a header promises, refused if no file could keep the promise.

@@ -65,6 +65,18 @@ fn enter(source: &mut Source) -> Result<()> {
     source.narrow(&name, file, length)
 }
 
+/// Whether the file at `path` is an NPZ file with an array of that name.
+pub fn holds(path: &Path, name: &str) -> Result<bool> {
+    let source = Source::open(path, None)?;
+    if source.is_gzipped() || !sniff(source.head()) {
+        return Ok(false);
+    }
+    let broken = |e: &dyn std::fmt::Display| source.error(format!("is no whole NPZ file: {e}"));
+    let file = File::open(path).map_err(|e| broken(&e))?;
+    let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| broken(&e))?;
+    Ok(archive.index_for_name(&format!("{name}.npy")).is_some())
+}
+
 /// Entries of the archive's directory, which begins at `start`; of those of one name `ZipArchive` knows the last alone.
 fn entries(file: &mut (impl Read + Seek), start: u64) -> std::io::Result<usize> {
     file.seek(SeekFrom::Start(start))?;

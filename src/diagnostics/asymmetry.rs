@@ -10,7 +10,6 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::schema::CLEAR;
 use crate::run::{About, Part, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -94,7 +93,6 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2[1]),
     (About::new("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
     (About::new("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
-    (About::new("resolved",   "nasym >= 3 error",             "1",         "1 if nasym stands clear of its error, else 0"),      |r| f64::from(r.nasym[0] >= CLEAR * r.error())),
 ];
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
@@ -171,9 +169,12 @@ pub fn asymmetry_part(
         let got = &probes[place * count + j];
         // A unit vector's own share can be far from the whole's: differences are in units of that vector's |J v|^2.
         let gap = ((got.fro2 - twin.fro2).abs() + (got.trace2 - twin.trace2).abs()) / (2.0 * twin.fro2);
-        Ok(gap.max((got.nasym() - twin.nasym()).abs()))
+        // |v| |J v| is the most that v.J v can be.
+        let size = (dot(&tangent(sample, k, j), &tangent(sample, k, j)) * twin.fro2).sqrt();
+        let trace = (got.trace - twin.trace).abs() / size;
+        Ok(gap.max(trace).max((got.nasym() - twin.nasym()).abs()))
     })?;
-    let facts = json!({ "probes": count, "exact": options.probes.is_none() });
+    let facts = json!({ "probes": count, "exact": options.probes.is_none(), "dimensions": d });
     Ok(Part { origin: progress.origin, ..selection.part("asymmetry", field, shard, &rows, worst, facts)? })
 }
 

@@ -3,7 +3,7 @@
 //! `run::Circulation`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
 use super::columns;
 use super::progress::Progress;
-use super::work::{Work, checked_samples};
+use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
@@ -18,6 +18,9 @@ use std::ops::ControlFlow;
 
 /// Numbers that the device makes of a point, with padding.
 pub(super) const RESULTS: usize = 8;
+
+/// Loops of a path and timestep that are checked at least, if any are: one difference may be small by chance.
+const LEAST_CHECKED: usize = 2;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -38,8 +41,9 @@ pub struct Options {
     pub polyline: Vec<f32>,
     /// How loops are integrated.
     pub quadrature: Quadrature,
-    /// Share of the samples, the first ones, that are also integrated by two-point Gauss: the quadrature error. Three
-    /// evaluations per segment instead of one; 0 for none. Adaptive loops have an estimate of their own.
+    /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
+    /// error. Three evaluations per segment instead of one; 0 for none, and then nothing on these paths is resolved. Adaptive
+    /// loops have an estimate of their own.
     pub quadrature_check: f64,
     /// Points, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
     pub verify_points: usize,
@@ -70,6 +74,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Samples, from the first of the run, that are also integrated by two-point Gauss.
+    pub fn checked_samples(&self) -> usize {
+        match (self.quadrature_check * self.samples as f64).ceil() as usize {
+            0 => 0,
+            asked => asked.max(LEAST_CHECKED).min(self.samples),
+        }
+    }
+
     /// Refuses what does not fit the data, the field's shape or itself; paths are checked one by one.
     pub(super) fn check(&self, images: &Images, shape: Shape) -> Result<()> {
         super::points::check(images, shape, self.samples, &self.timesteps)?;
@@ -191,7 +203,7 @@ impl<'a> CirculationRun<'a> {
 
     /// Samples of the whole run whose loops are also integrated by two-point Gauss, from the first.
     pub fn checked_samples(&self) -> usize {
-        checked_samples(&self.work.options)
+        self.work.options.checked_samples()
     }
 
     /// Terms of the whole run that the f64 twin computes again.
@@ -279,6 +291,16 @@ impl<'a> CirculationRun<'a> {
             Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
         }
     }
+}
+
+/// Bytes of an evaluation in the journal (docs/FORMATS.md).
+const RECORD: u64 = 32;
+/// Bytes of a loop in CSV and NPZ: some thirty numbers in each.
+const LOOP: u64 = 1000;
+
+/// Bytes that a run of so many loops takes on disk while it runs and records so many evaluations.
+pub fn circulation_bytes(loops: u64, evaluations: u64) -> u64 {
+    evaluations.saturating_mul(RECORD).saturating_add(loops.saturating_mul(LOOP))
 }
 
 /// Work whose tiles are recorded as they are taken.

@@ -2,33 +2,99 @@
 //! shards are merged to. Out: `run::Circulation`, with the two errors that loops have in common: that of the quadrature,
 //! which a loop that was not checked takes from those that were, and that of the arithmetic.
 use super::sums::Sums;
-use super::work::{Work, checked_samples};
+use super::work::Work;
 use crate::error::{Error, Result};
-use crate::run::{Circulation, Column, Numbers, Part, PartArray};
-use serde_json::json;
+use crate::run::{Circulation, Column, Numbers, Part, PartArray, Shard};
+use serde_json::{Value, json};
 
 /// The array of a part, [timestep, sample, path, sums].
 const SUMS: &str = "sums";
 
+/// Of m loops that were checked the largest error in units of S, times this, is at least the error of a further loop in 99 of
+/// 100 cases if errors in units of S are normal about zero: (m, factor), good up to the next m. From 99 loops on that holds of
+/// any distribution. Errors have longer tails than normal ones, so that few loops need the margin.
+#[rustfmt::skip]
+const FURTHER: [(usize, f64); 18] = [
+    (1, 64.0), (2, 8.0), (3, 4.2), (4, 3.1), (5, 2.6), (6, 2.3), (7, 2.1), (8, 2.0), (9, 1.9), (10, 1.8), (12, 1.7), (14, 1.6),
+    (16, 1.5), (19, 1.4), (30, 1.3), (50, 1.2), (70, 1.1), (99, 1.0),
+];
+
+/// What is known of the rule's error on one loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    /// NaN if it was not measured.
+    pub error: f64,
+    /// S, in whose units errors of loops are compared: loops differ in scale.
+    pub size: f64,
+    /// NaN if the field was not finite on it.
+    pub integral: f64,
+}
+
+impl Rule {
+    pub fn of(sums: &Sums) -> Self {
+        Rule { error: sums.quadrature, size: sums.abs_terms, integral: sums.integral }
+    }
+
+    /// The error in units of S; of a loop without any work it is none.
+    fn share(&self) -> f64 {
+        if self.size == 0.0 { 0.0 * self.error } else { self.error / self.size }
+    }
+}
+
+/// Errors of the rule on the loops of one path and timestep. A loop that was checked has at least the median of the checked
+/// ones in units of S: one difference may be small by chance. One that was not takes the largest, with a margin for how few
+/// there are. NaN where none was checked, or the field was not finite.
+pub(super) fn spread(loops: &[Rule]) -> Vec<f64> {
+    let mut shares: Vec<f64> = loops.iter().map(Rule::share).filter(|s| s.is_finite()).collect();
+    shares.sort_by(f64::total_cmp);
+    let m = shares.len();
+    let (middle, largest) = match shares.last() {
+        Some(&last) => (0.5 * (shares[(m - 1) / 2] + shares[m / 2]), last),
+        None => (f64::NAN, f64::NAN),
+    };
+    let margin = FURTHER.iter().rev().find(|f| f.0 <= m).map_or(f64::NAN, |f| f.1);
+    let further = largest * margin;
+    let error = |own: &Rule| {
+        if own.integral.is_nan() {
+            f64::NAN
+        } else if own.error.is_nan() {
+            further * own.size
+        } else {
+            own.error.max(middle * own.size)
+        }
+    };
+    loops.iter().map(error).collect()
+}
+
 /// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
 pub(super) fn part(work: &Work, worst: f64) -> Part {
-    let shape = vec![work.levels.len(), work.samples, work.paths.len(), size_of::<Sums>() / size_of::<f64>()];
-    let values = Numbers::F64(bytemuck::cast_slice(&work.sums).to_vec());
-    Part {
-        measure: "circulation",
-        shard: work.shard,
-        samples: work.options.samples,
-        facts: json!({
-            "paths": work.options.paths,
-            "timesteps": work.options.timesteps,
-            "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
-            "points": work.options.points,
-            "checked": checked_samples(&work.options),
-        }),
-        arrays: vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }],
-        worst,
-        origin: None,
-    }
+    let names = work.options.paths.iter().zip(&work.paths);
+    let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
+    let facts = json!({
+        "paths": work.options.paths,
+        "timesteps": work.options.timesteps,
+        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
+        "points": work.options.points,
+        "checked": work.options.checked_samples(),
+        "adaptive": adaptive,
+    });
+    let sizes = [work.levels.len(), work.samples, work.paths.len()];
+    sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
+}
+
+/// The part of a shard of `samples` samples: sums of its loops `[timestep, sample, path]`.
+pub(super) fn sums_part(
+    shard: Shard,
+    samples: usize,
+    sizes: [usize; 3],
+    sums: &[Sums],
+    facts: Value,
+    worst: f64,
+) -> Part {
+    let shape = [&sizes[..], &[size_of::<Sums>() / size_of::<f64>()]].concat();
+    let values = Numbers::F64(bytemuck::cast_slice(sums).to_vec());
+    let arrays = vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }];
+    Part { measure: "circulation", shard, samples, facts, arrays, worst, origin: None }
 }
 
 /// Evaluations of the field on the loops of a part.
@@ -49,6 +115,7 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
         let found = format!("{} loops and {checked} checked samples, expected {p} x {t} x {n}", sums.len());
         return Err(Error::invalid("circulation", found));
     }
+    let adaptive: Vec<String> = part.fact("adaptive")?;
     let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
     let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
         (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
@@ -57,14 +124,14 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
         name,
         values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
     };
-    // A loop that was not checked takes the largest error among those of its path and timestep that were.
-    let known = |path, timestep, sample| sums[place(path, timestep, sample)].quadrature;
-    let quadrature = values(&|path, timestep, sample| match known(path, timestep, sample) {
-        error if error.is_nan() && !sums[place(path, timestep, sample)].integral.is_nan() => {
-            (0..checked).fold(error, |most, other| most.max(known(path, timestep, other)))
-        }
-        error => error,
-    });
+    let of = |path, timestep, sample| &sums[place(path, timestep, sample)];
+    let quadrature: Vec<f64> = (0..p * t)
+        .flat_map(|i| {
+            let (path, timestep) = (i / t, i % t);
+            let own: Vec<Rule> = (0..n).map(|sample| Rule::of(of(path, timestep, sample))).collect();
+            if adaptive.contains(&paths[path]) { own.iter().map(|r| r.error).collect() } else { spread(&own) }
+        })
+        .collect();
     // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
     let bound = values(&|path, timestep, sample| part.worst * sums[place(path, timestep, sample)].score_norm_sum);
     let mut columns: Vec<Column> = Sums::COLUMNS.iter().map(column).collect();

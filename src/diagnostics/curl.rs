@@ -9,7 +9,6 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
-use crate::run::schema::CLEAR;
 use crate::run::{About, Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -109,7 +108,6 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
     (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
     (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
-    (About::new("resolved",       "asymmetry >= 3 error",        "1",       "1 if the median stands clear of its error, else 0"),     |r| f64::from(r.median >= CLEAR * r.error())),
 ];
 
 /// Measures; `observe` is told the lanes that ran and may stop the run.
@@ -169,7 +167,8 @@ pub fn curl_part(
     }
     let worst = subject.verify(&rows, &jacobians, &mut progress)?;
     let chosen = subject.components.iter().flatten().map(|&c| c as i64).collect();
-    let mut part = selection.part("curl", field, shard, &rows, worst, json!({ "components": n }))?;
+    let mut part =
+        selection.part("curl", field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
     let shape = vec![selection.timesteps.len(), samples, n, n];
     part.arrays.push(PartArray {
         name: "components".into(),

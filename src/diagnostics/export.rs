@@ -1,103 +1,126 @@
-//! The loops of a circulation run, made by the same shaders from the same options, read back instead of integrated.
-//! In: a field (for its process and shape), clean images, options. Out: `run::ExportedLoops`, bit for bit the midpoints
-//! and steps that `CirculationRun` uses on this adapter.
+//! The loops of a circulation run, made by the same shaders from the same options, written to a file instead of integrated.
+//! In: a field (for its process and shape), clean images, options, which shard. Out: `run::LoopWriter`'s file, whose
+//! midpoints, steps and Gauss points are bit for bit those that `CirculationRun` uses on this adapter. Memory: some tiles.
 use super::circulation::{Options, Quadrature};
-use super::work::Work;
+use super::queries::Query;
+use super::work::{Pass, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::{Executor, Gpu};
 use crate::program::{BufferId, Role};
-use crate::run::{ExportedLoops, LoopAxes, Shard};
-use crate::shape::Shape;
+use crate::run::{LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED, Shard};
 use crate::sweep::{self, Devices, Job};
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
-
-/// Most bytes of midpoints, steps and nodes together: they are held in memory before they are written.
-pub const MOST_EXPORTED: u64 = 4 << 30;
-
-/// Bytes of the three large arrays of an export: midpoints, steps and nodes, f32. None if no file could hold them.
-pub fn exported_bytes(options: &Options, shape: Shape) -> Option<u64> {
-    let factors = [options.paths.len(), options.timesteps.len(), options.samples, options.points, shape.len(), 3 * 4];
-    factors.iter().try_fold(1u64, |bytes, &f| bytes.checked_mul(f as u64))
-}
+use std::path::Path;
 
 /// An export, ready to go: everything is allocated and compiled.
 pub struct PathExport<'a> {
     devices: Devices<'a>,
-    job: Export<'a>,
+    work: Work<'a>,
+    layout: LoopLayout,
 }
 
-struct Export<'a> {
-    work: Work<'a>,
-    loops: ExportedLoops,
+struct Export<'a, 'b> {
+    work: &'b mut Work<'a>,
+    layout: &'b LoopLayout,
+    writer: LoopWriter,
 }
 
 impl<'a> PathExport<'a> {
-    /// The options are those of the circulation run; the points are those of its midpoint
-    /// rule, and its checks (`quadrature_check`, `verify_points`) and kernel `family` make no difference to them. More than `MOST_EXPORTED` bytes are refused.
-    pub fn new(gpu: &Gpu, field: &dyn Field, images: &'a Images, options: Options) -> Result<Self> {
-        let shape = field.shape();
-        match exported_bytes(&options, shape) {
-            Some(bytes) if bytes <= MOST_EXPORTED => {}
-            bytes => {
-                let found = bytes.map_or("more bytes than any file".into(), |b| format!("{:.2e} bytes", b as f64));
-                let said = format!(
-                    "{found} of midpoints, steps and nodes, at most {MOST_EXPORTED} (4 GiB) can be exported at a time: \
-                     ask for fewer samples, timesteps, points or paths, or export in parts"
-                );
-                return Err(Error::invalid("paths export", said));
-            }
+    /// The options are those of the circulation run; the points are those of its midpoint rule and of its checks, which are
+    /// for the caller to evaluate: Gauss points of the samples that `quadrature_check` says, and `verify_points` in float64.
+    /// `facts` is what else decides on the points, for the file to say: an object.
+    pub fn new(
+        gpu: &Gpu,
+        field: &dyn Field,
+        images: &'a Images,
+        options: Options,
+        shard: Shard,
+        facts: Value,
+    ) -> Result<Self> {
+        if options.verify_points > MOST_REPEATED {
+            let found =
+                format!("{} points to be repeated in float64, expected at most {MOST_REPEATED}", options.verify_points);
+            return Err(Error::invalid("paths export", found));
         }
         let mut program = gpu.program(0);
-        let quadrature = Quadrature::Midpoint;
-        let options = Options { quadrature, quadrature_check: 0.0, verify_points: 0, ..options };
-        let work = Work::new(&mut program, Role::Download, field, images, options, Shard::WHOLE)?;
+        let options = Options { quadrature: Quadrature::Midpoint, ..options };
+        let mut work = Work::new(&mut program, Role::Download, field, images, options, shard)?;
+        work.pass = Pass::Exported;
+        let options = &work.options;
         let axes = LoopAxes {
-            paths: work.options.paths.clone(),
-            timesteps: work.options.timesteps.clone(),
+            paths: options.paths.clone(),
+            timesteps: options.timesteps.clone(),
             a: work.levels.iter().map(|l| l.a).collect(),
             sigma: work.levels.iter().map(|l| l.sigma).collect(),
-            samples: work.options.samples,
-            segments: work.options.points,
-            shape,
+            samples: work.samples,
+            segments: options.points,
+            shape: field.shape(),
         };
-        let values = axes.dims().iter().product();
-        let loops = ExportedLoops { axes, midpoints: vec![f32::NAN; values], steps: vec![f32::NAN; values] };
+        let mut decides = json!({ "seed": options.seed, "arcs": options.arcs, "points": options.points });
+        if let (Value::Object(all), Value::Object(facts)) = (&mut decides, facts) {
+            all.extend(facts);
+        }
+        let run = LoopRun {
+            samples: options.samples,
+            checked: options.checked_samples(),
+            repeated: work.verified,
+            facts: decides,
+        };
+        let place = |&(place, point): &(usize, usize)| {
+            let (timestep, sample, path) = work.split(place);
+            [path, timestep, sample, point]
+        };
+        let mut repeat: Vec<[usize; 4]> = work.terms.keys().map(place).collect();
+        repeat.sort();
+        let layout = LoopLayout { axes, shard, run, repeat };
         let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
         let recipe = program.clone(); // the shaders' constants are few
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |_| Ok(recipe.clone())))?;
-        let devices = Devices::new(vec![executor])?;
-        Ok(Self { devices, job: Export { work, loops } })
+        Ok(Self { devices: Devices::new(vec![executor])?, work, layout })
     }
 
-    /// Segments of all loops.
-    pub fn segments(&self) -> u64 {
-        self.job.work.queries.total()
+    /// What the file has besides its points, its size among it.
+    pub fn layout(&self) -> &LoopLayout {
+        &self.layout
     }
 
-    /// Makes all points; `observe` is told the segments done and may stop.
-    pub fn run(mut self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<ExportedLoops> {
-        let total = self.segments();
-        sweep::run(&mut self.devices, &mut self.job, 0..total, observe)?;
-        Ok(self.job.loops)
+    /// Points to make: midpoints, and Gauss points of the loops that are checked.
+    pub fn points(&self) -> u64 {
+        self.work.queries.total()
+    }
+
+    /// Makes all points and writes the file; `observe` is told the points done and may stop. After an error nothing is left.
+    pub fn write(mut self, path: &Path, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<()> {
+        let total = self.points();
+        let writer = self.layout.create(path)?;
+        let mut job = Export { work: &mut self.work, layout: &self.layout, writer };
+        sweep::run(&mut self.devices, &mut job, 0..total, observe)?;
+        job.writer.finish()
     }
 }
 
-impl Job for Export<'_> {
+impl Job for Export<'_, '_> {
     fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
         self.work.prepare(executor, first, lanes)
     }
 
-    /// From order of work (timestep, sample, path, segment) to `[path, timestep, sample, segment]`.
     fn collect(&mut self, first: u64, _: usize, id: BufferId, values: &[f32]) -> Result<()> {
-        let Self { work, loops } = self;
-        let (d, [_, timesteps, samples, segments, ..]) = (loops.axes.shape.len(), loops.axes.dims());
-        let out = if id == work.ports.x { &mut loops.midpoints } else { &mut loops.steps };
-        for (i, row) in values.chunks_exact(loops.axes.shape.flat_stride()).enumerate() {
-            let q = work.queries.get(first + i as u64);
-            let place = ((q.path * timesteps + q.timestep) * samples + q.sample) * segments + q.segment as usize;
-            out[place * d..(place + 1) * d].copy_from_slice(&row[..d]);
+        let shape = self.layout.axes.shape;
+        for (i, row) in values.chunks_exact(shape.flat_stride()).enumerate() {
+            let (row, q) = (&row[..shape.len()], self.work.queries.in_file(first + i as u64));
+            let Query { path, timestep, sample, segment, shift } = q;
+            match (id == self.work.ports.x, shift == 0.0) {
+                (true, true) => {
+                    let place = [path, timestep, sample, segment as usize];
+                    self.writer.midpoint(row, self.layout.repeat.binary_search(&place).is_ok())?;
+                }
+                (true, false) => self.writer.gauss(row)?,
+                (false, true) => self.writer.step(row)?,
+                (false, false) => {}
+            }
         }
         Ok(())
     }

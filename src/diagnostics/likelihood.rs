@@ -4,15 +4,17 @@
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
 use super::derivatives::{At, Derivatives, dot, mean};
-use super::points::{Column, columns};
+use super::points::{Column, Noisy, Pick, Selection, columns};
 use super::progress::{Progress, wrong};
 use super::stein::Divergence;
 use crate::data::Images;
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
+use crate::run::schema::SCHEMA;
 use crate::run::{About, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
@@ -32,6 +34,9 @@ pub struct LikelihoodOptions {
     /// Data are integers 0..=this, scaled to the field's range (255: 8-bit): spread each over its level, and count bits per
     /// level. None: real numbers, whose density is measured as it is.
     pub levels: Option<u32>,
+    /// Tangents, spread over noisy samples of the grid's timesteps, that the f64 twin computes again: the arithmetic error. 0
+    /// for none.
+    pub verified: usize,
 }
 
 #[repr(C)]
@@ -43,11 +48,15 @@ pub(super) struct Row {
     flow: f64,
     probes: f64,
     grid: f64,
+    /// The integral of |div s|, bits: the unit of the arithmetic error.
+    size: f64,
+    arithmetic: f64,
 }
 
 impl Row {
+    /// The largest error that is known.
     fn error(&self) -> f64 {
-        self.probes.max(self.grid)
+        self.probes.max(self.grid).max(self.arithmetic)
     }
 }
 
@@ -60,6 +69,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
     (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
     (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
+    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
     (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
 ];
 
@@ -128,6 +138,8 @@ pub fn likelihood_part(
     let coarse = flow.run(&mut derivatives, &coarse, &mut progress)?;
 
     let (to_bits, offset) = (1.0 / (d as f64 * LN_2), level.map_or(0.0, |width| -width.log2()));
+    // Of the flow: dt = tan phi dphi.
+    let time = (grid[0].1.cos() / grid[n - 1].1.cos()).ln();
     let nats = |flow: &Ends, sample: usize| {
         let (integral, se) = options.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
         (flow.prior[sample], integral, se)
@@ -143,9 +155,12 @@ pub fn likelihood_part(
                 flow: integral,
                 probes: se * to_bits,
                 grid: ((prior - integral) - (other_prior - other)).abs() * to_bits,
+                size: (d as f64 * time + integral.abs()) * to_bits,
+                arithmetic: f64::NAN,
             }
         })
         .collect();
+    let worst = worst(field, images, options, &mut derivatives, &mut progress)?;
     let shape = vec![samples, size_of::<Row>() / size_of::<f64>()];
     let values = Numbers::F64(bytemuck::cast_slice(&rows).to_vec());
     Ok(Part {
@@ -160,8 +175,50 @@ pub fn likelihood_part(
             "levels": options.levels.map(|most| u64::from(most) + 1),
         }),
         arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
-        worst: f64::NAN,
+        worst,
         origin: progress.origin,
+    })
+}
+
+/// The largest relative difference of a v.J v from the f64 twin's, at noisy samples of the grid's timesteps: the flow passes
+/// where these lie.
+fn worst(
+    field: &dyn Field,
+    images: &Images,
+    options: &LikelihoodOptions,
+    derivatives: &mut Derivatives,
+    progress: &mut Progress,
+) -> Result<f64> {
+    let (d, count) = (images.shape.len(), options.divergence.tangents(images.shape.len()));
+    let LikelihoodOptions { timesteps, samples, seed, .. } = options.clone();
+    let selection = Selection { timesteps, samples, seed };
+    let picks = selection.picks(progress.shard, options.verified);
+    progress.worst(options.verified, &picks, |&Pick { k, sample, share, .. }| {
+        let pick = (share * count as f64) as usize;
+        let tangent = |j: usize| -> Vec<f32> {
+            match options.divergence {
+                Divergence::Hutchinson(_) => selection.probe(sample, k, j, d),
+                Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
+            }
+        };
+        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let (v, mut got) = (tangent(pick), f64::NAN);
+        // As much as the flow has at a time, so that it is the flow's arithmetic; not counted among its evaluations.
+        let mut uncounted = |_| ControlFlow::Continue(());
+        derivatives.run(
+            &x,
+            &At { k, what: "sample", samples: &[sample] },
+            count,
+            |_, j, v| v.copy_from_slice(&tangent(j)),
+            |_, j, jv| {
+                if j == pick {
+                    got = dot(&v, jv);
+                }
+            },
+            &mut Progress::new(&mut uncounted),
+        )?;
+        let twin: f64 = field.twin(&Dual::along(&x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+        Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
     })
 }
 
@@ -171,13 +228,14 @@ const ROWS: &str = "rows";
 /// The table of a part that has all samples.
 pub(super) fn finish(mut part: Part) -> Result<Table> {
     part.whole()?;
-    let rows: Vec<Row> = part.rows(ROWS)?;
+    let mut rows: Vec<Row> = part.rows(ROWS)?;
+    rows.iter_mut().for_each(|row| row.arithmetic = part.worst * row.size);
     let (bits, se) = mean(&rows.iter().map(|r| r.bits).filter(|b| b.is_finite()).collect::<Vec<_>>());
     let mut facts = part.facts;
     facts["mean_bits_per_dim"] = json!(bits);
     facts["standard_error"] = json!(se);
     let axes = vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) }];
-    Ok(Table { measure: "likelihood", schema: 1, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
+    Ok(Table { measure: "likelihood", schema: SCHEMA, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
 /// Width of a level in the data range, if there are levels.

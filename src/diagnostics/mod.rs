@@ -24,17 +24,17 @@ use crate::run::{About, Part, Table};
 
 pub use adaptive::FLOOR;
 pub use asymmetry::{AsymmetryOptions, asymmetry, asymmetry_lanes, asymmetry_part};
-pub use circulation::{CirculationRun, Options, Quadrature};
+pub use circulation::{CirculationRun, Options, Quadrature, circulation_bytes};
 pub use columns::{circulation, circulation_evaluations};
 pub use curl::{CurlOptions, Method, STEP, curl, curl_lanes, curl_part};
 pub use directional::{Directional, Found, directional};
-pub use export::{MOST_EXPORTED, PathExport, exported_bytes};
+pub use export::PathExport;
 pub use jacobian::{jacobian, jacobian_lanes, jacobian_part};
 pub use likelihood::{LikelihoodOptions, likelihood, likelihood_lanes, likelihood_part};
 pub use nested::{Nested, Node};
 pub use points::Selection;
 pub use progress::Progress;
-pub use scores::integrate;
+pub use scores::{Integrated, Scores, integrate};
 pub use stein::{Divergence, SteinOptions, stein, stein_lanes, stein_part};
 
 /// Every measure whose columns are not `run::schema`'s: its name and what its columns say.

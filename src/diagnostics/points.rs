@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::{self, Anchor};
+use crate::run::schema::SCHEMA;
 use crate::run::{About, Array, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis, TableColumn};
 use crate::shape::Shape;
 use bytemuck::Pod;
@@ -194,7 +195,7 @@ pub(super) fn table<Row: Pod>(
         TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
         TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) },
     ];
-    Ok(Table { measure, schema: 1, axes, columns: self::columns(columns, &rows), arrays, facts: facts.into() })
+    Ok(Table { measure, schema: SCHEMA, axes, columns: self::columns(columns, &rows), arrays, facts: facts.into() })
 }
 
 /// Some samples at one timestep.

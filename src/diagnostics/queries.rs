@@ -45,12 +45,34 @@ impl Queries {
             None => (rest / (3 * n), rest % (3 * n)),
             Some(plain) => ((self.checked * self.paths) as u64 + plain / n, plain % n),
         };
-        let (segment, shift) = match place.checked_sub(n) {
-            None => (place, 0.0),
-            Some(gauss) => (gauss / 2, if gauss % 2 == 0 { -GAUSS } else { GAUSS }),
-        };
+        let (segment, shift) = on_segment(place, n);
         let (sample, path) = (nth as usize / self.paths, nth as usize % self.paths);
-        Query { timestep, sample, path, segment: segment as u32, shift }
+        Query { timestep, sample, path, segment, shift }
+    }
+}
+
+impl Queries {
+    /// The same evaluations in the order of exported files: path, timestep, sample; of each loop the segments, then the
+    /// points of its check.
+    pub fn in_file(&self, i: u64) -> Query {
+        let (n, per) = (self.segments as u64, (self.samples + 2 * self.checked) as u64 * self.segments as u64);
+        let (outer, rest) = ((i / per) as usize, i % per);
+        let (path, timestep) = (outer / self.timesteps, outer % self.timesteps);
+        let with_check = self.checked as u64 * 3 * n;
+        let (sample, place) = match rest.checked_sub(with_check) {
+            None => ((rest / (3 * n)) as usize, rest % (3 * n)),
+            Some(plain) => (self.checked + (plain / n) as usize, plain % n),
+        };
+        let (segment, shift) = on_segment(place, n);
+        Query { timestep, sample, path, segment, shift }
+    }
+}
+
+/// The segment, and where on it, of evaluation `place` of a loop of n segments: its midpoints, then two Gauss points each.
+fn on_segment(place: u64, n: u64) -> (u32, f32) {
+    match place.checked_sub(n) {
+        None => (place as u32, 0.0),
+        Some(gauss) => ((gauss / 2) as u32, if gauss % 2 == 0 { -GAUSS } else { GAUSS }),
     }
 }
 

@@ -36,7 +36,7 @@ impl Level {
 }
 
 /// Two-point Gauss has an error too; on a rough path it was seen at a tenth of the midpoint rule's. A third is allowed for.
-const GAUSS_TOO: f64 = 1.5;
+pub(super) const GAUSS_TOO: f64 = 1.5;
 
 /// A term to be computed again: what the GPU made of it.
 #[derive(Clone, Copy, Default)]
@@ -86,6 +86,8 @@ pub(super) struct Chosen {
 
 pub(super) enum Pass {
     Midpoints,
+    /// The same points in the order of an exported file.
+    Exported,
     Nested(Group),
 }
 
@@ -106,11 +108,6 @@ enum At {
         number: usize,
         node: Node,
     },
-}
-
-/// Samples, from the first of the run, that are also integrated by two-point Gauss.
-pub(super) fn checked_samples(options: &Options) -> usize {
-    (options.quadrature_check * options.samples as f64).ceil() as usize
 }
 
 impl<'a> Work<'a> {
@@ -178,7 +175,7 @@ impl<'a> Work<'a> {
             samples,
             paths: by_midpoint.len(),
             segments: options.points,
-            checked: shard.count(checked_samples(&options)),
+            checked: shard.count(options.checked_samples()),
         };
         let (p, n) = (chosen.len(), options.samples);
         let picks = spread(levels.len() * n * p, options.verify_points).into_iter().map(|(place, part)| {
@@ -242,7 +239,7 @@ impl Work<'_> {
     /// Points that the sweep takes now; 0 when the pass is done.
     pub fn pass_total(&self) -> u64 {
         match &self.pass {
-            Pass::Midpoints => self.queries.total(),
+            Pass::Midpoints | Pass::Exported => self.queries.total(),
             Pass::Nested(group) => group.total(),
         }
     }
@@ -250,7 +247,7 @@ impl Work<'_> {
     /// The most points that the pass, which has just begun, may take.
     pub fn pass_most(&self) -> u64 {
         match &self.pass {
-            Pass::Midpoints => self.queries.total(),
+            Pass::Midpoints | Pass::Exported => self.queries.total(),
             Pass::Nested(group) => group.most(&self.rules),
         }
     }
@@ -273,8 +270,10 @@ impl Work<'_> {
 
     fn point(&self, i: u64) -> Point {
         match &self.pass {
-            Pass::Midpoints => {
-                let Query { timestep, sample, path, segment, shift } = self.queries.get(i);
+            Pass::Midpoints | Pass::Exported => {
+                let file = matches!(self.pass, Pass::Exported);
+                let query = if file { self.queries.in_file(i) } else { self.queries.get(i) };
+                let Query { timestep, sample, path, segment, shift } = query;
                 let place = (timestep * self.samples + sample) * self.paths.len() + self.by_midpoint[path];
                 Point { place, at: At::Segment { segment, shift } }
             }
@@ -286,7 +285,7 @@ impl Work<'_> {
     }
 
     /// Indices of (timestep, sample of the shard, path).
-    fn split(&self, place: usize) -> (usize, usize, usize) {
+    pub fn split(&self, place: usize) -> (usize, usize, usize) {
         let (rest, path) = (place / self.paths.len(), place % self.paths.len());
         (rest / self.samples, rest % self.samples, path)
     }
@@ -373,8 +372,8 @@ impl Work<'_> {
             }
             self.sums[place].evaluations += 1.0;
             match &mut self.pass {
-                Pass::Midpoints if checks => self.gauss[place] += 0.5 * dots.sd,
-                Pass::Midpoints => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
+                Pass::Midpoints | Pass::Exported if checks => self.gauss[place] += 0.5 * dots.sd,
+                Pass::Midpoints | Pass::Exported => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
                 Pass::Nested(group) => group.put(i, products),
             }
         }

@@ -1,11 +1,12 @@
 //! Closed forms that are linear in x: s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), indices cyclic over the D components.
 //! gaussian: alpha = -1/(a^2 + sigma^2), omega = 0 (a gradient). rotor: alpha = 0 (antisymmetric). tilted: alpha = -1.
-use super::{Field, FieldLaunch, Params};
+use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::model::{Process, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use crate::spec::Params;
 use serde_json::json;
 
 struct Linear {

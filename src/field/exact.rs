@@ -1,12 +1,13 @@
 //! Exact samples of distributions whose score is a closed form: `data:NAME?samples=N&seed=S`, wherever image files may stand.
 //! In: name, number, seed, shape. Out: `Images` made of Philox normals in f64, sample n keyed by n. Adding a distribution is
 //! one line of `EXACT`.
-use super::{Params, funnel};
+use super::funnel;
 use crate::data::{self, Images, Levels};
 use crate::error::{Error, Result};
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::shape::Shape;
+use crate::spec::Spec;
 
 /// Name, what it is, fewest components, how independent standard normals become a sample.
 pub const EXACT: &[(&str, &str, usize, fn(&mut [f64]))] = &[
@@ -16,18 +17,18 @@ pub const EXACT: &[(&str, &str, usize, fn(&mut [f64]))] = &[
 
 /// What `--data` takes: image files (`data::load_shaped`), or `data:NAME?samples=N&seed=S`, exact samples of the shape
 /// `expected`. As many are drawn as `limit` asks for; more than N, where N is given, are refused. The seed is 0 by default.
-pub fn open_data(spec: &str, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
-    let Some(rest) = spec.strip_prefix("data:") else {
+pub fn open_data(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
+    let spec = &spec.into();
+    let Some((name, mut params)) = spec.named("data:")? else {
         return data::load_shaped(spec, limit, range, expected);
     };
     let fail = |m: String| Error::invalid(spec, m);
-    let (name, mut params) = Params::of(spec, rest)?;
     let Some((_, _, least, draw)) = EXACT.iter().find(|e| e.0 == name) else {
         let known: Vec<_> = EXACT.iter().map(|e| e.0).collect();
         return Err(fail(format!("'{name}' is not a known distribution; known: {}", known.join(", "))));
     };
     let (samples, seed) = (params.take::<usize>("samples")?, params.take::<u64>("seed")?.unwrap_or(0));
-    params.finish(name)?;
+    params.finish(&name)?;
     let shape = expected.ok_or_else(|| fail("exact samples need a shape such as 1x8x8 (--shape)".into()))?;
     if shape.len() < *least {
         return Err(fail(format!("shape {shape} has {} components, {name} needs at least {least}", shape.len())));

@@ -1,12 +1,13 @@
 //! Score of a mixture of isotropic Gaussians: data sum_c w_c N(mu_c, v_c I), noised to sum_c w_c N(a mu_c, V_c I) with
 //! V_c = a^2 v_c + sigma^2. s = sum_c r_c (a mu_c - x) / V_c, r_c proportional to w_c V_c^(-D/2) exp(-|x - a mu_c|^2 / 2 V_c).
 //! A gradient field with structure: what a perfect network would be.
-use super::{Field, FieldLaunch, Params};
+use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, Weights, facts};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
+use crate::spec::Params;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ struct Mixture {
 }
 
 pub(super) fn make(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
-    let Some(file) = params.take::<PathBuf>("file")? else {
+    let Some(file) = params.take_file() else {
         return Err(Error::invalid("field:mixture", "needs file=PATH, a safetensors file with means and variances"));
     };
     let fail = |m: String| Error::file(&file, m);

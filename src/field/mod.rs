@@ -22,7 +22,7 @@ use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
 use crate::program::{BufferId, Program};
 use crate::shape::Shape;
-use std::collections::BTreeMap;
+use crate::spec::{Params, Spec};
 
 /// What a field's steps connect to. If `program.tangents` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
 /// at it, in `s` the field and its derivatives along them.
@@ -154,50 +154,6 @@ fn of_field<'a>(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], room: Room
     })
 }
 
-/// Parameters of `field:NAME?key=value&..` or `data:NAME?..`; what the name does not take is an error.
-pub struct Params {
-    place: String,
-    values: BTreeMap<String, String>,
-}
-
-impl Params {
-    /// Name and parameters of what follows `field:` or `data:` in `spec`.
-    fn of<'a>(spec: &str, rest: &'a str) -> Result<(&'a str, Self)> {
-        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut params = Params { place: spec.to_string(), values: BTreeMap::new() };
-        for pair in query.split('&').filter(|p| !p.is_empty()) {
-            let Some((key, value)) = pair.split_once('=') else {
-                return Err(Error::invalid(spec, format!("'{pair}' is not key=value")));
-            };
-            params.values.insert(key.to_string(), value.to_string());
-        }
-        Ok((name, params))
-    }
-
-    /// Refuses what nobody has taken.
-    fn finish(self, name: &str) -> Result<()> {
-        match self.values.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(Error::invalid(self.place, format!("'{key}' is not a parameter of {name}"))),
-        }
-    }
-
-    fn take<T: std::str::FromStr>(&mut self, key: &str) -> Result<Option<T>> {
-        let Some(text) = self.values.remove(key) else { return Ok(None) };
-        let wrong = || Error::invalid(&self.place, format!("{key}={text} is not a value of the right kind"));
-        text.parse().map(Some).map_err(|_| wrong())
-    }
-
-    fn finite(&mut self, key: &str, default: f64) -> Result<f64> {
-        let value = self.take(key)?.unwrap_or(default);
-        if value.is_finite() {
-            Ok(value)
-        } else {
-            Err(Error::invalid(&self.place, format!("{key}={value} is not finite")))
-        }
-    }
-}
-
 type Make = fn(Shape, Process, &mut Params) -> Result<Box<dyn Field>>;
 
 /// Name, what it is, how it is made.
@@ -213,15 +169,14 @@ pub const FIELDS: &[(&str, &str, Make)] = &[
 const PROCESS: [&str; 5] = ["process", "schedule", "timesteps", "sigma_min", "sigma_max"];
 
 /// Whether the parameters of `field:NAME?..` name a process.
-pub fn names_process(spec: &str) -> bool {
-    let pairs = spec.split_once('?').map_or("", |s| s.1).split('&');
-    pairs.filter_map(|p| p.split_once('=')).any(|(key, _)| PROCESS.contains(&key))
+pub fn names_process(spec: &Spec) -> Result<bool> {
+    let named = spec.named("field:")?;
+    Ok(named.is_some_and(|(_, params)| PROCESS.iter().any(|key| params.shown(key).is_some())))
 }
 
 /// The process that a closed form is asked to have: the one that an option gave, or that of its own parameters.
 fn process(params: &mut Params, given: Option<&Process>) -> Result<Process> {
-    let own: Vec<String> =
-        PROCESS.iter().filter_map(|key| Some(format!("{key}={}", params.values.get(*key)?))).collect();
+    let own: Vec<String> = PROCESS.iter().filter_map(|key| Some(format!("{key}={}", params.shown(key)?))).collect();
     match given {
         Some(given) if own.is_empty() => Ok(given.clone()),
         Some(given) => {
@@ -256,29 +211,31 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
     }
 }
 
-/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms; networks know theirs.
+/// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms and for networks that leave theirs open
+/// (`model::leaves_size_open`); others know theirs.
 ///
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
-pub fn open(spec: &str, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
+pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
     open_held(spec, shape, scale, Held::F32)
 }
 
 /// `open`, of a network whose weights the device is to hold so; closed forms have none.
-pub fn open_held(spec: &str, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
+pub fn open_held(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
     open_given(spec, shape, scale, held, None)
 }
 
 /// `open_held`; a closed form takes the given process, if there is one, and a network's own must be the same.
 pub fn open_given(
-    spec: &str,
+    spec: impl Into<Spec>,
     shape: Option<Shape>,
     scale: ScoreScale,
     held: Held,
     given: Option<&Process>,
 ) -> Result<Box<dyn Field>> {
-    let Some(rest) = spec.strip_prefix("field:") else {
-        let model = Model::open_held(spec, held)?;
+    let spec = &spec.into();
+    let Some((name, mut params)) = spec.named("field:")? else {
+        let model = Model::open_sized(spec.path(), shape, held)?;
         if let Some(given) = given.filter(|g| !g.same_levels(&model.process)) {
             let (theirs, own) = (given.config.describe(), &model.process);
             let message = format!(
@@ -294,7 +251,6 @@ pub fn open_given(
     if held != Held::F32 {
         return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));
     }
-    let (name, mut params) = Params::of(spec, rest)?;
     let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {
         let known: Vec<_> = FIELDS.iter().map(|f| f.0).collect();
         return Err(Error::invalid(spec, format!("'{name}' is not a known field; known: {}", known.join(", "))));
@@ -302,6 +258,6 @@ pub fn open_given(
     let shape = shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
     let process = process(&mut params, given)?;
     let field = make(shape, process, &mut params)?;
-    params.finish(name)?;
+    params.finish(&name)?;
     Ok(field)
 }

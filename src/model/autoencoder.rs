@@ -120,10 +120,22 @@ impl AutoencoderModel {
     pub fn image(&self) -> Shape {
         self.networks.encoder.shape(self.networks.encoder.input())
     }
+
+    /// `[C, H, W]` of a decoded latent: smaller than an image whose sides are no multiples of what the encoder divides by.
+    pub fn decoded(&self) -> Shape {
+        self.networks.decoder.shape(self.networks.decoder.output())
+    }
 }
 
 /// Every autoencoder that directories may hold.
 pub const AUTOENCODERS: &[Info] = &[vae_sksq::AUTOENCODER, vae_sld::AUTOENCODER];
+
+fn info(name: &str) -> Result<&'static Info> {
+    AUTOENCODERS.iter().find(|a| a.name == name).ok_or_else(|| {
+        let known: Vec<_> = AUTOENCODERS.iter().map(|a| a.name).collect();
+        Error::invalid("family", format!("'{name}' is not an autoencoder; known: {}", known.join(", ")))
+    })
+}
 
 /// The networks of an autoencoder.
 #[derive(Clone, Debug)]
@@ -137,28 +149,40 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// The autoencoder `name` with its weights, every one of which must be used.
+    /// The autoencoder `name` with its weights, every one of which must be used; sizes as `hyper` has them.
     pub fn new(name: &str, hyper: &Value, weights: &Weights) -> Result<Self> {
-        let info = AUTOENCODERS.iter().find(|a| a.name == name).ok_or_else(|| {
-            let known: Vec<_> = AUTOENCODERS.iter().map(|a| a.name).collect();
-            Error::invalid("family", format!("'{name}' is not an autoencoder; known: {}", known.join(", ")))
-        })?;
-        let [image, latent] = (info.shapes)(hyper)?;
-        let Halves { encode, decode } = info.halves;
+        let [image, latent] = (info(name)?.shapes)(hyper)?;
+        let made = Self::at(name, hyper, weights, Some([image.h, image.w]), Some([latent.h, latent.w]))?;
+        let moments = Shape::new(2 * latent.c, latent.h, latent.w);
+        let found = made.encoder.shape(made.encoder.output());
+        if found != moments {
+            let message = format!("the encoder ends with {found}, expected {moments}, twice what the decoder takes");
+            return Err(Error::invalid("hyper", message));
+        }
+        Ok(made)
+    }
+
+    /// The same for images and latents of other heights and widths; none: images as `hyper` has them, latents as the
+    /// encoder leaves them. Encoder and decoder need not meet.
+    pub fn at(
+        name: &str,
+        hyper: &Value,
+        weights: &Weights,
+        image: Option<[usize; 2]>,
+        latent: Option<[usize; 2]>,
+    ) -> Result<Self> {
+        let (info, sized) = (info(name)?, |s: Shape, [h, w]: [usize; 2]| Shape::new(s.c, h, w));
+        let [own, code] = (info.shapes)(hyper)?;
         let half = |shape, half: Half| -> Result<Graph> {
             let mut net = Net::new(shape, weights);
             let input = net.graph.input();
             half(hyper, &mut net, input)?;
             Ok(net.graph)
         };
-        let (encoder, decoder) = (half(image, encode)?, half(latent, decode)?);
-        let moments = Shape::new(2 * latent.c, latent.h, latent.w);
-        let found = [&encoder, &decoder].map(|half| half.shape(half.output()));
-        if found != [moments, image] {
-            let message =
-                format!("encoder and decoder end with {} and {}, expected {moments} and {image}", found[0], found[1]);
-            return Err(Error::invalid("hyper", message));
-        }
+        let encoder = half(image.map_or(own, |sides| sized(own, sides)), info.halves.encode)?;
+        let left = encoder.shape(encoder.output());
+        let latent = sized(code, latent.unwrap_or([left.h, left.w]));
+        let decoder = half(latent, info.halves.decode)?;
         weights.finish(info.ignorable)?;
         Ok(Self { encoder, decoder, latent })
     }

@@ -71,10 +71,6 @@ pub(super) mod defaults {
     pub const fn size<const N: usize>() -> usize {
         N
     }
-
-    pub const fn some<const N: usize>() -> Option<usize> {
-        Some(N)
-    }
 }
 
 impl<'a> Net<'a> {
@@ -92,6 +88,12 @@ impl<'a> Net<'a> {
         let weight = self.weights.take(&format!("{name}.weight"), &[out, channels, side, side])?;
         let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
         self.push_conv(name, x, weight, bias, geometry)
+    }
+
+    /// A 1x1 convolution that has no bias, `name.weight` `[out, in, 1, 1]`.
+    pub fn unbiased(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
+        let weight = self.weights.take(&format!("{name}.weight"), &[out, self.channels(x), 1, 1])?;
+        self.push_conv(name, x, weight, vec![0.0; out].into(), Geometry::same(1))
     }
 
     /// A linear layer at every pixel, `name.weight` `[out, in]`.

@@ -5,6 +5,7 @@ use super::process::{Process, ProcessConfig};
 use super::{diffusers, json};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::spec::Spec;
 use serde_json::Value;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 const MOST: usize = 1_000_000;
 
 /// The process of the option that was given, if one was; two of them are refused.
-pub fn given_process(process: Option<&str>, alphas: Option<&str>, sigmas: Option<&str>) -> Result<Option<Process>> {
+pub fn given_process(process: Option<&Spec>, alphas: Option<&Spec>, sigmas: Option<&Spec>) -> Result<Option<Process>> {
     let given = [("--process", process), ("--alphas", alphas), ("--sigmas", sigmas)];
     let mut named = given.into_iter().filter_map(|(option, value)| Some((option, value?)));
     let Some((option, value)) = named.next() else { return Ok(None) };
@@ -20,11 +21,11 @@ pub fn given_process(process: Option<&str>, alphas: Option<&str>, sigmas: Option
         return Err(Error::invalid(option, format!("given with {other}, expected one of them")));
     }
     let (config, keys) = match option {
-        "--process" => of_path(Path::new(value))?,
+        "--process" => of_path(value.path())?,
         "--alphas" => (ProcessConfig::Alphas { alphas_cumprod: numbers(option, value)? }, String::new()),
         _ => (ProcessConfig::Sigmas { sigmas: numbers(option, value)? }, String::new()),
     };
-    let name = Path::new(value).file_name().map_or(value.into(), |n| n.to_string_lossy().into_owned());
+    let name = value.file_name();
     let made = Process::new(&config).map_err(|e| Error::invalid(format!("{option} {value}"), e))?;
     Ok(Some(made.said(format!("{option} {name}{keys}"))))
 }
@@ -53,9 +54,9 @@ fn of_path(path: &Path) -> Result<(ProcessConfig, String)> {
 }
 
 /// Numbers of a file, an array or text, or of the option itself.
-fn numbers(option: &str, value: &str) -> Result<Vec<f64>> {
-    let is_file = Path::new(value).is_file();
-    let array = value.contains('#') || [".npy", ".npz", ".safetensors", ".gz"].iter().any(|e| value.ends_with(e));
+fn numbers(option: &str, value: &Spec) -> Result<Vec<f64>> {
+    let (is_file, shown) = (value.path().is_file(), value.to_string());
+    let array = shown.contains('#') || [".npy", ".npz", ".safetensors", ".gz"].iter().any(|e| shown.ends_with(e));
     if array {
         let mut file = data::Array::open(value)?;
         let [count @ 1..=MOST] = file.dims()[..] else {
@@ -65,7 +66,7 @@ fn numbers(option: &str, value: &str) -> Result<Vec<f64>> {
         file.read(&mut values, count)?;
         return Ok(values);
     }
-    let text = if is_file { data::text(Path::new(value))? } else { value.to_string() };
+    let text = if is_file { data::text(value.path())? } else { shown };
     let place = || format!("{option} {value}");
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']')).filter(|w| !w.is_empty());
     let number = |word: &str| {

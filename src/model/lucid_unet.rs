@@ -1,6 +1,7 @@
 //! The CIFAR-10 network of the paper: a U-Net of adaptive GroupNorm blocks with linear attention, full attention in the
 //! middle. In: the tensor names of simple-latent-diffusion-model. Out: a graph.
 use super::blocks::{Geometry, Net, Time, defaults, hyper, sane};
+use super::sides::Sides;
 use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer};
@@ -11,14 +12,15 @@ use crate::ops::outer::Outer;
 use crate::ops::rms_norm::RmsNorm;
 use crate::ops::softmax::Softmax;
 use crate::ops::softmax_pixels::SoftmaxPixels;
-use crate::shape::Shape;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     name: "lucid_unet",
     source: "github.com/juyeopdang/simple-latent-diffusion-model, class Unet",
     ignorable: &[],
     schedule: Some(Schedule::Sigmoid),
+    size: "image_size",
     presets: &[("cifar10", CIFAR10), ("cifar10-latent", CIFAR10_LATENT)],
     build,
 };
@@ -29,100 +31,225 @@ const CIFAR10: &str = include_str!("presets/cifar10.json");
 /// The paper's, on latents of 16x16.
 const CIFAR10_LATENT: &str = include_str!("presets/cifar10-latent.json");
 
-/// Constructor arguments of the third-party class, and the side of its images.
+/// Constructor arguments of the third-party class, and the sides of its images, of which it knows nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hyper {
     dim: usize,
+    #[serde(default)]
+    init_dim: Option<usize>,
+    #[serde(default)]
+    out_dim: Option<usize>,
+    #[serde(default)]
+    cond_dim: Option<usize>,
+    #[serde(default = "multipliers")]
     dim_mults: Vec<usize>,
+    #[serde(default = "defaults::size::<3>")]
     channels: usize,
-    #[serde(default = "defaults::size::<4>")]
-    attn_heads: usize,
-    #[serde(default = "defaults::size::<32>")]
-    attn_dim_head: usize,
-    #[serde(default = "defaults::size::<16>")]
-    image_size: usize,
+    #[serde(default, rename = "dropout")]
+    _dropout: IgnoredAny,
+    #[serde(default = "all::<4>")]
+    attn_heads: PerStage<usize>,
+    #[serde(default = "all::<32>")]
+    attn_dim_head: PerStage<usize>,
+    #[serde(default)]
+    full_attn: Option<PerStage<bool>>,
+    #[serde(default = "image_size")]
+    image_size: Sides,
+}
+
+/// One value for all stages, or one for each.
+#[derive(Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a value or a list with one for each entry of dim_mults")]
+enum PerStage<T> {
+    All(T),
+    Each(Vec<T>),
+}
+
+fn multipliers() -> Vec<usize> {
+    vec![1, 2, 4, 8]
+}
+
+const fn all<const N: usize>() -> PerStage<usize> {
+    PerStage::All(N)
+}
+
+const fn image_size() -> Sides {
+    Sides::square(16)
 }
 
 const GROUPS: usize = 32;
 const EPSILON: f64 = 1e-5;
 
+/// What kind of attention a stage has.
+#[derive(Clone, Copy)]
+struct Attention {
+    full: bool,
+    heads: usize,
+    /// Features of a head.
+    head: usize,
+}
+
+/// A hyper-parameter checked: widths of the levels, and attention by entry of `dim_mults`.
+struct Plan {
+    dims: Vec<usize>,
+    full: Vec<bool>,
+    heads: Vec<usize>,
+    head: Vec<usize>,
+}
+
+fn refused<T>(message: String) -> Result<T> {
+    Err(Error::invalid("hyper", message))
+}
+
+impl Hyper {
+    fn plan(&self) -> Result<Plan> {
+        let levels = self.dim_mults.len();
+        let optional = [self.init_dim, self.out_dim].into_iter().flatten();
+        sane([self.dim, self.channels].into_iter().chain(self.image_size.both()).chain(optional))?;
+        sane(self.dim_mults.iter().copied())?;
+        let dims: Vec<usize> = self.dim_mults.iter().map(|m| self.dim * m).collect();
+        sane(dims.iter().copied())?;
+        let Some(&first) = dims.first() else {
+            return refused("dim_mults [], expected a number for each level".into());
+        };
+        if let Some(width) = dims.iter().find(|width| !width.is_multiple_of(GROUPS)) {
+            let dim = self.dim;
+            return refused(format!("dim {dim}: a level of {width} channels, which must be divisible by {GROUPS}"));
+        }
+        // Half of the width, less one, divides the frequencies of the time embedding.
+        if self.dim < 4 {
+            return refused(format!("dim {}, expected 4 or more: the time embedding has no fewer", self.dim));
+        }
+        let init = self.init_dim.unwrap_or(self.dim);
+        if init != first {
+            return refused(format!("init_dim {init}, expected {first}, dim times the first of dim_mults"));
+        }
+        if let Some(n) = self.cond_dim {
+            return refused(format!("cond_dim {n}: networks with a condition are not supported"));
+        }
+        let full = match &self.full_attn {
+            None | Some(PerStage::All(false)) => (1..=levels).map(|i| i == levels).collect(),
+            Some(PerStage::Each(none)) if none.is_empty() => (1..=levels).map(|i| i == levels).collect(),
+            Some(PerStage::All(true)) => vec![true; levels],
+            Some(PerStage::Each(each)) if each.len() == levels => each.clone(),
+            Some(PerStage::Each(each)) => {
+                return refused(format!("full_attn of {} values, expected {levels}", each.len()));
+            }
+        };
+        let (heads, head) =
+            (each("attn_heads", &self.attn_heads, levels)?, each("attn_dim_head", &self.attn_dim_head, levels)?);
+        self.image_size.halve(levels.saturating_sub(2))?; // one stage less than levels, and the last keeps its size
+        Ok(Plan { dims, full, heads, head })
+    }
+}
+
+/// One number for each stage, and for the middle, which has the last of them; a list may be longer or shorter by those that
+/// nobody reads.
+fn each(key: &str, given: &PerStage<usize>, levels: usize) -> Result<Vec<usize>> {
+    let list = match given {
+        PerStage::All(n) => vec![*n; levels],
+        PerStage::Each(list) => list.clone(),
+    };
+    sane(list.iter().copied())?;
+    let least = levels.saturating_sub(1).max(1);
+    if list.len() < least {
+        return refused(format!("{key} of {} values, expected {levels}", list.len()));
+    }
+    Ok(list)
+}
+
+impl Plan {
+    /// Going down, stage i has entry i of each list.
+    fn down(&self, i: usize) -> Attention {
+        Attention { full: self.full[i], heads: self.heads[i], head: self.head[i] }
+    }
+
+    /// Going up, lists are read backwards from their last entry, whatever their length.
+    fn up(&self, i: usize) -> Attention {
+        let (full, heads, head) = (&self.full, &self.heads, &self.head);
+        let last = |length: usize| length - 1 - i;
+        Attention { full: full[last(full.len())], heads: heads[last(heads.len())], head: head[last(head.len())] }
+    }
+
+    /// The middle always has full attention.
+    fn middle(&self) -> Attention {
+        Attention { full: true, ..self.up(0) }
+    }
+}
+
 struct Builder<'a> {
     net: Net<'a>,
-    heads: usize,
-    head: usize,
     time: Time,
 }
 
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let h: Hyper = hyper(value)?;
-    sane([h.dim, h.channels, h.attn_heads, h.attn_dim_head, h.image_size].into_iter().chain(h.dim_mults.clone()))?;
-    let halvings = h.dim_mults.len().saturating_sub(2).min(20); // one stage less than widths, and the last keeps its size
-    if h.dim_mults.is_empty() || !h.dim.is_multiple_of(GROUPS) || !h.image_size.is_multiple_of(1 << halvings) {
-        let message = format!(
-            "dim {} must be divisible by {GROUPS}, image_size {} by 2^{halvings}, dim_mults not empty",
-            h.dim, h.image_size
-        );
-        return Err(Error::invalid("hyper", message));
-    }
-    let dims: Vec<usize> = std::iter::once(h.dim).chain(h.dim_mults.iter().map(|m| h.dim * m)).collect();
-    sane(dims.iter().copied())?;
-    // Every stage but the last halves; the first width is that of the first convolution.
-    let stages: Vec<(usize, usize)> = dims.windows(2).skip(1).map(|d| (d[0], d[1])).collect();
-    let net = Net::new(Shape::new(h.channels, h.image_size, h.image_size), weights);
+    let plan = h.plan()?;
+    let net = Net::new(h.image_size.shape(h.channels), weights);
     let (inner, width) = (4 * h.dim, h.dim);
     let layers = vec![
-        RowLayer::Sinusoid { width, divisor: width as f64 / 2.0 - 1.0, cos_first: false },
+        RowLayer::Sinusoid { width, divisor: (width / 2) as f64 - 1.0, cos_first: false },
         net.dense("time_mlp.1", inner, width)?,
         RowLayer::Gelu,
         net.dense("time_mlp.3", inner, inner)?,
     ];
-    let time = Time { layers, width: inner };
-    let mut b = Builder { net, heads: h.attn_heads, head: h.attn_dim_head, time };
-
+    let mut b = Builder { net, time: Time { layers, width: inner } };
     let input = b.net.graph.input();
-    let first = b.net.conv("init_conv", input, dims[1], Geometry::same(7))?;
-    let (mut x, mut skips) = (first, vec![]);
-    for (i, &(inside, outside)) in stages.iter().enumerate() {
-        let name = format!("downs.{i}");
-        x = b.block(&format!("{name}.0"), x, inside)?;
-        skips.push(x);
-        x = b.block(&format!("{name}.1"), x, inside)?;
-        x = b.linear_attention(&format!("{name}.2"), x)?;
-        skips.push(x);
-        x = if i + 1 < stages.len() {
-            let halve = Geometry { side: 4, stride: 2, padding: 1, trailing: 0 };
-            b.net.conv(&format!("{name}.3.downsample"), x, outside, halve)?
-        } else {
-            b.net.conv(&format!("{name}.3"), x, outside, Geometry::same(3))?
-        };
-    }
+    let first = b.net.conv("init_conv", input, plan.dims[0], Geometry::same(7))?;
+    let mut skips = vec![];
+    let mut x = b.down(&plan, first, &mut skips)?;
     let deepest = b.net.channels(x);
     x = b.block("mid_block1", x, deepest)?;
-    x = b.attention("mid_attn", x)?;
+    x = b.attention("mid_attn", x, plan.middle())?;
     x = b.block("mid_block2", x, deepest)?;
-    for (i, &(inside, outside)) in stages.iter().rev().enumerate() {
-        let name = format!("ups.{i}");
-        for half in 0..2 {
-            let skip = skips.pop().ok_or_else(|| Error::invalid(&name, "has no skip connection left"))?;
-            x = b.net.concat(&format!("{name}.{half}"), x, skip)?;
-            x = b.block(&format!("{name}.{half}"), x, outside)?;
-        }
-        // The list of attention kinds, one too long, is read backwards: only the first stage up has full attention.
-        x = if i == 0 { b.attention(&format!("{name}.2"), x)? } else { b.linear_attention(&format!("{name}.2"), x)? };
-        x = if i + 1 < stages.len() {
-            b.net.transposed(&format!("{name}.3.upsample"), x, inside, 4, 1)?
-        } else {
-            b.net.conv(&format!("{name}.3"), x, inside, Geometry::same(3))?
-        };
-    }
+    x = b.up(&plan, x, &mut skips)?;
     x = b.net.concat("final_res_block", x, first)?;
-    x = b.block("final_res_block", x, dims[1])?;
-    b.net.conv("final_conv", x, h.channels, Geometry::same(1))?;
+    x = b.block("final_res_block", x, plan.dims[0])?;
+    b.net.conv("final_conv", x, h.out_dim.unwrap_or(h.channels), Geometry::same(1))?;
     Ok(b.net.graph)
 }
 
 impl Builder<'_> {
+    /// Every stage but the last halves.
+    fn down(&mut self, plan: &Plan, mut x: NodeId, skips: &mut Vec<NodeId>) -> Result<NodeId> {
+        let last = plan.dims.len().saturating_sub(2);
+        for (i, pair) in plan.dims.windows(2).enumerate() {
+            let name = format!("downs.{i}");
+            x = self.block(&format!("{name}.0"), x, pair[0])?;
+            skips.push(x);
+            x = self.block(&format!("{name}.1"), x, pair[0])?;
+            x = self.attention(&format!("{name}.2"), x, plan.down(i))?;
+            skips.push(x);
+            x = if i < last {
+                let halve = Geometry { side: 4, stride: 2, padding: 1, trailing: 0 };
+                self.net.conv(&format!("{name}.3.downsample"), x, pair[1], halve)?
+            } else {
+                self.net.conv(&format!("{name}.3"), x, pair[1], Geometry::same(3))?
+            };
+        }
+        Ok(x)
+    }
+
+    fn up(&mut self, plan: &Plan, mut x: NodeId, skips: &mut Vec<NodeId>) -> Result<NodeId> {
+        let last = plan.dims.len().saturating_sub(2);
+        for (i, pair) in plan.dims.windows(2).rev().enumerate() {
+            let name = format!("ups.{i}");
+            for half in 0..2 {
+                let skip = skips.pop().ok_or_else(|| Error::invalid(&name, "has no skip connection left"))?;
+                x = self.net.concat(&format!("{name}.{half}"), x, skip)?;
+                x = self.block(&format!("{name}.{half}"), x, pair[1])?;
+            }
+            x = self.attention(&format!("{name}.2"), x, plan.up(i))?;
+            x = if i < last {
+                self.net.transposed(&format!("{name}.3.upsample"), x, pair[0], 4, 1)?
+            } else {
+                self.net.conv(&format!("{name}.3"), x, pair[0], Geometry::same(3))?
+            };
+        }
+        Ok(x)
+    }
+
     /// Two halves, and the block's input times a learned scale beside them.
     fn block(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
         let y = self.half(&format!("{name}.block1"), x, out)?;
@@ -147,21 +274,22 @@ impl Builder<'_> {
         self.net.silu(name, y)
     }
 
-    fn qkv(&mut self, name: &str, x: NodeId) -> Result<[NodeId; 3]> {
-        self.net.thirds(&format!("{name}.to_qkv"), x, self.heads * self.head)
-    }
-
-    fn attention(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
-        let (qkv, channels) = (self.qkv(name, x)?, self.net.channels(x));
-        let y = self.net.attention(name, qkv, self.heads)?;
+    /// Attention of a stage, added to its input.
+    fn attention(&mut self, name: &str, x: NodeId, at: Attention) -> Result<NodeId> {
+        let qkv = self.net.thirds(&format!("{name}.to_qkv"), x, at.heads * at.head)?;
+        if !at.full {
+            return self.linear_attention(name, x, qkv, at);
+        }
+        let channels = self.net.channels(x);
+        let y = self.net.attention(name, qkv, at.heads)?;
         let y = self.net.conv(&format!("{name}.to_out"), y, channels, Geometry::same(1))?;
         self.net.sum(name, y, x, 1.0)
     }
 
     /// Keys as weights over pixels, queries as weights over features: cost linear in pixels (arXiv 1812.01243).
-    fn linear_attention(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
-        let ([q, k, v], channels, heads) = (self.qkv(name, x)?, self.net.channels(x), self.heads);
-        let scale = (self.head as f64).sqrt().recip() as f32;
+    fn linear_attention(&mut self, name: &str, x: NodeId, [q, k, v]: [NodeId; 3], at: Attention) -> Result<NodeId> {
+        let (channels, heads) = (self.net.channels(x), at.heads);
+        let scale = (at.head as f64).sqrt().recip() as f32;
         let graph = &mut self.net.graph;
         let q = graph.push(format!("{name}.queries"), Softmax { heads, scale }, &[q])?;
         let k = graph.push(format!("{name}.keys"), SoftmaxPixels, &[k])?;

@@ -13,6 +13,7 @@ mod ncsnpp;
 mod process;
 mod random;
 mod schedule;
+mod sides;
 mod unet2d;
 mod vae_sksq;
 mod vae_sld;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::held::{Held, Rounding};
 use crate::shape::Shape;
+use crate::spec::Spec;
 use std::path::{Path, PathBuf};
 
 /// A network architecture, by the tensor names that its authors gave it.
@@ -43,6 +45,8 @@ pub struct FamilyInfo {
     pub ignorable: &'static [&'static str],
     /// The noise schedule that the authors train it with; a model's config may name another.
     pub schedule: Option<Schedule>,
+    /// Key of the hyper-parameters that has the height and width of images, one number or two.
+    pub size: &'static str,
     /// Name and `config.json` of sizes worth having by name, for `init`.
     pub presets: &'static [(&'static str, &'static str)],
     /// Builds the graph from hyper-parameters (JSON) and weights.
@@ -62,12 +66,12 @@ pub fn family(name: &str) -> Result<&'static FamilyInfo> {
 }
 
 /// The configuration that `spec` names: a preset of the family, or a file like a model's `config.json`.
-pub fn configuration(family_name: &str, spec: &str) -> Result<Config> {
-    let family = family(family_name)?;
-    if let Some((name, text)) = family.presets.iter().find(|p| p.0 == spec) {
+pub fn configuration(family_name: &str, spec: impl Into<Spec>) -> Result<Config> {
+    let (family, spec) = (family(family_name)?, spec.into());
+    let path = spec.path();
+    if let Some((name, text)) = family.presets.iter().find(|p| path == Path::new(p.0)) {
         return Config::parse(text, Path::new(&format!("preset {name}")));
     }
-    let path = Path::new(spec);
     if !path.is_file() {
         let presets: Vec<_> = family.presets.iter().map(|p| p.0).collect();
         let known = if presets.is_empty() { "none".into() } else { presets.join(", ") };
@@ -102,6 +106,15 @@ pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result
     Ok(Some(autoencoder))
 }
 
+/// The network of a model must put out a vector at each point.
+fn require_field(graph: &Graph) -> Result<()> {
+    let [given, found] = [graph.input(), graph.output()].map(|id| graph.shape(id));
+    if given == found {
+        return Ok(());
+    }
+    Err(Error::invalid("hyper", format!("the network makes {found} of {given}: its output is not a vector field")))
+}
+
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
 pub fn network(name: &str, hyper: &serde_json::Value, weights_path: &Path) -> Result<(Graph, u64)> {
     network_of(name, hyper, &Weights::open(weights_path)?)
@@ -115,8 +128,21 @@ fn network_of(name: &str, hyper: &serde_json::Value, weights: &Weights) -> Resul
     Ok((graph, weights.parameters()))
 }
 
-/// The configuration of a directory of ours, its weights, and what settled what.
-fn own(path: &Path) -> Result<(Config, Files, facts::Sources)> {
+/// A model directory, where it is, its configuration, its weights, and what settled what.
+struct Configured {
+    path: PathBuf,
+    config: Config,
+    weights: Files,
+    sources: facts::Sources,
+}
+
+/// What is known of a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name,
+/// before its weights are read.
+fn configured(path: &Path) -> Result<Configured> {
+    let path = diffusers::hub::folder(path)?;
+    if let Some(diffusers::Found { config, weights, sources }) = diffusers::find(&path)? {
+        return Ok(Configured { path, config, weights, sources });
+    }
     let config = Config::read(&path.join("config.json"))?;
     let key = |name: &str| format!("config.json: {name}");
     let sources = facts::Sources {
@@ -125,7 +151,19 @@ fn own(path: &Path) -> Result<(Config, Files, facts::Sources)> {
         prediction: key("prediction"),
         data_range: key("data_range"),
     };
-    Ok((config, Files::one(path.join("model.safetensors")), sources))
+    let weights = Files::one(path.join("model.safetensors"));
+    Ok(Configured { path, config, weights, sources })
+}
+
+fn is_sizeless(config: &Config) -> bool {
+    [unet2d::FAMILY.name, unet2d::NCSNPP.name].contains(&config.family.as_str()) && unet2d::is_sizeless(&config.hyper)
+}
+
+/// Whether the network of a model directory works at any size, and its configuration names none: `sample_size` null in
+/// diffusers. It is then told one as it is opened (`Model::open_sized`).
+pub fn leaves_size_open(path: impl AsRef<Path>) -> Result<bool> {
+    let config = configured(path.as_ref())?.config;
+    Ok(config.autoencoder.is_none() && is_sizeless(&config))
 }
 
 /// An opened model directory.
@@ -154,35 +192,40 @@ pub struct Model {
 impl Model {
     /// Reads and checks a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = &diffusers::hub::folder(path.as_ref())?;
-        let (config, files, sources) = match diffusers::find(path)? {
-            Some(diffusers::Found { config, weights, sources }) => (config, weights, sources),
-            None => own(path)?,
-        };
-        let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(path, e) } else { e };
+        Self::open_sized(path, None, Held::F32)
+    }
+
+    /// `open`, and the device is to hold the network's weights so; an autoencoder's stay f32: it makes the data. `shape` is
+    /// that of a sample, for a network that leaves it open (`leaves_size_open`): others know theirs.
+    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: Held) -> Result<Self> {
+        let mut model = Self::read(path.as_ref(), shape)?;
+        if held == Held::F16 {
+            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
+        }
+        Ok(model)
+    }
+
+    fn read(path: &Path, shape: Option<Shape>) -> Result<Self> {
+        let Configured { path, mut config, weights: files, sources } = configured(path)?;
+        let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(&path, e) } else { e };
+        if let (Some(shape), true) = (shape, is_sizeless(&config)) {
+            unet2d::give_size(&mut config.hyper, shape).map_err(here)?;
+        }
         let process = process_of(&config).map_err(here)?.said(sources.process);
         let weights = Weights::open_files(&files)?;
         let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
+        require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
-        let autoencoder = autoencoder_of(&config, path, graph.shape(graph.input()))?;
+        let autoencoder = autoencoder_of(&config, &path, graph.shape(graph.input()))?;
         let mut facts = facts::of_process(&process);
         facts.extend([
             Fact::new("prediction", config.prediction.describe(), sources.prediction),
             facts::of_range(config.data_range, sources.data_range),
             Fact::new("weights", weights.describe(), sources.weights),
         ]);
-        let (path, sha256) = (path.clone(), files.sha256()?);
+        let sha256 = files.sha256()?;
         Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None })
-    }
-
-    /// `open`, and the device is to hold the network's weights so. An autoencoder's stay f32: it makes the data.
-    pub fn open_held(path: impl AsRef<Path>, held: Held) -> Result<Self> {
-        let mut model = Self::open(path)?;
-        if held == Held::F16 {
-            model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
-        }
-        Ok(model)
     }
 
     /// `[C, H, W]` of one sample.

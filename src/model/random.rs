@@ -25,6 +25,7 @@ pub fn init(config: &Config, seed: u64) -> Result<RandomModel> {
     let process = super::process_of(config)?;
     let weights = Weights::random(seed);
     let graph = (family(&config.family)?.build)(&config.hyper, &weights)?;
+    super::require_field(&graph)?;
     process.require_told(&graph)?;
     let program = concat!("vorticity ", env!("CARGO_PKG_VERSION"));
     let provenance = json!({ "weights": "random", "seed": seed, "program": program });

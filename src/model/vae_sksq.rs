@@ -2,9 +2,11 @@
 //! layer to mean and log-variance, transposed convolutions back, a logistic output. In: the tensor names of pytorch-vae.
 use super::autoencoder::{Halves, Info};
 use super::blocks::{Geometry, Net, defaults, hyper, sane};
+use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::channels::Channels;
+use crate::ops::conv::{After, Conv, Padding};
 use crate::ops::pointwise::Pointwise;
 use crate::shape::Shape;
 use serde::Deserialize;
@@ -17,14 +19,18 @@ pub(super) const AUTOENCODER: Info = Info {
     halves: Halves { encode, decode },
 };
 
-/// The class's arguments, and the widths and kernels that it writes out.
+/// The class's arguments, and the widths and kernels that it writes out. The class's own decoder works with an `h_dim` of
+/// 1024 only, which it also writes out.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hyper {
+    #[serde(default = "defaults::size::<3>")]
     image_channels: usize,
-    #[serde(default = "defaults::size::<64>")]
-    image_size: usize,
+    #[serde(default = "image_size")]
+    image_size: Sides,
+    #[serde(default = "defaults::size::<1024>")]
     h_dim: usize,
+    #[serde(default = "defaults::size::<32>")]
     z_dim: usize,
     #[serde(default = "encoder")]
     enc_channels: Vec<usize>,
@@ -32,6 +38,10 @@ struct Hyper {
     dec_channels: Vec<usize>,
     #[serde(default = "kernels")]
     dec_kernels: Vec<usize>,
+}
+
+const fn image_size() -> Sides {
+    Sides::square(64)
 }
 
 fn encoder() -> Vec<usize> {
@@ -52,37 +62,25 @@ const KERNEL: usize = 4;
 impl Hyper {
     fn read(value: &serde_json::Value) -> Result<Self> {
         let h: Self = hyper(value)?;
-        let lists = [&h.enc_channels, &h.dec_channels, &h.dec_kernels];
-        sane(
-            [h.image_channels, h.image_size, h.h_dim, h.z_dim].into_iter().chain(lists.into_iter().flatten().copied()),
-        )?;
-        let deepest = h.enc_channels.last().copied().unwrap_or(0) * h.last_side().pow(2);
-        let back =
-            h.dec_kernels.iter().fold(1usize, |side, kernel| (side - 1).saturating_mul(2).saturating_add(*kernel));
-        if h.dec_kernels.len() != h.dec_channels.len() + 1 || deepest != h.h_dim || back != h.image_size {
-            let message = format!(
-                "an encoder that ends with {deepest} numbers (h_dim {}), a decoder of {} widths and {} kernels that ends with {back} pixels (image_size {})",
-                h.h_dim,
-                h.dec_channels.len(),
-                h.dec_kernels.len(),
-                h.image_size
-            );
+        let lists = [&h.enc_channels, &h.dec_channels, &h.dec_kernels].into_iter().flatten().copied();
+        sane([h.image_channels, h.h_dim, h.z_dim].into_iter().chain(h.image_size.both()).chain(lists))?;
+        let (widths, kernels) = (h.dec_channels.len(), h.dec_kernels.len());
+        if kernels != widths + 1 {
+            let message = format!("a decoder of {widths} dec_channels and {kernels} kernels, expected one kernel more");
             return Err(Error::invalid("hyper", message));
         }
-        Ok(h)
-    }
-
-    /// Pixels left where the encoder ends.
-    fn last_side(&self) -> usize {
-        self.enc_channels
+        // Refuses a decoder whose images are too large before they are laid out.
+        sane([h
+            .dec_kernels
             .iter()
-            .fold(self.image_size, |side, _| if side < KERNEL { 0 } else { (side - KERNEL) / 2 + 1 })
+            .fold(1, |side: usize, kernel| (side - 1).saturating_mul(2).saturating_add(*kernel))])?;
+        Ok(h)
     }
 }
 
 fn shapes(value: &serde_json::Value) -> Result<[Shape; 2]> {
     let h = Hyper::read(value)?;
-    Ok([Shape::new(h.image_channels, h.image_size, h.image_size), Shape::new(h.z_dim, 1, 1)])
+    Ok([h.image_size.shape(h.image_channels), Shape::new(h.z_dim, 1, 1)])
 }
 
 fn encode(value: &serde_json::Value, net: &mut Net, x: NodeId) -> Result<NodeId> {
@@ -93,15 +91,40 @@ fn encode(value: &serde_json::Value, net: &mut Net, x: NodeId) -> Result<NodeId>
         y = net.conv(&name, y, width, Geometry { side: KERNEL, stride: 2, padding: 0, trailing: 0 })?;
         y = net.graph.push(format!("{name}.relu"), Pointwise::Relu, &[y])?;
     }
-    // A linear layer on what is left of the image, C order, is a convolution whose kernel covers it.
-    let (width, side) = (net.channels(y), h.last_side());
-    let mut heads = |name: &str| -> Result<NodeId> {
-        let weight = net.weights.take(&format!("{name}.weight"), &[h.z_dim, width * side * side])?;
-        let bias = net.weights.take(&format!("{name}.bias"), &[h.z_dim])?;
-        net.push_conv(name, y, weight, bias, Geometry { side, stride: 1, padding: 0, trailing: 0 })
-    };
-    let (mean, logvar) = (heads("fc1")?, heads("fc2")?);
+    let left = net.graph.shape(y);
+    if left.len() != h.h_dim {
+        let message = format!("an encoder that ends with {left}, {} numbers (h_dim {})", left.len(), h.h_dim);
+        return Err(Error::invalid("hyper", message));
+    }
+    let (mean, logvar) = (flat(net, "fc1", y, h.z_dim)?, flat(net, "fc2", y, h.z_dim)?);
     net.graph.push("moments", Channels::concat(&[h.z_dim; 2]), &[mean, logvar])
+}
+
+/// A linear layer of all numbers of y in C order, `name.weight` `[out, C H W]`: a convolution whose square kernel covers y
+/// and, beyond its shorter side, zeros.
+fn flat(net: &mut Net, name: &str, y: NodeId, out: usize) -> Result<NodeId> {
+    let s = net.graph.shape(y);
+    let given = net.weights.take(&format!("{name}.weight"), &[out, s.len()])?;
+    let bias = net.weights.take(&format!("{name}.bias"), &[out])?;
+    let side = s.h.max(s.w);
+    let mut weight = vec![0.0; out * s.c * side * side];
+    for (i, row) in given.chunks_exact(s.w).enumerate() {
+        let at = (i / s.h * side + i % s.h) * side;
+        weight[at..at + s.w].copy_from_slice(row);
+    }
+    let op = Conv {
+        in_channels: s.c,
+        out_channels: out,
+        kernel: side,
+        stride: 1,
+        padding: Padding { rows: [0, side - s.h], columns: [0, side - s.w] },
+        load: None,
+        weight: weight.into(),
+        bias,
+        silu: false,
+        after: After::default(),
+    };
+    net.graph.push(name, op, &[y])
 }
 
 fn decode(value: &serde_json::Value, net: &mut Net, z: NodeId) -> Result<NodeId> {

@@ -1,7 +1,8 @@
 //! The KL autoencoder of the paper's CIFAR-10 latents: residual blocks of GroupNorm, SiLU and convolution; no attention.
 //! In: the tensor names of simple-latent-diffusion-model. Out: its encoder (mean and log-variance) and decoder.
 use super::autoencoder::{Halves, Info};
-use super::blocks::{Geometry, Net, hyper, sane};
+use super::blocks::{Geometry, Net, defaults, hyper, sane};
+use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::resample::Resample;
@@ -20,23 +21,46 @@ pub(super) const AUTOENCODER: Info = Info {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hyper {
-    encoder: Side,
-    decoder: Side,
+    encoder: Encoder,
+    decoder: Decoder,
     vae: Latent,
 }
 
-/// One half's constructor arguments.
+/// The encoder's constructor arguments.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Side {
+struct Encoder {
     in_channels: usize,
-    #[serde(default)]
-    out_channels: Option<usize>,
-    resolution: usize,
+    resolution: Sides,
     channels: usize,
+    #[serde(default = "multipliers")]
     channel_multipliers: Vec<usize>,
     z_channels: usize,
     num_res_blocks: usize,
+    #[serde(default = "defaults::yes")]
+    resample_with_conv: bool,
+    /// Whether it ends with twice `z_channels`.
+    #[serde(default = "defaults::yes")]
+    double_z: bool,
+    #[serde(default, rename = "dropout")]
+    _dropout: IgnoredAny,
+}
+
+/// The decoder's. The class keeps `in_channels` and never reads it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decoder {
+    in_channels: usize,
+    #[serde(default)]
+    out_channels: Option<usize>,
+    resolution: Sides,
+    channels: usize,
+    #[serde(default = "multipliers")]
+    channel_multipliers: Vec<usize>,
+    z_channels: usize,
+    num_res_blocks: usize,
+    #[serde(default = "defaults::yes")]
+    resample_with_conv: bool,
     #[serde(default, rename = "dropout")]
     _dropout: IgnoredAny,
 }
@@ -49,28 +73,31 @@ struct Latent {
     _kld_weight: IgnoredAny,
 }
 
+fn multipliers() -> Vec<usize> {
+    vec![1, 2, 4, 8]
+}
+
 const GROUPS: usize = 32;
 const EPSILON: f64 = 1e-6;
 
 fn shapes(value: &serde_json::Value) -> Result<[Shape; 2]> {
-    let h: Hyper = hyper(value)?;
-    for side in [&h.encoder, &h.decoder] {
-        let sizes = [side.in_channels, side.resolution, side.channels, side.z_channels, side.num_res_blocks];
-        sane(sizes.into_iter().chain(side.channel_multipliers.iter().map(|m| m.saturating_mul(side.channels))))?;
+    let Hyper { encoder: e, decoder: d, vae } = hyper(value)?;
+    let sides = [e.resolution, d.resolution].map(Sides::both);
+    let sizes = [e.in_channels, e.channels, e.z_channels, d.in_channels, d.channels, d.z_channels, vae.embed_dim];
+    sane(sizes.into_iter().chain(sides.into_iter().flatten()))?;
+    // A level may have no blocks of its own.
+    sane([e.num_res_blocks + 1, d.num_res_blocks + 1])?;
+    sane(d.out_channels)?;
+    for (channels, multipliers) in [(e.channels, &e.channel_multipliers), (d.channels, &d.channel_multipliers)] {
+        if multipliers.is_empty() {
+            return Err(Error::invalid("hyper", "channel_multipliers [], expected one number for each level"));
+        }
+        sane(multipliers.iter().map(|m| m.saturating_mul(channels)))?;
     }
-    sane([h.vae.embed_dim])?;
-    let levels = [&h.encoder, &h.decoder].map(|side| side.channel_multipliers.len());
-    if levels[0] != levels[1] {
-        let message = format!("{} levels in the encoder, {} in the decoder", levels[0], levels[1]);
-        return Err(Error::invalid("hyper", message));
-    }
-    let halvings = h.encoder.channel_multipliers.len().saturating_sub(1).min(20);
-    let side = h.encoder.resolution;
-    if h.encoder.channel_multipliers.is_empty() || !side.is_multiple_of(1 << halvings) {
-        return Err(Error::invalid("hyper", format!("resolution {side} must be divisible by 2^{halvings}")));
-    }
-    let small = side >> halvings;
-    Ok([Shape::new(h.encoder.in_channels, side, side), Shape::new(h.vae.embed_dim, small, small)])
+    // The decoder alone says how large latents are.
+    let halvings = (d.channel_multipliers.len() - 1).min(20);
+    let latent = Shape::new(vae.embed_dim, d.resolution.h >> halvings, d.resolution.w >> halvings);
+    Ok([e.resolution.shape(e.in_channels), latent])
 }
 
 fn encode(value: &serde_json::Value, net: &mut Net, x: NodeId) -> Result<NodeId> {
@@ -82,14 +109,20 @@ fn encode(value: &serde_json::Value, net: &mut Net, x: NodeId) -> Result<NodeId>
         for i in 0..e.num_res_blocks {
             y = block(net, &format!("{name}.block.{i}"), y, e.channels * m)?;
         }
-        if level + 1 < e.channel_multipliers.len() {
-            let width = net.channels(y);
-            y = net.conv(&format!("{name}.downsample.conv"), y, width, Geometry::HALVE)?;
+        if level + 1 == e.channel_multipliers.len() {
+            break;
         }
+        let width = net.channels(y);
+        y = if e.resample_with_conv {
+            net.conv(&format!("{name}.downsample.conv"), y, width, Geometry::HALVE)?
+        } else {
+            net.resample(&format!("{name}.downsample"), y, Resample::average())?
+        };
     }
     y = middle(net, "encoder", y)?;
     y = net.norm_silu("encoder.norm_out", y, GROUPS, EPSILON)?;
-    y = net.conv("encoder.conv_out", y, 2 * e.z_channels, Geometry::same(3))?;
+    let width = if e.double_z { 2 * e.z_channels } else { e.z_channels };
+    y = net.conv("encoder.conv_out", y, width, Geometry::same(3))?;
     net.conv("quant_conv", y, 2 * h.vae.embed_dim, Geometry::same(1))
 }
 
@@ -97,8 +130,9 @@ fn decode(value: &serde_json::Value, net: &mut Net, z: NodeId) -> Result<NodeId>
     let h: Hyper = hyper(value)?;
     let d = &h.decoder;
     let mut y = net.conv("post_quant_conv", z, d.z_channels, Geometry::same(1))?;
-    // The class starts its way up as narrow as it ends.
-    y = net.conv("decoder.conv_in", y, d.channels, Geometry::same(3))?;
+    // The way up begins as wide as the last level but one is, or as `channels` where there is one level.
+    let before = d.channel_multipliers.iter().rev().nth(1).copied().unwrap_or(1);
+    y = net.conv("decoder.conv_in", y, d.channels * before, Geometry::same(3))?;
     y = middle(net, "decoder", y)?;
     for (level, m) in d.channel_multipliers.iter().enumerate().rev() {
         let name = format!("decoder.up.{level}");
@@ -108,7 +142,9 @@ fn decode(value: &serde_json::Value, net: &mut Net, z: NodeId) -> Result<NodeId>
         if level > 0 {
             let width = net.channels(y);
             y = net.resample(&format!("{name}.upsample"), y, Resample::nearest())?;
-            y = net.conv(&format!("{name}.upsample.conv"), y, width, Geometry::same(3))?;
+            if d.resample_with_conv {
+                y = net.conv(&format!("{name}.upsample.conv"), y, width, Geometry::same(3))?;
+            }
         }
     }
     y = net.norm_silu("decoder.norm_out", y, GROUPS, EPSILON)?;

@@ -165,14 +165,25 @@ impl Weights {
 
     /// A tensor of one dimension, whatever its length.
     pub fn take_1d(&self, name: &str) -> Result<Arc<[f32]>> {
-        let length = match &self.source {
-            Source::Files(files) => files.tensors.get(name).and_then(|t| t.info.shape.first().copied()).unwrap_or(0),
+        self.take(name, &[self.length(name)?])
+    }
+
+    /// `take_1d` of numbers that are no parameters.
+    pub fn take_buffer(&self, name: &str) -> Result<Arc<[f32]>> {
+        self.take_statistics(name, &[self.length(name)?])
+    }
+
+    /// Length of a tensor of one dimension; 0 if there is none, which no tensor's shape is.
+    fn length(&self, name: &str) -> Result<usize> {
+        match &self.source {
+            Source::Files(files) => {
+                Ok(files.tensors.get(name).and_then(|t| t.info.shape.first().copied()).unwrap_or(0))
+            }
             Source::Random { made, .. } => match made.borrow().get(name) {
-                Some(tensor) => tensor.values.len(),
-                None => return Err(Error::invalid(format!("random tensor '{name}'"), "its length is not known")),
+                Some(tensor) => Ok(tensor.values.len()),
+                None => Err(Error::invalid(format!("random tensor '{name}'"), "its length is not known")),
             },
-        };
-        self.take(name, &[length])
+        }
     }
 
     /// Trained parameters taken so far.

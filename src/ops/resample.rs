@@ -11,6 +11,9 @@ use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Taps of the longest filter.
+const MOST_TAPS: usize = 8;
+
 /// A separable filter between grids.
 #[derive(Clone, Debug)]
 pub struct Resample {
@@ -18,19 +21,51 @@ pub struct Resample {
     up: usize,
     /// Pixels of x' per pixel of y along an axis, 1 or 2.
     down: usize,
-    /// T, at most four.
-    taps: &'static [u8],
+    /// T; zeros behind the last.
+    taps: [u8; MOST_TAPS],
+    /// How many of them count.
+    count: usize,
     /// Factor on the sum.
     gain: f32,
     /// Zeros above the first row, and below the last row of zeros that spreading leaves (negative: fewer of those).
     rows: [isize; 2],
     /// The same of columns.
     columns: [isize; 2],
+    /// Whether the pixel next to an edge stands beyond it, and not a zero. Filters of at most four taps reach no further.
+    reflect: bool,
 }
 
 impl Resample {
-    const fn both(up: usize, down: usize, taps: &'static [u8], gain: f32, pad: [isize; 2]) -> Self {
-        Self { up, down, taps, gain, rows: pad, columns: pad }
+    const fn both(up: usize, down: usize, given: &[u8], gain: f32, pad: [isize; 2]) -> Self {
+        let (mut taps, count) = ([0; MOST_TAPS], given.len());
+        let mut t = 0;
+        while t < count {
+            taps[t] = given[t];
+            t += 1;
+        }
+        Self { up, down, taps, count, gain, rows: pad, columns: pad, reflect: false }
+    }
+
+    /// Twice the size by a filter, of which only the ratios matter, as StyleGAN 2 does it: the mean stays, and what the filter
+    /// is longer than 2 is shared between both ends. A filter is turned around, as for a convolution.
+    pub fn filter_up(filter: &[f64]) -> Result<Self> {
+        let (taps, sum, longer) = ratios(filter)?;
+        let pad = [(longer + 1).div_euclid(2) + 1, longer.div_euclid(2)];
+        Ok(Self::both(2, 1, &taps, (4.0 / sum.powi(2)) as f32, pad))
+    }
+
+    /// Half the size by a filter, in the same way.
+    pub fn filter_down(filter: &[f64]) -> Result<Self> {
+        let (taps, sum, longer) = ratios(filter)?;
+        let pad = [(longer + 1).div_euclid(2), longer.div_euclid(2)];
+        Ok(Self::both(1, 2, &taps, sum.powi(-2) as f32, pad))
+    }
+
+    /// The same filter and one pixel more along each axis: what a 3x3 convolution of stride 2 without padding then halves.
+    pub fn blur(filter: &[f64]) -> Result<Self> {
+        let (taps, sum, longer) = ratios(filter)?;
+        let pad = [(longer + 3).div_euclid(2), (longer + 2).div_euclid(2)];
+        Ok(Self::both(1, 1, &taps, sum.powi(-2) as f32, pad))
     }
 
     /// Twice the size, every pixel repeated.
@@ -53,23 +88,58 @@ impl Resample {
         Self::both(1, 2, &[1, 3, 3, 1], 1.0 / 64.0, [1, 1])
     }
 
+    /// The same beyond edges that reflect: what k-diffusion's blocks do, and their filter for half the size.
+    pub const fn reflected_up() -> Self {
+        Self { reflect: true, ..Self::fir_up() }
+    }
+
+    /// Half the size by the filter 1-3-3-1, beyond edges that reflect.
+    pub const fn reflected_down() -> Self {
+        Self { reflect: true, ..Self::fir_down() }
+    }
+
     /// Half the size, the mean of 2x2 pixels.
     pub const fn average() -> Self {
         Self::both(1, 2, &[1, 1], 0.25, [0, 0])
     }
 
     fn side(&self, n: usize, pad: [isize; 2]) -> Option<usize> {
-        let padded = (n * self.up) as isize + pad[0] + pad[1] - self.taps.len() as isize;
+        let padded = (n * self.up) as isize + pad[0] + pad[1] - self.count as isize;
         usize::try_from(padded).ok().map(|room| room / self.down + 1)
     }
 
     /// The pixels of x that output pixel `i` of an axis of `n` takes, with their weights.
     fn reads(&self, i: usize, n: usize, pad: [isize; 2]) -> impl Iterator<Item = (usize, f64)> {
-        self.taps.iter().enumerate().filter_map(move |(t, &weight)| {
-            let at = (i * self.down + t).checked_add_signed(-pad[0])?;
-            (at.is_multiple_of(self.up) && at / self.up < n).then_some((at / self.up, f64::from(weight)))
+        self.taps[..self.count].iter().enumerate().filter_map(move |(t, &weight)| {
+            let (at, up, n) = ((i * self.down + t) as isize - pad[0], self.up as isize, n as isize);
+            let mut pixel = at.div_euclid(up);
+            if self.reflect {
+                pixel = if pixel < n { pixel.abs() } else { 2 * (n - 1) - pixel };
+            }
+            (at % up == 0 && (0..n).contains(&pixel)).then_some((pixel as usize, f64::from(weight)))
         })
     }
+}
+
+/// A filter turned around and in whole numbers, their sum, and how much longer than 2 it is.
+fn ratios(filter: &[f64]) -> Result<(Vec<u8>, f64, isize)> {
+    let refused = || {
+        let message =
+            format!("{filter:?}, expected 1 to {MOST_TAPS} numbers that are whole multiples, up to 255, of the least");
+        Error::invalid("fir_kernel", message)
+    };
+    let positive = filter.iter().copied().filter(|&k| k > 0.0);
+    let least = positive.reduce(f64::min).filter(|_| filter.len() <= MOST_TAPS).ok_or_else(refused)?;
+    let mut taps = Vec::with_capacity(filter.len());
+    for k in filter.iter().rev() {
+        let ratio = (k / least).round();
+        if !(0.0..=255.0).contains(&ratio) || (k / least - ratio).abs() > 1e-6 {
+            return Err(refused());
+        }
+        taps.push(ratio as u8);
+    }
+    let sum = taps.iter().map(|&t| f64::from(t)).sum();
+    Ok((taps, sum, filter.len() as isize - 2))
 }
 
 impl Op for Resample {
@@ -79,9 +149,12 @@ impl Op for Resample {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
+        if self.reflect && s.h.min(s.w) < 2 {
+            return Err(Error::invalid("input", format!("{s}: an edge of one pixel has none beside it to reflect")));
+        }
         match (self.side(s.h, self.rows), self.side(s.w, self.columns)) {
             (Some(h), Some(w)) => Ok(Shape::new(s.c, h, w)),
-            _ => Err(Error::invalid("input", format!("{s} is too small for a filter of {} taps", self.taps.len()))),
+            _ => Err(Error::invalid("input", format!("{s} is too small for a filter of {} taps", self.count))),
         }
     }
 
@@ -105,7 +178,7 @@ impl Op for Resample {
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        let taps = self.taps.len().div_ceil(self.up).pow(2);
+        let taps = self.count.div_ceil(self.up).pow(2);
         (2 * taps * output.len()) as u64
     }
 
@@ -115,7 +188,7 @@ impl Op for Resample {
 
     fn as_before(&self) -> Option<Before> {
         let is = |other: Self| {
-            let sizes = |r: &Self| (r.up, r.down, r.taps, r.rows, r.columns);
+            let sizes = |r: &Self| (r.up, r.down, r.taps, r.count, r.rows, r.columns, r.reflect);
             sizes(self) == sizes(&other) && self.gain == other.gain
         };
         [(Self::nearest(), Doubling::Repeated), (Self::zeros(), Doubling::Spread)]
@@ -127,9 +200,15 @@ impl Op for Resample {
         let (up, h, above) = (self.up as isize, inputs[0].h as isize, self.rows[0]);
         // Rows of x' that the band's outputs take, and the rows of x among them.
         let first = (bands[which].start * self.down) as isize - above;
-        let end = ((bands[which].end - 1) * self.down + self.taps.len()) as isize - above;
+        let end = ((bands[which].end - 1) * self.down + self.count) as isize - above;
         let start = ((first.max(0) + up - 1) / up).min(h - 1);
-        let rows = start..((end - 1) / up + 1).clamp(start + 1, h);
+        let beyond = (end - 1) / up + 1;
+        let mut rows = start..beyond.clamp(start + 1, h);
+        if self.reflect {
+            // What stands beyond the first row is the second, beyond the last the one before.
+            rows.end = if first < 0 { rows.end.max(2).min(h) } else { rows.end };
+            rows.start = if beyond > h { rows.start.min(h - 2).max(0) } else { rows.start };
+        }
         let above = up * rows.start - first;
         let op = Self { rows: [above, end - first - above - up * (rows.end - rows.start)], ..self.clone() };
         Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows.start as usize..rows.end as usize)] })
@@ -137,10 +216,10 @@ impl Op for Resample {
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (s, out) = (cx.inputs[0].shape, cx.output.shape);
-        let tap = |i: usize| i64::from(self.taps.get(i).copied().unwrap_or(0));
-        let names = ["T0", "T1", "T2", "T3"];
-        let taps = names.iter().enumerate().map(|(i, &name)| (name, tap(i)));
-        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.taps.len())].map(|(n, v)| (n, v as i64));
+        let names = ["T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"];
+        let taps = names.into_iter().zip(self.taps.map(i64::from));
+        let sizes = [("UP", self.up), ("DOWN", self.down), ("TAPS", self.count), ("REFLECT", self.reflect as usize)]
+            .map(|(n, v)| (n, v as i64));
         let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
         let [above, left] = [self.rows[0], self.columns[0]].map(|pad| pad as u32);
         let own = [s.h as u32, s.w as u32, above, self.gain.to_bits(), out.w as u32, left];
@@ -153,12 +232,26 @@ impl Op for Resample {
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let case = |name, op: Resample, h, w| Case { name, op: Arc::new(op), inputs: vec![Shape::new(6, h, w)], row: None };
-    vec![
+    let five = |make: fn(&[f64]) -> Result<Resample>, name, h, w| {
+        make(&[1.0, 4.0, 6.0, 4.0, 2.0]).ok().map(|op| case(name, op, h, w))
+    };
+    let long = [
+        five(Resample::filter_up, "five taps up", 3, 5),
+        five(Resample::filter_down, "five taps down", 6, 10),
+        five(Resample::blur, "five taps", 4, 3),
+    ];
+    let mut cases = vec![
         case("nearest", Resample::nearest(), 3, 5),
         case("zeros", Resample::zeros(), 4, 3),
         case("fir up", Resample::fir_up(), 3, 5),
         case("fir down", Resample::fir_down(), 6, 10),
         case("fir down, odd", Resample::fir_down(), 5, 7),
+        case("reflected down", Resample::reflected_down(), 6, 10),
+        case("reflected down, odd", Resample::reflected_down(), 5, 7),
+        case("reflected up", Resample::reflected_up(), 3, 5),
+        case("reflected up, two pixels", Resample::reflected_up(), 2, 2),
         case("average", Resample::average(), 6, 4),
-    ]
+    ];
+    cases.extend(long.into_iter().flatten());
+    cases
 }

@@ -10,12 +10,12 @@ use std::fmt::Write;
 /// What the table shows.
 #[rustfmt::skip]
 pub const SHOWN: &[Shown] = &[
-    Shown { heading: "nasym",   column: "nasym",      error: "error",     quartiles: true },
-    Shown { heading: "|J|^2",   column: "fro2",       error: "fro2_se",   quartiles: false },
-    Shown { heading: "tr J",    column: "trace",      error: "trace_se",  quartiles: false },
-    Shown { heading: "tr J^2",  column: "trace2",     error: "trace2_se", quartiles: false },
-    Shown { heading: "error",   column: "error",      error: "",          quartiles: false },
-    Shown { heading: "arithm.", column: "arithmetic", error: "",          quartiles: false },
+    Shown { heading: "nasym",   column: "nasym",      quartiles: true },
+    Shown { heading: "|J|^2",   column: "fro2",       quartiles: false },
+    Shown { heading: "tr J",    column: "trace",      quartiles: false },
+    Shown { heading: "tr J^2",  column: "trace2",     quartiles: false },
+    Shown { heading: "error",   column: "error",      quartiles: false },
+    Shown { heading: "arithm.", column: "arithmetic", quartiles: false },
 ];
 
 /// nasym of all samples together, E|J - J'|^2 / (4 E|J|^2), and its standard error over the samples;
@@ -47,6 +47,7 @@ pub fn text(table: &Table) -> Result<String> {
             number(to.1)
         );
     }
+    text += &timesteps::verdicts(table)?;
     text += "nasym = |J-J'|²/(4|J|²): 0 for a gradient, 1 for an antisymmetric Jacobian.\n";
     Ok(text)
 }

@@ -1,9 +1,9 @@
 //! Box plots per timestep, one colour per series, as in Figs. 2, 5 and 6 of the paper, with the largest error beneath.
 //! In: the statistics and their errors. Out: SVG text. Zeros and NaN have no place on a log axis: see `Frame::log`.
 use super::axis::{Axis, decade_label};
-use super::{BoxStats, evenly};
+use super::{BoxStats, Cell, evenly};
 use crate::error::{Error, Result};
-use crate::run::schema::CLEAR;
+use crate::run::Verdict;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -13,14 +13,21 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub struct Boxed {
     /// None if there is no finite value.
     pub stats: Option<BoxStats>,
-    /// Error of the values; NaN if unknown.
+    /// The largest error of the values that is known; NaN if none is.
     pub error: f64,
+    /// What may be said of the median; none if no errors apply to it.
+    pub verdict: Option<Verdict>,
 }
 
 impl Boxed {
-    /// Whether the median is at least three times its error; an unknown error resolves nothing.
+    /// As a cell has it.
+    pub fn of(cell: &Cell) -> Self {
+        Self { stats: cell.stats.clone(), error: cell.error(), verdict: cell.of_median() }
+    }
+
+    /// Whether nothing speaks against the median.
     fn clear(&self) -> bool {
-        self.stats.as_ref().is_none_or(|b| b.median.abs() >= CLEAR * self.error)
+        self.verdict.is_none_or(|v| v == Verdict::Resolved)
     }
 }
 
@@ -173,11 +180,12 @@ impl<'a> Frame<'a> {
             head.draw(&PathElement::new([(x + 12 * dash, 112), (x + 12 * dash + 7, 112)], GREY.stroke_width(2)))?;
         }
         head.draw(&Text::new("largest error (median; dot: whose)", (x + 42, 103), style))?;
-        let hollow = if self.boxed.iter().any(|&t| self.figure.series.iter().any(|s| !s.boxes[t].clear())) {
-            "; hollow: under 3× its error"
-        } else {
-            ""
+        let said = |verdict: Verdict| {
+            self.boxed.iter().any(|&t| self.figure.series.iter().any(|s| s.boxes[t].verdict == Some(verdict)))
         };
+        let hollow: Vec<&str> =
+            [Verdict::NotResolved, Verdict::NotChecked].into_iter().filter(|v| said(*v)).map(Verdict::word).collect();
+        let hollow = if hollow.is_empty() { String::new() } else { format!("; hollow: {}", hollow.join(" or ")) };
         let all = self.figure.series.iter().flat_map(|s| &s.boxes);
         let left_out = match all.filter_map(|b| b.stats.as_ref()).map(|b| b.skipped).sum::<usize>() {
             0 => String::new(),

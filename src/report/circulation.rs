@@ -1,6 +1,6 @@
 //! The plots of a circulation run: one box plot over timesteps per normalisation, one colour per path (Figs. 2, 5, 6).
 //! In: checked loops, a line about the run. Out: SVG files by name.
-use super::Summary;
+use super::Cell;
 use super::boxplot::{Boxed, Figure, Series, svg};
 use crate::error::{Error, Result};
 use crate::run::Loops;
@@ -36,10 +36,7 @@ pub fn all(loops: &Loops, about: &str) -> Result<Vec<(&'static str, String)>> {
 pub fn one(loops: &Loops, plot: &Plot, about: &str) -> Result<String> {
     let column = column(plot.column).ok_or_else(|| Error::invalid(plot.file, "its column is not in the schema"))?;
     let data = loops.data();
-    let boxed = |path: usize, timestep: usize| {
-        let summary = Summary::of(loops, column, path, timestep);
-        Boxed { error: summary.error(), stats: summary.stats }
-    };
+    let boxed = |path: usize, timestep: usize| Boxed::of(&Cell::of_loops(loops, column, path, timestep));
     let series = |(path, name): (usize, &String)| Series {
         name: name.clone(),
         boxes: (0..data.timesteps.len()).map(|timestep| boxed(path, timestep)).collect(),

@@ -7,6 +7,7 @@ use super::stored::Stored;
 use super::table::number;
 use crate::error::{Error, Result};
 use crate::paths::philox::{Purpose, Stream};
+use crate::run::Verdict;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -44,7 +45,7 @@ pub struct Difference {
     pub values: [f64; 2],
     /// Second minus first, and the interval's ends; NaN if unknown.
     pub difference: [f64; 3],
-    /// Sum of both runs' largest errors; none if the column has no errors, NaN if they are not known.
+    /// Sum of both runs' largest errors; none if no errors apply to the column, NaN if one that does was not measured.
     pub error: Option<f64>,
 }
 
@@ -54,10 +55,9 @@ impl Difference {
         self.difference[1] > 0.0 || self.difference[2] < 0.0
     }
 
-    /// Whether the errors of the two statistics are at least as large as a difference that is not zero, or not known.
-    pub fn drowned(&self) -> bool {
-        let [size, _, _] = self.difference;
-        size != 0.0 && self.error.is_some_and(|e| e.is_nan() || e >= size.abs())
+    /// Of the difference as of any statistic, its error the sum of both; none if no errors apply.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.error.map(|error| Verdict::of(self.difference[0], [error]))
     }
 }
 
@@ -198,7 +198,7 @@ fn paired(runs: [&Stored; 2], samples: [usize; 2]) -> (bool, String) {
     };
     let because = if samples[0] != samples[1] {
         format!("{} and {} samples", samples[0], samples[1])
-    } else if same("/exported/sha256") {
+    } else if same("/exported/sha256") || same("/exported/run") {
         return (true, "scores at the same exported loops".into());
     } else if !same("/data/sha256") {
         "data that are not the same, or not known to be".into()
@@ -287,7 +287,9 @@ fn error(statistics: [&Statistic; 2], places: [usize; 2], kind: Kind) -> Option<
     let counts = |name: &str| kind == Kind::Median || !name.ends_with("_se");
     let of = |i: usize| {
         let errors = statistics[i].errors.iter().zip(statistics[i].cell(places[i]).errors);
-        errors.filter(|(e, _)| counts(e.0)).map(|e| e.1).fold(f64::NAN, f64::max)
+        let sizes: Vec<f64> = errors.filter(|(e, _)| counts(e.0)).map(|e| e.1).collect();
+        // One that was not measured makes the sum unknown.
+        if sizes.iter().any(|e| e.is_nan()) { f64::NAN } else { sizes.into_iter().fold(0.0, f64::max) }
     };
     statistics.iter().any(|s| s.errors.iter().any(|e| counts(e.0))).then(|| of(0) + of(1))
 }
@@ -370,18 +372,18 @@ pub fn text(comparison: &Comparison, names: [&str; 2]) -> String {
         let [a, b] = d.values.map(number);
         let [size, low, high] = d.difference.map(number);
         let error = d.error.map_or("-".into(), number);
-        let marks = format!("{}{}", if d.excludes_zero() { "*" } else { "" }, if d.drowned() { "~" } else { "" });
+        let marks = format!("{}{}", if d.excludes_zero() { "*" } else { "" }, d.verdict().map_or("", Verdict::mark));
         let line = format!("{k:>6} {a:>10} {b:>10} {size:>11} {low:>11} {high:>11} {error:>10} {marks}");
         let _ = writeln!(text, "{}", line.trim_end());
     }
-    let far = comparison.differences.iter().filter(|d| d.excludes_zero()).count();
-    let clear = comparison.differences.iter().filter(|d| d.excludes_zero() && !d.drowned()).count();
-    let _ = writeln!(
-        text,
-        "\n* {far} of {} intervals leave out zero; {clear} of these differences are larger than the errors.",
-        comparison.differences.len()
-    );
-    text += "~ the errors of A and B together are as large as the difference, or not known: it may be theirs.\n";
+    let (n, far) = (comparison.differences.len(), comparison.differences.iter().filter(|d| d.excludes_zero()).count());
+    let count = |v: Verdict| (comparison.differences.iter().filter(|d| d.verdict() == Some(v)).count(), v.word());
+    let counts = Verdict::ALL.map(count).into_iter().filter(|c| c.0 > 0).map(|(n, word)| format!("{n} {word}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let _ = writeln!(text, "\n* {far} of {n} intervals leave out zero.");
+    let counts = if counts.is_empty() { "no errors apply to them".into() } else { counts };
+    let _ = writeln!(text, "Differences against the errors of A and B together: {counts}.");
+    text += &Verdict::legend(&comparison.differences.iter().filter_map(Difference::verdict).collect::<Vec<_>>());
     text +=
         "Intervals are of the choice of samples, each on its own: of many, one in twenty leaves out zero by chance.\n";
     for said in &comparison.left_out {
@@ -398,7 +400,7 @@ pub fn rows(comparison: &Comparison) -> Vec<Value> {
             "path": (!d.path.is_empty()).then_some(&d.path), "timestep": d.timestep, "column": d.column,
             "statistic": d.statistic, "unit": d.unit, "a": d.values[0], "b": d.values[1],
             "difference": difference, "low": low, "high": high, "errors": d.error,
-            "excludes_zero": d.excludes_zero(), "drowned": d.drowned(),
+            "excludes_zero": d.excludes_zero(), "verdict": d.verdict().map(Verdict::word),
         })
     };
     comparison.differences.iter().map(row).collect()
@@ -421,7 +423,7 @@ pub fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
         "high",
         "errors",
         "excludes_zero",
-        "drowned",
+        "verdict",
     ];
     out.write_record(heads).map_err(|e| failed(&e))?;
     for d in &comparison.differences {
@@ -429,7 +431,7 @@ pub fn csv(comparison: &Comparison) -> Result<Vec<u8>> {
         let numbers = d.values.into_iter().chain(d.difference).chain([d.error.unwrap_or(f64::NAN)]).map(number);
         let place = [d.path.clone(), d.timestep.map_or(String::new(), |k| k.to_string())];
         let what = [d.column, d.statistic, d.unit].map(str::to_string);
-        let marks = [d.excludes_zero(), d.drowned()].map(|m| u8::from(m).to_string());
+        let marks = [u8::from(d.excludes_zero()).to_string(), d.verdict().map_or("", Verdict::word).to_string()];
         let record = place.into_iter().chain(what).chain(numbers).chain(marks);
         out.write_record(record).map_err(|e| failed(&e))?;
     }

@@ -1,5 +1,6 @@
 //! What a person looks at of a likelihood run. In: the run's table. Out: text and JSON.
 use super::BoxStats;
+use super::results::Results;
 use super::table::number;
 use crate::error::Result;
 use crate::run::Table;
@@ -11,17 +12,19 @@ pub fn text(table: &Table) -> Result<String> {
     let median =
         |name: &str| -> Result<f64> { Ok(BoxStats::of(&table.column(name)?.values).map_or(f64::NAN, |s| s.median)) };
     let facts = &table.facts;
+    let verdict = Results::of(table)?.means.first().map_or("", |m| m.verdict(0).word());
     let (mean, se) = (facts["mean_bits_per_dim"].as_f64(), facts["standard_error"].as_f64());
     let (count, low, high) = bits.map_or((0, f64::NAN, f64::NAN), |b| (b.count, b.min, b.max));
     Ok(format!(
         "bits/dim     {:.4} ± {} over {count} samples ({low:.4} to {high:.4})\n\
-         errors       of a sample, median: probes {}, grid {} bits/dim\n\
+         errors       of a sample, median: probes {}, grid {}, arithmetic {} bits/dim: {verdict}\n\
          likelihood   ln p_0 = {} nat in the median: prior {}, flow {}\n\
          offset       {:.4} bits for the scaling of the data{}\n",
         mean.unwrap_or(f64::NAN),
         se.map_or("unknown".into(), number),
         number(median("probe_se")?),
         number(median("grid")?),
+        number(median("arithmetic")?),
         number(median("log_likelihood")?),
         number(median("log_prior")?),
         number(median("flow")?),

@@ -1,10 +1,11 @@
 //! Any run in one form: its statistics at every path and timestep, each with the errors that belong to it.
 //! In: a run's table. Out: `Results`, from which the page and `compare` take their numbers. What a statistic is uncertain
-//! by is decided here, as in the tables of single runs: circulation's errors by the formula of each column.
+//! by, and the verdict on it, is `run::verdict`'s to say.
+use super::stats::quantile;
 use super::{BoxStats, asymmetry, stein};
 use crate::error::{Error, Result};
-use crate::run::schema::{self, CLEAR, ERRORS};
-use crate::run::{About, Circulation, Labels, Numbers, Table};
+use crate::run::schema::{ColumnSpec, ERRORS, Loop};
+use crate::run::{About, Errors, Labels, Loops, Numbers, Table, Verdict, errors};
 
 /// The statistics of a run.
 #[derive(Clone, Debug)]
@@ -30,8 +31,9 @@ pub struct Statistic {
     pub about: About,
     /// `[path, timestep, sample]`
     pub values: Vec<f64>,
-    /// Errors by the name of their column, in this statistic's unit, same axes, none negative.
-    pub errors: Vec<(&'static str, Vec<f64>)>,
+    /// The errors that apply, by the name of their column, in this statistic's unit, same axes, none negative; NaN where not
+    /// measured.
+    pub errors: Errors,
     samples: usize,
 }
 
@@ -55,24 +57,17 @@ pub struct Mean {
     pub unit: &'static str,
     /// (value, standard error over the samples) by timestep; one where there are no timesteps.
     pub points: Vec<(f64, f64)>,
+    /// The errors that apply besides, those of sampling excepted, which are in the standard error: by place, means of their sizes.
+    pub errors: Errors,
 }
 
-/// Which columns are errors of which, by measure: those of `circulation` are in `schema`, all others are here.
-#[rustfmt::skip]
-const ERRORS_OF: &[(&str, &[&str], &[&str])] = &[
-    ("curl",       &["asymmetry", "asymmetry_mean", "asymmetry_max", "entry_rms"], &["step", "arithmetic"]),
-    ("asymmetry",  &["nasym"],         &["nasym_se", "arithmetic"]),
-    ("asymmetry",  &["fro2"],          &["fro2_se"]),
-    ("asymmetry",  &["trace"],         &["trace_se"]),
-    ("asymmetry",  &["trace2"],        &["trace2_se"]),
-    ("stein",      &["stein"],         &["stein_se", "arithmetic"]),
-    ("jacobian",   &["asymmetry_max"], &["arithmetic"]),
-    ("likelihood", &["bits_per_dim"],  &["probe_se", "grid"]),
-];
-
-/// Columns of the raw output, the column of the score that each is a multiple of.
-const RAW: [(&str, &str); 3] =
-    [("raw_asymmetry", "asymmetry"), ("raw_asymmetry_mean", "asymmetry_mean"), ("raw_asymmetry_max", "asymmetry_max")];
+impl Mean {
+    /// The verdict at a place.
+    pub fn verdict(&self, place: usize) -> Verdict {
+        let (value, error) = self.points[place];
+        Verdict::of(value, [error].into_iter().chain(self.errors.iter().map(|e| e.1[place])))
+    }
+}
 
 impl Results {
     /// Of a run's table.
@@ -97,26 +92,9 @@ impl Results {
                 format!("has the shape {:?}: it holds no results", table.shape()),
             ));
         }
-        let column = |name: &str| table.columns.iter().find(|c| c.about.name == name).map(|c| &c.values);
-        let mut errors: Vec<(&str, Vec<(&'static str, Vec<f64>)>)> = vec![];
-        if table.measure == "circulation" {
-            errors = of_circulation(table)?;
-        }
-        for &(_, owners, names) in ERRORS_OF.iter().filter(|e| e.0 == table.measure) {
-            let sizes =
-                |name: &&'static str| Some((*name, column(name)?.iter().map(|v| v.abs()).collect::<Vec<f64>>()));
-            let found: Vec<_> = names.iter().filter(|n| **n != "step" || stepped(table)).filter_map(sizes).collect();
-            errors.extend(owners.iter().map(|owner| (*owner, found.clone())));
-        }
-        for (raw, score) in RAW {
-            let (Some(part), Some(whole)) = (column(raw), column(score)) else { continue };
-            let Some((_, found)) = errors.iter().find(|e| e.0 == score) else { continue };
-            let scaled = |e: &[f64]| e.iter().zip(part).zip(whole).map(|((e, p), w)| e * (p / w).abs()).collect();
-            let found = found.iter().map(|(name, e)| (*name, scaled(e))).collect();
-            errors.push((raw, found));
-        }
-        let owned = |name: &str| errors.iter().flat_map(|e| &e.1).any(|(error, _)| *error == name);
-        let statistics = table.columns.iter().filter(|c| !owned(c.about.name) && !SAID.contains(&c.about.name));
+        let errors = errors(table)?;
+        let owned = |name: &str| errors.iter().flat_map(|e| &e.1).any(|(e, _)| *e == name);
+        let statistics = table.columns.iter().filter(|c| !owned(c.about.name) && c.about.name != "error");
         let statistics = statistics.map(|c| Statistic {
             about: c.about,
             values: c.values.clone(),
@@ -124,7 +102,8 @@ impl Results {
             samples,
         });
         let statistics = statistics.collect();
-        Ok(Results { measure: table.measure, paths, timesteps, samples, statistics, means: means(table)? })
+        let means = means(table, &errors)?;
+        Ok(Results { measure: table.measure, paths, timesteps, samples, statistics, means })
     }
 
     /// Places of a statistic along a path: timesteps, or the one that there is without them.
@@ -145,85 +124,101 @@ impl Results {
     }
 }
 
-/// Columns that say of others how large their error is, or whether they stand clear of it.
-const SAID: [&str; 2] = ["error", "resolved"];
-
 impl Statistic {
     /// Its samples at one path and timestep, counted in C order.
     pub fn at(&self, place: usize) -> &[f64] {
         &self.values[place * self.samples..][..self.samples]
     }
 
-    /// Over the samples.
+    /// Over the samples. An error that is not known of every finite value is not known.
     pub fn cell(&self, place: usize) -> Cell {
-        let median =
-            |sizes: &[f64]| BoxStats::of(&sizes[place * self.samples..][..self.samples]).map_or(f64::NAN, |e| e.median);
-        Cell { stats: BoxStats::of(self.at(place)), errors: self.errors.iter().map(|(_, e)| median(e)).collect() }
+        let own = |all: &[f64]| all[place * self.samples..][..self.samples].to_vec();
+        Cell::of(self.at(place), self.errors.iter().map(|(_, sizes)| own(sizes)))
     }
 }
 
 impl Cell {
+    /// Of samples and, kind by kind, the errors that apply to each of them.
+    pub fn of(values: &[f64], errors: impl Iterator<Item = Vec<f64>>) -> Self {
+        let median = |sizes: Vec<f64>| {
+            let known: Vec<f64> = values.iter().zip(&sizes).filter(|(v, _)| v.is_finite()).map(|(_, e)| *e).collect();
+            // An infinite error is known, and larger than all.
+            let mut known = if known.iter().any(|e| e.is_nan()) { vec![] } else { known };
+            known.sort_by(f64::total_cmp);
+            let middle = quantile(&known, 0.5);
+            if middle.is_nan() && !known.is_empty() { f64::INFINITY } else { middle }
+        };
+        Cell { stats: BoxStats::of(values), errors: errors.map(median).collect() }
+    }
+
+    /// A column of a circulation at one path and timestep, over the samples.
+    pub fn of_loops(loops: &Loops, column: &ColumnSpec, path: usize, timestep: usize) -> Self {
+        let values: Vec<f64> = loops.at(path, timestep).map(|l| (column.value)(&l)).collect();
+        let sizes = |kind: usize| {
+            let size = |l: Loop| (column.value)(&l.with_integral(l.errors()[kind])).abs();
+            loops.at(path, timestep).map(size).collect()
+        };
+        Cell::of(&values, (0..ERRORS.len()).map(sizes))
+    }
+
     /// The largest error that is known; NaN if none is.
     pub fn error(&self) -> f64 {
         self.errors.iter().copied().fold(f64::NAN, f64::max)
     }
 
-    /// Whether a statistic is at least three times its error. An error that was not measured resolves nothing; None if
-    /// the statistic has no errors at all.
-    pub fn resolves(&self, statistic: f64) -> Option<bool> {
-        (!self.errors.is_empty()).then(|| statistic.abs() >= CLEAR * self.error())
+    /// What may be said of a statistic of these samples; none if no errors apply to it.
+    pub fn verdict(&self, statistic: f64) -> Option<Verdict> {
+        (!self.errors.is_empty()).then(|| Verdict::of(statistic, self.errors.iter().copied()))
     }
 
-    /// Whether the median is known and not drowned in its error.
+    /// What may be said of the median; none if no errors apply, or no sample has a finite value.
+    pub fn of_median(&self) -> Option<Verdict> {
+        self.stats.as_ref().and_then(|s| self.verdict(s.median))
+    }
+
+    /// Whether the median is there and nothing speaks against it.
     pub fn clear(&self) -> bool {
-        self.stats.as_ref().is_some_and(|s| self.resolves(s.median) != Some(false))
+        self.stats.is_some() && self.of_median().is_none_or(|v| v == Verdict::Resolved)
     }
 }
 
-/// Errors of the columns that follow from Gamma: their formula with the error in its place.
-fn of_circulation(table: &Table) -> Result<Vec<(&'static str, Vec<(&'static str, Vec<f64>)>)>> {
-    let data = Circulation::of(table)?;
-    let loops = data.loops()?;
-    let follows = |c: &&schema::ColumnSpec| {
-        let of = |integral: f64| (c.value)(&schema::Loop::from([1.0; schema::MEASURED.len()]).with_integral(integral));
-        !SAID.contains(&c.name) && of(2.0) != of(1.0)
+/// Means over the samples, for measures that have such, with the errors of the columns that they are of.
+fn means(table: &Table, errors: &[(&'static str, Errors)]) -> Result<Vec<Mean>> {
+    let column = match table.measure {
+        "asymmetry" => "nasym",
+        "stein" => "stein",
+        "likelihood" => "bits_per_dim",
+        _ => return Ok(vec![]),
     };
-    let sizes = |c: &schema::ColumnSpec, kind: usize| {
-        let size = |l: schema::Loop| (c.value)(&l.with_integral(l.errors()[kind])).abs();
-        (0..loops.len()).map(|i| size(loops.get(i))).collect()
+    let places = if table.measure == "likelihood" { 1 } else { table.shape()[0] };
+    let points =
+        |of: fn(&Table, usize) -> Result<(f64, f64)>| (0..places).map(|t| of(table, t)).collect::<Result<Vec<_>>>();
+    let (name, formula, unit, points) = match table.measure {
+        "asymmetry" => ("nasym of all samples", "E|J - J'|^2 / (4 E|J|^2)", "1", points(asymmetry::pooled)?),
+        "stein" => ("mean S", "E[div e + s.e]", "nat/x^2", points(stein::mean)?),
+        _ => ("mean bits per dimension", "E[bits_per_dim]", "bit", points(mean_bits)?),
     };
-    let errors = |c: &schema::ColumnSpec| (0..ERRORS.len()).map(|kind| (ERRORS[kind], sizes(c, kind))).collect();
-    Ok(schema::COLUMNS.iter().filter(follows).map(|c| (c.name, errors(c))).collect())
+    let values = &table.column(column)?.values;
+    let samples = values.len() / places.max(1);
+    // NaN where it is not known of every finite value.
+    let mean = |sizes: &[f64], t: usize| {
+        let at = t * samples..(t + 1) * samples;
+        let own = values[at.clone()].iter().zip(&sizes[at]).filter(|(v, _)| v.is_finite()).map(|(_, e)| *e);
+        let own: Vec<f64> = own.collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    };
+    let all = errors.iter().find(|e| e.0 == column).map_or(&[][..], |e| &e.1);
+    let besides = all.iter().filter(|e| !e.0.ends_with("_se"));
+    let errors = besides.map(|(name, sizes)| (*name, (0..places).map(|t| mean(sizes, t)).collect())).collect();
+    Ok(vec![Mean { name, formula, unit, points, errors }])
 }
 
-/// Whether a curl run's J is of differences, whose step then is an error: `error` is the largest of those that count.
-fn stepped(table: &Table) -> bool {
-    let (Ok(step), Ok(error)) = (table.column("step"), table.column("error")) else { return false };
-    let known = step.values.iter().any(|s| s.is_finite());
-    known && !step.values.iter().zip(&error.values).any(|(s, e)| s > e)
-}
-
-fn means(table: &Table) -> Result<Vec<Mean>> {
-    let points = |of: fn(&Table, usize) -> Result<(f64, f64)>| {
-        (0..table.shape()[0]).map(|t| of(table, t)).collect::<Result<Vec<_>>>()
-    };
-    let mean = |name, formula, unit, points| vec![Mean { name, formula, unit, points }];
-    Ok(match table.measure {
-        "asymmetry" => mean("nasym of all samples", "E|J - J'|^2 / (4 E|J|^2)", "1", points(asymmetry::pooled)?),
-        "stein" => mean("mean S", "E[div e + s.e]", "nat/x^2", points(stein::mean)?),
-        "likelihood" => {
-            let bits = &table.column("bits_per_dim")?.values;
-            let bits: Vec<f64> = bits.iter().copied().filter(|b| b.is_finite()).collect();
-            let n = bits.len() as f64;
-            let mean_bits = bits.iter().sum::<f64>() / n;
-            let spread = bits.iter().map(|b| (b - mean_bits) * (b - mean_bits)).sum::<f64>();
-            mean(
-                "mean bits per dimension",
-                "E[bits_per_dim]",
-                "bit",
-                vec![(mean_bits, (spread / (n - 1.0) / n).sqrt())],
-            )
-        }
-        _ => vec![],
-    })
+/// Of a likelihood's samples, which have no timesteps.
+fn mean_bits(table: &Table, _: usize) -> Result<(f64, f64)> {
+    let bits = &table.column("bits_per_dim")?.values;
+    let bits: Vec<f64> = bits.iter().copied().filter(|b| b.is_finite()).collect();
+    let n = bits.len() as f64;
+    let mean = bits.iter().sum::<f64>() / n;
+    let spread = bits.iter().map(|b| (b - mean) * (b - mean)).sum::<f64>();
+    Ok((mean, (spread / (n - 1.0) / n).sqrt()))
 }

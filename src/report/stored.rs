@@ -3,12 +3,15 @@
 use crate::data::{Array as Values, npz, sha256_file, text};
 use crate::diagnostics::measures;
 use crate::error::{Error, Result};
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn, schema};
+use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn, VERDICT, schema};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Version of the layout that is read, see docs/FORMATS.md.
-const SCHEMA: u64 = schema::SCHEMA as u64;
+/// Versions of the layout that are read, see docs/FORMATS.md. The first has no words of verdict, and a column `resolved` that
+/// passed over errors which had not been measured; verdicts are the errors' to give, in both.
+const SCHEMAS: [u64; 2] = [1, schema::SCHEMA as u64];
+/// Columns that say what follows from others.
+const SAID: [&str; 2] = ["resolved", VERDICT.name];
 /// Every axis that a measure may have, and what its labels are called.
 const AXES: [(&str, &str); 3] = [("path", "paths"), ("timestep", "timesteps"), ("sample", "samples")];
 
@@ -40,8 +43,11 @@ pub fn read(dir: &Path) -> Result<Stored> {
     let manifest = json(&path)?;
     let bad = |message: String| Error::file(&path, message);
     match manifest["schema"].as_u64() {
-        Some(SCHEMA) => {}
-        _ => return Err(bad(format!("has schema {}, this program reads {SCHEMA}", manifest["schema"]))),
+        Some(schema) if SCHEMAS.contains(&schema) => {}
+        _ => {
+            let known = SCHEMAS.map(|s| s.to_string()).join(" and ");
+            return Err(bad(format!("has schema {}, this program reads {known}", manifest["schema"])));
+        }
     }
     let known = known();
     let Some((measure, abouts)) = known.iter().find(|(name, _)| manifest[*name]["columns"].is_array()) else {
@@ -84,7 +90,11 @@ pub fn read(dir: &Path) -> Result<Stored> {
     let log = dir.join("run_log.json");
     Ok(Stored {
         name: name(dir),
-        unknown: names.iter().filter(|n| !abouts.iter().any(|a| a.name == **n)).map(|n| n.to_string()).collect(),
+        unknown: names
+            .iter()
+            .filter(|n| !SAID.contains(n) && !abouts.iter().any(|a| a.name == **n))
+            .map(|n| n.to_string())
+            .collect(),
         log: if log.exists() { json(&log)? } else { Value::Null },
         table,
         manifest,
@@ -137,7 +147,7 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
 
 /// An array of the NPZ and its shape, which is `expected` if that is given. Its length is checked before anything is read.
 fn floats(file: &Path, name: &str, expected: Option<&[usize]>) -> Result<(Vec<usize>, Vec<f64>)> {
-    let mut array = Values::open(&format!("{}#{name}", file.display()))?;
+    let mut array = Values::of(file, name)?;
     let dims = array.dims().to_vec();
     if expected.is_some_and(|e| e != dims) {
         return Err(array.error(format!("has shape {dims:?}, its manifest says {:?}", expected.unwrap_or_default())));

@@ -1,20 +1,24 @@
 //! The table that a run ends with on a terminal: per path, one line per timestep.
 //! In: checked loops. Out: text under 100 columns wide, or the same numbers as JSON.
-use super::{BoxStats, Summary, evenly};
-use crate::run::Loops;
-use crate::run::schema::{CLEAR, ColumnSpec, ERRORS, column};
+use super::words::{self, Found};
+use super::{BoxStats, Cell, evenly};
+use crate::run::schema::{ERRORS, column};
+use crate::run::{Loops, Verdict};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
 /// Most timesteps shown per path.
 const ROWS: usize = 12;
 
+/// Columns that are shown.
+const SHOWN: [&str; 3] = ["abs_integral", "integral_over_norm_sum", "integral_over_abs"];
+
 /// Median circulation with its quartiles, two normalised medians, and the errors, per path and timestep; then in words
-/// which medians are resolved.
+/// what was found on each path.
 pub fn table(loops: &Loops) -> String {
     let data = loops.data();
     let mut text = String::new();
-    let mut marked = false;
+    let mut marked = vec![];
     for (p, path) in data.paths.iter().enumerate() {
         let _ = writeln!(text, "{path}: {} samples, N = {}{}", data.samples, data.points, spent(loops, p));
         let _ = writeln!(
@@ -24,35 +28,29 @@ pub fn table(loops: &Loops) -> String {
         );
         let chosen = evenly(data.timesteps.len(), ROWS);
         for &t in &chosen {
-            let cell = |name: &str, pick: fn(&super::BoxStats) -> f64, marked: &mut bool| match column(name) {
-                Some(column) => statistic(loops, column, p, t, pick, marked),
+            let [own, over_m, over_s] = SHOWN.map(|name| column(name).map(|c| Cell::of_loops(loops, c, p, t)));
+            let mut shown = |cell: &Option<Cell>, pick: fn(&BoxStats) -> f64| match cell {
+                Some(cell) => statistic(cell, pick, &mut marked),
                 None => "-".into(),
             };
-            let size = cell("abs_integral", |s| s.median, &mut marked);
-            let q1 = cell("abs_integral", |s| s.q1, &mut marked);
-            let q3 = cell("abs_integral", |s| s.q3, &mut marked);
-            let over_m = cell("integral_over_norm_sum", |s| s.median, &mut marked);
-            let over_s = cell("integral_over_abs", |s| s.median, &mut marked);
-            let errors = column("abs_integral").map_or([f64::NAN; 3], |c| Summary::of(loops, c, p, t).errors);
-            let (k, sigma, [e0, e1, e2]) = (data.timesteps[t], number(data.noise[t]), errors.map(number));
-            let _ = write!(text, "{k:>6} {sigma:>9} {size:>9} {q1:>9} {q3:>9} {over_m:>9} {over_s:>9}");
-            let _ = writeln!(text, " {e0:>9} {e1:>9} {e2:>9}");
+            let [size, q1, q3] = [shown(&own, |s| s.median), shown(&own, |s| s.q1), shown(&own, |s| s.q3)];
+            let [over_m, over_s] = [shown(&over_m, |s| s.median), shown(&over_s, |s| s.median)];
+            let errors = own.map_or(vec![], |c| c.errors);
+            let errors: String = errors.into_iter().map(|e| format!(" {:>9}", number(e))).collect();
+            let (k, sigma) = (data.timesteps[t], number(data.noise[t]));
+            let _ = writeln!(text, "{k:>6} {sigma:>9} {size:>9} {q1:>9} {q3:>9} {over_m:>9} {over_s:>9}{errors}");
         }
         if chosen.len() < data.timesteps.len() {
             let _ = writeln!(text, "  ({} of {} timesteps shown)", chosen.len(), data.timesteps.len());
         }
-        text += &verdict(loops, p);
+        text += &words::verdicts(&Found::of(loops, p));
         text.push('\n');
     }
     text += "Medians over samples. Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|. Last three: errors of |Γ|,\n";
-    text += "of f32 points and sums, of the rule, and of f32 against f64 (- where not checked).\n";
+    text += "of f32 points and sums, of the rule, and of f32 against f64 (- where not measured).\n";
     text += &loops.table().left_out();
-    if marked {
-        let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
-    } else {
-        let _ = writeln!(text, "Every statistic is at least {CLEAR} times its error.");
-    }
-    text
+    text += &Verdict::legend(&marked);
+    text + "\n" + &words::found(loops)
 }
 
 /// The statistics of `table` as JSON, one object per path and timestep, none left out. Errors are in their column's unit;
@@ -63,13 +61,12 @@ pub fn rows(loops: &Loops) -> Vec<Value> {
     for (p, path) in data.paths.iter().enumerate() {
         for (t, k) in data.timesteps.iter().enumerate() {
             let mut row = json!({ "path": path, "timestep": k, "sigma": data.noise[t] });
-            for column in ["abs_integral", "integral_over_norm_sum", "integral_over_abs"].into_iter().filter_map(column)
-            {
-                let summary = Summary::of(loops, column, p, t);
-                let quartile = |q: f64| json!({ "value": q, "resolved": summary.resolves(q) });
+            for column in SHOWN.into_iter().filter_map(column) {
+                let cell = Cell::of_loops(loops, column, p, t);
+                let quartile = |q: f64| json!({ "value": q, "verdict": cell.verdict(q).map(Verdict::word) });
                 let errors: Map<String, Value> =
-                    ERRORS.iter().zip(summary.errors).map(|(name, error)| (name.to_string(), json!(error))).collect();
-                row[column.name] = summary.stats.as_ref().map_or(Value::Null, |s| {
+                    ERRORS.iter().zip(&cell.errors).map(|(name, error)| (name.to_string(), json!(error))).collect();
+                row[column.name] = cell.stats.as_ref().map_or(Value::Null, |s| {
                     let [q1, median, q3] = [s.q1, s.median, s.q3].map(quartile);
                     json!({ "q1": q1, "median": median, "q3": q3, "errors": errors, "left_out": s.skipped })
                 });
@@ -96,58 +93,12 @@ fn spent(loops: &Loops, path: usize) -> String {
     }
 }
 
-/// Which medians of |Γ| stand clear of their errors and which do not, in a sentence.
-fn verdict(loops: &Loops, path: usize) -> String {
-    let data = loops.data();
-    let Some(column) = column("abs_integral") else { return String::new() };
-    let mut drowned: Vec<(usize, &str)> = vec![];
-    let mut unknown = ERRORS.to_vec();
-    for (t, &k) in data.timesteps.iter().enumerate() {
-        let summary = Summary::of(loops, column, path, t);
-        unknown.retain(|name| ERRORS.iter().zip(summary.errors).any(|(e, error)| e == name && error.is_nan()));
-        if !summary.stats.as_ref().is_some_and(|s| summary.resolves(s.median)) {
-            let largest = ERRORS.iter().zip(summary.errors).find(|(_, e)| *e == summary.error());
-            drowned.push((k, largest.map_or("unknown", |(name, _)| name)));
-        }
-    }
-    let n = data.timesteps.len();
-    let open = match unknown.len() {
-        0 => String::new(),
-        _ => format!("  Not checked, and so not counted: {}.\n", unknown.join(", ")),
-    };
-    if drowned.is_empty() {
-        return format!("  Resolved at all {n} timesteps.\n{open}");
-    }
-    let mut text = format!("  Resolved at {} of {n} timesteps; zero within the error at", n - drowned.len());
-    for kind in ERRORS.iter().chain(&["unknown"]) {
-        let ks: Vec<usize> = drowned.iter().filter(|d| d.1 == *kind).map(|d| d.0).collect();
-        if !ks.is_empty() {
-            let shown: Vec<String> = evenly(ks.len(), 6).into_iter().map(|i| ks[i].to_string()).collect();
-            let more = if ks.len() > shown.len() { format!(" .. ({} in all)", ks.len()) } else { String::new() };
-            let _ = write!(text, "\n    k = {}{more}, where {kind} is the largest error", shown.join(", "));
-        }
-    }
-    text + "\n" + &open
-}
-
-fn statistic(
-    loops: &Loops,
-    column: &ColumnSpec,
-    path: usize,
-    timestep: usize,
-    pick: fn(&super::BoxStats) -> f64,
-    marked: &mut bool,
-) -> String {
-    let summary = Summary::of(loops, column, path, timestep);
-    match &summary.stats {
-        None => "-".into(),
-        Some(stats) => {
-            let value = pick(stats);
-            let clear = summary.resolves(value);
-            *marked |= !clear;
-            format!("{}{}", if clear { "" } else { "~" }, number(value))
-        }
-    }
+/// A number with its mark, which is remembered for the legend.
+fn statistic(cell: &Cell, pick: fn(&BoxStats) -> f64, marked: &mut Vec<Verdict>) -> String {
+    let Some(value) = cell.stats.as_ref().map(pick) else { return "-".into() };
+    let verdict = cell.verdict(value);
+    marked.extend(verdict);
+    format!("{}{}", verdict.map_or("", Verdict::mark), number(value))
 }
 
 /// Three significant digits, in exponent form where plain digits would be long.

@@ -1,10 +1,10 @@
 //! Tables and plots of results with the axes [timestep, sample]: statistics of columns over the samples, each with its error.
 //! In: a `run::Table` and which of its columns to show. Out: text, JSON rows, box plots.
+use super::results::Results;
 use super::table::number;
-use super::{BoxStats, evenly};
+use super::{BoxStats, Cell, evenly};
 use crate::error::Result;
-use crate::run::schema::CLEAR;
-use crate::run::{Labels, Numbers, Table};
+use crate::run::{Labels, Numbers, Table, Verdict, headline};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -18,8 +18,6 @@ pub struct Shown {
     pub heading: &'static str,
     /// Its name.
     pub column: &'static str,
-    /// Column of its error; empty if it has none.
-    pub error: &'static str,
     /// The quartiles too.
     pub quartiles: bool,
 }
@@ -43,20 +41,17 @@ pub fn samples<'a>(table: &'a Table, column: &str, timestep: usize) -> Result<&'
     Ok(&table.column(column)?.values[timestep * n..(timestep + 1) * n])
 }
 
-/// Statistics of a column over the samples, and the median of its error.
-fn statistics(table: &Table, shown: &Shown, timestep: usize) -> Result<(Option<BoxStats>, f64)> {
-    let error = if shown.error.is_empty() {
-        f64::NAN
-    } else {
-        let sizes: Vec<f64> = samples(table, shown.error, timestep)?.iter().map(|v| v.abs()).collect();
-        BoxStats::of(&sizes).map_or(f64::NAN, |e| e.median)
-    };
-    Ok((BoxStats::of(samples(table, shown.column, timestep)?), error))
+/// A column over the samples, with the errors that apply to it; a column that is an error itself has none.
+fn cell(table: &Table, results: &Results, column: &str, timestep: usize) -> Result<Cell> {
+    match results.statistic(column) {
+        Ok(statistic) => Ok(statistic.cell(timestep)),
+        Err(_) => Ok(Cell { stats: BoxStats::of(samples(table, column, timestep)?), errors: vec![] }),
+    }
 }
 
-/// One line per timestep: medians over the samples, those under three times their error marked with ~.
+/// One line per timestep: medians over the samples, those that are not resolved or not checked with their marks.
 pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
-    let (timesteps, noise) = levels(table)?;
+    let ((timesteps, noise), results) = (levels(table)?, Results::of(table)?);
     let mut text = format!("{:>6} {:>9}", "k", "sigma");
     for shown in columns {
         let _ = write!(text, " {:>11}", shown.heading);
@@ -65,21 +60,21 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
         }
     }
     text.push('\n');
-    let mut marked = false;
+    let mut marked = vec![];
     let chosen = evenly(timesteps.len(), ROWS);
     for &t in &chosen {
         let _ = write!(text, "{:>6} {:>9}", timesteps[t], number(noise[t]));
         for shown in columns {
-            let (stats, error) = statistics(table, shown, t)?;
-            let mut cell = |value: Option<f64>| {
-                let drowned = !shown.error.is_empty() && value.is_some_and(|v| v.abs() < CLEAR * error);
-                marked |= drowned;
-                let _ = write!(text, " {:>11}", format!("{}{}", if drowned { "~" } else { "" }, show(value)));
+            let cell = cell(table, &results, shown.column, t)?;
+            let mut put = |value: Option<f64>| {
+                let verdict = value.and_then(|v| cell.verdict(v));
+                marked.extend(verdict);
+                let _ = write!(text, " {:>11}", format!("{}{}", verdict.map_or("", Verdict::mark), show(value)));
             };
-            cell(stats.as_ref().map(|s| s.median));
+            put(cell.stats.as_ref().map(|s| s.median));
             if shown.quartiles {
-                cell(stats.as_ref().map(|s| s.q1));
-                cell(stats.as_ref().map(|s| s.q3));
+                put(cell.stats.as_ref().map(|s| s.q1));
+                put(cell.stats.as_ref().map(|s| s.q3));
             }
         }
         text.push('\n');
@@ -89,10 +84,28 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
     }
     let _ = writeln!(text, "Medians over {} samples.", table.shape()[1]);
     text += &table.left_out();
-    if marked {
-        let _ = writeln!(text, "~ under {CLEAR} times its error: not resolved, read it as zero within the error.");
+    Ok(text + &Verdict::legend(&marked))
+}
+
+/// The verdicts on the median of what the run is about, counted, with the timesteps that are not resolved.
+pub fn verdicts(table: &Table) -> Result<String> {
+    let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
+    let Some(statistic) = headline(table.measure).and_then(|name| results.statistic(name).ok()) else {
+        return Ok(String::new());
+    };
+    let verdict = |t: usize| statistic.cell(t).of_median().unwrap_or(Verdict::NotResolved);
+    let found: Vec<Verdict> = (0..timesteps.len()).map(verdict).collect();
+    let mut parts = vec![];
+    for verdict in Verdict::ALL {
+        let own: Vec<String> =
+            timesteps.iter().zip(&found).filter(|(_, v)| **v == verdict).map(|(k, _)| k.to_string()).collect();
+        if !own.is_empty() {
+            let few: Vec<&str> = evenly(own.len(), 8).into_iter().map(|i| own[i].as_str()).collect();
+            let more = if own.len() > few.len() { " .." } else { "" };
+            parts.push(format!("{} at {} (k = {}{more})", verdict.word(), own.len(), few.join(", ")));
+        }
     }
-    Ok(text)
+    Ok(format!("{} at {} timesteps: {}.\n", statistic.about.name, timesteps.len(), parts.join(", ")))
 }
 
 fn show(value: Option<f64>) -> String {
@@ -101,16 +114,19 @@ fn show(value: Option<f64>) -> String {
 
 /// The same as JSON, one object per timestep, none left out; what is unknown is null.
 pub fn rows(table: &Table, columns: &[Shown]) -> Result<Vec<Value>> {
-    let (timesteps, noise) = levels(table)?;
+    let ((timesteps, noise), results) = (levels(table)?, Results::of(table)?);
     let mut rows = vec![];
     for (t, k) in timesteps.iter().enumerate() {
         let mut row = json!({ "timestep": k, "sigma": noise[t] });
         for shown in columns {
-            let (stats, error) = statistics(table, shown, t)?;
-            row[shown.column] = stats.map_or(
-                Value::Null,
-                |s| json!({ "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error, "left_out": s.skipped }),
-            );
+            let cell = cell(table, &results, shown.column, t)?;
+            let (error, verdict) = (cell.error(), cell.of_median().map(Verdict::word));
+            row[shown.column] = cell.stats.map_or(Value::Null, |s| {
+                json!({
+                    "q1": s.q1, "median": s.median, "q3": s.q3, "mean": s.mean, "error": error, "verdict": verdict,
+                    "left_out": s.skipped,
+                })
+            });
         }
         rows.push(row);
     }
@@ -127,11 +143,12 @@ mod plots {
 
     /// A box plot over timesteps of |column|, with the column's error beneath.
     pub fn boxes(table: &Table, shown: &Shown, title: &str, label: &str, about: &str) -> Result<String> {
-        let (timesteps, _) = levels(table)?;
+        let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
         let mut boxes = vec![];
         for t in 0..timesteps.len() {
             let sizes: Vec<f64> = samples(table, shown.column, t)?.iter().map(|v| v.abs()).collect();
-            boxes.push(Boxed { stats: BoxStats::of(&sizes), error: statistics(table, shown, t)?.1 });
+            let cell = cell(table, &results, shown.column, t)?;
+            boxes.push(Boxed::of(&Cell { stats: BoxStats::of(&sizes), ..cell }));
         }
         let series = vec![Series { name: shown.heading.into(), boxes }];
         svg(&Figure { title, about, label, timesteps, of: format!("{} samples", table.shape()[1]), series })

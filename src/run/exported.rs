@@ -1,14 +1,19 @@
-//! The closed loops themselves as an NPZ file: midpoints, steps and nodes, for networks that run elsewhere, and the way
-//! back. In: loops from the path shaders. Out: a file that appears whole or not at all; read again, segment by segment.
-//! Layout: docs/FORMATS.md.
-use super::npz::{Text, stored};
+//! Closed loops as an NPZ file: for networks that run elsewhere, and for the scores that come back from them. In: what there
+//! is to write, then points in the order of the file; or a file. Out: the same, opened at its first segment. An export may be
+//! a shard's. Layout: docs/FORMATS.md.
+use super::npz::{Text, words};
+use super::shard::Shard;
+use super::stream::{NpzStream, Promised, npz_bytes};
 use crate::data::{Array, npz};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use ndarray::{ArrayView1, ArrayViewD};
-use ndarray_npy::NpzWriter;
-use std::io::BufWriter;
+use serde_json::{Value, json};
 use std::path::Path;
+
+/// Version of the layout of an export.
+const SCHEMA: u64 = 2;
+/// Points to be repeated in float64 that one file may list.
+pub const MOST_REPEATED: usize = 1 << 18;
 
 /// What the axes of exported loops stand for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +26,7 @@ pub struct LoopAxes {
     pub a: Vec<f64>,
     /// Standard deviation of the noise per timestep.
     pub sigma: Vec<f64>,
-    /// Images, from the first of the data file.
+    /// Images of this file: of the shard's.
     pub samples: usize,
     /// N, segments of a loop.
     pub segments: usize,
@@ -34,6 +39,12 @@ impl LoopAxes {
     pub fn dims(&self) -> [usize; 7] {
         let Shape { c, h, w } = self.shape;
         [self.paths.len(), self.timesteps.len(), self.samples, self.segments, c, h, w]
+    }
+
+    /// `[path, timestep, sample, segment, 2, C, H, W]` of the Gauss points of the first `checked` samples.
+    pub fn gauss_dims(&self, checked: usize) -> [usize; 8] {
+        let Shape { c, h, w } = self.shape;
+        [self.paths.len(), self.timesteps.len(), checked, self.segments, 2, c, h, w]
     }
 
     /// Where number i of an array with these axes stands, in words.
@@ -50,51 +61,157 @@ impl LoopAxes {
     }
 }
 
-/// Loops in memory.
-#[derive(Clone, Debug)]
-pub struct ExportedLoops {
-    /// What the axes stand for.
-    pub axes: LoopAxes,
-    /// Midpoints of the segments, `[path, timestep, sample, segment, C, H, W]` in C order, unit of the data.
-    pub midpoints: Vec<f32>,
-    /// Steps from each node to the next, in the same order and unit.
-    pub steps: Vec<f32>,
+/// What a file says of the run that its loops are of, the same in all of its shards.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopRun {
+    /// Samples of the whole run.
+    pub samples: usize,
+    /// How many of them, the first ones, have Gauss points too.
+    pub checked: usize,
+    /// Points of the whole run to be repeated in float64.
+    pub repeated: usize,
+    /// What else decides on the points: process, data, seed, options. An object.
+    pub facts: Value,
 }
 
-impl ExportedLoops {
-    /// Nodes p_i = m_i - d_i/2, rounded once to f32; the last node of a loop is its first and is not repeated.
-    pub fn nodes(&self) -> Vec<f32> {
-        let node = |(&m, &d): (&f32, &f32)| (f64::from(m) - 0.5 * f64::from(d)) as f32;
-        self.midpoints.iter().zip(&self.steps).map(node).collect()
+/// All that a file of loops has besides its points.
+#[derive(Clone, Debug)]
+pub struct LoopLayout {
+    /// What the axes stand for.
+    pub axes: LoopAxes,
+    /// Which samples of the run are here.
+    pub shard: Shard,
+    /// The run.
+    pub run: LoopRun,
+    /// `[path, timestep, sample, segment]` of each midpoint whose score is wanted in float64 too, ascending.
+    pub repeat: Vec<[usize; 4]>,
+}
+
+/// Positions of the arrays of points among those of a file.
+const MIDPOINTS: usize = 0;
+const STEPS: usize = 1;
+const GAUSS: usize = 2;
+const REPEAT_POINTS: usize = 3;
+
+impl LoopLayout {
+    /// Samples of this file that have Gauss points: its first ones.
+    pub fn checked(&self) -> usize {
+        self.shard.count(self.run.checked)
     }
 
-    /// Writes the NPZ file. Equal loops give equal bytes.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let failed = |name: &str, e: &dyn std::fmt::Display| Error::file(path, format!("array '{name}': {e}"));
-        let file = super::beside(path)?;
-        let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(Some(self.midpoints.len())));
-        let (axes, dims) = (&self.axes, self.axes.dims());
-        let timesteps: Vec<i64> = axes.timesteps.iter().map(|&k| k as i64).collect();
-        npz.add_array("paths", &Text(&axes.paths)).map_err(|e| failed("paths", &e))?;
-        npz.add_array("timesteps", &*ArrayView1::from(&timesteps)).map_err(|e| failed("timesteps", &e))?;
-        npz.add_array("a", &*ArrayView1::from(&axes.a)).map_err(|e| failed("a", &e))?;
-        npz.add_array("sigma", &*ArrayView1::from(&axes.sigma)).map_err(|e| failed("sigma", &e))?;
-        for (name, values) in [("midpoints", &self.midpoints), ("steps", &self.steps), ("points", &self.nodes())] {
-            let array = ArrayViewD::from_shape(&dims[..], values).map_err(|e| failed(name, &e))?;
-            npz.add_array(name, &*array).map_err(|e| failed(name, &e))?;
+    /// Arrays of points, in the order of the constants above.
+    fn points(&self) -> [Promised; 4] {
+        let (dims, Shape { c, h, w }) = (self.axes.dims(), self.axes.shape);
+        [
+            Promised::f32("midpoints", &dims),
+            Promised::f32("steps", &dims),
+            Promised::f32("gauss", &self.axes.gauss_dims(self.checked())),
+            Promised::f32("repeat_points", &[self.repeat.len(), c, h, w]),
+        ]
+    }
+
+    /// What the file says of itself.
+    fn about(&self) -> String {
+        let LoopRun { samples, checked, repeated, facts } = &self.run;
+        json!({
+            "schema": SCHEMA, "shard": self.shard.to_string(), "samples": samples, "checked": checked, "repeated": repeated,
+            "run": facts,
+        })
+        .to_string()
+    }
+
+    /// The short arrays and their bytes.
+    fn lists(&self) -> Vec<(Promised, Vec<u8>)> {
+        let (axes, about) = (&self.axes, self.about());
+        let integers =
+            |numbers: &mut dyn Iterator<Item = usize>| numbers.flat_map(|n| (n as i64).to_le_bytes()).collect();
+        let floats = |numbers: &[f64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let text = |name, words: &[&str]| (Promised::text(name, Text::width(words), words.len()), Text::bytes(words));
+        let (t, n) = (axes.timesteps.len(), axes.samples);
+        let mut lists = vec![
+            text("about", &[&about]),
+            text("paths", &words(&axes.paths)),
+            (Promised::i64("timesteps", &[t]), integers(&mut axes.timesteps.iter().copied())),
+            (Promised::f64("a", &[t]), floats(&axes.a)),
+            (Promised::f64("sigma", &[t]), floats(&axes.sigma)),
+            (Promised::i64("samples", &[n]), integers(&mut (0..n).map(|i| self.shard.sample(i)))),
+        ];
+        if !self.repeat.is_empty() {
+            let places = integers(&mut self.repeat.iter().flatten().copied());
+            lists.push((Promised::i64("repeat", &[self.repeat.len(), 4]), places));
         }
-        let written = npz.finish().map_err(|e| failed("points", &e))?;
-        let file = written.into_inner().map_err(|e| failed("points", e.error()))?;
-        file.as_file().sync_all().map_err(|e| Error::file(path, e))?;
-        file.persist(path).map_err(|e| Error::file(path, format!("cannot be created: {}", e.error)))?;
-        Ok(())
+        lists
+    }
+
+    /// Everything in the file: points first, empty arrays left out.
+    fn promised(&self) -> Vec<Promised> {
+        let points = self.points().into_iter().filter(|p| !p.shape.contains(&0));
+        points.chain(self.lists().into_iter().map(|l| l.0)).collect()
+    }
+
+    /// Bytes of the file, exactly. None if no file could hold them.
+    pub fn bytes(&self) -> Option<u64> {
+        npz_bytes(&self.promised())
+    }
+
+    /// Begins the file, whose points are then given in the order of its arrays.
+    pub fn create(&self, path: &Path) -> Result<LoopWriter> {
+        let promised = self.promised();
+        let mut stream = NpzStream::create(path, &promised)?;
+        let nth = |name: &str| promised.iter().position(|p| p.name == name);
+        for (list, bytes) in self.lists() {
+            if let Some(nth) = nth(list.name) {
+                stream.append(nth, &bytes)?;
+            }
+        }
+        Ok(LoopWriter { stream, places: self.points().map(|p| nth(p.name)) })
+    }
+}
+
+/// A file of loops as it is written. Equal loops give equal bytes.
+pub struct LoopWriter {
+    stream: NpzStream,
+    /// Number of each array of points among the file's, if it is there.
+    places: [Option<usize>; 4],
+}
+
+impl LoopWriter {
+    fn append(&mut self, array: usize, point: &[f32]) -> Result<()> {
+        let Some(nth) = self.places[array] else {
+            return Err(Error::invalid("export", format!("a point for array {array}, which is not promised")));
+        };
+        let bytes: Vec<u8> = point.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.stream.append(nth, &bytes)
+    }
+
+    /// The next midpoint; `repeat` if it is among those to be repeated.
+    pub fn midpoint(&mut self, point: &[f32], repeat: bool) -> Result<()> {
+        if repeat {
+            self.append(REPEAT_POINTS, point)?;
+        }
+        self.append(MIDPOINTS, point)
+    }
+
+    /// The next step.
+    pub fn step(&mut self, step: &[f32]) -> Result<()> {
+        self.append(STEPS, step)
+    }
+
+    /// The next Gauss point: two of each segment.
+    pub fn gauss(&mut self, point: &[f32]) -> Result<()> {
+        self.append(GAUSS, point)
+    }
+
+    /// Gives the file its name.
+    pub fn finish(self) -> Result<()> {
+        self.stream.finish()
     }
 }
 
 /// An NPZ file of loops, open at its first segment.
 pub struct ExportedFile {
-    /// What the axes stand for.
-    pub axes: LoopAxes,
+    /// What it says of itself. Of a file without `about`, as earlier versions wrote them, nothing is checked.
+    pub layout: LoopLayout,
     /// Midpoints, in C order.
     pub midpoints: Array,
     /// Steps, in C order.
@@ -102,9 +219,9 @@ pub struct ExportedFile {
 }
 
 impl ExportedFile {
-    /// Opens a file that `ExportedLoops::write` wrote; arrays that do not fit together are refused.
+    /// Opens a file that `LoopLayout::create` began; arrays that do not fit together are refused.
     pub fn open(path: &Path) -> Result<Self> {
-        let array = |name: &str| Array::open(&format!("{}#{name}", path.display()));
+        let array = |name: &str| Array::of(path, name);
         let (midpoints, steps) = (array("midpoints")?, array("steps")?);
         let &[p, t, samples, segments, c, h, w] = midpoints.dims() else {
             let said = format!("has shape {:?}, expected [path, timestep, sample, segment, C, H, W]", midpoints.dims());
@@ -133,6 +250,60 @@ impl ExportedFile {
                 return Err(Error::file(path, said));
             }
         }
-        Ok(Self { axes, midpoints, steps })
+        let layout = layout(path, axes)?;
+        if layout.checked() > 0 {
+            let (gauss, dims) = (array("gauss")?, layout.axes.gauss_dims(layout.checked()));
+            if gauss.dims() != dims {
+                return Err(gauss.error(format!("has shape {:?}, expected {dims:?}", gauss.dims())));
+            }
+        }
+        Ok(Self { layout, midpoints, steps })
     }
+}
+
+/// What a file says of itself, checked against its axes.
+fn layout(path: &Path, axes: LoopAxes) -> Result<LoopLayout> {
+    if !npz::holds(path, "about")? {
+        let run = LoopRun { samples: axes.samples, checked: 0, repeated: 0, facts: Value::Null };
+        return Ok(LoopLayout { axes, shard: Shard::WHOLE, run, repeat: vec![] });
+    }
+    let bad = |said: String| Error::file(path, format!("array 'about' {said}"));
+    let text = npz::names(path, "about")?.concat();
+    let about: Value = serde_json::from_str(&text).map_err(|e| bad(format!("is not JSON: {e}")))?;
+    if about["schema"] != json!(SCHEMA) {
+        return Err(bad(format!("has schema {}, this program reads {SCHEMA}", about["schema"])));
+    }
+    let count = |key: &str| {
+        let found = about[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        found.ok_or_else(|| bad(format!("has {key} {}, expected a count", about[key])))
+    };
+    let shard = about["shard"].as_str().map(Shard::parse);
+    let shard = shard.unwrap_or_else(|| Err(bad(format!("has shard {}, expected i/n", about["shard"]))))?;
+    let run = LoopRun {
+        samples: count("samples")?,
+        checked: count("checked")?,
+        repeated: count("repeated")?,
+        facts: about["run"].clone(),
+    };
+    if shard.of() > run.samples || shard.count(run.samples) != axes.samples || run.checked > run.samples {
+        let said = format!(
+            "says shard {shard} of {} samples, {} of them checked, but the file has {} samples",
+            run.samples, run.checked, axes.samples
+        );
+        return Err(bad(said));
+    }
+    let mut repeat = vec![];
+    if npz::holds(path, "repeat")? {
+        let (shape, places) = npz::counted(path, "repeat")?;
+        if shape.len() != 2 || shape[1] != 4 {
+            return Err(Error::file(path, format!("array 'repeat' has shape {shape:?}, expected [points, 4]")));
+        }
+        repeat = places.as_chunks::<4>().0.to_vec();
+    }
+    let inside = |place: &[usize; 4]| place.iter().zip(axes.dims()).all(|(i, n)| *i < n);
+    if repeat.iter().any(|p| !inside(p)) || !repeat.is_sorted_by(|a, b| a < b) || repeat.len() > run.repeated {
+        let said = format!("array 'repeat' is not an ascending list of at most {} of its segments", run.repeated);
+        return Err(Error::file(path, said));
+    }
+    Ok(LoopLayout { axes, shard, run, repeat })
 }

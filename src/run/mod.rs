@@ -14,16 +14,19 @@ mod part;
 mod place;
 pub mod schema;
 mod shard;
+mod stream;
 mod table;
+mod verdict;
 
 pub use circulation::{Circulation, Column, Loops};
-pub use exported::{ExportedFile, ExportedLoops, LoopAxes};
-pub use file::beside;
+pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
+pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;
-pub use npz::write_arrays;
 pub use part::{Merged, Part, PartArray, merge};
 pub use shard::Shard;
+pub use stream::{NpzStream, Promised, npz_bytes, write_arrays};
 pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
+pub use verdict::{CLEAR, Errors, VERDICT, Verdict, errors, headline, verdicts};
 
 use crate::error::{Error, Result};
 use place::{Place, check_free};
@@ -104,6 +107,11 @@ impl RunDir {
             self.empty = file.metadata().map_err(fail)?.len();
         }
         Ok(journal)
+    }
+
+    /// Refuses to begin where the file system has less than `bytes` left.
+    pub fn check_room(&self, bytes: u64) -> Result<()> {
+        check_room(&self.place.partial, bytes)
     }
 
     /// Where records are kept, if there are any.

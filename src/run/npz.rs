@@ -1,11 +1,12 @@
 //! The arrays of a table or of a shard for NumPy, stored uncompressed and with a fixed date: equal results give equal bytes.
 //! In: a checked table. Out: the bytes of the NPZ; opens with `allow_pickle=False`. And a shard's arrays, read back.
-use super::table::{Array, Labels, Numbers, Table};
+use super::table::{Labels, Numbers, Table};
+use super::verdict::{VERDICT, verdicts};
 use crate::data;
 use crate::error::{Error, Result};
 use ndarray::{ArrayViewD, IxDyn};
 use ndarray_npy::{NpzWriter, WritableElement, WriteNpyError, WriteNpyExt};
-use std::io::{BufWriter, Cursor, Seek, Write};
+use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime};
@@ -19,7 +20,9 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
     for axis in &table.axes {
         let name = axis.plural;
         match &axis.labels {
-            Labels::Text(names) => npz.add_array(name, &Text(names)).map_err(|e| failed(name, &e))?,
+            Labels::Text(names) => npz
+                .add_array(name, &Text { shape: &[names.len()], words: &words(names) })
+                .map_err(|e| failed(name, &e))?,
             Labels::Numbers(numbers) => {
                 let numbers: Vec<i64> = numbers.iter().map(|&k| k as i64).collect();
                 add(&mut npz, name, &[numbers.len()], &numbers).map_err(|e| failed(name, &e))?;
@@ -34,23 +37,12 @@ pub fn bytes(table: &Table) -> Result<Vec<u8>> {
         let name = column.about.name;
         add(&mut npz, name, &shape, &column.values).map_err(|e| failed(name, &e))?;
     }
-    Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
-}
-
-/// Arrays that are no table's, in a file that appears whole or not at all. Equal arrays give equal bytes.
-pub fn write_arrays(path: &Path, arrays: &[Array]) -> Result<()> {
-    let file = super::beside(path)?;
-    let largest = arrays.iter().map(|a| a.shape.iter().product()).max();
-    let mut npz = NpzWriter::new_with_options(BufWriter::new(file), stored(largest));
-    for array in arrays {
-        numbers(&mut npz, array.name, &array.shape, &array.values)
-            .map_err(|e| Error::file(path, format!("array '{}': {e}", array.name)))?;
+    if let Some(verdicts) = verdicts(table) {
+        let words: Vec<&str> = verdicts.iter().map(|v| v.word()).collect();
+        let name = VERDICT.name;
+        npz.add_array(name, &Text { shape: &shape, words: &words }).map_err(|e| failed(name, &e))?;
     }
-    let written = npz.finish().map_err(|e| Error::file(path, e))?;
-    let file = written.into_inner().map_err(|e| Error::file(path, e.error()))?;
-    file.as_file().sync_all().map_err(|e| Error::file(path, e))?;
-    file.persist(path).map_err(|e| Error::file(path, format!("cannot be created: {}", e.error)))?;
-    Ok(())
+    Ok(npz.finish().map_err(|e| failed("last", &e))?.into_inner())
 }
 
 /// The date is set because zip takes the time of day if any crate of the program turns on its `time` feature.
@@ -84,7 +76,7 @@ pub fn read(path: &Path, name: &str, kind: &str) -> Result<(Vec<usize>, Numbers)
         let signed = counts.into_iter().map(|n| n as i64); // they were int64 in the file
         return Ok((shape, Numbers::I64(signed.collect())));
     }
-    let mut array = data::Array::open(&format!("{}#{name}", path.display()))?;
+    let mut array = data::Array::of(path, name)?;
     let shape = array.dims().to_vec();
     if kind != array.kind() || shape.contains(&0) {
         let found = format!("is {} of shape {shape:?}, expected {kind}, of f64, f32 and i64, not empty", array.kind());
@@ -122,26 +114,52 @@ fn add<W: Write + Seek, T: WritableElement>(
     npz.add_array(name, &*array).map_err(|e| e.to_string())
 }
 
-/// A 1-D array of NumPy's fixed-width unicode dtype, which `ndarray-npy` has no element for.
-pub(super) struct Text<'a>(pub &'a [String]);
+/// An array of NumPy's fixed-width unicode dtype, which `ndarray-npy` has no element for.
+pub(super) struct Text<'a> {
+    /// Sizes of its axes.
+    pub shape: &'a [usize],
+    /// C order.
+    pub words: &'a [&'a str],
+}
+
+/// Names as words.
+pub(super) fn words(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+impl Text<'_> {
+    /// Characters of the longest word, at least 1.
+    pub fn width(words: &[&str]) -> usize {
+        words.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1)
+    }
+
+    /// The words' characters, four bytes each, padded with zeros to one width.
+    pub fn bytes(words: &[&str]) -> Vec<u8> {
+        let width = Self::width(words);
+        let padded =
+            |text: &&str| text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width).collect::<Vec<_>>();
+        words.iter().flat_map(padded).flat_map(u32::to_le_bytes).collect()
+    }
+}
 
 impl WriteNpyExt for Text<'_> {
     fn write_npy<W: Write>(&self, mut writer: W) -> std::result::Result<(), WriteNpyError> {
-        let width = self.0.iter().map(|s| s.chars().count()).max().unwrap_or(0).max(1);
-        let mut header = format!("{{'descr': '<U{width}', 'fortran_order': False, 'shape': ({},), }}", self.0.len());
-        // Version 1.0: 10 bytes before the dictionary, then padding so that the data start at a multiple of 64.
-        let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
-        header += &" ".repeat(length - header.len() - 1);
-        header.push('\n');
-        writer.write_all(b"\x93NUMPY\x01\x00")?;
-        writer.write_all(&(length as u16).to_le_bytes())?; // width and count are two numbers: a few dozen bytes
-        writer.write_all(header.as_bytes())?;
-        for text in self.0 {
-            let padded = text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
-            for character in padded {
-                writer.write_all(&character.to_le_bytes())?;
-            }
-        }
+        writer.write_all(&header(&format!("<U{}", Self::width(self.words)), self.shape))?;
+        writer.write_all(&Self::bytes(self.words))?;
         Ok(writer.flush()?)
     }
+}
+
+/// The head of an NPY file, version 1.0: 10 bytes, a dictionary, and padding so that the data start at a multiple of 64.
+pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((length as u16).to_le_bytes()); // a type and a few numbers: a few dozen bytes
+    bytes.extend(text.as_bytes());
+    bytes.resize(10 + length - 1, b' ');
+    bytes.push(b'\n');
+    bytes
 }

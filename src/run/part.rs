@@ -18,6 +18,8 @@ const DATA: &str = "shard.npz";
 const SCHEMA: u32 = 1;
 /// Missing shards that a message names.
 const LISTED: usize = 8;
+/// The key of a manifest for what each shard was made of, such as files of scores.
+const SOURCES: &str = "sources";
 /// The array of the largest error that the f64 twin found.
 const WORST: &str = "worst";
 
@@ -78,6 +80,8 @@ struct Opened {
     part: Part,
     /// What all shards must have in common, the title among it.
     common: Value,
+    /// What it was made of and others were not, a list.
+    sources: Vec<Value>,
     log: Value,
 }
 
@@ -179,6 +183,10 @@ pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
     if let Value::Object(facts) = &mut facts {
         facts.remove("shard");
     }
+    let sources: Vec<&Value> = shards.iter().flat_map(|s| &s.sources).collect();
+    if !sources.is_empty() {
+        facts[SOURCES] = json!(sources);
+    }
     let logs = shards.iter().map(|s| s.log.clone()).collect();
     let part = join(shards.into_iter().map(|s| (s.place, s.part)).collect())?;
     Ok(Merged { part, facts, title, logs })
@@ -227,11 +235,12 @@ impl Opened {
         let (facts, samples) = (sharded.facts, sharded.samples);
         let mut part = Part { measure, shard, samples, facts, arrays, worst: f64::NAN, origin: None };
         part.worst = part.rows::<f64>(WORST)?.first().copied().unwrap_or(f64::NAN);
-        for key in ["schema", "files"] {
+        let sources = manifest[SOURCES].as_array().cloned().unwrap_or_default();
+        for key in ["schema", "files", SOURCES] {
             manifest.as_object_mut().map(|m| m.remove(key));
         }
         manifest["shard"].as_object_mut().map(|s| s.remove("number"));
-        Ok(Opened { place: place.into(), part, common: manifest, log: json("run_log.json")? })
+        Ok(Opened { place: place.into(), part, common: manifest, sources, log: json("run_log.json")? })
     }
 }
 

@@ -2,7 +2,7 @@
 //! In: the measured values of one loop. Out: every column. Definitions: the integral constraint, eq. 4 and 7 of the paper.
 
 /// Version of the files' layout; changes when a column's meaning or an axis does.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Axes of every column, outermost first.
 pub const AXES: [&str; 3] = ["path", "timestep", "sample"];
@@ -62,7 +62,7 @@ impl Loop {
         [self.rounding, self.quadrature, self.arithmetic].map(f64::abs)
     }
 
-    /// The largest of the errors that are known.
+    /// The largest of the errors that are known; whether all of them are is `verdict`'s business.
     pub fn error(&self) -> f64 {
         self.errors().into_iter().fold(f64::NAN, f64::max)
     }
@@ -107,15 +107,7 @@ pub const COLUMNS: &[ColumnSpec] = &[
     ColumnSpec { name: "integral_over_length",    unit: "nat/x",     formula: "|Gamma| / L",                 value: |l| l.integral.abs() / l.length,         meaning: "per unit of length (Figs. 3, 12)" },
     ColumnSpec { name: "integral_over_abs",       unit: "1",         formula: "|Gamma| / S",                 value: |l| l.integral.abs() / l.abs_terms,      meaning: "scale-free, between 0 and 1" },
     ColumnSpec { name: "integral_over_score_norm", unit: "1",        formula: "|Gamma| / R",                 value: |l| l.integral.abs() / l.score_norm_sum, meaning: "scale-free, between 0 and 1" },
-    ColumnSpec { name: "resolved",                unit: "1",         formula: "|Gamma| >= 3 error",          value: |l| f64::from(resolved(l)),              meaning: "1 if the circulation stands clear of its error, else 0" },
 ];
-
-/// A value counts as measured if it is at least this many times its error.
-pub const CLEAR: f64 = 3.0;
-
-fn resolved(l: &Loop) -> bool {
-    l.integral.abs() >= CLEAR * l.error()
-}
 
 /// The column of that name.
 pub fn column(name: &str) -> Option<&'static ColumnSpec> {

@@ -1,5 +1,6 @@
 //! Results as the files hold them: columns over the same axes, and arrays of other shapes beside them.
 //! In: a diagnostic's numbers. Out: what `csv`, `npz` and `manifest` write; every measure of the program has this form.
+use super::verdict::{VERDICT, Verdict, verdicts};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
@@ -117,6 +118,15 @@ impl Numbers {
             Numbers::F64(v) => v.len(),
             Numbers::F32(v) => v.len(),
             Numbers::I64(v) => v.len(),
+        }
+    }
+
+    /// As files have them.
+    pub(super) fn little_endian(&self) -> Vec<u8> {
+        match self {
+            Numbers::F64(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Numbers::F32(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Numbers::I64(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
         }
     }
 
@@ -255,7 +265,13 @@ impl Table {
             return Err(Error::invalid(self.measure, "facts are no JSON object"));
         };
         let column = |a: About| json!({ "name": a.name, "formula": a.formula, "unit": a.unit, "meaning": a.meaning });
-        let columns: Vec<Value> = self.columns.iter().map(|c| column(c.about)).collect();
+        let mut columns: Vec<Value> = self.columns.iter().map(|c| column(c.about)).collect();
+        let verdicts = verdicts(self);
+        if let Some(verdicts) = &verdicts {
+            columns.push(column(VERDICT));
+            let count = |v: Verdict| (v.word().to_string(), json!(verdicts.iter().filter(|own| **own == v).count()));
+            table.insert("verdicts".into(), Value::Object(Verdict::ALL.map(count).into_iter().collect()));
+        }
         let axes: Vec<&str> = self.axes.iter().map(|a| a.name).collect();
         let labels = self.axes.iter().map(|a| (a.plural.to_string(), a.labels.json()));
         let own = [("axes", json!(axes)), ("shape", json!(self.shape())), ("columns", json!(columns))];

@@ -3,7 +3,9 @@
 use crate::data;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::model::FAMILIES;
 use safetensors::Dtype;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +70,25 @@ impl Case {
             })?;
             tensors.insert(name, Tensor { shape: tensor.shape.clone(), values });
         }
-        Ok(Self { folder: folder.to_path_buf(), family, hyper, tensors })
+        let mut case = Self { folder: folder.to_path_buf(), family, hyper, tensors };
+        case.sized();
+        Ok(case)
+    }
+
+    /// A network's images are as large as the case's x, whatever `hyper` says: the classes do not know their sizes.
+    fn sized(&mut self) {
+        let family = FAMILIES.iter().find(|f| f.name == self.family);
+        if let (Some(family), Some([h, w]), Some(hyper)) = (family, self.sides("x"), self.hyper.as_object_mut()) {
+            hyper.insert(family.size.into(), if h == w { json!(h) } else { json!([h, w]) });
+        }
+    }
+
+    /// Height and width of the images in a tensor `[N, C, H, W]`.
+    pub(super) fn sides(&self, name: &str) -> Option<[usize; 2]> {
+        match self.tensors.get(name)?.shape[..] {
+            [_, _, h, w] => Some([h, w]),
+            _ => None,
+        }
     }
 
     /// The case's weights, by our name or by that of diffusers.

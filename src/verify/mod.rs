@@ -88,30 +88,41 @@ pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
         e => e,
     };
     if AUTOENCODERS.iter().any(|a| a.name == case.family) {
-        let weights = Weights::open(&case.weights())?;
-        return autoencoder(gpu, kernels, &case, &Autoencoder::new(&case.family, &case.hyper, &weights).map_err(name)?);
+        return autoencoder(gpu, kernels, &case, name);
     }
     let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
     check(gpu, kernels, &case, &graph)
 }
 
-/// The three maps of an autoencoder, each like a network that is told nothing.
-fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder) -> Result<Report> {
-    let maps = [
-        ("enc", "encoder", &networks.encoder),
-        ("dec", "decoder", &networks.decoder),
-        ("rec", "reconstruction", &networks.reconstruction()?),
-    ];
+/// The three maps of an autoencoder, those of them that the case has, each like a network that is told nothing and for images
+/// of its own x's size.
+fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) -> Error) -> Result<Report> {
+    let weights = Weights::open(&case.weights())?;
+    let at = |image, latent| Autoencoder::at(&case.family, &case.hyper, &weights, image, latent).map_err(&named);
     let mut rows = vec![];
-    for (prefix, name, graph) in maps {
-        let (part, told) = (case.map(&format!("{prefix}.")), Told::nothing());
+    for (prefix, name) in [("enc", "encoder"), ("dec", "decoder"), ("rec", "reconstruction")] {
+        let (x, part, told) = (format!("{prefix}.x"), case.map(&format!("{prefix}.")), Told::nothing());
+        if !case.has(&x) {
+            continue;
+        }
+        let sides = case.sides(&x);
+        let graph = &match prefix {
+            "enc" => at(sides, None)?.encoder,
+            "dec" => at(None, sides)?.decoder,
+            _ => at(sides, None)?.reconstruction()?,
+        };
         let (_, dims) = sizes(graph.shape(graph.input()));
         let (n, x) = part.rows("x", &dims)?;
         let mut evaluator = Evaluator::with_family(gpu, graph, &[0], n, kernels)?;
         let mut found = forward(&part, &told, x, &vec![0; n], graph, &mut evaluator)?;
         found.extend(jacobian::check(gpu, kernels, &part, &told, graph, x, 0)?);
-        found.push(tangents(&part, &told, x, 0, graph)?);
+        if part.has("v") {
+            found.push(tangents(&part, &told, x, 0, graph)?);
+        }
         rows.extend(found.into_iter().map(|row| Row { quantity: format!("{name}: {}", row.quantity), ..row }));
+    }
+    if rows.is_empty() {
+        return Err(case.error("enc.x", "missing, and so are dec.x and rec.x"));
     }
     Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
 }

@@ -6,7 +6,7 @@ mod cost;
 mod loops;
 mod network;
 
-use super::common::{HeldArgs, encoded, open, rounded, warn};
+use super::common::{HeldArgs, encoded, open, rounded, sized, warn};
 use super::device::Device;
 use super::output::Output;
 use super::process::{lines as settled, settled_json};
@@ -14,7 +14,7 @@ use super::tune::{TuneArgs, variants};
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::field::ScoreScale;
-use crate::model::Model;
+use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 pub struct Args {
     /// Model directory
-    model: String,
+    model: Spec,
     /// What to time, separated by commas: forward evaluations, values with tangents, central differences as `curl --method
     /// fd` takes them, loops to a given accuracy and by midpoints
     #[arg(long, value_enum, value_delimiter = ',', default_value = "forward")]
@@ -49,13 +49,16 @@ pub struct Args {
     points: usize,
     /// Clean images about which loops are laid, as for `circulation`
     #[arg(long, default_value = "data:gaussian?seed=0")]
-    data: String,
+    data: Spec,
     /// Timed rounds; best, median and worst are printed
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// An earlier document (`bench --json > OLD.json`): ratios to it, and what became slower beyond the noise
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// Shape CxHxW of a sample, for a network that leaves it open
+    #[arg(long)]
+    shape: Option<String>,
     #[command(flatten)]
     held: HeldArgs,
     #[command(flatten)]
@@ -91,7 +94,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, rounds) = (args.output, args.rounds as usize);
     let effort = Effort { tile: args.tile, rounds };
     let clock = Instant::now();
-    let model = Model::open_held(&args.model, args.held.weights)?;
+    let model = sized(args.model.path(), args.shape.as_deref(), args.held.weights)?;
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
@@ -127,7 +130,8 @@ pub fn run(args: &Args) -> Result<i32> {
     drop(model);
     if asked(What::Differences) || asked(What::Circulation) {
         let scale = ScoreScale::Definition;
-        let (images, field) = open(&args.model, &args.data, 1, None, scale, args.held.weights, None)?;
+        let shape = args.shape.as_deref();
+        let (images, field) = open(&args.model, &args.data, 1, shape, scale, args.held.weights, None)?;
         if asked(What::Differences) {
             costs.push(loops::differences(&gpu, &*field, args.tangents, effort)?);
         }

@@ -53,7 +53,10 @@ pub fn field(field: &Value) -> String {
             let latents = latents.map_or(String::new(), |family| format!(", on latents of {family}"));
             format!("{}, {parameters} parameters{latents}", text(&field["config"]["family"]))
         }
-        Some("scores") => format!("scores of {}, evaluated elsewhere", text(&field["file"])),
+        Some("scores") => match plain(&field["file"]) {
+            Some(file) => format!("scores of {file}, evaluated elsewhere"),
+            None => "scores evaluated elsewhere".into(),
+        },
         Some(kind) => {
             let omega = plain(&field["omega"]).filter(|o| o != "0.0").map_or(String::new(), |o| format!(", ω = {o}"));
             format!("{} ({kind}, {}{omega})", text(&field["name"]), text(&field["shape"]))
@@ -72,9 +75,12 @@ fn count(n: u64) -> String {
 
 fn data(manifest: &Value) -> String {
     let data = &manifest["data"];
-    let exported = &manifest["exported"]["file"];
-    let name =
-        [&data["file"], &data["drawn"], exported].into_iter().find_map(plain).unwrap_or_else(|| "unknown".into());
+    let exported = &manifest["exported"];
+    let of_run = &exported["run"]["data"];
+    let name = [&data["file"], &data["drawn"], &exported["file"], &of_run["file"], &of_run["drawn"]]
+        .into_iter()
+        .find_map(plain)
+        .unwrap_or_else(|| "unknown".into());
     let shape = plain(&data["shape"]).map_or(String::new(), |s| format!(" ({s})"));
     name + &shape
 }

@@ -1,10 +1,11 @@
 //! Box plots over timesteps: one panel per path or quantity, one colour per run, all panels of a figure on one scale.
-//! In: `Cell`s. Out: inline SVG. What lies in the tinted band is under three times its error; such boxes are hollow.
+//! In: `Cell`s. Out: inline SVG. What lies in the tinted band is under three times its error; boxes of medians that are not
+//! resolved, or not checked, are hollow.
 use super::plot::{Frame, line, places, px, timestep, timesteps};
 use crate::report::axis::Axis;
 use crate::report::results::Cell;
 use crate::report::{evenly, table::number};
-use crate::run::schema::CLEAR;
+use crate::run::CLEAR;
 use maud::{Markup, html};
 
 /// Room for a box, pixels.
@@ -118,7 +119,7 @@ pub fn said(cell: &Cell) -> String {
     let Some(b) = &cell.stats else { return "no finite value".into() };
     let error =
         if cell.error().is_nan() { "error not known".into() } else { format!("error {}", number(cell.error())) };
-    let mark = if cell.clear() { "" } else { ", not resolved" };
+    let mark = cell.of_median().map_or(String::new(), |v| format!(", {}", v.word()));
     let left_out = if b.skipped > 0 { format!(", {} not finite", b.skipped) } else { String::new() };
     format!("median {}, quartiles {} to {}, {error}{mark}{left_out}", number(b.median), number(b.q1), number(b.q3))
 }

@@ -4,7 +4,7 @@ use super::plot::{Frame, line, px};
 use crate::error::{Error, Result};
 use crate::report::axis::Axis;
 use crate::report::{curl, evenly, table::number};
-use crate::run::schema::CLEAR;
+use crate::run::{CLEAR, Verdict};
 use crate::run::{Numbers, Table};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
@@ -95,6 +95,8 @@ struct Map {
     largest: f64,
     /// Of the entries of B.
     rms: f64,
+    /// False where the error of an entry was not measured.
+    checked: bool,
     uri: String,
 }
 
@@ -127,10 +129,10 @@ pub fn maps((name, colour, table): Labelled, error: impl Fn(usize) -> f64) -> Re
             }
         }
         let uri = data_uri(&png(&pixels, order.len())?);
-        pictures.push(Map { k: ks[t], end, largest: sizes().fold(0.0, f64::max), rms, uri });
+        pictures.push(Map { k: ks[t], end, largest: sizes().fold(0.0, f64::max), rms, checked: !bound.is_nan(), uri });
     }
     Ok(html! {
-        @for Map { k, end, largest, rms, uri } in &pictures {
+        @for Map { k, end, largest, rms, checked, uri } in &pictures {
             div.map {
                 p.head { span class={ "key s" (colour % 6) } {} (name) ", k = " (k) }
                 @if *end > 0.0 {
@@ -142,7 +144,7 @@ pub fn maps((name, colour, table): Labelled, error: impl Fn(usize) -> f64) -> Re
                 } @else {
                     p.blank { "zero within the error" }
                 }
-                p.small { "largest " (number(*largest)) "; rms of B " (number(*rms)) }
+                p.small { "largest " (number(*largest)) "; rms of B " (number(*rms)) @if !checked { "; " (Verdict::NotChecked.word()) } }
             }
         }
     })

@@ -15,7 +15,7 @@ use super::curl;
 use super::results::{Cell, Results};
 use super::stored::Stored;
 use crate::error::{Error, Result};
-use crate::run::schema::CLEAR;
+use crate::run::CLEAR;
 use chapters::{CHAPTERS, Chapter, OTHER};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plot::formula;
@@ -138,8 +138,11 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                         h2 { "How to read this" }
                         p { "Boxes: quartiles and median over the samples, whiskers to 1.5 interquartile ranges, dots beyond. The tinted band "
                             "reaches up to " (CLEAR) " times the largest error: what lies in it is not resolved, and read as zero within "
-                            "the error. Such boxes are hollow and dashed, such numbers grey and marked ~. An error that was not measured (-) "
-                            "resolves nothing; a statistic without error columns has no error of its own and no mark." }
+                            "the error. Of every statistic to which errors apply one of three things is said. " b { "Resolved: " }
+                            "it is at least " (CLEAR) " times its largest error, and every error that applies was measured. "
+                            b { "Not resolved" } ", marked ~: every error was measured, and it is less. " b { "Not checked" } ", marked ?: an error that "
+                            "applies (-) was not measured, so nothing is established, however large the number. Boxes of the last two are "
+                            "hollow and dashed, numbers grey. A statistic without error columns has no error of its own and no mark." }
                         p { "Errors are medians over the samples, in the unit of their statistic: rounding (a Gaussian field, whose circulation "
                             "is zero, on the same points), quadrature (a second rule), arithmetic (repeated in 64 bits), step (of differences), "
                             "_se (standard error over random tangents), grid (a coarser one). x is the unit of the data." }
@@ -248,7 +251,7 @@ fn boxes_say(runs: &[&Run]) -> String {
     let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
     format!(
         "Boxes: median and quartiles over {} samples, whiskers to 1.5 interquartile ranges. Tinted band: up to {CLEAR} times \
-         the largest error. Hollow: the median lies in it, zero within the error.",
+         the largest error. Hollow: the median is not resolved (it lies in the band) or not checked.",
         counts.join(" or ")
     )
 }

@@ -2,8 +2,9 @@
 //! In: `Results` of one measure. Out: HTML tables with captions; all numbers as in the tables on the terminal.
 use super::Run;
 use super::plot::{formula, unit};
-use crate::report::results::{Cell, Results, Statistic};
+use crate::report::results::{Cell, Mean, Results, Statistic};
 use crate::report::{evenly, table::number};
+use crate::run::Verdict;
 use maud::{Markup, html};
 
 /// Most timesteps of a table that is open.
@@ -97,11 +98,12 @@ fn error_heads(statistic: &Statistic) -> Markup {
 
 /// Median, quartiles and errors.
 fn cells(cell: &Cell) -> Markup {
-    let shown = |v: f64| (if cell.resolves(v) == Some(false) { "~" } else { "" }).to_string() + &number(v);
+    let shown = |v: f64| cell.verdict(v).map_or("", Verdict::mark).to_string() + &number(v);
+    let words = cell.of_median().map_or("", Verdict::word);
     html! {
         @match &cell.stats {
             Some(s) => {
-                td class=(if cell.clear() { "group" } else { "group drowned" }) { (shown(s.median)) }
+                td class=(if cell.clear() { "group" } else { "group drowned" }) title=(words) { (shown(s.median)) }
                 td class=(if cell.clear() { "" } else { "drowned" }) { "[" (shown(s.q1)) ", " (shown(s.q3)) "]" }
             }
             None => { td.group.drowned { "–" } td.drowned { "no finite value" } }
@@ -128,21 +130,23 @@ pub fn means(runs: &[&Run], ks: &[usize]) -> Markup {
             }
         } }
         tbody {
-            @if ks.is_empty() { tr { @for (_, mean) in &columns { (point(mean.points.first())) } } }
+            @if ks.is_empty() { tr { @for (_, mean) in &columns { (point(mean, Some(0))) } } }
             @for &k in chosen.iter().map(|i| &ks[*i]) { tr {
                 th scope="row" { (k) }
-                @for (run, mean) in &columns { (point(run.timestep(k).and_then(|t| mean.points.get(t)))) }
+                @for (run, mean) in &columns { (point(mean, run.timestep(k))) }
             } }
         }
     } } } }
 }
 
-fn point(point: Option<&(f64, f64)>) -> Markup {
-    html! { @match point {
-        // Within three standard errors of zero, or with none: as for single statistics.
-        Some((value, error)) => {
-            @let drowned = value.abs() < crate::run::schema::CLEAR * error || error.is_nan();
-            td class=(if drowned { "group drowned" } else { "group" }) { @if drowned { "~" } (number(*value)) " ± " (number(*error)) }
+/// A mean with its standard error, marked as single statistics are.
+fn point(mean: &Mean, place: Option<usize>) -> Markup {
+    html! { @match place.filter(|p| *p < mean.points.len()) {
+        Some(place) => {
+            @let ((value, error), verdict) = (mean.points[place], mean.verdict(place));
+            td class=(if verdict == Verdict::Resolved { "group" } else { "group drowned" }) title=(verdict.word()) {
+                (verdict.mark()) (number(value)) " ± " (number(error))
+            }
         }
         None => td.group {}
     } }
