@@ -284,7 +284,8 @@ fn prefixes_of_wrappers_are_taken_off_or_named() {
     }
 }
 
-/// The network of a pipeline with an autoencoder works on latents, wherever in it the user points.
+/// The network of a pipeline with an autoencoder works on latents, wherever in it the user points; without that autoencoder
+/// it is refused.
 #[test]
 fn latents_are_never_taken_for_images() {
     for part in ["vqvae", "vae", "movq"] {
@@ -302,17 +303,18 @@ fn latents_are_never_taken_for_images() {
         let mut latent = good.clone();
         latent[part] = json!(["diffusers", "VQModel"]);
         fs::write(at.join("model_index.json"), latent.to_string()).unwrap();
-        let words =
-            [format!("model_index.json: {part}: "), "works on that autoencoder's latents, not on images".into()];
         for path in [at.to_path_buf(), at.join("unet")] {
-            refused(Model::open(&path), &words.each_ref().map(String::as_str));
+            refused(Model::open(&path), &[part, "is not there", "works on that autoencoder's latents, not on images"]);
         }
         fs::remove_file(at.join("model_index.json")).unwrap();
         fs::create_dir(at.join(part)).unwrap();
         for path in [at.to_path_buf(), at.join("unet/")] {
-            refused(Model::open(&path), &[part, "not on images"]);
+            refused(Model::open(&path), &[&format!("{part}/config.json: cannot be opened")]);
         }
-        fs::remove_dir(at.join(part)).unwrap();
+        fs::create_dir(at.join("another")).unwrap();
+        fs::rename(at.join("another"), at.join(if part == "vae" { "vqvae" } else { "vae" })).unwrap();
+        refused(Model::open(at), &["has several autoencoders", "on whose latents the network works is not known"]);
+        ["vae", part, "vqvae"].iter().for_each(|p| drop(fs::remove_dir(at.join(p))));
         let mut other = good.clone();
         other["safety_checker"] = json!([null, null]);
         fs::write(at.join("model_index.json"), other.to_string()).unwrap();

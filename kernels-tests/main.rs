@@ -1,6 +1,9 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
 mod attention;
+#[cfg(feature = "cli")]
+mod autoencoders;
+mod authors;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;

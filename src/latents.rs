@@ -1,5 +1,6 @@
 //! Images to the latents that a network works on, and back. In: an autoencoder and numbers `[N, C, H, W]`. Out: the same of
-//! the other kind. A latent is the mean of the encoder's distribution or a draw from it, times the autoencoder's scale.
+//! the other kind. A latent is the mean of the encoder's distribution or a draw from it, or what an encoder without one puts
+//! out, shifted and multiplied as the autoencoder has it.
 use crate::data::{Images, Levels};
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
@@ -19,17 +20,26 @@ pub fn encode(gpu: &Gpu, model: &AutoencoderModel, images: &Images, posterior: P
         let message = format!("images of {}, its autoencoder encodes {}", images.shape, model.image());
         return Err(Error::invalid("data", message));
     }
-    let d = model.shape.len();
+    let (d, space) = (model.shape.len(), &model.networks.space);
+    if posterior == Posterior::Sample && !space.distribution {
+        let message = format!("sample, but {} has no distribution to draw from", model.config.family);
+        return Err(Error::invalid("posterior", message));
+    }
     let mut evaluator = Evaluator::new(gpu, &model.networks.encoder, &[0], TILE.min(images.count))?;
-    let moments = evaluator.evaluate(&images.values, &vec![0; images.count])?;
+    let encoded = evaluator.evaluate(&images.values, &vec![0; images.count])?;
     let mut values = Vec::with_capacity(images.count * d);
-    for (sample, moments) in moments.chunks_exact(2 * d).enumerate() {
-        let (mean, logvar) = moments.split_at(d);
+    for (sample, encoded) in encoded.chunks_exact(d * (1 + usize::from(space.distribution))).enumerate() {
+        let (mean, logvar) = encoded.split_at(d);
         let stream = Stream { seed, purpose: Purpose::Posterior, draw: 0, sample: sample as u32, k: 0 };
-        let noise = if posterior == Posterior::Sample { normals(&stream, d) } else { vec![0.0; d] };
-        for ((mean, logvar), noise) in mean.iter().zip(logvar).zip(noise) {
-            let deviation = (0.5 * f64::from(*logvar).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1])).exp();
-            values.push(((f64::from(*mean) + deviation * noise) * model.config.latent.scale) as f32);
+        let noise = if posterior == Posterior::Sample { normals(&stream, d) } else { vec![] };
+        for (i, mean) in mean.iter().enumerate() {
+            let deviation = |noise: &f64| {
+                let logvar = f64::from(logvar[i]).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
+                (0.5 * logvar).exp() * noise
+            };
+            let z = f64::from(*mean) + noise.get(i).map_or(0.0, deviation);
+            let (shift, scale) = model.seen(i);
+            values.push(((z - shift) * scale) as f32);
         }
     }
     match values.iter().position(|v| !v.is_finite()) {
@@ -43,8 +53,16 @@ pub fn encode(gpu: &Gpu, model: &AutoencoderModel, images: &Images, posterior: P
 
 /// The images of latents `[N, D]`, in the autoencoder's data range.
 pub fn decode(gpu: &Gpu, model: &AutoencoderModel, latents: &[f32]) -> Result<Vec<f32>> {
-    let count = latents.len() / model.shape.len();
-    let unscaled: Vec<f32> = latents.iter().map(|&z| (f64::from(z) / model.config.latent.scale) as f32).collect();
+    let (d, networks) = (model.shape.len(), &model.networks);
+    let count = latents.len() / d;
+    let own = |(i, &z): (usize, &f32)| {
+        let (shift, scale) = model.seen(i % d);
+        (f64::from(z) / scale + shift) as f32
+    };
+    let mut own: Vec<f32> = latents.iter().enumerate().map(own).collect();
+    if let Some(codebook) = &networks.space.codebook {
+        own = codebook.nearest(&own, networks.latent.pixels());
+    }
     let mut evaluator = Evaluator::new(gpu, &model.networks.decoder, &[0], TILE.min(count.max(1)))?;
-    evaluator.evaluate(&unscaled, &vec![0; count])
+    evaluator.evaluate(&own, &vec![0; count])
 }

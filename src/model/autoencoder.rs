@@ -1,8 +1,10 @@
 //! Autoencoders: images to latents and back. A directory of one holds `config.json` (schema: docs/FORMATS.md) and
-//! `model.safetensors`; a network's config may name it, and is then run on latents. Adding one is a file and a line here.
+//! `model.safetensors`, or is one that diffusers wrote; a network's config may name it, and is then run on latents. Adding
+//! one is a file and a line here.
 use super::blocks::{Net, defaults};
 use super::config::SCHEMA;
-use super::{Weights, vae_sksq, vae_sld};
+use super::latent_space::LatentSpace;
+use super::{Files, Weights, autoencoder_diffusers, diffusers, vae_sksq, vae_sld};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::channels::Channels;
@@ -22,13 +24,15 @@ pub struct Info {
     /// Shapes of an image and of a latent.
     pub(super) shapes: fn(&Value) -> Result<[Shape; 2]>,
     pub(super) halves: Halves,
+    /// What hyper-parameters and weights say of the latents; none: a distribution whose mean is taken as it is.
+    pub(super) space: Option<fn(&Value, &Weights) -> Result<LatentSpace>>,
 }
 
 type Half = fn(&Value, &mut Net, NodeId) -> Result<NodeId>;
 
 /// Both halves append themselves to a graph.
 pub(super) struct Halves {
-    /// From an image to the mean and the log-variance of its latent, as channels.
+    /// From an image to the mean and the log-variance of its latent, as channels, or to the latent (`LatentSpace`).
     pub encode: Half,
     /// From a latent to an image.
     pub decode: Half,
@@ -61,7 +65,7 @@ pub struct LatentConfig {
     /// `[C, H, W]` into which the numbers are folded, in C order; none: as the encoder puts them out.
     #[serde(default)]
     pub shape: Option<[usize; 3]>,
-    /// What they are multiplied by.
+    /// What they are multiplied by, where the hyper-parameters do not say it.
     #[serde(default = "defaults::one")]
     pub scale: f64,
 }
@@ -79,18 +83,39 @@ pub struct AutoencoderModel {
     pub config: AutoencoderConfig,
     /// Its halves.
     pub networks: Autoencoder,
-    /// SHA-256 of `model.safetensors`.
+    /// SHA-256 of the weights' file; of shards as `Files::sha256` has it.
     pub sha256: String,
     /// `[C, H, W]` of a latent as networks see it.
     pub shape: Shape,
 }
 
 impl AutoencoderModel {
-    /// Reads and checks the directory.
+    /// Reads and checks the directory, ours or one of diffusers.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_for(path, None)
+    }
+
+    /// `open` for a network on latents of that shape. A directory of diffusers holds an autoencoder of images of any size,
+    /// which then follows from the latents'; else it is the `sample_size` of its config.json.
+    pub fn open_for(path: &Path, latents: Option<Shape>) -> Result<Self> {
+        // A cache of the Hugging Face hub holds it in a folder further down.
+        let path = &if path.is_dir() { diffusers::hub::folder(path)? } else { path.to_path_buf() };
         let file = path.join("config.json");
-        let text = crate::data::text(&file)?;
-        let config: AutoencoderConfig = serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?;
+        let (config, weights) = match diffusers::autoencoder::find(path, latents)? {
+            Some(found) => found,
+            None => {
+                let text = crate::data::text(&file)?;
+                (
+                    serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?,
+                    Files::one(path.join("model.safetensors")),
+                )
+            }
+        };
+        Self::of(config, &file, &weights)
+    }
+
+    /// The autoencoder of a configuration, which lies in `file`, and weights.
+    fn of(config: AutoencoderConfig, file: &Path, weights: &Files) -> Result<Self> {
         if config.vorticity_config != SCHEMA {
             let found = config.vorticity_config;
             return Err(Error::file(file, format!("schema version {found}, this program reads {SCHEMA}")));
@@ -101,19 +126,30 @@ impl AutoencoderModel {
             let found = format!("data_range [{low}, {high}] and latent.scale {scale}");
             return Err(Error::file(file, format!("{found}, expected an increasing pair and a finite factor")));
         }
-        let weights = Weights::open(&path.join("model.safetensors"))?;
-        let networks = Autoencoder::new(&config.family, &config.hyper, &weights).map_err(|e| match e {
-            Error::Invalid { .. } => Error::file(&file, e),
-            e => e,
-        })?;
+        let networks =
+            Autoencoder::new(&config.family, &config.hyper, &Weights::open_files(weights)?).map_err(|e| match e {
+                Error::Invalid { .. } => Error::file(file, e),
+                e => e,
+            })?;
+        if config.latent.scale != 1.0 && info(&config.family)?.space.is_some() {
+            let found =
+                format!("latent.scale {}, but the factor of {} is in hyper", config.latent.scale, config.family);
+            return Err(Error::file(file, found));
+        }
         let shape = config.latent.shape.map_or(networks.latent, |[c, h, w]| Shape::new(c, h, w));
         let numbers = shape.c.checked_mul(shape.h).and_then(|n| n.checked_mul(shape.w));
         if numbers != Some(networks.latent.len()) {
             let found = format!("latent.shape {shape}, expected {} numbers", networks.latent.len());
             return Err(Error::file(file, found));
         }
-        let sha256 = crate::data::sha256_file(path.join("model.safetensors"))?;
+        let sha256 = weights.sha256()?;
         Ok(Self { config, networks, sha256, shape })
+    }
+
+    /// What is subtracted from number `i` of a latent for networks, and what the difference is multiplied by.
+    pub fn seen(&self, i: usize) -> (f64, f64) {
+        let (space, channel) = (&self.networks.space, i / self.networks.latent.pixels());
+        (space.shift[channel], space.scale[channel] * self.config.latent.scale)
     }
 
     /// `[C, H, W]` of an image.
@@ -128,7 +164,8 @@ impl AutoencoderModel {
 }
 
 /// Every autoencoder that directories may hold.
-pub const AUTOENCODERS: &[Info] = &[vae_sksq::AUTOENCODER, vae_sld::AUTOENCODER];
+pub const AUTOENCODERS: &[Info] =
+    &[vae_sksq::AUTOENCODER, vae_sld::AUTOENCODER, autoencoder_diffusers::KL, autoencoder_diffusers::VQ];
 
 fn info(name: &str) -> Result<&'static Info> {
     AUTOENCODERS.iter().find(|a| a.name == name).ok_or_else(|| {
@@ -140,12 +177,14 @@ fn info(name: &str) -> Result<&'static Info> {
 /// The networks of an autoencoder.
 #[derive(Clone, Debug)]
 pub struct Autoencoder {
-    /// An image to the mean and the log-variance of its latent, as channels.
+    /// An image to the mean and the log-variance of its latent, as channels, or to the latent (`space.distribution`).
     pub encoder: Graph,
-    /// A latent to an image.
+    /// A latent to an image; with a codebook, one of its vectors.
     pub decoder: Graph,
     /// `[C, H, W]` of a latent.
     pub latent: Shape,
+    /// How latents are used.
+    pub space: LatentSpace,
 }
 
 impl Autoencoder {
@@ -153,10 +192,10 @@ impl Autoencoder {
     pub fn new(name: &str, hyper: &Value, weights: &Weights) -> Result<Self> {
         let [image, latent] = (info(name)?.shapes)(hyper)?;
         let made = Self::at(name, hyper, weights, Some([image.h, image.w]), Some([latent.h, latent.w]))?;
-        let moments = Shape::new(2 * latent.c, latent.h, latent.w);
-        let found = made.encoder.shape(made.encoder.output());
-        if found != moments {
-            let message = format!("the encoder ends with {found}, expected {moments}, twice what the decoder takes");
+        let (expected, found) = (made.space.encoded(latent), made.encoder.shape(made.encoder.output()));
+        if found != expected {
+            let twice = if made.space.distribution { "twice " } else { "" };
+            let message = format!("the encoder ends with {found}, expected {expected}, {twice}what the decoder takes");
             return Err(Error::invalid("hyper", message));
         }
         Ok(made)
@@ -183,15 +222,25 @@ impl Autoencoder {
         let left = encoder.shape(encoder.output());
         let latent = sized(code, latent.unwrap_or([left.h, left.w]));
         let decoder = half(latent, info.halves.decode)?;
+        let space = info.space.map_or_else(|| Ok(LatentSpace::plain(latent.c)), |space| space(hyper, weights))?;
         weights.finish(info.ignorable)?;
-        Ok(Self { encoder, decoder, latent })
+        Ok(Self { encoder, decoder, latent, space })
     }
 
-    /// An image to the decoded mean of its latent. Shares the weights.
+    /// An image to the decoded mean of its latent. Shares the weights. No graph has the nearest vectors of a codebook.
     pub fn reconstruction(&self) -> Result<Graph> {
+        if self.space.codebook.is_some() {
+            return Err(Error::invalid(
+                "reconstruction",
+                "latents are moved to vectors of a codebook, which no graph does",
+            ));
+        }
         let mut whole = self.encoder.clone();
         // By node of the decoder, whose input is the mean; neither half has time rows.
-        let mut nodes = vec![whole.push("mean", Channels::range(0, self.latent.c), &[whole.output()])?];
+        let mut nodes = vec![whole.output()];
+        if self.space.distribution {
+            nodes[0] = whole.push("mean", Channels::range(0, self.latent.c), &nodes)?;
+        }
         for node in &self.decoder.nodes[1..] {
             let inputs: Vec<NodeId> = node.inputs.iter().map(|i| nodes[i.0]).collect();
             nodes.push(whole.push_arc(&node.name, node.op.clone(), &inputs)?);

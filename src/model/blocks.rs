@@ -187,6 +187,18 @@ impl<'a> Net<'a> {
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }
 
+    /// Attention with `inner` channels in so many heads, and a layer back to as many as x has: the layers of diffusers,
+    /// `name.to_q`, `to_k`, `to_v` and `to_out.0`, or by the older names that published checkpoints have.
+    pub fn attend(&mut self, name: &str, x: NodeId, heads: usize, inner: usize) -> Result<NodeId> {
+        let width = self.channels(x);
+        let old = self.weights.has(&format!("{name}.query.weight"));
+        let names = if old { ["query", "key", "value", "proj_attn"] } else { ["to_q", "to_k", "to_v", "to_out.0"] };
+        let [q, k, v, out] = names.map(|part| format!("{name}.{part}"));
+        let qkv = [self.linear(&q, x, inner)?, self.linear(&k, x, inner)?, self.linear(&v, x, inner)?];
+        let y = self.attention(name, qkv, heads)?;
+        self.linear(&out, y, width)
+    }
+
     /// q, k and v of `third` channels each, by one 1x1 convolution without bias, `name.weight` `[3 third, in, 1, 1]`.
     pub fn thirds(&mut self, name: &str, x: NodeId, third: usize) -> Result<[NodeId; 3]> {
         let channels = self.channels(x);

@@ -1,12 +1,14 @@
 //! A model directory (`config.json` + `model.safetensors`) becomes a network: graph, process, prediction, provenance.
 //! Adding a family is one file and one line of `FAMILIES`.
 mod autoencoder;
+mod autoencoder_diffusers;
 mod blocks;
 mod config;
 mod diffusers;
 pub mod facts;
 mod given;
 mod json;
+mod latent_space;
 mod lucid_unet;
 mod mnist_shuffle_unet;
 mod ncsnpp;
@@ -20,9 +22,11 @@ mod vae_sld;
 mod weights;
 
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
+pub use autoencoder_diffusers::family as autoencoder_family;
 pub use config::{Config, Posterior, Prediction};
 pub use facts::Fact;
 pub use given::given_process;
+pub use latent_space::{Codebook, LatentSpace};
 pub use process::{Process, ProcessConfig};
 pub use random::{RandomModel, init};
 pub use schedule::{SCHEDULES, Schedule};
@@ -98,9 +102,13 @@ fn process_of(config: &Config) -> Result<Process> {
 /// the network works on.
 pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result<Option<AutoencoderModel>> {
     let Some(at) = &config.autoencoder else { return Ok(None) };
-    let autoencoder = AutoencoderModel::open(&directory.join(at))?;
+    let autoencoder = AutoencoderModel::open_for(&directory.join(at), Some(shape))?;
     if autoencoder.shape != shape {
         let found = format!("its autoencoder's latents are {}, the network works on {shape}", autoencoder.shape);
+        return Err(Error::file(directory.join("config.json"), found));
+    }
+    if config.posterior == Some(Posterior::Sample) && !autoencoder.networks.space.distribution {
+        let found = format!("posterior 'sample', but {} has no distribution to draw from", autoencoder.config.family);
         return Err(Error::file(directory.join("config.json"), found));
     }
     Ok(Some(autoencoder))
@@ -224,6 +232,10 @@ impl Model {
             facts::of_range(config.data_range, sources.data_range),
             Fact::new("weights", weights.describe(), sources.weights),
         ]);
+        if let Some((at, latents)) = config.autoencoder.as_ref().zip(autoencoder.as_ref()) {
+            let value = format!("{}, of images of {}", latents.config.family, latents.image());
+            facts.push(Fact::new("autoencoder", value, at.trim_start_matches("../").to_string()));
+        }
         let sha256 = files.sha256()?;
         Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None })
     }

@@ -17,6 +17,7 @@ pub(super) const AUTOENCODER: Info = Info {
     ignorable: &[],
     shapes,
     halves: Halves { encode, decode },
+    space: None,
 };
 
 /// The class's arguments, and the widths and kernels that it writes out. The class's own decoder works with an `h_dim` of

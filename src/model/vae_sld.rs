@@ -16,6 +16,7 @@ pub(super) const AUTOENCODER: Info = Info {
     ignorable: &[],
     shapes,
     halves: Halves { encode, decode },
+    space: None,
 };
 
 #[derive(Deserialize)]

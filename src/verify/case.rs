@@ -3,7 +3,7 @@
 use crate::data;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::model::FAMILIES;
+use crate::model::{FAMILIES, autoencoder_family};
 use safetensors::Dtype;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -51,8 +51,9 @@ impl Case {
         let text = data::text(&path)?;
         let found: serde_json::Value = serde_json::from_str(&text).map_err(|e| Error::file(&path, e))?;
         // A folder that diffusers wrote is its network's own hyper-parameters.
-        let Config { family, hyper } = if found.get("_class_name").is_some() {
-            Config { family: "unet2d_diffusers".into(), hyper: found }
+        let Config { family, hyper } = if let Some(class) = found.get("_class_name") {
+            let family = class.as_str().and_then(autoencoder_family).unwrap_or("unet2d_diffusers");
+            Config { family: family.into(), hyper: found }
         } else {
             serde_json::from_value(found).map_err(|e| Error::file(&path, e))?
         };

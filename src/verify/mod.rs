@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluator;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::model::{self, AUTOENCODERS, Autoencoder, Weights};
+use crate::model::{self, AUTOENCODERS, Autoencoder, Codebook, Weights};
 use crate::ops::Family;
 use crate::shape::Shape;
 use crate::twin;
@@ -95,7 +95,7 @@ pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
 }
 
 /// The three maps of an autoencoder, those of them that the case has, each like a network that is told nothing and for images
-/// of its own x's size.
+/// of its own x's size; no derivative goes through a codebook.
 fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) -> Error) -> Result<Report> {
     let weights = Weights::open(&case.weights())?;
     let at = |image, latent| Autoencoder::at(&case.family, &case.hyper, &weights, image, latent).map_err(&named);
@@ -106,10 +106,15 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) ->
             continue;
         }
         let sides = case.sides(&x);
-        let graph = &match prefix {
-            "enc" => at(sides, None)?.encoder,
-            "dec" => at(None, sides)?.decoder,
-            _ => at(sides, None)?.reconstruction()?,
+        let networks = if prefix == "dec" { at(None, sides)? } else { at(sides, None)? };
+        let graph = &match (prefix, &networks.space.codebook) {
+            ("enc", _) => networks.encoder,
+            ("dec", _) => networks.decoder,
+            (_, None) => networks.reconstruction()?,
+            (_, Some(codebook)) => {
+                rows.extend(quantised(gpu, kernels, case, &networks, codebook)?);
+                continue;
+            }
         };
         let (_, dims) = sizes(graph.shape(graph.input()));
         let (n, x) = part.rows("x", &dims)?;
@@ -127,6 +132,31 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) ->
     Ok(Report { case: case.folder.clone(), family: case.family.clone(), rows })
 }
 
+/// The nearest vectors of given latents, which are exact, and images that are encoded, moved to vectors and decoded.
+fn quantised(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder, codebook: &Codebook) -> Result<Vec<Row>> {
+    let at = |i: usize| format!("sample {i}");
+    let half = |graph: &Graph, x: &[f32], n: usize| {
+        Evaluator::with_family(gpu, graph, &[0], n, kernels)?.evaluate(x, &vec![0; n])
+    };
+    let doubled = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+    let (_, dims) = sizes(networks.encoder.shape(networks.encoder.input()));
+    let (n, x) = case.rows("rec.x", &dims)?;
+    let nearest = |latents: &[f32]| codebook.nearest(latents, networks.latent.pixels());
+    let decoded = half(&networks.decoder, &nearest(&half(&networks.encoder, &to_f32(x), n)?), n)?;
+    let (out, out_dims) = sizes(networks.decoder.shape(networks.decoder.output()));
+    let want = case.exactly("rec.y", n, &out_dims)?;
+    let whole = compare("reconstruction: forward", &doubled(decoded), want, out, at);
+    let mut rows = vec![Row { tolerance: Some(FORWARD), ..whole }];
+    if case.has("quant.x") {
+        let (d, dims) = sizes(networks.latent);
+        let (n, latents) = case.rows("quant.x", &dims)?;
+        let vectors = doubled(nearest(&to_f32(latents)));
+        let row = compare("codebook: nearest vectors", &vectors, case.exactly("quant.y", n, &dims)?, d, at);
+        rows.push(Row { tolerance: Some(0.0), ..row });
+    }
+    Ok(rows)
+}
+
 /// Checks a network against a case.
 pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<Report> {
     let shape = graph.shape(graph.input());
@@ -140,7 +170,8 @@ pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<R
     timesteps.sort_unstable();
     timesteps.dedup();
     // Enough lanes for a whole loop; the evaluator makes do with fewer.
-    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, 64, kernels)?;
+    let lanes = if loops.is_empty() { n } else { 64 };
+    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, lanes, kernels)?;
 
     let mut rows = forward(case, &told, x, &ks, graph, &mut evaluator)?;
     rows.extend(jacobian::check(gpu, kernels, case, &told, graph, x, ks[0])?);

@@ -12,8 +12,8 @@ const STEM: &str = "diffusion_pytorch_model";
 /// Endings of files of other formats.
 const OTHERS: [&str; 6] = ["bin", "pth", "pt", "ckpt", "msgpack", "h5"];
 
-/// The weights below `folder`, and a sentence about what else was there.
-pub(super) fn find(folder: &Path) -> Result<(Files, Option<String>)> {
+/// The weights below `folder`, of a network of that class, and a sentence about what else was there.
+pub(super) fn find(folder: &Path, class: &str) -> Result<(Files, Option<String>)> {
     let names = names(folder)?;
     let (mut single, mut indexed) = (vec![], vec![]);
     for name in &names {
@@ -31,7 +31,7 @@ pub(super) fn find(folder: &Path) -> Result<(Files, Option<String>)> {
     let (_, name, is_index) = match (full, &variants[..]) {
         (Some(full), _) => full,
         (None, [only]) => only,
-        (None, []) => return Err(missing(folder, &names)),
+        (None, []) => return Err(missing(folder, class, &names)),
         (None, several) => {
             let list = several.iter().map(|f| f.1.as_str()).collect::<Vec<_>>().join(", ");
             let message =
@@ -66,7 +66,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// What to say where no weights are.
-fn missing(folder: &Path, names: &[String]) -> Error {
+fn missing(folder: &Path, class: &str, names: &[String]) -> Error {
     let others: Vec<&str> = names
         .iter()
         .filter(|n| OTHERS.iter().any(|o| n.strip_suffix(o).is_some_and(|n| n.ends_with('.'))))
@@ -78,7 +78,7 @@ fn missing(folder: &Path, names: &[String]) -> Error {
         (_, [_, ..]) => format!("missing, and no index beside it says what {} holds", strays.join(", ")),
         (others, []) => format!(
             "missing: the folder holds weights as {} only, which may run code when they are read; write them as safetensors: \
-             python -c \"from diffusers import UNet2DModel; UNet2DModel.from_pretrained('DIR', \
+             python -c \"from diffusers import {class}; {class}.from_pretrained('DIR', \
              use_safetensors=False).save_pretrained('OUT')\"",
             others.join(", ")
         ),

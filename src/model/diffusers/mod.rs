@@ -1,9 +1,11 @@
 //! Folders as diffusers writes them: a `UNet2DModel`'s config.json and weights, with a scheduler's config beside them or in
 //! a pipeline's `scheduler/`. In: a folder. Out: a `Config`, the weights' files, and what settled what.
+pub(super) mod autoencoder;
 pub(super) mod hub;
 pub(super) mod scheduler;
 
 mod files;
+mod pipeline;
 
 use super::config::{Config, SCHEMA};
 use super::facts::Sources;
@@ -23,10 +25,10 @@ pub(super) struct Found {
     pub sources: Sources,
 }
 
+/// Either end of a range that keeps latents to nothing: far beyond all of them.
+const UNCLIPPED: f64 = 1e9;
 /// Subfolders of a pipeline that hold its network, the first that is there wins: averaged weights are what people sample from.
 const NETWORKS: [&str; 2] = ["unet_ema", "unet"];
-/// Parts of a pipeline whose network works on what an autoencoder makes of images.
-const LATENT: [&str; 4] = ["vae", "vqvae", "movq", "autoencoder"];
 /// Keys that the averaging of weights leaves in a network's config.json: they are about training.
 const AVERAGING: [&str; 7] =
     ["decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup", "inv_gamma", "power"];
@@ -56,23 +58,41 @@ pub(super) fn find(folder: &Path) -> Result<Option<Found>> {
         None => return Err(Error::file(file, "has no _class_name, expected UNet2DModel")),
     }
     let roots = roots(folder, &at);
-    roots.iter().try_for_each(|root| refuse_latents(root, folder, &at))?;
-    let (weights, note) = files::find(&at)?;
+    let autoencoder = pipeline::autoencoder(&roots, folder, &at)?;
+    let (weights, note) = files::find(&at, "UNet2DModel")?;
     let scheduler_file = scheduler_file(&at, &roots)?;
-    let scheduler = scheduler::read(&scheduler_file)?;
+    let mut scheduler = scheduler::read(&scheduler_file)?;
     Process::new(&scheduler.process).map_err(|e| Error::file(&scheduler_file, e))?;
     let shown = |path: &Path| show(folder, path);
     let mut told = format!("{}{}", prefix(&shown(&at)), weights.name());
     told += &averaged(folder, &at, &there);
     told += if flat { "; not the network of config.json beside that folder" } else { "" };
     told += &note.map_or(String::new(), |n| format!("; {n}"));
+    let mut range = format!("default of pipelines with {}, no file says it", scheduler.class);
+    if autoencoder.is_some() {
+        (scheduler.data_range, range) = latent_range(&scheduler, &scheduler_file, &shown(&scheduler_file))?;
+    }
     let sources = Sources {
         weights: told,
         process: source(&scheduler, &shown(&scheduler_file)),
         prediction: format!("{}: {}", shown(&scheduler_file), scheduler.prediction_keys),
-        data_range: format!("default of pipelines with {}, no file says it", scheduler.class),
+        data_range: range,
     };
-    Ok(Some(Found { config: config(network, scheduler), weights, sources }))
+    Ok(Some(Found { config: Config { autoencoder, ..config(network, scheduler) }, weights, sources }))
+}
+
+/// What the latents of a pipeline keep to, and what says so.
+fn latent_range(scheduler: &Scheduler, file: &Path, shown: &str) -> Result<([f64; 2], String)> {
+    match scheduler.clip {
+        None => Ok(([-UNCLIPPED, UNCLIPPED], format!("latents, which {shown} does not clip"))),
+        Some(clip) if clip.is_finite() && clip > 0.0 => {
+            Ok(([-clip, clip], format!("latents, clip_sample and clip_sample_range of {shown}")))
+        }
+        Some(clip) => {
+            let found = format!("clip_sample_range: {clip}, expected a positive number");
+            Err(Error::file(file, found))
+        }
+    }
 }
 
 /// What settled the process.
@@ -169,46 +189,6 @@ fn scheduler_file(at: &Path, roots: &[PathBuf]) -> Result<PathBuf> {
             Err(Error::file(&all[0], message))
         }
     }
-}
-
-/// Refuses a pipeline whose network works on latents, and parts of one that nobody knows. The index of a folder above counts
-/// if it names the network's folder.
-fn refuse_latents(root: &Path, folder: &Path, at: &Path) -> Result<()> {
-    let part = name(at).filter(|_| root != folder);
-    let index = root.join("model_index.json");
-    if index.is_file() {
-        let map = json::read(&index)?;
-        if part.as_ref().is_none_or(|p| map.contains_key(p.trim_end_matches("_ema"))) {
-            check_index(&index, &map)?;
-        }
-    }
-    let pipeline = part.is_none_or(|p| NETWORKS.contains(&p.as_str()));
-    match LATENT.iter().find(|l| pipeline && root.join(l).is_dir()) {
-        Some(latent) => Err(Error::file(root.join(latent), latents(latent))),
-        None => Ok(()),
-    }
-}
-
-fn latents(part: &str) -> String {
-    format!(
-        "the pipeline has an autoencoder ({part}): its network works on that autoencoder's latents, not on images, and latent \
-         pipelines of diffusers are not read"
-    )
-}
-
-/// Every part of a pipeline's index is one that is read, absent, or refused.
-fn check_index(file: &Path, index: &Map<String, Value>) -> Result<()> {
-    for (key, value) in index {
-        let fail = |m: String| Err(Error::file(file, format!("{key}: {m}")));
-        let absent = value.is_null() || value.as_array().is_some_and(|parts| parts.iter().all(Value::is_null));
-        match key.as_str() {
-            "_class_name" | "_diffusers_version" | "_name_or_path" | "unet" | "scheduler" => {}
-            _ if absent => {}
-            latent if LATENT.contains(&latent) => return fail(latents(latent)),
-            _ => return fail(format!("{value}: not a part of a pipeline of images without conditions")),
-        }
-    }
-    Ok(())
 }
 
 /// A path as seen from the model's folder.

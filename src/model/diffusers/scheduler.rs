@@ -17,6 +17,8 @@ pub(in crate::model) struct Scheduler {
     pub prediction: Prediction,
     /// What a pipeline of this scheduler makes of an image's 0 and 255.
     pub data_range: [f64; 2],
+    /// What samplers keep their estimates of x_0 to, on either side of 0; none: to nothing.
+    pub clip: Option<f64>,
     /// Name of the class.
     pub class: String,
     /// The keys that the process is made of, and which of them the class's defaults stand for.
@@ -235,6 +237,7 @@ fn preserving(keys: Keys, class: &Class) -> Result<Scheduler> {
         process,
         prediction,
         data_range: [-1.0, 1.0],
+        clip: clip(keys, class.name)?,
         class: class.name.into(),
         process_keys: keys.told(&used),
         prediction_keys: keys.told(&["prediction_type"]),
@@ -279,6 +282,14 @@ fn scheduled(keys: Keys, class: &Class, rescaled_to: Option<f64>) -> Result<(Pro
     Ok((ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to }, used))
 }
 
+/// `clip_sample_range`, if samplers of the class use it: those that have `clip_sample` do unless it says no, but for Heun's.
+fn clip(keys: Keys, class: &str) -> Result<Option<f64>> {
+    let starts = |starts: &[&str]| starts.iter().any(|s| class.starts_with(s));
+    let (default, known) = (starts(&["DDPM", "DDIM", "RePaint"]), starts(&["DDPM", "DDIM", "RePaint", "Heun"]));
+    let (flag, range) = (keys.flag("clip_sample")?, keys.number("clip_sample_range")?);
+    Ok((known && flag.unwrap_or(default)).then(|| range.unwrap_or(1.0)))
+}
+
 /// `num_train_timesteps` of `CLASSES` where a config leaves it out.
 const STEPS: usize = 1000;
 
@@ -292,6 +303,7 @@ fn exploding(keys: Keys) -> Result<Scheduler> {
         process: ProcessConfig::Ve { sigma_min, sigma_max, timesteps },
         prediction: Prediction::Score,
         data_range: [0.0, 1.0],
+        clip: None,
         class: VE.into(),
         process_keys: keys.told(&used),
         prediction_keys: keys.told(&["_class_name"]),

@@ -201,13 +201,6 @@ impl Builder<'_> {
                 format!("attention_head_dim {size}: {name} has {width} channels, which do not hold a head of it");
             return Err(refused(message));
         }
-        // Published checkpoints have the older names.
-        let old = self.net.weights.has(&format!("{name}.query.weight"));
-        let names = if old { ["query", "key", "value", "proj_attn"] } else { ["to_q", "to_k", "to_v", "to_out.0"] };
-        let [q, k, v, out] = names.map(|part| format!("{name}.{part}"));
-        let inner = heads * size;
-        let qkv = [self.net.linear(&q, x, inner)?, self.net.linear(&k, x, inner)?, self.net.linear(&v, x, inner)?];
-        let y = self.net.attention(name, qkv, heads)?;
-        self.net.linear(&out, y, width)
+        self.net.attend(name, x, heads, heads * size)
     }
 }
