@@ -78,7 +78,7 @@ fn verbs_say_what_is_settled_and_by_what() {
     for (i, command) in commands.iter().enumerate() {
         let run = |more: &[&str]| {
             let file = if command[0] == "paths" { &export } else { &out };
-            let name = format!("{}{i}{}.npz", file.display(), more.len());
+            let name = format!("{}{i}{}.npz", file.display(), more.first().unwrap_or(&""));
             let mut list: Vec<&str> = command.iter().map(String::as_str).collect();
             list.extend(more);
             if ["paths", "evaluate"].contains(&list[0]) {

@@ -191,14 +191,12 @@ pub(in crate::model) fn read(file: &Path) -> Result<Scheduler> {
 pub(in crate::model) fn of(map: Map<String, Value>) -> Result<Scheduler> {
     let keys = Keys(&map);
     let name = keys.text("_class_name")?.unwrap_or_default();
-    let range = |range, scheduler: Scheduler| {
-        Ok(Scheduler { data_range: range, text: Value::Object(map.clone()), ..scheduler })
-    };
+    let text = Value::Object(map.clone());
     if name == VE {
-        return range([0.0, 1.0], exploding(keys)?);
+        return Ok(Scheduler { text, ..exploding(keys)? });
     }
     if let Some(class) = CLASSES.iter().find(|c| c.name == name) {
-        return range([-1.0, 1.0], preserving(keys, class)?);
+        return Ok(Scheduler { text, ..preserving(keys, class)? });
     }
     let why = match REFUSED.iter().find(|r| name.starts_with(r.0)) {
         Some((_, why)) => format!("'{name}': {why}"),
@@ -213,46 +211,19 @@ pub(in crate::model) fn of(map: Map<String, Value>) -> Result<Scheduler> {
 /// The config of one of `CLASSES`.
 fn preserving(keys: Keys, class: &Class) -> Result<Scheduler> {
     keys.known(class.name, &[&PROCESS, SAMPLING])?;
-    let timesteps = keys.count("num_train_timesteps")?;
-    let wants = keys.flag("rescale_betas_zero_snr")?.unwrap_or(false);
-    let rescaled_to = match (wants, class.rescale) {
-        (false, _) => None,
-        (true, Rescale::Zero) => Some(0.0),
-        (true, Rescale::Tiny) => Some(TINY),
-        (true, Rescale::Never) => {
-            let found = format!(
-                "is true, which {} leaves out of account: give the config of the scheduler that the network was trained with",
-                class.name
-            );
-            return Err(Error::invalid("rescale_betas_zero_snr", found));
-        }
-    };
-    let rescale_key = rescaled_to.map(|_| "rescale_betas_zero_snr");
+    let rescaled_to = rescaled_to(keys, class)?;
     let (process, mut used) = match keys.numbers("trained_betas")? {
         Some(betas) => {
-            if timesteps.is_some_and(|t| t != betas.len()) || (timesteps.is_none() && betas.len() != STEPS) {
-                let found = format!("{} of them, num_train_timesteps is {}", betas.len(), timesteps.unwrap_or(STEPS));
+            let timesteps = keys.count("num_train_timesteps")?.unwrap_or(STEPS);
+            if betas.len() != timesteps {
+                let found = format!("{} of them, num_train_timesteps is {timesteps}", betas.len());
                 return Err(Error::invalid("trained_betas", found));
             }
             (ProcessConfig::Betas { betas, rescaled_to }, vec!["trained_betas"])
         }
-        None => {
-            let named = keys.text("beta_schedule")?.unwrap_or_else(|| "linear".into());
-            let known: Vec<_> = SCHEDULES[..3].iter().map(|s| s.0).chain(class.more.iter().copied()).collect();
-            let Some((_, schedule)) = SCHEDULES.iter().find(|s| s.0 == named && known.contains(&s.0)) else {
-                let message = format!("'{named}' is not one that {} has: {}", class.name, known.join(", "));
-                return Err(Error::invalid("beta_schedule", message));
-            };
-            let (first, last) = (keys.number("beta_start")?, keys.number("beta_end")?);
-            let ends = schedule.has_ends().then(|| [first.unwrap_or(class.ends[0]), last.unwrap_or(class.ends[1])]);
-            let [beta_start, beta_end] = [ends.map(|e| e[0]), ends.map(|e| e[1])];
-            let timesteps = timesteps.unwrap_or(STEPS);
-            let mut used = vec!["num_train_timesteps", "beta_schedule"];
-            used.extend(ends.iter().flat_map(|_| ["beta_start", "beta_end"]));
-            (ProcessConfig::Vp { schedule: *schedule, timesteps, beta_start, beta_end, rescaled_to }, used)
-        }
+        None => scheduled(keys, class, rescaled_to)?,
     };
-    used.extend(rescale_key);
+    used.extend(rescaled_to.map(|_| "rescale_betas_zero_snr"));
     let prediction = match keys.text("prediction_type")?.as_deref() {
         None | Some("epsilon") => Prediction::Eps,
         Some("v_prediction") => Prediction::V,
@@ -262,17 +233,53 @@ fn preserving(keys: Keys, class: &Class) -> Result<Scheduler> {
             return Err(Error::invalid("prediction_type", message));
         }
     };
-    let (process_keys, prediction_keys) = (keys.told(&used), keys.told(&["prediction_type"]));
     Ok(Scheduler {
         process,
         prediction,
         data_range: [-1.0, 1.0],
         clip: clip(keys, class.name)?,
         class: class.name.into(),
-        process_keys,
-        prediction_keys,
+        process_keys: keys.told(&used),
+        prediction_keys: keys.told(&["prediction_type"]),
         text: Value::Null,
     })
+}
+
+/// What the last abar becomes where the config wants zero terminal SNR.
+fn rescaled_to(keys: Keys, class: &Class) -> Result<Option<f64>> {
+    let wanted = keys.flag("rescale_betas_zero_snr")?.unwrap_or(false);
+    match (wanted, class.rescale) {
+        (false, _) => Ok(None),
+        (true, Rescale::Zero) => Ok(Some(0.0)),
+        (true, Rescale::Tiny) => Ok(Some(TINY)),
+        (true, Rescale::Never) => {
+            let found = format!(
+                "is true, which {} leaves out of account: give the config of the scheduler that the network was trained with",
+                class.name
+            );
+            Err(Error::invalid("rescale_betas_zero_snr", found))
+        }
+    }
+}
+
+/// The process of a schedule by name, and the keys that it is made of.
+fn scheduled(keys: Keys, class: &Class, rescaled_to: Option<f64>) -> Result<(ProcessConfig, Vec<&'static str>)> {
+    let named = keys.text("beta_schedule")?.unwrap_or_else(|| "linear".into());
+    let known: Vec<_> = SCHEDULES[..3].iter().map(|s| s.0).chain(class.more.iter().copied()).collect();
+    let Some(&(_, schedule)) = SCHEDULES.iter().find(|s| s.0 == named && known.contains(&s.0)) else {
+        let message = format!("'{named}' is not one that {} has: {}", class.name, known.join(", "));
+        return Err(Error::invalid("beta_schedule", message));
+    };
+    let timesteps = keys.count("num_train_timesteps")?.unwrap_or(STEPS);
+    let (first, last) = (keys.number("beta_start")?, keys.number("beta_end")?);
+    let [mut beta_start, mut beta_end] = [None; 2];
+    let mut used = vec!["num_train_timesteps", "beta_schedule"];
+    if schedule.has_ends() {
+        beta_start = first.or(Some(class.ends[0]));
+        beta_end = last.or(Some(class.ends[1]));
+        used.extend(["beta_start", "beta_end"]);
+    }
+    Ok((ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to }, used))
 }
 
 /// `clip_sample_range`, if samplers of the class use it: those that have `clip_sample` do unless it says no, but for Heun's.
@@ -351,7 +358,8 @@ impl Keys<'_> {
 
     /// Which of these keys the file has, and which are defaults of its class.
     fn told(self, used: &[&str]) -> String {
-        let (there, absent): (Vec<&str>, Vec<&str>) = used.iter().partition(|k| self.0.contains_key(**k));
+        let (there, absent): (Vec<&str>, Vec<&str>) =
+            used.iter().partition(|k| self.0.get(**k).is_some_and(|v| !v.is_null()));
         match (&there[..], &absent[..]) {
             (there, []) => there.join(", "),
             ([], absent) => format!("the defaults of its class for {}", absent.join(", ")),
