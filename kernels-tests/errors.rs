@@ -50,6 +50,22 @@ fn setting(folder: &Path, at: &str, value: Value) -> Vec<String> {
     inspect(&model(folder, |_, config| *config.pointer_mut(at).unwrap() = value.clone()))
 }
 
+/// `init` of a `UNet2DModel` of two levels with these options.
+fn unet2d(folder: &Path, options: Value) -> Vec<String> {
+    let mut config = json!({
+        "vorticity_config": 1, "family": "unet2d_diffusers", "prediction": "eps", "data_range": [-1.0, 1.0],
+        "process": {"kind": "vp", "schedule": "linear", "timesteps": 10},
+        "hyper": {
+            "in_channels": 1, "out_channels": 1, "block_out_channels": [4, 4], "norm_num_groups": 2,
+            "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        },
+    });
+    config["hyper"].as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    let file = folder.join("unet2d.json");
+    fs::write(&file, config.to_string()).unwrap();
+    arguments(&["init", "unet2d_diffusers", "--config", text(&file), "--out", text(&folder.join("made"))])
+}
+
 /// `inspect` of the small model, one of whose files has these bytes.
 fn replaced(folder: &Path, name: &str, edit: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<String> {
     let model = model(folder, |_, _| ());
@@ -222,6 +238,14 @@ const ROWS: &[Row] = &[
     ("data range reversed", "config.json: data_range [1, -1] is not an increasing pair of numbers", 2,
         |d| setting(d, "/data_range", json!([1, -1]))),
     // Folders of diffusers.
+    ("option that UNet2DModel has not", "hyper: unknown key `act_fun` (\"silu\"): UNet2DModel has no such option", 2,
+        |d| unet2d(d, json!({"sample_size": 8, "act_fun": "silu"}))),
+    ("size of a network's samples left open", "hyper: sample_size is null, the class's default: it has to be given, as --shape CxHxW or in config.json", 2,
+        |d| unet2d(d, json!({}))),
+    ("size that does not halve", "hyper: sample_size 9x9: up_blocks.1.resnets.0 has 10x10 pixels and its skip connection 9x9. Every halving wants even sides, ..", 2,
+        |d| unet2d(d, json!({"sample_size": 9}))),
+    ("block that UNet2DModel cannot run", "hyper: block type 'CrossAttnDownBlock2D' attends to a text, of which UNet2DModel knows nothing", 2,
+        |d| unet2d(d, json!({"sample_size": 8, "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"]}))),
     ("folder of diffusers without its scheduler", "scheduler_config.json: missing, and so is .. it says what noise the network was trained on", 2,
         |d| folder_of(d, "scheduler_config.json", None)),
     ("weights that are a pointer of Git LFS", "diffusion_pytorch_model.safetensors: is a pointer of Git LFS to a file of 707396 bytes, which was not fetched: run 'git lfs pull'", 2,

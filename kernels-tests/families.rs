@@ -142,7 +142,7 @@ pub fn sized(side: usize) -> Vec<(&'static str, Graph)> {
             "lucid_unet, one stage more",
             random(
                 "lucid_unet",
-                json!({ "dim": 32, "dim_mults": [2, 1, 2, 3], "channels": 1, "image_size": side, "attn_heads": 2, "attn_dim_head": 12 }),
+                json!({ "dim": 32, "init_dim": 64, "dim_mults": [2, 1, 2, 3], "channels": 1, "image_size": side, "attn_heads": 2, "attn_dim_head": 12 }),
                 vp.clone(),
             ),
         ),
@@ -206,17 +206,17 @@ fn other_sizes_match_their_twin_alone_and_in_company() {
 fn what_is_no_network_is_refused() {
     let hypers = |folder: &str| Case::open(golden().join(folder)).unwrap();
     let cases: &[(&str, &str, Value, &str)] = &[
-        ("lucid_unet", "dim", json!(30), "dim 30 must be divisible by 32"),
-        ("lucid_unet", "dim_mults", json!([]), "dim_mults not empty"),
+        ("lucid_unet", "dim", json!(30), "dim 30: a level of 30 channels, which must be divisible by 32"),
+        ("lucid_unet", "dim_mults", json!([]), "dim_mults []"),
         ("lucid_unet", "attn_heads", json!(0), "a size of 0"),
         ("lucid_unet", "attn_dim_head", json!(31), "to_qkv.weight"),
         ("lucid_unet", "dims", json!(1), "unknown field `dims`"),
-        ("ncsnpp", "nf", json!(18), "nf 18 must be divisible by 4"),
-        ("ncsnpp", "image_size", json!(40), "image_size 40 by 2^4"),
-        ("ncsnpp", "progressive_combine", json!("cat"), "progressive_combine 'cat'"),
-        ("ncsnpp", "resblock_type", json!("ddpm"), "fir together with ddpm blocks"),
+        ("ncsnpp", "nf", json!(18), "all_modules.0.W"),
+        ("ncsnpp", "image_size", json!(40), "image_size 40 must be divisible by 2^4"),
+        ("ncsnpp", "progressive_combine", json!("cat"), "all_modules"),
+        ("ncsnpp", "resblock_type", json!("ddpm"), "fir with resblock_type ddpm and resamp_with_conv"),
         ("ncsnpp", "ch_mult", json!([1, 1, 2, 2]), "all_modules"),
-        ("ncsnpp", "fir_kernel", json!([1, 2, 1]), "fir_kernel '[1, 2, 1]'"),
+        ("ncsnpp", "fir_kernel", json!([1, 2, -1]), "fir_kernel: [1.0, 2.0, -1.0]"),
         ("diffusers_ddpm", "num_class_embeds", json!(10), "conditioned on class labels, which is not supported"),
         ("diffusers_ddpm", "down_block_types", json!(["DownBlock2D", "KDownBlock2D"]), "'KDownBlock2D' is not one of"),
         ("diffusers_ddpm", "act_fn", json!("gelu"), "act_fn 'gelu'"),

@@ -3,6 +3,7 @@ mod adapters;
 mod attention;
 #[cfg(feature = "cli")]
 mod autoencoders;
+mod authors;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;

@@ -140,8 +140,8 @@ fn illegal_hyper_parameters_are_errors() {
         (hyper(1, 4, &[0], 8), "every size must be in 1.."),
         (hyper(1, 4, &[], 8), "every size must be in 1.."),
         (hyper(1, 4, &[usize::MAX], 8), "every size must be in 1.."),
-        (hyper(1, 4, &[2], 27), "image_size 27 divisible by 2^1"),
-        (hyper(1, 4, &[2, 4], 14), "image_size 14 divisible by 2^2"),
+        (hyper(1, 4, &[2], 27), "image_size 27 must be divisible by 2^1"),
+        (hyper(1, 4, &[2, 4], 14), "image_size 14 must be divisible by 2^2"),
         (serde_json::json!({"timesteps": 7}), "missing field"),
         (serde_json::json!(null), "hyper"),
     ];

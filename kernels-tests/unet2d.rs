@@ -91,7 +91,7 @@ fn another_option_is_another_network() {
         ("mish", "act_fn", json!("gelu")),
         ("gelu", "act_fn", json!("relu")),
         ("positional", "norm_eps", json!(1e-3)),
-        ("positional", "freq_shift", json!(0.5)),
+        ("embedding_shifted_sine_first", "freq_shift", json!(0.5)),
         ("positional", "flip_sin_to_cos", json!(false)),
         ("scale_shift_attention_norm", "attn_norm_num_groups", json!(2)),
         ("mid_scaled", "mid_block_scale_factor", json!(2.4)),
@@ -188,7 +188,8 @@ fn value(key: &'static str) -> BoxedStrategy<Value> {
         json!(1e300),
         json!(1e-320),
         json!(u64::MAX),
-        json!(16384),
+        json!(65),
+        json!(16385),
         json!("\u{1b}[31m"),
         json!({"a": [1]}),
         json!([[]]),
@@ -256,9 +257,10 @@ fn no_mix_of_options_is_a_panic() {
                     *count.0 += 1;
                     let shape = graph.shape(graph.input());
                     prop_assert_eq!(shape, graph.shape(graph.output()));
-                    // A norm of a constant may divide by zero where norm_eps is 0; nothing else does.
-                    let y = twin::evaluate(&graph, &Dual::lift(&noise(shape.len(), 5)), 3);
-                    prop_assert!(y.is_ok_and(|y| y.len() == shape.len()));
+                    if shape.len() <= 1 << 12 {
+                        let y = twin::evaluate(&graph, &Dual::lift(&noise(shape.len(), 5)), 3);
+                        prop_assert!(y.is_ok_and(|y| y.len() == shape.len()));
+                    }
                 }
             }
             Ok(())

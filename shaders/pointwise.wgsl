@@ -1,7 +1,7 @@
 // y = f(x), one of: max(x, 0); 1 / (1 + e^-x); x P(x), P the standard normal distribution; x tanh(ln(1 + e^x));
 // x or, below 0, e^x - 1; x or, below 0, x / 5.
 // Tangents: y' = x' times the slope at the primal's x.
-// Thread map: lib/elementwise. Accuracy: RELU is exact, LEAKY_RELU rounds once; ELU has the exponential's absolute error; SIGMOID has that of lib/silu's exponential; absolute errors of GELU
+// Thread map: lib/elementwise. Accuracy: RELU is exact, LEAKY rounds once; ELU has the exponential's absolute error; SIGMOID has that of lib/silu's exponential; absolute errors of GELU
 // and MISH stay below 4 u max(1, |x|), u = 2^-24.
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let value = select(decay - 1.0, point, above);
     let slope = select(decay, vec4f(1.0), above);
 #end
-#unroll leaky 0 LEAKY_RELU
+#unroll leaky 0 LEAKY
     let slope = select(vec4f(0.2), vec4f(1.0), point > vec4f());
     let value = slope * point;
 #end

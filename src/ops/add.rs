@@ -41,6 +41,10 @@ impl Op for Add {
         true
     }
 
+    fn lines_up(&self) -> bool {
+        true
+    }
+
     fn as_then(&self) -> Option<Then> {
         Some(Then::Residual(self.scales))
     }

@@ -126,6 +126,11 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
+    /// True if all its inputs must have each channel in the same place (sums).
+    fn lines_up(&self) -> bool {
+        false
+    }
+
     /// Weights that the device may hold in f16.
     fn weights(&self) -> Option<&[f32]> {
         None

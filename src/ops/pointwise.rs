@@ -73,7 +73,7 @@ impl Op for Pointwise {
             is("GELU", Pointwise::Gelu),
             is("MISH", Pointwise::Mish),
             is("ELU", Pointwise::Elu),
-            is("LEAKY_RELU", Pointwise::LeakyRelu),
+            is("LEAKY", Pointwise::LeakyRelu),
         ];
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "pointwise", constants: &constants, flops, ..Default::default() }.push(cx);

@@ -5,6 +5,7 @@ mod fuse;
 mod layout;
 mod liveness;
 mod repeat;
+mod straight;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -28,7 +29,13 @@ pub struct Ports {
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(fuse::fuse(&repeat::separate(graph), setting), timesteps, family, ports, program)
+    lower_as_is(
+        fuse::fuse(&straight::straighten(&repeat::separate(graph))?, setting),
+        timesteps,
+        family,
+        ports,
+        program,
+    )
 }
 
 /// The same, node by node: what fusion is compared with.
@@ -39,7 +46,7 @@ pub fn lower_as_is(
     ports: Ports,
     program: &mut Program,
 ) -> Result<()> {
-    graph = repeat::separate(&graph);
+    graph = straight::straighten(&repeat::separate(&graph))?;
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);

@@ -23,6 +23,8 @@ pub(super) fn separate(graph: &Graph) -> Graph {
             let mut seen = BTreeSet::new();
             for id in &mut inputs {
                 if out.sources[id.0].iter().any(|source| seen.contains(source)) {
+                    // The copy will lie in one buffer with the original, and no kernel may write what it reads.
+                    *id = out.copy(*id);
                     *id = out.copy(*id);
                 }
                 seen.extend(out.sources[id.0].iter().copied());

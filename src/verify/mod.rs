@@ -170,7 +170,8 @@ pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<R
     timesteps.sort_unstable();
     timesteps.dedup();
     // Enough lanes for a whole loop; the evaluator makes do with fewer.
-    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, 64, kernels)?;
+    let lanes = if loops.is_empty() { n } else { 64 };
+    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, lanes, kernels)?;
 
     let mut rows = forward(case, &told, x, &ks, graph, &mut evaluator)?;
     rows.extend(jacobian::check(gpu, kernels, case, &told, graph, x, ks[0])?);

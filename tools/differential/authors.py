@@ -105,6 +105,24 @@ def vae_sld(folder: Path, hyper: dict):
         return classes.VariationalAutoEncoder(file.name)
 
 
+def matrix():
+    """The tool that compares diffusers' class over all its options: what it draws and how it embeds are used here too."""
+    return package_of(Path(__file__).resolve().parent.parent, "make_diffusers_matrix")
+
+
+def unet2d(folder: Path, hyper: dict):
+    """diffusers' class, from the installed package; attention by products and a softmax, which have tangents."""
+    from diffusers import UNet2DModel, models
+    from diffusers.models.attention_processor import AttnProcessor
+
+    exact = matrix().exact_embedding
+    models.embeddings.get_timestep_embedding = lambda *args, **kwargs: exact(*args, **kwargs).to(torch.get_default_dtype())
+    net = UNet2DModel(**hyper)
+    if hasattr(net, "attn_processors") and all(type(p).__name__ == "AttnProcessor2_0" for p in net.attn_processors.values()):
+        net.set_attn_processor(AttnProcessor())
+    return net
+
+
 class Vector(nn.Module):
     """[N, D] to [N, D, 1, 1], for any D; the class's own UnFlatten writes 1024 out."""
 
@@ -144,3 +162,7 @@ def sksq_maps(net, hyper, shapes):
 
 def told_maps(net, hyper, shapes, label):
     return {"": functools.partial(lambda x, label: net(x, label), label=label)}
+
+
+def sample_maps(net, hyper, shapes, label):
+    return {"": functools.partial(lambda x, label: net(x, label).sample, label=label)}

@@ -41,7 +41,7 @@ def multipliers(rng: random.Random, most_levels: int, most: int) -> list[int]:
 def mnist(rng):
     mults, channels = multipliers(rng, 3, 4), rng.randint(1, 4)
     timesteps = rng.choice([1, 7, 1000])
-    both = sides(rng, 2 ** len(mults), 20)
+    both = sides(rng, 2 ** len(mults), 16)
     hyper = {"timesteps": timesteps, "time_embedding_dim": rng.randint(1, 40), "in_channels": channels,
              "out_channels": channels if rng.random() < 0.8 else rng.randint(1, 4),
              "base_dim": rng.choice([4, 4, 8, 8, 12, 16, 20, 6]), "dim_mults": mults, "image_size": size(both)}
@@ -50,16 +50,16 @@ def mnist(rng):
 
 def lucid(rng):
     levels = rng.randint(1, 4)
-    dim, unit = rng.choice([(32, 1), (32, 1), (64, 1), (16, 2), (8, 4), (4, 8), (96, 1), (5, 32), (7, 32), (24, 4)])
-    most = max(1, 128 // (dim * unit))
-    mults = [unit * rng.randint(1, min(3, most)) for _ in range(levels)]
+    dim, unit = rng.choice([(32, 1), (32, 1), (64, 1), (16, 2), (8, 4), (4, 8), (96, 1), (5, 32), (24, 4)])
+    most = max(1, 96 // (dim * unit))
+    mults = [unit * rng.choice([1, 1, most]) for _ in range(levels)]
     if rng.random() < 0.04:
         mults[-1] += 1  # widths that 32 groups need not divide
     stages = levels - 1
     per = lambda draw: draw() if rng.random() < 0.5 else [draw() for _ in range(levels + rng.choice([0, 0, 0, -1, 1]))]  # noqa: E731
     heads, head = per(lambda: rng.randint(1, 4)), per(lambda: rng.randint(1, 12))
     full = rng.choice([None, None, False, True, [rng.random() < 0.5 for _ in range(levels)]])
-    both = sides(rng, 2 ** max(stages - 1, 0), 14)
+    both = sides(rng, 2 ** max(stages - 1, 0), 6 if dim * unit > 64 else 9)
     channels = rng.randint(1, 4)
     hyper = {"dim": dim, "dim_mults": mults, "channels": channels, "attn_heads": heads, "attn_dim_head": head,
              "full_attn": full, "image_size": size(both)}
@@ -104,17 +104,17 @@ def ncsnpp(rng):
 def vae_sld(rng):
     levels, double, z, embed = rng.randint(1, 3), rng.random() < 0.7, rng.randint(1, 4), rng.randint(1, 4)
     below = levels if rng.random() < 0.7 else rng.randint(1, 3)
-    mults = lambda n: [rng.choice([1, 1, 2, 3]) for _ in range(n)]  # noqa: E731
-    both = [rng.randint(2 ** (levels - 1), 14), rng.randint(2 ** (levels - 1), 14)]
+    mults = lambda n: [rng.choice([1, 1, 1, 2, 3]) for _ in range(n)]  # noqa: E731
+    both = [rng.randint(2 ** (levels - 1), 9), rng.randint(2 ** (levels - 1), 9)]
     latent = [n >> (levels - 1) for n in both]
     image = rng.randint(1, 3)
-    encoder = {"in_channels": image, "resolution": size(both), "channels": rng.choice([32, 32, 64]),
+    encoder = {"in_channels": image, "resolution": size(both), "channels": rng.choice([32, 32, 32, 64]),
                "channel_multipliers": mults(levels), "z_channels": z, "num_res_blocks": rng.choice([1, 1, 2, 0]),
                "dropout": 0.0, "resample_with_conv": rng.random() < 0.6, "double_z": double}
     decoder = {"in_channels": image, "out_channels": image if rng.random() < 0.7 else rng.randint(1, 3),
-               "resolution": size([n << (below - 1) for n in latent]), "channels": rng.choice([32, 32, 64]),
+               "resolution": size([n << (below - 1) for n in latent]), "channels": rng.choice([32, 32, 32, 64]),
                "channel_multipliers": mults(below), "z_channels": 2 * z if double else z,
-               "num_res_blocks": rng.choice([1, 1, 2, 0]), "dropout": 0.0, "resample_with_conv": rng.random() < 0.6}
+               "num_res_blocks": rng.choice([0, 0, 1]), "dropout": 0.0, "resample_with_conv": rng.random() < 0.6}
     shapes = {"enc": [image, *both], "dec": [embed, *latent], "rec": [image, *both]}
     hyper = {"encoder": encoder, "decoder": decoder, "vae": {"embed_dim": embed, "kld_weight": 1e-6}}
     return hyper, shapes, None
@@ -130,12 +130,21 @@ def vae_sksq(rng):
         both, hyper["h_dim"] = rng.choice([[64, 64], [62, 77], [70, 65], [50, 101]]), 1024
     else:
         both = [rng.randint(46, 80), rng.randint(46, 80)]
-        hyper["enc_channels"] = [rng.randint(1, 20) for _ in range(4)]
-        hyper["dec_channels"] = [rng.randint(1, 20) for _ in range(3)]
+        hyper["enc_channels"] = [rng.randint(4, 20) for _ in range(4)]
+        hyper["dec_channels"] = [rng.randint(4, 20) for _ in range(3)]
         hyper["h_dim"] = hyper["enc_channels"][3] * left(both[0]) * left(both[1])
     hyper["image_size"] = size(both)
     shapes = {"enc": [hyper["image_channels"], *both], "dec": [hyper["z_dim"]], "rec": [hyper["image_channels"], *both]}
     return hyper, shapes, None
+
+
+def unet2d(rng):
+    """As tools/make_diffusers_matrix.py draws them."""
+    matrix = authors.matrix()
+    hyper = matrix.drawn(rng)
+    h, w = matrix.sides(hyper)
+    label = ("sigma", 50.0) if hyper.get("time_embedding_type") == "fourier" else ("t", 1000)
+    return hyper, {"": [hyper["in_channels"], h, w]}, label
 
 
 FAMILIES = {
@@ -144,4 +153,5 @@ FAMILIES = {
     "ncsnpp": Family(ncsnpp, authors.ncsnpp, authors.told_maps),
     "vae_sld": Family(vae_sld, authors.vae_sld, authors.sld_maps),
     "vae_sksq": Family(vae_sksq, authors.vae_sksq, authors.sksq_maps),
+    "unet2d_diffusers": Family(unet2d, authors.unet2d, authors.sample_maps),
 }

@@ -16,14 +16,14 @@ def randomise(net: nn.Module, g: torch.Generator) -> None:
 
     for name, m in net.named_modules():
         kind, own = type(m).__name__, dict(m.named_parameters(recurse=False))
-        if isinstance(m, (nn.GroupNorm, nn.BatchNorm2d)) and own:
+        if isinstance(m, (nn.GroupNorm, nn.LayerNorm, nn.BatchNorm2d)) and own:
             draw(m.weight, 0.25, 1.0), draw(m.bias, 0.25)
         elif isinstance(m, nn.ConvTranspose2d):
             draw(m.weight, m.stride[0] / math.sqrt(m.in_channels * m.kernel_size[0] ** 2)), draw(m.bias, 0.2)
         elif isinstance(m, nn.Embedding):
             draw(m.weight, 1.0)
         elif kind == "GaussianFourierProjection":
-            draw(m.W, 2.0)
+            draw(own.get("W", own.get("weight")), 2.0)
         elif kind == "NIN":
             # Queries and keys larger, so that softmax is not flat.
             draw(m.W, (2.0 if name.endswith(("NIN_0", "NIN_1")) else 1.0) / math.sqrt(m.W.shape[0])), draw(m.b, 0.2)

@@ -101,6 +101,9 @@ impl Kind {
 
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let h = Hyper::read(value)?;
+    for (types, way) in [(&h.down_block_types, "Down"), (&h.up_block_types, "Up")] {
+        types.iter().try_for_each(|name| Kind::parse(name, way).map(drop))?;
+    }
     let net = Net::new(h.shape, weights);
     let none = || Time { layers: vec![], width: 0 };
     let mut b = Builder { net, h, raw: none(), told: none(), skips: vec![], pyramid: None };
