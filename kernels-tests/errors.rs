@@ -241,8 +241,6 @@ const ROWS: &[Row] = &[
         |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "../b.safetensors"}}"#))),
     ("index of a shard that is not there", "index.json: tensor 'a': is said to lie in b.safetensors, which is missing", 2,
         |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "b.safetensors"}}"#))),
-    ("pipeline on latents", "model_index.json: vqvae: the pipeline has an autoencoder (vqvae): its network works on that autoencoder's latents, not on images, ..", 2,
-        |d| folder_of(d, "model_index.json", Some(r#"{"vqvae": ["diffusers", "VQModel"]}"#))),
     ("scheduler that is not known", "scheduler_config.json: _class_name: 'EDMEulerScheduler': it scales the network's input and output by sigma_data (EDM), which is not supported", 2,
         |d| scheduler(d, r#""_class_name": "EDMEulerScheduler""#)),
     ("scheduler's key that is not known", "scheduler_config.json: beta_shedule: \"linear\": not a known key of DDPMScheduler; what it would change is not known either", 2,

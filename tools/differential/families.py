@@ -105,7 +105,7 @@ def vae_sld(rng):
     levels, double, z, embed = rng.randint(1, 3), rng.random() < 0.7, rng.randint(1, 4), rng.randint(1, 4)
     below = levels if rng.random() < 0.7 else rng.randint(1, 3)
     mults = lambda n: [rng.choice([1, 1, 1, 2, 3]) for _ in range(n)]  # noqa: E731
-    both = [rng.randint(2 ** (levels - 1), 9), rng.randint(2 ** (levels - 1), 9)]
+    both = [rng.randint(2 ** levels, 2 ** levels + 4) for _ in range(2)]  # norms of fewer than four numbers say little
     latent = [n >> (levels - 1) for n in both]
     image = rng.randint(1, 3)
     encoder = {"in_channels": image, "resolution": size(both), "channels": rng.choice([32, 32, 32, 64]),
