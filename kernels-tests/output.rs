@@ -189,10 +189,10 @@ fn verify_as_json_and_its_exit_codes() {
 #[test]
 fn exit_codes_are_what_the_help_says() {
     let help = run(&["--help"]).1;
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/GUIDE.md")).unwrap();
     for (code, meaning) in EXIT_CODES {
         assert!(help.contains(&format!("{code}  {meaning}")), "{code} is not in\n{help}");
-        assert!(readme.contains(&format!("| {code} | {meaning} |")), "{code} is not in the README");
+        assert!(guide.contains(&format!("| {code} | {meaning} |")), "{code} is not in the guide");
     }
     assert!(help.contains("--json") && help.contains("--quiet"), "{help}");
     let place = || ("here".to_string(), "why".to_string());
