@@ -44,6 +44,7 @@ mod levels;
 mod layouts;
 #[cfg(feature = "cli")]
 mod long;
+mod measures;
 #[cfg(feature = "cli")]
 mod names;
 mod networks;
