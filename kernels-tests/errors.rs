@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use vorticity::measures::Likelihood;
 use vorticity::run::{Numbers, Part, PartArray, RunDir, Shard};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -139,15 +140,7 @@ fn seed(reader: &str, name: &str) -> Vec<u8> {
 fn shard(folder: &Path, number: usize, facts: Value) -> String {
     let rows = PartArray { name: "rows".into(), shape: vec![1, 6], axis: Some(0), values: Numbers::F64(vec![1.0; 6]) };
     let shard = Shard::new(number, 2).unwrap();
-    let part = Part {
-        measure: &vorticity::measures::Likelihood,
-        shard,
-        samples: 2,
-        facts,
-        arrays: vec![rows],
-        worst: 0.0,
-        origin: None,
-    };
+    let part = Part { measure: &Likelihood, shard, samples: 2, facts, arrays: vec![rows], worst: 0.0, origin: None };
     let out = folder.join(number.to_string());
     let dir = RunDir::create(&out).unwrap();
     part.write(&dir, &json!({"measure": "likelihood"}), "t", &json!({})).unwrap();

@@ -9,7 +9,7 @@ fn root() -> &'static Path {
 }
 
 /// Every file below `folder` with one of these endings, with its text.
-fn files(folder: &str, endings: &[&str]) -> Vec<(PathBuf, String)> {
+pub fn files(folder: &str, endings: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = vec![];
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -35,7 +35,7 @@ fn flow(lib: &str) -> Vec<String> {
 }
 
 /// The text without comments; a `//` behind a colon is an address in a string.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let cut = |line: &str| {
         let comment = line.match_indices("//").find(|(i, _)| !line[..*i].ends_with(':'));
         comment.map_or(line, |(i, _)| &line[..i]).to_string()

@@ -15,6 +15,7 @@ mod common;
 #[cfg(feature = "cli")]
 mod compare;
 mod curl;
+mod cycles;
 mod data;
 #[cfg(feature = "cli")]
 mod derivatives;

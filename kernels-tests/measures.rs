@@ -103,6 +103,6 @@ fn every_measure_is_a_verb() {
     for measure in MEASURES {
         let help = crate::cli::vorticity(&[measure.name(), "--help"]).output().unwrap();
         let text = String::from_utf8(help.stdout).unwrap();
-        assert!(help.status.success() && text.contains(&format!("OUT/{measure}.csv")), "{measure}: {text}");
+        assert!(help.status.success() && text.contains(&format!("{measure}.csv")), "{measure}: {text}");
     }
 }

@@ -3,7 +3,7 @@
 //! of its own in front of the buffer's bytes. wgpu has no word for this, hence Vulkan's own calls, on software adapters,
 //! which alone load through images. Nothing comes back where the driver lays images out otherwise: then images are copies.
 use super::device::Gpu;
-use super::slot::IMAGE_ROW;
+use crate::program::IMAGE_ROW;
 use ash::vk;
 
 /// What both are made of, until wgpu owns them.

@@ -1,9 +1,9 @@
 //! Adapter choice, device creation, and the two ways a device reports trouble: error scopes and the lost callback.
 use super::cooperative::Cooperative;
+use super::family::family;
 use super::faults::Faults;
-use super::kernels::family;
 use super::pace::LONGEST;
-use super::recovery::Trouble;
+use super::trouble::{Trouble, told};
 use crate::choice::Choices;
 use crate::error::{Error, Result};
 use crate::ops::Family;
@@ -325,10 +325,15 @@ impl Gpu {
         self.longest
     }
 
+    /// What runs on this device, and on those that took its place, got over so far.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.troubles.lock().map(|t| t.clone()).unwrap_or_default()
+    }
+
     /// What the user should know of the runs on this device so far: steps that a watchdog may end, and troubles.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.warnings.lock().map(|w| w.clone()).unwrap_or_default();
-        all.extend(self.told());
+        all.extend(told(&self.troubles()));
         all
     }
 

@@ -3,46 +3,25 @@
 //! never written shows.
 use super::device::Gpu;
 use super::faults::Fault;
+use super::load::{Command, Loaded, Recipe};
 use super::memory::Memory;
 use super::pace::Pace;
-use super::pipeline::Cache;
-use super::recovery::Recipe;
-use super::slot::{IMAGE_ROW, Slot, copy_to_image, spare};
+use super::slot::{copy_to_image, spare};
 use crate::error::{Error, Result};
-use crate::program::{BufferId, Program, Role, Step};
-use std::collections::{BTreeMap, HashMap};
+use crate::program::{BufferId, IMAGE_ROW, Program, Role, Step};
+use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::Instant;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 const FOLD: u64 = 65535;
 
-pub(super) enum Command {
-    Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
-    Mirror { slot: usize, bytes_per_lane: u64 },
-}
-
 /// A program on a device, with room for `max_lanes` lanes.
 pub struct Executor<'a> {
-    pub(super) gpu: Gpu,
-    pub(super) program: Program,
-    /// How the program is made again.
-    pub(super) recipe: Option<Recipe<'a>>,
+    on: Loaded<'a>,
     steps: Vec<Step>,
-    /// By the buffer's number.
-    pub(super) slots: BTreeMap<usize, Slot>,
-    pub(super) cache: Cache,
-    pub(super) commands: Vec<Command>,
-    /// Whether the device has all constants.
-    pub(super) loaded: bool,
-    pub(super) max_lanes: usize,
-    /// In a row, since a run last ended well.
-    pub(super) failures: usize,
-    pub(super) memory: Memory,
     /// Cuts runs into submissions, where the device has a watchdog.
     pace: Pace,
-    /// Staging buffers that are free for another readback.
-    pub(super) staging: Vec<wgpu::Buffer>,
 }
 
 /// A submitted run; `wait` reads its download buffers back.
@@ -115,66 +94,64 @@ impl<'a> Executor<'a> {
             );
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
         }
-        let mut executor = Self {
-            pace: Pace::new(&program, gpu.longest_submission()),
-            steps: program.steps().cloned().collect(),
-            gpu,
-            program,
-            recipe,
-            slots: BTreeMap::new(),
-            cache: Cache::default(),
-            commands: vec![],
-            loaded: false,
-            max_lanes,
-            failures: 0,
-            memory,
-            staging: vec![],
-        };
-        if let Err(error) = executor.load().and_then(|()| executor.allocate(max_lanes)) {
-            executor.recover(error)?;
+        let pace = Pace::new(&program, gpu.longest_submission());
+        let steps = program.steps().cloned().collect();
+        let mut on = Loaded::new(gpu, program, max_lanes, memory, recipe);
+        if let Err(error) = on.load().and_then(|()| on.allocate(max_lanes)) {
+            on.recover(error)?;
         }
-        Ok(executor)
+        Ok(Self { on, steps, pace })
+    }
+
+    /// After an error of a run: makes the executor ready for the same runs again, perhaps of fewer lanes (`max_lanes`). Out of
+    /// memory the room is halved, whole samples, down to one, for good; a lost device is opened again. Nothing of the runs in
+    /// flight is left.
+    ///
+    /// # Errors
+    /// The error itself if it is none of the two, if there is no recipe for a lost device, or after `FAILURES` in a row.
+    pub fn recover(&mut self, error: Error) -> Result<()> {
+        self.on.recover(error)
     }
 
     /// Lanes that there is room for.
     pub fn max_lanes(&self) -> usize {
-        self.max_lanes
+        self.on.max_lanes
     }
 
     /// Lanes, of whole samples, that a run should have at most for the device's watchdog; at most `max_lanes`. It changes
     /// as runs are timed, and is a sample's where even that may take too long.
     pub fn safe_lanes(&self) -> usize {
-        let group = self.program.group() as usize;
-        let most = self.pace.most_lanes().min(self.max_lanes);
+        let group = self.on.program.group() as usize;
+        let most = self.pace.most_lanes().min(self.on.max_lanes);
         (most - most % group).max(group)
     }
 
     /// The device.
     pub fn gpu(&self) -> &Gpu {
-        &self.gpu
+        &self.on.gpu
     }
 
     /// What it takes.
     pub fn memory(&self) -> Memory {
-        self.memory
+        self.on.memory
     }
 
     /// What runs; the contents of constants are on the device only.
     pub fn program(&self) -> &Program {
-        &self.program
+        &self.on.program
     }
 
     /// Writes the beginning of an upload buffer.
     pub fn upload<T: bytemuck::NoUninit>(&self, id: BufferId, data: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(data);
-        let (slot, label) = (&self.slots[&id.0], &self.program.buffers[id.0].label);
+        let (slot, label) = (&self.on.slots[&id.0], &self.on.program.buffers[id.0].label);
         if bytes.len() as u64 > slot.buffer.size() {
             return Err(Error::Gpu {
                 place: format!("buffer '{label}'"),
                 message: format!("{} bytes to write, {} allocated", bytes.len(), slot.buffer.size()),
             });
         }
-        self.gpu.checked("upload", || self.gpu.queue.write_buffer(&slot.buffer, 0, bytes))
+        self.on.gpu.checked("upload", || self.on.gpu.queue.write_buffer(&slot.buffer, 0, bytes))
     }
 
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, commands: &[Command], lanes: usize, repeat: usize) {
@@ -185,9 +162,9 @@ impl<'a> Executor<'a> {
                     let step = &self.steps[*step];
                     let pass =
                         pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
-                    pass.set_pipeline(&self.cache.get(*pipeline).pipeline);
+                    pass.set_pipeline(&self.on.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
-                    let part = self.program.part(step.part, lanes as u64);
+                    let part = self.on.program.part(step.part, lanes as u64);
                     pass.set_immediates(0, bytemuck::bytes_of(&(part as u32)));
                     pass.set_immediates(4, bytemuck::cast_slice(&step.immediates[1..]));
                     let groups = (part * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
@@ -195,8 +172,8 @@ impl<'a> Executor<'a> {
                 }
                 Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
-                    let buffer = &self.slots[slot].buffer;
-                    match &self.slots[slot].mirror {
+                    let buffer = &self.on.slots[slot].buffer;
+                    match &self.on.slots[slot].mirror {
                         Some(mirror) if mirror.alias => {
                             let state = wgpu::BufferUses::STORAGE_READ_ONLY;
                             let barrier = wgpu::BufferTransition { buffer, state };
@@ -212,35 +189,35 @@ impl<'a> Executor<'a> {
 
     /// Encodes and submits one run over the first `lanes` lanes, whole samples, and starts reading the download buffers back.
     pub fn submit(&mut self, lanes: usize) -> Result<Pending> {
-        let group = self.program.group() as usize;
-        if lanes == 0 || lanes > self.max_lanes || !lanes.is_multiple_of(group) {
+        let group = self.on.program.group() as usize;
+        if lanes == 0 || lanes > self.on.max_lanes || !lanes.is_multiple_of(group) {
             return Err(Error::Gpu {
                 place: "submit".into(),
                 message: format!(
                     "{lanes} lanes asked for, the plan holds {group}..={} in steps of {group}",
-                    self.max_lanes
+                    self.on.max_lanes
                 ),
             });
         }
-        match self.gpu.faults.next() {
+        match self.on.gpu.faults.next() {
             Some(Fault::OutOfMemory) => {
                 let message = format!("no memory for {lanes} lanes: VORTICITY_FAULTS");
                 return Err(Error::OutOfMemory { place: "submit".into(), message });
             }
-            Some(Fault::Lost) => self.gpu.device.destroy(), // wgpu itself then finds it lost
+            Some(Fault::Lost) => self.on.gpu.device.destroy(), // wgpu itself then finds it lost
             None => {}
         }
         let mut parts = vec![];
         let mut total = 0;
-        for (i, b) in self.program.buffers.iter().enumerate().filter(|(_, b)| matches!(b.role, Role::Download)) {
+        for (i, b) in self.on.program.buffers.iter().enumerate().filter(|(_, b)| matches!(b.role, Role::Download)) {
             let bytes = b.bytes_per_lane * lanes as u64;
             parts.push((BufferId(i), total, bytes));
-            total += (b.bytes_per_lane * self.max_lanes as u64).next_multiple_of(256);
+            total += (b.bytes_per_lane * self.on.max_lanes as u64).next_multiple_of(256);
         }
-        let staging = match self.staging.pop() {
+        let staging = match self.on.staging.pop() {
             Some(buffer) => buffer,
-            None => self.gpu.checked("readback buffer", || {
-                self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            None => self.on.gpu.checked("readback buffer", || {
+                self.on.gpu.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("readback"),
                     size: total.max(4),
                     usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -250,7 +227,7 @@ impl<'a> Executor<'a> {
         };
         let (submission, submissions) = self.send(lanes, &staging, &parts)?;
         let (tell, mapped) = mpsc::channel();
-        self.gpu.checked("readback", || {
+        self.on.gpu.checked("readback", || {
             staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
                 let _ = tell.send(r); // the receiver may be gone: nobody waits any more
             })
@@ -269,22 +246,22 @@ impl<'a> Executor<'a> {
         let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
         let (mut from, mut taken, mut last) = (0, vec![], None);
         for &end in &ends {
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            self.encode(&mut encoder, &self.commands[from..end], lanes, 1);
-            for &(id, offset, bytes) in parts.iter().filter(|_| end == self.commands.len()) {
-                encoder.copy_buffer_to_buffer(&self.slots[&id.0].buffer, 0, staging, offset, bytes);
+            let mut encoder = self.on.gpu.device.create_command_encoder(&Default::default());
+            self.encode(&mut encoder, &self.on.commands[from..end], lanes, 1);
+            for &(id, offset, bytes) in parts.iter().filter(|_| end == self.on.commands.len()) {
+                encoder.copy_buffer_to_buffer(&self.on.slots[&id.0].buffer, 0, staging, offset, bytes);
             }
             let start = Instant::now();
-            last = Some(self.gpu.checked("submit", || self.gpu.queue.submit([encoder.finish()]))?);
+            last = Some(self.on.gpu.checked("submit", || self.on.gpu.queue.submit([encoder.finish()]))?);
             if timed {
-                self.gpu.finish(last.clone(), "timing a tile")?;
+                self.on.gpu.finish(last.clone(), "timing a tile")?;
                 taken.push(start.elapsed().as_secs_f64());
             }
             from = end;
         }
         if timed {
             self.pace.learn(lanes, &taken);
-            self.gpu.warn(self.pace.warning(&self.program));
+            self.on.gpu.warn(self.pace.warning(&self.on.program));
         }
         Ok((last, ends.len()))
     }
@@ -292,9 +269,9 @@ impl<'a> Executor<'a> {
     /// Waits for a run and hands its download buffers to `read`, one call each.
     pub fn wait(&mut self, pending: Pending, mut read: impl FnMut(BufferId, &[u8])) -> Result<()> {
         let place = "waiting for a tile";
-        self.gpu.finish(pending.submission, place)?;
+        self.on.gpu.finish(pending.submission, place)?;
         // What cannot be read of a lost device is no error of its own.
-        let fail = |m: String| match self.gpu.alive("readback") {
+        let fail = |m: String| match self.on.gpu.alive("readback") {
             Err(lost) => lost,
             Ok(()) => Error::Gpu { place: "readback".into(), message: m },
         };
@@ -306,8 +283,8 @@ impl<'a> Executor<'a> {
             }
         }
         pending.staging.unmap();
-        self.staging.push(pending.staging);
-        self.failures = 0;
+        self.on.staging.push(pending.staging);
+        self.on.failures = 0;
         Ok(())
     }
 
@@ -328,12 +305,12 @@ impl<'a> Executor<'a> {
     pub fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
         let mut times = HashMap::new();
         for _ in 0..rounds {
-            for (i, command) in self.commands.iter().enumerate() {
-                let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            for (i, command) in self.on.commands.iter().enumerate() {
+                let mut encoder = self.on.gpu.device.create_command_encoder(&Default::default());
                 self.encode(&mut encoder, std::slice::from_ref(command), lanes, repeat);
                 let start = Instant::now();
-                let submission = self.gpu.queue.submit([encoder.finish()]);
-                self.gpu.finish(Some(submission), "timing")?;
+                let submission = self.on.gpu.queue.submit([encoder.finish()]);
+                self.on.gpu.finish(Some(submission), "timing")?;
                 let seconds = start.elapsed().as_secs_f64() / repeat as f64;
                 times.entry(i).and_modify(|t: &mut f64| *t = t.min(seconds)).or_insert(seconds);
             }
@@ -342,6 +319,6 @@ impl<'a> Executor<'a> {
             Command::Dispatch { step, .. } => Some(&self.steps[*step]),
             Command::Mirror { .. } => None,
         };
-        Ok(self.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
+        Ok(self.on.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
     }
 }

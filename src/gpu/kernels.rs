@@ -9,15 +9,6 @@ use std::sync::Arc;
 /// Of wgpu and naga, which translate the kernels; a test compares it with Cargo.lock.
 pub const WGPU: &str = "30.0.1";
 
-/// The family of kernels that suits an adapter. `cc` wants 512 threads and 32 KiB a workgroup, and 64-bit integers.
-pub(super) fn family(info: &wgpu::AdapterInfo, limits: &wgpu::Limits, features: wgpu::Features) -> Family {
-    let software = info.device_type == wgpu::DeviceType::Cpu;
-    let roomy =
-        limits.max_compute_invocations_per_workgroup >= 512 && limits.max_compute_workgroup_storage_size >= 32 << 10;
-    let wide = features.contains(wgpu::Features::SHADER_INT64);
-    if software && roomy && wide { Family::Cpu } else { Family::Gpu }
-}
-
 impl Gpu {
     /// The family of kernels: what suits the adapter, or what `with_family` said.
     pub fn family(&self) -> Family {

@@ -1,15 +1,62 @@
-//! What an executor has on its device: constants, buffers for its lanes, pipelines and bind groups. In: a program. Out: slots
-//! and commands, made anew where the room changes or another device takes over.
-use super::executor::{Command, Executor};
+//! A program on its device: constants, buffers for its lanes, pipelines and bind groups. In: a program. Out: slots and
+//! commands, made anew where the room changes or another device takes over.
+use super::device::Gpu;
 use super::memory::Memory;
 use super::pipeline::{Cache, Pipeline};
 use super::slot::{Slot, Written};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, Role, Step};
+use crate::program::{Access, Action, BufferId, Program, Role, Step};
+use std::collections::BTreeMap;
 
-impl Executor<'_> {
+/// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
+/// time and, for a while, the host's memory of the first planning.
+pub type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
+
+pub(super) enum Command {
+    Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
+    Mirror { slot: usize, bytes_per_lane: u64 },
+}
+
+/// What is on the device, and how it comes there again.
+pub(super) struct Loaded<'a> {
+    pub gpu: Gpu,
+    pub program: Program,
+    /// How the program is made again.
+    pub recipe: Option<Recipe<'a>>,
+    /// By the buffer's number.
+    pub slots: BTreeMap<usize, Slot>,
+    pub cache: Cache,
+    pub commands: Vec<Command>,
+    /// Whether the device has all constants.
+    pub loaded: bool,
+    pub max_lanes: usize,
+    /// In a row, since a run last ended well.
+    pub failures: usize,
+    pub memory: Memory,
+    /// Staging buffers that are free for another readback.
+    pub staging: Vec<wgpu::Buffer>,
+}
+
+impl<'a> Loaded<'a> {
+    /// Nothing is on the device yet.
+    pub fn new(gpu: Gpu, program: Program, max_lanes: usize, memory: Memory, recipe: Option<Recipe<'a>>) -> Self {
+        Self {
+            gpu,
+            program,
+            recipe,
+            slots: BTreeMap::new(),
+            cache: Cache::default(),
+            commands: vec![],
+            loaded: false,
+            max_lanes,
+            failures: 0,
+            memory,
+            staging: vec![],
+        }
+    }
+
     /// Drops what grows with the lanes; `whole`: everything on the device.
-    pub(super) fn release(&mut self, whole: bool) {
+    pub fn release(&mut self, whole: bool) {
         self.commands.clear();
         self.staging.clear();
         let program = &self.program;
@@ -21,7 +68,7 @@ impl Executor<'_> {
     }
 
     /// Brings the constants to the device, which has the only copy from then on.
-    pub(super) fn load(&mut self) -> Result<()> {
+    pub fn load(&mut self) -> Result<()> {
         let mut written = Written::default();
         for i in 0..self.program.buffers.len() {
             if !matches!(self.program.buffers[i].role, Role::Constant(_)) {
@@ -40,7 +87,7 @@ impl Executor<'_> {
     }
 
     /// Allocates what grows with the lanes.
-    pub(super) fn allocate(&mut self, lanes: usize) -> Result<()> {
+    pub fn allocate(&mut self, lanes: usize) -> Result<()> {
         let memory = Memory::of(&self.program, lanes as u64, self.gpu.images_share());
         self.memory = Memory { constants: self.memory.constants, ..memory };
         self.max_lanes = lanes;

@@ -1,9 +1,9 @@
 //! Memory: what a run may take of an adapter's, what a program will take, and what the process took. In: the driver's
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
 use super::device::Gpu;
-use super::slot::{IMAGE_ROW, Slot, spare};
+use super::slot::{Slot, spare};
 use crate::ops::Family;
-use crate::program::{BufferId, Program, Role};
+use crate::program::{BufferId, IMAGE_ROW, Program, Role};
 use std::collections::HashSet;
 
 /// What a run may take where the driver does not say how much there is.

@@ -2,14 +2,10 @@
 //! error of a run or an allocation. Out: the same program, ready for the same runs, or the error where that was in vain.
 //! Weights are not kept in the host's memory for this: who planned the program says how to plan it again (`Recipe`).
 use super::device::{Gpu, enumerate};
-use super::executor::Executor;
+use super::load::Loaded;
+use super::trouble::Trouble;
 use crate::error::{Error, Result};
-use crate::program::Program;
 use std::time::Duration;
-
-/// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
-/// time and, for a while, the host's memory of the first planning.
-pub type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
 
 /// Failures in a row, without a run that ended well between them, after which a device is given up. Halving the room
 /// does not count as long as it can be halved.
@@ -17,17 +13,6 @@ pub const FAILURES: usize = 3;
 
 /// Pause before the second attempt to open a device, and once more before each later one: drivers restart.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// What a run on a device got over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// True if the device was lost and opened again, false if it was out of memory.
-    pub lost: bool,
-    /// What the device said, and where.
-    pub message: String,
-    /// Lanes that there is room for since.
-    pub lanes: usize,
-}
 
 impl Gpu {
     /// This device; if it was lost, the one that took its place, opened on the same adapter if nobody has yet.
@@ -57,11 +42,6 @@ impl Gpu {
         Ok(Gpu { longest: self.longest, faults, warnings, troubles, ..new })
     }
 
-    /// What runs on this device, and on those that took its place, got over so far.
-    pub fn troubles(&self) -> Vec<Trouble> {
-        self.troubles.lock().map(|t| t.clone()).unwrap_or_default()
-    }
-
     /// The same device, on which faults happen as `VORTICITY_FAULTS` would have it (docs/FORMATS.md): for tests.
     ///
     /// # Errors
@@ -69,31 +49,10 @@ impl Gpu {
     pub fn with_faults(self, list: &str) -> Result<Self> {
         Ok(Self { faults: super::faults::Faults::parse(list)?.into(), ..self })
     }
-
-    /// Troubles in words, one line of each kind.
-    pub(super) fn told(&self) -> Vec<String> {
-        let all = self.troubles();
-        let of = |lost: bool| {
-            let mut of = all.iter().filter(move |t| t.lost == lost);
-            let first = of.next()?;
-            Some((1 + of.count(), first))
-        };
-        let lanes = all.iter().rev().find(|t| !t.lost).map_or(0, |t| t.lanes);
-        let memory = of(false).map(|(n, first)| {
-            format!(
-                "out of memory {n} times, first: {}; tiles have {lanes} lanes since, with the same results",
-                first.message
-            )
-        });
-        let lost = of(true).map(|(n, first)| {
-            format!("device lost and opened again {n} times, first: {}; its tiles were run again", first.message)
-        });
-        memory.into_iter().chain(lost).collect()
-    }
 }
 
-impl Executor<'_> {
-    /// After an error of a run or an allocation: makes the executor ready for the same runs again, perhaps of fewer lanes
+impl Loaded<'_> {
+    /// After an error of a run or an allocation: makes everything ready for the same runs again, perhaps of fewer lanes
     /// (`max_lanes`). Out of memory the room is halved, whole samples, down to one, for good; a lost device is opened
     /// again. Nothing of the runs in flight is left.
     ///

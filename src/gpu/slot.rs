@@ -2,11 +2,7 @@
 //! contents. In: a `program::Buffer` and a number of lanes. Out: a `Slot`.
 use super::device::Gpu;
 use crate::error::{Error, Result};
-use crate::program::{Buffer, IMAGE_WIDTH, Role, SPARE};
-
-/// Bytes of a texel of an image mirror, and of a row of it.
-const TEXEL: u64 = 16;
-pub(super) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
+use crate::program::{Buffer, IMAGE_ROW, IMAGE_WIDTH, Role, SPARE, TEXEL};
 
 /// A buffer on the device, and what kernels load it through.
 pub(super) struct Slot {

@@ -3,6 +3,7 @@
 //! one is a file and a line here.
 use super::blocks::{Net, defaults};
 use super::config::SCHEMA;
+use super::halves::{Half, Info};
 use super::latent_space::LatentSpace;
 use super::{Files, Weights, autoencoder_diffusers, diffusers, vae_sksq, vae_sld};
 use crate::error::{Error, Result};
@@ -12,31 +13,6 @@ use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
-
-/// An architecture, by the tensor names that its authors gave it.
-pub struct Info {
-    /// Name in `config.json`.
-    pub name: &'static str,
-    /// Where the architecture comes from.
-    pub source: &'static str,
-    /// Endings of tensor names that checkpoints carry and evaluation does not need.
-    pub ignorable: &'static [&'static str],
-    /// Shapes of an image and of a latent.
-    pub(super) shapes: fn(&Value) -> Result<[Shape; 2]>,
-    pub(super) halves: Halves,
-    /// What hyper-parameters and weights say of the latents; none: a distribution whose mean is taken as it is.
-    pub(super) space: Option<fn(&Value, &Weights) -> Result<LatentSpace>>,
-}
-
-type Half = fn(&Value, &mut Net, NodeId) -> Result<NodeId>;
-
-/// Both halves append themselves to a graph.
-pub(super) struct Halves {
-    /// From an image to the mean and the log-variance of its latent, as channels, or to the latent (`LatentSpace`).
-    pub encode: Half,
-    /// From a latent to an image.
-    pub decode: Half,
-}
 
 /// `config.json` of an autoencoder's directory, schema version 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]

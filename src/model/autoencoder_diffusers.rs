@@ -2,8 +2,8 @@
 //! puts out a distribution, the second latents that are moved to a codebook. In: the class's config.json and tensor names,
 //! old and new attention names alike. Out: encoder, decoder and what lies between them.
 use super::Weights;
-use super::autoencoder::{Halves, Info};
 use super::blocks::{Geometry, Net, sane};
+use super::halves::{Halves, Info};
 use super::latent_space::{Codebook, LatentSpace};
 use super::sides::Sides;
 use crate::error::{Error, Result};

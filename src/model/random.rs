@@ -1,44 +1,7 @@
-//! Networks of random weights, at any size and reproducible: a tensor's numbers follow from its name, its shape and a seed
-//! alone, so the order in which a family takes them does not matter. In: a config, a seed. Out: the two files of a model
-//! directory. For tests of speed, memory and agreement between implementations; such a network has learned nothing.
-use super::{Config, Weights, family};
-use crate::error::{Error, Result};
-use crate::shape::Shape;
-use serde_json::json;
+//! Random weights, at any size and reproducible: a tensor's numbers follow from its name, its shape and a seed alone, so the
+//! order in which a family takes them does not matter. In: name, shape, seed. Out: numbers.
 use sha2::{Digest, Sha256};
 use std::f64::consts::TAU;
-
-/// The files of a model directory, and what they hold.
-pub struct RandomModel {
-    /// `config.json`.
-    pub config: Vec<u8>,
-    /// `model.safetensors`.
-    pub weights: Vec<u8>,
-    /// Parameters, as PyTorch counts them.
-    pub parameters: u64,
-    /// `[C, H, W]` of one sample.
-    pub shape: Shape,
-}
-
-/// A model of this configuration with random weights. Its provenance says so, in the place of what was there.
-pub fn init(config: &Config, seed: u64) -> Result<RandomModel> {
-    let process = super::process_of(config)?;
-    let weights = Weights::random(seed);
-    let graph = (family(&config.family)?.build)(&config.hyper, &weights)?;
-    super::require_field(&graph)?;
-    process.require_told(&graph)?;
-    let program = concat!("vorticity ", env!("CARGO_PKG_VERSION"));
-    let provenance = json!({ "weights": "random", "seed": seed, "program": program });
-    let config = Config { provenance, ..config.clone() };
-    let mut text = serde_json::to_vec_pretty(&config).map_err(|e| Error::invalid("config.json", e))?;
-    text.push(b'\n');
-    Ok(RandomModel {
-        config: text,
-        weights: weights.to_safetensors()?,
-        parameters: weights.parameters(),
-        shape: graph.shape(graph.input()),
-    })
-}
 
 /// Numbers in C order, chosen so that activations and gains stay of order one and no layer is dead:
 /// N(0, 1 / fan_in), fan_in the product of all dimensions but the first, for two dimensions and more; 1 + N / 10 for the

@@ -1,7 +1,7 @@
 //! The small convolutional autoencoder of the paper's MNIST latents: unpadded convolutions of stride 2 and ReLU, a linear
 //! layer to mean and log-variance, transposed convolutions back, a logistic output. In: the tensor names of pytorch-vae.
-use super::autoencoder::{Halves, Info};
 use super::blocks::{Geometry, Net, defaults, hyper, sane};
+use super::halves::{Halves, Info};
 use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;

@@ -1,7 +1,7 @@
 //! The KL autoencoder of the paper's CIFAR-10 latents: residual blocks of GroupNorm, SiLU and convolution; no attention.
 //! In: the tensor names of simple-latent-diffusion-model. Out: its encoder (mean and log-variance) and decoder.
-use super::autoencoder::{Halves, Info};
 use super::blocks::{Geometry, Net, defaults, hyper, sane};
+use super::halves::{Halves, Info};
 use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;

@@ -1,12 +1,13 @@
 //! Depthwise 3x3 convolution (one filter per channel), stride 1 or 2, zero padding 1, with bias.
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
-use super::conv::{Padding, extent, immediates, inside, noise};
-use super::fold::Before;
+use super::conv::{immediates, noise};
+use super::fold::{Before, LoadKind, Loads, Reads, Setting};
+use super::window::{Padding, Window, extent, inside};
 use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,6 +42,48 @@ impl Depthwise {
             packed[at + 36] = self.bias[c];
         }
         packed
+    }
+}
+
+impl Loads for Depthwise {
+    fn kind(&self) -> LoadKind {
+        LoadKind::Depthwise { stride: self.stride, padding: self.padding }
+    }
+
+    fn pays(&self, kernel: usize, _: Setting) -> bool {
+        kernel == 1
+    }
+
+    fn inputs(&self, _: usize) -> usize {
+        1
+    }
+
+    fn loaded(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.shape(inputs)
+    }
+
+    fn values(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
+        self.twin(inputs, shapes, times)
+    }
+
+    fn cost(&self, output: Shape) -> u64 {
+        self.flops(&[], Shape { c: self.channels, ..output })
+    }
+
+    fn split(
+        &self,
+        window: Window,
+        input: Shape,
+        bands: &[Range<usize>],
+        which: usize,
+    ) -> Option<(Arc<dyn Loads>, Padding, Reads)> {
+        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, input.h);
+        Some((Arc::new(Self { padding, ..self.clone() }), window.padding, vec![(0, rows)]))
+    }
+
+    fn prepare(&self, cx: &mut Launch, _: usize) -> Result<(&'static str, BufferId)> {
+        let packed = self.packed(&cx.inputs[0]);
+        Ok(("filters", cx.program.constant(cx.label("filters"), &packed)))
     }
 }
 
@@ -91,7 +134,7 @@ impl Op for Depthwise {
     }
 
     fn as_before(&self) -> Option<Before> {
-        Some(Before::Depthwise(self.clone()))
+        Some(Before::Loads(Arc::new(self.clone())))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -3,7 +3,8 @@
 //! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
-use super::fold::{Before, Then};
+use super::fold::{Before, LoadKind, Loads, Reads, Setting, Then};
+use super::window::{Padding, Window};
 use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -146,6 +147,51 @@ impl GroupNorm {
     }
 }
 
+/// With a band's number x is that band and what is beside it, and the bands follow as inputs.
+impl Loads for GroupNorm {
+    fn kind(&self) -> LoadKind {
+        LoadKind::Norm { silu: self.silu }
+    }
+
+    fn pays(&self, _: usize, setting: Setting) -> bool {
+        setting.tangents == 0
+    }
+
+    fn inputs(&self, given: usize) -> usize {
+        if self.band.is_some() { given } else { 1 }
+    }
+
+    fn loaded(&self, inputs: &[Shape]) -> Result<Shape> {
+        if self.band.is_some() { Ok(inputs[0]) } else { self.shape(inputs) }
+    }
+
+    fn values(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
+        self.twin(inputs, shapes, times)
+    }
+
+    fn cost(&self, output: Shape) -> u64 {
+        self.flops(&[], Shape { c: self.channels, ..output })
+    }
+
+    fn split(
+        &self,
+        window: Window,
+        input: Shape,
+        bands: &[Range<usize>],
+        which: usize,
+    ) -> Option<(Arc<dyn Loads>, Padding, Reads)> {
+        let all = self.band(&[input], bands, which)?.reads.into_iter().skip(1);
+        let (rows, padding) = window.padding.band(&bands[which], window.kernel, window.stride, input.h);
+        let reads = [(0, rows)].into_iter().chain(all).collect();
+        Some((Arc::new(Self { band: Some(which), ..self.clone() }), padding, reads))
+    }
+
+    fn prepare(&self, cx: &mut Launch, inputs: usize) -> Result<(&'static str, BufferId)> {
+        let views = if self.band.is_some() { &cx.inputs[1..inputs] } else { &cx.inputs[..1] }.to_vec();
+        Ok(("coefficients", self.coefficients(cx, views, self.band.unwrap_or(0) == 0)?))
+    }
+}
+
 impl Op for GroupNorm {
     fn name(&self) -> &'static str {
         "group_norm"
@@ -215,7 +261,7 @@ impl Op for GroupNorm {
     }
 
     fn as_before(&self) -> Option<Before> {
-        self.band.is_none().then(|| Before::Norm(self.clone()))
+        self.band.is_none().then(|| Before::Loads(Arc::new(self.clone())))
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {

@@ -35,6 +35,7 @@ pub mod silu;
 pub mod softmax;
 pub mod softmax_pixels;
 pub mod upsample;
+pub mod window;
 
 /// A name and the op's test cases: every op that has a kernel.
 pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[

@@ -9,6 +9,7 @@ mod file;
 mod journal;
 mod manifest;
 mod measure;
+mod merge;
 mod npz;
 mod part;
 mod place;
@@ -22,7 +23,8 @@ pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST
 pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;
 pub use measure::{Axis, Figure, Matrices, MeanOf, Measure, MeasureInfo, PATH, Plots, SAMPLE, TIMESTEP, Taken};
-pub use part::{Merged, Part, PartArray, merge};
+pub use merge::{Merged, merge};
+pub use part::{Part, PartArray};
 pub use rules::{Applied, At, Errors, Rule};
 pub use shard::Shard;
 pub use stream::{NpzStream, Promised, npz_bytes, write_arrays};

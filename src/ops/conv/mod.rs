@@ -11,8 +11,9 @@ pub mod up;
 pub(crate) mod winograd;
 
 use self::coop::Matrices;
-use super::fold::{Before, Setting, Then, TimeRow};
+use super::fold::{Before, LoadKind, Loads, Setting, Then, TimeRow};
 use super::held::Held;
+use super::window::{extent, inside};
 use super::{Band, Case, Family, Launch, Op, Place, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
@@ -22,9 +23,9 @@ use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use super::window::Padding;
 pub use after::After;
-pub use before::Load;
-pub use up::{Doubling, UpConv};
+pub use up::UpConv;
 
 /// Convolution with bias.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub struct Conv {
     /// Zeros around the input.
     pub padding: Padding,
     /// What is done to the input first, on the load.
-    pub load: Option<Load>,
+    pub load: Option<Arc<dyn Loads>>,
     /// `[out, in, kernel, kernel]`
     pub weight: Arc<[f32]>,
     /// `[out]`
@@ -93,47 +94,6 @@ const SPLIT16: Matrices = Matrices { side: 16, split: true };
 const SPLIT8: Matrices = Matrices { side: 8, split: true };
 const FLOATS8: Matrices = Matrices { side: 8, split: false };
 
-/// Zeros before and after the rows and the columns of an input, pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Padding {
-    /// Above and below.
-    pub rows: [usize; 2],
-    /// Left and right.
-    pub columns: [usize; 2],
-}
-
-impl Padding {
-    /// As many on every side.
-    pub const fn all(n: usize) -> Self {
-        Self::trailing(n, 0)
-    }
-
-    /// `n` on every side and `more` below and to the right.
-    pub const fn trailing(n: usize, more: usize) -> Self {
-        Self { rows: [n, n + more], columns: [n, n + more] }
-    }
-
-    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding.
-    pub(super) fn band(self, out: &Range<usize>, kernel: usize, stride: usize, h: usize) -> (Range<usize>, Self) {
-        let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
-        let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
-        let rows = (first + above - self.rows[0]).min(h)..end - below - self.rows[0];
-        (rows, Self { rows: [above, below], ..self })
-    }
-}
-
-/// Output height or width of a convolution, or what is wrong.
-pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]) -> Result<usize> {
-    let padded = n + padding[0] + padding[1];
-    if stride == 0 || padded < kernel {
-        return Err(Error::invalid(
-            "input",
-            format!("{n} pixels with {padding:?} zeros around them do not hold a kernel of {kernel}"),
-        ));
-    }
-    Ok((padded - kernel) / stride + 1)
-}
-
 /// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then the kernel's own.
 pub(super) fn immediates(
     view: &View,
@@ -172,9 +132,9 @@ impl Conv {
     }
 
     /// As timings call it.
-    const fn op(&self) -> &'static str {
-        match (&self.load, self.kernel) {
-            (Some(Load::Depthwise(_)), _) => "depthwise + 1x1",
+    fn op(&self) -> &'static str {
+        match (self.load.as_ref().map(|load| load.kind()), self.kernel) {
+            (Some(LoadKind::Depthwise { .. }), _) => "depthwise + 1x1",
             (_, 1) => "conv 1x1",
             _ => "conv",
         }
@@ -218,10 +178,10 @@ impl Op for Conv {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
+        let reads = self.loaded(inputs.len());
         let z = self.after.split(&inputs[reads.min(inputs.len())..])?;
         let s = match &self.load {
-            Some(load) => load.shape(&inputs[..reads.min(inputs.len())])?,
+            Some(load) => load.loaded(&inputs[..reads.min(inputs.len())])?,
             None => super::one(&inputs[..reads.min(inputs.len())])?,
         };
         if s.c != self.in_channels {
@@ -241,12 +201,12 @@ impl Op for Conv {
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
-        let reads = self.load.as_ref().map_or(1, |load| load.inputs(inputs.len(), self.after.residual.is_some()));
-        let loaded = self.load.as_ref().map(|load| load.twin(&inputs[..reads], &shapes[..reads], times));
+        let reads = self.loaded(inputs.len());
+        let loaded = self.load.as_ref().map(|load| load.values(&inputs[..reads], &shapes[..reads], times));
         let x = loaded.as_deref().unwrap_or(inputs[0]);
         let k = self.kernel;
         let s = match &self.load {
-            Some(load) => load.shape(&shapes[..reads]).unwrap_or(shapes[0]), // its shape was checked
+            Some(load) => load.loaded(&shapes[..reads]).unwrap_or(shapes[0]), // its shape was checked
             None => shapes[0],
         };
         let Padding { rows, columns } = self.padding;
@@ -272,7 +232,7 @@ impl Op for Conv {
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        let load = self.load.as_ref().map_or(0, |load| load.flops(output));
+        let load = self.load.as_ref().map_or(0, |load| load.cost(output));
         load + 2 * (output.len() * self.in_channels * self.kernel * self.kernel) as u64
     }
 
@@ -288,13 +248,18 @@ impl Op for Conv {
     fn before(&self, before: &Before, setting: Setting) -> Option<Arc<dyn Op>> {
         match before {
             Before::Doubled(doubling) => Some(Arc::new(UpConv::of(self, *doubling, setting.held)?)),
-            before => Some(Arc::new(Self { load: Some(Load::of(self, before, setting)?), ..self.clone() })),
+            Before::Loads(load) => {
+                self.loads(load, setting).then(|| Arc::new(Self { load: Some(load.clone()), ..self.clone() }) as _)
+            }
         }
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
         let (op, reads) = match &self.load {
-            Some(load) => load.band(self, inputs[0], bands, which)?,
+            Some(load) => {
+                let (load, padding, reads) = load.split(self.window_of_weights(), inputs[0], bands, which)?;
+                (Self { load: Some(load), padding, ..self.clone() }, reads)
+            }
             None => {
                 let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
                 (Self { padding, ..self.clone() }, vec![(0, rows)])
@@ -321,11 +286,6 @@ fn packed(conv: &Conv, view: &View, place: &Place) -> Vec<f32> {
         }
     }
     packed
-}
-
-/// Position in the unpadded input, if it is inside.
-pub(super) fn inside(i: usize, padding: usize, n: usize) -> Option<usize> {
-    i.checked_sub(padding).filter(|&r| r < n)
 }
 
 /// Numbers that look random and are the same everywhere, in -0.5..0.5.

@@ -5,22 +5,13 @@ use super::after::After;
 use super::{Conv, Padding, noise};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::fold::Then;
+use crate::ops::fold::{Doubling, Then};
 use crate::ops::held::Held;
 use crate::ops::{Band, Case, Launch, Op, Place};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// How an image becomes twice as large.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubling {
-    /// Every pixel twice along each axis.
-    Repeated,
-    /// A zero between every two: 2n - 1 of n.
-    Spread,
-}
 
 /// Convolution of a doubled image.
 #[derive(Clone, Debug)]
