@@ -13,7 +13,7 @@ pub(crate) mod winograd;
 use self::coop::Matrices;
 use super::fold::{Before, Setting, Then, TimeRow};
 use super::held::Held;
-use super::{Band, Case, Family, Launch, Op, Place, View};
+use super::{Band, Case, Family, Launch, Op, Place, Reads, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -149,13 +149,16 @@ pub(super) fn immediates(
     [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
 }
 
-/// What every convolution kernel binds; x is read as `access` says.
+/// How many buffers every convolution kernel binds.
+const OPERANDS: usize = 4;
+
+/// What these are; x is read as `access` says.
 fn operands(
     view: &View,
     access: Access,
     [weights, bias]: [BufferId; 2],
     place: &Place,
-) -> [(&'static str, BufferId, Access); 4] {
+) -> [(&'static str, BufferId, Access); OPERANDS] {
     [
         ("x", view.buffer, access),
         ("weights", weights, Access::Read),
@@ -278,6 +281,18 @@ impl Op for Conv {
 
     fn weights(&self) -> Option<&[f32]> {
         Some(&self.weight)
+    }
+
+    fn reads(&self, input: usize, of: usize) -> Reads {
+        match &self.load {
+            _ if self.after.residual.is_some() && input + 1 == of => Reads::Ordered,
+            Some(_) => Reads::InPlace,
+            None => Reads::Anywhere,
+        }
+    }
+
+    fn storage_buffers(&self, setting: Setting) -> usize {
+        OPERANDS + self.load.is_some() as usize + self.after.storage_buffers(self.silu, setting)
     }
 
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {

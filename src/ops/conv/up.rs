@@ -2,12 +2,12 @@
 //! up-sampling. The outputs of each phase (a, b) = (row, column) mod 2 see the small image through a small kernel of their
 //! own: `y[2i+a, 2j+b] = sum_{u,v} w_ab[u,v] x[i+u-p_a, j+v-p_b]`, so no zero and no pixel is multiplied twice.
 use super::after::After;
-use super::{Conv, Padding, noise};
+use super::{Conv, OPERANDS, Padding, noise};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::fold::Then;
+use crate::ops::fold::{Setting, Then};
 use crate::ops::held::Held;
-use crate::ops::{Band, Case, Launch, Op, Place};
+use crate::ops::{Band, Case, Launch, Op, Place, Reads};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -156,6 +156,14 @@ impl Op for UpConv {
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         let small = Shape::new(output.c, output.h / 2, output.w / 2);
         self.phases.iter().map(|phase| phase.flops(&[], small)).sum()
+    }
+
+    fn reads(&self, input: usize, _: usize) -> Reads {
+        if input < self.inputs() { Reads::Anywhere } else { Reads::Ordered }
+    }
+
+    fn storage_buffers(&self, setting: Setting) -> usize {
+        OPERANDS + self.after.storage_buffers(self.silu, setting)
     }
 
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
