@@ -7,6 +7,7 @@ mod authors;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
+mod budget;
 mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
@@ -33,6 +34,7 @@ mod folder;
 mod funnel;
 mod fusion;
 mod golden;
+mod graphs;
 mod held;
 mod hostile;
 mod house;
@@ -59,6 +61,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod random;
 mod readers;
 mod report;
 #[cfg(feature = "cli")]

@@ -220,7 +220,11 @@ impl Program {
     pub fn push(&mut self, step: Step) {
         let stale = |id, access| access == Access::Image && !self.fresh.contains(&id);
         debug_assert!(!step.bindings.iter().any(|b| stale(b.1, b.2)), "{}: `mirror` its images first", step.label);
-        debug_assert!(step.storage_buffers() <= step.most_storage_buffers(), "{}: too many storage buffers", step.label);
+        debug_assert!(
+            step.storage_buffers() <= step.most_storage_buffers(),
+            "{}: too many storage buffers",
+            step.label
+        );
         for &(_, id, access) in &step.bindings {
             if access == Access::Write {
                 self.fresh.retain(|&f| f != id);

@@ -2,8 +2,8 @@
 //! once; what can be done as another op loads it, into that one. In: a graph. Out: the same function with fewer nodes.
 use super::layout::sources_of;
 use crate::graph::{Graph, Node, NodeId};
-use crate::ops::fold::{Setting, Then, TimeRow};
 use crate::ops::Op;
+use crate::ops::fold::{Setting, Then, TimeRow};
 use crate::program::STORAGE_BUFFERS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct Fused<'a> {
     named: Vec<usize>,
 }
 
-/// The same network with fewer nodes. Node order is kept.
+/// The same network with fewer nodes. Node order is kept; the output is last because it depends on all others (`prune`).
 pub(super) fn fuse(graph: &Graph, setting: Setting) -> Graph {
     let mut original: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
     let (mut kernels, mut named) = (vec![0; graph.nodes.len()], vec![0; graph.nodes.len()]);

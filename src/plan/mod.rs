@@ -4,6 +4,7 @@ mod bands;
 mod fuse;
 mod layout;
 mod liveness;
+mod prune;
 mod readable;
 
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub struct Ports {
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(fuse::fuse(graph, setting), timesteps, family, ports, program)
+    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, family, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
@@ -39,6 +40,7 @@ pub fn lower_as_is(
     ports: Ports,
     program: &mut Program,
 ) -> Result<()> {
+    graph = prune::prune(&graph);
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);

@@ -177,10 +177,11 @@ impl Op for UpConv {
             return None;
         }
         let small = out.start / 2..out.end / 2;
-        let cut = [0, 1].map(|a| {
+        let rows = |a: usize| {
             let phase = &self.phases[2 * a];
             phase.padding.band(&small, phase.kernel, 1, inputs[0].h)
-        });
+        };
+        let cut = [rows(0)?, rows(1)?];
         let mut op = Self { apart: true, ..self.clone() };
         for (i, phase) in op.phases.iter_mut().enumerate() {
             phase.padding.rows = cut[i / 2].1.rows;
@@ -237,6 +238,7 @@ pub fn cases() -> Vec<Case> {
         case("nearest, then 3x3, 5->7", 5, 7, 3, Doubling::Repeated, 3, 4, true, After::default()),
         case("nearest, then 3x3, 20->8, all that may follow", 20, 8, 3, Doubling::Repeated, 4, 3, false, all),
         case("transposed 4x4, 6->10", 6, 10, 4, Doubling::Spread, 3, 5, false, After::default()),
+        case("transposed 2x2, 5->6", 5, 6, 2, Doubling::Spread, 3, 4, true, After::default()),
         case("nearest, then 5x5, 3->4", 3, 4, 5, Doubling::Repeated, 2, 3, false, After::default()),
     ]
     .into_iter()
