@@ -61,6 +61,7 @@ sources![
     "path_projection",
     "path_rotation",
     "pointwise",
+    "repack",
     "resample",
     "rms_norm",
     "rows",

@@ -27,6 +27,7 @@ pub mod mix;
 pub mod outer;
 pub mod output;
 pub mod pointwise;
+pub mod repack;
 pub mod resample;
 pub mod rms_norm;
 pub mod rows;
@@ -48,6 +49,7 @@ pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
     ("mix", mix::cases),
     ("outer", outer::cases),
     ("pointwise", pointwise::cases),
+    ("repack", repack::cases),
     ("resample", resample::cases),
     ("rms_norm", rms_norm::cases),
     ("rows", rows::cases),
@@ -126,9 +128,14 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// True if all its inputs must have each channel in the same place (sums).
-    fn lines_up(&self) -> bool {
-        false
+    /// Where the channels of an input, of so many, must lie for its kernels.
+    fn reads(&self, input: usize, _of: usize) -> Reads {
+        if self.keeps_layout() && input == 0 { Reads::InPlace } else { Reads::Anywhere }
+    }
+
+    /// Storage buffers that its greediest step binds, of ops that others are folded into; an upper bound.
+    fn storage_buffers(&self, _setting: Setting) -> usize {
+        0
     }
 
     /// Weights that the device may hold in f16.
@@ -169,6 +176,19 @@ pub trait Op: Debug + Send + Sync {
 
     /// Appends the op's dispatches.
     fn launch(&self, cx: &mut Launch) -> Result<()>;
+}
+
+/// Where a kernel can find the channels of what it reads; each of them once, and all in one buffer that it does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Anywhere.
+    Anywhere,
+    /// In at most two runs of blocks, and as in the op's other inputs that are read so.
+    InPlace,
+    /// That, and channel c at place c, four to a block.
+    Ordered,
+    /// That, in one run.
+    Together,
 }
 
 /// A part of an op: some rows of its output, from some rows of its inputs.
@@ -236,6 +256,16 @@ impl View {
     /// Number of blocks read.
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// Where each channel sits in a pixel of the buffer: 4 * block + component.
+    pub fn places(&self) -> Vec<u32> {
+        let [s0, n0, s1] = self.segment_words();
+        let place = |&slot: &usize| {
+            let block = (slot / 4) as u32;
+            4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
+        };
+        self.slots.iter().map(place).collect()
     }
 
     /// (start of run 0, its length, start of run 1 less that length): block b lies at b + (b < n0 ? s0 : s1).
