@@ -6,9 +6,9 @@
 // Accuracy, split: |error| <= (3 2^-22 + 512/16 2^-23) sum |w x| for sums of any length: partial sums of 512 products, which
 // hardware may truncate, are added up in f32; below 2^-26 of the window's largest value, absolute, 2^-48 of that.
 // Zeros stay zero; windows or weights beyond 2^115 may overflow; numbers that are not finite stay so.
-#unroll split 0 SPLIT
+#if SPLIT
 enable f16;
-#end
+#endif
 enable wgpu_cooperative_matrix;
 #import lib/grid.wgsl
 #import lib/conv.wgsl      // a: kernel size, b: output blocks, c: bits of 1 / s_w
@@ -18,13 +18,12 @@ enable wgpu_cooperative_matrix;
 #import lib/weights.wgsl   // [WEIGHTS parts][tap][4 block + component][out blocks]
 #import lib/conv_load.wgsl
 #import lib/conv_store.wgsl
-#unroll split 0 SPLIT
+#if SPLIT
 @group(0) @binding(9) var<storage, read> maxima: array<f32>; // [lane][pixels], of `window_max`
 alias Part = f16;
-#end
-#unroll whole SPLIT 1
+#else
 alias Part = f32;
-#end
+#endif
 const PARTS = 1 + SPLIT;
 const THREADS = 4 * LANES;
 const LOADS = 256 / THREADS; // blocks of input and of weights that a thread loads per step
@@ -58,10 +57,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll m 0 EACH
 #unroll n 0 EACH
     var h$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
-#unroll split 0 SPLIT
+#if SPLIT
     var l$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
     var total$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
-#end
+#endif
 #end
 #end
     for (var step = 0u; step < steps; step++) {
@@ -98,16 +97,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll m 0 EACH
 #unroll n 0 EACH
         h$(m)_$n = coopMultiplyAdd(a0_$(k)_$m, b0_$(k)_$n, h$(m)_$n);
-#unroll split 0 SPLIT
+#if SPLIT
         l$(m)_$n = coopMultiplyAdd(a1_$(k)_$m, b0_$(k)_$n, l$(m)_$n);
-#end
-#unroll low 1 WEIGHTS
+#endif
+#if WEIGHTS == 2
         l$(m)_$n = coopMultiplyAdd(a0_$(k)_$m, b1_$(k)_$n, l$(m)_$n);
+#endif
 #end
 #end
 #end
-#end
-#unroll split 0 SPLIT
+#if SPLIT
         if step % 32u == 31u || step + 1u == steps {
 #unroll m 0 EACH
 #unroll n 0 EACH
@@ -117,17 +116,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 #end
         }
-#end
+#endif
         workgroupBarrier();
     }
 #unroll m 0 EACH
 #unroll n 0 EACH
-#unroll split 0 SPLIT
+#if SPLIT
     coopStoreT(total$(m)_$n, &sums[square], $(SIDE)u);
-#end
-#unroll whole SPLIT 1
+#else
     coopStoreT(h$(m)_$n, &sums[square], $(SIDE)u);
-#end
+#endif
     workgroupBarrier();
     for (var i = own; i < $(SIDE * SIDE / 4)u; i += $(LANES)u) {
         let at = square + i * 4u;
@@ -153,7 +151,7 @@ fn put_column(at: u32, w: vec4f) {
     for (var i = 0u; i < 4u; i++) { columns[at + i] = Part(w[i]); }
 }
 
-#unroll split 0 SPLIT
+#if SPLIT
 fn put_row(at: u32, x: vec4f) {
     // To f16 by integers and by multiples of 2^-24, its least number: compilers take f32(f16(x)) for x, and then nothing is left.
     let nearest = bitcast<vec4f>((bitcast<vec4u>(x) + vec4u(0x1000u)) & vec4u(0xffffe000u));
@@ -174,8 +172,7 @@ fn scale(p: u32) -> f32 {
 fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
     return sum * bitcast<f32>(im.c) * bitcast<f32>((254u << 23u) - bitcast<u32>(scales[pixel]));
 }
-#end
-#unroll whole SPLIT 1
+#else
 fn put_row(at: u32, x: vec4f) {
     for (var i = 0u; i < 4u; i++) { rows[at + i] = x[i]; }
 }
@@ -187,4 +184,4 @@ fn scale(p: u32) -> f32 {
 fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
     return sum;
 }
-#end
+#endif

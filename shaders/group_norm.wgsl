@@ -10,9 +10,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own = load(x_at(e));
     let at = 3u * e.lane * im.blocks + e.block;
     var v = load_z(at) * own + load_z(at + im.blocks);
-#unroll grouped 0 GROUPED
+#if GROUPED
     let point = load((primal_of(e.lane) * im.pixels + e.pixel) * im.in_stride + e.block_at);
     v += load_z(at + 2u * im.blocks) * point;
-#end
+#endif
     y[e.y_at] = packed(activated(e, v));
 }

@@ -4,7 +4,7 @@
 #import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: its pixels, d: j per head, e: f per head,
                              // f: heads. Where c is not d, z has a row of pixels per head
 #import lib/second.wgsl
-#unroll any ALIGNED 1
+#if !ALIGNED
 #import lib/heads.wgsl
 
 // Of the lane of z that begins at z_at, with the weights of the pixel at x_at: four channels (h, f) of the output.
@@ -25,8 +25,7 @@ fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
 #end
     return sum;
 }
-#end
-#unroll aligned 0 ALIGNED
+#else
 
 // The same where four channels (h, f) have one head.
 fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
@@ -45,7 +44,7 @@ fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
     }
     return sum;
 }
-#end
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -56,8 +55,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let x_point = x_own - back * im.pixels * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
     var sum = mixed(x_own, z_point, e.block);
-#unroll grouped 0 GROUPED
+#if GROUPED
     sum += select(mixed(x_point, z_own, e.block), vec4f(), back == 0u);
-#end
+#endif
     y[e.y_at] = packed(sum);
 }

@@ -3,7 +3,7 @@
 // 0, pixels in a loop. Accuracy: one f32 sum, in order.
 #import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: pixels of x and z, d: channels of a head
 #import lib/second.wgsl
-#unroll any ALIGNED 1
+#if !ALIGNED
 #import lib/heads.wgsl
 
 // Sum over the pixels from x_at and z_at on: a channel of x times four of its head in z.
@@ -29,13 +29,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let x_point = x_own - back * im.c * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
     var sum = products(x_own, z_point, e.pixel, e.block);
-#unroll grouped 0 GROUPED
+#if GROUPED
     sum += select(products(x_point, z_own, e.pixel, e.block), vec4f(), back == 0u);
-#end
+#endif
     y[e.y_at] = packed(sum);
 }
-#end
-#unroll aligned 0 ALIGNED
+#else
 
 // Sum over the pixels from x_at and z_at on; one column per channel of x.
 fn products(x_at: u32, z_at: u32) -> mat4x4f {
@@ -68,17 +67,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let x_point = x_own - back * im.c * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
     let sum = products(x_own, z_point);
-#unroll grouped 0 GROUPED
+#if GROUPED
     let along = products(x_point, z_own);
-#end
+#endif
     let out = (lane * im.pixels + 4u * row) * im.out_stride + im.out_offset + block;
 #unroll c 0 4
-#unroll single GROUPED 1
-    y[out + $(c)u * im.out_stride] = packed(sum[$c]);
-#end
-#unroll grouped 0 GROUPED
+#if GROUPED
     y[out + $(c)u * im.out_stride] = packed(sum[$c] + select(along[$c], vec4f(), back == 0u));
-#end
+#else
+    y[out + $(c)u * im.out_stride] = packed(sum[$c]);
+#endif
 #end
 }
-#end
+#endif

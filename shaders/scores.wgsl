@@ -4,7 +4,7 @@
 #import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: its pixels, d: channels of a head, e: s as bits,
                              // f: channels of the output
 #import lib/second.wgsl
-#unroll any ALIGNED 1
+#if !ALIGNED
 #import lib/heads.wgsl
 
 // Of the vectors of two pixels that begin at x_at and z_at: the dot products of four channels (h, j) of the output.
@@ -24,8 +24,7 @@ fn dots(x_at: u32, z_at: u32, block: u32) -> vec4f {
 #end
     return sum;
 }
-#end
-#unroll aligned 0 ALIGNED
+#else
 
 // The same where four channels (h, j) have one head. Behind the last pixel of z it is repeated: softmax leaves out what
 // that gives.
@@ -44,7 +43,7 @@ fn dots(x_at: u32, z_at: u32, block: u32) -> vec4f {
     }
     return sum;
 }
-#end
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -55,8 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let x_point = x_own - back * im.pixels * im.in_stride;
     let z_point = z_own - back * im.c * im.a;
     var sum = dots(x_own, z_point, e.block);
-#unroll grouped 0 GROUPED
+#if GROUPED
     sum += select(dots(x_point, z_own, e.block), vec4f(), back == 0u);
-#end
+#endif
     y[e.y_at] = packed(bitcast<f32>(im.e) * sum);
 }

@@ -13,9 +13,9 @@
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][tiles][position][out blocks]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
-#unroll keep 0 KEEP
+#if KEEP
 @group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks]
-#end
+#endif
 
 // What six sums of a row or column of positions become.
 struct Four { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f }
@@ -47,9 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
     let shift = primal * bias[block];
     var row = vec4f();
-#unroll row 0 ROW
+#if ROW
     row = primal * unpacked(time_rows[lanes[lane].row * im.c + block]);
-#end
+#endif
     let height = quotient(im.pixels, im.out_w);
     let tile = im.b + p - q * im.in_w;
     let tile_row = quotient(tile, im.a);
@@ -71,14 +71,14 @@ fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f) {
     let e = ended(sums, row);
     var v = e.v;
     let slope_at = sample_pixel * im.c + block;
-#unroll keep 0 KEEP
+#if KEEP
     slope[slope_at] = packed(e.slope);
-#end
-#unroll sloped 0 SLOPED
+#endif
+#if SLOPED
     v *= load_slope(slope_at);
-#end
-#unroll residual 0 RESIDUAL
+#endif
+#if RESIDUAL
     v = im.s * v + im.t * load_z(goal * im.z_stride + z_offset(block));
-#end
+#endif
     y[goal * im.out_stride + im.out_offset + block] = packed(v);
 }

@@ -12,16 +12,15 @@ struct Elementwise {
     a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, // the kernel's own
 }
 var<immediate> im: Elementwise;
-#unroll cpu 0 CPU
+#if CPU
 #import lib/image.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return load_x(i32(i)); }
-#end
-#unroll portable CPU 1
+#else
 #import lib/portable.wgsl
 @group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return x[i]; }
-#end
+#endif
 @group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
 
 struct Element {
