@@ -4,33 +4,24 @@ mod expression;
 
 use self::expression::{evaluate, in_word};
 use crate::error::{Error, Result};
+use crate::ops::KERNELS;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
-        /// Every file of `shaders/`, by its path there without `.wgsl`.
-        pub const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),*];
+        /// What is no op's kernel.
+        const OTHERS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),*];
     };
 }
 sources![
-    "add",
-    "add_row",
-    "affine",
     "ceiling_copy",
     "ceiling_gemm",
     "ceiling_multiply_add",
     "circulation",
-    "conv",
-    "conv_cc",
-    "conv_coop",
-    "depthwise",
-    "depthwise_cc",
     "field_funnel",
     "field_linear",
     "field_mixture",
-    "group_norm",
-    "input",
     "lib/activation",
     "lib/conv",
     "lib/conv_ended",
@@ -55,29 +46,24 @@ sources![
     "lib/second",
     "lib/silu",
     "lib/weights",
-    "mix",
-    "norm_coefficients",
-    "norm_sums",
-    "outer",
-    "output",
     "path_brownian",
     "path_polyline",
     "path_projection",
     "path_rotation",
-    "pointwise",
-    "resample",
-    "rms_norm",
-    "rows",
     "score",
-    "scores",
-    "silu",
-    "softmax",
-    "softmax_pixels",
-    "upsample",
-    "winograd_in",
-    "winograd_out",
-    "window_max",
 ];
+
+const ALL: [(&str, &str); KERNELS.len() + OTHERS.len()] = {
+    let (mut all, mut i) = ([("", ""); KERNELS.len() + OTHERS.len()], 0);
+    while i < all.len() {
+        all[i] = if i < KERNELS.len() { KERNELS[i] } else { OTHERS[i - KERNELS.len()] };
+        i += 1;
+    }
+    all
+};
+
+/// Every file of `shaders/`, by its path there without `.wgsl`: the ops' kernels, then the others.
+pub const SOURCES: &[(&str, &str)] = &ALL;
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, lines of `#if` taken or left, loops of
 /// `#unroll` written out; lines that `enable` extensions come first, as WGSL has it.
