@@ -1,5 +1,8 @@
 // y[lane, p, c] = act(x[lane, p, c] + rows[lanes[lane].row, c]); tangents get no row.
 // Thread map: lib/elementwise. Accuracy: one f32 addition, and that of lib/silu.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/activation.wgsl
 #import lib/lane.wgsl

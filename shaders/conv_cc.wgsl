@@ -9,7 +9,12 @@
 // On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
-#import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    chunk: u32, chunks: u32, // this one of so many
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/image.wgsl
 #import lib/conv_ends_cc.wgsl
 #import lib/part.wgsl
@@ -40,7 +45,7 @@ var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the b
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
-    let base = (group.y * im.b + im.a) * SIZE;
+    let base = (group.y * im.chunks + im.chunk) * SIZE;
     for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weight(base + i); }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
@@ -66,10 +71,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let spare = all_lanes() * im.pixels * (1 + 3 * SPREAD);
     let out = select(spare, goal, real) * im.out_stride + im.out_offset + group.y * M4;
 #if KEEP
-    let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
+    let slope_at = select(im.lanes * im.pixels, p, real) * im.out_blocks + group.y * M4;
 #endif
 #if SLOPED
-    let slope_at = (p + (sample_of(q) - q) * im.pixels) * im.c + group.y * M4;
+    let slope_at = (p + (sample_of(q) - q) * im.pixels) * im.out_blocks + group.y * M4;
 #endif
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
@@ -87,10 +92,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #endif
 #end
 #unroll k 0 CC4
-    let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
+    let o$k = i32(select(0u, block_offset(im.chunk * CC4 + $k), im.chunk * CC4 + $k < im.blocks));
 #end
 #if PLAIN
-    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.c) * im.blocks);
+    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.out_blocks) * im.blocks);
 #endif
 #unroll t 0 TAPS
 #if !PLAIN
@@ -121,7 +126,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
 #end
 #if ROW
-    let row_at = lanes[lane].row * im.c + group.y * M4;
+    let row_at = lanes[lane].row * im.out_blocks + group.y * M4;
 #endif
 #unroll m 0 M4
 #if KEEP

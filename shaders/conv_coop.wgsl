@@ -11,7 +11,13 @@ enable f16;
 #endif
 enable wgpu_cooperative_matrix;
 #import lib/grid.wgsl
-#import lib/conv.wgsl      // a: kernel size, b: output blocks, c: bits of 1 / s_w
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    kernel: u32,      // side
+    weight_unit: f32, // 1 / s_w
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/portable.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
@@ -41,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let tile = workgroup_index(group) * 64u;
     let column = group.z * 16u;
     let per_tap = (im.blocks + 3u) / 4u;
-    let steps = im.a * im.a * per_tap;
+    let steps = im.kernel * im.kernel * per_tap;
     let top = subgroup / 2u * 32u;
     let left = subgroup % 2u * 32u;
     let square = subgroup * $(SIDE * SIDE)u;
@@ -141,8 +147,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 // Row k of the 16 that begin with input block `first`, of one part; zero behind the last block.
 fn load_weight(part: u32, tap: u32, first: u32, k: u32, column: u32) -> vec4f {
     var w = vec4f();
-    if first * 4u + k < im.blocks * 4u && column < im.b {
-        w = weight((((part * im.a * im.a) + tap) * im.blocks * 4u + first * 4u + k) * im.b + column);
+    if first * 4u + k < im.blocks * 4u && column < im.out_blocks {
+        w = weight((((part * im.kernel * im.kernel) + tap) * im.blocks * 4u + first * 4u + k) * im.out_blocks + column);
     }
     return w;
 }
@@ -170,7 +176,7 @@ fn scale(p: u32) -> f32 {
 
 // sum / (s_x s_w), exact but for overflow and underflow.
 fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
-    return sum * bitcast<f32>(im.c) * bitcast<f32>((254u << 23u) - bitcast<u32>(scales[pixel]));
+    return sum * im.weight_unit * bitcast<f32>((254u << 23u) - bitcast<u32>(scales[pixel]));
 }
 #else
 fn put_row(at: u32, x: vec4f) {

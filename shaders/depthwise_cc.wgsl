@@ -3,6 +3,9 @@
 // (group.y): four fill a cache line, which two cores would otherwise pass to and fro. The tile's outputs share their
 // loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image go to the spare pixel
 // behind the buffer; threads beyond the last tile repeat it. Accuracy: nine sequential f32 products.
+struct Immediates {
+#import lib/conv_immediates.wgsl
+}
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;

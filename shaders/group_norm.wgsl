@@ -1,5 +1,8 @@
 // y = act(a x + c + b x0): GroupNorm by the coefficients that `norm_coefficients` made; x0 is the primal's x, and b is 0 for
 // values. Thread map: lib/elementwise. Accuracy: two f32 products and their sum, and that of lib/silu.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/activation.wgsl
 #import lib/second.wgsl // z: [lane][3][blocks]: a, c, b

@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
         coefficients[out + width] = -gain * r * (m1 - mu * r * m2);
         coefficients[out + 2u * width] = -gain * r * r * m2;
 #else
-        let r = 1.0 / sqrt(all.z / all.x + bitcast<f32>(im.epsilon));
+        let r = 1.0 / sqrt(all.z / all.x + im.epsilon);
         moments[moment] = all.y;
         moments[moment + width] = r;
         coefficients[out] = gain * r;

@@ -3,6 +3,9 @@
 // Tangents: y' = x' times the slope at the primal's x.
 // Thread map: lib/elementwise. Accuracy: RELU is exact, LEAKY rounds once; ELU has the exponential's absolute error; SIGMOID has that of lib/silu's exponential; absolute errors of GELU
 // and MISH stay below 4 u max(1, |x|), u = 2^-24.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
 

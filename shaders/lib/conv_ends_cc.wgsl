@@ -1,5 +1,6 @@
 // What the last kernel of a convolution on CPU adapters reads for its end (`ops::conv::after`): slopes that tangents are
-// multiplied by (SLOPED), the time ROW, the RESIDUAL. Needs lib/cpu and lib/conv.
+// multiplied by (SLOPED), the time ROW, the RESIDUAL. Needs lib/cpu, lib/conv and
+// lib/conv_end_immediates.
 #import lib/lane.wgsl
 #if SLOPED
 @group(0) @binding(4) var slope: texture_storage_2d<rgba32float, read>; // mirror of [sample][pixels][out blocks]

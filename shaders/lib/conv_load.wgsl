@@ -1,6 +1,6 @@
 // What convolution kernels of GPUs read: blocks of input channels around an output pixel, zero outside the image; on the way
 // (`ops::conv::before`), each if its constant is 1, a DEPTHWISE 3x3, whose window it then is, or GroupNorm by coefficients
-// (NORMED), then SiLU (CURVED). Needs lib/conv (a: kernel size), lib/part and lib/silu.
+// (NORMED), then SiLU (CURVED). Needs lib/conv (and `im.kernel`), lib/part and lib/silu.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>; // [lane][in pixels][in_stride]
 
 #if DEPTHWISE
@@ -54,6 +54,6 @@ fn load(w: Window, tap: u32, k: u32) -> vec4f {
 }
 #else
 fn load(w: Window, tap: u32, k: u32) -> vec4f {
-    return load_pixel(w, w.top + i32(tap / im.a), w.left + i32(tap % im.a), k);
+    return load_pixel(w, w.top + i32(tap / im.kernel), w.left + i32(tap % im.kernel), k);
 }
 #endif

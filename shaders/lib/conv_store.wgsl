@@ -1,6 +1,6 @@
 // What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, SILU, the time
 // ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
-// `ops::conv::up`. Needs lib/conv (b: output blocks), lib/part and lib/silu.
+// `ops::conv::up`. Needs lib/conv, lib/conv_end_immediates, lib/part and lib/silu.
 #import lib/lane.wgsl
 #import lib/conv_ended.wgsl
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;    // [out blocks]
@@ -21,7 +21,7 @@
 
 // The sum of pixel p of the part's lanes and one block of output channels; nothing if there is no such pixel or block.
 fn store(p: u32, column: u32, sum: vec4f) {
-    if p >= im.lanes * im.pixels || column >= im.b { return; }
+    if p >= im.lanes * im.pixels || column >= im.out_blocks { return; }
     let lane = lane_of(p / im.pixels);
     let pixel = p % im.pixels;
 #if SPREAD
@@ -35,16 +35,16 @@ fn store(p: u32, column: u32, sum: vec4f) {
     if lane % im.group == 0u {
         v += bias[column];
 #if ROW
-        time_row = time_rows[lanes[lane].row * im.b + column];
+        time_row = time_rows[lanes[lane].row * im.out_blocks + column];
 #endif
     }
     let e = ended(v, time_row);
     v = e.v;
 #if KEEP
-    slope[p * im.b + column] = e.slope;
+    slope[p * im.out_blocks + column] = e.slope;
 #endif
 #if SLOPED
-    v *= slope[(lane / im.group * im.pixels + pixel) * im.b + column];
+    v *= slope[(lane / im.group * im.pixels + pixel) * im.out_blocks + column];
 #endif
 #if RESIDUAL
     let z_at = goal * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);

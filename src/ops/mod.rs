@@ -2,7 +2,7 @@
 //! same name. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Program, Role};
+use crate::program::{Access, BufferId, Immediate, Program, Role, named};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -207,9 +207,10 @@ pub struct Outside {
 
 impl Outside {
     /// Immediates that say where the band's pixels are: numbers per lane, pixels of the image, first pixel of the band.
-    fn words(band: Option<Self>, own: Shape) -> [u32; 3] {
+    fn words(band: Option<Self>, own: Shape) -> [Immediate; 3] {
         let Self { whole, first } = band.unwrap_or(Self { whole: own, first: 0 });
-        [whole.flat_stride(), whole.pixels(), first * whole.w].map(|v| v as u32)
+        [("flat", whole.flat_stride()), ("plane", whole.pixels()), ("first", first * whole.w)]
+            .map(|(n, v)| (n, v as u32))
     }
 }
 
@@ -246,6 +247,17 @@ impl View {
     /// Number of blocks read.
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// `segment_words` of what kernels call x.
+    fn runs(&self) -> [Immediate; 3] {
+        named(["first0", "count0", "first1"], self.segment_words())
+    }
+
+    /// How kernels find blocks of what they call z.
+    fn second(&self) -> [Immediate; 4] {
+        let [first0, count0, first1] = self.segment_words();
+        [("z_stride", self.stride as u32), ("z_first0", first0), ("z_count0", count0), ("z_first1", first1)]
     }
 
     /// (start of run 0, its length, start of run 1 less that length): block b lies at b + (b < n0 ? s0 : s1).
