@@ -218,7 +218,12 @@ fn what_is_no_network_is_refused() {
         ("ncsnpp", "ch_mult", json!([1, 1, 2, 2]), "all_modules"),
         ("ncsnpp", "fir_kernel", json!([1, 2, -1]), "fir_kernel: [1.0, 2.0, -1.0]"),
         ("diffusers_ddpm", "num_class_embeds", json!(10), "conditioned on class labels, which is not supported"),
-        ("diffusers_ddpm", "down_block_types", json!(["DownBlock2D", "NoDownBlock2D"]), "'NoDownBlock2D' is not one of"),
+        (
+            "diffusers_ddpm",
+            "down_block_types",
+            json!(["DownBlock2D", "NoDownBlock2D"]),
+            "'NoDownBlock2D' is not one of",
+        ),
         ("diffusers_ddpm", "act_fn", json!("tanh"), "act_fn 'tanh'"),
         ("diffusers_ddpm", "sample_size", json!(15), "sample_size 15x15"),
         ("diffusers_ddpm", "norm_num_groups", json!(3), "8 channels do not form 3 equal groups"),

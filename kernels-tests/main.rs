@@ -5,6 +5,8 @@ mod attention;
 #[cfg(feature = "cli")]
 mod autoencoders;
 mod authors;
+#[cfg(feature = "cli")]
+mod bad;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;

@@ -302,6 +302,8 @@ pub struct Launch<'a> {
     pub family: Family,
     /// How the device holds weights.
     pub held: held::Held,
+    /// `Graph::direct`.
+    pub direct: bool,
     /// Pixels of the largest image of the network, were nothing cut.
     pub largest: usize,
     /// What the op reads, in order.

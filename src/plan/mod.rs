@@ -105,6 +105,7 @@ pub fn lower_as_is(
             node: &node.name,
             family,
             held: graph.held,
+            direct: graph.direct,
             largest,
             inputs,
             output,

@@ -34,6 +34,7 @@ const LARGEST: usize = 64 * 64;
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
     cx.family == Family::Cpu
+        && !cx.direct
         && cx.held == Held::F32
         && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
