@@ -76,6 +76,14 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, i64)>,
 }
 
+/// A word that a kernel is told at each run: its name in the shader's struct, and its bits.
+pub type Immediate = (&'static str, u32);
+
+/// Words by their names.
+pub(crate) fn named<const N: usize>(names: [&'static str; N], words: [u32; N]) -> [Immediate; N] {
+    std::array::from_fn(|i| (names[i], words[i]))
+}
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -89,8 +97,9 @@ pub struct Step {
     pub bindings: Vec<(&'static str, BufferId, Access)>,
     /// Which lanes it is for.
     pub part: Part,
-    /// Words of `var<immediate>`; word 0 is the number of lanes in that part and is filled in at each run.
-    pub immediates: Vec<u32>,
+    /// The members of the shader's `var<immediate>` behind the first, in order. The first is `lanes`, the number of lanes in
+    /// that part, and is filled in at each run.
+    pub immediates: Vec<Immediate>,
     /// How much of it runs.
     pub grid: Grid,
     /// Floating-point operations per lane of the part (2 per multiply-add).

@@ -5,6 +5,7 @@ use super::fold::Then;
 use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::program::named;
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,12 +59,11 @@ impl Op for Add {
         if z.slots != cx.inputs[0].slots {
             return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));
         }
-        let [z0, count, z1] = z.segment_words();
-        let [s, t] = self.scales.map(f32::to_bits);
+        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], self.scales.map(f32::to_bits))).collect();
         Elementwise {
             name: "add",
             second: Some((z.buffer, z.bytes())),
-            own: [z.stride as u32, z0, count, z1, s, t],
+            own: &own,
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }

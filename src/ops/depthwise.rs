@@ -102,7 +102,7 @@ impl Op for Depthwise {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let weights = cx.program.constant(cx.label("weights"), &self.packed(&view));
-        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 10]);
+        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, &[]);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);

@@ -7,7 +7,7 @@ use super::fold::{Before, Then};
 use super::{Band, Case, Family, Launch, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,10 +86,21 @@ impl GroupNorm {
         let (pixels, chunk, padding) = (whole.pixels(), chunk(whole), 4 * blocks - self.channels);
         let chunks = pixels.div_ceil(chunk);
         let rowed = matches!(self.scale, Scale::Rows { .. }) as usize;
-        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<u32> {
-            let shape = [chunk, pixels.div_ceil(chunk), first, chunks, self.groups, size, padding, rowed];
-            let words = [0, pixels as u32, view.stride as u32, blocks as u32].into_iter().chain(view.segment_words());
-            words.chain([group]).chain(shape.map(|v| v as u32)).chain([(self.epsilon as f32).to_bits()]).collect()
+        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<Immediate> {
+            let words = named(["pixels", "in_stride", "blocks"], [pixels, view.stride, blocks].map(|v| v as u32));
+            let shape = [
+                ("chunk", chunk),
+                ("chunks", pixels.div_ceil(chunk)),
+                ("first", first),
+                ("all", chunks),
+                ("groups", self.groups),
+                ("size", size),
+                ("padding", padding),
+                ("rowed", rowed),
+            ]
+            .map(|(name, v)| (name, v as u32));
+            let words = words.into_iter().chain(view.runs()).chain([("group", group)]).chain(shape);
+            words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
         };
         let tangents = part == Part::Tangents;
         let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];

@@ -1,8 +1,8 @@
 //! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
-//! same name. Adding an op is those two files and a line in `OPS`; the laws in `kernels-tests/` then test it.
+//! same name. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Program, Role};
+use crate::program::{Access, BufferId, Immediate, Program, Role, named};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,54 +12,63 @@ use std::sync::Arc;
 use fold::{Before, Setting, Then};
 
 mod activation;
-pub mod add;
-pub mod add_row;
-pub mod affine;
-pub mod channels;
-pub mod conv;
-pub mod depthwise;
 mod elementwise;
 pub mod fold;
-pub mod group_norm;
 pub mod held;
-pub mod input;
-pub mod mix;
-pub mod outer;
-pub mod output;
-pub mod pointwise;
-pub mod repack;
-pub mod resample;
-pub mod rms_norm;
-pub mod rows;
-pub mod scores;
-pub mod silu;
-pub mod softmax;
-pub mod softmax_pixels;
-pub mod upsample;
 
-/// A name and the op's test cases: every op that has a kernel.
-pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
-    ("add", add::cases),
-    ("add_row", add_row::cases),
-    ("affine", affine::cases),
-    ("channels", channels::cases),
-    ("conv", conv::cases),
-    ("depthwise", depthwise::cases),
-    ("group_norm", group_norm::cases),
-    ("mix", mix::cases),
-    ("outer", outer::cases),
-    ("pointwise", pointwise::cases),
-    ("repack", repack::cases),
-    ("resample", resample::cases),
-    ("rms_norm", rms_norm::cases),
-    ("rows", rows::cases),
-    ("scores", scores::cases),
-    ("silu", silu::cases),
-    ("softmax", softmax::cases),
-    ("softmax_pixels", softmax_pixels::cases),
-    ("up_conv", conv::up::cases),
-    ("upsample", upsample::cases),
-];
+/// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. An op whose
+/// file is in another's folder says `in` which module it is. Ends of a graph are in every case, and have none of their own.
+macro_rules! ops {
+    (
+        ends { $($end:ident [$($last:literal),*])* }
+        ops { $($op:ident $(in $($inner:ident)::+)? [$($kernel:literal),*])* }
+    ) => {
+        $(pub mod $end;)*
+        $(ops! { @module $op $($($inner)::+)? })*
+
+        /// A name and the op's test cases: every op that a graph may have between its ends.
+        pub const OPS: &[(&str, fn() -> Vec<Case>)] =
+            &[$((stringify!($op), ops!(@cases $op $($($inner)::+)?))),*];
+
+        /// The ops' kernels: names and texts.
+        pub(crate) const KERNELS: &[(&str, &str)] =
+            &[$($(ops!(@kernel $last),)*)* $($(ops!(@kernel $kernel),)*)*];
+    };
+    (@module $op:ident) => { pub mod $op; };
+    (@module $op:ident $($inner:ident)::+) => {};
+    (@cases $op:ident) => { $op::cases };
+    (@cases $op:ident $($inner:ident)::+) => { $($inner)::+::cases };
+    (@kernel $name:literal) => { ($name, include_str!(concat!("../../shaders/", $name, ".wgsl"))) };
+}
+
+ops! {
+    ends {
+        input ["input"]
+        output ["output"]
+    }
+    ops {
+        add ["add"]
+        add_row ["add_row"]
+        affine ["affine"]
+        channels []
+        conv ["conv", "conv_cc", "conv_coop", "window_max", "winograd_in", "winograd_out"]
+        depthwise ["depthwise", "depthwise_cc"]
+        group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        mix ["mix"]
+        outer ["outer"]
+        pointwise ["pointwise"]
+        repack ["repack"]
+        resample ["resample"]
+        rms_norm ["rms_norm"]
+        rows ["rows"]
+        scores ["scores"]
+        silu ["silu"]
+        softmax ["softmax"]
+        softmax_pixels ["softmax_pixels"]
+        up_conv in conv::up []
+        upsample ["upsample"]
+    }
+}
 
 /// A small graph's worth of test: the op applied to inputs of these shapes.
 pub struct Case {
@@ -217,9 +226,10 @@ pub struct Outside {
 
 impl Outside {
     /// Immediates that say where the band's pixels are: numbers per lane, pixels of the image, first pixel of the band.
-    fn words(band: Option<Self>, own: Shape) -> [u32; 3] {
+    fn words(band: Option<Self>, own: Shape) -> [Immediate; 3] {
         let Self { whole, first } = band.unwrap_or(Self { whole: own, first: 0 });
-        [whole.flat_stride(), whole.pixels(), first * whole.w].map(|v| v as u32)
+        [("flat", whole.flat_stride()), ("plane", whole.pixels()), ("first", first * whole.w)]
+            .map(|(n, v)| (n, v as u32))
     }
 }
 
@@ -266,6 +276,17 @@ impl View {
             4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
         };
         self.slots.iter().map(place).collect()
+    }
+
+    /// `segment_words` of what kernels call x.
+    fn runs(&self) -> [Immediate; 3] {
+        named(["first0", "count0", "first1"], self.segment_words())
+    }
+
+    /// How kernels find blocks of what they call z.
+    fn second(&self) -> [Immediate; 4] {
+        let [first0, count0, first1] = self.segment_words();
+        [("z_stride", self.stride as u32), ("z_first0", first0), ("z_count0", count0), ("z_first1", first1)]
     }
 
     /// (start of run 0, its length, start of run 1 less that length): block b lies at b + (b < n0 ? s0 : s1).

@@ -63,7 +63,12 @@ impl Op for Outer {
             name: "outer",
             constants: &[grouped(cx), ("ALIGNED", aligned as i64)],
             second: Some((v.buffer, v.bytes())),
-            own: [v.stride as u32, first, k.shape.pixels() as u32, out.c as u32, 0, 0],
+            own: &[
+                ("z_stride", v.stride as u32),
+                ("z_first", first),
+                ("in_pixels", k.shape.pixels() as u32),
+                ("size", out.c as u32),
+            ],
             items: Some(columns * cx.output.blocks),
             flops: self.flops(&[k.shape, v.shape], out),
             ..Default::default()

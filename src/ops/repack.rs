@@ -47,7 +47,14 @@ impl Op for Repack {
                 slots[slot] = places[channel];
             }
             let slots = cx.program.constant(cx.label("slots"), &slots);
-            let sizes = [0, pixels, 4 * view.stride, place.stride, place.offset, place.blocks, (n > 0) as usize];
+            let words = [
+                ("pixels", pixels),
+                ("in_stride", 4 * view.stride),
+                ("out_stride", place.stride),
+                ("out_offset", place.offset),
+                ("blocks", place.blocks),
+                ("later", (n > 0) as usize),
+            ];
             cx.program.push(Step {
                 label: cx.label("repack"),
                 op: "repack",
@@ -58,7 +65,7 @@ impl Op for Repack {
                     ("y", place.buffer, Access::Write),
                 ],
                 part: Part::All,
-                immediates: sizes.map(|v| v as u32).to_vec(),
+                immediates: words.map(|(name, v)| (name, v as u32)).to_vec(),
                 grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,
                 bytes: (32 * pixels * place.blocks) as u64,

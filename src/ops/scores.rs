@@ -69,13 +69,13 @@ impl Op for Scores {
             name: "scores",
             constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, [features, pixels]) as i64)],
             second: Some((k.buffer, k.bytes())),
-            own: [
-                k.stride as u32,
-                first,
-                pixels as u32,
-                features as u32,
-                self.scale.to_bits(),
-                cx.output.shape.c as u32,
+            own: &[
+                ("z_stride", k.stride as u32),
+                ("z_first", first),
+                ("z_pixels", pixels as u32),
+                ("size", features as u32),
+                ("channels", cx.output.shape.c as u32),
+                ("scale", self.scale.to_bits()),
             ],
             flops: self.flops(&[q.shape, k.shape], cx.output.shape),
             ..Default::default()

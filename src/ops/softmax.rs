@@ -82,7 +82,12 @@ impl Op for Softmax {
         let together = if aligned(self.heads, [size]) { 1 } else { self.heads };
         Elementwise {
             name: "softmax",
-            own: [self.heads as u32, together as u32, self.scale.to_bits(), size as u32, 0, 0],
+            own: &[
+                ("heads", self.heads as u32),
+                ("together", together as u32),
+                ("size", size as u32),
+                ("scale", self.scale.to_bits()),
+            ],
             items: Some(s.pixels() * self.heads / together),
             flops: self.flops(&[], s),
             ..Default::default()

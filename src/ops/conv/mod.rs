@@ -17,7 +17,7 @@ use super::{Band, Case, Family, Launch, Op, Place, Reads, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId};
+use crate::program::{Access, BufferId, Immediate};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -141,19 +141,31 @@ pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]
     Ok((padded - kernel) / stride + 1)
 }
 
-/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then the kernel's own.
+/// The immediates that all convolution kernels share (`shaders/lib/conv_immediates.wgsl`), then the kernel's own.
 pub(super) fn immediates(
     view: &View,
     place: &Place,
     group: u32,
     stride: usize,
     padding: Padding,
-    own: [u32; 10],
-) -> Vec<u32> {
+    own: &[Immediate],
+) -> Vec<Immediate> {
     let (i, o) = (view.shape, place.shape);
-    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
-    let words = sizes.into_iter().chain([stride, padding.rows[0], padding.columns[0]]).map(|v| v as u32);
-    [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
+    let sizes = [
+        ("pixels", o.pixels()),
+        ("out_w", o.w),
+        ("in_h", i.h),
+        ("in_w", i.w),
+        ("in_stride", view.stride),
+        ("out_stride", place.stride),
+        ("out_offset", place.offset),
+        ("blocks", view.blocks()),
+        ("stride", stride),
+        ("above", padding.rows[0]),
+        ("left", padding.columns[0]),
+    ]
+    .map(|(name, v)| (name, v as u32));
+    sizes.into_iter().chain(view.runs()).chain([("group", group)]).chain(own.iter().copied()).collect()
 }
 
 /// How many buffers every convolution kernel binds.
