@@ -65,9 +65,11 @@ impl Op for Scores {
         plain(&q)?;
         let first = plain(&k)?;
         let (features, pixels) = (q.shape.c / self.heads, k.shape.pixels());
+        // Behind the last feature there may be other tensors' channels, which whole blocks would sum.
+        let whole = features.is_multiple_of(4) && aligned(self.heads, [features, pixels]);
         Elementwise {
             name: "scores",
-            constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, [features, pixels]) as i64)],
+            constants: &[grouped(cx), ("ALIGNED", whole as i64)],
             second: Some((k.buffer, k.bytes())),
             own: &[
                 ("z_stride", k.stride as u32),
@@ -95,6 +97,7 @@ pub fn cases() -> Vec<Case> {
     };
     vec![
         case("8 channels", 8, 1, 1.0, 4),
+        case("5 channels beside others", 5, 1, 1.0, 4),
         case("24 channels, 3 heads, scaled", 24, 3, 0.3, 4),
         case("8 channels, odd number of pixels", 8, 1, 1.0, 5),
         case("20 channels, 2 heads, odd number of pixels", 20, 2, 0.5, 3),
