@@ -51,7 +51,7 @@ fn run_directories_open_and_repeat() {
         assert_eq!(csv.lines().next().unwrap(), format!("{axes},{},verdict", names.join(",")));
         let manifest: Value = serde_json::from_slice(&fs::read(first.join("manifest.json")).unwrap()).unwrap();
         assert_eq!(manifest["measure"], verb);
-        assert_eq!(manifest[verb]["columns"].as_array().unwrap().len(), names.len(), "{manifest}");
+        assert_eq!(manifest[verb]["columns"].as_array().unwrap().len(), names.len() + 1, "{manifest}"); // and the verdict
         assert!(manifest["files"][format!("{verb}.npz")]["sha256"].is_string());
     }
 }

@@ -10,6 +10,7 @@ mod bad;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
+mod budget;
 mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
@@ -36,6 +37,7 @@ mod folder;
 mod funnel;
 mod fusion;
 mod golden;
+mod graphs;
 mod held;
 mod hostile;
 mod house;
@@ -62,6 +64,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod random;
 mod readers;
 mod report;
 #[cfg(feature = "cli")]

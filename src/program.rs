@@ -108,6 +108,18 @@ pub struct Step {
     pub bytes: u64,
 }
 
+impl Step {
+    /// Storage buffers that it binds; images are none.
+    pub fn storage_buffers(&self) -> usize {
+        self.bindings.iter().filter(|(_, _, access)| *access != Access::Image).count()
+    }
+
+    /// Storage buffers that it may bind. `gpu::cooperative` asks for one more where it lets that variant run.
+    pub fn most_storage_buffers(&self) -> usize {
+        STORAGE_BUFFERS + usize::from(self.kernel.shader == "conv_coop")
+    }
+}
+
 /// What happens in order: a dispatch, or making what a buffer holds visible in its image mirror (a copy, or a barrier
 /// where both share memory).
 #[derive(Clone, Debug)]
@@ -148,6 +160,9 @@ pub struct Program {
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
 }
+
+/// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
+pub const STORAGE_BUFFERS: usize = 8;
 
 /// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
 pub const IMAGE_WIDTH: u64 = 1024;
@@ -214,6 +229,11 @@ impl Program {
     pub fn push(&mut self, step: Step) {
         let stale = |id, access| access == Access::Image && !self.fresh.contains(&id);
         debug_assert!(!step.bindings.iter().any(|b| stale(b.1, b.2)), "{}: `mirror` its images first", step.label);
+        debug_assert!(
+            step.storage_buffers() <= step.most_storage_buffers(),
+            "{}: too many storage buffers",
+            step.label
+        );
         for &(_, id, access) in &step.bindings {
             if access == Access::Write {
                 self.fresh.retain(|&f| f != id);

@@ -2,7 +2,7 @@
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
 use super::fold::Then;
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::named;
@@ -42,8 +42,8 @@ impl Op for Add {
         true
     }
 
-    fn lines_up(&self) -> bool {
-        true
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
     }
 
     fn as_then(&self) -> Option<Then> {

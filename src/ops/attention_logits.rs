@@ -2,7 +2,7 @@
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -46,6 +46,10 @@ impl Op for AttentionLogits {
             }
         }
         y
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
     }
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {

@@ -95,7 +95,7 @@ impl Op for Depthwise {
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h);
+        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h)?;
         Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
     }
 

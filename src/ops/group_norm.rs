@@ -4,7 +4,7 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
 use super::fold::{Before, Then};
-use super::{Band, Case, Family, Launch, Op, View};
+use super::{Band, Case, Family, Launch, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
@@ -219,6 +219,10 @@ impl Op for GroupNorm {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
     }
 
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {

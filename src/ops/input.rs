@@ -48,6 +48,7 @@ impl Op for Input {
             immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
                 .into_iter()
                 .chain(Outside::words(self.band, s))
+                .chain(named(["out_stride", "out_offset"], [cx.output.stride, cx.output.offset].map(|v| v as u32)))
                 .collect(),
             grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
             flops: 0,

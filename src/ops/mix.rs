@@ -2,7 +2,7 @@
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -53,6 +53,10 @@ impl Op for Mix {
             }
         }
         y
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
     }
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {

@@ -58,6 +58,7 @@ ops! {
         mix ["mix"]
         outer ["outer"]
         pointwise ["pointwise"]
+        repack ["repack"]
         resample ["resample"]
         rms_norm ["rms_norm"]
         rows ["rows"]
@@ -136,9 +137,14 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// True if all its inputs must have each channel in the same place (sums).
-    fn lines_up(&self) -> bool {
-        false
+    /// Where the channels of an input, of so many, must lie for its kernels.
+    fn reads(&self, input: usize, _of: usize) -> Reads {
+        if self.keeps_layout() && input == 0 { Reads::InPlace } else { Reads::Anywhere }
+    }
+
+    /// Storage buffers that its greediest step binds, of ops that others are folded into; an upper bound.
+    fn storage_buffers(&self, _setting: Setting) -> usize {
+        0
     }
 
     /// Weights that the device may hold in f16.
@@ -179,6 +185,19 @@ pub trait Op: Debug + Send + Sync {
 
     /// Appends the op's dispatches.
     fn launch(&self, cx: &mut Launch) -> Result<()>;
+}
+
+/// Where a kernel can find the channels of what it reads; each of them once, and all in one buffer that it does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Anywhere.
+    Anywhere,
+    /// In at most two runs of blocks, and as in the op's other inputs that are read so.
+    InPlace,
+    /// That, and channel c at place c, four to a block.
+    Ordered,
+    /// That, in one run.
+    Together,
 }
 
 /// A part of an op: some rows of its output, from some rows of its inputs.
@@ -247,6 +266,16 @@ impl View {
     /// Number of blocks read.
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// Where each channel sits in a pixel of the buffer: 4 * block + component.
+    pub fn places(&self) -> Vec<u32> {
+        let [s0, n0, s1] = self.segment_words();
+        let place = |&slot: &usize| {
+            let block = (slot / 4) as u32;
+            4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
+        };
+        self.slots.iter().map(place).collect()
     }
 
     /// `segment_words` of what kernels call x.

@@ -2,7 +2,7 @@
 //! (arXiv 1812.01243). Channel f, row h and column d of the output. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::per_head;
-use super::{Case, Launch, Op};
+use super::{Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -41,6 +41,10 @@ impl Op for Outer {
             }
         }
         y
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
     }
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {

@@ -44,16 +44,7 @@ impl Op for Output {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let view = &cx.inputs[0];
         let s = view.shape;
-        let [s0, n0, s1] = view.segment_words();
-        // Where channel c sits in the buffer: 4 * block + component.
-        let slots: Vec<u32> = view
-            .slots
-            .iter()
-            .map(|&slot| {
-                let block = (slot / 4) as u32;
-                4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
-            })
-            .collect();
+        let slots = view.places();
         let outside = Outside::words(self.band, s);
         // The last band also clears the end of a flat row.
         let [flat, plane, first] = outside.map(|word| word.1);

@@ -1,6 +1,6 @@
 //! Rows of tensors of one width, one below the other: what a kernel reads beyond the rows of its own band, put beside them.
 //! y[.., i, j] = x_n[.., i - start_n, j]. Linear, tangent alike; a copy. The planner makes it where it cuts tensors into bands.
-use super::{Case, Launch, Op};
+use super::{Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -52,6 +52,10 @@ impl Op for Rows {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
 use super::elementwise::{Elementwise, plain};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -60,6 +60,10 @@ impl Op for Softmax {
             }
         }
         y
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

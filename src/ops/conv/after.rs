@@ -6,7 +6,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Launch;
 use crate::ops::activation::Pass;
-use crate::ops::fold::{Then, TimeRow};
+use crate::ops::fold::{Setting, Then, TimeRow};
 use crate::program::{Access, BufferId, Immediate, Part};
 use crate::shape::Shape;
 use std::ops::Range;
@@ -47,6 +47,12 @@ impl After {
                 Err(Error::invalid("inputs", format!("{} to add to the output, expected {expected}", left.len())))
             }
         }
+    }
+
+    /// Storage buffers that the last step binds for all this: time rows and lanes, slopes, the residual.
+    pub(super) fn storage_buffers(&self, silu: bool, setting: Setting) -> usize {
+        let sloped = (silu || self.silu) && setting.tangents > 0;
+        2 * self.row.is_some() as usize + sloped as usize + self.residual.is_some() as usize
     }
 
     /// Rows of the residual that a band of the output takes.

@@ -86,13 +86,13 @@ impl Load {
     ) -> Option<(Conv, Vec<(usize, Range<usize>)>)> {
         match self {
             Load::Depthwise(depthwise) => {
-                let (rows, padding) = depthwise.padding.band(&bands[which], 3, depthwise.stride, input.h);
+                let (rows, padding) = depthwise.padding.band(&bands[which], 3, depthwise.stride, input.h)?;
                 let load = Some(Load::Depthwise(Depthwise { padding, ..depthwise.clone() }));
                 Some((Conv { load, ..conv.clone() }, vec![(0, rows)]))
             }
             Load::Norm(norm, _) => {
                 let all = norm.band(&[input], bands, which)?.reads.into_iter().skip(1);
-                let (rows, padding) = conv.padding.band(&bands[which], conv.kernel, conv.stride, input.h);
+                let (rows, padding) = conv.padding.band(&bands[which], conv.kernel, conv.stride, input.h)?;
                 let load = Some(Load::Norm(norm.clone(), Some(which)));
                 Some((Conv { load, padding, ..conv.clone() }, [(0, rows)].into_iter().chain(all).collect()))
             }

@@ -51,7 +51,7 @@ pub(super) fn at_positions(
     let weights = held::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
+    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && phase.is_none();
     let ending = Ending::of(conv, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();

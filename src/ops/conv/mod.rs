@@ -13,7 +13,7 @@ pub(crate) mod winograd;
 use self::coop::Matrices;
 use super::fold::{Before, Setting, Then, TimeRow};
 use super::held::Held;
-use super::{Band, Case, Family, Launch, Op, Place, View};
+use super::{Band, Case, Family, Launch, Op, Place, Reads, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -113,12 +113,19 @@ impl Padding {
         Self { rows: [n, n + more], columns: [n, n + more] }
     }
 
-    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding.
-    pub(super) fn band(self, out: &Range<usize>, kernel: usize, stride: usize, h: usize) -> (Range<usize>, Self) {
+    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding; none if all it
+    /// takes is padding.
+    pub(super) fn band(
+        self,
+        out: &Range<usize>,
+        kernel: usize,
+        stride: usize,
+        h: usize,
+    ) -> Option<(Range<usize>, Self)> {
         let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
         let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
-        let rows = (first + above - self.rows[0]).min(h)..end - below - self.rows[0];
-        (rows, Self { rows: [above, below], ..self })
+        let rows = (first + above - self.rows[0]).min(h)..(end - below).saturating_sub(self.rows[0]);
+        (!rows.is_empty()).then_some((rows, Self { rows: [above, below], ..self }))
     }
 }
 
@@ -161,13 +168,16 @@ pub(super) fn immediates(
     sizes.into_iter().chain(view.runs()).chain([("group", group)]).chain(own.iter().copied()).collect()
 }
 
-/// What every convolution kernel binds; x is read as `access` says.
+/// How many buffers every convolution kernel binds.
+const OPERANDS: usize = 4;
+
+/// What these are; x is read as `access` says.
 fn operands(
     view: &View,
     access: Access,
     [weights, bias]: [BufferId; 2],
     place: &Place,
-) -> [(&'static str, BufferId, Access); 4] {
+) -> [(&'static str, BufferId, Access); OPERANDS] {
     [
         ("x", view.buffer, access),
         ("weights", weights, Access::Read),
@@ -292,6 +302,18 @@ impl Op for Conv {
         Some(&self.weight)
     }
 
+    fn reads(&self, input: usize, of: usize) -> Reads {
+        match &self.load {
+            _ if self.after.residual.is_some() && input + 1 == of => Reads::Ordered,
+            Some(_) => Reads::InPlace,
+            None => Reads::Anywhere,
+        }
+    }
+
+    fn storage_buffers(&self, setting: Setting) -> usize {
+        OPERANDS + self.load.is_some() as usize + self.after.storage_buffers(self.silu, setting)
+    }
+
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
         let (silu, after) = self.after.then(self.silu, then)?;
         Some(Arc::new(Self { silu, after, ..self.clone() }))
@@ -308,7 +330,7 @@ impl Op for Conv {
         let (op, reads) = match &self.load {
             Some(load) => load.band(self, inputs[0], bands, which)?,
             None => {
-                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h)?;
                 (Self { padding, ..self.clone() }, vec![(0, rows)])
             }
         };
