@@ -6,6 +6,7 @@ use vorticity::dual::Dual;
 use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
+use vorticity::ops::attention_logits::AttentionLogits;
 use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::{After, Padding};
 use vorticity::ops::depthwise::Depthwise;
@@ -14,7 +15,6 @@ use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::rms_norm::RmsNorm;
-use vorticity::ops::scores::Scores;
 use vorticity::ops::upsample::Upsample;
 use vorticity::ops::{affine, conv, resample, silu, softmax, softmax_pixels};
 use vorticity::shape::Shape;
@@ -255,8 +255,8 @@ impl Builder {
             Attention { q, k, v, heads } => {
                 let (q, k, v, heads) = (at(q), at(k), at(v), *heads);
                 let scale = ((self.graph.shape(q).c / heads) as f32).sqrt().recip();
-                let scores = self.push(Scores { heads, scale }, &[q, k]);
-                let p = self.push(softmax::Softmax { heads, scale: 1.0 }, &[scores]);
+                let logits = self.push(AttentionLogits { heads, scale }, &[q, k]);
+                let p = self.push(softmax::Softmax { heads, scale: 1.0 }, &[logits]);
                 self.push(Mix { heads, by_row: false }, &[p, v])
             }
             Linear { q, k, v, heads } => {

@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 /// Scaled dot products of the pixels of q (input 0) with those of k (input 1).
 #[derive(Clone, Debug)]
-pub struct Scores {
+pub struct AttentionLogits {
     /// Runs of channels.
     pub heads: usize,
     /// s
     pub scale: f32,
 }
 
-impl Op for Scores {
+impl Op for AttentionLogits {
     fn name(&self) -> &'static str {
-        "scores"
+        "attention_logits"
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
@@ -68,7 +68,7 @@ impl Op for Scores {
         // Behind the last feature there may be other tensors' channels, which whole blocks would sum.
         let whole = features.is_multiple_of(4) && aligned(self.heads, [features, pixels]);
         Elementwise {
-            name: "scores",
+            name: "attention_logits",
             constants: &[grouped(cx), ("ALIGNED", whole as i64)],
             second: Some((k.buffer, k.bytes())),
             own: &[
@@ -91,7 +91,7 @@ impl Op for Scores {
 pub fn cases() -> Vec<Case> {
     let case = |name, c, heads, scale, h| Case {
         name,
-        op: Arc::new(Scores { heads, scale }),
+        op: Arc::new(AttentionLogits { heads, scale }),
         inputs: vec![Shape::new(c, h, 3); 2],
         row: None,
     };
