@@ -12,9 +12,9 @@ use vorticity::paths::philox::{Purpose, Stream, philox4x32};
 use vorticity::paths::{Anchor, Lane, PATHS, lane};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Kernel, Program, Role};
-use vorticity::report::BoxStats;
 use vorticity::run::{Array, Numbers, RunDir, write_arrays};
 use vorticity::shaders::assemble;
+use vorticity::summary::BoxStats;
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
 

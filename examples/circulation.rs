@@ -5,6 +5,7 @@ use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::Result;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
+use vorticity::measures::circulation::{ERRORS, loops};
 
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
@@ -21,11 +22,10 @@ pub fn main() -> Result<()> {
     };
     let result =
         CirculationRun::new(&gpu, field.as_ref(), &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
-    let loops = result.loops()?;
-    let measured = loops.get(0);
+    let measured = loops(&result)?[0];
     println!("circulation  {:+.3e} nat", measured.integral);
     println!("of the terms {:.3e}", measured.integral.abs() / measured.abs_terms);
-    for (name, error) in vorticity::run::schema::ERRORS.iter().zip(measured.errors()) {
+    for (name, error) in ERRORS.iter().zip(measured.errors()) {
         println!("{name:12} {error:.1e} nat");
     }
     Ok(())

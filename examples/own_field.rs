@@ -53,7 +53,7 @@ pub fn main() -> Result<()> {
     let (paths, timesteps, samples) = (vec!["rotation".into()], vec![501], 2);
     let options = Options { paths, timesteps, samples, points: 100, ..Options::default() };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
-    let measured = result.loops()?.get(0);
+    let measured = vorticity::measures::circulation::loops(&result)?[0];
     println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());
     Ok(())
 }

@@ -5,7 +5,7 @@ use vorticity::diagnostics::{Divergence, Selection, SteinOptions, stein};
 use vorticity::error::Result;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
-use vorticity::report;
+use vorticity::measures;
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let field = field::open("assets/models/mnist", None, ScoreScale::Definition)?;
@@ -17,7 +17,7 @@ pub fn main() -> Result<()> {
     };
     // Nothing for the reference: the conditional score -eps/sigma.
     let table = stein(&gpu, field.as_ref(), None, &images, &options, &mut |_| ControlFlow::Continue(()))?;
-    let (mean, error) = report::stein::mean(&table, 0)?;
+    let (mean, error) = measures::stein::mean(&table, 0)?;
     println!("|e| of the first sample {:.3} nat/x", table.column("error_norm")?.values[0]);
     println!("mean of S               {mean:.3} ± {error:.3} nat/x^2, zero if the samples were infinitely many");
     Ok(())

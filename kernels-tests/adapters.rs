@@ -3,13 +3,13 @@
 use crate::circulation::{closed, images, options, run};
 use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
-use vorticity::diagnostics::{self, CirculationRun, Options};
+use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
 use vorticity::program::{Access, Action, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
-use vorticity::run::{Circulation, Journal};
+use vorticity::run::{Journal, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
 
@@ -19,7 +19,7 @@ fn another() -> Gpu {
     Gpu::open(&choice).unwrap()
 }
 
-fn bits(result: &Circulation) -> Vec<Vec<u64>> {
+fn bits(result: &Table) -> Vec<Vec<u64>> {
     result.columns.iter().map(|c| c.values.iter().map(|v| v.to_bits()).collect()).collect()
 }
 
@@ -34,7 +34,7 @@ fn two_devices_give_the_bits_of_one() {
         let job = CirculationRun::on(&pair, field.as_ref(), &images, options(tile)).unwrap();
         let total = job.evaluations();
         let (two, log) = job.measure(Journal::default(), &mut |_| ControlFlow::Continue(())).unwrap();
-        let two = diagnostics::circulation(two).unwrap();
+        let two = two.finish().unwrap();
         assert_eq!(bits(&one), bits(&two), "tile {tile:?}");
         // Every query was run once, in order, by one of the two; neighbours in the log are of different devices.
         let mut next = 0;

@@ -133,7 +133,15 @@ pub fn seed(reader: &str, name: &str) -> Vec<u8> {
 pub fn shard(folder: &Path, number: usize, facts: Value) -> String {
     let rows = PartArray { name: "rows".into(), shape: vec![1, 6], axis: Some(0), values: Numbers::F64(vec![1.0; 6]) };
     let shard = Shard::new(number, 2).unwrap();
-    let part = Part { measure: "likelihood", shard, samples: 2, facts, arrays: vec![rows], worst: 0.0, origin: None };
+    let part = Part {
+        measure: &vorticity::measures::Likelihood,
+        shard,
+        samples: 2,
+        facts,
+        arrays: vec![rows],
+        worst: 0.0,
+        origin: None,
+    };
     let out = folder.join(number.to_string());
     let dir = RunDir::create(&out).unwrap();
     part.write(&dir, &json!({"measure": "likelihood"}), "t", &json!({})).unwrap();

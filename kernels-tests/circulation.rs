@@ -8,7 +8,7 @@ use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::ops::Family;
 use vorticity::paths::{Anchor, eps, pairs};
-use vorticity::run::Circulation;
+use vorticity::run::Table;
 use vorticity::shape::Shape;
 
 const SHAPE: Shape = Shape::new(1, 28, 28);
@@ -35,7 +35,7 @@ pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usiz
     }
 }
 
-pub fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Circulation {
+pub fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Table {
     let job = CirculationRun::new(gpu, field, images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -44,12 +44,12 @@ pub fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
     field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
 }
 
-pub fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
-    &result.columns.iter().find(|c| c.name == name).unwrap().values
+pub fn column<'a>(result: &'a Table, name: &str) -> &'a [f64] {
+    &result.column(name).unwrap().values
 }
 
 /// Most of |Gamma| / M over all loops.
-fn worst_over_m(result: &Circulation) -> f64 {
+fn worst_over_m(result: &Table) -> f64 {
     let pairs = column(result, "integral").iter().zip(column(result, "norm_sum"));
     pairs.fold(0f64, |worst, (g, m)| worst.max(g.abs() / m))
 }
@@ -124,7 +124,7 @@ fn tile_size_and_repetition_change_nothing() {
         let again = run(&gpu, field.as_ref(), &images, Options { tile, ..options(&PATHS, &[0, 400, 999], 3, 20) });
         for (a, b) in whole.columns.iter().zip(&again.columns) {
             let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "tile {tile:?} changes column {}", a.name);
+            assert!(same, "tile {tile:?} changes column {}", a.about.name);
         }
     }
     // Negative control: another seed does change them.

@@ -1,13 +1,14 @@
 //! Differences of two runs: a known one is covered, a run differs from itself by nothing, runs of different kinds are refused.
 use crate::page::{numbers, table, written};
-use crate::run::example;
+use crate::run::{Column, Example, example};
 use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
 use vorticity::cli::{compare as verb, output::Output};
+use vorticity::measures::circulation::measured;
 use vorticity::report::compare::{CompareOptions, Comparison, compare, csv, rows, text};
 use vorticity::report::stored::{Stored, read};
-use vorticity::run::{Circulation, Column, Verdict, schema::MEASURED};
+use vorticity::run::Verdict;
 
 fn options() -> CompareOptions {
     CompareOptions { resamples: 1000, seed: 7, columns: vec![] }
@@ -24,7 +25,7 @@ fn synthetic(dir: &Path, seed: u64, shift: f64, errors: f64) -> Stored {
     // The sum of twelve uniform numbers, less six.
     let uniform = crate::page::uniform(12 * places, seed);
     let gamma: Vec<f64> = uniform.chunks(12).map(|u| u.iter().sum::<f64>() - 1.0 + shift).collect();
-    let column = |&name: &&'static str| Column {
+    let column = |name: &'static str| Column {
         name,
         values: match name {
             "integral" => gamma.clone(),
@@ -32,15 +33,15 @@ fn synthetic(dir: &Path, seed: u64, shift: f64, errors: f64) -> Stored {
             _ => vec![2.0; places],
         },
     };
-    let data = Circulation {
+    let data = Example {
         paths: vec!["rotation".into()],
         noise: vec![0.5; timesteps.len()],
         timesteps,
         samples,
         points: 10,
-        columns: MEASURED.iter().map(column).collect(),
+        columns: measured().map(column).collect(),
     };
-    read(&written(dir, &data.loops().unwrap().table(), facts(seed))).unwrap()
+    read(&written(dir, &data.table().unwrap(), facts(seed))).unwrap()
 }
 
 fn of<'a>(c: &'a Comparison, column: &str) -> Vec<&'a vorticity::report::compare::Difference> {
@@ -50,7 +51,7 @@ fn of<'a>(c: &'a Comparison, column: &str) -> Vec<&'a vorticity::report::compare
 #[test]
 fn a_run_differs_from_itself_by_nothing() {
     let scratch = TempDir::new().unwrap();
-    let mut dirs = vec![written(&scratch.path().join("c"), &example().loops().unwrap().table(), facts(1))];
+    let mut dirs = vec![written(&scratch.path().join("c"), &example().table().unwrap(), facts(1))];
     for measure in ["curl", "asymmetry", "stein", "jacobian", "likelihood"] {
         dirs.push(written(&scratch.path().join(measure), &table(measure, numbers), facts(1)));
     }

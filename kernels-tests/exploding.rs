@@ -13,10 +13,10 @@ use vorticity::diagnostics::{Method as CurlMethod, Options};
 use vorticity::error::Result;
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
+use vorticity::measures::stein;
 use vorticity::model::{Model, Process, ProcessConfig, Schedule};
 use vorticity::paths::normal::normals;
 use vorticity::paths::philox::{Purpose, Stream};
-use vorticity::report;
 use vorticity::run::Table;
 use vorticity::sample::{Method, Options as SampleOptions, sample};
 use vorticity::shape::Shape;
@@ -193,7 +193,7 @@ fn the_stein_operator_has_mean_zero() {
     for spec in [format!("field:gaussian?{VE}"), format!("field:tilted?omega=1&{VE}")] {
         let table = stein(&gpu, closed(&spec, shape).as_ref(), &images);
         for t in 0..KS.len() {
-            let (mean, error) = report::stein::mean(&table, t).unwrap();
+            let (mean, error) = stein::mean(&table, t).unwrap();
             assert!(mean.abs() <= 3.0 * error, "{spec} timestep {t}: {mean} ± {error}");
         }
     }

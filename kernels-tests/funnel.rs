@@ -9,8 +9,8 @@ use vorticity::dual::Dual;
 use vorticity::evaluate::Room;
 use vorticity::field::{self, Field, open_data};
 use vorticity::gpu::Gpu;
+use vorticity::measures::stein;
 use vorticity::paths::{Anchor, start};
-use vorticity::report;
 use vorticity::run::{Numbers, Table};
 use vorticity::shape::Shape;
 
@@ -203,7 +203,7 @@ fn steins_identity_holds_on_exact_samples() {
     let (funnel, none) = (closed("field:funnel", SHAPE), closed("field:rotor?omega=0", SHAPE));
     let means = |data: &str| {
         let table = stein(&gpu, none.as_ref(), funnel.as_ref(), &exact(data, SHAPE, 200), &timesteps);
-        (0..3).map(|t| report::stein::mean(&table, t).unwrap()).collect::<Vec<_>>()
+        (0..3).map(|t| stein::mean(&table, t).unwrap()).collect::<Vec<_>>()
     };
     for (k, (mean, error)) in timesteps.iter().zip(means("data:funnel?seed=7")) {
         assert!(mean.abs() <= 3.0 * error, "k {k}: {mean} ± {error}");
@@ -215,7 +215,7 @@ fn steins_identity_holds_on_exact_samples() {
     let gaussian = closed("field:gaussian", SHAPE);
     let table = stein(&gpu, gaussian.as_ref(), funnel.as_ref(), &exact("data:funnel?seed=7", SHAPE, 200), &timesteps);
     for t in 0..3 {
-        let (mean, error) = report::stein::mean(&table, t).unwrap();
+        let (mean, error) = stein::mean(&table, t).unwrap();
         assert!(mean.abs() <= 3.0 * error, "timestep {t}: {mean} ± {error}");
     }
     assert!(table.column("error_norm").unwrap().values.iter().all(|e| *e > 0.01));

@@ -49,6 +49,7 @@ mod levels;
 mod layouts;
 #[cfg(feature = "cli")]
 mod long;
+mod measures;
 #[cfg(feature = "cli")]
 mod names;
 mod networks;

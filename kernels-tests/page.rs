@@ -6,14 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use vorticity::cli::{output::Output, report};
-use vorticity::diagnostics::measures;
+use vorticity::measures::{MEASURES, find};
 use vorticity::paths::philox::{Purpose, Stream};
-use vorticity::report::BoxStats;
 use vorticity::report::page::{Picture, html};
-use vorticity::report::results::Results;
 use vorticity::report::stored::{Stored, read};
-use vorticity::report::table::number;
-use vorticity::run::{Array, Labels, Numbers, RunDir, Table, TableAxis, TableColumn, write_table};
+use vorticity::run::{
+    Array, Axis, Labels, Numbers, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, write_table,
+};
+use vorticity::summary::{BoxStats, Results, number};
 
 const KS: [usize; 3] = [1, 11, 991];
 const SAMPLES: usize = 5;
@@ -22,13 +22,12 @@ const K: usize = 3;
 
 /// A run of any measure but circulation; `value` of column and place.
 pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table {
-    let abouts = measures().into_iter().find(|m| m.0 == measure).unwrap().1;
-    let timesteps = TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(KS.to_vec()) };
-    let samples = TableAxis { name: "sample", plural: "samples", labels: Labels::Count(SAMPLES) };
-    let axes = if measure == "likelihood" { vec![samples] } else { vec![timesteps, samples] };
+    let own = find(measure).unwrap();
+    let labels = |axis: &Axis| if *axis == TIMESTEP { Labels::Numbers(KS.to_vec()) } else { Labels::Count(SAMPLES) };
+    let axes: Vec<TableAxis> = own.info().axes.iter().map(|axis| TableAxis::of(*axis, labels(axis))).collect();
     let places: usize = axes.iter().map(|a| a.labels.len()).product();
     let column = |about| TableColumn { about, values: vec![] };
-    let mut columns: Vec<TableColumn> = abouts.into_iter().map(column).collect();
+    let mut columns: Vec<TableColumn> = own.columns().into_iter().map(column).collect();
     for c in &mut columns {
         c.values = (0..places).map(|i| value(c.about.name, i)).collect();
     }
@@ -46,7 +45,7 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
         let entries = (0..places * K * K).map(|i| (i as f32 * 0.7).sin()).collect();
         arrays.push(Array { name: "jacobian", shape: vec![3, SAMPLES, K, K], values: Numbers::F32(entries) });
     }
-    Table { measure, schema: vorticity::run::schema::SCHEMA, axes, columns, arrays, facts }
+    Table { measure: own, schema: SCHEMA, axes, columns, arrays, facts }
 }
 
 /// Every number differs from every other; errors are small.
@@ -74,10 +73,10 @@ pub fn written(dir: &Path, table: &Table, manifest: Value) -> PathBuf {
 
 /// One run of every measure.
 fn all(scratch: &Path) -> Vec<(Table, PathBuf)> {
-    let mut tables = vec![example().loops().unwrap().table()];
-    tables.extend(measures().into_iter().map(|(name, _)| table(name, numbers)));
+    let mut tables = vec![example().table().unwrap()];
+    tables.extend(MEASURES[1..].iter().map(|m| table(m.name(), numbers)));
     let each = |t: Table| {
-        let dir = written(&scratch.join(t.measure), &t, json!({ "field": { "kind": "network" }, "seed": 1 }));
+        let dir = written(&scratch.join(t.measure.name()), &t, json!({ "field": { "kind": "network" }, "seed": 1 }));
         (t, dir)
     };
     tables.into_iter().map(each).collect()
@@ -161,7 +160,7 @@ fn what_files_say_is_escaped_and_nothing_is_loaded() {
     let mut facts =
         json!({ "field": { "kind": bad, "name": bad, "shape": bad }, "seed": bad, bad: bad, "adapter": bad });
     facts["options"] = json!({ bad: bad });
-    let dir = written(&scratch.path().join("a&b <i>"), &data.loops().unwrap().table(), facts);
+    let dir = written(&scratch.path().join("a&b <i>"), &data.table().unwrap(), facts);
     let mut runs = labelled(&[&dir]);
     runs[0].1.log = json!({ "command": [bad, bad] });
     let pixel = Picture::new(bad.into(), png()).unwrap();
@@ -174,7 +173,7 @@ fn what_files_say_is_escaped_and_nothing_is_loaded() {
     runs[0].1.manifest = json!({});
     let plain = html("t", &[("run".to_string(), runs[0].1.clone())], &[]).unwrap();
     assert_eq!(plain.replace(&bad.replace('<', "&lt;"), "").matches("<script").count(), 0);
-    let mut honest = labelled(&[&written(&scratch.path().join("b"), &example().loops().unwrap().table(), json!({}))]);
+    let mut honest = labelled(&[&written(&scratch.path().join("b"), &example().table().unwrap(), json!({}))]);
     assert!(
         !html("t", &honest, &[]).unwrap().contains("http:") && !html("t", &honest, &[]).unwrap().contains("https:")
     );
@@ -198,9 +197,9 @@ fn columns_without_a_finite_value_are_marked() {
     {
         let mut data = example();
         data.columns.iter_mut().for_each(|c| c.values.iter_mut().for_each(|v| *v = value));
-        let mut dirs = vec![written(&scratch.path().join(name), &data.loops().unwrap().table(), json!({}))];
-        for (measure, _) in measures() {
-            let mut own = table(measure, |_, _| value);
+        let mut dirs = vec![written(&scratch.path().join(name), &data.table().unwrap(), json!({}))];
+        for measure in &MEASURES[1..] {
+            let mut own = table(measure.name(), |_, _| value);
             for a in own.arrays.iter_mut().filter(|a| a.name == "jacobian") {
                 a.values = Numbers::F32(vec![value as f32; a.shape.iter().product()]);
             }

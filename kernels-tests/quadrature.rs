@@ -9,7 +9,7 @@ use vorticity::diagnostics::{CirculationRun, FLOOR, Nested, Options, Quadrature}
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::paths::Curve;
-use vorticity::run::Circulation;
+use vorticity::run::Table;
 use vorticity::shape::Shape;
 
 const TOLERANCE: f64 = 1e-3;
@@ -30,7 +30,7 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
     }
 }
 
-fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Circulation {
+fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Table {
     let shape = field.shape();
     let images =
         Images { shape, count: 2, values: noise(2 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
@@ -38,8 +38,8 @@ fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Circulation {
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-fn column<'a>(result: &'a Circulation, name: &str) -> &'a [f64] {
-    &result.columns.iter().find(|c| c.name == name).unwrap().values
+fn column<'a>(result: &'a Table, name: &str) -> &'a [f64] {
+    &result.column(name).unwrap().values
 }
 
 /// The small network of the golden case, with its own weights, as a field.
@@ -134,7 +134,7 @@ fn points_are_those_of_the_twin_and_tiles_change_nothing() {
         let again = run(&gpu, field.as_ref(), Options { tile: Some(tile), ..options.clone() });
         for (a, b) in whole.columns.iter().zip(&again.columns) {
             let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "tile {tile} changes column {}", a.name);
+            assert!(same, "tile {tile} changes column {}", a.about.name);
         }
     }
 }

@@ -6,14 +6,16 @@ use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use vorticity::data::{Array, load};
-use vorticity::diagnostics::{Scores, circulation, finish, integrate, measures};
+use vorticity::diagnostics::{Scores, integrate};
 use vorticity::error::Error;
 use vorticity::field::{self, ScoreScale};
+use vorticity::measures::MEASURES;
 use vorticity::model::{Autoencoder, AutoencoderModel, Config, Model, Weights, init};
-use vorticity::report::results::Results;
-use vorticity::report::{curl, stored};
+use vorticity::report::stored;
 use vorticity::run::{ExportedFile, RunDir, merge};
 use vorticity::shape::Shape;
+use vorticity::summary::Results;
+use vorticity::summary::pairs::pairs;
 use vorticity::verify::Case;
 
 /// Name of the target and of its seeds, and what reads.
@@ -201,7 +203,7 @@ pub fn record(journal: &mut Vec<u8>, head: &[u8], values: &[u8]) {
 /// A run directory and a shard, read back: a manifest and, after a NUL, the NPZ, whose checksum in the manifest is made right.
 pub fn run(folder: &Path, bytes: &[u8]) {
     let (manifest, arrays) = two(bytes);
-    let names: Vec<&str> = ["circulation"].into_iter().chain(measures().into_iter().map(|m| m.0)).collect();
+    let names: Vec<&str> = MEASURES.iter().map(|m| m.name()).collect();
     let sum: String = Sha256::digest(arrays).iter().map(|b| format!("{b:02x}")).collect();
     let files = || names.iter().chain(&["shard"]).map(|name| format!("{name}.npz"));
     let manifest = match serde_json::from_slice(manifest) {
@@ -218,12 +220,11 @@ pub fn run(folder: &Path, bytes: &[u8]) {
     if let Some(stored) = answer(stored::read(&folder.join("run")), "run") {
         answer(Results::of(&stored.table), "");
     }
-    let Some(merged) = answer(merge(&[folder.join("run")], &names), "") else { return };
-    if merged.part.measure == "circulation" {
-        answer(circulation(merged.part).and_then(|c| c.loops().map(drop)), "");
-    } else if let Some(table) = answer(finish(merged.part), "") {
+    let Some(merged) = answer(merge(&[folder.join("run")], MEASURES), "") else { return };
+    if let Some(table) = answer(merged.part.finish(), "") {
         answer(Results::of(&table), "");
-        answer(curl::pairs(&table, 0), "");
+        answer(table.measure.text(&table), "");
+        answer(pairs(&table, 0), "");
     }
 }
 

@@ -1,11 +1,22 @@
 //! Statistics against hand-computed numbers; the table's marks; plots that survive any numbers.
-use crate::run::example;
+use crate::run::{Example, example};
 use proptest::prelude::*;
-use vorticity::report::{BoxStats, Cell, evenly, stats::quantile, table::number, table::table};
-use vorticity::run::schema::{ERRORS, column};
-use vorticity::run::{Circulation, Verdict};
+use vorticity::measures::circulation::ERRORS;
+use vorticity::run::Verdict;
+use vorticity::summary::{BoxStats, Cell, Results, evenly, number, stats::quantile};
 
-fn set(data: &mut Circulation, name: &str, value: impl Fn(usize) -> f64) {
+fn table(data: &Example) -> String {
+    let table = data.table().unwrap();
+    table.measure.text(&table).unwrap()
+}
+
+/// A column at a path and a timestep.
+fn cell(data: &Example, column: &str, path: usize, timestep: usize) -> Cell {
+    let results = Results::of(&data.table().unwrap()).unwrap();
+    results.cell(results.statistic(column).unwrap(), path, timestep)
+}
+
+fn set(data: &mut Example, name: &str, value: impl Fn(usize) -> f64) {
     let column = data.columns.iter_mut().find(|c| c.name == name).unwrap();
     column.values = (0..30).map(value).collect();
 }
@@ -87,26 +98,25 @@ fn the_error_of_a_quotient_has_the_same_denominator() {
     set(&mut data, "integral", |_| 12.0);
     set(&mut data, "abs_terms", |_| 4.0);
     set(&mut data, "rounding", |_| -2.0);
-    let loops = data.loops().unwrap();
-    let cell = Cell::of_loops(&loops, column("integral_over_abs").unwrap(), 1, 2);
-    assert_eq!((cell.stats.as_ref().unwrap().median, cell.error()), (3.0, 0.5));
-    let verdicts = [1.5, 1.4, f64::NAN].map(|v| cell.verdict(v).unwrap());
+    let own = cell(&data, "integral_over_abs", 1, 2);
+    assert_eq!((own.stats.as_ref().unwrap().median, own.error()), (3.0, 0.5));
+    let verdicts = [1.5, 1.4, f64::NAN].map(|v| own.verdict(v).unwrap());
     assert_eq!(verdicts, [Verdict::Resolved, Verdict::NotResolved, Verdict::NotResolved]);
     // The largest of the three counts; one that is not known leaves nothing to be said.
     set(&mut data, "rounding", |_| f64::NAN);
     set(&mut data, "quadrature", |_| -8.0);
-    let cell = Cell::of_loops(&data.loops().unwrap(), column("integral_over_abs").unwrap(), 1, 2);
-    assert_eq!((cell.error(), cell.verdict(1e9)), (2.0, Some(Verdict::NotChecked)));
+    let own = cell(&data, "integral_over_abs", 1, 2);
+    assert_eq!((own.error(), own.verdict(1e9)), (2.0, Some(Verdict::NotChecked)));
     // Nor does one that is known of some loops and not of others.
     set(&mut data, "rounding", |i| if i == 29 { f64::NAN } else { 1.0 });
-    let cell = |t| Cell::of_loops(&data.loops().unwrap(), column("integral").unwrap(), 1, t).of_median();
-    assert_eq!((cell(1), cell(2)), (Some(Verdict::NotResolved), Some(Verdict::NotChecked)));
+    let median = |t| cell(&data, "integral", 1, t).of_median();
+    assert_eq!((median(1), median(2)), (Some(Verdict::NotResolved), Some(Verdict::NotChecked)));
 }
 
 #[test]
 fn the_table_marks_what_is_not_resolved() {
     let mut data = example();
-    let clean = table(&data.loops().unwrap());
+    let clean = table(&data);
     assert!(!clean.contains(['~', '?']), "{clean}");
     let found = "On rotation loops the field circulates: |Γ| from 1.79 at k = 1 to 3.21 at k = 991, resolved at all 3 timesteps.";
     for text in
@@ -117,7 +127,7 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(!clean.contains("not checked"), "{clean}");
     let mut unknown = example();
     set(&mut unknown, "quadrature", |_| f64::NAN);
-    let unknown = table(&unknown.loops().unwrap());
+    let unknown = table(&unknown);
     assert!(unknown.contains("Of 3 timesteps: not checked at 3.\n") && !unknown.contains(" circulates"), "{unknown}");
     let words =
         "On rotation loops of 1000 points nothing is established: quadrature was not checked at all 3 timesteps.";
@@ -126,7 +136,7 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(unknown.contains("? not checked: an error that applies"), "{unknown}");
     // The first path's first timestep alone is drowned.
     set(&mut data, "rounding", |i| if i < 5 { 10.0 } else { 1e-6 });
-    let marked = table(&data.loops().unwrap());
+    let marked = table(&data);
     let rows: Vec<&str> =
         marked.lines().filter(|l| l.starts_with("   ") && !l.contains("q1") && !l.contains("k =")).collect();
     assert_eq!(rows.len(), 6);
@@ -141,7 +151,7 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(lines.collect::<Vec<_>>().iter().all(|l| l.chars().count() < 100));
     // All of them drowned: nothing is established, and the sentence has the worst of them.
     set(&mut data, "rounding", |_| 10.0);
-    let drowned = table(&data.loops().unwrap());
+    let drowned = table(&data);
     let words =
         "On rotation loops of 1000 points nothing is established: |Γ| is under 3 times its error at all 3 timesteps";
     assert!(drowned.contains(words), "{drowned}");
@@ -156,7 +166,7 @@ fn the_table_of_a_long_run_is_short() {
     for column in &mut data.columns {
         column.values = (0..200).map(|i| 1.0 + i as f64).collect();
     }
-    let text = table(&data.loops().unwrap());
+    let text = table(&data);
     assert_eq!(text.lines().filter(|l| l.contains("0.500")).count(), 2 * 12);
     assert!(text.contains("(12 of 100 timesteps shown)") && text.contains("   991 "), "{text}");
 }
@@ -164,10 +174,11 @@ fn the_table_of_a_long_run_is_short() {
 #[cfg(feature = "cli")]
 mod plots {
     use super::*;
-    use vorticity::report::circulation::{PLOTS, all, one};
+    use vorticity::measures::circulation::PLOTS;
 
-    fn svgs(data: &Circulation) -> Vec<String> {
-        let plots = all(&data.loops().unwrap(), "MNIST <pixels>").unwrap();
+    fn svgs(data: &Example) -> Vec<String> {
+        let table = data.table().unwrap();
+        let plots = table.measure.plots(&table, "MNIST <pixels>").unwrap();
         assert_eq!(plots.iter().map(|p| p.0).collect::<Vec<_>>(), PLOTS.iter().map(|p| p.file).collect::<Vec<_>>());
         plots.into_iter().map(|p| p.1).collect()
     }
@@ -187,8 +198,6 @@ mod plots {
         }
         assert_ne!(plots[0], plots[1]);
         assert_eq!(plots, svgs(&data), "equal data, equal plots");
-        let rows = data.loops().unwrap();
-        assert_eq!(one(&rows, &PLOTS[0], "MNIST <pixels>").unwrap(), plots[0]);
     }
 
     #[test]
@@ -219,7 +228,7 @@ mod plots {
 
     #[test]
     fn runs_without_loops_are_survived() {
-        let shapes: [fn(&mut Circulation); 3] = [
+        let shapes: [fn(&mut Example); 3] = [
             |d| d.samples = 0,
             |d| d.paths.clear(),
             |d| {
@@ -232,7 +241,7 @@ mod plots {
             data.columns.iter_mut().for_each(|c| c.values.clear());
             empty(&mut data);
             assert!(svgs(&data).iter().all(|text| text.contains("no positive values")));
-            assert!(!table(&data.loops().unwrap()).contains("circulates"));
+            assert!(!table(&data).contains("circulates"));
         }
     }
 }

@@ -6,18 +6,47 @@ use std::io::Cursor;
 use std::path::Path;
 use tempfile::TempDir;
 use vorticity::data::sha256_file;
-use vorticity::run::schema::{COLUMNS, ERRORS, Loop, MEASURED, SCHEMA, column};
-use vorticity::run::{Circulation, Column, RunDir, write_circulation};
+use vorticity::error::Result;
+use vorticity::measures::Circulation;
+use vorticity::measures::circulation::{ERRORS, Loop, Loops, loops, measured};
+use vorticity::run::{Measure, RunDir, SCHEMA, Table, write_table};
+
+/// A circulation, column by column of those that are measured.
+pub struct Example {
+    pub paths: Vec<String>,
+    pub timesteps: Vec<usize>,
+    pub noise: Vec<f64>,
+    pub samples: usize,
+    pub points: usize,
+    pub columns: Vec<Column>,
+}
+
+pub struct Column {
+    pub name: &'static str,
+    pub values: Vec<f64>,
+}
+
+impl Example {
+    pub fn table(&self) -> Result<Table> {
+        let one = |i: usize| -> Loop {
+            let values: Vec<f64> = self.columns.iter().map(|c| c.values[i]).collect();
+            bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values))
+        };
+        let (paths, timesteps, noise) = (self.paths.clone(), self.timesteps.clone(), self.noise.clone());
+        let loops = (0..self.columns[0].values.len()).map(one).collect();
+        Loops { paths, timesteps, noise, samples: self.samples, points: self.points, loops }.table()
+    }
+}
 
 /// 2 paths, 3 timesteps, 5 samples; every number differs from every other.
-pub fn example() -> Circulation {
-    let columns = MEASURED.iter().enumerate().map(|(c, &name)| {
+pub fn example() -> Example {
+    let columns = measured().enumerate().map(|(c, name)| {
         let sign = |i: usize| if name == "integral" && i % 2 == 1 { -1.0 } else { 1.0 };
         let scale = if ERRORS.contains(&name) { 1e-6 } else { 1.0 };
         let values = (0..30).map(|i| sign(i) * scale * (1.5 + c as f64 + i as f64 / 7.0)).collect();
         Column { name, values }
     });
-    Circulation {
+    Example {
         paths: vec!["rotation".into(), "brownian, \"π\"".into()],
         timesteps: vec![1, 11, 991],
         noise: vec![0.01, 0.1, 0.99],
@@ -27,9 +56,9 @@ pub fn example() -> Circulation {
     }
 }
 
-fn written(out: &Path, data: &Circulation) {
+fn written(out: &Path, data: &Example) {
     let dir = RunDir::create(out).unwrap();
-    write_circulation(&dir, data, json!({ "model": "m" }), json!({ "seconds": 1.5 })).unwrap();
+    write_table(&dir, &data.table().unwrap(), json!({ "model": "m" }), json!({ "seconds": 1.5 })).unwrap();
     dir.write("plots/a.svg", b"<svg/>").unwrap();
     dir.finish().unwrap();
 }
@@ -64,7 +93,6 @@ fn equal_results_give_equal_bytes() {
     let (a, b, c) = (scratch.path().join("a"), scratch.path().join("b"), scratch.path().join("c"));
     let mut data = example();
     written(&a, &data);
-    data.columns.reverse(); // the order in which the sweep hands the columns over does not matter
     std::thread::sleep(std::time::Duration::from_millis(2100)); // zip's clock ticks every two seconds
     written(&b, &data);
     data.columns[0].values[7] = f64::from_bits(data.columns[0].values[7].to_bits() + 1);
@@ -77,7 +105,7 @@ fn equal_results_give_equal_bytes() {
     // Every zip entry carries zip's first day, 1980-01-01, whatever the features of the zip crate.
     let npz = std::fs::read(a.join("circulation.npz")).unwrap();
     let entries: Vec<usize> = (0..npz.len() - 4).filter(|&i| npz[i..].starts_with(b"PK\x03\x04")).collect();
-    assert_eq!(entries.len(), 3 + COLUMNS.len() + 1); // and the verdicts
+    assert_eq!(entries.len(), 3 + Circulation.columns().len() + 1); // and the verdicts
     assert!(entries.iter().all(|&i| npz[i + 10..i + 14] == [0, 0, 0x21, 0]));
 }
 
@@ -97,12 +125,12 @@ fn npz_and_csv_hold_every_bit_of_every_column() {
     let mut table = csv::Reader::from_path(out.join("circulation.csv")).unwrap();
     let header = table.headers().unwrap().clone();
     assert_eq!(header.iter().take(3).collect::<Vec<_>>(), ["path", "timestep", "sample"]);
-    let columns = COLUMNS.iter().map(|c| c.name).chain(["verdict"]);
+    let columns = Circulation.columns().into_iter().map(|c| c.name).chain(["verdict"]);
     assert_eq!(header.iter().skip(3).collect::<Vec<_>>(), columns.collect::<Vec<_>>());
     let rows: Vec<_> = table.records().map(|r| r.unwrap()).collect();
     assert_eq!(rows.len(), 30);
     let place = |i: usize| [data.paths[i / 15].clone(), data.timesteps[i / 5 % 3].to_string(), (i % 5).to_string()];
-    for (c, spec) in COLUMNS.iter().enumerate() {
+    for (c, spec) in Circulation.columns().into_iter().enumerate() {
         let array: Array3<f64> = npz.by_name(spec.name).unwrap();
         assert_eq!(array.shape(), [2, 3, 5]);
         for (i, (value, row)) in array.iter().zip(&rows).enumerate() {
@@ -149,7 +177,11 @@ fn derived_columns_follow_their_formulas() {
         arithmetic: 0.5,
         evaluations: 7.0,
     };
-    let value = |name: &str, l: &Loop| (column(name).unwrap().value)(l);
+    let columns = |l: Loop| {
+        let (paths, timesteps, noise) = (vec!["rotation".to_string()], vec![1], vec![0.1]);
+        Loops { paths, timesteps, noise, samples: 1, points: 8, loops: vec![l] }.table().unwrap()
+    };
+    let value = |name: &str, l: Loop| columns(l).column(name).unwrap().values[0];
     let expected = [
         ("integral", -6.0),
         ("authors", 5.0),
@@ -162,26 +194,16 @@ fn derived_columns_follow_their_formulas() {
         ("error", 2.0),
     ];
     for (name, number) in expected {
-        assert_eq!(value(name, &l), number, "{name}");
+        assert_eq!(value(name, l), number, "{name}");
     }
-    assert_eq!(value("eq7", &l.with_integral(l.rounding)), -1.0);
-    assert!(column("nonsense").is_none());
-    let measured: Vec<&str> = COLUMNS.iter().take(MEASURED.len()).map(|c| c.name).collect();
-    assert_eq!(measured, MEASURED);
-    let numbered = Loop::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
-    for (i, spec) in COLUMNS.iter().take(MEASURED.len()).enumerate() {
-        assert_eq!((spec.value)(&numbered), i as f64, "{}", spec.name);
+    assert_eq!(value("eq7", l.with_integral(l.rounding)), -1.0);
+    // Measured columns are the fields of a loop in their order, and are read back as such.
+    let numbered: [f64; 10] = std::array::from_fn(|i| i as f64);
+    let table = columns(bytemuck::cast(numbered));
+    for (i, name) in measured().enumerate() {
+        assert_eq!(table.column(name).unwrap().values, [i as f64], "{name}");
     }
-}
-
-#[test]
-fn every_column_is_documented() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FORMATS.md")).unwrap();
-    for c in COLUMNS {
-        let row = format!("| `{}` | {} | {} |", c.name, c.formula.replace('|', "\\|"), c.unit);
-        assert!(text.contains(&row), "docs/FORMATS.md lacks the row {row}");
-    }
-    assert!(text.contains(&format!("schema: {SCHEMA}")));
+    assert_eq!(bytemuck::cast::<Loop, [f64; 10]>(loops(&table).unwrap()[0]), numbered);
 }
 
 #[test]
@@ -243,20 +265,25 @@ fn files_stay_inside_the_directory() {
 #[test]
 fn inconsistent_results_are_refused() {
     let scratch = TempDir::new().unwrap();
-    let said = |change: fn(&mut Circulation)| {
-        let mut data = example();
+    let said = |change: fn(&mut Loops)| {
+        let Example { paths, timesteps, noise, samples, points, .. } = example();
+        let loops = loops(&example().table().unwrap()).unwrap();
+        let mut data = Loops { paths, timesteps, noise, samples, points, loops };
+        assert!(data.table().is_ok());
         change(&mut data);
-        let dir = RunDir::create(&scratch.path().join("out")).unwrap();
-        write_circulation(&dir, &data, json!({}), json!({})).unwrap_err().to_string()
+        data.table().unwrap_err().to_string()
     };
-    assert!(said(|d| d.columns[2].values.truncate(29)).contains("'norm_sum': 29 values, expected [2, 3, 5]"));
-    assert!(said(|d| d.columns.truncate(6)).contains("column 'rounding' is missing"));
-    assert!(said(|d| d.columns[0].name = "gamma").contains("column 'gamma' twice or unknown"));
-    assert!(said(|d| d.columns[0].name = "length").contains("column 'length' twice or unknown"));
+    assert!(said(|d| d.loops.truncate(29)).contains("29 loops, expected [2, 3, 5]"));
     assert!(said(|d| d.noise.truncate(2)).contains("2 noise levels for 3 timesteps"));
     assert!(said(|d| d.paths[1] = "rotation".into()).contains("repeated"));
+    let mut short = example().table().unwrap();
+    short.columns[2].values.truncate(29);
     let dir = RunDir::create(&scratch.path().join("out")).unwrap();
-    let manifest = |m: Value| write_circulation(&dir, &example(), m, json!({})).unwrap_err().to_string();
+    let refused = write_table(&dir, &short, json!({}), json!({})).unwrap_err().to_string();
+    assert!(refused.contains("'norm_sum': 29 values, expected [2, 3, 5]"), "{refused}");
+    short.columns.remove(6);
+    assert!(loops(&short).unwrap_err().to_string().contains("column 'rounding' is missing"));
+    let manifest = |m: Value| write_table(&dir, &example().table().unwrap(), m, json!({})).unwrap_err().to_string();
     assert!(manifest(json!([1])).contains("expected a JSON object"));
     assert!(manifest(json!({ "files": 1 })).contains("the key 'files' is reserved"));
 }

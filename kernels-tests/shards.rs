@@ -13,6 +13,7 @@ use vorticity::diagnostics::{
 };
 use vorticity::error::{Error, Result};
 use vorticity::field::{self, Field, ScoreScale};
+use vorticity::measures::MEASURES;
 use vorticity::run::{Journal, Part, RunDir, Shard, Table, merge};
 use vorticity::shape::Shape;
 
@@ -163,7 +164,7 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     for (nth, (name, measure)) in measures(&gpu, field.as_ref(), &images).into_iter().enumerate() {
         let mut go_on = |_| ControlFlow::Continue(());
-        let whole = bits(&diagnostics::finish(measure(Progress::new(&mut go_on)).unwrap()).unwrap());
+        let whole = bits(&measure(Progress::new(&mut go_on)).unwrap().finish().unwrap());
         // Stopped at every record and started again.
         let out = folder.path().join(format!("{name}-{nth}"));
         let (mut starts, mut stopped) = (0, None);
@@ -185,7 +186,7 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
             }
         }
         assert!(starts > 2, "{name} was stopped {starts} times");
-        let resumed = diagnostics::finish(stopped.unwrap()).unwrap();
+        let resumed = stopped.unwrap().finish().unwrap();
         assert!(bits(&resumed) == whole, "{name} resumed");
         // Three shards of five samples.
         let mut places = vec![];
@@ -193,16 +194,15 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
             let place = folder.path().join(format!("{name}-{nth}-{number}"));
             let shard = Shard::new(number, 3).unwrap();
             let part = measure(Progress::of(shard, Journal::default(), &mut go_on)).unwrap();
-            let error = diagnostics::finish(part.clone()).unwrap_err().to_string();
+            let error = part.clone().finish().unwrap_err().to_string();
             assert!(error.contains(&format!("shard {number}/3 alone")), "{error}");
             let dir = RunDir::create(&place).unwrap();
             part.write(&dir, &json!({ "measure": name }), "a line", &json!({})).unwrap();
             dir.finish().unwrap();
             places.push(place);
         }
-        let names: Vec<&'static str> = diagnostics::measures().iter().map(|m| m.0).collect();
-        let merged = merge(&places, &names).unwrap();
+        let merged = merge(&places, MEASURES).unwrap();
         assert_eq!((merged.title.as_str(), merged.facts), ("a line", json!({ "measure": name })));
-        assert!(bits(&diagnostics::finish(merged.part).unwrap()) == whole, "{name} merged");
+        assert!(bits(&merged.part.finish().unwrap()) == whole, "{name} merged");
     }
 }

@@ -8,8 +8,8 @@ use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{self, Divergence, LikelihoodOptions, Selection, SteinOptions};
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
+use vorticity::measures::stein;
 use vorticity::paths::philox::{Purpose, Stream};
-use vorticity::report;
 use vorticity::run::Table;
 use vorticity::shape::Shape;
 
@@ -47,11 +47,11 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
         for divergence in [Divergence::Exact, Divergence::Hutchinson(3)] {
             let table = stein(&gpu, field.as_ref(), None, &images, divergence);
             for t in 0..3 {
-                let (mean, error) = report::stein::mean(&table, t).unwrap();
+                let (mean, error) = stein::mean(&table, t).unwrap();
                 assert!(mean.abs() <= 3.0 * error, "{spec} {divergence:?} timestep {t}: {mean} ± {error}");
             }
             assert!(values(&table, "error_norm").iter().all(|e| *e > 0.1));
-            let text = report::stein::text(&table).unwrap();
+            let text = table.measure.text(&table).unwrap();
             assert!(text.contains("zero within 3 standard errors at all 3"), "{text}");
         }
     }
@@ -61,7 +61,7 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
     let wrong = table.columns.iter_mut().find(|c| c.about.name == "stein").unwrap();
     let work: Vec<f64> = wrong.values.iter().map(|v| v + 5.0).collect();
     wrong.values = work;
-    assert!(report::stein::text(&table).unwrap().contains("beyond 3 standard errors"));
+    assert!(table.measure.text(&table).unwrap().contains("beyond 3 standard errors"));
 }
 
 #[test]

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::path::Path;
 use tempfile::TempDir;
-use vorticity::diagnostics::{circulation, measures};
+use vorticity::measures::{Circulation, MEASURES, find};
 use vorticity::report::page::html;
-use vorticity::report::results::Results;
 use vorticity::report::stored::read;
-use vorticity::report::{table as text, timesteps, words};
-use vorticity::run::{Circulation, Numbers, Part, PartArray, Shard, Table, Verdict, errors, headline, verdicts};
+use vorticity::run::{Numbers, Part, PartArray, Shard, Table, Verdict, verdicts};
+use vorticity::summary::Results;
 
 #[test]
 fn the_rule() {
@@ -51,7 +50,7 @@ fn of(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table {
     for column in &mut data.columns {
         column.values = (0..30).map(|i| value(column.name, i)).collect();
     }
-    data.loops().unwrap().table()
+    data.table().unwrap()
 }
 
 fn every(table: &Table, verdict: Verdict) {
@@ -68,7 +67,8 @@ fn small(name: &str, i: usize) -> f64 {
 fn every_error_that_applies_must_be_measured_and_small() {
     for (measure, names) in APPLY {
         let whole = of(measure, small);
-        let applying = errors(&whole).unwrap().into_iter().find(|e| e.0 == headline(measure).unwrap()).unwrap().1;
+        let headline = find(measure).unwrap().info().headline;
+        let applying = whole.measure.errors(&whole).unwrap().into_iter().find(|e| e.0 == headline).unwrap().1;
         assert_eq!(applying.iter().map(|e| e.0).collect::<Vec<_>>(), *names, "{measure}");
         every(&whole, Verdict::Resolved);
         for own in *names {
@@ -77,7 +77,7 @@ fn every_error_that_applies_must_be_measured_and_small() {
         }
     }
     // Every measure is here, and what is not the headline's error says nothing of it.
-    assert_eq!(measures().len() + 1, APPLY.len());
+    assert_eq!(MEASURES.iter().map(|m| m.name()).collect::<Vec<_>>(), APPLY.iter().map(|a| a.0).collect::<Vec<_>>());
     every(&of("curl", |n, i| if n == "step" { f64::NAN } else { small(n, i) }), Verdict::Resolved);
 }
 
@@ -100,7 +100,7 @@ fn errors_are_in_the_unit_of_their_statistic() {
         "arithmetic" => 0.5,
         _ => 1.0,
     });
-    let found = errors(&table).unwrap();
+    let found = table.measure.errors(&table).unwrap();
     let error = |name: &str| found.iter().find(|e| e.0 == name).unwrap().1[0].1[0];
     // D = 4: an entry is off by 0.5, a difference by 1, all of them together by 4, beside |J| = 10.
     assert_eq!((error("asymmetry_max"), error("trace"), error("fro2")), (1.0, 2.0, 40.0));
@@ -154,21 +154,21 @@ fn the_npz_has_the_words() {
 #[test]
 fn tables_and_documents_say_not_checked() {
     let table = of("circulation", |n, i| if n == "quadrature" { f64::NAN } else { small(n, i) });
-    let data = Circulation::of(&table).unwrap();
-    let loops = data.loops().unwrap();
-    let said = text::table(&loops);
+    let said = table.measure.text(&table).unwrap();
     assert!(
         said.contains("not checked at 3") && !said.contains("circulates") && !said.contains("resolved at"),
         "{said}"
     );
-    assert!(text::rows(&loops).iter().all(|row| row["abs_integral"]["median"]["verdict"] == "not checked"));
-    let found = words::rows(&loops);
+    assert!(
+        table.measure.rows(&table).unwrap().iter().all(|row| row["abs_integral"]["median"]["verdict"] == "not checked")
+    );
+    let found = table.measure.found(&table).unwrap();
     assert_eq!((&found[0]["resolved"], &found[0]["not_checked"]), (&json!([]), &json!([1, 11, 991])));
     assert!(found[0]["words"].as_str().unwrap().contains("quadrature was not checked"), "{found:?}");
     let asymmetry = of("asymmetry", |n, i| if n == "arithmetic" { f64::NAN } else { small(n, i) });
-    let said = vorticity::report::asymmetry::text(&asymmetry).unwrap();
+    let said = asymmetry.measure.text(&asymmetry).unwrap();
     assert!(said.contains("nasym at 3 timesteps: not checked at 3 (k = 1, 11, 991)") && said.contains(" ?"), "{said}");
-    let rows = timesteps::rows(&asymmetry, vorticity::report::asymmetry::SHOWN).unwrap();
+    let rows = asymmetry.measure.rows(&asymmetry).unwrap();
     assert!(rows.iter().all(|r| r["nasym"]["verdict"] == "not checked"), "{rows:?}");
 }
 
@@ -205,9 +205,9 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
     let facts = json!({
         "paths": ["rotation"], "timesteps": [5], "noise": [0.5], "points": 10, "checked": checked, "adaptive": adaptive,
     });
-    let (measure, samples, shard) = ("circulation", loops.len(), Shard::WHOLE);
-    let part = Part { measure, shard, samples, facts, arrays: vec![array], worst: 0.0, origin: None };
-    circulation(part).unwrap().columns.into_iter().find(|c| c.name == "quadrature").unwrap().values
+    let (samples, shard) = (loops.len(), Shard::WHOLE);
+    let part = Part { measure: &Circulation, shard, samples, facts, arrays: vec![array], worst: 0.0, origin: None };
+    part.finish().unwrap().column("quadrature").unwrap().values.clone()
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //! };
 //! let run = CirculationRun::new(&gpu, field.as_ref(), &images, options)?;
 //! let result = run.run(&mut |_| ControlFlow::Continue(()))?;
-//! println!("{:?}", result.columns[0].values); // Gamma, [path, timestep, sample]
+//! println!("{:?}", result.column("integral")?.values); // Gamma, [path, timestep, sample]
 //! # Ok(())
 //! # }
 //! ```
@@ -52,6 +52,8 @@ pub mod verify;
 pub mod field;
 pub mod sample;
 pub mod run;
+pub mod summary;
+pub mod measures;
 pub mod sweep;
 pub mod diagnostics;
 pub mod selftest;

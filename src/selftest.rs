@@ -178,7 +178,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
     let job = CirculationRun::new(gpu, field.as_ref(), &images, options)?;
     let terms = job.verified_points();
     let result = job.run(&mut |_| ControlFlow::Continue(()))?;
-    let first = |name: &str| result.columns.iter().find(|c| c.name == name).map_or(f64::NAN, |c| c.values[0]);
+    let first = |name: &str| result.column(name).map_or(f64::NAN, |c| c.values[0]);
     let error = first("arithmetic") / first("score_norm_sum");
     let error = if error.is_nan() { f64::INFINITY } else { error };
     Ok(Check {

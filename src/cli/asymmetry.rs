@@ -1,9 +1,8 @@
 //! `vorticity asymmetry`: nasym of whole Jacobians by random tangents, into a run directory.
-use super::common::{Opened, Report, Subject, Work};
+use super::common::{Opened, Subject, Work};
 use crate::diagnostics::{self, AsymmetryOptions, Progress};
 use crate::error::{Error, Result};
-use crate::report::asymmetry;
-use crate::run::Table;
+use crate::measures::Asymmetry;
 use serde_json::json;
 
 /// Measure how asymmetric the score's whole Jacobian is, by random tangents (nasym, |J|, tr J, tr J^2).
@@ -45,7 +44,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let opened = args.subject.open()?;
     let work = Work {
-        measure: "asymmetry",
+        measure: &Asymmetry,
         timesteps: &options.selection.timesteps,
         lanes: diagnostics::asymmetry_lanes(&options, opened.field.shape().len()),
         checks: 2 * args.verify,
@@ -54,10 +53,5 @@ pub fn run(args: &Args) -> Result<i32> {
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::asymmetry_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
     };
-    opened.publish(work, measure, report)
-}
-
-/// What is shown of the results.
-pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
-    Ok(Report { text: asymmetry::text(table)?, rows: asymmetry::rows(table)?, plots: asymmetry::all(table, about)? })
+    opened.publish(work, measure)
 }

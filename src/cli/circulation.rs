@@ -1,9 +1,9 @@
 //! `vorticity circulation`: closed-loop integrals of a model or a closed-form field, into a run directory.
 use super::common::{HeldArgs, check, data_facts, encoded, open, parse_timesteps, rounded, warn, warn_of_range};
 use super::device::Device;
+use super::finished::publish;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
-use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::scores::{self, ScoreArgs};
@@ -14,10 +14,10 @@ use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::report::{circulation, table, words};
-use crate::run::{Circulation, Journal, RunDir, write_circulation};
+use crate::measures::circulation::circulation_evaluations;
+use crate::run::{Journal, RunDir};
 use crate::spec::Spec;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -248,7 +248,7 @@ pub fn run(args: &Args) -> Result<i32> {
     for failure in who.failures.iter().filter(|_| !output.quiet) {
         eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
     }
-    let evaluations = diagnostics::circulation_evaluations(&part)?;
+    let evaluations = circulation_evaluations(&part)?;
     let now = evaluations.saturating_sub(recorded);
     let mut log = json!({
         "command": command_line(),
@@ -264,58 +264,19 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
     let title = format!("{}, {} samples, N = {}", model.file_name(), args.samples, args.points);
-    let origin = part.origin.clone();
-    let table = if shard.is_whole() {
-        publish(out, &diagnostics::circulation(part)?, origin, facts, log, &title)?
-    } else {
-        let marked = Marked::of_shard(origin);
-        log["not_finite"] = marked.json();
-        part.write(&out, &facts, &title, &log)?;
-        out.finish()?;
-        let text = format!("shard {shard}: the results are those of all {} merged\n", shard.of());
-        Table { text, rows: vec![], found: vec![], marked }
-    };
+    let told = publish(out, part, facts, log, &title)?;
     output.say(&format!(
         "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {:.1} evaluations/s\nwritten to {path}\n",
-        table.text,
+        told.text,
         now as f64 / seconds
     ))?;
     output.document("circulation", || {
         json!({
             "dry_run": false, "work": work, "evaluations": evaluations, "seconds": seconds, "out": path,
-            "table": table.rows, "found": table.found, "not_finite": table.marked.json(),
+            "table": told.rows, "found": told.found, "not_finite": told.marked.json(),
         })
     })?;
-    Ok(table.marked.exit())
-}
-
-/// A run's table, for people and for programs.
-pub(super) struct Table {
-    pub text: String,
-    pub rows: Vec<Value>,
-    /// What was found on each path.
-    pub found: Vec<Value>,
-    pub marked: Marked,
-}
-
-/// Writes the run directory whole, plots included; `origin` says where results stopped being finite.
-pub(super) fn publish(
-    out: RunDir,
-    result: &Circulation,
-    origin: Option<String>,
-    manifest: Value,
-    mut log: Value,
-    title: &str,
-) -> Result<Table> {
-    let loops = result.loops()?;
-    let marked = Marked::of(&loops.table(), origin);
-    log["not_finite"] = marked.json();
-    write_circulation(&out, result, manifest, log)?;
-    for (name, svg) in circulation::all(&loops, title)? {
-        out.write(name, svg.as_bytes())?;
-    }
-    out.finish()?;
-    Ok(Table { text: table::table(&loops), rows: table::rows(&loops), found: words::rows(&loops), marked })
+    Ok(told.marked.exit())
 }
 
 fn tile_bytes(job: &CirculationRun) -> u64 {

@@ -1,16 +1,16 @@
 //! What the verbs that look at a model on data share: the arguments that name both, opening them, and
 //! for the diagnostics of derivatives the whole way from a table to a run directory and a report.
 use super::device::Device;
+use super::finished::{Told, publish};
 use super::fleet::troubles;
 use super::keep::{ShardArgs, journal, or_say_kept};
-use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::text::command_line;
 use super::tune::{TuneArgs, variants};
 use super::watch::{Plan, Watched, watch};
 use crate::data::{Images, Levels, misfit};
-use crate::diagnostics::{self, Progress, Selection};
+use crate::diagnostics::{Progress, Selection};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
@@ -18,7 +18,7 @@ use crate::gpu::Gpu;
 use crate::latents;
 use crate::model::{Model, Process, leaves_size_open};
 use crate::ops::held::{Held, Rounding};
-use crate::run::{Journal, Part, RunDir, Table, write_table};
+use crate::run::{Journal, Measure, Part, RunDir};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -108,7 +108,7 @@ pub(super) struct Opened {
 
 /// What a verb is about to measure.
 pub(super) struct Work<'a> {
-    pub measure: &'static str,
+    pub measure: &'static dyn Measure,
     pub timesteps: &'a [usize],
     /// Evaluations of all samples, a tangent counted as one.
     pub lanes: u64,
@@ -116,14 +116,6 @@ pub(super) struct Work<'a> {
     pub checks: usize,
     /// What the verb has of its own, for the manifest.
     pub options: Value,
-}
-
-/// A table, for people and for programs.
-pub(super) struct Report {
-    pub text: String,
-    pub rows: Vec<Value>,
-    /// Name in the run directory, SVG.
-    pub plots: Vec<(&'static str, String)>,
 }
 
 impl Subject {
@@ -157,9 +149,8 @@ impl Opened {
     /// Measures under watch, going on where an earlier process ended, writes the run directory and prints; the exit code.
     pub fn publish(
         mut self,
-        Work { measure: verb, timesteps, lanes, checks, options }: Work,
-        measure: impl FnOnce(&Self, Progress) -> Result<Part>,
-        report: fn(&Table, &str) -> Result<Report>,
+        Work { measure, timesteps, lanes, checks, options }: Work,
+        run: impl FnOnce(&Self, Progress) -> Result<Part>,
     ) -> Result<i32> {
         let Subject { model, data, samples, seed, yes, dry_run, output, shard, .. } = self.subject.clone();
         let (adapter, shape, shard) = (self.gpu.describe(), self.field.shape(), shard.parse()?);
@@ -173,7 +164,7 @@ impl Opened {
         ))?;
         let mut facts = json!({
             "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")),
-            "measure": verb,
+            "measure": measure.name(),
             "field": self.field.describe(),
             "data": data_facts(&data, &self.images),
             "seed": seed,
@@ -202,12 +193,12 @@ impl Opened {
             yes,
             dry_run,
         };
-        let watched = watch(plan, |observe| measure(&self, Progress::of(shard, journal, observe)));
+        let watched = watch(plan, |observe| run(&self, Progress::of(shard, journal, observe)));
         warn(&[&self.gpu], output);
         let Watched { result, prediction, done, seconds } = or_say_kept(watched, out.as_ref())?;
         let predicted = prediction.map(|p| p.json());
         let (Some(part), Some(out), Some(path)) = (result, out, &self.subject.out) else {
-            output.document(verb, || {
+            output.document(measure.name(), || {
                 json!({
                     "dry_run": true, "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(),
                     "evaluations": lanes, "predicted": predicted, "settled": settled_json(&self.field.facts()),
@@ -219,7 +210,7 @@ impl Opened {
         let done = done.max(recorded); // a run that is wholly recorded tells nobody
         let now = done - recorded;
         let rate = now as f64 / seconds;
-        let mut log = json!({
+        let log = json!({
             "command": command_line(),
             "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             "seconds": seconds,
@@ -230,28 +221,11 @@ impl Opened {
             "troubles": troubles(std::slice::from_ref(&self.gpu)),
         });
         let title = format!("{}, {samples} samples", model.file_name());
-        let origin = part.origin.clone();
-        let (text, rows, marked) = if shard.is_whole() {
-            let table = diagnostics::finish(part)?;
-            let marked = Marked::of(&table, origin);
-            log["not_finite"] = marked.json();
-            write_table(&out, &table, facts, log)?;
-            let report = report(&table, &title)?;
-            for (name, svg) in &report.plots {
-                out.write(name, svg.as_bytes())?;
-            }
-            (report.text, report.rows, marked)
-        } else {
-            let marked = Marked::of_shard(origin);
-            log["not_finite"] = marked.json();
-            part.write(&out, &facts, &title, &log)?;
-            (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![], marked)
-        };
-        out.finish()?;
+        let Told { text, rows, marked, .. } = publish(out, part, facts, log, &title)?;
         output.say(&format!(
             "{text}\n{done} evaluations, {now} of them in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {path}\n"
         ))?;
-        output.document(verb, || {
+        output.document(measure.name(), || {
             json!({
                 "model": model, "adapter": adapter, "options": options, "shard": shard.to_string(), "evaluations": done,
                 "seconds": seconds, "settled": settled_json(&self.field.facts()), "dry_run": false, "predicted": predicted, "out": path, "table": rows, "not_finite": marked.json(),

@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.document("compare", || {
         let facts = comparison.facts.iter().map(|(key, a, b)| json!({ "key": key, "a": a, "b": b }));
         json!({
-            "measure": comparison.measure, "a": args.a.display().to_string(), "b": args.b.display().to_string(),
+            "measure": comparison.measure.name(), "a": args.a.display().to_string(), "b": args.b.display().to_string(),
             "paired": comparison.paired, "because": comparison.because, "resamples": comparison.resamples,
             "seed": args.seed, "level": LEVEL, "left_out": comparison.left_out,
             "facts": facts.collect::<Vec<_>>(), "differences": compare::rows(&comparison),

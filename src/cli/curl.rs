@@ -1,9 +1,8 @@
 //! `vorticity curl`: sub-Jacobians of a model or a closed-form field and their asymmetry, into a run directory.
-use super::common::{Opened, Report, Subject, Work};
+use super::common::{Opened, Subject, Work};
 use crate::diagnostics::{self, CurlOptions, Method, Progress, STEP};
 use crate::error::Result;
-use crate::report::{curl, timesteps};
-use crate::run::Table;
+use crate::measures::Curl;
 use serde_json::json;
 
 /// Measure the asymmetry of the score's Jacobian at random components (the paper's eq. 5).
@@ -59,7 +58,7 @@ pub fn run(args: &Args) -> Result<i32> {
         args.subject.output.say(&format!("differences  central, h = {} sigma, error of order {order}\n", args.step))?;
     }
     let work = Work {
-        measure: "curl",
+        measure: &Curl,
         timesteps: &options.selection.timesteps,
         lanes: diagnostics::curl_lanes(&options),
         checks: args.verify,
@@ -68,11 +67,5 @@ pub fn run(args: &Args) -> Result<i32> {
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::curl_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
     };
-    opened.publish(work, measure, report)
-}
-
-/// What is shown of the results.
-pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
-    let rows = timesteps::rows(table, &curl::shown(table))?;
-    Ok(Report { text: curl::text(table)?, rows, plots: curl::all(table, about)? })
+    opened.publish(work, measure)
 }

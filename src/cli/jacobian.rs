@@ -1,9 +1,8 @@
 //! `vorticity jacobian`: full Jacobians of a field in few dimensions, into a run directory.
-use super::common::{Opened, Report, Subject, Work};
+use super::common::{Opened, Subject, Work};
 use crate::diagnostics::{self, Progress};
 use crate::error::Result;
-use crate::report::{jacobian, timesteps};
-use crate::run::Table;
+use crate::measures::Jacobian;
 use serde_json::json;
 
 /// Write the score's full Jacobian, D x D, at noisy samples: for few dimensions.
@@ -27,7 +26,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let selection = args.subject.selection(&args.timesteps)?;
     let opened = args.subject.open()?;
     let work = Work {
-        measure: "jacobian",
+        measure: &Jacobian,
         timesteps: &selection.timesteps,
         lanes: diagnostics::jacobian_lanes(&selection, opened.field.shape().len()),
         checks: args.verify,
@@ -36,10 +35,5 @@ pub fn run(args: &Args) -> Result<i32> {
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::jacobian_part(&o.gpu, o.field.as_ref(), &o.images, &selection, args.verify, progress)
     };
-    opened.publish(work, measure, report)
-}
-
-/// What is shown of the results.
-pub(super) fn report(table: &Table, _: &str) -> Result<Report> {
-    Ok(Report { text: jacobian::text(table)?, rows: timesteps::rows(table, jacobian::SHOWN)?, plots: vec![] })
+    opened.publish(work, measure)
 }

@@ -1,12 +1,11 @@
 //! `vorticity likelihood`: bits per dimension by the probability-flow ODE, into a run directory.
-use super::common::{Opened, Report, Subject, Work, parse_timesteps};
+use super::common::{Opened, Subject, Work, parse_timesteps};
 use super::stein::divergence;
 use crate::data::{Images, Levels};
 use crate::diagnostics::{self, LikelihoodOptions, Progress};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::report::likelihood;
-use crate::run::Table;
+use crate::measures::Likelihood;
 use serde_json::json;
 
 /// Measure the likelihood of data under the model's probability-flow ODE, in bits per dimension.
@@ -84,7 +83,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     args.subject.output.say(&format!("levels       the data are {levels} ({why})\n"))?;
     let work = Work {
-        measure: "likelihood",
+        measure: &Likelihood,
         timesteps: &options.timesteps,
         lanes: diagnostics::likelihood_lanes(&options, dim),
         checks: args.verify,
@@ -96,10 +95,5 @@ pub fn run(args: &Args) -> Result<i32> {
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::likelihood_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
     };
-    opened.publish(work, measure, report)
-}
-
-/// What is shown of the results.
-pub(super) fn report(table: &Table, _: &str) -> Result<Report> {
-    Ok(Report { text: likelihood::text(table)?, rows: likelihood::rows(table), plots: vec![] })
+    opened.publish(work, measure)
 }

@@ -12,6 +12,7 @@ pub mod curl;
 pub mod device;
 pub mod devices;
 pub mod evaluate;
+mod finished;
 pub mod fleet;
 pub mod init;
 pub mod inspect;

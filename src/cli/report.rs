@@ -54,7 +54,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let out = args.out.display().to_string();
     args.output.say(&format!("runs: {}, on one page of {} bytes: {out}\n", runs.len(), html.len()))?;
     args.output.document("report", || {
-        let run = |(name, stored): &(String, stored::Stored)| json!({ "name": name, "measure": stored.table.measure });
+        let run =
+            |(name, stored): &(String, stored::Stored)| json!({ "name": name, "measure": stored.table.measure.name() });
         json!({ "out": out, "bytes": html.len(), "runs": runs.iter().map(run).collect::<Vec<_>>() })
     })?;
     Ok(0)

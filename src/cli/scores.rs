@@ -1,11 +1,11 @@
 //! `vorticity circulation --scores`: integrates scores that another program evaluated at exported points. In: the loops, the
 //! scores there and, for the errors to be known, at Gauss points and in float64. Out: a run directory, or a shard's.
-use super::circulation::publish;
+use super::finished::publish;
 use super::output::Output;
 use super::text::command_line;
 use super::watch::stop_flag;
 use crate::data::{Array, npz, sha256_file, sha256_spec};
-use crate::diagnostics::{Integrated, Scores, circulation, integrate};
+use crate::diagnostics::{Integrated, Scores, integrate};
 use crate::error::{Error, Result};
 use crate::run::{ExportedFile, LoopLayout, RunDir};
 use crate::spec::Spec;
@@ -89,26 +89,22 @@ pub fn run(files: &Files, out: &Path, output: Output) -> Result<i32> {
         );
     }
     let manifest = manifest(files, &layout, cast)?;
-    let mut log = json!({
+    let log = json!({
         "command": command_line(),
         "started_unix": started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         "seconds": start.elapsed().as_secs_f64(),
     });
     let title = format!("scores from elsewhere, {} samples, N = {}", layout.run.samples, axes.segments);
-    let (text, rows, found) = if shard.is_whole() {
-        let table = publish(dir, &circulation(part)?, None, manifest, log, &title)?;
-        (table.text, table.rows, table.found)
-    } else {
-        log["not_finite"] = Value::Null;
-        part.write(&dir, &manifest, &title, &log)?;
-        dir.finish()?;
-        (format!("shard {shard}: the results are those of all {} merged\n", shard.of()), vec![], vec![])
-    };
+    let told = publish(dir, part, manifest, log, &title)?;
     let path = out.display().to_string();
-    output.say(&format!("{text}\n{total} segments integrated\n{}written to {path}\n", wanting(files, &layout)))?;
+    output.say(&format!(
+        "{}\n{total} segments integrated\n{}written to {path}\n",
+        told.text,
+        wanting(files, &layout)
+    ))?;
     output.document("circulation", || {
         json!({
-            "segments": total, "shard": shard.to_string(), "out": path, "table": rows, "found": found,
+            "segments": total, "shard": shard.to_string(), "out": path, "table": told.rows, "found": told.found,
         })
     })?;
     Ok(0)

@@ -1,12 +1,11 @@
 //! `vorticity stein`: the Stein operator on the error field, into a run directory.
 use super::asymmetry::parse_probes;
-use super::common::{Opened, Report, Subject, Work};
+use super::common::{Opened, Subject, Work};
 use crate::diagnostics::{self, Divergence, Progress, SteinOptions};
 use crate::error::Result;
 use crate::field::{self, EXACT, Field, ScoreScale};
+use crate::measures::Stein;
 use crate::ops::held::Held;
-use crate::report::stein;
-use crate::run::Table;
 use crate::spec::Spec;
 use serde_json::{Value, json};
 
@@ -55,7 +54,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let divergence = divergence(args.probes.as_deref(), shape.len())?;
     let options = SteinOptions { selection, divergence, verified: args.verify };
     let work = Work {
-        measure: "stein",
+        measure: &Stein,
         timesteps: &options.selection.timesteps,
         lanes: diagnostics::stein_lanes(&options, shape.len(), reference.is_some()),
         checks: args.verify,
@@ -67,7 +66,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let measure = |o: &Opened, progress: Progress| {
         diagnostics::stein_part(&o.gpu, o.field.as_ref(), reference.as_deref(), &o.images, &options, progress)
     };
-    opened.publish(work, measure, report)
+    opened.publish(work, measure)
 }
 
 /// The reference; a closed form whose parameters name no process has the field's own.
@@ -98,9 +97,4 @@ fn strangers(spec: &Spec, data: &Spec, field: &dyn Field) -> Vec<String> {
         all.push(format!("--reference {spec} is the score of data:{name}, the network was trained on: {trained}"));
     }
     all
-}
-
-/// What is shown of the results.
-pub(super) fn report(table: &Table, about: &str) -> Result<Report> {
-    Ok(Report { text: stein::text(table)?, rows: stein::rows(table)?, plots: stein::all(table, about)? })
 }

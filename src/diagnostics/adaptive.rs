@@ -2,7 +2,7 @@
 //! per level, and leave when they have converged, so that tiles stay full. In: the products at the points of a level.
 //! Out: `Sums` of every loop with its error estimate. A group's points are kept until it is done: MEMORY bounds it.
 use super::nested::Nested;
-use super::sums::{Dots, Products, Sums};
+use crate::measures::circulation::sums::{Dots, Products, Sums};
 
 /// Bytes of products that a group may keep.
 const MEMORY: usize = 64 << 20;

@@ -2,15 +2,19 @@
 //! |J|^2 = E |J v|^2, tr J = E v.J v, tr J^2 = E v.J(J v), and nasym = |J - J'|^2 / (4 |J|^2) = (|J|^2 - tr J^2) / (2 |J|^2):
 //! 0 for a gradient, 1 for an antisymmetric J. Two chained tangents per probe v; or all D unit vectors, then exactly.
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with standard errors over probes.
-use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Column, Noisy, Pick, Selection, table};
+use super::derivatives::Derivatives;
+use super::numbers::dot;
+use super::points::{Noisy, Pick, Selection};
 use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Part, Table};
+use crate::measures::Asymmetry;
+use crate::measures::asymmetry::Row;
+use crate::run::{Part, Table};
+use crate::summary::stats::mean;
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -48,52 +52,19 @@ impl Probe {
     }
 }
 
-/// Estimates at one sample and timestep, each with its standard error.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    nasym: [f64; 2],
-    fro2: [f64; 2],
-    trace: [f64; 2],
-    trace2: [f64; 2],
-    arithmetic: f64,
+/// The estimates of one place. `exact`: the probes are all unit vectors, whose sum is the thing itself.
+fn row(probes: &[Probe], exact: bool) -> Row {
+    let over = |value: fn(&Probe) -> f64| {
+        let values: Vec<f64> = probes.iter().map(value).collect();
+        if exact { [values.iter().sum(), 0.0] } else { mean(&values).into() }
+    };
+    let (fro2, trace, trace2) = (over(|p| p.fro2), over(|p| p.trace), over(|p| p.trace2));
+    let nasym = (fro2[0] - trace2[0]) / (2.0 * fro2[0]);
+    // A ratio of means: to first order its error is that of the mean of what each probe leaves of it.
+    let left: Vec<f64> = probes.iter().map(|p| (p.fro2 - p.trace2 - 2.0 * nasym * p.fro2) / (2.0 * fro2[0])).collect();
+    let error = if exact { 0.0 } else { mean(&left).1 };
+    Row { nasym: [nasym, error], fro2, trace, trace2, arithmetic: f64::NAN }
 }
-
-impl Row {
-    /// `exact`: the probes are all unit vectors, whose sum is the thing itself.
-    fn of(probes: &[Probe], exact: bool) -> Self {
-        let over = |value: fn(&Probe) -> f64| {
-            let values: Vec<f64> = probes.iter().map(value).collect();
-            if exact { [values.iter().sum(), 0.0] } else { mean(&values).into() }
-        };
-        let (fro2, trace, trace2) = (over(|p| p.fro2), over(|p| p.trace), over(|p| p.trace2));
-        let nasym = (fro2[0] - trace2[0]) / (2.0 * fro2[0]);
-        // A ratio of means: to first order its error is that of the mean of what each probe leaves of it.
-        let left: Vec<f64> =
-            probes.iter().map(|p| (p.fro2 - p.trace2 - 2.0 * nasym * p.fro2) / (2.0 * fro2[0])).collect();
-        let error = if exact { 0.0 } else { mean(&left).1 };
-        Row { nasym: [nasym, error], fro2, trace, trace2, arithmetic: f64::NAN }
-    }
-
-    fn error(&self) -> f64 {
-        self.nasym[1].max(self.arithmetic)
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("nasym",      "(|J|^2 - tr J^2) / (2 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym[0]),
-    (About::new("nasym_se",   "standard error over probes",   "1",         "error; 0 where all unit vectors were taken"),        |r| r.nasym[1]),
-    (About::new("fro2",       "|J|^2, Frobenius",             "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2[0]),
-    (About::new("fro2_se",    "standard error over probes",   "nat^2/x^4", "error of fro2"),                                     |r| r.fro2[1]),
-    (About::new("trace",      "tr J",                         "nat/x^2",   "divergence of the field"),                           |r| r.trace[0]),
-    (About::new("trace_se",   "standard error over probes",   "nat/x^2",   "error of trace"),                                    |r| r.trace[1]),
-    (About::new("trace2",     "tr J^2",                       "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2[0]),
-    (About::new("trace2_se",  "standard error over probes",   "nat^2/x^4", "error of trace2"),                                   |r| r.trace2[1]),
-    (About::new("arithmetic", "max |a probe's nasym - f64|",  "1",         "error: probes recomputed in f64"),                   |r| r.arithmetic),
-    (About::new("error",      "largest of the errors",        "1",         "what nasym is uncertain by"),                        Row::error),
-];
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn asymmetry_lanes(options: &AsymmetryOptions, dim: usize) -> u64 {
@@ -109,7 +80,7 @@ pub fn asymmetry(
     options: &AsymmetryOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    finish(asymmetry_part(gpu, field, images, options, Progress::new(observe))?)
+    asymmetry_part(gpu, field, images, options, Progress::new(observe))?.finish()
 }
 
 /// `asymmetry` of a shard, going on where its journal ends, up to what shards have in common.
@@ -160,7 +131,7 @@ pub fn asymmetry_part(
         progress.keep(batch.first, batch.samples.len(), &found)?;
         probes.extend(found);
     }
-    let rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, options.probes.is_none())).collect();
+    let rows: Vec<Row> = probes.chunks_exact(count).map(|p| row(p, options.probes.is_none())).collect();
     let picks = selection.picks(shard, options.verified);
     let worst = progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
         let j = (share * count as f64) as usize;
@@ -175,12 +146,7 @@ pub fn asymmetry_part(
         Ok(gap.max(trace).max((got.nasym() - twin.nasym()).abs()))
     })?;
     let facts = json!({ "probes": count, "exact": options.probes.is_none(), "dimensions": d });
-    Ok(Part { origin: progress.origin, ..selection.part("asymmetry", field, shard, &rows, worst, facts)? })
-}
-
-/// The table of a part that has all samples.
-pub(super) fn finish(part: Part) -> Result<Table> {
-    table::<Row>(part, "asymmetry", COLUMNS, |row, worst| row.arithmetic = worst, &[])
+    Ok(Part { origin: progress.origin, ..selection.part(&Asymmetry, field, shard, &rows, worst, facts)? })
 }
 
 /// The same products in f64.

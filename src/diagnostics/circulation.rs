@@ -1,115 +1,19 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
 //! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
-//! `run::Circulation`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
-use super::columns;
+//! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
+use super::options::{Options, RESULTS};
 use super::progress::Progress;
 use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory};
-use crate::ops::Family;
-use crate::paths::ARCS;
+use crate::measures::circulation::sums_part;
 use crate::program::{self, Access, BufferId, Grid, Kernel, Program, Role, Step};
-use crate::run::{Circulation, Journal, Part, Shard};
-use crate::shape::Shape;
+use crate::run::{Journal, Part, Shard, Table};
 use crate::sweep::{self, Devices, Job, Log};
+use serde_json::json;
 use std::ops::ControlFlow;
-
-/// Numbers that the device makes of a point, with padding.
-pub(super) const RESULTS: usize = 8;
-
-/// Loops of a path and timestep that are checked at least, if any are: one difference may be small by chance.
-const LEAST_CHECKED: usize = 2;
-
-/// What to measure.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Names in `paths::PATHS`.
-    pub paths: Vec<String>,
-    /// Strictly increasing.
-    pub timesteps: Vec<usize>,
-    /// The first this many images.
-    pub samples: usize,
-    /// Segments N per loop; the most evaluations of a loop that is integrated adaptively.
-    pub points: usize,
-    /// m of the projection path; `paths::ARCS` in the paper.
-    pub arcs: u32,
-    /// Key of all randomness: equal seeds give equal points.
-    pub seed: u64,
-    /// Nodes of the path `polyline`, `[N, D]` for all samples or `[samples, N, D]`; empty without that path.
-    pub polyline: Vec<f32>,
-    /// How loops are integrated.
-    pub quadrature: Quadrature,
-    /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
-    /// error. Three evaluations per segment instead of one; 0 for none, and then nothing on these paths is resolved. Adaptive
-    /// loops have an estimate of their own.
-    pub quadrature_check: f64,
-    /// Points, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
-    pub verify_points: usize,
-    /// Lanes per tile; by memory if not given. Does not change results.
-    pub tile: Option<usize>,
-    /// Kernel family; by adapter if not given.
-    pub family: Option<Family>,
-}
-
-/// The paper's protocol, on 256 samples; errors of 5% of the samples and of 8 points.
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            paths: ["brownian", "rotation", "projection"].map(String::from).to_vec(),
-            timesteps: (1..1000).step_by(10).collect(),
-            samples: 256,
-            points: 1000,
-            arcs: ARCS,
-            seed: 0,
-            polyline: vec![],
-            quadrature: Quadrature::Midpoint,
-            quadrature_check: 0.05,
-            verify_points: 8,
-            tile: None,
-            family: None,
-        }
-    }
-}
-
-impl Options {
-    /// Samples, from the first of the run, that are also integrated by two-point Gauss.
-    pub fn checked_samples(&self) -> usize {
-        match (self.quadrature_check * self.samples as f64).ceil() as usize {
-            0 => 0,
-            asked => asked.max(LEAST_CHECKED).min(self.samples),
-        }
-    }
-
-    /// Refuses what does not fit the data, the field's shape or itself; paths are checked one by one.
-    pub(super) fn check(&self, images: &Images, shape: Shape) -> Result<()> {
-        super::points::check(images, shape, self.samples, &self.timesteps)?;
-        let checked = self.quadrature_check;
-        if !(0.0..=1.0).contains(&checked) {
-            return Err(Error::invalid("quadrature check", format!("{checked} of the samples, expected 0 to 1")));
-        }
-        if let Quadrature::Adaptive { tolerance } = self.quadrature
-            && !(tolerance > 0.0 && tolerance < 1.0)
-        {
-            return Err(Error::invalid("tolerance", format!("{tolerance}, expected a number between 0 and 1")));
-        }
-        Ok(())
-    }
-}
-
-/// How loops are integrated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Quadrature {
-    /// The paper's: N midpoints of the polyline.
-    Midpoint,
-    /// Smooth paths by nested rules, until the estimated error is at most `tolerance` max(|Gamma|, `FLOOR` S) or the next
-    /// level would take more than N evaluations. Other paths as in `Midpoint`.
-    Adaptive {
-        /// Between 0 and 1.
-        tolerance: f64,
-    },
-}
 
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
@@ -227,8 +131,8 @@ impl<'a> CirculationRun<'a> {
     }
 
     /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
-    pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Circulation> {
-        columns::circulation(self.measure(Journal::default(), observe)?.0)
+    pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table> {
+        self.measure(Journal::default(), observe)?.0.finish()
     }
 
     /// `run` up to what shards have in common, going on where the journal ends; `observe` is not told of what is in it. And which device did
@@ -274,7 +178,7 @@ impl<'a> CirculationRun<'a> {
             let twin = work.term_by_twin(field, place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
         })?;
-        let part = Part { origin: progress.origin, ..columns::part(work, worst) };
+        let part = Part { origin: progress.origin, ..part(work, worst) };
         Ok((part, self.devices.log().clone()))
     }
 
@@ -291,6 +195,22 @@ impl<'a> CirculationRun<'a> {
             Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
         }
     }
+}
+
+/// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
+fn part(work: &Work, worst: f64) -> Part {
+    let names = work.options.paths.iter().zip(&work.paths);
+    let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
+    let facts = json!({
+        "paths": work.options.paths,
+        "timesteps": work.options.timesteps,
+        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
+        "points": work.options.points,
+        "checked": work.options.checked_samples(),
+        "adaptive": adaptive,
+    });
+    let sizes = [work.levels.len(), work.samples, work.paths.len()];
+    sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
 }
 
 /// Bytes of an evaluation in the journal (docs/FORMATS.md).

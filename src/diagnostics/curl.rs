@@ -1,15 +1,18 @@
 //! Curl (paper, eq. 5): |J_ab - J_ba| of K x K sub-Jacobians, J_ab = d s_a / d x_b, at K random components per sample.
 //! In: a field, clean images, options. Out: `run::Table`, columns [timestep, sample], with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
-use super::derivatives::{At, Derivatives, finite, largest};
-use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
-use super::progress::Progress;
+use super::derivatives::Derivatives;
+use super::numbers::{finite, largest};
+use super::points::{Noisy, Pick, Selection, check_matrices};
+use super::progress::{At, Progress};
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
-use crate::run::{About, Numbers, Part, PartArray, Shard, Table};
+use crate::measures::Curl;
+use crate::measures::curl::Row;
+use crate::run::{Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -68,48 +71,6 @@ impl Default for CurlOptions {
     }
 }
 
-/// What is known of one sample at one timestep; NaN where not.
-#[repr(C)]
-#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    median: f64,
-    mean: f64,
-    max: f64,
-    raw: f64,
-    entry: f64,
-    largest: f64,
-    sub_nasym: f64,
-    step: f64,
-    gap: f64,
-    arithmetic: f64,
-    /// 1 if J is of differences, whose step then is an error; else 0.
-    stepped: f64,
-}
-
-impl Row {
-    /// The largest error of a |J_ab - J_ba| that is known.
-    fn error(&self) -> f64 {
-        if self.stepped > 0.0 { self.step.max(self.arithmetic) } else { self.arithmetic }
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("asymmetry",      "median |J_ab - J_ba|, a < b", "nat/x^2", "of the score, over pairs of components (Figs. 2c, 8c)"), |r| r.median),
-    (About::new("asymmetry_mean", "mean |J_ab - J_ba|",          "nat/x^2", "of the score"),                                         |r| r.mean),
-    (About::new("asymmetry_max",  "max |J_ab - J_ba|",           "nat/x^2", "of the score"),                                         |r| r.max),
-    (About::new("raw_asymmetry",  "median |J_ab - J_ba|",        "1/x",     "of the network's raw output"),                          |r| r.median * r.raw),
-    (About::new("raw_asymmetry_mean", "mean |J_ab - J_ba|",      "1/x",     "of the network's raw output"),                          |r| r.mean * r.raw),
-    (About::new("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
-    (About::new("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
-    (About::new("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
-    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on eight columns or more"), |r| r.step),
-    (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
-    (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
-];
-
 /// Measures; `observe` is told the lanes that ran and may stop the run.
 pub fn curl(
     gpu: &Gpu,
@@ -118,7 +79,7 @@ pub fn curl(
     options: &CurlOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    finish(curl_part(gpu, field, images, options, Progress::new(observe))?)
+    curl_part(gpu, field, images, options, Progress::new(observe))?.finish()
 }
 
 /// `curl` of a shard, going on where its journal ends, up to what shards have in common.
@@ -168,7 +129,7 @@ pub fn curl_part(
     let worst = subject.verify(&rows, &jacobians, &mut progress)?;
     let chosen = subject.components.iter().flatten().map(|&c| c as i64).collect();
     let mut part =
-        selection.part("curl", field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
+        selection.part(&Curl, field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
     let shape = vec![selection.timesteps.len(), samples, n, n];
     part.arrays.push(PartArray {
         name: "components".into(),
@@ -184,12 +145,6 @@ pub fn curl_part(
     }
     part.origin = progress.origin;
     Ok(part)
-}
-
-/// The table of a part that has all samples.
-pub(super) fn finish(part: Part) -> Result<Table> {
-    let settle = |row: &mut Row, worst: f64| row.arithmetic = 2.0 * worst * row.largest;
-    table::<Row>(part, "curl", COLUMNS, settle, &["components", "jacobian", "jacobian_fd"])
 }
 
 /// Evaluations (lanes) that a run takes.

@@ -1,6 +1,7 @@
 //! A field and its Jacobian-vector products at many points, any number of tangents each: as many at a time as fit.
 //! In: points `[N, D]`, their timesteps, and a way to make tangent j of a point. Out: s `[N, D]`; each J v is handed on.
-use super::progress::Progress;
+use super::numbers::finite;
+use super::progress::{At, Progress};
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
@@ -14,16 +15,6 @@ pub(super) struct Derivatives<'a> {
     field: &'a dyn Field,
     evaluator: Evaluator<'a>,
     dim: usize,
-}
-
-/// Whose points a call is about.
-#[derive(Clone, Copy)]
-pub(super) struct At<'a> {
-    /// Of all of them.
-    pub k: usize,
-    /// What they are called, and their numbers.
-    pub what: &'static str,
-    pub samples: &'a [usize],
 }
 
 impl<'a> Derivatives<'a> {
@@ -92,27 +83,4 @@ impl<'a> Derivatives<'a> {
         }
         Ok(s)
     }
-}
-
-/// Whether all are.
-pub(super) fn finite(values: &[f32]) -> bool {
-    values.iter().all(|v| v.is_finite())
-}
-
-/// The largest of numbers that are not negative; NaN if one of them is.
-pub(super) fn largest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, |most, v| if most.is_nan() || v <= most { most } else { v })
-}
-
-/// Mean and its standard error; NaN for the error of fewer than two values.
-pub(super) fn mean(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-    (mean, if values.len() > 1 { (square / (n - 1.0) / n).sqrt() } else { f64::NAN })
-}
-
-/// x.y in f64.
-pub(super) fn dot(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }

@@ -1,7 +1,8 @@
 //! A field at given points and its derivatives along given directions: by tangents, and by central differences with an
 //! estimate of their own error. In: points `[N, D]`, directions `[N, K, D]`. Out: s, J v, and the differences beside them.
-use super::derivatives::{At, Derivatives, finite, largest};
-use super::progress::Progress;
+use super::derivatives::Derivatives;
+use super::numbers::{finite, largest};
+use super::progress::{At, Progress};
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Measured, Memory};

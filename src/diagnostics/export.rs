@@ -1,7 +1,7 @@
 //! The loops of a circulation run, made by the same shaders from the same options, written to a file instead of integrated.
 //! In: a field (for its process and shape), clean images, options, which shard. Out: `run::LoopWriter`'s file, whose
 //! midpoints, steps and Gauss points are bit for bit those that `CirculationRun` uses on this adapter. Memory: some tiles.
-use super::circulation::{Options, Quadrature};
+use super::options::{Options, Quadrature};
 use super::queries::Query;
 use super::work::{Pass, Work};
 use crate::data::Images;

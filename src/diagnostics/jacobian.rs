@@ -1,40 +1,19 @@
 //! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column.
 //! In: a field, clean images, a selection. Out: `run::Table`, columns [timestep, sample], with the matrices in it.
-use super::derivatives::{Derivatives, finite, largest};
-use super::points::{Column, Noisy, Pick, Selection, check_matrices, table};
+use super::derivatives::Derivatives;
+use super::numbers::{finite, largest};
+use super::points::{Noisy, Pick, Selection, check_matrices};
 use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Numbers, Part, PartArray, Table};
+use crate::measures::Jacobian;
+use crate::measures::jacobian::Row;
+use crate::run::{Numbers, Part, PartArray, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
-
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    nasym: f64,
-    fro2: f64,
-    trace: f64,
-    trace2: f64,
-    asymmetry: f64,
-    /// max |J|, the unit of the arithmetic error.
-    largest: f64,
-    arithmetic: f64,
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("nasym",         "|J - J'|^2 / (4 |J|^2)", "1",         "0 for a gradient, 1 for an antisymmetric Jacobian"), |r| r.nasym),
-    (About::new("fro2",          "|J|^2, Frobenius",       "nat^2/x^4", "squared size of the Jacobian"),                      |r| r.fro2),
-    (About::new("trace",         "tr J",                   "nat/x^2",   "divergence of the field"),                           |r| r.trace),
-    (About::new("trace2",        "tr J^2",                 "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2),
-    (About::new("asymmetry_max", "max |J_ab - J_ba|",      "nat/x^2",   "largest difference of two entries"),                 |r| r.asymmetry),
-    (About::new("arithmetic",    "max |J| max |J_ab - f64| / max |J|", "nat/x^2", "error of an entry: columns recomputed in f64"), |r| r.arithmetic),
-];
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn jacobian_lanes(selection: &Selection, dim: usize) -> u64 {
@@ -51,7 +30,7 @@ pub fn jacobian(
     verified: usize,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    finish(jacobian_part(gpu, field, images, selection, verified, Progress::new(observe))?)
+    jacobian_part(gpu, field, images, selection, verified, Progress::new(observe))?.finish()
 }
 
 /// `jacobian` of a shard, going on where its journal ends, up to what shards have in common.
@@ -92,16 +71,11 @@ pub fn jacobian_part(
         let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
         Ok(largest(twin.iter().enumerate().map(gap)))
     })?;
-    let mut part = selection.part("jacobian", field, shard, &rows, worst, json!({ "dimensions": d }))?;
+    let mut part = selection.part(&Jacobian, field, shard, &rows, worst, json!({ "dimensions": d }))?;
     let shape = vec![selection.timesteps.len(), shard.count(selection.samples), d, d];
     part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
     part.origin = progress.origin;
     Ok(part)
-}
-
-/// The table of a part that has all samples.
-pub(super) fn finish(part: Part) -> Result<Table> {
-    table::<Row>(part, "jacobian", COLUMNS, |row, worst| row.arithmetic = worst * row.largest, &["jacobian"])
 }
 
 /// NaN where it is not finite.

@@ -3,19 +3,22 @@
 //! VP only. Heun's rule in the angle phi with tan phi = sigma / a (dt = tan phi dphi), at the table's timesteps, from the
 //! first of them, whose noise is taken to be none. bits/dim = -ln p_0 / (D ln 2) + the offset of the data's scaling.
 //! In: a field, clean images, options. Out: `run::Table`, columns [sample].
-use super::derivatives::{At, Derivatives, dot, mean};
-use super::points::{Column, Noisy, Pick, Selection, columns};
-use super::progress::{Progress, wrong};
+use super::derivatives::Derivatives;
+use super::numbers::dot;
+use super::points::{Noisy, Pick, Selection};
+use super::progress::{At, Progress, wrong};
 use super::stein::Divergence;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
+use crate::measures::Likelihood;
+use crate::measures::likelihood::Row;
+use crate::measures::rows::ROWS;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
-use crate::run::schema::SCHEMA;
-use crate::run::{About, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis};
+use crate::run::{Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
 use std::ops::{ControlFlow, Range};
@@ -38,40 +41,6 @@ pub struct LikelihoodOptions {
     /// for none.
     pub verified: usize,
 }
-
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    bits: f64,
-    nats: f64,
-    prior: f64,
-    flow: f64,
-    probes: f64,
-    grid: f64,
-    /// The integral of |div s|, bits: the unit of the arithmetic error.
-    size: f64,
-    arithmetic: f64,
-}
-
-impl Row {
-    /// The largest error that is known.
-    fn error(&self) -> f64 {
-        self.probes.max(self.grid).max(self.arithmetic)
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
-    (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
-    (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
-    (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
-    (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
-    (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
-    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
-];
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn likelihood_lanes(options: &LikelihoodOptions, dim: usize) -> u64 {
@@ -96,7 +65,7 @@ pub fn likelihood(
     options: &LikelihoodOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    finish(likelihood_part(gpu, field, images, options, Progress::new(observe))?)
+    likelihood_part(gpu, field, images, options, Progress::new(observe))?.finish()
 }
 
 /// `likelihood` of a shard, going on where its journal ends, up to what shards have in common.
@@ -164,7 +133,7 @@ pub fn likelihood_part(
     let shape = vec![samples, size_of::<Row>() / size_of::<f64>()];
     let values = Numbers::F64(bytemuck::cast_slice(&rows).to_vec());
     Ok(Part {
-        measure: "likelihood",
+        measure: &Likelihood,
         shard,
         samples: options.samples,
         facts: json!({
@@ -220,22 +189,6 @@ fn worst(
         let twin: f64 = field.twin(&Dual::along(&x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
         Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
     })
-}
-
-/// The array of a part that has what is known of each sample.
-const ROWS: &str = "rows";
-
-/// The table of a part that has all samples.
-pub(super) fn finish(mut part: Part) -> Result<Table> {
-    part.whole()?;
-    let mut rows: Vec<Row> = part.rows(ROWS)?;
-    rows.iter_mut().for_each(|row| row.arithmetic = part.worst * row.size);
-    let (bits, se) = mean(&rows.iter().map(|r| r.bits).filter(|b| b.is_finite()).collect::<Vec<_>>());
-    let mut facts = part.facts;
-    facts["mean_bits_per_dim"] = json!(bits);
-    facts["standard_error"] = json!(se);
-    let axes = vec![TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) }];
-    Ok(Table { measure: "likelihood", schema: SCHEMA, axes, columns: columns(COLUMNS, &rows), arrays: vec![], facts })
 }
 
 /// Width of a level in the data range, if there are levels.

@@ -1,17 +1,17 @@
 //! The points that diagnostics of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
 //! where all paths start too. In: field, images, seed. Out: points and their noise, made in f64 on the host.
-use super::derivatives::At;
+use super::progress::At;
 use super::queries::spread;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::measures::rows::ROWS;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::{self, Anchor};
-use crate::run::schema::SCHEMA;
-use crate::run::{About, Array, Labels, Numbers, Part, PartArray, Shard, Table, TableAxis, TableColumn};
+use crate::run::{Measure, Numbers, Part, PartArray, Shard};
 use crate::shape::Shape;
 use bytemuck::Pod;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Where a diagnostic looks.
 #[derive(Clone, Debug)]
@@ -51,14 +51,6 @@ pub(super) fn check_matrices(count: usize, n: usize) -> Result<()> {
     let most = MATRICES as f64 / 1e9;
     let found = format!("{count} of {n} x {n} are {:.1} GB, at most {most:.1}", bytes / 1e9);
     Err(Error::invalid("matrices", format!("{found}: take fewer samples, timesteps or components")))
-}
-
-/// A column: what it says, and its value.
-pub(super) type Column<Row> = (About, fn(&Row) -> f64);
-
-/// The columns of rows in the order of the table's places.
-pub(super) fn columns<Row>(columns: &[Column<Row>], rows: &[Row]) -> Vec<TableColumn> {
-    columns.iter().map(|&(about, value)| TableColumn { about, values: rows.iter().map(value).collect() }).collect()
 }
 
 /// x_t and the noise that made it.
@@ -147,7 +139,7 @@ impl Selection {
     /// What a shard measured: `rows` of plain f64 over [timestep, sample], other arrays, facts of its own, a JSON object.
     pub(super) fn part<Row: Pod>(
         &self,
-        measure: &'static str,
+        measure: &'static dyn Measure,
         field: &dyn Field,
         shard: Shard,
         rows: &[Row],
@@ -167,35 +159,6 @@ impl Selection {
             origin: None,
         })
     }
-}
-
-/// The array of a part that has what is known at each place of the table.
-const ROWS: &str = "rows";
-
-/// The results of a part that has all samples: its rows after `settle`, which is told the largest error that the f64 twin
-/// found, and the part's arrays of the given names.
-pub(super) fn table<Row: Pod>(
-    mut part: Part,
-    measure: &'static str,
-    columns: &[Column<Row>],
-    settle: fn(&mut Row, f64),
-    names: &[&'static str],
-) -> Result<Table> {
-    part.whole()?;
-    let mut rows = part.rows::<Row>(ROWS)?;
-    rows.iter_mut().for_each(|row| settle(row, part.worst));
-    let (timesteps, noise): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
-    let mut facts: Map<String, Value> = part.fact("table")?;
-    facts.insert("noise".into(), json!(noise));
-    let mut arrays = vec![Array { name: "noise", shape: vec![noise.len()], values: Numbers::F64(noise) }];
-    for &name in names {
-        arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
-    }
-    let axes = vec![
-        TableAxis { name: "timestep", plural: "timesteps", labels: Labels::Numbers(timesteps) },
-        TableAxis { name: "sample", plural: "samples", labels: Labels::Count(part.samples) },
-    ];
-    Ok(Table { measure, schema: SCHEMA, axes, columns: self::columns(columns, &rows), arrays, facts: facts.into() })
 }
 
 /// Some samples at one timestep.

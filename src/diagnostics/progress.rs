@@ -1,7 +1,7 @@
 //! How a run goes on: which samples it is of, what earlier processes have recorded, and who is told and may stop it.
 //! In: a shard, a journal, an observer. Out: what is recorded, then the places from which to go on.
 //! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
-use super::derivatives::{At, finite};
+use super::numbers::finite;
 use crate::error::{Error, Result};
 use crate::field::{Field, first_not_finite};
 use crate::gpu::Gpu;
@@ -12,6 +12,16 @@ use std::ops::ControlFlow;
 /// A record that is none of this run.
 pub(super) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
     Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
+}
+
+/// Whose points a call is about.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    /// Of all of them.
+    pub k: usize,
+    /// What they are called, and their numbers.
+    pub what: &'static str,
+    pub samples: &'a [usize],
 }
 
 /// What a measurement needs besides its options.

@@ -2,15 +2,19 @@
 //! For s the conditional score -eps / sigma (div s = -D / sigma^2) E[S] = 0 for any e (Stein's identity): the mean checks
 //! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
 //! marginal score is known as a field, it can be s. In: fields, images, options. Out: `run::Table`.
-use super::derivatives::{Derivatives, dot, mean};
-use super::points::{Column, Noisy, Pick, Selection, table};
+use super::derivatives::Derivatives;
+use super::numbers::dot;
+use super::points::{Noisy, Pick, Selection};
 use super::progress::Progress;
 use crate::data::Images;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Gpu;
-use crate::run::{About, Part, Table};
+use crate::measures::Stein;
+use crate::measures::stein::Row;
+use crate::run::{Part, Table};
+use crate::summary::stats::mean;
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -77,33 +81,6 @@ pub struct SteinOptions {
     pub verified: usize,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    /// |e|
-    error_norm: f64,
-    /// Value and standard error.
-    stein: [f64; 2],
-    div_model: f64,
-    div_score: f64,
-    work: f64,
-    /// Mean |v.J v|, the unit of the arithmetic error.
-    size: f64,
-    arithmetic: f64,
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
-    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein[0]),
-    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein[1]),
-    (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
-    (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
-    (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
-    (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
-];
-
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn stein_lanes(options: &SteinOptions, dim: usize, reference: bool) -> u64 {
     let places = options.selection.timesteps.len() * options.selection.samples;
@@ -121,7 +98,7 @@ pub fn stein(
     options: &SteinOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Table> {
-    finish(stein_part(gpu, field, reference, images, options, Progress::new(observe))?)
+    stein_part(gpu, field, reference, images, options, Progress::new(observe))?.finish()
 }
 
 /// `stein` of a shard, going on where its journal ends, up to what shards have in common.
@@ -229,10 +206,5 @@ pub fn stein_part(
         "reference": if reference.is_some() { "field" } else { "conditional score" },
     });
     let rows: Vec<Row> = all.chunks_exact(row + count).flat_map(|c| bytemuck::pod_collect_to_vec(&c[..row])).collect();
-    Ok(Part { origin: progress.origin, ..selection.part("stein", field, shard, &rows, worst, facts)? })
-}
-
-/// The table of a part that has all samples.
-pub(super) fn finish(part: Part) -> Result<Table> {
-    table::<Row>(part, "stein", COLUMNS, |row, worst| row.arithmetic = worst * row.size, &[])
+    Ok(Part { origin: progress.origin, ..selection.part(&Stein, field, shard, &rows, worst, facts)? })
 }

@@ -1,13 +1,12 @@
 //! How far two runs of one measure are apart: differences of their statistics with bootstrap intervals.
 //! In: `Results` of both, whether their samples are the same. Out: differences; text, JSON rows, CSV. Percentile bootstrap
 //! over the samples (Efron and Tibshirani, 1993, chapter 13), resamples from Philox: equal runs give equal intervals.
-use super::results::{Results, Statistic};
-use super::stats::quantile;
 use super::stored::Stored;
-use super::table::number;
 use crate::error::{Error, Result};
 use crate::paths::philox::{Purpose, Stream};
-use crate::run::Verdict;
+use crate::run::{Measure, Taken, Verdict};
+use crate::summary::results::{Results, Statistic};
+use crate::summary::stats::{number, quantile};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -65,7 +64,7 @@ impl Difference {
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// Of both runs.
-    pub measure: &'static str,
+    pub measure: &'static dyn Measure,
     /// Whether sample i of one run is sample i of the other.
     pub paired: bool,
     /// Why not, or what makes them so.
@@ -80,33 +79,12 @@ pub struct Comparison {
     pub resamples: usize,
 }
 
-/// What is compared of a measure where no columns are named, and how its samples become one number.
-#[rustfmt::skip]
-const COMPARED: &[(&str, &[(&str, Kind)])] = &[
-    ("circulation", &[("abs_integral", Kind::Median), ("integral_over_norm_sum", Kind::Median), ("integral_over_length", Kind::Median), ("integral_over_abs", Kind::Median)]),
-    ("curl",        &[("asymmetry", Kind::Median), ("raw_asymmetry", Kind::Median), ("entry_rms", Kind::Median), ("sub_nasym", Kind::Median)]),
-    ("asymmetry",   &[("nasym", Kind::Median), ("nasym", Kind::Pooled), ("fro2", Kind::Median), ("trace", Kind::Median)]),
-    ("stein",       &[("error_norm", Kind::Median), ("stein", Kind::Mean)]),
-    ("jacobian",    &[("asymmetry_max", Kind::Median), ("nasym", Kind::Median), ("fro2", Kind::Median), ("trace", Kind::Median)]),
-    ("likelihood",  &[("bits_per_dim", Kind::Mean), ("log_likelihood", Kind::Mean), ("flow", Kind::Mean)]),
-];
-
-/// How samples become one number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Median,
-    Mean,
-    /// (E|J|^2 - E tr J^2) / (2 E|J|^2)
-    Pooled,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Median => "median",
-            Kind::Mean => "mean",
-            Kind::Pooled => "pooled",
-        }
+/// What the way of taking samples together is called.
+fn name(taken: Taken) -> &'static str {
+    match taken {
+        Taken::Median => "median",
+        Taken::Mean => "mean",
+        Taken::Pooled { .. } => "pooled",
     }
 }
 
@@ -136,7 +114,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
     let mut differences = vec![];
     for (p, path) in one.paths.iter().enumerate() {
         let Some(q) = two.paths.iter().position(|other| other == path) else { continue };
-        for (column, kind) in chosen(one.measure, &options.columns, one)? {
+        for (column, kind) in chosen(&options.columns, one)? {
             let statistics = [one.statistic(&column)?, two.statistic(&column)?];
             for t in 0..one.places() {
                 let timestep = one.timesteps.get(t).map(|own| own.0);
@@ -150,7 +128,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
                     path: path.clone(),
                     timestep,
                     column: statistics[0].about.name,
-                    statistic: kind.name(),
+                    statistic: name(kind),
                     unit: statistics[0].about.unit,
                     values: [0, 1].map(|i| samples[i].map_or(f64::NAN, |s| s.estimate(None))),
                     difference: interval(samples, weights),
@@ -164,7 +142,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
         return Err(Error::invalid("compare", said));
     }
     let mut facts = vec![];
-    differing("", &a.manifest, &b.manifest, a.table.measure, &mut facts);
+    differing("", &a.manifest, &b.manifest, one.measure.name(), &mut facts);
     Ok(Comparison {
         measure: one.measure,
         paired,
@@ -176,14 +154,11 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
     })
 }
 
-/// Columns and how they are taken together: medians, but for those that `COMPARED` says otherwise of.
-fn chosen(measure: &str, columns: &[String], results: &Results) -> Result<Vec<(String, Kind)>> {
-    let usual = COMPARED.iter().find(|c| c.0 == measure).map_or(&[][..], |c| c.1);
-    let kind = |name: &str| usual.iter().find(|c| c.0 == name).map_or(Kind::Median, |c| c.1);
+/// Columns and how they are taken together: medians, but for those that the measure says otherwise of.
+fn chosen(columns: &[String], results: &Results) -> Result<Vec<(String, Taken)>> {
+    let usual = results.measure.info().compared;
+    let kind = |name: &str| usual.iter().find(|c| c.0 == name).map_or(Taken::Median, |c| c.1);
     match columns {
-        [] if usual.is_empty() => {
-            Ok(results.statistics.iter().map(|s| (s.about.name.to_string(), Kind::Median)).collect())
-        }
         [] => Ok(usual.iter().map(|(name, kind)| (name.to_string(), *kind)).collect()),
         named => named.iter().map(|n| results.statistic(n).map(|_| (n.clone(), kind(n)))).collect(),
     }
@@ -212,7 +187,7 @@ fn paired(runs: [&Stored; 2], samples: [usize; 2]) -> (bool, String) {
 
 /// The finite samples of a statistic at one place, by the number of the sample.
 struct Samples {
-    kind: Kind,
+    kind: Taken,
     /// (sample, value), ascending by value.
     values: Vec<(usize, f64)>,
     /// (sample, |J|^2, tr J^2), for pooled values.
@@ -221,19 +196,19 @@ struct Samples {
 
 impl Samples {
     /// None if no sample is finite.
-    fn of(results: &Results, statistic: &Statistic, kind: Kind, place: usize) -> Option<Self> {
+    fn of(results: &Results, statistic: &Statistic, kind: Taken, place: usize) -> Option<Self> {
         let finite = |values: &[f64]| -> Vec<(usize, f64)> {
             values.iter().copied().enumerate().filter(|v| v.1.is_finite()).collect()
         };
         let mut values = finite(statistic.at(place));
         values.sort_by(|a, b| a.1.total_cmp(&b.1));
         let mut sums = vec![];
-        if kind == Kind::Pooled {
-            let [size, square] = ["fro2", "trace2"].map(|name| results.statistic(name).ok().map(|s| s.at(place)));
+        if let Taken::Pooled { size, square } = kind {
+            let [size, square] = [size, square].map(|name| results.statistic(name).ok().map(|s| s.at(place)));
             let both = size?.iter().zip(square?).enumerate();
             sums = both.filter(|(_, (f, t))| f.is_finite() && t.is_finite()).map(|(i, (f, t))| (i, *f, *t)).collect();
         }
-        let empty = if kind == Kind::Pooled { sums.is_empty() } else { values.is_empty() };
+        let empty = if let Taken::Pooled { .. } = kind { sums.is_empty() } else { values.is_empty() };
         (!empty).then_some(Samples { kind, values, sums })
     }
 
@@ -241,7 +216,7 @@ impl Samples {
     fn estimate(&self, counts: Option<&[u32]>) -> f64 {
         let count = |sample: usize| counts.map_or(1, |c| c[sample]);
         match self.kind {
-            Kind::Median => {
+            Taken::Median => {
                 let n: u32 = self.values.iter().map(|v| count(v.0)).sum();
                 // The value with that many before it.
                 let nth = |rank: u32| {
@@ -256,11 +231,11 @@ impl Samples {
                     _ => f64::NAN,
                 }
             }
-            Kind::Mean => {
+            Taken::Mean => {
                 let n: u32 = self.values.iter().map(|v| count(v.0)).sum();
                 self.values.iter().map(|v| v.1 * f64::from(count(v.0))).sum::<f64>() / f64::from(n)
             }
-            Kind::Pooled => {
+            Taken::Pooled { .. } => {
                 let weighed = |pick: fn(&(usize, f64, f64)) -> f64| -> f64 {
                     self.sums.iter().map(|s| pick(s) * f64::from(count(s.0))).sum()
                 };
@@ -283,8 +258,8 @@ fn interval([a, b]: [Option<&Samples>; 2], [first, second]: [&Vec<Vec<u32>>; 2])
 
 /// The largest error of each run, added; of means without standard errors over probes, which scatter from sample to sample
 /// and so are in the interval. None if there is no error.
-fn error(statistics: [&Statistic; 2], places: [usize; 2], kind: Kind) -> Option<f64> {
-    let counts = |name: &str| kind == Kind::Median || !name.ends_with("_se");
+fn error(statistics: [&Statistic; 2], places: [usize; 2], kind: Taken) -> Option<f64> {
+    let counts = |name: &str| kind == Taken::Median || !name.ends_with("_se");
     let of = |i: usize| {
         let errors = statistics[i].errors.iter().zip(statistics[i].cell(places[i]).errors);
         let sizes: Vec<f64> = errors.filter(|(e, _)| counts(e.0)).map(|e| e.1).collect();

@@ -1,19 +1,21 @@
 //! A run directory, read back: the table of any measure, its manifest and its log. In: a directory that `run::write_table`
 //! wrote. Out: `Stored`; what is missing, of another version or not what the manifest promises is refused by its name.
 use crate::data::{Array as Values, npz, sha256_file, text};
-use crate::diagnostics::measures;
 use crate::error::{Error, Result};
-use crate::run::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn, VERDICT, schema};
+use crate::measures::MEASURES;
+use crate::run::{
+    Array, Axis, Labels, Matrices, Numbers, PATH, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, VERDICT,
+};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Versions of the layout that are read, see docs/FORMATS.md. The first has no words of verdict, and a column `resolved` that
 /// passed over errors which had not been measured; verdicts are the errors' to give, in both.
-const SCHEMAS: [u64; 2] = [1, schema::SCHEMA as u64];
+const SCHEMAS: [u64; 2] = [1, SCHEMA as u64];
 /// Columns that say what follows from others.
 const SAID: [&str; 2] = ["resolved", VERDICT.name];
-/// Every axis that a measure may have, and what its labels are called.
-const AXES: [(&str, &str); 3] = [("path", "paths"), ("timestep", "timesteps"), ("sample", "samples")];
+/// Every axis that a measure may have.
+const AXES: [Axis; 3] = [PATH, TIMESTEP, SAMPLE];
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -49,15 +51,14 @@ pub fn read(dir: &Path) -> Result<Stored> {
             return Err(bad(format!("has schema {}, this program reads {known}", manifest["schema"])));
         }
     }
-    let known = known();
-    let Some((measure, abouts)) = known.iter().find(|(name, _)| manifest[*name]["columns"].is_array()) else {
+    let Some(&measure) = MEASURES.iter().find(|m| manifest[m.name()]["columns"].is_array()) else {
         if manifest["shard"].is_object() {
             return Err(bad("is that of a shard: merge it with the others first (vorticity merge)".into()));
         }
-        let names: Vec<&str> = known.iter().map(|k| k.0).collect();
+        let names: Vec<&str> = MEASURES.iter().map(|m| m.name()).collect();
         return Err(bad(format!("describes no table of {}", names.join(", "))));
     };
-    let described = &manifest[*measure];
+    let (described, abouts) = (&manifest[measure.name()], measure.columns());
     let axes = axes(described).map_err(|e| bad(format!("'{measure}' {e}")))?;
     let arrays = dir.join(format!("{measure}.npz"));
     let promised = manifest["files"][format!("{measure}.npz")]["sha256"].as_str().unwrap_or("nothing");
@@ -75,17 +76,17 @@ pub fn read(dir: &Path) -> Result<Stored> {
     if columns.is_empty() {
         return Err(bad(format!("'{measure}' has no column that this program knows")));
     }
-    let mut table = Table { measure, schema: schema::SCHEMA, axes, columns, arrays: vec![], facts: described.clone() };
+    let mut table = Table { measure, schema: SCHEMA, axes, columns, arrays: vec![], facts: described.clone() };
     if let Some(levels) = described["noise"].as_array() {
         let noise: Vec<f64> = levels.iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect();
-        let expected = table.axes.iter().find(|a| a.name == "timestep").map_or(0, |a| a.labels.len());
+        let expected = table.axes.iter().find(|a| a.name == TIMESTEP.name).map_or(0, |a| a.labels.len());
         if noise.len() != expected {
             return Err(bad(format!("'{measure}' has {} noise levels for {expected} timesteps", noise.len())));
         }
         table.arrays.push(Array { name: "noise", shape: vec![expected], values: Numbers::F64(noise) });
     }
-    if ["curl", "jacobian"].contains(measure) {
-        matrices(&arrays, &mut table)?;
+    if let Some(own) = measure.info().matrices {
+        matrices(&arrays, own, &mut table)?;
     }
     let log = dir.join("run_log.json");
     Ok(Stored {
@@ -99,14 +100,6 @@ pub fn read(dir: &Path) -> Result<Stored> {
         table,
         manifest,
     })
-}
-
-/// Every measure that a run can be of.
-fn known() -> Vec<(&'static str, Vec<About>)> {
-    let about = |c: &schema::ColumnSpec| About::new(c.name, c.formula, c.unit, c.meaning);
-    let mut known = vec![("circulation", schema::COLUMNS.iter().map(about).collect())];
-    known.extend(measures());
-    known
 }
 
 /// The last part of the path, also of `.` and `..`.
@@ -123,19 +116,20 @@ fn json(path: &Path) -> Result<Value> {
 fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
     let names = described["axes"].as_array().ok_or("has no list of axes")?;
     let axis = |name: &Value| -> Result<TableAxis, String> {
-        let known = AXES.iter().find(|(known, _)| name == known);
-        let &(name, plural) = known.ok_or_else(|| format!("has the axis {name}, expected path, timestep or sample"))?;
-        let labels = &described[plural];
+        let known = AXES.iter().find(|known| name == known.name);
+        let &axis = known.ok_or_else(|| format!("has the axis {name}, expected path, timestep or sample"))?;
+        let labels = &described[axis.plural];
         let numbers =
             || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
         let texts = || labels.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>();
-        let labels = match name {
-            "path" => texts().filter(|t| !t.iter().any(|t| t.chars().any(char::is_control))).map(Labels::Text),
-            "timestep" => numbers().map(Labels::Numbers),
+        let labels = match axis {
+            PATH => texts().filter(|t| !t.iter().any(|t| t.chars().any(char::is_control))).map(Labels::Text),
+            TIMESTEP => numbers().map(Labels::Numbers),
             _ => labels.as_u64().and_then(|n| usize::try_from(n).ok()).map(Labels::Count),
         };
-        let labels = labels.ok_or_else(|| format!("has no '{plural}', or not of the kind that this axis has"))?;
-        Ok(TableAxis { name, plural, labels })
+        let labels =
+            labels.ok_or_else(|| format!("has no '{}', or not of the kind that this axis has", axis.plural))?;
+        Ok(TableAxis::of(axis, labels))
     };
     let axes = names.iter().map(axis).collect::<Result<Vec<_>, _>>()?;
     let shape: Vec<&str> = axes.iter().map(|a| a.name).collect();
@@ -158,7 +152,7 @@ fn floats(file: &Path, name: &str, expected: Option<&[usize]>) -> Result<(Vec<us
 }
 
 /// `jacobian` `[timestep, sample, K, K]` and, of sub-Jacobians, `components` `[sample, K]`.
-fn matrices(file: &Path, table: &mut Table) -> Result<()> {
+fn matrices(file: &Path, own: Matrices, table: &mut Table) -> Result<()> {
     let (shape, values) = floats(file, "jacobian", None)?;
     let places = table.shape();
     if shape.len() != 4 || shape[..2] != places || shape[2] != shape[3] {
@@ -168,7 +162,7 @@ fn matrices(file: &Path, table: &mut Table) -> Result<()> {
     let size = shape[3];
     let values = Numbers::F32(values.into_iter().map(|v| v as f32).collect());
     table.arrays.push(Array { name: "jacobian", shape, values });
-    if table.measure == "curl" {
+    if own.components {
         let (shape, values) = npz::counted(file, "components")?;
         if shape != [places[1], size] {
             let said = format!("array 'components' has shape {shape:?}, expected [{}, {size}]", places[1]);

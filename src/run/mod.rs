@@ -2,31 +2,32 @@
 //! In: a configuration, results, a manifest, a log, plots. Out: while it is unfinished `OUT.partial/` with the journal
 //! (or where `place` puts it), then `OUT/` with MEASURE`.csv`, MEASURE`.npz`, `manifest.json`, `run_log.json` and `plots/`.
 //! Layout: docs/FORMATS.md.
-mod circulation;
 mod csv;
 mod difference;
 mod exported;
 mod file;
 mod journal;
 mod manifest;
+mod measure;
 mod npz;
 mod part;
 mod place;
-pub mod schema;
+mod rules;
 mod shard;
 mod stream;
 mod table;
 mod verdict;
 
-pub use circulation::{Circulation, Column, Loops};
 pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
 pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;
+pub use measure::{Axis, Figure, Matrices, MeanOf, Measure, MeasureInfo, PATH, Plots, SAMPLE, TIMESTEP, Taken};
 pub use part::{Merged, Part, PartArray, merge};
+pub use rules::{Applied, At, Errors, Rule};
 pub use shard::Shard;
 pub use stream::{NpzStream, Promised, npz_bytes, write_arrays};
-pub use table::{About, Array, Labels, Numbers, Table, TableAxis, TableColumn};
-pub use verdict::{CLEAR, Errors, VERDICT, Verdict, errors, headline, verdicts};
+pub use table::{About, Array, Labels, Numbers, SCHEMA, Table, TableAxis, TableColumn};
+pub use verdict::{CLEAR, VERDICT, Verdict, verdicts};
 
 use crate::error::{Error, Result};
 use place::{Place, check_free};
@@ -180,16 +181,6 @@ pub fn write_table(dir: &RunDir, table: &Table, manifest: serde_json::Value, log
     }
     dir.write("manifest.json", &manifest)?;
     dir.write("run_log.json", &log)
-}
-
-/// `write_table` of circulation results.
-pub fn write_circulation(
-    dir: &RunDir,
-    data: &Circulation,
-    manifest: serde_json::Value,
-    log: serde_json::Value,
-) -> Result<()> {
-    write_table(dir, &data.loops()?.table(), manifest, log)
 }
 
 /// Locks the journal as long as it is open. A process that was killed may take a moment until it lets go.

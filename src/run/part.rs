@@ -1,9 +1,10 @@
 //! What a shard measured, before anything that depends on the samples of other shards. In: a diagnostic's numbers, or the
 //! directories of all shards. Out: `shard.npz` and its manifest, or the part that has all samples, put together.
 use super::difference::difference;
+use super::measure::Measure;
 use super::npz;
 use super::shard::Shard;
-use super::table::Numbers;
+use super::table::{Numbers, Table};
 use super::{RunDir, manifest};
 use crate::data::{sha256_bytes, sha256_file, text};
 use crate::error::{Error, Result};
@@ -26,8 +27,8 @@ const WORST: &str = "worst";
 /// Numbers of some samples, or of all.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The diagnostic's name.
-    pub measure: &'static str,
+    /// Of which it is.
+    pub measure: &'static dyn Measure,
     /// Which of the samples.
     pub shard: Shard,
     /// Samples of the whole run.
@@ -107,6 +108,14 @@ impl Part {
         Err(Error::invalid(self.measure, format!("shard {} alone, expected all of them: merge them", self.shard)))
     }
 
+    /// The table of a part that has all samples.
+    ///
+    /// # Errors
+    /// A part of some samples only, or one whose arrays and facts do not fit each other.
+    pub fn finish(self) -> Result<Table> {
+        self.measure.finish(self)
+    }
+
     /// One of the facts.
     pub fn fact<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let wrong = |e| Error::invalid(format!("{}, fact '{name}'", self.measure), e);
@@ -155,8 +164,8 @@ impl Part {
 }
 
 /// Reads the directories of all shards of a run, in any order, and puts their samples where they belong. `measures` are
-/// the diagnostics that there are.
-pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
+/// those that there are.
+pub fn merge(places: &[PathBuf], measures: &[&'static dyn Measure]) -> Result<Merged> {
     let mut shards = places.iter().map(|place| Opened::read(place, measures)).collect::<Result<Vec<_>>>()?;
     shards.sort_by_key(|s| s.part.shard.number());
     let Some(first) = shards.first() else { return Err(Error::invalid("merge", "no shards given")) };
@@ -193,7 +202,7 @@ pub fn merge(places: &[PathBuf], measures: &[&'static str]) -> Result<Merged> {
 }
 
 impl Opened {
-    fn read(place: &Path, measures: &[&'static str]) -> Result<Self> {
+    fn read(place: &Path, measures: &[&'static dyn Measure]) -> Result<Self> {
         let at = |name: &str| place.join(name);
         let json = |name: &str| -> Result<Value> {
             serde_json::from_str(&text(&at(name))?).map_err(|e| Error::file(at(name), e))
@@ -206,8 +215,9 @@ impl Opened {
         if manifest["schema"] != json!(SCHEMA) {
             return Err(fail(format!("schema {}, expected {SCHEMA}", manifest["schema"])));
         }
-        let Some(measure) = measures.iter().find(|m| manifest["measure"] == json!(m)) else {
-            return Err(fail(format!("measure {}, expected one of {}", manifest["measure"], measures.join(", "))));
+        let Some(&measure) = measures.iter().find(|m| manifest["measure"] == m.name()) else {
+            let known: Vec<&str> = measures.iter().map(|m| m.name()).collect();
+            return Err(fail(format!("measure {}, expected one of {}", manifest["measure"], known.join(", "))));
         };
         let sharded: Sharded = serde_json::from_value(manifest["shard"].clone()).map_err(|e| fail(e.to_string()))?;
         let shard = Shard::new(sharded.number, sharded.of)?;

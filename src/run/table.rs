@@ -1,18 +1,8 @@
 //! Results as the files hold them: columns over the same axes, and arrays of other shapes beside them.
 //! In: a diagnostic's numbers. Out: what `csv`, `npz` and `manifest` write; every measure of the program has this form.
-use super::verdict::{VERDICT, Verdict, verdicts};
+use super::measure::{Axis, Measure};
 use crate::error::{Error, Result};
-use serde_json::{Map, Value, json};
-
-/// The column of each measure that is NaN where the field was not finite, and nowhere else.
-const MARKED: [(&str, &str); 6] = [
-    ("circulation", "integral"),
-    ("curl", "asymmetry"),
-    ("asymmetry", "fro2"),
-    ("stein", "stein"),
-    ("jacobian", "fro2"),
-    ("likelihood", "bits_per_dim"),
-];
+use serde_json::{Value, json};
 
 /// Marked places that are named; the others are counted.
 const NAMED: usize = 6;
@@ -70,6 +60,13 @@ pub struct TableAxis {
     pub plural: &'static str,
     /// Its places.
     pub labels: Labels,
+}
+
+impl TableAxis {
+    /// An axis that measures have, with its places.
+    pub fn of(axis: Axis, labels: Labels) -> Self {
+        TableAxis { name: axis.name, plural: axis.plural, labels }
+    }
 }
 
 /// What a column says.
@@ -168,11 +165,14 @@ pub struct Array {
     pub values: Numbers,
 }
 
+/// Version of the files' layout; changes when a column's meaning or an axis does.
+pub const SCHEMA: u32 = 2;
+
 /// A measure's results.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its name, and that of its files.
-    pub measure: &'static str,
+    /// Of which it is: its name is that of the files, and it says what the columns mean.
+    pub measure: &'static dyn Measure,
     /// Version of the layout; changes when a column's meaning or an axis does.
     pub schema: u32,
     /// Outermost first.
@@ -205,9 +205,7 @@ impl Table {
 
     /// Places, in C order, whose results are marked: NaN, because the field was not finite there.
     pub fn marked(&self) -> Vec<usize> {
-        let Some(column) = MARKED.iter().find(|m| m.0 == self.measure).and_then(|m| self.column(m.1).ok()) else {
-            return vec![];
-        };
+        let Ok(column) = self.column(self.measure.info().marked) else { return vec![] };
         (0..column.values.len()).filter(|&i| !column.values[i].is_finite()).collect()
     }
 
@@ -257,32 +255,5 @@ impl Table {
             return fail(format!("array '{}'", a.name), a.values.len(), &a.shape);
         }
         Ok(())
-    }
-
-    /// Axes, labels, columns and facts, as the manifest has them.
-    pub(super) fn json(&self) -> Result<Value> {
-        let Value::Object(mut table) = self.facts.clone() else {
-            return Err(Error::invalid(self.measure, "facts are no JSON object"));
-        };
-        let column = |a: About| json!({ "name": a.name, "formula": a.formula, "unit": a.unit, "meaning": a.meaning });
-        let mut columns: Vec<Value> = self.columns.iter().map(|c| column(c.about)).collect();
-        let verdicts = verdicts(self);
-        if let Some(verdicts) = &verdicts {
-            columns.push(column(VERDICT));
-            let count = |v: Verdict| (v.word().to_string(), json!(verdicts.iter().filter(|own| **own == v).count()));
-            table.insert("verdicts".into(), Value::Object(Verdict::ALL.map(count).into_iter().collect()));
-        }
-        let axes: Vec<&str> = self.axes.iter().map(|a| a.name).collect();
-        let labels = self.axes.iter().map(|a| (a.plural.to_string(), a.labels.json()));
-        let own = [("axes", json!(axes)), ("shape", json!(self.shape())), ("columns", json!(columns))];
-        let own = own.into_iter().map(|(key, value)| (key.to_string(), value));
-        for (key, value) in labels.chain(own).collect::<Map<_, _>>() {
-            table.insert(key, value);
-        }
-        let marked = self.marked().len();
-        if marked > 0 {
-            table.insert("not_finite".into(), marked.into());
-        }
-        Ok(Value::Object(table))
     }
 }

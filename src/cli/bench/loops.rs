@@ -7,7 +7,7 @@ use crate::diagnostics::{CirculationRun, CurlOptions, FLOOR, Method, Options, Qu
 use crate::error::Result;
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
-use crate::run::Circulation;
+use crate::run::Table;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -47,7 +47,7 @@ pub(super) fn differences(gpu: &Gpu, field: &dyn Field, k: u32, effort: Effort) 
 /// Loops of one sample, run as often as asked.
 struct Loops {
     cost: Cost,
-    found: Circulation,
+    found: Table,
 }
 
 impl Loops {
@@ -59,7 +59,7 @@ impl Loops {
         options: &Options,
         rounds: usize,
     ) -> Result<Self> {
-        let once = || -> Result<(f64, usize, f64, Circulation)> {
+        let once = || -> Result<(f64, usize, f64, Table)> {
             let run = CirculationRun::new(gpu, field, images, options.clone())?;
             let (flops, tile, loops) = (run.program().flops() as f64, run.tiles()[0], run.loops() as f64);
             let start = Instant::now();
@@ -81,8 +81,8 @@ impl Loops {
 }
 
 /// One column of all loops.
-fn column<'a>(found: &'a Circulation, name: &str) -> &'a [f64] {
-    found.columns.iter().find(|c| c.name == name).map_or(&[], |c| &c.values)
+fn column<'a>(found: &'a Table, name: &str) -> &'a [f64] {
+    found.column(name).map_or(&[], |c| &c.values)
 }
 
 /// One sample's loops to a given accuracy at a quarter, half and three quarters of the timesteps, and by midpoints at half

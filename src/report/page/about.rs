@@ -1,7 +1,7 @@
 //! Where the page's numbers come from: field, data and machine of each run, its manifest, and the command that repeats it.
 //! In: what the run directories say. Out: markup; whatever is missing is said to be unknown.
 use super::Run;
-use crate::report::table::number;
+use crate::summary::number;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub fn run(run: &Run) -> Markup {
         options.filter_map(|(key, value)| Some((key.clone(), plain(value)?))).chain(own).collect();
     html! {
         article.run {
-            h3 { span class={ "key s" (run.colour % 6) } {} (run.label) " " span.unit { (run.results.measure) } }
+            h3 { span class={ "key s" (run.colour % 6) } {} (run.label) " " span.unit { (run.results.measure.name()) } }
             dl {
                 dt { "field" } dd { (field(&manifest["field"])) }
                 dt { "data" } dd { (data(manifest)) ", " (run.results.samples) " samples" }

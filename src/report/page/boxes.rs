@@ -2,10 +2,10 @@
 //! In: `Cell`s. Out: inline SVG. What lies in the tinted band is under three times its error; boxes of medians that are not
 //! resolved, or not checked, are hollow.
 use super::plot::{Frame, line, places, px, timestep, timesteps};
-use crate::report::axis::Axis;
-use crate::report::results::Cell;
-use crate::report::{evenly, table::number};
 use crate::run::CLEAR;
+use crate::summary::Cell;
+use crate::summary::axis::Axis;
+use crate::summary::{evenly, number};
 use maud::{Markup, html};
 
 /// Room for a box, pixels.
@@ -138,6 +138,6 @@ fn told(series: &Series, ks: &[usize]) -> String {
     }
 }
 
-fn dots(b: &crate::report::BoxStats) -> impl Iterator<Item = f64> + '_ {
+fn dots(b: &crate::summary::BoxStats) -> impl Iterator<Item = f64> + '_ {
     evenly(b.outliers.len(), DOTS).into_iter().map(|i| b.outliers[i])
 }

@@ -1,8 +1,8 @@
 //! Means over timesteps with error bars, and the values of single samples where there are no timesteps.
 //! In: (value, error) by run. Out: inline SVG. A point within its bar of zero is hollow.
 use super::plot::{Frame, line, places, px, timestep, timesteps};
-use crate::report::axis::Axis;
-use crate::report::table::number;
+use crate::summary::axis::Axis;
+use crate::summary::number;
 use maud::{Markup, html};
 
 /// One run.

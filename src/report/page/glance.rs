@@ -1,9 +1,9 @@
 //! What each run says in a line: the range of its first statistic, or of its mean where it has one, and how much of it is
 //! resolved. In: the runs. Out: a table.
 use super::plot::{formula, unit};
-use super::{Run, about, chapter_of};
-use crate::report::table::number;
+use super::{Run, about};
 use crate::run::{CLEAR, Verdict};
+use crate::summary::number;
 use maud::{Markup, html};
 
 /// A statistic over the timesteps.
@@ -42,7 +42,7 @@ pub fn table(runs: &[Run]) -> Markup {
         } }
         tbody { @for run in runs { @for (path, line) in lines(run) { tr {
             th.left scope="row" { span class={ "key s" (run.colour % 6) } {} (run.label) }
-            td.left { (run.results.measure) } td.left { (path) }
+            td.left { (run.results.measure.name()) } td.left { (path) }
             td.left { (formula(&line.label)) " " span.unit { (line.unit) } }
             td { (end(run, line.points.first())) } td { (end(run, line.points.last())) }
             @for verdict in Verdict::ALL { td { (count(run, &line, verdict)) } }
@@ -63,10 +63,10 @@ fn line(run: &Run, path: usize) -> Option<Line> {
             Line { label: mean.name.into(), unit: unit(mean.unit), points }
         }
         None => {
-            let shown = chapter_of(results.measure).shown.first();
+            let shown = results.measure.info().shown.first();
             let statistic = shown.and_then(|s| results.statistic(s.0).ok()).or(results.statistics.first())?;
             let cells = (0..results.places()).map(|t| results.cell(statistic, path, t)).enumerate();
-            let point = |(place, cell): (usize, crate::report::Cell)| {
+            let point = |(place, cell): (usize, crate::summary::Cell)| {
                 let value = cell.stats.as_ref()?.median;
                 Some(Point { value, text: number(value), verdict: cell.of_median(), place })
             };

@@ -2,10 +2,11 @@
 //! In: runs of `curl` or `jacobian`. Out: inline SVG, and PNG as data URIs whose zero is transparent, for light and dark.
 use super::plot::{Frame, line, px};
 use crate::error::{Error, Result};
-use crate::report::axis::Axis;
-use crate::report::{curl, evenly, table::number};
 use crate::run::{CLEAR, Verdict};
-use crate::run::{Numbers, Table};
+use crate::run::{Numbers, TIMESTEP, Table};
+use crate::summary::axis::Axis;
+use crate::summary::pairs::pairs;
+use crate::summary::{evenly, number};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
 
@@ -28,7 +29,7 @@ pub fn histograms(ks: &[usize], runs: &[Labelled], error: impl Fn(usize, usize) 
     let chosen: Vec<usize> = evenly(ks.len(), SHOWN[0]).into_iter().map(|i| ks[i]).collect();
     let mut found = vec![];
     for &k in &chosen {
-        let of = |(_, _, table): &Labelled| place(table, k).map(|t| curl::pairs(table, t)).transpose();
+        let of = |(_, _, table): &Labelled| place(table, k).map(|t| pairs(table, t)).transpose();
         found.push(runs.iter().map(of).collect::<Result<Vec<Option<Vec<f64>>>>>()?);
     }
     let positive = || found.iter().flatten().flatten().flatten().copied().filter(|v| v.is_finite() && *v > 0.0);
@@ -161,7 +162,7 @@ fn order(table: &Table, n: usize) -> Vec<usize> {
 }
 
 fn ks(table: &Table) -> Vec<usize> {
-    match table.axes.iter().find(|a| a.name == "timestep").map(|a| &a.labels) {
+    match table.axes.iter().find(|a| a.name == TIMESTEP.name).map(|a| &a.labels) {
         Some(crate::run::Labels::Numbers(ks)) => ks.clone(),
         _ => vec![],
     }

@@ -3,20 +3,19 @@
 //! a file says is escaped by the template engine. Colours are CSS variables: light, dark and paper.
 mod about;
 mod boxes;
-mod chapters;
 mod curves;
 mod glance;
 mod matrices;
 mod plot;
 mod tables;
 
-use super::BoxStats;
-use super::curl;
-use super::results::{Cell, Results};
 use super::stored::Stored;
 use crate::error::{Error, Result};
-use crate::run::CLEAR;
-use chapters::{CHAPTERS, Chapter, OTHER};
+use crate::measures::MEASURES;
+use crate::run::{CLEAR, MeanOf, Measure, PATH};
+use crate::summary::pairs;
+use crate::summary::results::Mean;
+use crate::summary::{BoxStats, Cell, Results};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plot::formula;
 use std::collections::BTreeSet;
@@ -94,17 +93,13 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
         let label = if twins > 0 { format!("{label} ({})", twins + 1) } else { label.clone() };
         shown.push(Run { label, colour, stored, results });
     }
-    let mut order: Vec<&'static str> = CHAPTERS.iter().map(|c| c.measure).collect();
-    order.extend(shown.iter().map(|r| r.results.measure).filter(|m| !CHAPTERS.iter().any(|c| c.measure == *m)));
-    let mut seen = BTreeSet::new();
-    order.retain(|m| seen.insert(*m) && shown.iter().any(|r| r.results.measure == *m));
     let mut chapters = vec![];
-    for measure in &order {
-        let runs: Vec<&Run> = shown.iter().filter(|r| r.results.measure == *measure).collect();
-        chapters.push((*measure, chapter_of(measure), chapter(chapter_of(measure), measure, &runs)?));
+    for &measure in MEASURES {
+        let runs: Vec<&Run> = shown.iter().filter(|r| r.results.measure == measure).collect();
+        if !runs.is_empty() {
+            chapters.push((measure.name(), measure.info(), chapter(measure, &runs)?));
+        }
     }
-    let heading =
-        |measure: &'static str, chapter: &Chapter| if chapter.measure.is_empty() { measure } else { chapter.title };
     Ok(html! {
         (DOCTYPE)
         html lang="en" {
@@ -122,15 +117,15 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                     p.lead { "How far a diffusion model's learned field is from being the gradient it is claimed to be." }
                     ul.legend { @for (i, label) in labels.iter().enumerate() { li { span class={ "key s" (i % 6) } {} (label) } } }
                     nav aria-label="Chapters" {
-                        @for (measure, chapter, _) in &chapters { a href={ "#" (measure) } { (heading(measure, chapter)) } }
+                        @for (name, info, _) in &chapters { a href={ "#" (name) } { (info.title) } }
                         @if !pictures.is_empty() { a href="#samples" { "Samples" } }
                         a href="#runs" { "Runs and how to repeat them" }
                     }
                 }
                 main {
                     (glance::table(&shown))
-                    @for (measure, chapter, content) in &chapters {
-                        section id=(measure) { h2 { (heading(measure, chapter)) } p.prose { (formula(chapter.prose)) } (content) }
+                    @for (name, info, content) in &chapters {
+                        section id=(name) { h2 { (info.title) } p.prose { (formula(info.prose)) } (content) }
                     }
                     @if !pictures.is_empty() { section #samples { h2 { "Samples drawn from the models" } div.panels.two { @for p in pictures { (picture(p)) } } } }
                     section #runs { h2 { "Runs and how to repeat them" } @for run in &shown { (about::run(run)) } }
@@ -155,12 +150,9 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
     .into_string())
 }
 
-fn chapter_of(measure: &str) -> &'static Chapter {
-    CHAPTERS.iter().find(|c| c.measure == measure).unwrap_or(&OTHER)
-}
-
 /// Figures and tables of one measure.
-fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
+fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
+    let info = measure.info();
     let ks: Vec<usize> = runs
         .iter()
         .flat_map(|r| r.results.timesteps.iter().map(|t| t.0))
@@ -176,40 +168,38 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
     let labelled: Vec<matrices::Labelled> =
         runs.iter().map(|r| (r.label.as_str(), r.colour, &r.stored.table)).collect();
     let error = |run: usize, k: usize| {
-        runs[run]
-            .sizes(if measure == "curl" { "asymmetry" } else { "asymmetry_max" }, "", k)
-            .map_or(f64::NAN, |c| c.error())
+        let cell = info.matrices.and_then(|m| runs[run].sizes(m.difference, "", k));
+        cell.map_or(f64::NAN, |c| c.error())
     };
-    let matrices = ["curl", "jacobian"].contains(&measure);
+    let matrices = info.matrices.is_some();
     let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
     let map = |(i, l): (usize, &matrices::Labelled)| matrices::maps(*l, |k| error(i, k));
     let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
     Ok(html! {
-        @if !chapter.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
-        @if measure == "circulation" {
-            @for (column, title, label) in chapter.figures {
+        @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
+        @if info.axes.contains(&PATH) {
+            @for figure in info.figures {
                 figure {
-                    figcaption { (keys(runs)) b { (title) } ", column " (column) }
+                    figcaption { (keys(runs)) b { (figure.title) } ", column " (figure.column) }
                     div class={ "panels " (["one", "one", "two"].get(paths.len()).unwrap_or(&"three")) } {
-                        (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(column, path, k))).collect() }))
+                        (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(figure.column, path, k))).collect() }))
                     }
                 }
             }
         } @else if !ks.is_empty() {
-            @let count = chapter.figures.len() + runs.iter().map(|r| r.results.means.len()).max().unwrap_or(0);
+            @let count = info.figures.len() + runs.iter().map(|r| r.results.means.len()).max().unwrap_or(0);
             @if count > 0 { figure {
                 @if runs.len() > 1 { figcaption { (keys(runs)) "Over timesteps" } }
                 div class={ "panels " (["one", "one", "two"].get(count).unwrap_or(&"three")) } {
                     @for mean in runs.first().iter().flat_map(|r| &r.results.means) { (curve(runs, mean, &ks, size(count))) }
-                    @for (column, title, label) in chapter.figures {
-                        @let of = |run: &Run, k: usize| if (measure, *column) == ("curl", "asymmetry") { pairs(run, k) } else { run.sizes(column, "", k) };
-                        (boxes::draw(&boxes::Figure { label, timesteps: &ks, size: size(count), panels: vec![panel(runs, title.to_string(), &ks, of)] }))
+                    @for figure in info.figures {
+                        @let of = |run: &Run, k: usize| if figure.pairs { all_pairs(run, figure.column, k) } else { run.sizes(figure.column, "", k) };
+                        (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(count), panels: vec![panel(runs, figure.title.to_string(), &ks, of)] }))
                     }
                 }
-                @if measure == "stein" { figcaption { "Bars: three standard errors over the samples." } }
-                @if measure == "asymmetry" { figcaption { "Bars: three standard errors over the samples, all of which the curve takes together." } }
+                @if let Some(MeanOf { caption, .. }) = info.mean.filter(|m| !m.caption.is_empty()) { figcaption { (caption) } }
             } }
-        } @else if let Some(name) = chapter.shown.first() {
+        } @else if let Some(name) = info.shown.first() {
             @let strips: Vec<_> = runs.iter().filter_map(|r| Some((r.label.as_str(), r.colour, r.results.statistic(name.0).ok()?.at(0), r.results.means.first()?.points.first().copied()?))).collect();
             figure { div.panels.one { (curves::strips(name.1, size(1), &strips)) } }
         }
@@ -232,7 +222,7 @@ fn chapter(chapter: &Chapter, measure: &str, runs: &[&Run]) -> Result<Markup> {
             }
         }
         @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
-        @for path in &paths { @if !ks.is_empty() && !chapter.shown.is_empty() { (tables::overview(runs, path, &ks, chapter.shown)) } }
+        @for path in &paths { @if !ks.is_empty() && !info.shown.is_empty() { (tables::overview(runs, path, &ks, info.shown)) } }
         (tables::means(runs, &ks))
         @for run in runs {
             details { summary { "Every statistic of " (run.label) ", at every timestep" } (tables::everything(run)) }
@@ -271,14 +261,14 @@ fn panel<'a>(
 }
 
 /// All pairs of all samples at a timestep, with the error of a difference.
-fn pairs(run: &Run, k: usize) -> Option<Cell> {
-    let stats = BoxStats::of(&curl::pairs(&run.stored.table, run.timestep(k)?).ok()?);
-    Some(Cell { stats, ..run.sizes("asymmetry", "", k)? })
+fn all_pairs(run: &Run, column: &str, k: usize) -> Option<Cell> {
+    let stats = BoxStats::of(&pairs::pairs(&run.stored.table, run.timestep(k)?).ok()?);
+    Some(Cell { stats, ..run.sizes(column, "", k)? })
 }
 
-/// A mean over timesteps. Stein's is shown in units of sigma^-2, where it is of order one at every noise level.
-fn curve(runs: &[&Run], mean: &super::results::Mean, ks: &[usize], size: (f64, f64)) -> Markup {
-    let scaled = runs.first().is_some_and(|r| r.results.measure == "stein");
+/// A mean over timesteps, if its measure says so in units of sigma^-2.
+fn curve(runs: &[&Run], mean: &Mean, ks: &[usize], size: (f64, f64)) -> Markup {
+    let scaled = runs.first().and_then(|r| r.results.measure.info().mean).is_some_and(|m| m.scaled);
     let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
         let own = run.results.means.iter().find(|m| m.name == mean.name)?;
         let &(value, error) = own.points.get(run.timestep(k)?)?;

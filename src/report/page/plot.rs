@@ -1,7 +1,7 @@
 //! Frames of the page's plots: scales, grid, ticks and labels as inline SVG. In: axes and what lies between them. Out: markup
 //! whose colours are all CSS variables, so that it follows the page from light to dark and to paper.
-use crate::report::axis::{Axis, decade_label};
-use crate::report::table::number;
+use crate::summary::axis::{Axis, decade_label};
+use crate::summary::number;
 use maud::{Markup, html};
 use std::fmt::Write;
 

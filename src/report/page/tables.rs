@@ -2,9 +2,9 @@
 //! In: `Results` of one measure. Out: HTML tables with captions; all numbers as in the tables on the terminal.
 use super::Run;
 use super::plot::{formula, unit};
-use crate::report::results::{Cell, Mean, Results, Statistic};
-use crate::report::{evenly, table::number};
 use crate::run::Verdict;
+use crate::summary::results::{Cell, Mean, Results, Statistic};
+use crate::summary::{evenly, number};
 use maud::{Markup, html};
 
 /// Most timesteps of a table that is open.

@@ -1,5 +1,6 @@
 //! Statistics of a box plot, after Tukey, with the quantiles that NumPy computes by default.
-//! In: values in any order. Out: quartiles, whiskers, outliers. Values that are not finite are counted, not used.
+//! In: values in any order. Out: quartiles, whiskers, outliers; values that are not finite are counted, not used. And what goes
+//! with them: means, evenly spread choices, numbers as they are printed.
 
 /// Five numbers, whiskers and outliers of a sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,4 +65,39 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
     let part = place - below as f64;
     a * (1.0 - part) + b * part // not a + (b - a) part, whose difference can overflow
+}
+
+/// Mean and its standard error; NaN for the error of fewer than two values.
+pub fn mean(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let square: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (mean, if values.len() > 1 { (square / (n - 1.0) / n).sqrt() } else { f64::NAN })
+}
+
+/// At most `most` of `0..n`, evenly spread, first and last among them.
+pub fn evenly(n: usize, most: usize) -> Vec<usize> {
+    match (n, most) {
+        (0, _) | (_, 0) => Vec::new(),
+        (_, 1) => vec![0],
+        _ if n <= most => (0..n).collect(),
+        _ => (0..most).map(|i| (i * (n - 1) + (most - 1) / 2) / (most - 1)).collect(),
+    }
+}
+
+/// Three significant digits, in exponent form where plain digits would be long.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        "0".into()
+    } else if !value.is_finite() {
+        "-".into()
+    } else if !(1e-3..99_950.0).contains(&size) {
+        format!("{value:.2e}")
+    } else {
+        // The exponent after rounding to three digits: 99.96 is 100, not 100.0.
+        let rounded: f64 = format!("{size:.2e}").parse().unwrap_or(size);
+        let before = rounded.log10().floor() as i32;
+        format!("{value:.*}", (2 - before).max(0) as usize)
+    }
 }

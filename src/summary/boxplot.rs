@@ -1,7 +1,8 @@
 //! Box plots per timestep, one colour per series, as in Figs. 2, 5 and 6 of the paper, with the largest error beneath.
 //! In: the statistics and their errors. Out: SVG text. Zeros and NaN have no place on a log axis: see `Frame::log`.
 use super::axis::{Axis, decade_label};
-use super::{BoxStats, Cell, evenly};
+use super::results::Cell;
+use super::stats::{BoxStats, evenly};
 use crate::error::{Error, Result};
 use crate::run::Verdict;
 use plotters::element::DashedPathElement;
@@ -251,6 +252,6 @@ pub(super) fn colour(number: usize) -> RGBColor {
     COLOURS[number % COLOURS.len()]
 }
 
-fn dots(b: &super::BoxStats) -> impl Iterator<Item = f64> + '_ {
+fn dots(b: &BoxStats) -> impl Iterator<Item = f64> + '_ {
     evenly(b.outliers.len(), DOTS).into_iter().map(|i| b.outliers[i])
 }

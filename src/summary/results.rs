@@ -1,17 +1,15 @@
 //! Any run in one form: its statistics at every path and timestep, each with the errors that belong to it.
 //! In: a run's table. Out: `Results`, from which the page and `compare` take their numbers. What a statistic is uncertain
-//! by, and the verdict on it, is `run::verdict`'s to say.
-use super::stats::quantile;
-use super::{BoxStats, asymmetry, stein};
+//! by its measure says, and the verdict on it `run::verdict`.
+use super::stats::{BoxStats, quantile};
 use crate::error::{Error, Result};
-use crate::run::schema::{ColumnSpec, ERRORS, Loop};
-use crate::run::{About, Errors, Labels, Loops, Numbers, Table, Verdict, errors};
+use crate::run::{About, Axis, Errors, Labels, Measure, Numbers, PATH, SAMPLE, TIMESTEP, Table, Verdict};
 
 /// The statistics of a run.
 #[derive(Clone, Debug)]
 pub struct Results {
-    /// circulation, curl, ..
-    pub measure: &'static str,
+    /// Of which they are.
+    pub measure: &'static dyn Measure,
     /// Names of the paths; one empty name where the measure has none.
     pub paths: Vec<String>,
     /// Timesteps k and sigma of each; none where the measure has none.
@@ -73,26 +71,28 @@ impl Results {
     /// Of a run's table.
     ///
     /// # Errors
-    /// A circulation without its measured columns, or a table without samples.
+    /// A table without the columns that its errors are made of, or without samples.
     pub fn of(table: &Table) -> Result<Self> {
-        let axis = |name: &str| table.axes.iter().find(|a| a.name == name).map(|a| &a.labels);
-        let paths = match axis("path") {
+        if table.shape().contains(&0) {
+            let found = format!("has the shape {:?}: it holds no results", table.shape());
+            return Err(Error::invalid(table.measure, found));
+        }
+        Self::even_empty(table)
+    }
+
+    /// `of`, also of a table that holds no results.
+    pub(crate) fn even_empty(table: &Table) -> Result<Self> {
+        let axis = |own: Axis| table.axes.iter().find(|a| a.name == own.name).map(|a| &a.labels);
+        let paths = match axis(PATH) {
             Some(Labels::Text(paths)) => paths.clone(),
             _ => vec![String::new()],
         };
-        let timesteps = match (axis("timestep"), table.array("noise").map(|a| &a.values)) {
+        let timesteps = match (axis(TIMESTEP), table.array("noise").map(|a| &a.values)) {
             (Some(Labels::Numbers(ks)), Ok(Numbers::F64(noise))) => ks.iter().copied().zip(noise.clone()).collect(),
             _ => vec![],
         };
-        let samples = axis("sample").map_or(0, Labels::len);
-        let places = table.shape().iter().product::<usize>();
-        if places == 0 {
-            return Err(Error::invalid(
-                table.measure,
-                format!("has the shape {:?}: it holds no results", table.shape()),
-            ));
-        }
-        let errors = errors(table)?;
+        let samples = axis(SAMPLE).map_or(0, Labels::len);
+        let errors = table.measure.errors(table)?;
         let owned = |name: &str| errors.iter().flat_map(|e| &e.1).any(|(e, _)| *e == name);
         let statistics = table.columns.iter().filter(|c| !owned(c.about.name) && c.about.name != "error");
         let statistics = statistics.map(|c| Statistic {
@@ -151,16 +151,6 @@ impl Cell {
         Cell { stats: BoxStats::of(values), errors: errors.map(median).collect() }
     }
 
-    /// A column of a circulation at one path and timestep, over the samples.
-    pub fn of_loops(loops: &Loops, column: &ColumnSpec, path: usize, timestep: usize) -> Self {
-        let values: Vec<f64> = loops.at(path, timestep).map(|l| (column.value)(&l)).collect();
-        let sizes = |kind: usize| {
-            let size = |l: Loop| (column.value)(&l.with_integral(l.errors()[kind])).abs();
-            loops.at(path, timestep).map(size).collect()
-        };
-        Cell::of(&values, (0..ERRORS.len()).map(sizes))
-    }
-
     /// The largest error that is known; NaN if none is.
     pub fn error(&self) -> f64 {
         self.errors.iter().copied().fold(f64::NAN, f64::max)
@@ -184,20 +174,10 @@ impl Cell {
 
 /// Means over the samples, for measures that have such, with the errors of the columns that they are of.
 fn means(table: &Table, errors: &[(&'static str, Errors)]) -> Result<Vec<Mean>> {
-    let column = match table.measure {
-        "asymmetry" => "nasym",
-        "stein" => "stein",
-        "likelihood" => "bits_per_dim",
-        _ => return Ok(vec![]),
-    };
-    let places = if table.measure == "likelihood" { 1 } else { table.shape()[0] };
-    let points =
-        |of: fn(&Table, usize) -> Result<(f64, f64)>| (0..places).map(|t| of(table, t)).collect::<Result<Vec<_>>>();
-    let (name, formula, unit, points) = match table.measure {
-        "asymmetry" => ("nasym of all samples", "E|J - J'|^2 / (4 E|J|^2)", "1", points(asymmetry::pooled)?),
-        "stein" => ("mean S", "E[div e + s.e]", "nat/x^2", points(stein::mean)?),
-        _ => ("mean bits per dimension", "E[bits_per_dim]", "bit", points(mean_bits)?),
-    };
+    let Some(own) = table.measure.info().mean else { return Ok(vec![]) };
+    let (name, formula, unit, column) = (own.name, own.formula, own.unit, own.column);
+    let places = table.axes.iter().find(|a| a.name == TIMESTEP.name).map_or(1, |a| a.labels.len());
+    let points = (0..places).map(|t| (own.of)(table, t)).collect::<Result<Vec<_>>>()?;
     let values = &table.column(column)?.values;
     let samples = values.len() / places.max(1);
     // NaN where it is not known of every finite value.
@@ -211,14 +191,4 @@ fn means(table: &Table, errors: &[(&'static str, Errors)]) -> Result<Vec<Mean>> 
     let besides = all.iter().filter(|e| !e.0.ends_with("_se"));
     let errors = besides.map(|(name, sizes)| (*name, (0..places).map(|t| mean(sizes, t)).collect())).collect();
     Ok(vec![Mean { name, formula, unit, points, errors }])
-}
-
-/// Of a likelihood's samples, which have no timesteps.
-fn mean_bits(table: &Table, _: usize) -> Result<(f64, f64)> {
-    let bits = &table.column("bits_per_dim")?.values;
-    let bits: Vec<f64> = bits.iter().copied().filter(|b| b.is_finite()).collect();
-    let n = bits.len() as f64;
-    let mean = bits.iter().sum::<f64>() / n;
-    let spread = bits.iter().map(|b| (b - mean) * (b - mean)).sum::<f64>();
-    Ok((mean, (spread / (n - 1.0) / n).sqrt()))
 }

@@ -65,7 +65,7 @@ fn draw(curve: &Curve, out: &mut String) -> std::result::Result<(), Box<dyn std:
         .x_desc("timestep k")
         .y_desc(curve.label)
         .x_label_formatter(&|x| curve.timesteps.get(x.round() as usize).map_or(String::new(), |k| k.to_string()))
-        .y_label_formatter(&|y| super::table::number(*y))
+        .y_label_formatter(&|y| super::stats::number(*y))
         .draw()?;
     let (colour, ends) = (colour(0), [(-0.6, 0.0), (n.max(1) as f64 - 0.4, 0.0)]);
     chart.draw_series([PathElement::new(ends, GREY.stroke_width(1))])?;

@@ -1,16 +1,15 @@
 //! The plots of a circulation run: one box plot over timesteps per normalisation, one colour per path (Figs. 2, 5, 6).
-//! In: checked loops, a line about the run. Out: SVG files by name.
-use super::Cell;
-use super::boxplot::{Boxed, Figure, Series, svg};
-use crate::error::{Error, Result};
-use crate::run::Loops;
-use crate::run::schema::column;
+//! In: the run's table, a line about the run. Out: SVG files by name.
+use crate::error::Result;
+use crate::run::{Plots, Table};
+use crate::summary::Results;
+use crate::summary::boxplot::{Boxed, Figure, Series, svg};
 
-/// One figure: which column of the schema it shows, and how it calls it.
+/// One figure: which column it shows, and how it calls it.
 pub struct Plot {
     /// Place in the run directory.
     pub file: &'static str,
-    /// Name in `run::schema::COLUMNS`.
+    /// Its name.
     pub column: &'static str,
     /// Above the plot.
     pub title: &'static str,
@@ -27,26 +26,26 @@ pub const PLOTS: &[Plot] = &[
     Plot { file: "plots/integral_over_abs.svg",      column: "integral_over_abs",      title: "Share of the field's work that does not cancel", label: "|Γ| / ∮|s·dx|  (scale-free)" },
 ];
 
-/// Every plot of the table, as (name in the run directory, SVG).
-pub fn all(loops: &Loops, about: &str) -> Result<Vec<(&'static str, String)>> {
-    PLOTS.iter().map(|plot| Ok((plot.file, one(loops, plot, about)?))).collect()
+/// Every plot of the table; `about` is a line on model and data below the title.
+pub fn all(table: &Table, about: &str) -> Result<Plots> {
+    let results = Results::even_empty(table)?;
+    PLOTS.iter().map(|plot| Ok((plot.file, one(&results, plot, about)?))).collect()
 }
 
-/// One plot; `about` is a line on model and data below the title.
-pub fn one(loops: &Loops, plot: &Plot, about: &str) -> Result<String> {
-    let column = column(plot.column).ok_or_else(|| Error::invalid(plot.file, "its column is not in the schema"))?;
-    let data = loops.data();
-    let boxed = |path: usize, timestep: usize| Boxed::of(&Cell::of_loops(loops, column, path, timestep));
+fn one(results: &Results, plot: &Plot, about: &str) -> Result<String> {
+    let statistic = results.statistic(plot.column)?;
+    let timesteps: Vec<usize> = results.timesteps.iter().map(|t| t.0).collect();
+    let boxed = |path: usize, timestep: usize| Boxed::of(&results.cell(statistic, path, timestep));
     let series = |(path, name): (usize, &String)| Series {
         name: name.clone(),
-        boxes: (0..data.timesteps.len()).map(|timestep| boxed(path, timestep)).collect(),
+        boxes: (0..timesteps.len()).map(|timestep| boxed(path, timestep)).collect(),
     };
     svg(&Figure {
         title: plot.title,
         about,
         label: plot.label,
-        timesteps: &data.timesteps,
-        of: format!("{} samples", data.samples),
-        series: data.paths.iter().enumerate().map(series).collect(),
+        timesteps: &timesteps,
+        of: format!("{} samples", results.samples),
+        series: results.paths.iter().enumerate().map(series).collect(),
     })
 }

@@ -1,9 +1,9 @@
-//! What a circulation found, in plain words: a sentence per path, true to the verdicts on the medians of |Γ|. In: checked
-//! loops. Out: sentences, and the same for programs.
-use super::table::number;
-use super::{Cell, evenly};
-use crate::run::schema::{ERRORS, column};
-use crate::run::{CLEAR, Loops, Verdict};
+//! What a circulation found, in plain words: a sentence per path, true to the verdicts on the medians of |Γ|. In: the run's
+//! results. Out: sentences, and the same for programs.
+use super::columns::ERRORS;
+use crate::error::Result;
+use crate::run::{CLEAR, Table, Verdict};
+use crate::summary::{Results, evenly, number};
 use serde_json::{Value, json};
 
 /// Most timesteps that a sentence names.
@@ -13,7 +13,7 @@ const NAMED: usize = 6;
 pub struct Found<'a> {
     path: &'a str,
     /// Segments of a loop.
-    points: usize,
+    points: u64,
     /// Timesteps and medians of |Γ|.
     at: Vec<At>,
 }
@@ -31,12 +31,11 @@ struct At {
 }
 
 impl<'a> Found<'a> {
-    /// Of the path of that number.
-    pub fn of(loops: &'a Loops, path: usize) -> Self {
-        let data = loops.data();
-        let at = |(t, &k): (usize, &usize)| {
-            let cell = column("abs_integral").map(|c| Cell::of_loops(loops, c, path, t));
-            let cell = cell.unwrap_or(Cell { stats: None, errors: vec![] });
+    /// Of the path of that number; `points` are the segments of a loop.
+    pub fn of(results: &'a Results, points: u64, path: usize) -> Result<Self> {
+        let statistic = results.statistic("abs_integral")?;
+        let at = |(t, &(k, _)): (usize, &(usize, f64))| {
+            let cell = results.cell(statistic, path, t);
             let named = || ERRORS.iter().copied().zip(cell.errors.iter().copied());
             let median = cell.stats.as_ref().map_or(f64::NAN, |s| s.median);
             At {
@@ -46,14 +45,11 @@ impl<'a> Found<'a> {
                 largest: named().find(|e| e.1 == cell.error()).map_or("", |e| e.0),
                 // Of samples without a finite value nothing is measured, and nothing is missing.
                 unknown: named().filter(|e| e.1.is_nan() && !median.is_nan()).map(|e| e.0).collect(),
-                verdict: if median.is_nan() {
-                    Verdict::NotResolved
-                } else {
-                    Verdict::of(median, cell.errors.iter().copied())
-                },
+                verdict: cell.of_median().unwrap_or(Verdict::NotResolved),
             }
         };
-        Found { path: &data.paths[path], points: data.points, at: data.timesteps.iter().enumerate().map(at).collect() }
+        let at = results.timesteps.iter().enumerate().map(at).collect();
+        Ok(Found { path: &results.paths[path], points, at })
     }
 
     fn with(&self, verdict: Verdict) -> Vec<&At> {
@@ -144,10 +140,14 @@ fn worst(at: &[&At]) -> String {
     }
 }
 
+/// Segments of a run's loops.
+pub fn points(table: &Table) -> u64 {
+    table.facts["points"].as_u64().unwrap_or(0)
+}
+
 /// A sentence per path, as a run ends.
-pub fn found(loops: &Loops) -> String {
-    let sentences = (0..loops.data().paths.len()).map(|p| Found::of(loops, p).sentence() + "\n");
-    sentences.collect()
+pub fn found(results: &Results, points: u64) -> Result<String> {
+    (0..results.paths.len()).map(|p| Ok(Found::of(results, points, p)?.sentence() + "\n")).collect()
 }
 
 /// The verdicts of a path at its timesteps, counted, in a line below its table.
@@ -162,14 +162,15 @@ pub fn verdicts(found: &Found) -> String {
 }
 
 /// The same for programs, a row per path: its timesteps by verdict, and the sentence.
-pub fn rows(loops: &Loops) -> Vec<Value> {
+pub fn rows(table: &Table) -> Result<Vec<Value>> {
+    let (results, points) = (Results::even_empty(table)?, points(table));
     let row = |p: usize| {
-        let found = Found::of(loops, p);
+        let found = Found::of(&results, points, p)?;
         let [resolved, not, open] = Verdict::ALL.map(|v| found.with(v).iter().map(|a| a.k).collect::<Vec<_>>());
-        json!({
+        Ok(json!({
             "path": found.path, "resolved": resolved, "not_resolved": not, "not_checked": open,
             "words": found.sentence(),
-        })
+        }))
     };
-    (0..loops.data().paths.len()).map(row).collect()
+    (0..results.paths.len()).map(row).collect()
 }

@@ -1,11 +1,12 @@
-//! From the sums of all loops to the columns of a circulation run. In: a part that has all samples, as `part` makes it and
-//! shards are merged to. Out: `run::Circulation`, with the two errors that loops have in common: that of the quadrature,
+//! From the sums of all loops to the table of a circulation run. In: a part that has all samples, as `sums_part` makes it and
+//! shards are merged to. Out: `run::Table`, with the two errors that loops have in common: that of the quadrature,
 //! which a loop that was not checked takes from those that were, and that of the arithmetic.
+use super::columns::Loop;
+use super::loops::{Circulation, Loops};
 use super::sums::Sums;
-use super::work::Work;
 use crate::error::{Error, Result};
-use crate::run::{Circulation, Column, Numbers, Part, PartArray, Shard};
-use serde_json::{Value, json};
+use crate::run::{Numbers, Part, PartArray, Shard, Table};
+use serde_json::Value;
 
 /// The array of a part, [timestep, sample, path, sums].
 const SUMS: &str = "sums";
@@ -76,24 +77,8 @@ pub(super) fn spread(loops: &[Rule], elsewhere: f64) -> Vec<f64> {
     loops.iter().map(error).collect()
 }
 
-/// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
-pub(super) fn part(work: &Work, worst: f64) -> Part {
-    let names = work.options.paths.iter().zip(&work.paths);
-    let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
-    let facts = json!({
-        "paths": work.options.paths,
-        "timesteps": work.options.timesteps,
-        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
-        "points": work.options.points,
-        "checked": work.options.checked_samples(),
-        "adaptive": adaptive,
-    });
-    let sizes = [work.levels.len(), work.samples, work.paths.len()];
-    sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
-}
-
 /// The part of a shard of `samples` samples: sums of its loops `[timestep, sample, path]`.
-pub(super) fn sums_part(
+pub(crate) fn sums_part(
     shard: Shard,
     samples: usize,
     sizes: [usize; 3],
@@ -104,7 +89,7 @@ pub(super) fn sums_part(
     let shape = [&sizes[..], &[size_of::<Sums>() / size_of::<f64>()]].concat();
     let values = Numbers::F64(bytemuck::cast_slice(sums).to_vec());
     let arrays = vec![PartArray { name: SUMS.into(), shape, axis: Some(1), values }];
-    Part { measure: "circulation", shard, samples, facts, arrays, worst, origin: None }
+    Part { measure: &Circulation, shard, samples, facts, arrays, worst, origin: None }
 }
 
 /// Evaluations of the field on the loops of a part.
@@ -113,8 +98,8 @@ pub fn circulation_evaluations(part: &Part) -> Result<u64> {
     Ok(sums.iter().map(|s| s.evaluations).sum::<f64>() as u64)
 }
 
-/// The columns of a part that has all samples.
-pub fn circulation(mut part: Part) -> Result<Circulation> {
+/// The table of a part that has all samples.
+pub(super) fn finish(mut part: Part) -> Result<Table> {
     part.whole()?;
     let sums: Vec<Sums> = part.rows(SUMS)?;
     let (paths, timesteps): (Vec<String>, Vec<usize>) = (part.fact("paths")?, part.fact("timesteps")?);
@@ -123,36 +108,37 @@ pub fn circulation(mut part: Part) -> Result<Circulation> {
     let loops = p.checked_mul(t).and_then(|loops| loops.checked_mul(n));
     if loops != Some(sums.len()) || checked > n {
         let found = format!("{} loops and {checked} checked samples, expected {p} x {t} x {n}", sums.len());
-        return Err(Error::invalid("circulation", found));
+        return Err(Error::invalid(part.measure, found));
     }
     let adaptive: Vec<String> = part.fact("adaptive")?;
-    let place = move |path: usize, timestep: usize, sample: usize| (timestep * n + sample) * p + path;
-    let values = |value: &dyn Fn(usize, usize, usize) -> f64| -> Vec<f64> {
-        (0..p * t * n).map(|i| value(i / (t * n), i / n % t, i % n)).collect()
-    };
-    let column = |&(name, value): &(&'static str, fn(&Sums) -> f64)| Column {
-        name,
-        values: values(&|path, timestep, sample| value(&sums[place(path, timestep, sample)])),
-    };
-    let of = |path, timestep, sample| &sums[place(path, timestep, sample)];
+    let of = |path: usize, timestep: usize, sample: usize| &sums[(timestep * n + sample) * p + path];
     let rules = |path, timestep| -> Vec<Rule> { (0..n).map(|sample| Rule::of(of(path, timestep, sample))).collect() };
     let largest = |path| (0..t).flat_map(|timestep| shares(&rules(path, timestep))).fold(f64::NAN, f64::max);
     let elsewhere: Vec<f64> = (0..p).map(largest).collect();
-    let quadrature: Vec<f64> = (0..p * t)
-        .flat_map(|i| {
-            let (path, timestep) = (i / t, i % t);
-            let own = rules(path, timestep);
-            match adaptive.contains(&paths[path]) {
-                true => own.iter().map(|r| r.error).collect(),
-                false => spread(&own, elsewhere[path]),
-            }
-        })
-        .collect();
-    // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
-    let bound = values(&|path, timestep, sample| part.worst * sums[place(path, timestep, sample)].score_norm_sum);
-    let mut columns: Vec<Column> = Sums::COLUMNS.iter().map(column).collect();
-    columns.push(Column { name: "quadrature", values: quadrature });
-    columns.push(Column { name: "arithmetic", values: bound });
-    let (noise, points) = (part.fact("noise")?, part.fact("points")?);
-    Ok(Circulation { paths, timesteps, noise, samples: n, points, columns })
+    let quadrature = (0..p * t).flat_map(|i| {
+        let (path, timestep) = (i / t, i % t);
+        let own = rules(path, timestep);
+        match adaptive.contains(&paths[path]) {
+            true => own.iter().map(|r| r.error).collect(),
+            false => spread(&own, elsewhere[path]),
+        }
+    });
+    let one = |(i, quadrature): (usize, f64)| {
+        let sums = of(i / (t * n), i / n % t, i % n);
+        Loop {
+            integral: sums.integral,
+            length: sums.length,
+            norm_sum: sums.norm_sum,
+            abs_terms: sums.abs_terms,
+            score_norm_sum: sums.score_norm_sum,
+            authors: sums.authors,
+            rounding: sums.rounding,
+            quadrature,
+            // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
+            arithmetic: part.worst * sums.score_norm_sum,
+            evaluations: sums.evaluations,
+        }
+    };
+    let loops = quadrature.enumerate().map(one).collect();
+    Loops { paths, timesteps, noise: part.fact("noise")?, samples: n, points: part.fact("points")?, loops }.table()
 }

@@ -2,11 +2,11 @@
 //! at a time, whoever computed them. Out: the measured columns that need nothing but these sums.
 
 /// The same as the device writes them: s.d, m.d, |d|^2, |m|^2, |s|^2.
-pub(super) type Products = [f32; 5];
+pub(crate) type Products = [f32; 5];
 
 /// Dot products of one point over its D components: s the field, m the point (a midpoint), d the step.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Dots {
+pub(crate) struct Dots {
     pub sd: f64,
     pub md: f64,
     pub dd: f64,
@@ -48,10 +48,10 @@ impl Dots {
     }
 }
 
-/// Running sums of one loop; the names are those of `run::schema`.
+/// Running sums of one loop; the names are those of `Loop`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Sums {
+pub(crate) struct Sums {
     pub integral: f64,
     pub length: f64,
     pub norm_sum: f64,
@@ -66,18 +66,6 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// The columns that are sums, by their name in `run::schema::MEASURED`.
-    pub const COLUMNS: [(&'static str, fn(&Sums) -> f64); 8] = [
-        ("integral", |s| s.integral),
-        ("length", |s| s.length),
-        ("norm_sum", |s| s.norm_sum),
-        ("abs_terms", |s| s.abs_terms),
-        ("score_norm_sum", |s| s.score_norm_sum),
-        ("authors", |s| s.authors),
-        ("rounding", |s| s.rounding),
-        ("evaluations", |s| s.evaluations),
-    ];
-
     /// Adds a point with its weight. `variance` is a^2 + sigma^2 at the loop's timestep.
     pub fn add(&mut self, dots: &Dots, weight: f64, variance: f64) {
         let (m, d) = (dots.mm.sqrt(), dots.dd.sqrt());

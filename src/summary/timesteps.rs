@@ -1,10 +1,9 @@
 //! Tables and plots of results with the axes [timestep, sample]: statistics of columns over the samples, each with its error.
 //! In: a `run::Table` and which of its columns to show. Out: text, JSON rows, box plots.
-use super::results::Results;
-use super::table::number;
-use super::{BoxStats, Cell, evenly};
+use super::results::{Cell, Results};
+use super::stats::{BoxStats, evenly, number};
 use crate::error::Result;
-use crate::run::{Labels, Numbers, Table, Verdict, headline};
+use crate::run::{Labels, Numbers, Table, Verdict};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -90,9 +89,7 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
 /// The verdicts on the median of what the run is about, counted, with the timesteps that are not resolved.
 pub fn verdicts(table: &Table) -> Result<String> {
     let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
-    let Some(statistic) = headline(table.measure).and_then(|name| results.statistic(name).ok()) else {
-        return Ok(String::new());
-    };
+    let Ok(statistic) = results.statistic(table.measure.info().headline) else { return Ok(String::new()) };
     let verdict = |t: usize| statistic.cell(t).of_median().unwrap_or(Verdict::NotResolved);
     let found: Vec<Verdict> = (0..timesteps.len()).map(verdict).collect();
     let mut parts = vec![];
@@ -139,7 +136,7 @@ pub use plots::boxes;
 #[cfg(feature = "cli")]
 mod plots {
     use super::*;
-    use crate::report::boxplot::{Boxed, Figure, Series, svg};
+    use crate::summary::boxplot::{Boxed, Figure, Series, svg};
 
     /// A box plot over timesteps of |column|, with the column's error beneath.
     pub fn boxes(table: &Table, shown: &Shown, title: &str, label: &str, about: &str) -> Result<String> {

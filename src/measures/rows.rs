@@ -1,0 +1,53 @@
+//! From rows of plain f64, one per place, to a table. In: a part that has all samples, the columns of its measure. Out:
+//! `run::Table`.
+use crate::error::Result;
+use crate::run::{
+    About, Array, Labels, Numbers, Part, PartArray, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
+};
+use bytemuck::Pod;
+use serde_json::{Map, Value, json};
+
+/// The array of a part that has what is known at each place of the table.
+pub(crate) const ROWS: &str = "rows";
+
+/// A column: what it says, and its value.
+pub(crate) type Column<Row> = (About, fn(&Row) -> f64);
+
+/// What the columns say.
+pub(super) fn abouts<Row>(columns: &[Column<Row>]) -> Vec<About> {
+    columns.iter().map(|c| c.0).collect()
+}
+
+/// The columns of rows in the order of the table's places.
+pub(super) fn columns<Row>(columns: &[Column<Row>], rows: &[Row]) -> Vec<TableColumn> {
+    columns.iter().map(|&(about, value)| TableColumn { about, values: rows.iter().map(value).collect() }).collect()
+}
+
+/// The array of noise levels that tables with timesteps have.
+pub(super) fn noise(sigma: Vec<f64>) -> Array {
+    Array { name: "noise", shape: vec![sigma.len()], values: Numbers::F64(sigma) }
+}
+
+/// The results of a part that has all samples: its rows after `settle`, which is told the largest error that the f64 twin
+/// found, and the part's arrays of the given names.
+pub(super) fn table<Row: Pod>(
+    mut part: Part,
+    columns: &[Column<Row>],
+    settle: fn(&mut Row, f64),
+    names: &[&'static str],
+) -> Result<Table> {
+    part.whole()?;
+    let mut rows = part.rows::<Row>(ROWS)?;
+    rows.iter_mut().for_each(|row| settle(row, part.worst));
+    let (timesteps, sigma): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
+    let mut facts: Map<String, Value> = part.fact("table")?;
+    facts.insert("noise".into(), json!(sigma));
+    let mut arrays = vec![noise(sigma)];
+    for &name in names {
+        arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
+    }
+    let axes =
+        vec![TableAxis::of(TIMESTEP, Labels::Numbers(timesteps)), TableAxis::of(SAMPLE, Labels::Count(part.samples))];
+    let columns = self::columns(columns, &rows);
+    Ok(Table { measure: part.measure, schema: SCHEMA, axes, columns, arrays, facts: facts.into() })
+}

@@ -1,0 +1,206 @@
+//! What a measure says about itself: its name, prose, columns, errors, statistics and figures, and how the numbers of its
+//! parts become a table. In: nothing. Out: the trait whose rows `measures::MEASURES` lists, and which every reader of a
+//! table asks: data files, verdicts, marks, `merge`, `compare`, terminal, plots and the page.
+use super::part::Part;
+use super::rules::{Errors, Rule, of_rules};
+use super::table::{About, Table};
+use crate::error::Result;
+use serde_json::Value;
+use std::fmt;
+
+/// An axis that the columns of a measure may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Header of the CSV.
+    pub name: &'static str,
+    /// Name of the array of labels in the NPZ, and of the labels in the manifest.
+    pub plural: &'static str,
+}
+
+/// Closed paths, by name.
+pub const PATH: Axis = Axis { name: "path", plural: "paths" };
+/// Timesteps k, numbers.
+pub const TIMESTEP: Axis = Axis { name: "timestep", plural: "timesteps" };
+/// Images, counted from the first.
+pub const SAMPLE: Axis = Axis { name: "sample", plural: "samples" };
+
+/// How samples become one number where two runs are compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Taken {
+    /// Of the finite samples.
+    Median,
+    /// Of the finite samples.
+    Mean,
+    /// (E size - E square) / (2 E size) of two columns, such as |J|^2 and tr J^2.
+    Pooled {
+        /// The column of sizes.
+        size: &'static str,
+        /// The column that equals it where there is no asymmetry.
+        square: &'static str,
+    },
+}
+
+/// A figure of box plots over timesteps, of the sizes of a column.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// Its column.
+    pub column: &'static str,
+    /// Above it.
+    pub title: &'static str,
+    /// Of the vertical axis.
+    pub label: &'static str,
+    /// True where the boxes are of all pairs of entries of all samples' matrices, in place of one value per sample.
+    pub pairs: bool,
+}
+
+impl Figure {
+    /// Of a column, with a title and the label of its axis.
+    pub const fn new(column: &'static str, title: &'static str, label: &'static str) -> Self {
+        Figure { column, title, label, pairs: false }
+    }
+
+    /// The same of all pairs of matrix entries.
+    pub const fn of_pairs(self) -> Self {
+        Figure { pairs: true, ..self }
+    }
+}
+
+/// A mean over the samples, with its standard error.
+#[derive(Clone, Copy)]
+pub struct MeanOf {
+    /// What it is.
+    pub name: &'static str,
+    /// How it is computed.
+    pub formula: &'static str,
+    /// Unit.
+    pub unit: &'static str,
+    /// The column whose errors apply to it.
+    pub column: &'static str,
+    /// Mean and standard error over the samples, by number of the timestep; 0 where there are no timesteps.
+    pub of: fn(&Table, usize) -> Result<(f64, f64)>,
+    /// True where it is drawn in units of sigma^-2, in which it is of order one at every noise level.
+    pub scaled: bool,
+    /// What its figure's caption says of the bars; empty for nothing.
+    pub caption: &'static str,
+}
+
+/// Matrices in a measure's NPZ: `jacobian`, float32 `[timestep, sample, K, K]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrices {
+    /// The column whose errors are those of the difference of two entries.
+    pub difference: &'static str,
+    /// True if `components`, int64 `[sample, K]`, says which rows and columns of a larger matrix they are.
+    pub components: bool,
+}
+
+/// The plain facts of a measure.
+#[derive(Clone, Copy)]
+pub struct MeasureInfo {
+    /// Its name: that of the verb, of the data files, and of its part of the manifest.
+    pub name: &'static str,
+    /// Its chapter's heading on the page.
+    pub title: &'static str,
+    /// What is measured and how it is read, for a person who does not know.
+    pub prose: &'static str,
+    /// Where the headline is defined: an equation or a figure of the paper, or another source.
+    pub source: &'static str,
+    /// Outermost first.
+    pub axes: &'static [Axis],
+    /// The column that is NaN where the field was not finite, and nowhere else.
+    pub marked: &'static str,
+    /// The column that the run is about.
+    pub headline: &'static str,
+    /// Which errors apply to which statistics; empty where `Measure::errors` says it otherwise.
+    pub rules: &'static [Rule],
+    /// A mean over the samples, for measures that have such.
+    pub mean: Option<MeanOf>,
+    /// What `compare` compares where no columns are named.
+    pub compared: &'static [(&'static str, Taken)],
+    /// Columns of the open table on the page and their labels.
+    pub shown: &'static [(&'static str, &'static str)],
+    /// Figures on the page.
+    pub figures: &'static [Figure],
+    /// Matrices, for measures that have such.
+    pub matrices: Option<Matrices>,
+}
+
+/// Plots by their names in the run directory, as SVG.
+pub type Plots = Vec<(&'static str, String)>;
+
+/// A measure. One file of `measures` implements it, and one line of `MEASURES` makes it known.
+pub trait Measure: Send + Sync {
+    /// Its plain facts.
+    fn info(&self) -> &'static MeasureInfo;
+
+    /// What its columns say, in the order of the files.
+    fn columns(&self) -> Vec<About>;
+
+    /// The table of a part that has all samples.
+    ///
+    /// # Errors
+    /// A part of some samples only, or one whose arrays and facts do not fit each other.
+    fn finish(&self, part: Part) -> Result<Table>;
+
+    /// Every statistic of a table to which errors apply, with their sizes in its unit at every place, none negative; NaN where
+    /// not measured.
+    ///
+    /// # Errors
+    /// A table without the columns that this needs.
+    fn errors(&self, table: &Table) -> Result<Vec<(&'static str, Errors)>> {
+        Ok(of_rules(self.info().rules, table))
+    }
+
+    /// What a run ends with on a terminal.
+    ///
+    /// # Errors
+    /// A table without the columns that are shown.
+    fn text(&self, table: &Table) -> Result<String>;
+
+    /// The same for programs, a row per timestep, or per whatever there is.
+    ///
+    /// # Errors
+    /// A table without the columns that are shown.
+    fn rows(&self, table: &Table) -> Result<Vec<Value>>;
+
+    /// What was found, in words, for programs; nothing for most measures.
+    ///
+    /// # Errors
+    /// A table without the columns that are spoken of.
+    fn found(&self, _: &Table) -> Result<Vec<Value>> {
+        Ok(vec![])
+    }
+
+    /// The plots of a run; the second argument is a line on model and data.
+    ///
+    /// # Errors
+    /// A table without the columns that are drawn.
+    #[cfg(feature = "cli")]
+    fn plots(&self, _: &Table, _: &str) -> Result<Plots> {
+        Ok(vec![])
+    }
+}
+
+impl dyn Measure {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.info().name
+    }
+}
+
+impl PartialEq for dyn Measure {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl fmt::Display for dyn Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for dyn Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

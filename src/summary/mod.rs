@@ -1,0 +1,15 @@
+//! How results of any measure are summed up: statistics with their errors and verdicts, and what text and plots have in
+//! common. In: a run's table. Out: cells, lines of text, SVG. Knows no measure: `measures` says what is shown of each.
+#[cfg(feature = "cli")]
+pub(crate) mod axis;
+#[cfg(feature = "cli")]
+pub mod boxplot;
+#[cfg(feature = "cli")]
+pub mod curve;
+pub mod pairs;
+pub mod results;
+pub mod stats;
+pub mod timesteps;
+
+pub use results::{Cell, Results};
+pub use stats::{BoxStats, evenly, number};
