@@ -30,7 +30,7 @@ impl Field for Own {
             kernel: Kernel { shader: "own_field", constants: vec![] },
             bindings: vec![("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
             part: Part::All,
-            immediates: vec![0, d as u32, flat as u32],
+            immediates: vec![("dim", d as u32), ("flat", flat as u32)],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,
             bytes: 8 * flat as u64,

@@ -8,7 +8,7 @@ use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
-use vorticity::program::{Access, BufferId, Grid, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, Action, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
 use vorticity::run::{Journal, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
@@ -63,7 +63,7 @@ fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
             kernel: Kernel { shader: "adder", constants: vec![] },
             bindings: vec![("x", from, Access::Read), ("y", to, Access::Write)],
             part: Part::All,
-            immediates: vec![0, add],
+            immediates: vec![("add", add)],
             grid: Grid { items: 1, workgroup: 64, groups: 1 },
             flops,
             bytes: 8,
@@ -72,6 +72,53 @@ fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
     }
     (program, [x, y])
 }
+
+/// A step gives the words of its shader's struct by name and in order, or does not run.
+#[test]
+fn immediates_are_given_by_name() {
+    let gpu = gpu();
+    let run = |shader: &'static str, words: &[Immediate]| {
+        let (mut program, _) = adder(1, 0, 1);
+        program.shader("pair", PAIR);
+        program.shader(
+            "wide",
+            "struct W { lanes: u32, v: vec2u } var<immediate> im: W; @compute @workgroup_size(1) fn main() {}",
+        );
+        program.shader("bare", "var<immediate> im: u32; @compute @workgroup_size(1) fn main() {}");
+        let Some(Action::Dispatch(step)) = program.actions.last_mut() else { panic!("no step") };
+        step.kernel.shader = shader;
+        step.immediates = words.to_vec();
+        Executor::new(&gpu, program, 4).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let pair = [("first", 1), ("second", 2)];
+    assert_eq!(run("adder", &[("add", 1)]), Ok(()));
+    assert_eq!(run("pair", &pair), Ok(()));
+    for (shader, words, given, expected) in [
+        ("adder", vec![], "lanes", "lanes, add"),
+        ("adder", vec![("sum", 1)], "lanes, sum", "lanes, add"),
+        ("adder", vec![("add", 1), ("more", 1)], "lanes, add, more", "lanes, add"),
+        ("pair", vec![pair[1], pair[0]], "lanes, second, first", "lanes, first, second"),
+    ] {
+        let error = run(shader, &words).unwrap_err();
+        let named = error.contains("adder 0") && error.contains(&format!("shader {shader}"));
+        let both = error.contains(&format!("immediates {given} given, the shader has {expected}"));
+        assert!(named && both, "{error}");
+    }
+    for (shader, message) in [("wide", "'v' is not one word"), ("bare", "not a struct")] {
+        let error = run(shader, &[]).unwrap_err();
+        assert!(error.contains(&format!("shader {shader}")) && error.contains(message), "{error}");
+    }
+}
+
+/// The adder with two words.
+const PAIR: &str = "
+    struct Immediates { lanes: u32, first: u32, second: u32 }
+    var<immediate> im: Immediates;
+    @group(0) @binding(0) var<storage, read> x: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if id.x < im.lanes { y[id.x] = x[id.x] + f32(im.first - im.second); }
+    }";
 
 /// Adds 3 to every query, and fails where it is told to.
 struct Count {

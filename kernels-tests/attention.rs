@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::Cell;
 use vorticity::graph::{Graph, NodeId};
+use vorticity::ops::attention_logits::AttentionLogits;
 use vorticity::ops::conv::{After, Conv, Padding};
 use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
-use vorticity::ops::scores::Scores;
 use vorticity::ops::softmax::Softmax;
 use vorticity::ops::softmax_pixels::SoftmaxPixels;
 use vorticity::selftest::{compare, families};
@@ -43,8 +43,8 @@ fn projected(shape: Shape, channels: usize) -> (Graph, [NodeId; 3]) {
 fn full(shape: Shape, heads: usize, features: usize) -> Graph {
     let (mut graph, [q, k, v]) = projected(shape, heads * features);
     let scale = (features as f32).sqrt().recip();
-    let scores = graph.push("scores", Scores { heads, scale }, &[q, k]).unwrap();
-    let weights = graph.push("softmax", Softmax { heads, scale: 1.0 }, &[scores]).unwrap();
+    let logits = graph.push("attention_logits", AttentionLogits { heads, scale }, &[q, k]).unwrap();
+    let weights = graph.push("softmax", Softmax { heads, scale: 1.0 }, &[logits]).unwrap();
     graph.push("mix", Mix { heads, by_row: false }, &[weights, v]).unwrap();
     graph
 }

@@ -139,7 +139,7 @@ fn a_tensor_is_selected_by_name() {
         "y":{"dtype":"U8","shape":[1,1,2],"data_offsets":[10,12]}}"#;
     let scratch = Scratch::new();
     let path = scratch.file("set#1.safetensors", &tensors_with(header, &[9, 9, 9, 9, 9, 9, 9, 9, 0, 255, 255, 0]));
-    let load = |suffix: &str| load(&format!("{}{suffix}", path.display()), usize::MAX, [0.0, 1.0]);
+    let load = |suffix: &str| load(format!("{}{suffix}", path.display()), usize::MAX, [0.0, 1.0]);
     assert_eq!(load("#x").unwrap().values, [0.0, 1.0]);
     assert_eq!(load("#y").unwrap().values, [1.0, 0.0]);
     let said = |suffix| load(suffix).unwrap_err().to_string();
@@ -269,7 +269,7 @@ fn other_files_are_refused() {
     assert!(load(&absent, 1, [0.0, 1.0]).unwrap_err().to_string().contains("absent: cannot be opened"));
     let path = scratch.file("a", &idx(8, &[1, 1, 1], &[1]));
     let path = path.to_str().unwrap();
-    assert!(load(&format!("{path}#x"), 1, [0.0, 1.0]).unwrap_err().to_string().contains("no named tensors"));
+    assert!(load(format!("{path}#x"), 1, [0.0, 1.0]).unwrap_err().to_string().contains("no named tensors"));
     assert!(load(path, 1, [1.0, 1.0]).unwrap_err().to_string().contains("data range"));
     assert!(load(path, 1, [0.0, f64::NAN]).unwrap_err().to_string().contains("data range"));
     assert!(load(path, 0, [0.0, 1.0]).unwrap_err().to_string().contains("0 images asked for"));

@@ -106,7 +106,7 @@ fn what_is_not_supported_says_so() {
         ("config.json", |c| c["_class_name"] = json!("UNet2DConditionModel"), "only UNet2DModel is known"),
         ("config.json", |c| c["class_embed_type"] = json!("timestep"), "conditioned on class labels"),
         ("config.json", |c| c["mid_block_type"] = json!("UNetMidBlock2DCrossAttn"), "only UNetMidBlock2D is known"),
-        ("config.json", |c| c["downsample_padding"] = json!(7), "a downsample_padding (here 7) of 0 or 1"),
+        ("config.json", |c| c["downsample_padding"] = json!(7), "downsample_padding 7: up_blocks"),
         ("config.json", |c| c["mid_block_scale_factor"] = json!(0), "mid_block_scale_factor"),
     ];
     for (file, change, expected) in cases {

@@ -1,172 +1,20 @@
 //! What bad input is told: every row of docs/ERRORS.md is a command here, and every command a row. Most need no adapter.
+use crate::bad::{
+    ROOT, arguments, data, elsewhere, encoded, floats, folder_of, gzipped, idx, inspect, journal, merge, model, npy,
+    pictures, replaced, safetensors, scheduler, scores, seed, setting, shard, tensors, verb,
+};
 use crate::cli::{text, vorticity};
-use crate::readers::record;
 use crate::unet2d::init_with;
-use crate::weights::{self, Stored, Tensors, hyper};
+use crate::weights::Stored;
 use assert_cmd::Command;
-use flate2::{Compression, write::GzEncoder};
 use safetensors::Dtype;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use vorticity::measures::Likelihood;
-use vorticity::run::{Numbers, Part, PartArray, RunDir, Shard};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use std::path::Path;
 
 /// A row of docs/ERRORS.md: what is wrong, what is said (" .. " stands for anything), the exit code, and how to get there:
 /// the arguments, once the files lie in the folder that is given.
 type Row = (&'static str, &'static str, i32, fn(&Path) -> Vec<String>);
-
-/// A small model in `folder/model` after `edit` of its tensors and its configuration.
-fn model(folder: &Path, edit: impl Fn(&mut Tensors, &mut Value)) -> PathBuf {
-    let mut tensors = weights::random(1, 4, &[2]);
-    let mut config = json!({
-        "vorticity_config": 1, "family": "mnist_shuffle_unet", "hyper": hyper(1, 4, &[2], 4), "prediction": "eps",
-        "process": {"kind": "vp", "schedule": "cosine", "timesteps": weights::TIMESTEPS}, "data_range": [-1.0, 1.0],
-    });
-    edit(&mut tensors, &mut config);
-    let model = folder.join("model");
-    fs::create_dir(&model).unwrap();
-    weights::write(&model.join("model.safetensors"), &tensors);
-    fs::write(model.join("config.json"), config.to_string()).unwrap();
-    model
-}
-
-fn arguments(list: &[&str]) -> Vec<String> {
-    list.iter().map(|a| a.to_string()).collect()
-}
-
-fn inspect(model: &Path) -> Vec<String> {
-    arguments(&["inspect", text(model)])
-}
-
-/// `inspect` of the small model after `edit` of its tensors.
-fn tensors(folder: &Path, edit: impl Fn(&mut Tensors)) -> Vec<String> {
-    inspect(&model(folder, |tensors, _| edit(tensors)))
-}
-
-/// `inspect` of the small model whose configuration has something else at a JSON pointer.
-fn setting(folder: &Path, at: &str, value: Value) -> Vec<String> {
-    inspect(&model(folder, |_, config| *config.pointer_mut(at).unwrap() = value.clone()))
-}
-
-/// `inspect` of the small model, one of whose files has these bytes.
-fn replaced(folder: &Path, name: &str, edit: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<String> {
-    let model = model(folder, |_, _| ());
-    let path = model.join(name);
-    fs::write(&path, edit(fs::read(&path).unwrap())).unwrap();
-    inspect(&model)
-}
-
-/// `inspect` of the small model on the latents of an autoencoder of diffusers with that config.json and other weights.
-fn encoded(folder: &Path, config: Value) -> Vec<String> {
-    let model = model(folder, |_, config| config["autoencoder"] = json!("../vae"));
-    let vae = folder.join("vae");
-    fs::create_dir(&vae).unwrap();
-    fs::write(vae.join("config.json"), config.to_string()).unwrap();
-    fs::copy(model.join("model.safetensors"), vae.join("diffusion_pytorch_model.safetensors")).unwrap();
-    inspect(&model)
-}
-
-/// A circulation of the Gaussian field on data of these bytes; the adapter is not reached.
-fn data(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
-    let path = folder.join(name.split('#').next().unwrap());
-    fs::write(&path, bytes).unwrap();
-    let spec = format!("{}{}", path.display(), &name[name.find('#').unwrap_or(name.len())..]);
-    arguments(&["circulation", "field:gaussian", "--data", &spec, "--samples", "1", "--out", text(&folder.join("out"))])
-}
-
-/// A verb on the small model or a closed form, and exact samples of 1x2x4.
-fn verb(folder: &Path, verb: &str, more: &[&str]) -> Vec<String> {
-    let own =
-        [verb, "field:gaussian", "--data", "data:gaussian", "--shape", "1x2x4", "--samples", "2", "--timesteps", "5"];
-    let out = folder.join("out");
-    let mut list = own.to_vec();
-    if !more.contains(&"--out") {
-        list.extend(["--out", text(&out)]);
-    }
-    for pair in more.chunks(2) {
-        match list.iter().position(|a| *a == pair[0]) {
-            Some(at) => list[at + 1] = pair[1],
-            None => list.extend(pair),
-        }
-    }
-    arguments(&list)
-}
-
-/// `inspect` of a folder of diffusers, one of whose files has this text or is not there.
-fn folder_of(folder: &Path, name: &str, text: Option<&str>) -> Vec<String> {
-    let from = Path::new(ROOT).join("assets/golden/diffusers_ddpm");
-    for name in ["config.json", "diffusion_pytorch_model.safetensors", "scheduler_config.json"] {
-        assert!(fs::copy(from.join(name), folder.join(name)).unwrap() > 0);
-    }
-    match text {
-        Some(text) => fs::write(folder.join(name), text).unwrap(),
-        None => fs::remove_file(folder.join(name)).unwrap(),
-    }
-    inspect(folder)
-}
-
-/// `inspect` of a folder of diffusers whose scheduler's config has these pairs.
-fn scheduler(folder: &Path, pairs: &str) -> Vec<String> {
-    folder_of(folder, "scheduler_config.json", Some(&format!("{{{pairs}}}")))
-}
-
-fn idx(kind: u8, sizes: &[u32], data: &[u8]) -> Vec<u8> {
-    let sizes: Vec<u8> = sizes.iter().flat_map(|n| n.to_be_bytes()).collect();
-    [&[0, 0, kind, sizes.len() as u8 / 4][..], &sizes, data].concat()
-}
-
-fn npy(header: &str, data: &[u8]) -> Vec<u8> {
-    [b"\x93NUMPY\x01\0", &(header.len() as u16 + 1).to_le_bytes()[..], header.as_bytes(), b"\n", data].concat()
-}
-
-fn floats(shape: &str, values: &[f32]) -> Vec<u8> {
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    npy(&header, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
-}
-
-fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
-}
-
-fn seed(reader: &str, name: &str) -> Vec<u8> {
-    fs::read(Path::new(ROOT).join("kernels-tests/seeds").join(reader).join(name)).unwrap()
-}
-
-/// The shard `number` of two of a likelihood in `folder/number`, whose facts are these.
-fn shard(folder: &Path, number: usize, facts: Value) -> String {
-    let rows = PartArray { name: "rows".into(), shape: vec![1, 6], axis: Some(0), values: Numbers::F64(vec![1.0; 6]) };
-    let shard = Shard::new(number, 2).unwrap();
-    let part = Part { measure: &Likelihood, shard, samples: 2, facts, arrays: vec![rows], worst: 0.0, origin: None };
-    let out = folder.join(number.to_string());
-    let dir = RunDir::create(&out).unwrap();
-    part.write(&dir, &json!({"measure": "likelihood"}), "t", &json!({})).unwrap();
-    dir.finish().unwrap();
-    text(&out).to_string()
-}
-
-fn merge(folder: &Path, shards: &[&str]) -> Vec<String> {
-    let out = folder.join("out");
-    arguments(&[&["merge", "--out", text(&out)], shards].concat())
-}
-
-/// A journal in `folder/out.partial`.
-fn journal(folder: &Path, bytes: &[u8]) -> Vec<String> {
-    fs::create_dir(folder.join("out.partial")).unwrap();
-    fs::write(folder.join("out.partial/journal"), bytes).unwrap();
-    verb(folder, "circulation", &["--paths", "rotation", "--points", "4"])
-}
-
-/// A journal of another run, with one record.
-fn elsewhere() -> Vec<u8> {
-    let mut journal = b"vorticity journal 1\n".to_vec();
-    record(&mut journal, &[u64::MAX, 0, 0, 0].map(u64::to_le_bytes).concat(), br#"{"seed": 7}"#);
-    record(&mut journal, &[1, 0, 1, 1].map(u64::to_le_bytes).concat(), &[0; 8]);
-    journal
-}
 
 const BIAS: &str = "final_conv.bias";
 
@@ -429,29 +277,4 @@ fn every_row_is_what_the_program_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = GzEncoder::new(vec![], Compression::fast());
-    packed.write_all(bytes).unwrap();
-    packed.finish().unwrap()
-}
-
-/// A circulation of the Gaussian field on a folder with one file.
-fn pictures(folder: &Path, name: &str, bytes: &[u8]) -> Vec<String> {
-    let mut arguments = data(folder, "other", b"");
-    let pictures = folder.join("pictures");
-    fs::create_dir(&pictures).unwrap();
-    fs::write(pictures.join(name), bytes).unwrap();
-    arguments[3] = text(&pictures).into();
-    arguments
-}
-
-/// A circulation of scores that were evaluated on loops of the seed of this name.
-fn scores(folder: &Path, name: &str) -> Vec<String> {
-    let (loops, scores) = (folder.join("loops.npz"), folder.join("x.npy"));
-    fs::write(&loops, seed("npz", name)).unwrap();
-    fs::write(&scores, floats("(2, 1, 2)", &[0.0; 4])).unwrap();
-    let out = folder.join("out");
-    arguments(&["circulation", "--scores", text(&scores), "--exported", text(&loops), "--out", text(&out)])
 }

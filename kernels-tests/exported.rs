@@ -384,7 +384,7 @@ fn an_array_of_an_npz_file_is_image_data() {
     npz.add_array("other", &Array1::from(vec![1i64])).unwrap();
     npz.add_array("x", &values).unwrap();
     npz.finish().unwrap();
-    let images = data::load(&format!("{}#x", file.display()), 2, [-1.0, 1.0]).unwrap();
+    let images = data::load(format!("{}#x", file.display()), 2, [-1.0, 1.0]).unwrap();
     assert_eq!((images.shape, images.values), (SHAPE, values.into_raw_vec_and_offset().0));
     assert_eq!(images.sha256, data::sha256_file(&file).unwrap());
     let error = data::load(file.to_str().unwrap(), 2, [-1.0, 1.0]).unwrap_err().to_string();

@@ -203,6 +203,23 @@ fn what_others_read_too_is_left_alone() {
     }
 }
 
+/// The output is folded into a node before the one that nobody reads, and stays the output.
+#[test]
+fn what_nobody_reads_is_left_out() {
+    let gpu = gpu();
+    let mut g = Graph::new(Shape::new(3, 4, 6));
+    let x = g.input();
+    let a = conv(&mut g, "a", x, 8, 3, 1);
+    g.push("nobody's", Resample::nearest(), &[x]).unwrap();
+    g.push("silu", Silu, &[a]).unwrap();
+    for (family, fused) in families(&gpu).into_iter().flat_map(|f| [(f, true), (f, false)]) {
+        assert_eq!(count(&plan(&g, family, 1, fused).0, "resample"), 0);
+        for error in against_twin(&gpu, &g, family, fused) {
+            assert!(error < 2e-6, "{family:?}: {error:e}");
+        }
+    }
+}
+
 #[test]
 fn every_family_gives_what_it_gave_unfused() {
     let gpu = gpu();

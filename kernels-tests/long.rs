@@ -39,7 +39,7 @@ fn two_devices_write_the_bytes_of_one() {
     let (devices, tiles) = (log["devices"].as_array().unwrap(), log["tiles"].as_array().unwrap());
     assert!(devices.len() == 2 && devices[0] == devices[1] && devices[0]["tile_lanes"] == 3, "{log}");
     let queries: u64 = tiles.iter().map(|t| t[2].as_u64().unwrap()).sum();
-    assert!(queries == 240 && tiles.iter().all(|t| t[3].as_u64() < Some(2)), "{log}");
+    assert!(queries == 360 && tiles.iter().all(|t| t[3].as_u64() < Some(2)), "{log}");
     assert_eq!(log["failures"], Value::Array(vec![]));
 
     // One device each, and said so before anything is measured.

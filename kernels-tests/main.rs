@@ -1,12 +1,16 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
+mod assembler;
 mod attention;
 #[cfg(feature = "cli")]
 mod autoencoders;
 mod authors;
+#[cfg(feature = "cli")]
+mod bad;
 mod bands;
 #[cfg(feature = "cli")]
 mod bench;
+mod budget;
 mod ceilings;
 mod circulation;
 #[cfg(feature = "cli")]
@@ -34,6 +38,7 @@ mod folder;
 mod funnel;
 mod fusion;
 mod golden;
+mod graphs;
 mod held;
 mod hostile;
 mod house;
@@ -61,6 +66,7 @@ mod paths;
 mod points;
 mod portability;
 mod quadrature;
+mod random;
 mod readers;
 mod report;
 #[cfg(feature = "cli")]

@@ -81,7 +81,7 @@ fn runs_are_made_and_read_under_any_name() {
     run(&[&"circulation", &"--scores", &scores, &"--exported", &out("loops.npz"), &"--out", &out("elsewhere")]);
 
     let points = out("x.npy");
-    fs::write(&points, npy("<f4", "(1, 12, 12)", &[0; 4 * 144])).unwrap();
+    fs::write(&points, npy("<f4", "(1, 12, 12)", &0.5f32.to_le_bytes().repeat(144))).unwrap();
     run(&[
         &"evaluate",
         &model,

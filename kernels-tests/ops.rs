@@ -24,7 +24,7 @@ fn the_selftest_passes_and_covers_every_op() {
         assert_eq!(found.len(), cases().len() * (families(&gpu).len() + variants), "{op}");
         assert!(!found.is_empty(), "{op} has no cases");
         let exact = found.iter().all(|c| c.error == 0.0);
-        assert!(!exact || ["channels", "rows"].contains(op), "{op}: f32 that is never off by a digit?");
+        assert!(!exact || ["channels", "repack", "rows"].contains(op), "{op}: f32 that is never off by a digit?");
     }
     assert_eq!(checks.iter().filter(|c| c.what.starts_with("path ")).count(), 4 * 3 + 2 * 3);
 }

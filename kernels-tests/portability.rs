@@ -33,9 +33,16 @@ fn workgroup_limits(family: Family) -> (u32, u32) {
     }
 }
 
-/// Words of SPIR-V, and bytes of MSL and HLSL; or what is wrong with the text.
+/// Names of the members of `var<immediate>`.
+fn immediates(module: &naga::Module) -> Vec<String> {
+    let of = module.global_variables.iter().find(|(_, v)| v.space == AddressSpace::Immediate).map(|(_, v)| v.ty);
+    let Some(naga::TypeInner::Struct { members, .. }) = of.map(|ty| &module.types[ty].inner) else { return vec![] };
+    members.iter().filter_map(|m| m.name.clone()).collect()
+}
+
+/// Words of SPIR-V, and bytes of MSL and HLSL, and names of immediates; or what is wrong with the text.
 /// Cooperative matrices exist in SPIR-V, and those of 8x8 in MSL; what is not translated has length 0.
-fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
+fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), String> {
     let (cooperative, large) = (text.contains("enable wgpu_cooperative_matrix;"), text.contains("coop_mat16x16"));
     let capabilities = match family {
         _ if cooperative => {
@@ -51,6 +58,7 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module =
         naga::front::wgsl::Frontend::new_with_options(options).parse(text).map_err(|e| e.emit_to_string(text))?;
+    let words = immediates(&module);
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .subgroup_stages(ShaderStages::COMPUTE)
         .subgroup_operations(SubgroupOperationSet::all())
@@ -89,10 +97,10 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
         ..Default::default()
     };
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry_point.clone() };
-    let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
+    let spirv = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
 
     if large {
-        return Ok([words.len(), 0, 0]);
+        return Ok(([spirv.len(), 0, 0], words));
     }
     let options = msl::Options {
         lang_version: (2, 4),
@@ -108,7 +116,7 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     }
 
     if cooperative {
-        return Ok([words.len(), metal.len(), 0]);
+        return Ok(([spirv.len(), metal.len(), 0], words));
     }
     let options = hlsl::Options {
         shader_model: hlsl::ShaderModel::V6_2,
@@ -126,7 +134,7 @@ fn translate(text: &str, family: Family) -> Result<[usize; 3], String> {
     if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
         return Err(format!("HLSL: {e}"));
     }
-    Ok([words.len(), metal.len(), direct.len()])
+    Ok(([spirv.len(), metal.len(), direct.len()], words))
 }
 
 /// A plan of the graph, with so many tangents a sample.
@@ -181,8 +189,8 @@ fn circulations() -> Vec<(Family, Program)> {
     families(&gpu).into_iter().flat_map(|f| specs.iter().map(move |s| (s, f))).map(program).collect()
 }
 
-/// Shader and constants to the most threads that it may use.
-type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), Family>;
+/// Shader and constants to the most threads that it may use, and the names of the words that steps give it.
+type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), (Family, Vec<&'static str>)>;
 
 /// Every kernel that some plan has.
 fn kernels() -> Kernels {
@@ -225,8 +233,10 @@ fn kernels() -> Kernels {
     for (family, program) in &programs {
         for step in program.steps() {
             let Kernel { shader, constants } = step.kernel.clone();
+            let given: Vec<&str> = step.immediates.iter().map(|word| word.0).collect();
             // A kernel of both families must be fit for anywhere.
-            let strictest = all.entry((shader, constants)).or_insert(*family);
+            let (strictest, words) = all.entry((shader, constants)).or_insert((*family, given.clone()));
+            assert_eq!(*words, given, "{}", step.label);
             if *family == Family::Gpu {
                 *strictest = Family::Gpu;
             }
@@ -236,13 +246,14 @@ fn kernels() -> Kernels {
 }
 
 #[test]
-fn every_specialisation_translates_to_every_back_end() {
+fn every_specialisation_translates_to_every_back_end_and_is_given_its_words() {
     let kernels = kernels();
     assert!(kernels.len() >= SOURCES.iter().filter(|(n, _)| !n.starts_with("lib/")).count());
-    for ((shader, constants), family) in &kernels {
+    for ((shader, constants), (family, given)) in &kernels {
         let text = assemble(shader, constants).unwrap();
         match translate(&text, *family) {
-            Ok([spirv, metal, direct]) => {
+            Ok(([spirv, metal, direct], words)) => {
+                assert!(words[0] == "lanes" && words[1..] == given[..], "{shader}: {words:?}, given {given:?}");
                 println!("{shader} {constants:?}: SPIR-V {spirv} words, MSL {metal} bytes, HLSL {direct} bytes")
             }
             Err(e) => panic!("{shader} {constants:?}: {e}"),

@@ -91,7 +91,7 @@ pub fn npz(folder: &Path, bytes: &[u8]) {
         values(&named(name), "arrays.npz");
     }
     let Some(loops) = answer(ExportedFile::open(&path), "arrays.npz") else { return };
-    let Some(scores) = answer(Array::open(&named("points")), "arrays.npz") else { return };
+    let Some(scores) = answer(Array::open(named("points")), "arrays.npz") else { return };
     let scores = Scores { midpoints: scores, gauss: None, repeated: None };
     answer(integrate(loops, scores, &mut |_| ControlFlow::Continue(())), "arrays.npz");
 }

@@ -28,7 +28,8 @@ fn inspect_tells_size_cost_and_plan() {
         let long = inspect::describe(&arguments(folder.path(), kernels, true)).unwrap();
         for part in [
             "1x12x12, D = 144",
-            "cosine schedule, T = 7",
+            "variance preserving, T = 7 [config.json]",
+            "cosine schedule [config.json: process]",
             "FLOPs per evaluation",
             "on the device for one sample (1 lanes)",
             "slot 0",

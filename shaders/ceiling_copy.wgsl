@@ -3,23 +3,21 @@
 #import lib/grid.wgsl
 struct Immediates { lanes: u32, items: u32 } // items: threads of a lane
 var<immediate> im: Immediates;
-#unroll cpu 0 CPU
+#if CPU
 #import lib/image.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>;     // mirror of [lane][blocks]
 @group(0) @binding(1) var<storage, read_write> y: array<BlockPair>;     // [lane][blocks]
-#end
-#unroll portable CPU 1
+#else
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;               // [lane][blocks]
 @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;         // [lane][blocks]
-#end
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.items - 1u);
-#unroll cpu 0 CPU
+#if CPU
     y[i] = BlockPair(packed(load_x(i32(2u * i))), packed(load_x(i32(2u * i + 1u))));
-#end
-#unroll portable CPU 1
+#else
     y[i] = x[i];
-#end
+#endif
 }

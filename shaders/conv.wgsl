@@ -5,7 +5,12 @@
 // Accuracy: sequential f32 sum in an order that no tile changes, so a lane's value does not depend on its neighbours.
 #import lib/grid.wgsl
 // SILU, KEEP and SLOPED as in conv_cc.
-#import lib/conv.wgsl      // a: kernel size, b: output blocks
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    kernel: u32, // side
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/portable.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
@@ -23,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let tile = workgroup_index(group) * $(PIXELS)u;
     let column = group.z * $(BLOCKS)u;
     let per_tap = (im.blocks + 3u) / 4u;
-    let steps = im.a * im.a * per_tap;
+    let steps = im.kernel * im.kernel * per_tap;
 #unroll i 0 LOADS
     let window$i = window(tile + thread / 4u + $(64 * i)u);
     var x$i = load(window$i, 0u, thread % 4u);
@@ -79,8 +84,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 // Row k of the 16 that begin with input block `first`; zero behind the last block.
 fn load_weight(tap: u32, first: u32, k: u32, column: u32) -> vec4f {
     var w = vec4f();
-    if first * 4u + k < im.blocks * 4u && column < im.b {
-        w = weight((tap * im.blocks * 4u + first * 4u + k) * im.b + column);
+    if first * 4u + k < im.blocks * 4u && column < im.out_blocks {
+        w = weight((tap * im.blocks * 4u + first * 4u + k) * im.out_blocks + column);
     }
     return w;
 }

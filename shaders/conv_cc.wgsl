@@ -9,7 +9,12 @@
 // On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
-#import lib/conv.wgsl      // a: chunk, b: number of chunks, c: output blocks
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    chunk: u32, chunks: u32, // this one of so many
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/image.wgsl
 #import lib/conv_ends_cc.wgsl
 #import lib/part.wgsl
@@ -23,25 +28,24 @@ const RUNS = (CC4 + RUN - 1) / RUN;
 const SIZE = TAPS * CC4 * 4 * M4;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
-#unroll single PAIRS 1
-@group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
-#unroll keep 0 KEEP
-@group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks], one spare pixel
-#end
-#end
-#unroll pairs 0 PAIRS
+#if PAIRS
 @group(0) @binding(3) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
-#unroll keep 0 KEEP
+#if KEEP
 @group(0) @binding(4) var<storage, read_write> slope: array<BlockPair>;
-#end
-#end
+#endif
+#else
+@group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+#if KEEP
+@group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks], one spare pixel
+#endif
+#endif
 var<workgroup> w: array<vec4f, SIZE + M4>;                          // and the bias
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
-    let base = (group.y * im.b + im.a) * SIZE;
+    let base = (group.y * im.chunks + im.chunk) * SIZE;
     for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weight(base + i); }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
@@ -52,117 +56,114 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let own = p + (lane - q) * im.pixels;      // pixel of all lanes
-#unroll padded PLAIN 1
+#if !PLAIN
     let pixel = p - q * im.pixels;
     let py = quotient(pixel, im.out_w);
     let px = pixel - py * im.out_w;
     let top = i32(py * im.stride) - i32(im.above);
     let left = i32(px * im.stride) - i32(im.left);
-#end
-#unroll whole SPREAD 1
-    let goal = own;
-#end
-#unroll spread 0 SPREAD
+#endif
+#if SPREAD
     let goal = 4u * (own - pixel) + 4u * im.out_w * py + 2u * px + im.phase; // of an image of twice the size
-#end
+#else
+    let goal = own;
+#endif
     let spare = all_lanes() * im.pixels * (1 + 3 * SPREAD);
     let out = select(spare, goal, real) * im.out_stride + im.out_offset + group.y * M4;
-#unroll keep 0 KEEP
-    let slope_at = select(im.lanes * im.pixels, p, real) * im.c + group.y * M4;
-#end
-#unroll sloped 0 SLOPED
-    let slope_at = (p + (sample_of(q) - q) * im.pixels) * im.c + group.y * M4;
-#end
+#if KEEP
+    let slope_at = select(im.lanes * im.pixels, p, real) * im.out_blocks + group.y * M4;
+#endif
+#if SLOPED
+    let slope_at = (p + (sample_of(q) - q) * im.pixels) * im.out_blocks + group.y * M4;
+#endif
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll m 0 M4
-#unroll later 0 LATER
-#unroll single PAIRS 1
+#if LATER
+#if !PAIRS
     var a$m = unpacked(y[out + $m]);
-#end
-#unroll pairs m%2 PAIRS
+#endif
+#if PAIRS && m % 2 == 0
     let before$m = y[out / 2u + $(m / 2)];
     var a$m = unpacked(before$m.xy);
     var a$(m + 1) = unpacked(before$m.zw);
-#end
-#end
-#unroll first LATER 1
+#endif
+#else
     var a$m = primal * w[$(SIZE + m)];
-#end
+#endif
 #end
 #unroll k 0 CC4
-    let o$k = i32(select(0u, block_offset(im.a * CC4 + $k), im.a * CC4 + $k < im.blocks));
+    let o$k = i32(select(0u, block_offset(im.chunk * CC4 + $k), im.chunk * CC4 + $k < im.blocks));
 #end
-#unroll plain 0 PLAIN
-    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.c) * im.blocks);
-#end
+#if PLAIN
+    let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.out_blocks) * im.blocks);
+#endif
 #unroll t 0 TAPS
-#unroll padded PLAIN 1
+#if !PLAIN
     let r$t = top + $(t / SIDE);
     let c$t = left + $(t % SIDE);
     let in$t = r$t >= 0 && r$t < i32(im.in_h) && c$t >= 0 && c$t < i32(im.in_w);
     let at$t = ((i32(lane * im.in_h) + r$t) * i32(im.in_w) + c$t) * i32(im.in_stride);
-#end
+#endif
 #unroll g 0 RUNS
 #unroll k g*RUN g*RUN+RUN
-#unroll real k/CC4 1
-#unroll plain 0 PLAIN
+#if k < CC4
+#if PLAIN
     let x$(t)_$k = load_x(at0 + o$k);
-#end
-#unroll padded PLAIN 1
+#else
     let x$(t)_$k = load_x(select(ZERO_TEXEL, at$t + o$k, in$t));
-#end
-#end
+#endif
+#endif
 #end
 #unroll m 0 M4
 #unroll k g*RUN g*RUN+RUN
-#unroll real k/CC4 1
+#if k < CC4
 #unroll c 0 4
     a$m += x$(t)_$k[$c] * w[$(((t * CC4 + k) * 4 + c) * M4 + m)];
 #end
+#endif
 #end
 #end
 #end
 #end
-#end
-#unroll row 0 ROW
-    let row_at = lanes[lane].row * im.c + group.y * M4;
-#end
+#if ROW
+    let row_at = lanes[lane].row * im.out_blocks + group.y * M4;
+#endif
 #unroll m 0 M4
-#unroll keep 0 KEEP
+#if KEEP
     var slope$m = vec4f(1.0);
-#unroll silu 0 SILU
+#if SILU
     slope$m = silu_slope(a$m);
-#end
-#end
-#unroll silu 0 SILU
+#endif
+#endif
+#if SILU
     a$m = silu(a$m);
-#end
-#unroll row 0 ROW
+#endif
+#if ROW
     a$m += primal * unpacked(time_rows[row_at + $m]);
-#end
-#unroll then 0 AGAIN
-#unroll keep 0 KEEP
+#endif
+#if AGAIN
+#if KEEP
     slope$m *= silu_slope(a$m);
-#end
+#endif
     a$m = silu(a$m);
-#end
-#unroll sloped 0 SLOPED
+#endif
+#if SLOPED
     a$m *= load_slope(slope_at + $m);
-#end
-#unroll residual 0 RESIDUAL
+#endif
+#if RESIDUAL
     a$m = im.s * a$m + im.t * load_z(goal * im.z_stride + z_offset(group.y * M4 + $m));
-#end
-#unroll single PAIRS 1
+#endif
+#if !PAIRS
     y[out + $m] = packed(a$m);
-#unroll keep 0 KEEP
+#if KEEP
     slope[slope_at + $m] = packed(slope$m);
-#end
-#end
-#unroll pairs 0 PAIRS*m%2
+#endif
+#endif
+#if PAIRS && m % 2 == 1
     y[out / 2u + $(m / 2)] = BlockPair(packed(a$(m - 1)), packed(a$m));
-#unroll keep 0 KEEP
+#if KEEP
     slope[slope_at / 2u + $(m / 2)] = BlockPair(packed(slope$(m - 1)), packed(slope$m));
-#end
-#end
+#endif
+#endif
 #end
 }

@@ -6,25 +6,30 @@
 // Accuracy, split: |error| <= (3 2^-22 + 512/16 2^-23) sum |w x| for sums of any length: partial sums of 512 products, which
 // hardware may truncate, are added up in f32; below 2^-26 of the window's largest value, absolute, 2^-48 of that.
 // Zeros stay zero; windows or weights beyond 2^115 may overflow; numbers that are not finite stay so.
-#unroll split 0 SPLIT
+#if SPLIT
 enable f16;
-#end
+#endif
 enable wgpu_cooperative_matrix;
 #import lib/grid.wgsl
-#import lib/conv.wgsl      // a: kernel size, b: output blocks, c: bits of 1 / s_w
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    kernel: u32,      // side
+    weight_unit: f32, // 1 / s_w
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/portable.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
 #import lib/weights.wgsl   // [WEIGHTS parts][tap][4 block + component][out blocks]
 #import lib/conv_load.wgsl
 #import lib/conv_store.wgsl
-#unroll split 0 SPLIT
+#if SPLIT
 @group(0) @binding(9) var<storage, read> maxima: array<f32>; // [lane][pixels], of `window_max`
 alias Part = f16;
-#end
-#unroll whole SPLIT 1
+#else
 alias Part = f32;
-#end
+#endif
 const PARTS = 1 + SPLIT;
 const THREADS = 4 * LANES;
 const LOADS = 256 / THREADS; // blocks of input and of weights that a thread loads per step
@@ -42,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let tile = workgroup_index(group) * 64u;
     let column = group.z * 16u;
     let per_tap = (im.blocks + 3u) / 4u;
-    let steps = im.a * im.a * per_tap;
+    let steps = im.kernel * im.kernel * per_tap;
     let top = subgroup / 2u * 32u;
     let left = subgroup % 2u * 32u;
     let square = subgroup * $(SIDE * SIDE)u;
@@ -58,10 +63,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll m 0 EACH
 #unroll n 0 EACH
     var h$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
-#unroll split 0 SPLIT
+#if SPLIT
     var l$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
     var total$(m)_$n = coop_mat$(SIDE)x$(SIDE)<f32, C>();
-#end
+#endif
 #end
 #end
     for (var step = 0u; step < steps; step++) {
@@ -98,16 +103,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll m 0 EACH
 #unroll n 0 EACH
         h$(m)_$n = coopMultiplyAdd(a0_$(k)_$m, b0_$(k)_$n, h$(m)_$n);
-#unroll split 0 SPLIT
+#if SPLIT
         l$(m)_$n = coopMultiplyAdd(a1_$(k)_$m, b0_$(k)_$n, l$(m)_$n);
-#end
-#unroll low 1 WEIGHTS
+#endif
+#if WEIGHTS == 2
         l$(m)_$n = coopMultiplyAdd(a0_$(k)_$m, b1_$(k)_$n, l$(m)_$n);
+#endif
 #end
 #end
 #end
-#end
-#unroll split 0 SPLIT
+#if SPLIT
         if step % 32u == 31u || step + 1u == steps {
 #unroll m 0 EACH
 #unroll n 0 EACH
@@ -117,17 +122,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 #end
         }
-#end
+#endif
         workgroupBarrier();
     }
 #unroll m 0 EACH
 #unroll n 0 EACH
-#unroll split 0 SPLIT
+#if SPLIT
     coopStoreT(total$(m)_$n, &sums[square], $(SIDE)u);
-#end
-#unroll whole SPLIT 1
+#else
     coopStoreT(h$(m)_$n, &sums[square], $(SIDE)u);
-#end
+#endif
     workgroupBarrier();
     for (var i = own; i < $(SIDE * SIDE / 4)u; i += $(LANES)u) {
         let at = square + i * 4u;
@@ -143,8 +147,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 // Row k of the 16 that begin with input block `first`, of one part; zero behind the last block.
 fn load_weight(part: u32, tap: u32, first: u32, k: u32, column: u32) -> vec4f {
     var w = vec4f();
-    if first * 4u + k < im.blocks * 4u && column < im.b {
-        w = weight((((part * im.a * im.a) + tap) * im.blocks * 4u + first * 4u + k) * im.b + column);
+    if first * 4u + k < im.blocks * 4u && column < im.out_blocks {
+        w = weight((((part * im.kernel * im.kernel) + tap) * im.blocks * 4u + first * 4u + k) * im.out_blocks + column);
     }
     return w;
 }
@@ -153,7 +157,7 @@ fn put_column(at: u32, w: vec4f) {
     for (var i = 0u; i < 4u; i++) { columns[at + i] = Part(w[i]); }
 }
 
-#unroll split 0 SPLIT
+#if SPLIT
 fn put_row(at: u32, x: vec4f) {
     // To f16 by integers and by multiples of 2^-24, its least number: compilers take f32(f16(x)) for x, and then nothing is left.
     let nearest = bitcast<vec4f>((bitcast<vec4u>(x) + vec4u(0x1000u)) & vec4u(0xffffe000u));
@@ -172,10 +176,9 @@ fn scale(p: u32) -> f32 {
 
 // sum / (s_x s_w), exact but for overflow and underflow.
 fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
-    return sum * bitcast<f32>(im.c) * bitcast<f32>((254u << 23u) - bitcast<u32>(scales[pixel]));
+    return sum * im.weight_unit * bitcast<f32>((254u << 23u) - bitcast<u32>(scales[pixel]));
 }
-#end
-#unroll whole SPLIT 1
+#else
 fn put_row(at: u32, x: vec4f) {
     for (var i = 0u; i < 4u; i++) { rows[at + i] = x[i]; }
 }
@@ -187,4 +190,4 @@ fn scale(p: u32) -> f32 {
 fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
     return sum;
 }
-#end
+#endif

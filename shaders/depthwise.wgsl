@@ -2,6 +2,9 @@
 // Thread map: one thread per (lane, output pixel, block of 4 channels), blocks fastest: loads are coalesced.
 // Accuracy: nine sequential f32 products.
 #import lib/grid.wgsl
+struct Immediates {
+#import lib/conv_immediates.wgsl
+}
 #import lib/conv.wgsl
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>; // [block][9 taps, bias]

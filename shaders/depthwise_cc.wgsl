@@ -3,6 +3,9 @@
 // (group.y): four fill a cache line, which two cores would otherwise pass to and fro. The tile's outputs share their
 // loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image go to the spare pixel
 // behind the buffer; threads beyond the last tile repeat it. Accuracy: nine sequential f32 products.
+struct Immediates {
+#import lib/conv_immediates.wgsl
+}
 #import lib/conv.wgsl
 #import lib/image.wgsl
 const TALL = (ROWS - 1) * STRIDE + 3;
@@ -10,12 +13,11 @@ const WIDE = (COLUMNS - 1) * STRIDE + 3;
 const WEIGHTS = BLOCKS * 10;
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>;     // [block][9 taps, bias]
-#unroll single PAIRS 1
-@group(0) @binding(2) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
-#end
-#unroll pairs 0 PAIRS
+#if PAIRS
 @group(0) @binding(2) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
-#end
+#else
+@group(0) @binding(2) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+#endif
 var<workgroup> w: array<vec4f, WEIGHTS>;
 
 @compute @workgroup_size(256)
@@ -67,12 +69,12 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     a$(b)_$(v)_$u += w[$(b * 10 + r * 3 + c)] * x$(b)_$(v * STRIDE + r)_$(u * STRIDE + c);
 #end
 #end
-#unroll single PAIRS 1
+#if !PAIRS
     y[to$(v)_$u + $b] = packed(a$(b)_$(v)_$u);
-#end
-#unroll pairs 0 PAIRS*b%2
+#endif
+#if PAIRS && b % 2 == 1
     y[to$(v)_$u / 2u + $(b / 2)] = BlockPair(packed(a$(b - 1)_$(v)_$u), packed(a$(b)_$(v)_$u));
-#end
+#endif
 #end
 #end
 #end

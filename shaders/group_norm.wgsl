@@ -1,5 +1,8 @@
 // y = act(a x + c + b x0): GroupNorm by the coefficients that `norm_coefficients` made; x0 is the primal's x, and b is 0 for
 // values. Thread map: lib/elementwise. Accuracy: two f32 products and their sum, and that of lib/silu.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/activation.wgsl
 #import lib/second.wgsl // z: [lane][3][blocks]: a, c, b
@@ -10,9 +13,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own = load(x_at(e));
     let at = 3u * e.lane * im.blocks + e.block;
     var v = load_z(at) * own + load_z(at + im.blocks);
-#unroll grouped 0 GROUPED
+#if GROUPED
     let point = load((primal_of(e.lane) * im.pixels + e.pixel) * im.in_stride + e.block_at);
     v += load_z(at + 2u * im.blocks) * point;
-#end
+#endif
     y[e.y_at] = packed(activated(e, v));
 }

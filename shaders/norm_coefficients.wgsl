@@ -45,15 +45,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
         let gain = rows[row + g * im.size + i];
         let moment = 2u * sample * width + slot;
         let out = 3u * lane * width + slot;
-#unroll values SLOPED 1
-        let r = 1.0 / sqrt(all.z / all.x + bitcast<f32>(im.epsilon));
-        moments[moment] = all.y;
-        moments[moment + width] = r;
-        coefficients[out] = gain * r;
-        coefficients[out + width] = rows[row + channels + g * im.size + i] - gain * r * all.y;
-        coefficients[out + 2u * width] = 0.0;
-#end
-#unroll tangents 0 SLOPED
+#if SLOPED
         let mu = moments[moment];
         let r = moments[moment + width];
         let m1 = all.y / all.x;
@@ -61,7 +53,14 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
         coefficients[out] = gain * r;
         coefficients[out + width] = -gain * r * (m1 - mu * r * m2);
         coefficients[out + 2u * width] = -gain * r * r * m2;
-#end
+#else
+        let r = 1.0 / sqrt(all.z / all.x + im.epsilon);
+        moments[moment] = all.y;
+        moments[moment + width] = r;
+        coefficients[out] = gain * r;
+        coefficients[out + width] = rows[row + channels + g * im.size + i] - gain * r * all.y;
+        coefficients[out + 2u * width] = 0.0;
+#endif
     }
     // The last group also clears what holds no channel.
     if g + 1u == im.groups {
@@ -75,12 +74,11 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
 
 fn merged(a: vec3f, b: vec3f) -> vec3f {
     let n = a.x + b.x;
-#unroll values SLOPED 1
+#if SLOPED
+    return vec3f(n, a.y + b.y, a.z + b.z);
+#else
     let gap = b.y - a.y;
     let share = b.x / max(n, 1.0);
     return vec3f(n, a.y + gap * share, a.z + b.z + gap * gap * a.x * share);
-#end
-#unroll tangents 0 SLOPED
-    return vec3f(n, a.y + b.y, a.z + b.z);
-#end
+#endif
 }

@@ -4,21 +4,20 @@
 // Accuracy: deviations are from the chunk's first pixel, so a large mean costs no digits.
 #import lib/grid.wgsl
 #import lib/norm.wgsl
-#unroll cpu 0 CPU
+#if CPU
 #import lib/image.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][pixels][in_stride]
 fn load(i: u32) -> vec4f { return load_x(i32(i)); }
-#end
-#unroll portable CPU 1
+#else
 #import lib/portable.wgsl
 @group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][pixels][in_stride]
 fn load(i: u32) -> vec4f { return x[i]; }
-#end
+#endif
 #import lib/part.wgsl
 @group(0) @binding(1) var<storage, read_write> sums: array<vec4f>; // [lane of the part][chunks of all bands][blocks][2]
-#unroll tangents 0 SLOPED
+#if SLOPED
 @group(0) @binding(2) var<storage, read> moments: array<vec4f>;    // [sample][2][blocks]: mu, r
-#end
+#endif
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -32,20 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let count = min(im.chunk, im.pixels - first);
     let start = first * im.in_stride + block + select(im.first1, im.first0, block < im.count0);
     let own = lane_of(q) * im.pixels * im.in_stride + start;
-#unroll values SLOPED 1
-    let pivot = load(own);
-    var sum = vec4f();
-    var squares = vec4f();
-    for (var p = 1u; p < count; p++) {
-        let d = load(own + p * im.in_stride) - pivot;
-        sum += d;
-        squares += d * d;
-    }
-    let shift = sum / f32(count);
-    sums[to] = pivot + shift;
-    sums[to + 1u] = max(squares - sum * shift, vec4f());
-#end
-#unroll tangents 0 SLOPED
+#if SLOPED
     let sample = sample_of(q);
     let point = sample * im.group * im.pixels * im.in_stride + start;
     let mu = moments[2u * sample * im.blocks + block];
@@ -59,5 +45,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     sums[to] = sum;
     sums[to + 1u] = along * r;
-#end
+#else
+    let pivot = load(own);
+    var sum = vec4f();
+    var squares = vec4f();
+    for (var p = 1u; p < count; p++) {
+        let d = load(own + p * im.in_stride) - pivot;
+        sum += d;
+        squares += d * d;
+    }
+    let shift = sum / f32(count);
+    sums[to] = pivot + shift;
+    sums[to + 1u] = max(squares - sum * shift, vec4f());
+#endif
 }

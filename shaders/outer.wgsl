@@ -1,20 +1,26 @@
 // y[f, (h, d)] = sum_i x[(h, d), i] z[(h, f), i]: the sum over pixels of outer products, by head h. Tangents: the product
 // rule. Thread map: one thread per (lane, 4 of (h, d), block of f) with ALIGNED = 1, one per (lane, (h, d), block of f) with
 // 0, pixels in a loop. Accuracy: one f32 sum, in order.
-#import lib/elementwise.wgsl // a: blocks per pixel of z, b: its first, c: pixels of x and z, d: channels of a head
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+    z_stride: u32, z_first: u32, // blocks per pixel of z, its first block
+    in_pixels: u32,              // of x and z
+    size: u32,                   // channels of a head
+}
+#import lib/elementwise.wgsl
 #import lib/second.wgsl
-#unroll any ALIGNED 1
+#if !ALIGNED
 #import lib/heads.wgsl
 
 // Sum over the pixels from x_at and z_at on: a channel of x times four of its head in z.
 fn products(x_at: u32, z_at: u32, channel: u32, block: u32) -> vec4f {
-    let first = channel - channel % im.d;
+    let first = channel - channel % im.size;
     var sum = vec4f();
-    for (var p = 0u; p < im.c; p++) {
+    for (var p = 0u; p < im.in_pixels; p++) {
         let a = channel_x(x_at + p * im.in_stride, channel);
-        let z_pixel = z_at + p * im.a;
+        let z_pixel = z_at + p * im.z_stride;
 #unroll c 0 4
-        sum[$c] += a * channel_z(z_pixel, first + min(4u * block + $(c)u, im.d - 1u));
+        sum[$c] += a * channel_z(z_pixel, first + min(4u * block + $(c)u, im.size - 1u));
 #end
     }
     return sum;
@@ -23,28 +29,27 @@ fn products(x_at: u32, z_at: u32, channel: u32, block: u32) -> vec4f {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let x_own = e.lane * im.c * im.in_stride + im.first0;
-    let z_own = e.lane * im.c * im.a + im.b;
+    let x_own = e.lane * im.in_pixels * im.in_stride + im.first0;
+    let z_own = e.lane * im.in_pixels * im.z_stride + im.z_first;
     let back = e.lane - primal_of(e.lane);
-    let x_point = x_own - back * im.c * im.in_stride;
-    let z_point = z_own - back * im.c * im.a;
+    let x_point = x_own - back * im.in_pixels * im.in_stride;
+    let z_point = z_own - back * im.in_pixels * im.z_stride;
     var sum = products(x_own, z_point, e.pixel, e.block);
-#unroll grouped 0 GROUPED
+#if GROUPED
     sum += select(products(x_point, z_own, e.pixel, e.block), vec4f(), back == 0u);
-#end
+#endif
     y[e.y_at] = packed(sum);
 }
-#end
-#unroll aligned 0 ALIGNED
+#else
 
 // Sum over the pixels from x_at and z_at on; one column per channel of x.
 fn products(x_at: u32, z_at: u32) -> mat4x4f {
 #unroll c 0 4
     var sum$c = vec4f();
 #end
-    for (var p = 0u; p < im.c; p++) {
+    for (var p = 0u; p < im.in_pixels; p++) {
         let a = load(x_at + p * im.in_stride);
-        let b = load_z(z_at + p * im.a);
+        let b = load_z(z_at + p * im.z_stride);
 #unroll c 0 4
         sum$c += a[$c] * b;
 #end
@@ -60,25 +65,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let block = i - part * im.blocks;
     let lane = quotient(part, rows);
     let row = part - lane * rows;
-    let blocks = im.d / 4u;
+    let blocks = im.size / 4u;
     let head = quotient(row, blocks);
-    let x_own = lane * im.c * im.in_stride + im.first0 + row;
-    let z_own = lane * im.c * im.a + im.b + head * blocks + block;
+    let x_own = lane * im.in_pixels * im.in_stride + im.first0 + row;
+    let z_own = lane * im.in_pixels * im.z_stride + im.z_first + head * blocks + block;
     let back = lane - primal_of(lane);
-    let x_point = x_own - back * im.c * im.in_stride;
-    let z_point = z_own - back * im.c * im.a;
+    let x_point = x_own - back * im.in_pixels * im.in_stride;
+    let z_point = z_own - back * im.in_pixels * im.z_stride;
     let sum = products(x_own, z_point);
-#unroll grouped 0 GROUPED
+#if GROUPED
     let along = products(x_point, z_own);
-#end
+#endif
     let out = (lane * im.pixels + 4u * row) * im.out_stride + im.out_offset + block;
 #unroll c 0 4
-#unroll single GROUPED 1
-    y[out + $(c)u * im.out_stride] = packed(sum[$c]);
-#end
-#unroll grouped 0 GROUPED
+#if GROUPED
     y[out + $(c)u * im.out_stride] = packed(sum[$c] + select(along[$c], vec4f(), back == 0u));
-#end
+#else
+    y[out + $(c)u * im.out_stride] = packed(sum[$c]);
+#endif
 #end
 }
-#end
+#endif

@@ -3,6 +3,9 @@
 // Tangents: y' = x' times the slope at the primal's x.
 // Thread map: lib/elementwise. Accuracy: RELU is exact, LEAKY rounds once; ELU has the exponential's absolute error; SIGMOID has that of lib/silu's exponential; absolute errors of GELU
 // and MISH stay below 4 u max(1, |x|), u = 2^-24.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
 
@@ -20,31 +23,31 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own = load(x_at(e));
     let primal = primal_of(e.lane);
     let point = load((primal * im.pixels + e.pixel) * im.in_stride + e.block_at);
-#unroll relu 0 RELU
+#if RELU
     let value = max(point, vec4f());
     let slope = select(vec4f(), vec4f(1.0), point > vec4f());
-#end
-#unroll sigmoid 0 SIGMOID
+#endif
+#if SIGMOID
     let value = 1.0 / (1.0 + exp_minus(point));
     let slope = value * (1.0 - value);
-#end
-#unroll elu 0 ELU
+#endif
+#if ELU
     let above = point > vec4f();
     let decay = exp_minus(abs(point));
     let value = select(decay - 1.0, point, above);
     let slope = select(decay, vec4f(1.0), above);
-#end
-#unroll leaky 0 LEAKY
+#endif
+#if LEAKY
     let slope = select(vec4f(0.2), vec4f(1.0), point > vec4f());
     let value = slope * point;
-#end
-#unroll gelu 0 GELU
+#endif
+#if GELU
     let bell = exp_minus(0.5 * point * point);
     let p = normal(point, bell);
     let value = point * p;
     let slope = p + 0.398942280 * (point * bell);
-#end
-#unroll mish 0 MISH
+#endif
+#if MISH
     // With u = 1 + e^x, tanh(ln u) = (u^2 - 1) / (u^2 + 1); above zero over e^2x, so that nothing overflows.
     let small = exp_minus(abs(point));
     let above = point > vec4f();
@@ -54,6 +57,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let logistic = select(small, vec4f(1.0), above) / (1.0 + small);
     let value = point * w;
     let slope = w + point * (down / (up + down)) * (1.0 + w) * logistic;
-#end
+#endif
     y[e.y_at] = packed(select(own * slope, value, e.lane == primal));
 }

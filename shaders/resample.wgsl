@@ -2,7 +2,14 @@
 // zeros around it (with REFLECT the pixel beside its edge), T the integers T0 .. T7, of which TAPS count. UP is 1 or 2.
 // Linear: all lanes alike.
 // Thread map: lib/elementwise over output pixels. Accuracy: at most 64 f32 products and their sum.
-#import lib/elementwise.wgsl // a: input height, b: input width, c: zeros above, d: gain as bits, e: output width, f: zeros left
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+    in_h: u32, in_w: u32,  // pixels of x
+    above: u32, left: u32, // zeros, as i32
+    out_w: u32,
+    gain: f32,
+}
+#import lib/elementwise.wgsl
 const COUNT = (TAPS + UP - 1) / UP;
 
 fn tap(t: u32) -> f32 {
@@ -21,22 +28,22 @@ fn standing(at: i32, last: i32) -> i32 {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let row = quotient(e.pixel, im.e);
-    let column = e.pixel - row * im.e;
+    let row = quotient(e.pixel, im.out_w);
+    let column = e.pixel - row * im.out_w;
     // The first tap that falls on a pixel of x and not on a zero between two.
-    let row_tap = (row * $(DOWN)u + im.c) & $(UP - 1)u;
-    let column_tap = (column * $(DOWN)u + im.f) & $(UP - 1)u;
+    let row_tap = (row * $(DOWN)u + im.above) & $(UP - 1)u;
+    let column_tap = (column * $(DOWN)u + im.left) & $(UP - 1)u;
     var sum = vec4f();
 #unroll t 0 COUNT
-    let r$t = standing(i32(row * $(DOWN)u + row_tap + $(t * UP)u) - i32(im.c), $(UP) * (i32(im.a) - 1));
-    let wr$t = select(0.0, tap(row_tap + $(t * UP)u), r$t >= 0 && r$t < i32(im.a * $(UP)u));
-    let at$t = (e.lane * im.a + min(u32(max(r$t, 0)) / $(UP)u, im.a - 1u)) * im.b;
+    let r$t = standing(i32(row * $(DOWN)u + row_tap + $(t * UP)u) - i32(im.above), $(UP) * (i32(im.in_h) - 1));
+    let wr$t = select(0.0, tap(row_tap + $(t * UP)u), r$t >= 0 && r$t < i32(im.in_h * $(UP)u));
+    let at$t = (e.lane * im.in_h + min(u32(max(r$t, 0)) / $(UP)u, im.in_h - 1u)) * im.in_w;
 #unroll u 0 COUNT
-    let c$(t)_$u = standing(i32(column * $(DOWN)u + column_tap + $(u * UP)u) - i32(im.f), $(UP) * (i32(im.b) - 1));
-    let wc$(t)_$u = select(0.0, tap(column_tap + $(u * UP)u), c$(t)_$u >= 0 && c$(t)_$u < i32(im.b * $(UP)u));
-    let p$(t)_$u = at$t + min(u32(max(c$(t)_$u, 0)) / $(UP)u, im.b - 1u);
+    let c$(t)_$u = standing(i32(column * $(DOWN)u + column_tap + $(u * UP)u) - i32(im.left), $(UP) * (i32(im.in_w) - 1));
+    let wc$(t)_$u = select(0.0, tap(column_tap + $(u * UP)u), c$(t)_$u >= 0 && c$(t)_$u < i32(im.in_w * $(UP)u));
+    let p$(t)_$u = at$t + min(u32(max(c$(t)_$u, 0)) / $(UP)u, im.in_w - 1u);
     sum += wr$t * wc$(t)_$u * load(p$(t)_$u * im.in_stride + e.block_at);
 #end
 #end
-    y[e.y_at] = packed(bitcast<f32>(im.d) * sum);
+    y[e.y_at] = packed(im.gain * sum);
 }

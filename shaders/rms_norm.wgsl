@@ -1,5 +1,8 @@
 // y_c = g_c x_c / max(|x|, 1e-12), |x| over the channels of a pixel. Tangents: y' = g (x' - x <x, x'> / |x|^2) / |x|.
 // Thread map: one thread per (lane, pixel), blocks in a loop. Accuracy: one f32 sum over the channels, in order.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 @group(0) @binding(2) var<storage, read> gains: array<vec4f>; // [blocks][2]: g, and 1 where there is a channel
 

@@ -1,4 +1,7 @@
 // y = x / (1 + e^-x), where the planner could not fuse it. Thread map: lib/elementwise. Accuracy: lib/silu.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/activation.wgsl
 

@@ -1,6 +1,9 @@
 // y_i = e^{x_i} / sum_l e^{x_l} over the pixels of a channel. Tangents: y' = y (x' - sum_l y_l x'_l).
 // Thread map: one thread per (lane, block of 4 channels), pixels in loops. Accuracy: the largest x is taken off first; one
 // f32 sum, in order.
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+}
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
 

@@ -1,7 +1,11 @@
 // m[lane, p] = max over the window of output pixel p of |x|, as a convolution loads it: what its cooperative kernel
 // scales by. Thread map: one thread per output pixel of any lane. Exact but for what happens on the load.
 #import lib/grid.wgsl
-#import lib/conv.wgsl      // a: kernel size
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    kernel: u32, // side
+}
+#import lib/conv.wgsl
 #import lib/portable.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
@@ -14,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if p >= im.lanes * im.pixels { return; }
     let own = window(p);
     var most = vec4f();
-    for (var tap = 0u; tap < im.a * im.a; tap++) {
+    for (var tap = 0u; tap < im.kernel * im.kernel; tap++) {
         for (var k = 0u; k < im.blocks; k++) { most = max(most, abs(load(own, tap, k))); }
     }
     maxima[p] = max(max(most.x, most.y), max(most.z, most.w));

@@ -2,7 +2,14 @@
 // arXiv 1509.09308) with the points 0, +-3/4, +-3/2 and infinity; d is the 6x6 pixels that the tile's 4x4 outputs read. CPU adapters.
 // Linear: all lanes alike. Thread map: lib/elementwise over (lane, tile, block).
 // Accuracy: each of the two passes sums at most 3 products by exact constants, error <= 4 u sum of their sizes.
-#import lib/elementwise.wgsl // a: input height, b: input width, c: tiles across, d: zeros above, e: zeros left, f: first tile
+struct Immediates {
+#import lib/elementwise_immediates.wgsl
+    in_h: u32, in_w: u32,  // pixels of x
+    across: u32,           // tiles in a row
+    above: u32, left: u32, // zeros
+    first: u32,            // tile
+}
+#import lib/elementwise.wgsl
 
 // What six pixels of a row or column become.
 struct Six { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f, v4: vec4f, v5: vec4f }
@@ -19,16 +26,16 @@ fn transformed(d: Six) -> Six {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let tile = im.f + e.pixel;
-    let row = quotient(tile, im.c);
-    let top = i32(4u * row) - i32(im.d);
-    let left = i32(4u * (tile - row * im.c)) - i32(im.e);
+    let tile = im.first + e.pixel;
+    let row = quotient(tile, im.across);
+    let top = i32(4u * row) - i32(im.above);
+    let left = i32(4u * (tile - row * im.across)) - i32(im.left);
 #unroll r 0 6
-    let in$r = top + $r >= 0 && top + $r < i32(im.a);
-    let at$r = (i32(e.lane * im.a) + top + $r) * i32(im.b) + left;
+    let in$r = top + $r >= 0 && top + $r < i32(im.in_h);
+    let at$r = (i32(e.lane * im.in_h) + top + $r) * i32(im.in_w) + left;
 #end
 #unroll c 0 6
-    let on$c = left + $c >= 0 && left + $c < i32(im.b);
+    let on$c = left + $c >= 0 && left + $c < i32(im.in_w);
 #unroll r 0 6
     let d$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + i32(e.block_at), in$r && on$c));
 #end

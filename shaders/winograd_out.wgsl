@@ -3,7 +3,12 @@
 // Thread map: one thread per (lane of the part, tile, block). Threads beyond the last repeat it.
 // Accuracy: each of the two passes sums at most 5 products by exact constants. The whole convolution, measured: twice the
 // rounding of a direct f32 sum in the mean, up to thrice at worst (random inputs; smooth ones: half of it).
-#import lib/conv.wgsl // in_w: tiles here, a: tiles across, b: first tile, c: output blocks
+struct Immediates {
+#import lib/conv_immediates.wgsl
+    across: u32, first: u32, // tiles in a row, first tile; in_w is the number of tiles here
+#import lib/conv_end_immediates.wgsl
+}
+#import lib/conv.wgsl
 #import lib/grid.wgsl
 #import lib/image.wgsl
 #import lib/conv_ends_cc.wgsl
@@ -13,9 +18,9 @@
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][tiles][position][out blocks]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [out blocks]
 @group(0) @binding(3) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
-#unroll keep 0 KEEP
+#if KEEP
 @group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks]
-#end
+#endif
 
 // What six sums of a row or column of positions become.
 struct Four { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f }
@@ -31,30 +36,30 @@ fn transformed(m0: vec4f, m1: vec4f, m2: vec4f, m3: vec4f, m4: vec4f, m5: vec4f)
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.in_w * im.c - 1u);
-    let p = quotient(i, im.c);
+    let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.in_w * im.out_blocks - 1u);
+    let p = quotient(i, im.out_blocks);
     let q = quotient(p, im.in_w);
     let lane = lane_of(q);
-    let block = i - p * im.c;
+    let block = i - p * im.out_blocks;
     let own = i32((lane * im.in_w + p - q * im.in_w) * im.in_stride + block);
 #unroll c 0 6
     let t$c = transformed(
 #unroll r 0 6
-        load_x(own + $(6 * r + c) * i32(im.c)),
+        load_x(own + $(6 * r + c) * i32(im.out_blocks)),
 #end
     );
 #end
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
     let shift = primal * bias[block];
     var row = vec4f();
-#unroll row 0 ROW
-    row = primal * unpacked(time_rows[lanes[lane].row * im.c + block]);
-#end
+#if ROW
+    row = primal * unpacked(time_rows[lanes[lane].row * im.out_blocks + block]);
+#endif
     let height = quotient(im.pixels, im.out_w);
-    let tile = im.b + p - q * im.in_w;
-    let tile_row = quotient(tile, im.a);
+    let tile = im.first + p - q * im.in_w;
+    let tile_row = quotient(tile, im.across);
     let top = 4u * tile_row;
-    let left = 4u * (tile - tile_row * im.a);
+    let left = 4u * (tile - tile_row * im.across);
 #unroll r 0 4
     let u$r = transformed(t0.v$r, t1.v$r, t2.v$r, t3.v$r, t4.v$r, t5.v$r);
 #unroll c 0 4
@@ -70,15 +75,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f) {
     let e = ended(sums, row);
     var v = e.v;
-    let slope_at = sample_pixel * im.c + block;
-#unroll keep 0 KEEP
+    let slope_at = sample_pixel * im.out_blocks + block;
+#if KEEP
     slope[slope_at] = packed(e.slope);
-#end
-#unroll sloped 0 SLOPED
+#endif
+#if SLOPED
     v *= load_slope(slope_at);
-#end
-#unroll residual 0 RESIDUAL
+#endif
+#if RESIDUAL
     v = im.s * v + im.t * load_z(goal * im.z_stride + z_offset(block));
-#end
+#endif
     y[goal * im.out_stride + im.out_offset + block] = packed(v);
 }

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu};
 use crate::ops::Family;
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Program, Role, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
 
 /// Rates of one adapter, each the best of several.
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +83,14 @@ const COPIED: u64 = 1 << 20;
 /// Bytes that are copied: more than caches hold.
 const LARGE: u64 = 256 << 20;
 
-fn step(shader: &'static str, words: &[u32], grid: Grid, [flops, bytes]: [u64; 2]) -> Step {
+fn step(shader: &'static str, words: &[Immediate], grid: Grid, [flops, bytes]: [u64; 2]) -> Step {
     Step {
         label: shader.into(),
         op: "ceiling",
         kernel: Kernel { shader, constants: vec![] },
         bindings: vec![],
         part: Part::All,
-        immediates: [0].iter().chain(words).copied().collect(),
+        immediates: words.to_vec(),
         grid,
         flops,
         bytes,
@@ -101,7 +101,8 @@ fn step(shader: &'static str, words: &[u32], grid: Grid, [flops, bytes]: [u64; 2
 fn chains(threads: usize, rounds: usize) -> Probe {
     let mut program = Program::default();
     let output = program.buffer("y", 16 * threads as u64, Role::Scratch);
-    let words = [threads as u32, rounds as u32, RECURRENCE[0].to_bits(), RECURRENCE[1].to_bits()];
+    let [m, c] = RECURRENCE.map(f32::to_bits);
+    let words = [("items", threads as u32), ("rounds", rounds as u32), ("m", m), ("c", c)];
     let grid = Grid { items: threads as u32, workgroup: 256, groups: 1 };
     let flops = 2 * 16 * (32 * rounds * threads) as u64;
     let mut step = step("ceiling_multiply_add", &words, grid, [flops, 16 * threads as u64]);
@@ -121,7 +122,8 @@ pub fn copy(family: Family) -> Probe {
     let [x, y] = ["x", "y"].map(|label| program.buffer(label, COPIED, Role::Scratch));
     let per_thread = if family == Family::Cpu { 32 } else { 16 };
     let items = (COPIED / per_thread) as u32;
-    let mut step = step("ceiling_copy", &[items], Grid { items, workgroup: 256, groups: 1 }, [0, 2 * COPIED]);
+    let mut step =
+        step("ceiling_copy", &[("items", items)], Grid { items, workgroup: 256, groups: 1 }, [0, 2 * COPIED]);
     step.kernel.constants = vec![family.constant()];
     let access = if family == Family::Cpu { Access::Image } else { Access::Read };
     step.bindings = vec![("x", x, access), ("y", y, Access::Write)];
@@ -146,7 +148,7 @@ pub fn gemm() -> Probe {
     let grid = Grid { items: ROWS as u32, workgroup: ROWS as u32, groups: (SIDE / 128) as u32 };
     let quarter = SIDE as u32 / 4;
     let flops = 2 * (ROWS * SIDE * SIDE) as u64;
-    let mut step = step("ceiling_gemm", &[quarter, quarter], grid, [flops, 2 * bytes]);
+    let mut step = step("ceiling_gemm", &[("depth", quarter), ("width", quarter)], grid, [flops, 2 * bytes]);
     step.bindings = vec![("a", a, Access::Read), ("b", b, Access::Read), ("y", y, Access::Write)];
     program.push(step);
     Probe { program, input: Some(a), output: y, most: 64 }

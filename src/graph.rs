@@ -210,6 +210,9 @@ pub struct Graph {
     pub labels: Option<Vec<f64>>,
     /// How the device holds its weights.
     pub held: Held,
+    /// True if its convolutions are to be computed as they are written, to the last digit that f32 gives, and not by a faster
+    /// scheme that rounds more.
+    pub direct: bool,
 }
 
 impl Graph {

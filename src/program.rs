@@ -76,6 +76,14 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, i64)>,
 }
 
+/// A word that a kernel is told at each run: its name in the shader's struct, and its bits.
+pub type Immediate = (&'static str, u32);
+
+/// Words by their names.
+pub(crate) fn named<const N: usize>(names: [&'static str; N], words: [u32; N]) -> [Immediate; N] {
+    std::array::from_fn(|i| (names[i], words[i]))
+}
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -89,14 +97,27 @@ pub struct Step {
     pub bindings: Vec<(&'static str, BufferId, Access)>,
     /// Which lanes it is for.
     pub part: Part,
-    /// Words of `var<immediate>`; word 0 is the number of lanes in that part and is filled in at each run.
-    pub immediates: Vec<u32>,
+    /// The members of the shader's `var<immediate>` behind the first, in order. The first is `lanes`, the number of lanes in
+    /// that part, and is filled in at each run.
+    pub immediates: Vec<Immediate>,
     /// How much of it runs.
     pub grid: Grid,
     /// Floating-point operations per lane of the part (2 per multiply-add).
     pub flops: u64,
     /// Bytes read and written per lane of the part, weights not counted.
     pub bytes: u64,
+}
+
+impl Step {
+    /// Storage buffers that it binds; images are none.
+    pub fn storage_buffers(&self) -> usize {
+        self.bindings.iter().filter(|(_, _, access)| *access != Access::Image).count()
+    }
+
+    /// Storage buffers that it may bind. `gpu::cooperative` asks for one more where it lets that variant run.
+    pub fn most_storage_buffers(&self) -> usize {
+        STORAGE_BUFFERS + usize::from(self.kernel.shader == "conv_coop")
+    }
 }
 
 /// What happens in order: a dispatch, or making what a buffer holds visible in its image mirror (a copy, or a barrier
@@ -139,6 +160,9 @@ pub struct Program {
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
 }
+
+/// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
+pub const STORAGE_BUFFERS: usize = 8;
 
 /// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
 pub const IMAGE_WIDTH: u64 = 1024;
@@ -211,6 +235,11 @@ impl Program {
     pub fn push(&mut self, step: Step) {
         let stale = |id, access| access == Access::Image && !self.fresh.contains(&id);
         debug_assert!(!step.bindings.iter().any(|b| stale(b.1, b.2)), "{}: `mirror` its images first", step.label);
+        debug_assert!(
+            step.storage_buffers() <= step.most_storage_buffers(),
+            "{}: too many storage buffers",
+            step.label
+        );
         for &(_, id, access) in &step.bindings {
             if access == Access::Write {
                 self.fresh.retain(|&f| f != id);

@@ -4,20 +4,20 @@ struct Ended { v: vec4f, slope: vec4f }
 
 fn ended(sum: vec4f, row: vec4f) -> Ended {
     var e = Ended(sum, vec4f(1.0));
-#unroll silu 0 SILU
-#unroll keep 0 KEEP
+#if SILU
+#if KEEP
     e.slope = silu_slope(e.v);
-#end
+#endif
     e.v = silu(e.v);
-#end
-#unroll row 0 ROW
+#endif
+#if ROW
     e.v += row;
-#end
-#unroll again 0 AGAIN
-#unroll keep 0 KEEP
+#endif
+#if AGAIN
+#if KEEP
     e.slope *= silu_slope(e.v);
-#end
+#endif
     e.v = silu(e.v);
-#end
+#endif
     return e;
 }

@@ -1,14 +1,14 @@
 // What convolution kernels of GPUs read: blocks of input channels around an output pixel, zero outside the image; on the way
 // (`ops::conv::before`), each if its constant is 1, a DEPTHWISE 3x3, whose window it then is, or GroupNorm by coefficients
-// (NORMED), then SiLU (CURVED). Needs lib/conv (a: kernel size), lib/part and lib/silu.
+// (NORMED), then SiLU (CURVED). Needs lib/conv (and `im.kernel`), lib/part and lib/silu.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>; // [lane][in pixels][in_stride]
 
-#unroll depthwise 0 DEPTHWISE
+#if DEPTHWISE
 @group(0) @binding(8) var<storage, read> filters: array<vec4f>; // [blocks][9 taps, bias]
-#end
-#unroll normed 0 NORMED
+#endif
+#if NORMED
 @group(0) @binding(8) var<storage, read> coefficients: array<vec4f>; // [lane][3][blocks]: a, c of y = a x + c
-#end
+#endif
 
 // Where the window of an output pixel begins: its lane, and row and column of the input, which may be negative.
 struct Window {
@@ -31,24 +31,19 @@ fn load_pixel(w: Window, r: i32, c: i32, k: u32) -> vec4f {
     var v = vec4f();
     if w.real && k < im.blocks && r >= 0 && r < i32(im.in_h) && c >= 0 && c < i32(im.in_w) {
         v = x[((w.lane * im.in_h + u32(r)) * im.in_w + u32(c)) * im.in_stride + block_offset(k)];
-#unroll normed 0 NORMED
+#if NORMED
         let at = 3u * w.lane * im.blocks + k;
         v = coefficients[at] * v + coefficients[at + im.blocks];
-#unroll curved 0 CURVED
+#if CURVED
         v = silu(v);
-#end
-#end
+#endif
+#endif
     }
     return v;
 }
 
 // The k-th block of what is convolved, at one tap of the kernel.
-#unroll plain DEPTHWISE 1
-fn load(w: Window, tap: u32, k: u32) -> vec4f {
-    return load_pixel(w, w.top + i32(tap / im.a), w.left + i32(tap % im.a), k);
-}
-#end
-#unroll depthwise 0 DEPTHWISE
+#if DEPTHWISE
 fn load(w: Window, tap: u32, k: u32) -> vec4f {
     var v = vec4f();
     if w.real && k < im.blocks {
@@ -57,4 +52,8 @@ fn load(w: Window, tap: u32, k: u32) -> vec4f {
     }
     return v;
 }
-#end
+#else
+fn load(w: Window, tap: u32, k: u32) -> vec4f {
+    return load_pixel(w, w.top + i32(tap / im.kernel), w.left + i32(tap % im.kernel), k);
+}
+#endif

@@ -1,27 +1,16 @@
 // Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane of the part, output pixel, block of 4
 // channels). Threads beyond the last repeat it. Host: `ops::elementwise`.
 #import lib/grid.wgsl
-struct Elementwise {
-    lanes: u32,
-    pixels: u32,                           // output pixels
-    in_stride: u32,                        // blocks per pixel of the input buffer
-    out_stride: u32, out_offset: u32,      // blocks per pixel of the output buffer, first block written
-    blocks: u32,
-    first0: u32, count0: u32, first1: u32, // the two runs of input blocks
-    group: u32,                            // lanes per sample
-    a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, // the kernel's own
-}
-var<immediate> im: Elementwise;
-#unroll cpu 0 CPU
+var<immediate> im: Immediates; // lib/elementwise_immediates and the kernel's own
+#if CPU
 #import lib/image.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return load_x(i32(i)); }
-#end
-#unroll portable CPU 1
+#else
 #import lib/portable.wgsl
 @group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return x[i]; }
-#end
+#endif
 @group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
 
 struct Element {

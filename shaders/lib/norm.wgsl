@@ -1,5 +1,5 @@
 // Immediates of the kernels that make GroupNorm's coefficients. Host: `ops::group_norm`.
-struct Norm {
+struct Immediates {
     lanes: u32,
     pixels: u32,
     in_stride: u32,                        // blocks per pixel of the input buffer
@@ -11,6 +11,6 @@ struct Norm {
     groups: u32, size: u32,                // groups of channels, channels in each
     padding: u32,                          // positions in blocks that hold no channel
     rowed: u32,                            // 1 if gain and shift depend on the timestep
-    epsilon: u32,                          // as bits
+    epsilon: f32,
 }
-var<immediate> im: Norm;
+var<immediate> im: Immediates;

@@ -3,39 +3,39 @@
 
 // The lane that is number q of the part. Of 1 + K lanes a sample the first is its primal.
 fn lane_of(q: u32) -> u32 {
-#unroll primals 0 KEEP
+#if KEEP
     return q * im.group;
-#end
-#unroll tangents 0 SLOPED
+#else
+#if SLOPED
     return q + quotient(q, im.group - 1u) + 1u;
-#end
-#unroll all KEEP+SLOPED 1
+#else
     return q;
-#end
+#endif
+#endif
 }
 
 // Lanes of all parts.
 fn all_lanes() -> u32 {
-#unroll primals 0 KEEP
+#if KEEP
     return im.lanes * im.group;
-#end
-#unroll tangents 0 SLOPED
+#else
+#if SLOPED
     return im.lanes + quotient(im.lanes, im.group - 1u);
-#end
-#unroll all KEEP+SLOPED 1
+#else
     return im.lanes;
-#end
+#endif
+#endif
 }
 
 // The sample of the part's lane q.
 fn sample_of(q: u32) -> u32 {
-#unroll primals 0 KEEP
+#if KEEP
     return q;
-#end
-#unroll tangents 0 SLOPED
+#else
+#if SLOPED
     return quotient(q, im.group - 1u);
-#end
-#unroll all KEEP+SLOPED 1
+#else
     return quotient(q, im.group);
-#end
+#endif
+#endif
 }

@@ -1,13 +1,12 @@
 // Blocks of 4 weights, held as f32, or with HALF = 1 as f16, two to a word, the first in its lower half; arithmetic is f32
 // either way. Host: `ops::held`.
-#unroll single HALF 1
-@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
-fn weight(i: u32) -> vec4f { return weights[i]; }
-#end
-#unroll half 0 HALF
+#if HALF
 @group(0) @binding(1) var<storage, read> weights: array<vec2u>;
 fn weight(i: u32) -> vec4f {
     let w = weights[i];
     return vec4f(unpack2x16float(w.x), unpack2x16float(w.y));
 }
-#end
+#else
+@group(0) @binding(1) var<storage, read> weights: array<vec4f>;
+fn weight(i: u32) -> vec4f { return weights[i]; }
+#endif

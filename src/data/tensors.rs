@@ -107,11 +107,11 @@ impl<'de> Visitor<'de> for Tensors {
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
                 map.next_value::<IgnoredAny>()?;
-            } else if tensors.contains_key(&name) {
-                return Err(A::Error::custom(format!("two tensors '{name}'")));
             } else {
-                let tensor = map.next_value()?;
-                tensors.insert(name, tensor);
+                let said = format!("two tensors '{name}'");
+                if tensors.insert(name, map.next_value()?).is_some() {
+                    return Err(A::Error::custom(said));
+                }
             }
         }
         Ok(Header(tensors))

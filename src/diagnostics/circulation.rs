@@ -65,7 +65,7 @@ impl<'a> CirculationRun<'a> {
                 ("sums", sums, Access::Write),
             ],
             part: program::Part::All,
-            immediates: vec![0, shape.len() as u32, shape.flat_stride() as u32],
+            immediates: vec![("dim", shape.len() as u32), ("flat", shape.flat_stride() as u32)],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: 10 * shape.len() as u64,
             bytes: 12 * shape.len() as u64,

@@ -53,7 +53,11 @@ impl Field for Linear {
             kernel: Kernel { shader: "field_linear", constants: vec![] },
             bindings: vec![("lanes", cx.lanes, Access::Read), ("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
             part: Part::All,
-            immediates: vec![0, self.shape.len() as u32, flat as u32, (self.omega as f32).to_bits()],
+            immediates: vec![
+                ("dim", self.shape.len() as u32),
+                ("flat", flat as u32),
+                ("omega", (self.omega as f32).to_bits()),
+            ],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 4 * flat as u64,
             bytes: 8 * flat as u64,

@@ -148,7 +148,7 @@ impl Field for Funnel {
                 ("s", cx.s, Access::Write),
             ],
             part: Part::All,
-            immediates: vec![0, d as u32, flat as u32, cx.program.group()],
+            immediates: vec![("dim", d as u32), ("flat", flat as u32), ("group", cx.program.group())],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: (6 * d + 200 * NODES) as u64,
             bytes: (16 * d) as u64,

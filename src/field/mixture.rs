@@ -105,7 +105,12 @@ impl Field for Mixture {
                 ("s", cx.s, Access::Write),
             ],
             part: Part::All,
-            immediates: vec![0, d as u32, flat as u32, n as u32, cx.program.group()],
+            immediates: vec![
+                ("dim", d as u32),
+                ("flat", flat as u32),
+                ("components", n as u32),
+                ("group", cx.program.group()),
+            ],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: (7 * d * n) as u64,
             bytes: (8 * (n + 1) * d) as u64,

@@ -87,7 +87,7 @@ impl Field for NetworkField {
                 ("s", cx.s, Access::Write),
             ],
             part: Part::All,
-            immediates: vec![0, flat as u32],
+            immediates: vec![("flat", flat as u32)],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,
             bytes: 12 * flat as u64,

@@ -1,6 +1,7 @@
 //! Cooperative matrices: what an adapter has of them, and the features that kernels with them ask for. In: an adapter. Out:
 //! whether a variant of a kernel can run there, or what is missing, in words. Source: VK_KHR_cooperative_matrix, Metal's simdgroup_matrix.
 use crate::choice::Needs;
+use crate::program::STORAGE_BUFFERS;
 use wgpu::CooperativeScalarType::{F16, F32};
 
 /// Threads of a subgroup that the kernels are written for.
@@ -16,8 +17,8 @@ pub(super) struct Cooperative {
     found: Vec<wgpu::CooperativeMatrixProperties>,
 }
 
-/// Storage buffers of the convolution that binds the most.
-const BUFFERS: u32 = 10;
+/// Storage buffers of the convolution that binds the most: one more than other kernels may, for the maxima of its windows.
+const BUFFERS: u32 = STORAGE_BUFFERS as u32 + 1;
 
 impl Cooperative {
     pub fn of(adapter: &wgpu::Adapter) -> Self {

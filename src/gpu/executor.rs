@@ -165,8 +165,9 @@ impl<'a> Executor<'a> {
                     pass.set_pipeline(&self.on.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
                     let part = self.on.program.part(step.part, lanes as u64);
-                    pass.set_immediates(0, bytemuck::bytes_of(&(part as u32)));
-                    pass.set_immediates(4, bytemuck::cast_slice(&step.immediates[1..]));
+                    let words: Vec<u32> =
+                        [part as u32].into_iter().chain(step.immediates.iter().map(|word| word.1)).collect();
+                    pass.set_immediates(0, bytemuck::cast_slice(&words));
                     let groups = (part * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }

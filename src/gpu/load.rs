@@ -2,7 +2,7 @@
 //! commands, made anew where the room changes or another device takes over.
 use super::device::Gpu;
 use super::memory::Memory;
-use super::pipeline::{Cache, Pipeline};
+use super::pipeline::{Cache, LANES, Pipeline};
 use super::slot::{Slot, Written};
 use crate::error::{Error, Result};
 use crate::program::{Access, Action, BufferId, Program, Role, Step};
@@ -157,14 +157,14 @@ impl<'a> Loaded<'a> {
     fn bind_group(&self, pipeline: &Pipeline, step: &Step) -> Result<wgpu::BindGroup> {
         let fail =
             |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
-        if step.bindings.len() != pipeline.bindings.len() || pipeline.immediates as usize != 4 * step.immediates.len() {
-            return Err(fail(format!(
-                "{} bindings and {} bytes of immediates given, the shader has {} and {}",
-                step.bindings.len(),
-                4 * step.immediates.len(),
-                pipeline.bindings.len(),
-                pipeline.immediates
-            )));
+        if step.bindings.len() != pipeline.bindings.len() {
+            let (given, expected) = (step.bindings.len(), pipeline.bindings.len());
+            return Err(fail(format!("{given} bindings given, the shader has {expected}")));
+        }
+        let given: Vec<&str> = [LANES].into_iter().chain(step.immediates.iter().map(|word| word.0)).collect();
+        if given != pipeline.immediates {
+            let (given, expected) = (given.join(", "), pipeline.immediates.join(", "));
+            return Err(fail(format!("immediates {given} given, the shader has {expected}")));
         }
         let mut entries = Vec::with_capacity(step.bindings.len());
         for binding in &pipeline.bindings {

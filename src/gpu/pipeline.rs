@@ -1,5 +1,5 @@
-//! Shader text to pipeline: naga reads the bindings' names, numbers and kinds out of the module, so that programs bind
-//! buffers by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
+//! Shader text to pipeline: naga reads the names of bindings and immediates out of the module, so that programs give both
+//! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
 use super::device::Gpu;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
@@ -8,6 +8,9 @@ use naga::valid::Capabilities;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+/// The word of a kernel's immediates that comes first and is filled in at each run.
+pub(super) const LANES: &str = "lanes";
 
 pub(super) struct Binding {
     pub name: String,
@@ -19,8 +22,8 @@ pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
     pub bindings: Vec<Binding>,
-    /// Bytes of `var<immediate>`.
-    pub immediates: u32,
+    /// Names of the words of `var<immediate>`.
+    pub immediates: Vec<String>,
 }
 
 /// Pipelines by kernel; one device's.
@@ -131,7 +134,7 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],
-            immediate_size: immediates,
+            immediate_size: 4 * immediates.len() as u32,
         });
         let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(kernel.shader),
@@ -153,18 +156,33 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     })
 }
 
-/// Names, numbers and kinds of the module's bindings, and the bytes of its immediates.
-fn reflect(module: &naga::Module) -> std::result::Result<(Vec<Binding>, u32), String> {
-    let mut layouter = naga::proc::Layouter::default();
-    layouter.update(module.to_ctx()).map_err(|e| e.to_string())?;
-    let (mut bindings, mut immediates) = (vec![], 0);
+/// Names of the members of a struct of words.
+fn words(module: &naga::Module, of: naga::Handle<naga::Type>) -> std::result::Result<Vec<String>, String> {
+    let naga::TypeInner::Struct { members, .. } = &module.types[of].inner else {
+        return Err("its immediates are not a struct".into());
+    };
+    let word = |(i, member): (usize, &naga::StructMember)| {
+        let name = member.name.clone().unwrap_or_default();
+        let is_word = matches!(module.types[member.ty].inner, naga::TypeInner::Scalar(scalar) if scalar.width == 4);
+        if is_word && member.offset as usize == 4 * i {
+            Ok(name)
+        } else {
+            Err(format!("its immediate '{name}' is not one word behind the others"))
+        }
+    };
+    members.iter().enumerate().map(word).collect()
+}
+
+/// Names, numbers and kinds of the module's bindings, and the names of its immediates.
+fn reflect(module: &naga::Module) -> std::result::Result<(Vec<Binding>, Vec<String>), String> {
+    let (mut bindings, mut immediates) = (vec![], vec![]);
     for (_, variable) in module.global_variables.iter() {
         let access = match variable.space {
             naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::Write,
             naga::AddressSpace::Storage { .. } => Access::Read,
             naga::AddressSpace::Handle => Access::Image,
             naga::AddressSpace::Immediate => {
-                immediates = layouter[variable.ty].size;
+                immediates = words(module, variable.ty)?;
                 continue;
             }
             _ => continue,

@@ -192,6 +192,8 @@ impl Autoencoder {
             let mut net = Net::new(shape, weights);
             let input = net.graph.input();
             half(hyper, &mut net, input)?;
+            // It makes the data, once: digits before speed, since norms of few numbers enlarge what is lost.
+            net.graph.direct = true;
             Ok(net.graph)
         };
         let encoder = half(image.map_or(own, |sides| sized(own, sides)), info.halves.encode)?;

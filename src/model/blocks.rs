@@ -5,12 +5,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
+use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::channels::Channels;
 use crate::ops::conv::{After, Conv, Padding};
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
-use crate::ops::scores::Scores;
 use crate::ops::silu::Silu;
 use crate::ops::softmax::Softmax;
 use crate::shape::Shape;
@@ -182,8 +182,8 @@ impl<'a> Net<'a> {
     /// softmax(q k / sqrt(features of a head)) v, by head (arXiv 1706.03762).
     pub fn attention(&mut self, name: &str, [q, k, v]: [NodeId; 3], heads: usize) -> Result<NodeId> {
         let scale = (self.channels(q) as f64 / heads.max(1) as f64).sqrt().recip() as f32;
-        let scores = self.graph.push(format!("{name}.scores"), Scores { heads, scale }, &[q, k])?;
-        let weights = self.graph.push(format!("{name}.softmax"), Softmax { heads, scale: 1.0 }, &[scores])?;
+        let logits = self.graph.push(format!("{name}.attention_logits"), AttentionLogits { heads, scale }, &[q, k])?;
+        let weights = self.graph.push(format!("{name}.softmax"), Softmax { heads, scale: 1.0 }, &[logits])?;
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }
 

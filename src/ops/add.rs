@@ -2,9 +2,10 @@
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
 use super::fold::Then;
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::program::named;
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ impl Op for Add {
         true
     }
 
-    fn lines_up(&self) -> bool {
-        true
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
     }
 
     fn as_then(&self) -> Option<Then> {
@@ -58,12 +59,11 @@ impl Op for Add {
         if z.slots != cx.inputs[0].slots {
             return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));
         }
-        let [z0, count, z1] = z.segment_words();
-        let [s, t] = self.scales.map(f32::to_bits);
+        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], self.scales.map(f32::to_bits))).collect();
         Elementwise {
             name: "add",
             second: Some((z.buffer, z.bytes())),
-            own: [z.stride as u32, z0, count, z1, s, t],
+            own: &own,
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }

@@ -52,7 +52,7 @@ impl Op for Affine {
         Elementwise {
             name: "affine",
             reads: &[("rows", rows), ("lanes", cx.lanes)],
-            own: [self.shift.to_bits(), 0, 0, 0, 0, 0],
+            own: &[("shift", self.shift.to_bits())],
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }

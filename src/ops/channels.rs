@@ -34,6 +34,16 @@ impl Channels {
         Self { name: "concat", map }
     }
 
+    /// Output channel c is channel `map[c].1` of input `map[c].0`.
+    pub const fn gather(map: Vec<(usize, usize)>) -> Self {
+        Self { name: "gather", map }
+    }
+
+    /// (input, channel) of every output channel.
+    pub fn map(&self) -> &[(usize, usize)] {
+        &self.map
+    }
+
     /// Channel shuffle over `groups`: output channel i groups + g is input channel g C/groups + i (arXiv 1707.01083).
     pub fn shuffle(channels: usize, groups: usize) -> Result<Self> {
         if groups == 0 || !channels.is_multiple_of(groups) {

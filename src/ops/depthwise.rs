@@ -2,7 +2,7 @@
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{immediates, noise};
-use super::fold::{Before, LoadKind, Loads, Reads, Setting};
+use super::fold::{Before, LoadKind, Loads, Rows, Setting};
 use super::window::{Padding, Window, extent, inside};
 use super::{Band, Case, Family, Launch, Op, View};
 use crate::dual::Dual;
@@ -76,8 +76,8 @@ impl Loads for Depthwise {
         input: Shape,
         bands: &[Range<usize>],
         which: usize,
-    ) -> Option<(Arc<dyn Loads>, Padding, Reads)> {
-        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, input.h);
+    ) -> Option<(Arc<dyn Loads>, Padding, Rows)> {
+        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, input.h)?;
         Some((Arc::new(Self { padding, ..self.clone() }), window.padding, vec![(0, rows)]))
     }
 
@@ -138,14 +138,14 @@ impl Op for Depthwise {
     }
 
     fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h);
+        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h)?;
         Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let weights = cx.program.constant(cx.label("weights"), &self.packed(&view));
-        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, [0; 10]);
+        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, &[]);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);

@@ -3,7 +3,7 @@
 use super::activation::Pass;
 use super::{Launch, View};
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
 
 /// What one elementwise kernel has of its own.
 #[derive(Default)]
@@ -18,8 +18,8 @@ pub(super) struct Elementwise<'a> {
     pub reads: &'a [(&'static str, BufferId)],
     /// A buffer read as `x` is, by all lanes, and the bytes per lane that it holds.
     pub second: Option<(BufferId, u64)>,
-    /// Immediates `a` to `f`.
-    pub own: [u32; 6],
+    /// Immediates of the shader's own.
+    pub own: &'a [Immediate],
     /// Threads per lane, if not one per block of the output.
     pub items: Option<usize>,
     /// Floating-point operations per lane.
@@ -38,7 +38,14 @@ impl Elementwise<'_> {
             }
         }
         let written = place.shape.pixels() * place.blocks;
-        let sizes = [place.shape.pixels(), view.stride, place.stride, place.offset, place.blocks].map(|v| v as u32);
+        let sizes = [
+            ("pixels", place.shape.pixels()),
+            ("in_stride", view.stride),
+            ("out_stride", place.stride),
+            ("out_offset", place.offset),
+            ("blocks", place.blocks),
+        ]
+        .map(|(name, v)| (name, v as u32));
         for pass in Pass::of(cx, self.silu, &place) {
             let reads = self.reads.iter().filter(|_| pass.part != Part::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
@@ -46,7 +53,7 @@ impl Elementwise<'_> {
             let second = self.second.map(|(buffer, _)| ("z", buffer, access));
             let bindings = ends.into_iter().chain(second).chain(reads).chain(pass.binding(cx)).collect();
             let constants = [cx.family.constant()].into_iter().chain(pass.constants());
-            let words = [0].into_iter().chain(sizes).chain(view.segment_words()).chain([cx.program.group()]);
+            let words = sizes.into_iter().chain(view.runs()).chain([("group", cx.program.group())]);
             cx.program.push(Step {
                 label: cx.label(self.name),
                 op: self.name,
@@ -56,7 +63,7 @@ impl Elementwise<'_> {
                 },
                 bindings,
                 part: pass.part,
-                immediates: words.chain(self.own).collect(),
+                immediates: words.chain(self.own.iter().copied()).collect(),
                 grid: Grid { items: self.items.unwrap_or(written) as u32, workgroup: 256, groups: 1 },
                 flops: self.flops,
                 bytes: 16 * (written + view.shape.pixels() * view.blocks()) as u64,

@@ -68,7 +68,7 @@ pub enum LoadKind {
 }
 
 /// Rows that are read, by the number of the input.
-pub type Reads = Vec<(usize, Range<usize>)>;
+pub type Rows = Vec<(usize, Range<usize>)>;
 
 /// An op that a convolution's kernels do to x as they load it, so that its result is never written.
 pub trait Loads: Debug + Send + Sync {
@@ -98,7 +98,7 @@ pub trait Loads: Debug + Send + Sync {
         input: Shape,
         bands: &[Range<usize>],
         which: usize,
-    ) -> Option<(Arc<dyn Loads>, Padding, Reads)>;
+    ) -> Option<(Arc<dyn Loads>, Padding, Rows)>;
 
     /// Appends what must run before the convolution, whose first inputs are `inputs`; the buffer that its kernels read besides, and
     /// its name there.

@@ -3,12 +3,12 @@
 //! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
 use super::elementwise::{Elementwise, grouped};
-use super::fold::{Before, LoadKind, Loads, Reads, Setting, Then};
+use super::fold::{Before, LoadKind, Loads, Rows, Setting, Then};
 use super::window::{Padding, Window};
-use super::{Band, Case, Family, Launch, Op, View};
+use super::{Band, Case, Family, Launch, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -87,10 +87,21 @@ impl GroupNorm {
         let (pixels, chunk, padding) = (whole.pixels(), chunk(whole), 4 * blocks - self.channels);
         let chunks = pixels.div_ceil(chunk);
         let rowed = matches!(self.scale, Scale::Rows { .. }) as usize;
-        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<u32> {
-            let shape = [chunk, pixels.div_ceil(chunk), first, chunks, self.groups, size, padding, rowed];
-            let words = [0, pixels as u32, view.stride as u32, blocks as u32].into_iter().chain(view.segment_words());
-            words.chain([group]).chain(shape.map(|v| v as u32)).chain([(self.epsilon as f32).to_bits()]).collect()
+        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<Immediate> {
+            let words = named(["pixels", "in_stride", "blocks"], [pixels, view.stride, blocks].map(|v| v as u32));
+            let shape = [
+                ("chunk", chunk),
+                ("chunks", pixels.div_ceil(chunk)),
+                ("first", first),
+                ("all", chunks),
+                ("groups", self.groups),
+                ("size", size),
+                ("padding", padding),
+                ("rowed", rowed),
+            ]
+            .map(|(name, v)| (name, v as u32));
+            let words = words.into_iter().chain(view.runs()).chain([("group", group)]).chain(shape);
+            words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
         };
         let tangents = part == Part::Tangents;
         let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];
@@ -179,9 +190,9 @@ impl Loads for GroupNorm {
         input: Shape,
         bands: &[Range<usize>],
         which: usize,
-    ) -> Option<(Arc<dyn Loads>, Padding, Reads)> {
+    ) -> Option<(Arc<dyn Loads>, Padding, Rows)> {
         let all = self.band(&[input], bands, which)?.reads.into_iter().skip(1);
-        let (rows, padding) = window.padding.band(&bands[which], window.kernel, window.stride, input.h);
+        let (rows, padding) = window.padding.band(&bands[which], window.kernel, window.stride, input.h)?;
         let reads = [(0, rows)].into_iter().chain(all).collect();
         Some((Arc::new(Self { band: Some(which), ..self.clone() }), padding, reads))
     }
@@ -254,6 +265,10 @@ impl Op for GroupNorm {
 
     fn keeps_layout(&self) -> bool {
         true
+    }
+
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
     }
 
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {

@@ -3,7 +3,7 @@
 use super::{Band, Launch, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step, named};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,9 +45,10 @@ impl Op for Input {
             kernel: Kernel { shader: "input", constants: vec![] },
             bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
             part: Part::All,
-            immediates: [0, s.c as u32, s.pixels() as u32, cx.output.blocks as u32]
+            immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
                 .into_iter()
                 .chain(Outside::words(self.band, s))
+                .chain(named(["out_stride", "out_offset"], [cx.output.stride, cx.output.offset].map(|v| v as u32)))
                 .collect(),
             grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
             flops: 0,

@@ -2,7 +2,7 @@
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -55,6 +55,10 @@ impl Op for Mix {
         y
     }
 
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
+    }
+
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
         (2 * output.len() * inputs[0].c / self.heads) as u64
     }
@@ -68,12 +72,19 @@ impl Op for Mix {
         plain(&p)?;
         let first = plain(&v)?;
         let per_head = [p.shape.c, cx.output.shape.c].map(|c| c / self.heads);
-        let sizes = [v.shape.pixels(), per_head[0], per_head[1], self.heads].map(|n| n as u32);
+        let own = [
+            ("z_stride", v.stride as u32),
+            ("z_first", first),
+            ("z_pixels", v.shape.pixels() as u32),
+            ("vectors", per_head[0] as u32),
+            ("features", per_head[1] as u32),
+            ("heads", self.heads as u32),
+        ];
         Elementwise {
             name: "mix",
             constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, per_head) as i64)],
             second: Some((v.buffer, v.bytes())),
-            own: [v.stride as u32, first, sizes[0], sizes[1], sizes[2], sizes[3]],
+            own: &own,
             flops: self.flops(&[p.shape, v.shape], cx.output.shape),
             ..Default::default()
         }

@@ -1,8 +1,8 @@
 //! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
-//! same name. Adding an op is those two files and a line in `OPS`; the laws in `kernels-tests/` then test it.
+//! same name. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Program, Role};
+use crate::program::{Access, BufferId, Immediate, Program, Role, named};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,53 +12,64 @@ use std::sync::Arc;
 use fold::{Before, Setting, Then};
 
 mod activation;
-pub mod add;
-pub mod add_row;
-pub mod affine;
-pub mod channels;
-pub mod conv;
-pub mod depthwise;
 mod elementwise;
 pub mod fold;
-pub mod group_norm;
 pub mod held;
-pub mod input;
-pub mod mix;
-pub mod outer;
-pub mod output;
-pub mod pointwise;
-pub mod resample;
-pub mod rms_norm;
-pub mod rows;
-pub mod scores;
-pub mod silu;
-pub mod softmax;
-pub mod softmax_pixels;
-pub mod upsample;
 pub mod window;
 
-/// A name and the op's test cases: every op that has a kernel.
-pub const OPS: &[(&str, fn() -> Vec<Case>)] = &[
-    ("add", add::cases),
-    ("add_row", add_row::cases),
-    ("affine", affine::cases),
-    ("channels", channels::cases),
-    ("conv", conv::cases),
-    ("depthwise", depthwise::cases),
-    ("group_norm", group_norm::cases),
-    ("mix", mix::cases),
-    ("outer", outer::cases),
-    ("pointwise", pointwise::cases),
-    ("resample", resample::cases),
-    ("rms_norm", rms_norm::cases),
-    ("rows", rows::cases),
-    ("scores", scores::cases),
-    ("silu", silu::cases),
-    ("softmax", softmax::cases),
-    ("softmax_pixels", softmax_pixels::cases),
-    ("up_conv", conv::up::cases),
-    ("upsample", upsample::cases),
-];
+/// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. An op whose
+/// file is in another's folder says `in` which module it is. Ends of a graph are in every case, and have none of their own.
+macro_rules! ops {
+    (
+        ends { $($end:ident [$($last:literal),*])* }
+        ops { $($op:ident $(in $($inner:ident)::+)? [$($kernel:literal),*])* }
+    ) => {
+        $(pub mod $end;)*
+        $(ops! { @module $op $($($inner)::+)? })*
+
+        /// A name and the op's test cases: every op that a graph may have between its ends.
+        pub const OPS: &[(&str, fn() -> Vec<Case>)] =
+            &[$((stringify!($op), ops!(@cases $op $($($inner)::+)?))),*];
+
+        /// The ops' kernels: names and texts.
+        pub(crate) const KERNELS: &[(&str, &str)] =
+            &[$($(ops!(@kernel $last),)*)* $($(ops!(@kernel $kernel),)*)*];
+    };
+    (@module $op:ident) => { pub mod $op; };
+    (@module $op:ident $($inner:ident)::+) => {};
+    (@cases $op:ident) => { $op::cases };
+    (@cases $op:ident $($inner:ident)::+) => { $($inner)::+::cases };
+    (@kernel $name:literal) => { ($name, include_str!(concat!("../../shaders/", $name, ".wgsl"))) };
+}
+
+ops! {
+    ends {
+        input ["input"]
+        output ["output"]
+    }
+    ops {
+        add ["add"]
+        add_row ["add_row"]
+        affine ["affine"]
+        attention_logits ["attention_logits"]
+        channels []
+        conv ["conv", "conv_cc", "conv_coop", "window_max", "winograd_in", "winograd_out"]
+        depthwise ["depthwise", "depthwise_cc"]
+        group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        mix ["mix"]
+        outer ["outer"]
+        pointwise ["pointwise"]
+        repack ["repack"]
+        resample ["resample"]
+        rms_norm ["rms_norm"]
+        rows ["rows"]
+        silu ["silu"]
+        softmax ["softmax"]
+        softmax_pixels ["softmax_pixels"]
+        up_conv in conv::up []
+        upsample ["upsample"]
+    }
+}
 
 /// A small graph's worth of test: the op applied to inputs of these shapes.
 pub struct Case {
@@ -127,9 +138,14 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// True if all its inputs must have each channel in the same place (sums).
-    fn lines_up(&self) -> bool {
-        false
+    /// Where the channels of an input, of so many, must lie for its kernels.
+    fn reads(&self, input: usize, _of: usize) -> Reads {
+        if self.keeps_layout() && input == 0 { Reads::InPlace } else { Reads::Anywhere }
+    }
+
+    /// Storage buffers that its greediest step binds, of ops that others are folded into; an upper bound.
+    fn storage_buffers(&self, _setting: Setting) -> usize {
+        0
     }
 
     /// Weights that the device may hold in f16.
@@ -172,6 +188,19 @@ pub trait Op: Debug + Send + Sync {
     fn launch(&self, cx: &mut Launch) -> Result<()>;
 }
 
+/// Where a kernel can find the channels of what it reads; each of them once, and all in one buffer that it does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Anywhere.
+    Anywhere,
+    /// In at most two runs of blocks, and as in the op's other inputs that are read so.
+    InPlace,
+    /// That, and channel c at place c, four to a block.
+    Ordered,
+    /// That, in one run.
+    Together,
+}
+
 /// A part of an op: some rows of its output, from some rows of its inputs.
 pub struct Band {
     /// What makes them; none: the op itself.
@@ -198,9 +227,10 @@ pub struct Outside {
 
 impl Outside {
     /// Immediates that say where the band's pixels are: numbers per lane, pixels of the image, first pixel of the band.
-    fn words(band: Option<Self>, own: Shape) -> [u32; 3] {
+    fn words(band: Option<Self>, own: Shape) -> [Immediate; 3] {
         let Self { whole, first } = band.unwrap_or(Self { whole: own, first: 0 });
-        [whole.flat_stride(), whole.pixels(), first * whole.w].map(|v| v as u32)
+        [("flat", whole.flat_stride()), ("plane", whole.pixels()), ("first", first * whole.w)]
+            .map(|(n, v)| (n, v as u32))
     }
 }
 
@@ -237,6 +267,27 @@ impl View {
     /// Number of blocks read.
     pub fn blocks(&self) -> usize {
         self.segments.iter().map(|s| s.count).sum()
+    }
+
+    /// Where each channel sits in a pixel of the buffer: 4 * block + component.
+    pub fn places(&self) -> Vec<u32> {
+        let [s0, n0, s1] = self.segment_words();
+        let place = |&slot: &usize| {
+            let block = (slot / 4) as u32;
+            4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
+        };
+        self.slots.iter().map(place).collect()
+    }
+
+    /// `segment_words` of what kernels call x.
+    fn runs(&self) -> [Immediate; 3] {
+        named(["first0", "count0", "first1"], self.segment_words())
+    }
+
+    /// How kernels find blocks of what they call z.
+    fn second(&self) -> [Immediate; 4] {
+        let [first0, count0, first1] = self.segment_words();
+        [("z_stride", self.stride as u32), ("z_first0", first0), ("z_count0", count0), ("z_first1", first1)]
     }
 
     /// (start of run 0, its length, start of run 1 less that length): block b lies at b + (b < n0 ? s0 : s1).
@@ -281,6 +332,8 @@ pub struct Launch<'a> {
     pub family: Family,
     /// How the device holds weights.
     pub held: held::Held,
+    /// `Graph::direct`.
+    pub direct: bool,
     /// Pixels of the largest image of the network, were nothing cut.
     pub largest: usize,
     /// What the op reads, in order.

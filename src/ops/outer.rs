@@ -2,7 +2,7 @@
 //! (arXiv 1812.01243). Channel f, row h and column d of the output. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::per_head;
-use super::{Case, Launch, Op};
+use super::{Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -43,6 +43,10 @@ impl Op for Outer {
         y
     }
 
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
+    }
+
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
         (2 * output.len() * inputs[0].pixels()) as u64
     }
@@ -59,7 +63,12 @@ impl Op for Outer {
             name: "outer",
             constants: &[grouped(cx), ("ALIGNED", aligned as i64)],
             second: Some((v.buffer, v.bytes())),
-            own: [v.stride as u32, first, k.shape.pixels() as u32, out.c as u32, 0, 0],
+            own: &[
+                ("z_stride", v.stride as u32),
+                ("z_first", first),
+                ("in_pixels", k.shape.pixels() as u32),
+                ("size", out.c as u32),
+            ],
             items: Some(columns * cx.output.blocks),
             flops: self.flops(&[k.shape, v.shape], out),
             ..Default::default()

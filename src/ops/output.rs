@@ -3,7 +3,7 @@
 use super::{Band, Launch, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step, named};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,19 +44,10 @@ impl Op for Output {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let view = &cx.inputs[0];
         let s = view.shape;
-        let [s0, n0, s1] = view.segment_words();
-        // Where channel c sits in the buffer: 4 * block + component.
-        let slots: Vec<u32> = view
-            .slots
-            .iter()
-            .map(|&slot| {
-                let block = (slot / 4) as u32;
-                4 * block.wrapping_add(if block < n0 { s0 } else { s1 }) + (slot % 4) as u32
-            })
-            .collect();
+        let slots = view.places();
         let outside = Outside::words(self.band, s);
         // The last band also clears the end of a flat row.
-        let [flat, plane, first] = outside;
+        let [flat, plane, first] = outside.map(|word| word.1);
         let end = if first + s.pixels() as u32 == plane { flat - s.c as u32 * plane } else { 0 };
         let (buffer, stride) = (view.buffer, view.stride);
         let table = cx.program.constant(cx.label("slots"), &slots);
@@ -70,10 +61,10 @@ impl Op for Output {
                 ("y", cx.flat_out, Access::Write),
             ],
             part: Part::All,
-            immediates: [0, s.c as u32, s.pixels() as u32, 4 * stride as u32]
+            immediates: named(["channels", "pixels", "stride"], [s.c, s.pixels(), 4 * stride].map(|n| n as u32))
                 .into_iter()
                 .chain(outside)
-                .chain([end])
+                .chain([("end", end)])
                 .collect(),
             grid: Grid { items: s.len() as u32 + end, workgroup: 256, groups: 1 },
             flops: 0,

@@ -221,7 +221,14 @@ impl Op for Resample {
             .map(|(n, v)| (n, v as i64));
         let constants: Vec<(&'static str, i64)> = taps.chain(sizes).collect();
         let [above, left] = [self.rows[0], self.columns[0]].map(|pad| pad as u32);
-        let own = [s.h as u32, s.w as u32, above, self.gain.to_bits(), out.w as u32, left];
+        let own = &[
+            ("in_h", s.h as u32),
+            ("in_w", s.w as u32),
+            ("above", above),
+            ("left", left),
+            ("out_w", out.w as u32),
+            ("gain", self.gain.to_bits()),
+        ];
         let flops = self.flops(&[], out);
         Elementwise { name: "resample", constants: &constants, own, flops, ..Default::default() }.push(cx);
         Ok(())

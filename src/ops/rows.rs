@@ -1,6 +1,6 @@
 //! Rows of tensors of one width, one below the other: what a kernel reads beyond the rows of its own band, put beside them.
 //! y[.., i, j] = x_n[.., i - start_n, j]. Linear, tangent alike; a copy. The planner makes it where it cuts tensors into bands.
-use super::{Case, Launch, Op};
+use super::{Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -54,6 +54,10 @@ impl Op for Rows {
         true
     }
 
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::InPlace
+    }
+
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let place = cx.output.clone();
         let (w, slots) = (place.shape.w, cx.inputs[0].slots.clone());
@@ -63,16 +67,25 @@ impl Op for Rows {
                 return Err(Error::invalid(cx.node, "the channels of its inputs are ordered differently in memory"));
             }
             let pixels = rows.len() * w;
-            let own = [pixels, rows.start * w, view.shape.pixels(), view.stride, to, place.shape.pixels()];
-            let out = [place.stride, place.offset, place.blocks];
-            let words = own.into_iter().chain(out).map(|v| v as u32);
+            let words = [
+                ("pixels", pixels),
+                ("first_in", rows.start * w),
+                ("in_pixels", view.shape.pixels()),
+                ("in_stride", view.stride),
+                ("first_out", to),
+                ("out_pixels", place.shape.pixels()),
+                ("out_stride", place.stride),
+                ("out_offset", place.offset),
+                ("blocks", place.blocks),
+            ]
+            .map(|(name, v)| (name, v as u32));
             cx.program.push(Step {
                 label: cx.label("rows"),
                 op: "rows",
                 kernel: Kernel { shader: "rows", constants: vec![] },
                 bindings: vec![("x", view.buffer, Access::Read), ("y", place.buffer, Access::Write)],
                 part: Part::All,
-                immediates: [0].into_iter().chain(words).chain(view.segment_words()).collect(),
+                immediates: words.into_iter().chain(view.runs()).collect(),
                 grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,
                 bytes: (32 * pixels * place.blocks) as u64,

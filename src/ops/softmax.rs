@@ -1,7 +1,7 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
 use super::elementwise::{Elementwise, plain};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -62,6 +62,10 @@ impl Op for Softmax {
         y
     }
 
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
+    }
+
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         6 * output.len() as u64
     }
@@ -78,7 +82,12 @@ impl Op for Softmax {
         let together = if aligned(self.heads, [size]) { 1 } else { self.heads };
         Elementwise {
             name: "softmax",
-            own: [self.heads as u32, together as u32, self.scale.to_bits(), size as u32, 0, 0],
+            own: &[
+                ("heads", self.heads as u32),
+                ("together", together as u32),
+                ("size", size as u32),
+                ("scale", self.scale.to_bits()),
+            ],
             items: Some(s.pixels() * self.heads / together),
             flops: self.flops(&[], s),
             ..Default::default()

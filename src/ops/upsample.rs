@@ -68,7 +68,7 @@ impl Op for Upsample {
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
         let first = self.band.map_or(0, |(first, _)| first);
-        let own = [s.h as u32, s.w as u32, first as u32, 0, 0, 0];
+        let own = &[("in_h", s.h as u32), ("in_w", s.w as u32), ("first", first as u32)];
         Elementwise { name: "upsample", own, flops, ..Default::default() }.push(cx);
         Ok(())
     }

@@ -23,12 +23,19 @@ impl Padding {
         Self { rows: [n, n + more], columns: [n, n + more] }
     }
 
-    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding.
-    pub(super) fn band(self, out: &Range<usize>, kernel: usize, stride: usize, h: usize) -> (Range<usize>, Self) {
+    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding; none if all it
+    /// takes is padding.
+    pub(super) fn band(
+        self,
+        out: &Range<usize>,
+        kernel: usize,
+        stride: usize,
+        h: usize,
+    ) -> Option<(Range<usize>, Self)> {
         let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
         let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
-        let rows = (first + above - self.rows[0]).min(h)..end - below - self.rows[0];
-        (rows, Self { rows: [above, below], ..self })
+        let rows = (first + above - self.rows[0]).min(h)..(end - below).saturating_sub(self.rows[0]);
+        (!rows.is_empty()).then_some((rows, Self { rows: [above, below], ..self }))
     }
 }
 

@@ -2,8 +2,11 @@
 //! once; what can be done as another op loads it, into that one. In: a graph. Out: the same function with fewer nodes.
 use super::layout::sources_of;
 use crate::graph::{Graph, Node, NodeId};
+use crate::ops::Op;
 use crate::ops::fold::{Setting, Then, TimeRow};
+use crate::program::STORAGE_BUFFERS;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The fused graph as it grows.
 struct Fused<'a> {
@@ -21,7 +24,7 @@ struct Fused<'a> {
     named: Vec<usize>,
 }
 
-/// The same network with fewer nodes. Node order is kept.
+/// The same network with fewer nodes. Node order is kept; the output is last because it depends on all others (`prune`).
 pub(super) fn fuse(graph: &Graph, setting: Setting) -> Graph {
     let mut original: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
     let (mut kernels, mut named) = (vec![0; graph.nodes.len()], vec![0; graph.nodes.len()]);
@@ -74,10 +77,19 @@ impl Fused<'_> {
         self.nodes[id.0].as_ref().filter(|_| self.named[self.is[id.0]] == 1)
     }
 
+    /// An op that others were folded into, if its steps bind no more than every adapter can.
+    fn fitting(&self, op: Arc<dyn Op>) -> Option<Arc<dyn Op>> {
+        (op.storage_buffers(self.setting) <= STORAGE_BUFFERS).then_some(op)
+    }
+
     /// SiLU or a time row on `x`, put into all that write it, if nobody else reads those.
     fn each(&mut self, i: usize, x: NodeId, then: &Then) -> Option<NodeId> {
         let channels = &self.sources[x.0];
         let leaves: BTreeSet<usize> = channels.iter().map(|(leaf, _)| *leaf).collect();
+        // A channel that comes twice gets two numbers of a row.
+        if matches!(then, Then::Row(_)) && channels.iter().collect::<BTreeSet<_>>().len() < channels.len() {
+            return None;
+        }
         let mut ops = Vec::with_capacity(leaves.len());
         for &leaf in &leaves {
             let node = self.nodes[leaf].as_ref().filter(|_| self.kernels[self.is[leaf]] == 1)?;
@@ -89,7 +101,7 @@ impl Fused<'_> {
                 }
                 then => then.clone(),
             };
-            ops.push((leaf, node.op.then(&then)?));
+            ops.push((leaf, self.fitting(node.op.then(&then)?)?));
         }
         for (leaf, op) in ops {
             self.nodes[leaf].as_mut()?.op = op;
@@ -106,7 +118,7 @@ impl Fused<'_> {
         sides.sort_by_key(|(own, ..)| std::cmp::Reverse(*own));
         let (own, node) = sides.into_iter().find_map(|(own, other, scales)| {
             let node = self.only(own)?;
-            let op = node.op.then(&Then::Residual(scales))?;
+            let op = self.fitting(node.op.then(&Then::Residual(scales))?)?;
             let inputs = node.inputs.iter().copied().chain([other]).collect();
             Some((own, Node { name: node.name.clone(), op, inputs, shape: sum.shape, whole: sum.shape }))
         })?;
@@ -118,7 +130,7 @@ impl Fused<'_> {
     fn before(&mut self, node: &Node) -> Option<Node> {
         let &first = node.inputs.first()?;
         let producer = self.only(first)?;
-        let op = node.op.before(&producer.op.as_before()?, self.setting)?;
+        let op = self.fitting(node.op.before(&producer.op.as_before()?, self.setting)?)?;
         let inputs = producer.inputs.iter().chain(&node.inputs[1..]).copied().collect();
         self.nodes[first.0] = None;
         Some(Node { op, inputs, ..node.clone() })

@@ -17,6 +17,30 @@ pub(super) struct Leaf {
     pub slots: Vec<usize>,
 }
 
+/// Where the channels of what a node reads lie.
+pub(super) struct Found {
+    /// The buffer, by its root.
+    pub root: usize,
+    /// Runs of blocks, in order.
+    pub runs: Vec<Segment>,
+    /// Position of every channel among those blocks.
+    pub slots: Vec<usize>,
+}
+
+impl Found {
+    /// At most two runs of blocks, as kernels read them, and the position of every channel among those. Three or more are read
+    /// as the whole stretch, whose extra channels get zero weights.
+    pub fn readable(self) -> (Vec<Segment>, Vec<usize>) {
+        let [first, .., last] = self.runs[..] else { return (self.runs, self.slots) };
+        if self.runs.len() == 2 {
+            return (self.runs, self.slots);
+        }
+        let blocks: Vec<usize> = self.runs.iter().flat_map(|run| run.first..run.first + run.count).collect();
+        let slots = self.slots.iter().map(|s| 4 * (blocks[s / 4] - first.first) + s % 4).collect();
+        (vec![Segment { first: first.first, count: last.first + last.count - first.first }], slots)
+    }
+}
+
 pub(super) struct Layout {
     /// By node; none for rearrangements of channels.
     pub leaves: Vec<Option<Leaf>>,
@@ -60,34 +84,29 @@ impl Layout {
         self.leaves.iter().zip(&graph.nodes).map(bytes).collect()
     }
 
-    /// Root buffer, runs of blocks, and the position of every channel among those blocks, of what `id` reads as.
-    pub fn view(&self, graph: &Graph, id: NodeId) -> Result<(usize, Vec<Segment>, Vec<usize>)> {
+    /// Where the channels of `id` lie.
+    pub fn found(&self, graph: &Graph, id: NodeId) -> Result<Found> {
         let lost = || Error::invalid(&graph.nodes[id.0].name, "has no buffer to read from");
         let leaf = |i: usize| self.leaves[i].as_ref().ok_or_else(lost);
         let root = leaf(self.sources[id.0].first().ok_or_else(lost)?.0)?.root;
-        let (blocks, mut slots) = covering(&self.sources[id.0], &self.leaves);
-        let mut places = Vec::with_capacity(blocks.len());
+        let (blocks, slots) = covering(&self.sources[id.0], &self.leaves);
+        let mut runs: Vec<Segment> = vec![];
         for &(node, block) in &blocks {
             let leaf = leaf(node)?;
             if leaf.root != root {
                 return Err(Error::invalid(&graph.nodes[id.0].name, "is spread over two buffers"));
             }
-            places.push(leaf.offset + block);
-        }
-        let mut segments: Vec<Segment> = vec![];
-        for &place in &places {
-            match segments.last_mut() {
-                Some(s) if s.first + s.count == place => s.count += 1,
-                _ => segments.push(Segment { first: place, count: 1 }),
+            match runs.last_mut() {
+                Some(s) if s.first + s.count == leaf.offset + block => s.count += 1,
+                _ => runs.push(Segment { first: leaf.offset + block, count: 1 }),
             }
         }
-        if segments.len() > 2 {
-            // Kernels read two runs; three or more are read as the whole stretch, whose extra channels get zero weights.
-            let (first, end) = (places[0], places[places.len() - 1] + 1);
-            slots.iter_mut().for_each(|s| *s = 4 * (places[*s / 4] - first) + *s % 4);
-            segments = vec![Segment { first, count: end - first }];
-        }
-        Ok((root, segments, slots))
+        Ok(Found { root, runs, slots })
+    }
+
+    /// (leaf's node, channel) of every channel of `id`.
+    pub fn sources(&self, id: NodeId) -> &[(usize, usize)] {
+        &self.sources[id.0]
     }
 
     /// The leaves that `id` reads.

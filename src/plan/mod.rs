@@ -1,17 +1,17 @@
-//! Graph to program: fuse, cut into bands what no buffer holds, lay out channels, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
+//! Graph to program: fuse, put channels where kernels can read them, cut into bands what no buffer holds, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
 mod bands;
 mod fuse;
 mod layout;
 mod liveness;
-mod repeat;
-mod straight;
+mod prune;
+mod readable;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::fold::Setting;
 use crate::ops::{Family, Launch, Place, View};
-use crate::program::{BufferId, Program, Role};
+use crate::program::{Action, BufferId, Program, Role};
 use std::collections::BTreeMap;
 
 /// What a network's plan connects to.
@@ -29,13 +29,7 @@ pub struct Ports {
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(
-        fuse::fuse(&straight::straighten(&repeat::separate(graph))?, setting),
-        timesteps,
-        family,
-        ports,
-        program,
-    )
+    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, family, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
@@ -46,16 +40,16 @@ pub fn lower_as_is(
     ports: Ports,
     program: &mut Program,
 ) -> Result<()> {
-    graph = straight::straighten(&repeat::separate(&graph))?;
+    graph = prune::prune(&graph);
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let mut layout = layout::Layout::of(&graph)?;
+    let mut layout;
+    (graph, layout) = readable::readable(graph)?;
     if let Some(room) = program.room
         && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
     {
-        graph = cut;
-        layout = layout::Layout::of(&graph)?;
+        (graph, layout) = readable::readable(cut)?;
         if let Some((node, bytes)) = graph.nodes.iter().zip(layout.bytes(&graph)).find(|(_, bytes)| *bytes > room) {
             let message =
                 format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
@@ -85,9 +79,10 @@ pub fn lower_as_is(
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for &id in &node.inputs {
-            let (root, segments, slots) = layout.view(&graph, id)?;
-            let shape = graph.shape(id);
-            inputs.push(View { buffer: buffer(root), shape, stride: layout.strides[root], segments, slots });
+            let found = layout.found(&graph, id)?;
+            let (buffer, stride) = (buffer(found.root), layout.strides[found.root]);
+            let (segments, slots) = found.readable();
+            inputs.push(View { buffer, shape: graph.shape(id), stride, segments, slots });
         }
         let output = Place {
             buffer: buffer(leaf.root),
@@ -97,14 +92,13 @@ pub fn lower_as_is(
             blocks: leaf.blocks,
             slots: leaf.slots.clone(),
         };
-        if node.op.keeps_layout() && inputs.iter().any(|v| v.blocks() != output.blocks) {
-            return Err(Error::invalid(&node.name, "reads channels from more than two places; kernels know two"));
-        }
+        let before = program.actions.len();
         node.op.launch(&mut Launch {
             program,
             node: &node.name,
             family,
             held: graph.held,
+            direct: graph.direct,
             largest,
             inputs,
             output,
@@ -116,6 +110,19 @@ pub fn lower_as_is(
             timesteps: timesteps.len(),
             shared: &mut shared,
         })?;
+        within(&program.actions[before..])?;
+    }
+    Ok(())
+}
+
+/// Steps that bind more storage buffers than every adapter can are not made: fusion asks first.
+fn within(actions: &[Action]) -> Result<()> {
+    for action in actions {
+        let Action::Dispatch(step) = action else { continue };
+        let (binds, most) = (step.storage_buffers(), step.most_storage_buffers());
+        if binds > most {
+            return Err(Error::invalid(&step.label, format!("binds {binds} storage buffers, expected at most {most}")));
+        }
     }
     Ok(())
 }

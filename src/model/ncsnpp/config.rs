@@ -81,6 +81,7 @@ pub(super) enum Embedding {
 /// What is put out.
 #[derive(Deserialize, PartialEq, Eq, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::enum_variant_names)] // as the configurations have them
 pub(super) enum Output {
     None,
     OutputSkip,
@@ -90,6 +91,7 @@ pub(super) enum Output {
 /// What is taken in on the way down.
 #[derive(Deserialize, PartialEq, Eq, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::enum_variant_names)] // as the configurations have them
 pub(super) enum Input {
     None,
     InputSkip,

@@ -6,8 +6,8 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Launch;
 use crate::ops::activation::Pass;
-use crate::ops::fold::{Then, TimeRow};
-use crate::program::{Access, BufferId, Part};
+use crate::ops::fold::{Setting, Then, TimeRow};
+use crate::program::{Access, BufferId, Immediate, Part};
 use crate::shape::Shape;
 use std::ops::Range;
 
@@ -49,6 +49,12 @@ impl After {
         }
     }
 
+    /// Storage buffers that the last step binds for all this: time rows and lanes, slopes, the residual.
+    pub(super) fn storage_buffers(&self, silu: bool, setting: Setting) -> usize {
+        let sloped = (silu || self.silu) && setting.tangents > 0;
+        2 * self.row.is_some() as usize + sloped as usize + self.residual.is_some() as usize
+    }
+
     /// Rows of the residual that a band of the output takes.
     pub(super) fn reads(&self, rows: &Range<usize>) -> Option<(usize, Range<usize>)> {
         self.residual.map(|_| (1, rows.clone()))
@@ -78,7 +84,8 @@ pub(super) struct Ending {
     rows: Option<BufferId>,
     lanes: BufferId,
     residual: Option<(BufferId, u64)>,
-    words: [u32; 6],
+    blocks: usize,
+    added: [Immediate; 6],
 }
 
 impl Ending {
@@ -94,21 +101,23 @@ impl Ending {
             }
             cx.program.constant(cx.label("time rows"), &packed)
         });
-        let (mut residual, mut words) = (None, [0; 6]);
+        let names = ["z_stride", "z_first0", "z_count0", "z_first1", "s", "t"];
+        let (mut residual, mut added) = (None, names.map(|name| (name, 0)));
         if let (Some(scales), Some(z)) = (conv.after.residual, cx.inputs.last()) {
             if z.slots != cx.output.slots {
                 return Err(Error::invalid(cx.node, "the channels of its residual are ordered differently in memory"));
             }
-            let ([first, count, second], [s, t]) = (z.segment_words(), scales.map(f32::to_bits));
-            words = [z.stride as u32, first, count, second, s, t];
+            let ([stride, first, count, second], [s, t]) = (z.second(), scales.map(f32::to_bits));
+            added = [stride, first, count, second, ("s", s), ("t", t)];
             residual = Some((z.buffer, z.bytes()));
         }
-        Ok(Self { rows, lanes: cx.lanes, residual, words })
+        Ok(Self { rows, lanes: cx.lanes, residual, blocks, added })
     }
 
-    /// Immediates behind the kernel's own four.
-    pub fn words(&self, own: [u32; 4]) -> [u32; 10] {
-        std::array::from_fn(|i| if i < 4 { own[i] } else { self.words[i - 4] })
+    /// The kernel's own immediates, and behind them those of `shaders/lib/conv_end_immediates.wgsl`.
+    pub fn behind(&self, own: &[Immediate], phase: u32) -> Vec<Immediate> {
+        let ends = [("out_blocks", self.blocks as u32), ("phase", phase)];
+        own.iter().copied().chain(ends).chain(self.added).collect()
     }
 
     /// Constants and bindings of one dispatch; `last` stores results, others sums.

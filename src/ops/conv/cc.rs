@@ -51,7 +51,7 @@ pub(super) fn at_positions(
     let weights = held::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0);
+    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && phase.is_none();
     let ending = Ending::of(conv, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
@@ -66,7 +66,8 @@ pub(super) fn at_positions(
         let own = shape.chain(ends).chain([("SPREAD", phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
         let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
         let constants = own.chain(after).chain([cx.held.constant()]).collect();
-        let own = ending.words([chunk as u32, chunks as u32, place.blocks as u32, offset(phase, &place)]);
+        let own = [("chunk", chunk as u32), ("chunks", chunks as u32)];
+        let own = ending.behind(&own, offset(phase, &place));
         let bindings = operands(&view, Access::Image, [weights, bias], &place);
         let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
@@ -75,7 +76,7 @@ pub(super) fn at_positions(
             kernel: Kernel { shader: "conv_cc", constants },
             bindings,
             part: pass.part,
-            immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, own),
+            immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, &own),
             grid: Grid {
                 items: place.shape.pixels() as u32,
                 workgroup: workgroup as u32,

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::held::Held;
 use crate::ops::{Launch, Op, held};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
 use half::f16;
 
 /// Pixels and channels of a tile.
@@ -63,8 +63,9 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
     let ending = Ending::of(conv, cx)?;
     let (loading, loaded) = conv.loading(cx)?;
     let (stride, padding) = conv.window();
-    let own = [conv.kernel as u32, place.blocks as u32, power(-e).to_bits(), offset(phase, &place)];
-    let words = immediates(&view, &place, cx.program.group(), stride, padding, ending.words(own));
+    let kernel = ("kernel", conv.kernel as u32);
+    let group = cx.program.group();
+    let words = |own: &[Immediate]| immediates(&view, &place, group, stride, padding, own);
     let mut maxima = None;
     if matrices.split {
         let made = cx.shared("window maxima", 4 * place.shape.pixels() as u64);
@@ -79,13 +80,14 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
             },
             bindings: bindings.into_iter().chain(loaded.iter().copied()).collect(),
             part: Part::All,
-            immediates: words.clone(),
+            immediates: words(&[kernel]),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: 256, groups: 1 },
             flops: 0,
             bytes: 16 * (view.shape.pixels() * view.blocks()) as u64,
         });
         maxima = Some(("maxima", made, Access::Read));
     }
+    let own = ending.behind(&[kernel, ("weight_unit", power(-e).to_bits())], offset(phase, &place));
     for pass in Pass::of(cx, conv.curved(), &place) {
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(conv, cx, &pass, true);
@@ -108,7 +110,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
             },
             bindings,
             part: pass.part,
-            immediates: words.clone(),
+            immediates: words(&own),
             grid: Grid {
                 items: place.shape.pixels() as u32,
                 workgroup: TILE as u32,

@@ -17,7 +17,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ti
     let ending = Ending::of(conv, cx)?;
     let (loading, loaded) = conv.loading(cx)?;
     let (stride, padding) = conv.window();
-    let own = ending.words([conv.kernel as u32, place.blocks as u32, 0, offset(phase, &place)]);
+    let own = ending.behind(&[("kernel", conv.kernel as u32)], offset(phase, &place));
     for pass in Pass::of(cx, conv.curved(), &place) {
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(conv, cx, &pass, true);
@@ -34,7 +34,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ti
             kernel: Kernel { shader: "conv", constants },
             bindings,
             part: pass.part,
-            immediates: immediates(&view, &place, cx.program.group(), stride, padding, own),
+            immediates: immediates(&view, &place, cx.program.group(), stride, padding, &own),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups },
             flops: conv.flops(&[view.shape], place.shape),
             bytes: conv.traffic(&view, &place),

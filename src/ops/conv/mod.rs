@@ -14,11 +14,11 @@ use self::coop::Matrices;
 use super::fold::{Before, LoadKind, Loads, Setting, Then, TimeRow};
 use super::held::Held;
 use super::window::{extent, inside};
-use super::{Band, Case, Family, Launch, Op, Place, View};
+use super::{Band, Case, Family, Launch, Op, Place, Reads, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId};
+use crate::program::{Access, BufferId, Immediate};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -94,28 +94,43 @@ const SPLIT16: Matrices = Matrices { side: 16, split: true };
 const SPLIT8: Matrices = Matrices { side: 8, split: true };
 const FLOATS8: Matrices = Matrices { side: 8, split: false };
 
-/// The immediates that all convolution kernels share (`shaders/lib/conv.wgsl`), then the kernel's own.
+/// The immediates that all convolution kernels share (`shaders/lib/conv_immediates.wgsl`), then the kernel's own.
 pub(super) fn immediates(
     view: &View,
     place: &Place,
     group: u32,
     stride: usize,
     padding: Padding,
-    own: [u32; 10],
-) -> Vec<u32> {
+    own: &[Immediate],
+) -> Vec<Immediate> {
     let (i, o) = (view.shape, place.shape);
-    let sizes = [o.pixels(), o.w, i.h, i.w, view.stride, place.stride, place.offset, view.blocks()];
-    let words = sizes.into_iter().chain([stride, padding.rows[0], padding.columns[0]]).map(|v| v as u32);
-    [0].into_iter().chain(words).chain(view.segment_words()).chain([group]).chain(own).collect()
+    let sizes = [
+        ("pixels", o.pixels()),
+        ("out_w", o.w),
+        ("in_h", i.h),
+        ("in_w", i.w),
+        ("in_stride", view.stride),
+        ("out_stride", place.stride),
+        ("out_offset", place.offset),
+        ("blocks", view.blocks()),
+        ("stride", stride),
+        ("above", padding.rows[0]),
+        ("left", padding.columns[0]),
+    ]
+    .map(|(name, v)| (name, v as u32));
+    sizes.into_iter().chain(view.runs()).chain([("group", group)]).chain(own.iter().copied()).collect()
 }
 
-/// What every convolution kernel binds; x is read as `access` says.
+/// How many buffers every convolution kernel binds.
+const OPERANDS: usize = 4;
+
+/// What these are; x is read as `access` says.
 fn operands(
     view: &View,
     access: Access,
     [weights, bias]: [BufferId; 2],
     place: &Place,
-) -> [(&'static str, BufferId, Access); 4] {
+) -> [(&'static str, BufferId, Access); OPERANDS] {
     [
         ("x", view.buffer, access),
         ("weights", weights, Access::Read),
@@ -240,6 +255,18 @@ impl Op for Conv {
         Some(&self.weight)
     }
 
+    fn reads(&self, input: usize, of: usize) -> Reads {
+        match &self.load {
+            _ if self.after.residual.is_some() && input + 1 == of => Reads::Ordered,
+            Some(_) => Reads::InPlace,
+            None => Reads::Anywhere,
+        }
+    }
+
+    fn storage_buffers(&self, setting: Setting) -> usize {
+        OPERANDS + self.load.is_some() as usize + self.after.storage_buffers(self.silu, setting)
+    }
+
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
         let (silu, after) = self.after.then(self.silu, then)?;
         Some(Arc::new(Self { silu, after, ..self.clone() }))
@@ -261,7 +288,7 @@ impl Op for Conv {
                 (Self { load: Some(load), padding, ..self.clone() }, reads)
             }
             None => {
-                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h);
+                let (rows, padding) = self.padding.band(&bands[which], self.kernel, self.stride, inputs[0].h)?;
                 (Self { padding, ..self.clone() }, vec![(0, rows)])
             }
         };

@@ -2,12 +2,12 @@
 //! up-sampling. The outputs of each phase (a, b) = (row, column) mod 2 see the small image through a small kernel of their
 //! own: `y[2i+a, 2j+b] = sum_{u,v} w_ab[u,v] x[i+u-p_a, j+v-p_b]`, so no zero and no pixel is multiplied twice.
 use super::after::After;
-use super::{Conv, Padding, noise};
+use super::{Conv, OPERANDS, Padding, noise};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::fold::{Doubling, Then};
+use crate::ops::fold::{Doubling, Setting, Then};
 use crate::ops::held::Held;
-use crate::ops::{Band, Case, Launch, Op, Place};
+use crate::ops::{Band, Case, Launch, Op, Place, Reads};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -149,6 +149,14 @@ impl Op for UpConv {
         self.phases.iter().map(|phase| phase.flops(&[], small)).sum()
     }
 
+    fn reads(&self, input: usize, _: usize) -> Reads {
+        if input < self.inputs() { Reads::Anywhere } else { Reads::Ordered }
+    }
+
+    fn storage_buffers(&self, setting: Setting) -> usize {
+        OPERANDS + self.after.storage_buffers(self.silu, setting)
+    }
+
     fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
         let (silu, after) = self.after.then(self.silu, then)?;
         Some(Arc::new(Self { silu, after, ..self.clone() }))
@@ -160,10 +168,11 @@ impl Op for UpConv {
             return None;
         }
         let small = out.start / 2..out.end / 2;
-        let cut = [0, 1].map(|a| {
+        let rows = |a: usize| {
             let phase = &self.phases[2 * a];
             phase.padding.band(&small, phase.kernel, 1, inputs[0].h)
-        });
+        };
+        let cut = [rows(0)?, rows(1)?];
         let mut op = Self { apart: true, ..self.clone() };
         for (i, phase) in op.phases.iter_mut().enumerate() {
             phase.padding.rows = cut[i / 2].1.rows;
@@ -220,6 +229,7 @@ pub fn cases() -> Vec<Case> {
         case("nearest, then 3x3, 5->7", 5, 7, 3, Doubling::Repeated, 3, 4, true, After::default()),
         case("nearest, then 3x3, 20->8, all that may follow", 20, 8, 3, Doubling::Repeated, 4, 3, false, all),
         case("transposed 4x4, 6->10", 6, 10, 4, Doubling::Spread, 3, 5, false, After::default()),
+        case("transposed 2x2, 5->6", 5, 6, 2, Doubling::Spread, 3, 4, true, After::default()),
         case("nearest, then 5x5, 3->4", 3, 4, 5, Doubling::Repeated, 2, 3, false, After::default()),
     ]
     .into_iter()

@@ -34,6 +34,7 @@ const LARGEST: usize = 64 * 64;
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
     cx.family == Family::Cpu
+        && !cx.direct
         && cx.held == Held::F32
         && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
@@ -100,7 +101,14 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
         (cx.inputs, cx.output) = (vec![view.clone()], inside.clone());
         Elementwise {
             name: "winograd_in",
-            own: [i.h as u32, i.w as u32, across as u32, pad[0], pad[1], first as u32],
+            own: &[
+                ("in_h", i.h as u32),
+                ("in_w", i.w as u32),
+                ("across", across as u32),
+                ("above", pad[0]),
+                ("left", pad[1]),
+                ("first", first as u32),
+            ],
             // Twelve passes over four channels, of 22 operations each.
             flops: (count * read * 4 * 12 * 22) as u64,
             ..Default::default()
@@ -109,13 +117,14 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
         (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
         cc::at_positions(&products, POSITIONS, "conv winograd", cx, None)?;
         (cx.inputs, cx.output) = (inputs.clone(), place.clone());
-        let (sums, own) = (reads(&outside, &place.slots), [across as u32, first as u32, written as u32, 0]);
+        let sums = reads(&outside, &place.slots);
+        let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
         cx.program.mirror(sums.buffer, sums.bytes());
         for pass in Pass::of(cx, conv.curved(), &place) {
             let (constants, extra) = ending.pass(conv, cx, &pass, true);
             let bindings =
                 [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
-            let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), ending.words(own));
+            let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), &own);
             cx.program.push(Step {
                 label: cx.label("winograd_out"),
                 op: "winograd_out",

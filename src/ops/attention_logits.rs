@@ -2,7 +2,7 @@
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op};
+use super::{Band, Case, Launch, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 /// Scaled dot products of the pixels of q (input 0) with those of k (input 1).
 #[derive(Clone, Debug)]
-pub struct Scores {
+pub struct AttentionLogits {
     /// Runs of channels.
     pub heads: usize,
     /// s
     pub scale: f32,
 }
 
-impl Op for Scores {
+impl Op for AttentionLogits {
     fn name(&self) -> &'static str {
-        "scores"
+        "attention_logits"
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
@@ -48,6 +48,10 @@ impl Op for Scores {
         y
     }
 
+    fn reads(&self, _: usize, _: usize) -> Reads {
+        Reads::Together
+    }
+
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
         (2 * output.len() * inputs[0].c / self.heads) as u64
     }
@@ -61,17 +65,19 @@ impl Op for Scores {
         plain(&q)?;
         let first = plain(&k)?;
         let (features, pixels) = (q.shape.c / self.heads, k.shape.pixels());
+        // Behind the last feature there may be other tensors' channels, which whole blocks would sum.
+        let whole = features.is_multiple_of(4) && aligned(self.heads, [features, pixels]);
         Elementwise {
-            name: "scores",
-            constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, [features, pixels]) as i64)],
+            name: "attention_logits",
+            constants: &[grouped(cx), ("ALIGNED", whole as i64)],
             second: Some((k.buffer, k.bytes())),
-            own: [
-                k.stride as u32,
-                first,
-                pixels as u32,
-                features as u32,
-                self.scale.to_bits(),
-                cx.output.shape.c as u32,
+            own: &[
+                ("z_stride", k.stride as u32),
+                ("z_first", first),
+                ("z_pixels", pixels as u32),
+                ("size", features as u32),
+                ("channels", cx.output.shape.c as u32),
+                ("scale", self.scale.to_bits()),
             ],
             flops: self.flops(&[q.shape, k.shape], cx.output.shape),
             ..Default::default()
@@ -85,12 +91,13 @@ impl Op for Scores {
 pub fn cases() -> Vec<Case> {
     let case = |name, c, heads, scale, h| Case {
         name,
-        op: Arc::new(Scores { heads, scale }),
+        op: Arc::new(AttentionLogits { heads, scale }),
         inputs: vec![Shape::new(c, h, 3); 2],
         row: None,
     };
     vec![
         case("8 channels", 8, 1, 1.0, 4),
+        case("5 channels beside others", 5, 1, 1.0, 4),
         case("24 channels, 3 heads, scaled", 24, 3, 0.3, 4),
         case("8 channels, odd number of pixels", 8, 1, 1.0, 5),
         case("20 channels, 2 heads, odd number of pixels", 20, 2, 0.5, 3),
