@@ -34,7 +34,7 @@ fn part(root: &Path, folder: &Path, at: &Path) -> Result<Option<&'static str>> {
     }
     let pipeline = own.is_none_or(|p| NETWORKS.contains(&p.as_str()));
     let there = |latent: &&str| named.contains(latent) || (pipeline && root.join(latent).is_dir());
-    match LATENT.into_iter().filter(|latent| there(&latent)).collect::<Vec<_>>()[..] {
+    match LATENT.into_iter().filter(|latent| there(latent)).collect::<Vec<_>>()[..] {
         [] => Ok(None),
         [only] if root.join(only).is_dir() => Ok(Some(only)),
         [only] => {
