@@ -1,7 +1,7 @@
 //! Score of Neal's funnel: y ~ N(0, 9), x_i given y ~ N(0, e^y), i = 1..n, n = D - 1; component 0 is y. Noised:
 //! p(y, x) = N(y; 0, S) E prod_i N(x_i; 0, V(y0)), y0 ~ N(m, v) what y says of the clean y, V(y0) = a^2 e^(y0) + sigma^2,
 //! S = 9 a^2 + sigma^2, m = 9 a y / S, v = 9 sigma^2 / S. With y0 = m + sqrt(v) z before differentiating, and averages <>
-//! over z: s_x = -x <1/V>, s_y = -y/S + (9 a/S) <g>, g = d/dy0 of ln prod: nothing cancels however small sigma is.
+//! over z: `s_x = -x <1/V>`, `s_y = -y/S + (9 a/S) <g>`, g = d/dy0 of ln prod: nothing cancels however small sigma is.
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

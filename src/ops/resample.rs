@@ -1,5 +1,5 @@
 //! Resampling of every channel by the same small separable filter: x is spread out by `up` with zeros between its pixels,
-//! padded with zeros, filtered and thinned by `down`. y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad].
+//! padded with zeros, filtered and thinned by `down`. `y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad]`.
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::elementwise::Elementwise;
 use super::fold::{Before, Doubling};
