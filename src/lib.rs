@@ -41,6 +41,7 @@ pub mod graph;
 pub mod twin;
 pub mod plan;
 pub mod model;
+pub mod onnx;
 pub mod gpu;
 pub mod ceilings;
 pub mod paths;

@@ -24,7 +24,7 @@ pub(super) fn read(file: &Path) -> Result<Map<String, Value>> {
 }
 
 /// Refuses what Git LFS leaves in the place of a file.
-pub(super) fn not_a_pointer(file: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn not_a_pointer(file: &Path, bytes: &[u8]) -> Result<()> {
     if !bytes.starts_with(POINTER.as_bytes()) {
         return Ok(());
     }

@@ -9,6 +9,7 @@ pub mod facts;
 mod given;
 mod halves;
 mod json;
+pub(crate) use json::not_a_pointer;
 mod latent_space;
 mod lucid_unet;
 mod made;

@@ -1,0 +1,14 @@
+//! ONNX files: any network. In: a file. Out: its nodes and constants, checked, and its values in f64.
+mod beside;
+mod call;
+mod evaluate;
+mod file;
+mod ops;
+mod proto;
+mod stored;
+mod tensor;
+
+pub use file::{File, Node, OPSETS, Port};
+pub use ops::OPERATORS;
+pub use stored::{Constant, Element};
+pub use tensor::{Data, Tensor};

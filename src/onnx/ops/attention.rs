@@ -1,0 +1,92 @@
+//! Attention as one operator: softmax(Q K' s + mask) V, by heads. Of its outputs the first; keys and values of earlier calls are
+//! not supported.
+use super::einsum::matmul;
+use super::reduce::softmax;
+use super::{Operator, mapped};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::onnx::call::{Call, size};
+use crate::onnx::tensor::{Data, Tensor};
+
+/// The table.
+pub const OPERATORS: &[Operator] = &[Operator::call(
+    "Attention",
+    &["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap", "softmax_precision"],
+    attention,
+)];
+
+/// Queries, keys and values by heads: `[batch, heads, tokens, width]`.
+fn heads(call: &Call, i: usize, attribute: &str) -> Result<Tensor> {
+    let x = call.input(i)?;
+    match x.shape[..] {
+        [_, _, _, _] => Ok(x.clone()),
+        [batch, tokens, all] => {
+            let heads = size(attribute, call.required(attribute)?)?;
+            if heads == 0 || !all.is_multiple_of(heads) {
+                return Err(Error::invalid(attribute, format!("{heads} heads of {all} numbers")));
+            }
+            Ok(x.reshaped([batch, tokens, heads, all / heads]).permuted(&[0, 2, 1, 3]))
+        }
+        _ => Err(Error::invalid("inputs", format!("{:?}, expected three axes or four", x.shape))),
+    }
+}
+
+/// Each head so often that there is one for every head of queries.
+fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
+    let &[batch, own, tokens, width] = &x.shape[..] else { return Ok(x) };
+    if own == heads {
+        return Ok(x);
+    }
+    if own == 0 || !heads.is_multiple_of(own) {
+        return Err(Error::invalid("heads", format!("{heads} of queries, {own} of keys or values")));
+    }
+    let times = heads / own;
+    Ok(x.reshaped([batch, own, 1, tokens, width]).stretched(&[batch, own, times, tokens, width]).reshaped([batch, heads, tokens, width]))
+}
+
+fn attention(call: &Call) -> Result<Vec<Tensor>> {
+    if call.outputs() > 1 || (4..call.inputs.len()).any(|i| call.optional(i).is_some()) {
+        return Err(Error::invalid("inputs", "keys and values of earlier calls, and outputs besides the first, are not supported"));
+    }
+    let q = heads(call, 0, "q_num_heads")?;
+    let h = q.shape[1];
+    let k = repeated(heads(call, 1, "kv_num_heads")?, h)?;
+    let v = repeated(heads(call, 2, "kv_num_heads")?, h)?;
+    let default = 1.0 / (q.shape[3] as f64).sqrt();
+    let scale = match call.float("scale", 0.0)? {
+        0.0 => default,
+        given => given,
+    };
+    let mut logits = mapped(&matmul(&q, &k.permuted(&[0, 1, 3, 2]))?, |x| (x * scale, scale))?;
+    let cap = call.float("softcap", 0.0)?;
+    let masked = |logits: &Tensor| -> Result<Tensor> {
+        let Some(mask) = call.optional(3) else { return Ok(logits.clone()) };
+        let [logits, mask] = logits.together(mask)?;
+        let shut = |(x, open): (&Dual, &bool)| if *open { *x } else { Dual::constant(f64::NEG_INFINITY) };
+        let values = match &mask.data {
+            Data::Bool(open) => logits.floats()?.iter().zip(open).map(shut).collect(),
+            _ => logits.floats()?.iter().zip(mask.floats()?).map(|(&x, &m)| x + m).collect(),
+        };
+        Ok(Tensor::float(logits.shape, values))
+    };
+    logits = masked(&logits)?;
+    if call.flag("is_causal", false)? {
+        let (rows, columns) = (logits.shape[2], logits.shape[3]);
+        let shut = |(i, &x): (usize, &Dual)| match i % columns <= i / columns % rows {
+            true => x,
+            false => Dual::constant(f64::NEG_INFINITY),
+        };
+        logits = Tensor::float(logits.shape.clone(), logits.floats()?.iter().enumerate().map(shut).collect());
+    }
+    if cap > 0.0 {
+        logits = mapped(&logits, |x| (cap * (x / cap).tanh(), 1.0 - (x / cap).tanh().powi(2)))?;
+    }
+    let y = matmul(&softmax(&logits, 3)?, &v)?;
+    match call.input(0)?.shape[..] {
+        [batch, tokens, _] => {
+            let width = v.shape[3];
+            Ok(vec![y.permuted(&[0, 2, 1, 3]).reshaped([batch, tokens, h * width])])
+        }
+        _ => Ok(vec![y]),
+    }
+}
