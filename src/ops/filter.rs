@@ -1,0 +1,130 @@
+//! Weighted sums of pixels, along rows and columns apart: linear resizing, means over windows, filters of any taps, sums over an axis.
+//! `y[i, j] = sum_{t, u} a_it b_ju x[r_it, q_ju]`, all weights and places from tables. Linear, tangent alike.
+use super::elementwise::Elementwise;
+use super::{Case, Launch, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// What each output along an axis is the sum of: as many terms for every output, those without effect with weight 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taps {
+    terms: usize,
+    /// `[output][term]`: place along the axis, and weight.
+    table: Arc<[(u32, f32)]>,
+}
+
+impl Taps {
+    /// Of a list of places and weights for each output.
+    pub fn new(outputs: &[Vec<(usize, f64)>]) -> Self {
+        let terms = outputs.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let mut table = Vec::with_capacity(terms * outputs.len());
+        for output in outputs {
+            table.extend(output.iter().map(|&(at, weight)| (at as u32, weight as f32)));
+            let last = output.last().map_or(0, |tap| tap.0 as u32);
+            table.resize(table.len() + terms - output.len(), (last, 0.0));
+        }
+        Self { terms, table: table.into() }
+    }
+
+    /// Every output its own input.
+    pub fn identity(n: usize) -> Self {
+        Self::new(&(0..n).map(|i| vec![(i, 1.0)]).collect::<Vec<_>>())
+    }
+
+    fn outputs(&self) -> usize {
+        self.table.len() / self.terms
+    }
+
+    fn of(&self, output: usize) -> &[(u32, f32)] {
+        &self.table[output * self.terms..(output + 1) * self.terms]
+    }
+
+    fn check(&self, what: &str, n: usize) -> Result<()> {
+        match self.table.iter().find(|tap| tap.0 as usize >= n) {
+            Some((at, _)) => Err(Error::invalid("input", format!("{n} {what}, a tap of the filter is at {at}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A separable filter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    /// Along rows, by the output's row.
+    pub rows: Taps,
+    /// Along columns.
+    pub columns: Taps,
+}
+
+impl Op for Filter {
+    fn name(&self) -> &'static str {
+        "filter"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        self.rows.check("rows", s.h)?;
+        self.columns.check("columns", s.w)?;
+        Ok(Shape::new(s.c, self.rows.outputs(), self.columns.outputs()))
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
+        let (s, mut y) = (shapes[0], vec![]);
+        for plane in inputs[0].chunks_exact(s.pixels()) {
+            for (i, j) in (0..self.rows.outputs()).flat_map(|i| (0..self.columns.outputs()).map(move |j| (i, j))) {
+                let along = |r: u32| -> Dual {
+                    let line = &plane[r as usize * s.w..][..s.w];
+                    self.columns.of(j).iter().map(|&(q, b)| line[q as usize] * f64::from(b)).sum()
+                };
+                y.push(self.rows.of(i).iter().map(|&(r, a)| along(r) * f64::from(a)).sum());
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        (2 * self.rows.terms * (self.columns.terms + 1) * output.len()) as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let (s, out) = (cx.inputs[0].shape, cx.output.shape);
+        let words = |taps: &Taps| taps.table.iter().flat_map(|&(at, weight)| [at, weight.to_bits()]).collect::<Vec<u32>>();
+        let table = [words(&self.rows), words(&self.columns)].concat();
+        let taps = cx.program.constant(cx.label("taps"), &table);
+        let own = [("in_pixels", s.pixels()), ("in_w", s.w), ("out_w", out.w), ("columns", self.rows.table.len())];
+        Elementwise {
+            name: "filter",
+            constants: &[("ROWS", self.rows.terms as i64), ("COLUMNS", self.columns.terms as i64)],
+            reads: &[("taps", taps)],
+            own: &own.map(|(name, v)| (name, v as u32)),
+            flops: self.flops(&[], out),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let linear = Taps::new(&(0..6).map(|i| vec![(i / 2, 0.75), ((i / 2 + 2 * (i % 2)).saturating_sub(1).min(2), 0.25)]).collect::<Vec<_>>());
+    let mean = |n: usize| Taps::new(&[(0..n).map(|i| (i, 1.0 / n as f64)).collect()]);
+    let uneven = Taps::new(&[vec![(0, 1.0)], vec![(1, 0.5), (2, -0.25), (4, 0.75)], vec![]]);
+    let case = |name, rows, columns, h, w| Case {
+        name,
+        op: Arc::new(Filter { rows, columns }),
+        inputs: vec![Shape::new(6, h, w)],
+        row: None,
+    };
+    vec![
+        case("twice the rows, linear", linear, Taps::identity(4), 3, 4),
+        case("mean of all pixels", mean(5), mean(3), 5, 3),
+        case("uneven", uneven.clone(), uneven, 5, 7),
+    ]
+}
