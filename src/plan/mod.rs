@@ -1,18 +1,24 @@
 //! Graph to program: fuse, put channels where kernels can read them, cut into bands what no buffer holds, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
+mod banded;
 mod bands;
 mod fuse;
+mod fused;
 mod layout;
 mod liveness;
 mod prune;
 mod readable;
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
-use crate::ops::fold::Setting;
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::held::Held;
 use crate::ops::{Family, Launch, Place, View};
 use crate::program::{Action, BufferId, Program, Role};
+use crate::shape::Shape;
 use std::collections::BTreeMap;
+
+pub use fuse::{RULES, Rule};
+pub use fused::FUSED;
 
 /// What a network's plan connects to.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +31,48 @@ pub struct Ports {
     pub lanes: BufferId,
 }
 
+/// What a network is fused for.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its kernels.
+    pub family: Family,
+    /// K
+    pub tangents: u32,
+    /// How the device holds weights.
+    pub held: Held,
+}
+
+/// A network between passes.
+struct Draft {
+    graph: Graph,
+    /// `[C, H, W]` of every node's output before it was cut into bands of rows.
+    whole: Vec<Shape>,
+}
+
+impl Draft {
+    /// Of a network that is not cut.
+    fn of(graph: Graph) -> Self {
+        let whole = graph.nodes.iter().map(|node| node.shape).collect();
+        Self { graph, whole }
+    }
+
+    fn push(&mut self, node: Node, whole: Shape) -> NodeId {
+        self.graph.nodes.push(node);
+        self.whole.push(whole);
+        NodeId(self.graph.nodes.len() - 1)
+    }
+}
+
+/// The names of the rules by which a network's ops are fused, in order (`RULES`).
+pub fn fusions(graph: &Graph, setting: Setting) -> Vec<&'static str> {
+    fuse::fuse(&prune::prune(graph), setting).1
+}
+
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
     let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, family, ports, program)
+    lower_as_is(fuse::fuse(&prune::prune(graph), setting).0, timesteps, family, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
@@ -42,20 +85,21 @@ pub fn lower_as_is(
 ) -> Result<()> {
     graph = prune::prune(&graph);
     let last = graph.output();
-    graph.push("output", crate::ops::output::Output::default(), &[last])?;
+    graph.push("output", crate::ops::output::Output, &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let mut layout;
-    (graph, layout) = readable::readable(graph)?;
+    let (mut draft, mut layout) = readable::readable(Draft::of(graph))?;
     if let Some(room) = program.room
-        && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
+        && let Some(cut) = bands::cut(&draft.graph, &layout.bytes(&draft.graph), room)?
     {
-        (graph, layout) = readable::readable(cut)?;
-        if let Some((node, bytes)) = graph.nodes.iter().zip(layout.bytes(&graph)).find(|(_, bytes)| *bytes > room) {
+        (draft, layout) = readable::readable(cut)?;
+        let bytes = layout.bytes(&draft.graph);
+        if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > room) {
             let message =
                 format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         }
     }
+    let Draft { graph, whole } = draft;
     let slots = liveness::assign(&graph, &layout);
     let buffers: Vec<BufferId> = slots
         .bytes
@@ -75,7 +119,7 @@ pub fn lower_as_is(
         program.lane_limit = Some((1 << 23) / pixels);
     }
     let mut shared = BTreeMap::new();
-    for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
+    for ((node, leaf), &whole) in graph.nodes.iter().zip(&layout.leaves).zip(&whole) {
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for &id in &node.inputs {
@@ -102,7 +146,7 @@ pub fn lower_as_is(
             largest,
             inputs,
             output,
-            whole: node.whole,
+            whole,
             lanes: ports.lanes,
             rows: &rows,
             flat_in: ports.input,
