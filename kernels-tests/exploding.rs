@@ -319,7 +319,7 @@ fn a_case_may_have_sigmas_and_lack_the_rest() {
         let told = case.tensors.remove(&format!("{prefix}t")).unwrap();
         case.tensors.insert(format!("{prefix}sigma"), told);
     }
-    let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
+    let report = check(&gpu, &case, &graph).unwrap();
     let rows = |word: &str| report.rows.iter().filter(|r| r.quantity.contains(word)).count();
     assert!(report.passed(), "{:?}", report.rows);
     assert_eq!((report.rows.len(), rows("schedule"), rows("loop_")), (6 + 3 * 5, 0, 15));
@@ -330,10 +330,10 @@ fn a_case_may_have_sigmas_and_lack_the_rest() {
     );
 
     case.tensors.retain(|name, _| ["x", "y", "sigma"].contains(&name.as_str()));
-    let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
+    let report = check(&gpu, &case, &graph).unwrap();
     let quantities: Vec<&str> = report.rows.iter().map(|r| r.quantity.as_str()).collect();
     assert_eq!((report.passed(), quantities), (true, vec!["forward", "forward, f64 twin"]));
     // Negative control: another label is another network.
     case.tensors.get_mut("sigma").unwrap().values[0] += 1.0;
-    assert!(!check(&gpu, gpu.family(), &case, &graph).unwrap().passed());
+    assert!(!check(&gpu, &case, &graph).unwrap().passed());
 }

@@ -4,11 +4,11 @@
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, Memory, Pending};
 use crate::graph::Graph;
-use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{Program, Role};
+use crate::program::{Builder, Program, Role};
 use crate::shape::Shape;
+use crate::target::Target;
 
 /// Tangents of a sample that indices of 32 bits have room for.
 const MOST_TANGENTS: usize = 1_000_000;
@@ -35,31 +35,18 @@ pub struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Plans and compiles with the adapter's own kernels. `timesteps`, distinct and ascending, are all that `evaluate`
+    /// Plans and compiles for `Gpu::target`. `timesteps`, distinct and ascending, are all that `evaluate`
     /// may be asked for. Tiles hold at most `max_lanes` samples, fewer where memory or the adapter's limits say so.
     pub fn new(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
-        Self::with_family(gpu, graph, timesteps, max_lanes, gpu.family())
+        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 })
     }
 
-    /// `new` with a chosen family of kernels.
-    pub fn with_family(
-        gpu: &Gpu,
-        graph: &'a Graph,
-        timesteps: &[usize],
-        max_lanes: usize,
-        family: Family,
-    ) -> Result<Self> {
-        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 }, family)
-    }
-
-    /// `with_family` with room for tangents, for `jvp`.
-    pub fn with_tangents(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], room: Room, family: Family) -> Result<Self> {
+    /// `new` with room for tangents, for `jvp`.
+    pub fn with_tangents(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], room: Room) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
         let ks = timesteps.to_vec();
-        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| {
-            lower(graph, &ks, family, ports, program)
-        })
+        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(graph, &ks, ports, program))
     }
 
     /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list.
@@ -69,7 +56,7 @@ impl<'a> Evaluator<'a> {
         timesteps: &[usize],
         room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl Fn(&mut Program, Ports) -> Result<()> + Send + 'a,
+        append: impl Fn(&mut Builder, Ports) -> Result<()> + Send + 'a,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
@@ -77,15 +64,16 @@ impl<'a> Evaluator<'a> {
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
         let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
-            let mut program = gpu.program(cut.tangents as u32);
-            program.room = program.room.filter(|_| cut.bands);
+            let target = gpu.target();
+            let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
+            let mut program = Builder::new(Target { buffer_bytes, ..target }, cut.tangents as u32);
             let ports = Ports {
                 input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
                 output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
                 lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
             };
             append(&mut program, ports)?;
-            Ok((program, ports, cut))
+            Ok((program.finish()?, ports, cut))
         };
         if room.tangents > MOST_TANGENTS {
             let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);

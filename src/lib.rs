@@ -34,6 +34,7 @@ pub mod spec;
 pub mod dual;
 pub mod data;
 pub mod choice;
+pub mod target;
 pub mod program;
 pub mod ops;
 pub mod shaders;

@@ -6,7 +6,7 @@ use super::pace::LONGEST;
 use super::trouble::{Trouble, told};
 use crate::choice::Choices;
 use crate::error::{Error, Result};
-use crate::ops::Family;
+use crate::target::KernelFamily;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ pub struct Gpu {
     pub(super) warnings: Arc<Mutex<Vec<String>>>,
     pub(super) troubles: Arc<Mutex<Vec<Trouble>>>,
     pub(super) cooperative: Cooperative,
-    pub(super) family: Family,
+    pub(super) family: KernelFamily,
     pub(super) choices: Arc<Choices>,
 }
 

@@ -1,8 +1,10 @@
 //! Which kernels a device runs: the family that suits it, the variants that were chosen, and what those could need. In: an
 //! adapter's properties. Out: what plans are made with, and the facts that such choices hang on.
 use super::device::Gpu;
+use super::memory::buffer_bytes;
 use crate::choice::{Choices, Needs};
-use crate::ops::Family;
+use crate::program::IMAGE_ROW;
+use crate::target::{KernelFamily, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,12 +13,12 @@ pub const WGPU: &str = "30.0.1";
 
 impl Gpu {
     /// The family of kernels: what suits the adapter, or what `with_family` said.
-    pub fn family(&self) -> Family {
+    pub fn family(&self) -> KernelFamily {
         self.family
     }
 
     /// The same device with another family of kernels.
-    pub fn with_family(self, family: Family) -> Self {
+    pub fn with_family(self, family: KernelFamily) -> Self {
         Self { family, ..self }
     }
 
@@ -35,9 +37,16 @@ impl Gpu {
         self.cooperative.lacks(needs)
     }
 
-    /// Threads of a subgroup, if there is one size.
-    pub(super) fn subgroup(&self) -> u32 {
-        self.cooperative.subgroup
+    /// What plans for this device are made for.
+    pub fn target(&self) -> Target {
+        let image = (self.max_image_rows() - 2) * IMAGE_ROW;
+        let most = if self.family == KernelFamily::Cpu { self.max_binding().min(image) } else { self.max_binding() };
+        Target {
+            buffer_bytes: Some(buffer_bytes(most)),
+            subgroup: self.cooperative.subgroup,
+            choices: self.choices.clone(),
+            ..Target::of(self.family)
+        }
     }
 
     /// What decides on speed and on the last bits: adapter, driver and back end, by name.

@@ -2,7 +2,6 @@
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
 use super::device::Gpu;
 use super::slot::{Slot, spare};
-use crate::ops::Family;
 use crate::program::{BufferId, IMAGE_ROW, Program, Role};
 use std::collections::HashSet;
 
@@ -18,26 +17,12 @@ pub struct Measured {
     pub bytes: u64,
 }
 
-/// An empty program for samples with `tangents` tangents each, whose buffers may be `binding` bytes long.
-pub fn program(tangents: u32, binding: u64) -> Program {
-    let mut program = Program::default();
-    program.tangents = tangents;
-    let room = binding.saturating_sub(IMAGE_ROW + spare(u64::MAX)) / u64::from(program.group());
-    program.room = Some(room);
-    program
+/// Bytes of lanes that a buffer holds of which kernels may see `binding` bytes.
+pub fn buffer_bytes(binding: u64) -> u64 {
+    binding.saturating_sub(IMAGE_ROW + spare(u64::MAX))
 }
 
 impl Gpu {
-    /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
-    pub fn program(&self, tangents: u32) -> Program {
-        let image = (self.max_image_rows() - 2) * IMAGE_ROW;
-        let images = self.family() == Family::Cpu;
-        let mut empty = program(tangents, if images { self.max_binding().min(image) } else { self.max_binding() });
-        empty.choices = self.choices().clone();
-        empty.subgroup = self.subgroup();
-        empty
-    }
-
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
     pub fn memory(&self) -> u64 {
         self.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)

@@ -20,6 +20,6 @@ pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
 pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
 pub use load::Recipe;
-pub use memory::{Measured, Memory, program};
+pub use memory::{Measured, Memory, buffer_bytes};
 pub use recovery::FAILURES;
 pub use trouble::Trouble;

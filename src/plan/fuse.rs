@@ -4,7 +4,7 @@ use super::layout::sources_of;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::fold::{Setting, Then, TimeRow};
-use crate::program::STORAGE_BUFFERS;
+use crate::target::STORAGE_BUFFERS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Graph to program: fuse, put channels where kernels can read them, cut into bands what no buffer holds, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
-//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
+//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
 mod bands;
 mod fuse;
 mod layout;
@@ -10,8 +10,9 @@ mod readable;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::fold::Setting;
-use crate::ops::{Family, Launch, Place, View};
-use crate::program::{Action, BufferId, Program, Role};
+use crate::ops::{Launch, Place, View};
+use crate::program::{BufferId, Builder, Role};
+use crate::target::KernelFamily;
 use std::collections::BTreeMap;
 
 /// What a network's plan connects to.
@@ -27,26 +28,20 @@ pub struct Ports {
 
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
-pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
-    let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, family, ports, program)
+pub fn lower(graph: &Graph, timesteps: &[usize], ports: Ports, program: &mut Builder) -> Result<()> {
+    let setting = Setting { family: program.target().family, tangents: program.tangents(), held: graph.held };
+    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
-pub fn lower_as_is(
-    mut graph: Graph,
-    timesteps: &[usize],
-    family: Family,
-    ports: Ports,
-    program: &mut Program,
-) -> Result<()> {
+pub fn lower_as_is(mut graph: Graph, timesteps: &[usize], ports: Ports, program: &mut Builder) -> Result<()> {
     graph = prune::prune(&graph);
     let last = graph.output();
     graph.push("output", crate::ops::output::Output::default(), &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
     let mut layout;
     (graph, layout) = readable::readable(graph)?;
-    if let Some(room) = program.room
+    if let Some(room) = program.budget()
         && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
     {
         (graph, layout) = readable::readable(cut)?;
@@ -69,10 +64,10 @@ pub fn lower_as_is(
         rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
     }
 
-    if family == Family::Cpu {
+    if program.target().family == KernelFamily::Cpu {
         // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
         let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
-        program.lane_limit = Some((1 << 23) / pixels);
+        program.limit_lanes((1 << 23) / pixels);
     }
     let mut shared = BTreeMap::new();
     for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
@@ -92,11 +87,9 @@ pub fn lower_as_is(
             blocks: leaf.blocks,
             slots: leaf.slots.clone(),
         };
-        let before = program.actions.len();
         node.op.launch(&mut Launch {
             program,
             node: &node.name,
-            family,
             held: graph.held,
             direct: graph.direct,
             largest,
@@ -110,19 +103,6 @@ pub fn lower_as_is(
             timesteps: timesteps.len(),
             shared: &mut shared,
         })?;
-        within(&program.actions[before..])?;
-    }
-    Ok(())
-}
-
-/// Steps that bind more storage buffers than every adapter can are not made: fusion asks first.
-fn within(actions: &[Action]) -> Result<()> {
-    for action in actions {
-        let Action::Dispatch(step) = action else { continue };
-        let (binds, most) = (step.storage_buffers(), step.most_storage_buffers());
-        if binds > most {
-            return Err(Error::invalid(&step.label, format!("binds {binds} storage buffers, expected at most {most}")));
-        }
     }
     Ok(())
 }

@@ -92,7 +92,7 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(conv, cx, &pass, true);
         let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
-        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];
+        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.target().subgroup))];
         let parts = [("SPLIT", matrices.split as i64), ("WEIGHTS", parts as i64), ("HALF", half)];
         let spread = ("SPREAD", phase.is_some() as i64);
         cx.program.push(Step {

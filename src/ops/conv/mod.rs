@@ -157,7 +157,7 @@ impl Conv {
 
     /// Appends the dispatches that make the output, or one of its phases.
     fn launch_phase(&self, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
-        match cx.family {
+        match cx.family() {
             _ if phase.is_none() && winograd::suits(self, cx) => winograd::launch(self, cx),
             Family::Cpu => cc::launch(self, cx, phase),
             Family::Gpu => {
