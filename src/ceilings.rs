@@ -2,7 +2,7 @@
 //! buffers larger than caches, dispatches that do next to nothing. In: an adapter. Out: rates, against which a kernel is
 //! judged by the roofline model (Williams, Waterman, Patterson; CACM 52, 2009).
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::program::{Access, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
 use crate::target::{KernelFamily, Target};
 
@@ -166,7 +166,7 @@ fn time(executor: &Executor, lanes: usize, repeat: usize, rounds: usize) -> Resu
 
 /// Seconds per lane in the first number of lanes from `least` that takes long enough, or in as many as there may be.
 fn per_lane(gpu: &Gpu, probe: Probe, least: usize, rounds: usize) -> Result<f64> {
-    let most = probe.most.min(Executor::most_lanes(gpu, &probe.program, gpu.tile_budget(&probe.program)));
+    let most = tiles::lanes(gpu, &probe.program, None, probe.most as u64)?;
     let executor = Executor::new(gpu, probe.program, most)?;
     let mut lanes = least.min(most);
     let mut once = time(&executor, lanes, 1, 2)?;

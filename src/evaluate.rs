@@ -2,6 +2,7 @@
 //! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
 //! sample's output does not depend on its tile.
 use crate::error::{Error, Result};
+use crate::gpu::tiles::{self, Sample};
 use crate::gpu::{Executor, Gpu, Memory, Pending};
 use crate::graph::Graph;
 use crate::paths::Lane;
@@ -80,11 +81,10 @@ impl<'a> Evaluator<'a> {
             return Err(Error::invalid("evaluator tangents", message));
         }
         let (program, ports, cut) = fitting(gpu, room.tangents, |cut| plan(gpu, cut))?;
-        let group = program.group() as usize;
-        let most =
-            Executor::most_lanes(gpu, &program, gpu.tile_budget(&program)).min(room.samples.saturating_mul(group));
+        let group = u64::from(program.group());
         // At least one sample: if not even that fits, the executor says so and why.
-        let executor = Executor::lasting(gpu, program, most.max(group), Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
+        let lanes = tiles::lanes(gpu, &program, None, (room.samples as u64).saturating_mul(group))?;
+        let executor = Executor::lasting(gpu, program, lanes, Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
     }
 
@@ -221,17 +221,13 @@ type Planned = (Program, Ports, Cut);
 /// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
 fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
     let plan = |tangents, bands| plan(Cut { tangents, bands });
-    // Most tangents of a sample within so many bytes, and whether all that are planned for fit whole.
-    let most = |program: &Program, budget| Executor::most_lanes(gpu, program, budget).saturating_sub(1);
-    let whole = |program: &Program| Executor::most_lanes(gpu, program, u64::MAX) as u64 >= program.group().into();
     let all = plan(tangents, false)?;
+    let sample = Sample::on(gpu, &all.0);
+    let whole = sample.within_limits(&all.0);
     if tangents == 0 {
-        return if whole(&all.0) { Ok(all) } else { plan(0, true) };
+        return if whole { Ok(all) } else { plan(0, true) };
     }
-    let budget = if gpu.is_software() { gpu.tile_budget(&all.0) } else { gpu.memory() };
-    let lanes = u64::from(all.0.group());
-    let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
-    if whole(&all.0) && small {
+    if whole && (tangents == 1 || sample.within_memory(&all.0)) {
         return Ok(all);
     }
     let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
@@ -242,15 +238,11 @@ fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) ->
             plan(1, false)?.0
         }
     };
-    let (fits, within) = (whole(&single), most(&single, budget));
-    let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+    let fits = sample.within_limits(&single);
+    let most = if fits { sample.tangents(&single) } else { sample.tangents_in_bands(&single) };
     drop(single); // a plan holds the weights, and so does the next one
-    if fits {
-        return plan(even(within), false);
-    }
-    // Not even one fits: what memory allows, in bands.
-    match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
-        Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
+    match plan(even(most), !fits) {
+        Err(Error::OutOfMemory { .. }) if !fits && tangents > 1 => plan(1, true),
         planned => planned,
     }
 }

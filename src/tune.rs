@@ -4,7 +4,7 @@
 use crate::choice::{Choices, Class};
 use crate::data::sha256_bytes;
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
 use crate::ops::conv::{After, BOUND, Conv, Padding, VARIANTS};
 use crate::ops::held::Held;
@@ -223,7 +223,7 @@ fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Ve
     let (program, ports) = plan(&gpu, graph)?;
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
-    let lanes = Executor::most_lanes(&gpu, &program, gpu.tile_budget(&program)).min(wanted).max(1);
+    let lanes = tiles::lanes(&gpu, &program, None, wanted as u64)?;
     let mut executor = Executor::new(&gpu, program, lanes)?;
     let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
     executor.upload(ports.input, &x)?;

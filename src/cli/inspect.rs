@@ -6,7 +6,7 @@ use super::output::Output;
 use super::process::settled_json;
 use super::text::{count, table};
 use crate::error::Result;
-use crate::gpu::{self, Memory};
+use crate::gpu::{Memory, tiles};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower, lower_as_is};
@@ -86,7 +86,7 @@ fn open(args: &Args) -> Result<Planned> {
     let target = match &args.device.adapter {
         Some(_) => args.device.open()?.target(),
         None => {
-            let buffer_bytes = args.device.bounds()?.binding.map(gpu::buffer_bytes);
+            let buffer_bytes = args.device.bounds()?.binding.map(tiles::buffer_bytes);
             Target { buffer_bytes, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
     };

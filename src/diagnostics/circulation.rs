@@ -7,7 +7,7 @@ use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
-use crate::gpu::{Executor, Gpu, Memory};
+use crate::gpu::{Executor, Gpu, Memory, tiles};
 use crate::measures::circulation::sums_part;
 use crate::program::{self, Access, BufferId, Builder, Grid, Kernel, Program, Role, Step};
 use crate::run::{Journal, Part, Shard, Table};
@@ -89,7 +89,7 @@ impl<'a> CirculationRun<'a> {
         };
         let load = |gpu: &Gpu| -> Result<Executor<'a>> {
             let program = plan(gpu)?;
-            let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
+            let lanes = tiles::lanes(gpu, &program, options.tile, work.most_evaluations())?;
             Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
         };
         let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;

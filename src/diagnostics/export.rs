@@ -7,7 +7,7 @@ use super::work::{Pass, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::program::{BufferId, Builder, Role};
 use crate::run::{LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED, Shard};
 use crate::sweep::{self, Devices, Job};
@@ -77,7 +77,7 @@ impl<'a> PathExport<'a> {
         repeat.sort();
         let layout = LoopLayout { axes, shard, run, repeat };
         let program = program.finish()?;
-        let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
+        let lanes = tiles::lanes(gpu, &program, work.options.tile, work.queries.total())?;
         let recipe = program.clone(); // the shaders' constants are few
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |_| Ok(recipe.clone())))?;
         Ok(Self { devices: Devices::new(vec![executor])?, work, layout })

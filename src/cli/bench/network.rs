@@ -3,12 +3,11 @@
 use super::cost::{Cost, OpCost, Seconds};
 use crate::ceilings::{Bound, Ceilings};
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
 use crate::program::{BufferId, Builder, Role, Step};
-use crate::sweep::tile_lanes;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -48,8 +47,7 @@ impl Ready {
         };
         lower(&model.graph, &[model.process.timesteps() / 2], ports, &mut program)?;
         let program = program.finish()?;
-        let group = program.group() as usize;
-        let most = (tile_lanes(gpu, &program, tile, u64::MAX)? / group).max(1) * group;
+        let most = tiles::lanes(gpu, &program, tile, u64::MAX)?;
         let planned = begun.elapsed().as_secs_f64();
         let mut executor = Executor::new(gpu, program, most)?;
         let compiled = begun.elapsed().as_secs_f64();
