@@ -30,9 +30,9 @@ fn two_devices_give_the_bits_of_one() {
     let (shape, pair) = (Shape::new(2, 5, 7), [gpu.clone(), another()]);
     let (field, images) = (closed("field:tilted?omega=0.5", shape), images(shape, 3));
     let options = |tile| Options { tile, ..options(&["brownian", "rotation"], &[0, 400, 999], 3, 20) };
-    let one = run(&gpu, field.as_ref(), &images, options(None));
+    let one = run(&gpu, &field, &images, options(None));
     for tile in [Some(1), Some(7), None] {
-        let job = CirculationRun::on(&pair, field.as_ref(), &images, options(tile)).unwrap();
+        let job = CirculationRun::on(&pair, &field, &images, options(tile)).unwrap();
         let total = job.evaluations();
         let (two, log) = job.measure(Journal::default(), &mut |_| ControlFlow::Continue(())).unwrap();
         let two = two.finish().unwrap();
@@ -243,10 +243,10 @@ fn cut_runs_of_a_network_give_the_same_bits() {
     for family in crate::common::families(&gpu) {
         let few = || Options { quadrature_check: 0.0, ..options(&["rotation"], &[700], 1, 3) };
         let options = || Options { family: Some(family), ..few() };
-        let whole = run(&gpu, field.as_ref(), &images, options());
+        let whole = run(&gpu, &field, &images, options());
         // Every dispatch in a submission of its own, tiles of one lane; and pieces as they fall.
         for seconds in [1e-9, 0.02] {
-            let cut = run(&gpu.clone().limit_submissions(seconds), field.as_ref(), &images, options());
+            let cut = run(&gpu.clone().limit_submissions(seconds), &field, &images, options());
             assert_eq!(bits(&whole), bits(&cut), "{family:?}, {seconds} s");
         }
     }
@@ -258,7 +258,7 @@ fn cut_tangents_give_the_same_bits() {
     let (field, d, ks) = (closed("field:tilted?omega=0.5", shape), shape.len(), [3, 700, 3, 700]);
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 4, tangents: 3 };
-        let mut evaluator = field::tangent_evaluator(gpu, field.as_ref(), &[3, 700], room).unwrap();
+        let mut evaluator = field::tangent_evaluator(gpu, &field, &[3, 700], room).unwrap();
         assert_eq!(evaluator.tangents(), 3);
         evaluator.jvp(&noise(4 * d, 1), &noise(4 * 3 * d, 2), &ks).unwrap()
     };

@@ -183,7 +183,7 @@ fn circulations() -> Vec<(Family, Program)> {
     };
     let program = |(spec, family): (&String, Family)| {
         let field = field::open(spec, Some(shape), ScoreScale::Definition).unwrap();
-        (family, CirculationRun::new(&gpu, &*field, &images, options(family)).unwrap().program().clone())
+        (family, CirculationRun::new(&gpu, &field, &images, options(family)).unwrap().program().clone())
     };
     families(&gpu).into_iter().flat_map(|f| specs.iter().map(move |s| (s, f))).map(program).collect()
 }

@@ -4,6 +4,7 @@ use crate::circulation::{closed, write_mixture};
 use crate::common::{evaluate, families, gpu, max_norm_error, noise};
 use crate::networks::network;
 use crate::weights::{TIMESTEPS, hyper, random};
+use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::field::{self, Field};
@@ -107,9 +108,9 @@ fn tangents_of_closed_forms_match_their_twins() {
         let (d, ks, k) = (shape.len(), [100, 700, 100], 4);
         let (x, v) = (noise(ks.len() * d, 8), noise(ks.len() * k * d, 9));
         let room = Room { samples: 2, tangents: k };
-        let mut tangents = field::tangent_evaluator(&gpu, field.as_ref(), &[100, 700], room).unwrap();
+        let mut tangents = field::tangent_evaluator(&gpu, &field, &[100, 700], room).unwrap();
         let (y, jv) = tangents.jvp(&x, &v, &ks).unwrap();
-        let plain = field::evaluator(&gpu, field.as_ref(), &[100, 700], 3).unwrap().evaluate(&x, &ks).unwrap();
+        let plain = field::evaluator(&gpu, &field, &[100, 700], 3).unwrap().evaluate(&x, &ks).unwrap();
         assert_eq!(bits(&y), bits(&plain), "{spec}");
         for (i, (got, v)) in jv.chunks(d).zip(v.chunks(d)).enumerate() {
             let sample = i / k;
@@ -136,7 +137,7 @@ fn what_cannot_be_differentiated_is_refused() {
     v[3 * 64 + 5] = f32::NAN;
     assert!(says(evaluator.jvp(&x, &v, &[1, 1])).contains("tangent 1 of sample 1, component 5: NaN"));
 
-    struct Plain(Box<dyn Field>);
+    struct Plain(Arc<dyn Field>);
     impl Field for Plain {
         fn shape(&self) -> Shape {
             self.0.shape()
@@ -157,10 +158,10 @@ fn what_cannot_be_differentiated_is_refused() {
             serde_json::json!({ "name": "plain" })
         }
     }
-    let plain = Plain(closed("field:rotor", Shape::new(1, 4, 4)));
+    let plain: Arc<dyn Field> = Arc::new(Plain(closed("field:rotor", Shape::new(1, 4, 4))));
     let error = field::tangent_evaluator(&gpu, &plain, &[1], room).err().unwrap().to_string();
     assert!(error.contains("field plain") && error.contains("--method fd"), "{error}");
     let rotor = closed("field:rotor", Shape::new(1, 4, 4));
     let none = Room { samples: 1, tangents: 0 };
-    assert!(field::tangent_evaluator(&gpu, rotor.as_ref(), &[1], none).is_err());
+    assert!(field::tangent_evaluator(&gpu, &rotor, &[1], none).is_err());
 }

@@ -24,8 +24,8 @@ pub struct Room {
 }
 
 /// A network or a field on a device, ready to be evaluated.
-pub struct Evaluator<'a> {
-    executor: Executor<'a>,
+pub struct Evaluator {
+    executor: Executor<'static>,
     ports: Ports,
     /// Distinct and ascending.
     timesteps: Vec<usize>,
@@ -35,19 +35,19 @@ pub struct Evaluator<'a> {
     output: Shape,
 }
 
-impl<'a> Evaluator<'a> {
+impl Evaluator {
     /// Plans and compiles for `Gpu::target`. `timesteps`, distinct and ascending, are all that `evaluate`
     /// may be asked for. Tiles hold at most `max_lanes` samples, fewer where memory or the adapter's limits say so.
-    pub fn new(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, graph: &Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
         Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 })
     }
 
     /// `new` with room for tangents, for `jvp`.
-    pub fn with_tangents(gpu: &Gpu, graph: &'a Graph, timesteps: &[usize], room: Room) -> Result<Self> {
+    pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
-        let ks = timesteps.to_vec();
-        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(graph, &ks, ports, program))
+        let (ks, graph) = (timesteps.to_vec(), graph.clone());
+        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(&graph, &ks, ports, program))
     }
 
     /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list.
@@ -57,7 +57,7 @@ impl<'a> Evaluator<'a> {
         timesteps: &[usize],
         room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl Fn(&mut Builder, Ports) -> Result<()> + Send + 'a,
+        append: impl Fn(&mut Builder, Ports) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");

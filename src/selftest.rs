@@ -176,7 +176,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
         verify_points: 400, // more than there are: all
         ..Options::default()
     };
-    let job = CirculationRun::new(gpu, field.as_ref(), &images, options)?;
+    let job = CirculationRun::new(gpu, &field, &images, options)?;
     let terms = job.verified_points();
     let result = job.run(&mut |_| ControlFlow::Continue(()))?;
     let first = |name: &str| result.column(name).map_or(f64::NAN, |c| c.values[0]);
