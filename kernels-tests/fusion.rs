@@ -1,6 +1,6 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{families, gpu, max_norm_error, noise, ports, run};
+use crate::common::{builder, families, gpu, max_norm_error, noise, ports, run};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
@@ -24,16 +24,15 @@ const K: usize = 3;
 
 /// The plan for one timestep.
 fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, Ports) {
-    let mut program = Program::default();
-    program.tangents = tangents;
+    let mut program = builder(family, tangents, None);
     let ports = ports(&mut program, graph);
     let planned = if fused {
-        lower(graph, &[K], family, ports, &mut program)
+        lower(graph, &[K], ports, &mut program)
     } else {
-        lower_as_is(graph.clone(), &[K], family, ports, &mut program)
+        lower_as_is(graph.clone(), &[K], ports, &mut program)
     };
     planned.unwrap();
-    (program, ports)
+    (program.finish().unwrap(), ports)
 }
 
 /// Dispatches by op.

@@ -19,7 +19,8 @@ fn company_changes_no_bit() {
         for case in [named("1x1 132->16, two chunks, SiLU"), named("4x4 stride 2, 3->5")] {
             let graph = graph_of(case).unwrap();
             let (input, ks) = (graph.shape(graph.input()).len(), [0, 3, 3, 0, 4]);
-            let mut evaluator = Evaluator::with_family(&gpu, &graph, &[0, 3, 4], ks.len(), Family::Gpu).unwrap();
+            let mut evaluator =
+                Evaluator::new(&gpu.clone().with_family(Family::Gpu), &graph, &[0, 3, 4], ks.len()).unwrap();
             // Neighbours of very different sizes: what is scaled must not be scaled by them.
             let size = |i: usize| 10f32.powi((i / input % 5) as i32 * 4 - 8);
             let x: Vec<f32> = noise(ks.len() * input, 3).iter().enumerate().map(|(i, v)| v * size(i)).collect();

@@ -1,6 +1,6 @@
 //! 3x3 convolutions by Winograd's minimal filtering: which go that way, how far off they are beside direct ones, and that
 //! neither bands nor pieces of an image change a bit.
-use crate::common::{families, gpu, noise, ports, run};
+use crate::common::{builder, families, gpu, noise, ports, run};
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
@@ -37,11 +37,10 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
 
 /// The plan with `room` bytes per lane and buffer.
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
-    let mut program = Program::default();
-    (program.tangents, program.room) = (tangents, room);
+    let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
-    lower(graph, &[3], family, ports, &mut program).unwrap();
-    (program, ports)
+    lower(graph, &[3], ports, &mut program).unwrap();
+    (program.finish().unwrap(), ports)
 }
 
 /// Convolutions, or pieces of them, that go that way.

@@ -139,9 +139,10 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
-    let alone = Evaluator::with_family(gpu, graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let gpu = gpu.clone().with_family(family);
+    let alone = Evaluator::new(&gpu, graph, &[0, 3, 4], ks.len())?.evaluate(&x, &ks)?;
     let room = Room { samples: ks.len(), tangents: TANGENTS };
-    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[0, 3, 4], room, family)?;
+    let mut evaluator = Evaluator::with_tangents(&gpu, graph, &[0, 3, 4], room)?;
     let (y, jv) = evaluator.jvp(&x, &v, &ks)?;
     let tiled = evaluator.program().steps().any(|step| step.op == "winograd_in");
     let mut error = 0f64;
@@ -181,7 +182,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
         verify_points: 400, // more than there are: all
         ..Options::default()
     };
-    let job = CirculationRun::new(gpu, field.as_ref(), &images, options)?;
+    let job = CirculationRun::new(gpu, &field, &images, options)?;
     let terms = job.verified_points();
     let result = job.run(&mut |_| ControlFlow::Continue(()))?;
     let first = |name: &str| result.column(name).map_or(f64::NAN, |c| c.values[0]);

@@ -111,7 +111,7 @@ impl Op for Depthwise {
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
-        let (shader, access, grid, constants) = match cx.family {
+        let (shader, access, grid, constants) = match cx.family() {
             Family::Cpu => (
                 "depthwise_cc",
                 Access::Image,

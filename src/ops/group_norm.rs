@@ -113,7 +113,7 @@ impl GroupNorm {
                 op: "norm_sums",
                 kernel: Kernel {
                     shader: "norm_sums",
-                    constants: [cx.family.constant()].into_iter().chain(lanes).collect(),
+                    constants: [cx.family().constant()].into_iter().chain(lanes).collect(),
                 },
                 bindings: bindings.collect(),
                 part,
@@ -125,7 +125,7 @@ impl GroupNorm {
             first += pixels.div_ceil(chunk);
         }
         // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
-        let workgroup = if cx.family == Family::Cpu { 8 } else { 64 };
+        let workgroup = if cx.family() == Family::Cpu { 8 } else { 64 };
         let [members, rows] = tables;
         cx.program.push(Step {
             label: cx.label("coefficients"),
@@ -236,7 +236,7 @@ impl GroupNorm {
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
-        let lanes: &[Part] = if cx.program.tangents == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
+        let lanes: &[Part] = if cx.program.tangents() == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
         if measured {
             for &part in lanes {
                 self.measure(cx, part, parts, [sums, moments, coefficients], [members, rows]);

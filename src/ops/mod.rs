@@ -2,7 +2,7 @@
 //! same name. An op knows nothing of its neighbours: what several of them become together is in `plan/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Immediate, Program, Role, named};
+use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
 use crate::shape::Shape;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -10,6 +10,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use window::Window;
+
+pub use crate::target::KernelFamily as Family;
 
 mod activation;
 mod elementwise;
@@ -77,37 +79,6 @@ pub struct Case {
     pub inputs: Vec<Shape>,
     /// Width of the time row that the op adds, if it adds one.
     pub row: Option<usize>,
-}
-
-/// The two families of kernels; a plan uses one of them throughout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// CPU adapters: weights at constant workgroup addresses, inputs through images, unrolled.
-    Cpu,
-    /// GPUs and everything else: tiles in workgroup memory.
-    Gpu,
-}
-
-impl Family {
-    /// `CPU` of the shaders that both families share.
-    pub const fn constant(self) -> (&'static str, i64) {
-        ("CPU", matches!(self, Family::Cpu) as i64)
-    }
-
-    /// As manifests have it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Family::Cpu => "cc",
-            Family::Gpu => "igemm",
-        }
-    }
-
-    /// The family of that name.
-    pub fn parse(name: &str) -> Result<Self> {
-        [Family::Cpu, Family::Gpu].into_iter().find(|f| f.name() == name).ok_or_else(|| {
-            Error::invalid("kernels", format!("'{name}' is not one of {}, {}", Family::Cpu.name(), Family::Gpu.name()))
-        })
-    }
 }
 
 /// One operation of the graph, on tensors `[C, H, W]` of each lane.
@@ -303,11 +274,9 @@ impl Place {
 /// Everything an op's launch may touch.
 pub struct Launch<'a> {
     /// Where the steps go.
-    pub program: &'a mut Program,
+    pub program: &'a mut Builder,
     /// Name of the graph's node.
     pub node: &'a str,
-    /// Family of kernels to use.
-    pub family: Family,
     /// How the device holds weights.
     pub held: held::Held,
     /// `Graph::direct`.
@@ -340,16 +309,20 @@ impl Launch<'_> {
         format!("{}: {op}", self.node)
     }
 
+    /// The family of kernels to use.
+    fn family(&self) -> Family {
+        self.program.target().family
+    }
+
     /// How kernels of the family read what the network's ops write; images have to be `mirror`ed first.
     fn x_access(&self) -> Access {
-        if self.family == Family::Cpu { Access::Image } else { Access::Read }
+        if self.family() == Family::Cpu { Access::Image } else { Access::Read }
     }
 
     /// The shared buffer of that name, of at least so many bytes per lane: free as soon as the node's steps are done.
     fn shared(&mut self, name: &'static str, bytes_per_lane: u64) -> BufferId {
         let id = *self.shared.entry(name).or_insert_with(|| self.program.buffer(name, 0, Role::Scratch));
-        let buffer = &mut self.program.buffers[id.0];
-        buffer.bytes_per_lane = buffer.bytes_per_lane.max(bytes_per_lane);
+        self.program.grow(id, bytes_per_lane);
         id
     }
 

@@ -12,8 +12,8 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::resample::Resample;
 use crate::ops::silu::Silu;
-use crate::ops::{Family, Op};
-use crate::program::STORAGE_BUFFERS;
+use crate::ops::Op;
+use crate::target::KernelFamily;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ struct Pair<'a> {
     input: usize,
     /// Where each channel of the first is among those of that input; none if one is not there, or twice.
     channels: Option<Arc<[usize]>>,
-    setting: Setting,
+    setting: Setting<'a>,
 }
 
 /// Every fusion there is.
@@ -139,14 +139,14 @@ fn ended(op: &dyn Op, longer: impl FnOnce(&Epilogue) -> Option<Epilogue>) -> Opt
 fn begun(conv: &Conv, prologue: Prologue, setting: Setting) -> Option<Arc<dyn Fused>> {
     let Padding { rows, columns } = conv.padding;
     let same = [rows, columns].iter().all(|p| p[0] + p[1] + 1 == conv.kernel);
-    let can = setting.family == Family::Gpu && conv.stride == 1 && same;
+    let can = setting.target.family == KernelFamily::Gpu && conv.stride == 1 && same;
     can.then(|| Arc::new(FusedConv { prologue: Some(prologue), ..FusedConv::of(conv.clone()) }) as _)
 }
 
 /// The fused graph as it grows.
 struct Fusion<'a> {
     of: &'a Graph,
-    setting: Setting,
+    setting: Setting<'a>,
     /// Nodes that others have taken in are none.
     nodes: Vec<Option<Node>>,
     /// For every channel of every node, the kernel-written tensor and channel that it is.
@@ -216,7 +216,7 @@ impl Fusion<'_> {
     fn joined(&self, joins: Joins, pair: &Pair) -> Option<(&'static str, Arc<dyn Op>)> {
         let mut rules = RULES.iter().filter(|rule| rule.joins == joins);
         let (name, op) = rules.find_map(|rule| Some((rule.name, (rule.make)(pair)?)))?;
-        (op.storage_buffers(self.setting.tangents > 0) <= STORAGE_BUFFERS).then_some((name, op as _))
+        (op.storage_buffers(self.setting.tangents > 0) <= self.setting.target.storage_buffers).then_some((name, op as _))
     }
 
     /// A node that all that write its input do on their stores, if nobody else reads those.

@@ -92,7 +92,7 @@ pub(super) fn launch(job: &Job, cx: &mut Launch, matrices: Matrices) -> Result<(
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(job, cx, &pass, true);
         let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
-        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];
+        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.target().subgroup))];
         let parts = [("SPLIT", matrices.split as i64), ("WEIGHTS", parts as i64), ("HALF", half)];
         let spread = ("SPREAD", job.phase.is_some() as i64);
         cx.program.push(Step {

@@ -161,7 +161,7 @@ impl Job<'_> {
     /// Appends the dispatches.
     pub fn launch(&self, cx: &mut Launch) -> Result<()> {
         let conv = self.conv;
-        match cx.family {
+        match cx.family() {
             Family::Cpu if !matches!(self.loading, Loading::Plain) => {
                 Err(Error::invalid(cx.node, "kernels of CPU adapters load an input as it is"))
             }

@@ -33,7 +33,7 @@ const LARGEST: usize = 64 * 64;
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
-    cx.family == Family::Cpu
+    cx.family() == Family::Cpu
         && !cx.direct
         && cx.held == Held::F32
         && cx.largest <= LARGEST
@@ -63,7 +63,7 @@ pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
     let tiles = across * place.shape.h.div_ceil(TILE);
     let (read, written) = (view.blocks(), place.blocks);
     let own = view.bytes().max(16 * (place.stride * place.shape.pixels()) as u64);
-    let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.room.unwrap_or(u64::MAX));
+    let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.budget().unwrap_or(u64::MAX));
     let most = (scratch / bytes(read.max(written))).max(1) as usize;
     let pieces = tiles.div_ceil(most);
     let products =
