@@ -1,5 +1,6 @@
 //! A field of your own, WGSL and f64 twin, and its circulation: cargo run --release --example own_field
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::dual::Dual;
 use vorticity::error::Result;
@@ -49,7 +50,7 @@ impl Field for Own {
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
-    let field = Own(images.shape, Process::new(&ProcessConfig::vp(Schedule::Cosine, 1000))?);
+    let field: Arc<dyn Field> = Arc::new(Own(images.shape, Process::new(&ProcessConfig::vp(Schedule::Cosine, 1000))?));
     let (paths, timesteps, samples) = (vec!["rotation".into()], vec![501], 2);
     let options = Options { paths, timesteps, samples, points: 100, ..Options::default() };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;

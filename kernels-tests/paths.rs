@@ -8,7 +8,7 @@ use vorticity::paths::{
     pairs,
     philox::{Purpose, Stream, philox4x32},
 };
-use vorticity::program::{Program, Role};
+use vorticity::program::{Builder, Role};
 
 const DIM: usize = 105; // 3x5x7
 
@@ -304,13 +304,13 @@ fn on_gpu(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32])
     let (real, other) = (lanes.len(), Lane { path: path + 1, ..lanes[0] });
     lanes.push(other); // a lane of another path in the same tile
 
-    let mut program = Program::default();
+    let mut program = Builder::new(gpu.target(), 0);
     let flat = 4 * stride as u64;
     let lanes_id = program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload);
     let (x, d) = (program.buffer("x", flat, Role::Download), program.buffer("d", flat, Role::Download));
     let (x0, pairs) = (program.constant("x0", &images), program.constant("pairs", &tables));
     launch(&mut program, PATHS[path as usize], path, dim, seed, PathPorts { lanes: lanes_id, x0, pairs, x, d });
-    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    let mut executor = Executor::new(gpu, program.finish().unwrap(), lanes.len()).unwrap();
     executor.upload(lanes_id, &lanes).unwrap();
     let mut out: [Vec<f32>; 2] = Default::default();
     let pending = executor.submit(lanes.len()).unwrap();

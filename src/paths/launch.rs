@@ -1,6 +1,6 @@
 //! The dispatch of a path shader as plain data: one workgroup per lane, midpoints and steps out.
 use super::ClosedPath;
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Program, Step};
+use crate::program::{Access, BufferId, Builder, Grid, Kernel, Part, Step};
 
 /// What a path's step reads and writes; all flat, `[row][D rounded up to 4]`.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub struct PathPorts {
 }
 
 /// Appends the step of `path`, which is `PATHS[index]`. Lanes of other paths are left alone.
-pub fn launch(program: &mut Program, path: &dyn ClosedPath, index: u32, dim: usize, seed: u64, ports: PathPorts) {
+pub fn launch(program: &mut Builder, path: &dyn ClosedPath, index: u32, dim: usize, seed: u64, ports: PathPorts) {
     let stride = dim.div_ceil(4) * 4;
     let mut bindings = vec![
         ("lanes", ports.lanes, Access::Read),
