@@ -10,7 +10,8 @@ use vorticity::ops::attention_logits::AttentionLogits;
 use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::Padding;
 use vorticity::ops::depthwise::Depthwise;
-use vorticity::ops::group_norm::{GroupNorm, Scale};
+use vorticity::ops::group_norm::GroupNorm;
+use vorticity::ops::scale::Scale;
 use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
 use vorticity::ops::pointwise::Pointwise;
@@ -133,7 +134,7 @@ const RESAMPLING: [&str; 9] = [
 ];
 
 const POINTS: [Pointwise; 6] =
-    [Pointwise::Gelu, Pointwise::Sigmoid, Pointwise::Mish, Pointwise::Elu, Pointwise::LeakyRelu, Pointwise::Relu];
+    [Pointwise::Gelu, Pointwise::Sigmoid, Pointwise::Mish, Pointwise::Elu([1.0, 1.0]), Pointwise::LeakyRelu(0.2), Pointwise::Relu];
 
 fn resampling(by: &str) -> Option<resample::Resample> {
     Some(match by {

@@ -1,13 +1,18 @@
-// y = f(x), one of: max(x, 0); 1 / (1 + e^-x); x P(x), P the standard normal distribution; x tanh(ln(1 + e^x));
-// x or, below 0, e^x - 1; x or, below 0, x / 5.
-// Tangents: y' = x' times the slope at the primal's x.
-// Thread map: lib/elementwise. Accuracy: RELU is exact, LEAKY rounds once; ELU has the exponential's absolute error; SIGMOID has that of lib/silu's exponential; absolute errors of GELU
-// and MISH stay below 4 u max(1, |x|), u = 2^-24.
+// y = f(x), one of the functions of `ops::pointwise`; a and b are its numbers. Tangents: y' = x' times the slope at the primal's x.
+// Thread map: lib/elementwise. Accuracy: RELU, ABS, STEP and CLIP are exact, LEAKY and RECIPROCAL round once; those with exponentials have
+// the absolute error of lib/exp's; absolute errors of GELU, MISH and SOFTPLUS stay below 4 u max(1, |x|), of ERF below 6 u, u = 2^-24.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
+    a: f32, b: f32,
 }
 #import lib/elementwise.wgsl
 #import lib/silu.wgsl
+#if !(!LOG && !RECIPROCAL)
+#import lib/there.wgsl
+#endif
+#if !(!LOG && !SOFTPLUS)
+#import lib/ln.wgsl
+#endif
 
 // P(z). The tail e^(-z^2 / 2) R(t), t = 1 / (1 + 0.35 |z|), has R of degree 9, fitted to 2e-7 relative up to |z| = 13.
 fn normal(z: vec4f, bell: vec4f) -> vec4f {
@@ -34,12 +39,72 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #if ELU
     let above = point > vec4f();
     let decay = exp_minus(abs(point));
-    let value = select(decay - 1.0, point, above);
-    let slope = select(decay, vec4f(1.0), above);
+    let value = im.b * select(im.a * (decay - 1.0), point, above);
+    let slope = im.b * select(im.a * decay, vec4f(1.0), above);
 #endif
 #if LEAKY
-    let slope = select(vec4f(0.2), vec4f(1.0), point > vec4f());
+    let slope = select(vec4f(im.a), vec4f(1.0), point > vec4f());
     let value = slope * point;
+#endif
+#if TANH
+    let small = exp_minus(2.0 * abs(point));
+    let size = (1.0 - small) / (1.0 + small);
+    let value = select(size, -size, point < vec4f());
+    let slope = 4.0 * small / ((1.0 + small) * (1.0 + small));
+#endif
+#if EXP
+    let value = exp_minus(-point);
+    let slope = value;
+#endif
+#if LOG
+    let value = only_there(e.block, vec4f(ln_f32(point.xy), ln_f32(point.zw)));
+    let slope = only_there(e.block, 1.0 / point);
+#endif
+#if SQRT
+    let value = sqrt(point);
+    let slope = select(0.5 / value, vec4f(), value == vec4f());
+#endif
+#if RECIPROCAL
+    let value = only_there(e.block, 1.0 / point);
+    let slope = -value * value;
+#endif
+#if SOFTPLUS
+    let small = exp_minus(abs(point));
+    let value = max(point, vec4f()) + vec4f(ln_f32(1.0 + small.xy), ln_f32(1.0 + small.zw));
+    let slope = select(vec4f(1.0), small, point < vec4f()) / (1.0 + small);
+#endif
+#if ABS
+    let value = abs(point);
+    let slope = sign(point);
+#endif
+#if ERF
+    let bell = exp_minus(point * point);
+    let value = 2.0 * normal(1.414213562 * point, bell) - 1.0;
+    let slope = 1.128379167 * bell;
+#endif
+#if CLIP
+    let value = min(max(point, vec4f(im.a)), vec4f(im.b));
+    let slope = select(vec4f(), vec4f(1.0), (point >= vec4f(im.a)) & (point <= vec4f(im.b)));
+#endif
+#if HARD_SIGMOID
+    let line = im.a * point + im.b;
+    let value = clamp(line, vec4f(), vec4f(1.0));
+    let slope = select(vec4f(), vec4f(im.a), (line >= vec4f()) & (line <= vec4f(1.0)));
+#endif
+#if HARD_SWISH
+    let value = point * clamp((point + 3.0) / 6.0, vec4f(), vec4f(1.0));
+    let slope = select(select((2.0 * point + 3.0) / 6.0, vec4f(1.0), point >= vec4f(3.0)), vec4f(), point <= vec4f(-3.0));
+#endif
+#if STEP
+    let value = select(vec4f(), vec4f(1.0), point > vec4f());
+    let slope = vec4f();
+#endif
+#if GELU_TANH
+    // (1 + tanh u) / 2 is the logistic function of 2 u.
+    let u = 1.595769122 * point * (1.0 + 0.044715 * point * point);
+    let s = 1.0 / (1.0 + exp_minus(u));
+    let value = point * s;
+    let slope = s + point * s * (exp_minus(u) * s) * (1.595769122 * (1.0 + 0.134145 * point * point));
 #endif
 #if GELU
     let bell = exp_minus(0.5 * point * point);

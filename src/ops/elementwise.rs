@@ -84,3 +84,10 @@ pub(super) fn plain(view: &View) -> Result<u32> {
     }
     Err(Error::invalid("input", "its channels do not lie one after the other in memory, four to a block"))
 }
+
+/// A constant that says which of the output's channels there are, `[blocks]` of vec4 of 1 and 0 (`shaders/lib/there.wgsl`).
+pub(super) fn there(cx: &mut Launch) -> BufferId {
+    let mut mask = vec![0f32; 4 * cx.output.blocks];
+    cx.inputs[0].slots.iter().for_each(|&slot| mask[slot] = 1.0);
+    cx.program.constant(cx.label("channels"), &mask)
+}

@@ -113,7 +113,7 @@ impl Op for Filter {
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
-    let linear = Taps::new(&(0..6).map(|i| vec![(i / 2, 0.75), ((i / 2 + 2 * (i % 2)).saturating_sub(1).min(2), 0.25)]).collect::<Vec<_>>());
+    let linear = Taps::new(&(0..6usize).map(|i| vec![(i / 2, 0.75), ((i / 2 + 2 * (i % 2)).saturating_sub(1).min(2), 0.25)]).collect::<Vec<_>>());
     let mean = |n: usize| Taps::new(&[(0..n).map(|i| (i, 1.0 / n as f64)).collect()]);
     let uneven = Taps::new(&[vec![(0, 1.0)], vec![(1, 0.5), (2, -0.25), (4, 0.75)], vec![]]);
     let case = |name, rows, columns, h, w| Case {

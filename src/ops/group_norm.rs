@@ -4,31 +4,13 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
+use super::scale::Scale;
 use super::{Case, Family, Launch, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
 use crate::shape::Shape;
 use std::sync::Arc;
-
-/// Where gain and shift come from.
-#[derive(Clone, Debug)]
-pub enum Scale {
-    /// `[channels]` each.
-    Fixed {
-        /// g
-        gain: Arc<[f32]>,
-        /// h
-        shift: Arc<[f32]>,
-    },
-    /// Indices into `Graph::rows`, of rows of one number per channel.
-    Rows {
-        /// g
-        gain: usize,
-        /// h
-        shift: usize,
-    },
-}
 
 /// Normalisation over groups of neighbouring channels.
 #[derive(Clone, Debug)]
@@ -55,17 +37,6 @@ fn whole(parts: &[View]) -> Shape {
 }
 
 impl GroupNorm {
-    /// g and h by timestep row, `[rows][2][channels]`.
-    fn table(&self, cx: &Launch) -> Vec<f32> {
-        let f32s = |row: &[f64]| row.iter().map(|&v| v as f32).collect::<Vec<_>>();
-        match &self.scale {
-            Scale::Fixed { gain, shift } => gain.iter().chain(shift.iter()).copied().collect(),
-            &Scale::Rows { gain, shift } => {
-                cx.rows[gain].iter().zip(&cx.rows[shift]).flat_map(|(g, h)| [f32s(g), f32s(h)].concat()).collect()
-            }
-        }
-    }
-
     /// Appends the kernels that make the coefficients from the rows in these views, for one part of the lanes.
     fn measure(
         &self,
@@ -165,13 +136,8 @@ impl Op for GroupNorm {
             let message = format!("{} channels do not form {} equal groups", self.channels, self.groups);
             return Err(Error::invalid("groups", message));
         }
-        match &self.scale {
-            Scale::Fixed { gain, shift } if [gain.len(), shift.len()] != [self.channels; 2] => Err(Error::invalid(
-                "weights",
-                format!("{} gains and {} shifts for {} channels", gain.len(), shift.len(), self.channels),
-            )),
-            _ => Ok(s),
-        }
+        self.scale.check(self.channels)?;
+        Ok(s)
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
@@ -201,11 +167,7 @@ impl GroupNorm {
     /// The f64 oracle: x, some rows of a tensor, normalised by the moments of all its rows, which `parts` hold.
     pub(crate) fn values(&self, (x, s): (&[Dual], Shape), parts: &[(&[Dual], Shape)], rows: &[Vec<f64>]) -> Vec<Dual> {
         let (pixels, size) = (s.pixels(), self.channels / self.groups);
-        let scale = |c: usize| match &self.scale {
-            Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
-            &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
-        };
-        let mut y = Vec::with_capacity(x.len());
+let mut y = Vec::with_capacity(x.len());
         for (g, x) in x.chunks_exact(size * pixels).enumerate() {
             let all = || parts.iter().flat_map(|(x, s)| &x[g * size * s.pixels()..(g + 1) * size * s.pixels()]);
             let per = 1.0 / all().count() as f64;
@@ -213,7 +175,7 @@ impl GroupNorm {
             let var = all().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
             let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
             for (i, &x) in x.iter().enumerate() {
-                let (gain, shift) = scale(g * size + i / pixels);
+                let (gain, shift) = self.scale.of(g * size + i / pixels, rows);
                 y.push((x - mean) * r * gain + Dual::constant(shift));
             }
         }
@@ -231,7 +193,7 @@ impl GroupNorm {
         let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
         members.extend((0..4 * blocks as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
         let members = cx.program.constant(cx.label("members"), &members);
-        let table = self.table(cx);
+        let table = self.scale.table(cx);
         let rows = cx.program.constant(cx.label("gain and shift"), &table);
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);

@@ -16,6 +16,7 @@ pub use crate::target::KernelFamily as Family;
 mod activation;
 mod elementwise;
 pub mod held;
+pub mod scale;
 pub mod window;
 
 /// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
@@ -49,12 +50,19 @@ ops! {
         affine ["affine"]
         attention_logits ["attention_logits"]
         channels []
+        combine ["combine"]
         conv ["conv", "conv_cc", "conv_coop", "window_max", "winograd_in", "winograd_out"]
         depthwise ["depthwise", "depthwise_cc"]
+        filter ["filter"]
+        gather ["gather"]
         group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        layer_norm ["layer_norm"]
+        max_pool ["max_pool"]
         mix ["mix"]
+        modulate ["modulate"]
         outer ["outer"]
         pointwise ["pointwise"]
+        reduce ["reduce"]
         repack ["repack"]
         resample ["resample"]
         rms_norm ["rms_norm"]
@@ -62,6 +70,7 @@ ops! {
         silu ["silu"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
+        told ["told"]
         upsample ["upsample"]
     }
 }

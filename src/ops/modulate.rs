@@ -1,7 +1,7 @@
 //! Gain and shift of each channel, which may depend on the timestep: `y_c = g_c(k) x_c + h_c(k)` (adaLN, arXiv 2212.09748; FiLM).
 //! Affine: the tangent is g_c x'.
 use super::elementwise::Elementwise;
-use super::group_norm::Scale;
+use super::scale::Scale;
 use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -53,16 +53,7 @@ impl Op for Modulate {
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let (blocks, slots) = (cx.output.blocks, cx.inputs[0].slots.clone());
-        let table = self.scale.table(cx.rows, cx.timesteps);
-        let mut packed = vec![0f32; cx.timesteps * blocks * 8];
-        for (k, values) in table.chunks_exact(2 * self.channels).enumerate() {
-            for (c, &slot) in slots.iter().enumerate() {
-                let at = 8 * (k * blocks + slot / 4) + slot % 4;
-                (packed[at], packed[at + 4]) = (values[c], values[self.channels + c]);
-            }
-        }
-        let rows = cx.program.constant(cx.label("rows"), &packed);
+        let rows = self.scale.by_block(cx);
         let reads = [("rows", rows), ("lanes", cx.lanes)];
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "modulate", reads: &reads, flops, ..Default::default() }.push(cx);

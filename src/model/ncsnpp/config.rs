@@ -121,9 +121,9 @@ impl Nonlinearity {
     /// The op; none for SiLU, which kernels apply on their stores.
     pub const fn op(self) -> Option<Pointwise> {
         match self {
-            Self::Elu => Some(Pointwise::Elu),
+            Self::Elu => Some(Pointwise::Elu([1.0, 1.0])),
             Self::Relu => Some(Pointwise::Relu),
-            Self::Lrelu => Some(Pointwise::LeakyRelu),
+            Self::Lrelu => Some(Pointwise::LeakyRelu(0.2)),
             Self::Swish => None,
         }
     }

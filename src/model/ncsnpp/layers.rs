@@ -117,8 +117,8 @@ impl Builder<'_> {
     fn act(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
         let Some(op) = self.h.nonlinearity.op() else { return self.net.silu(name, x) };
         let kind = match op {
-            Pointwise::Elu => "elu",
-            Pointwise::LeakyRelu => "lrelu",
+            Pointwise::Elu(_) => "elu",
+            Pointwise::LeakyRelu(_) => "lrelu",
             _ => "relu",
         };
         self.net.graph.push(format!("{name}.{kind}"), op, &[x])

@@ -1,0 +1,100 @@
+//! Normalisation over the channels of each pixel (arXiv 1607.06450), or by their mean square alone (arXiv 1910.07467), with gain and
+//! shift that may depend on the timestep: `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps).
+//! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r.
+use super::elementwise::{Elementwise, there};
+use super::scale::Scale;
+use super::{Case, Launch, Locality, Op};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// Normalisation of pixels.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// Channels read and written.
+    pub channels: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether the mean is taken off.
+    pub centred: bool,
+    /// Gain and shift.
+    pub scale: Scale,
+}
+
+impl Op for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != self.channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
+        }
+        self.scale.check(self.channels)?;
+        Ok(s)
+    }
+
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        let (n, c) = (shapes[0].pixels(), self.channels);
+        let mut y = vec![Dual::default(); n * c];
+        for p in 0..n {
+            let x: Vec<Dual> = (0..c).map(|i| inputs[0][i * n + p]).collect();
+            let per = 1.0 / c as f64;
+            let mean = if self.centred { x.iter().copied().sum::<Dual>() * per } else { Dual::default() };
+            let var = x.iter().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
+            let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
+            for (i, &x) in x.iter().enumerate() {
+                let (gain, shift) = self.scale.of(i, rows);
+                y[i * n + p] = (x - mean) * r * gain + Dual::constant(shift);
+            }
+        }
+        y
+    }
+
+    fn flops(&self, _: &[Shape], output: Shape) -> u64 {
+        8 * output.len() as u64
+    }
+
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
+    }
+
+    fn launch(&self, cx: &mut Launch) -> Result<()> {
+        let rows = self.scale.by_block(cx);
+        let reads = [("rows", rows), ("lanes", cx.lanes), ("there", there(cx))];
+        let own = [("per", (1.0 / self.channels as f32).to_bits()), ("epsilon", (self.epsilon as f32).to_bits())];
+        Elementwise {
+            name: "layer_norm",
+            constants: &[("CENTRED", self.centred as i64)],
+            reads: &reads,
+            own: &own,
+            items: Some(cx.output.shape.pixels()),
+            flops: self.flops(&[], cx.output.shape),
+            ..Default::default()
+        }
+        .push(cx);
+        Ok(())
+    }
+}
+
+/// Small graphs for tests and selftest.
+pub fn cases() -> Vec<Case> {
+    let case = |name, channels, centred, row, scale| Case {
+        name,
+        op: Arc::new(LayerNorm { channels, epsilon: 1e-5, centred, scale }),
+        inputs: vec![Shape::new(channels, 5, 3)],
+        row,
+    };
+    let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
+    vec![
+        case("12 channels", 12, true, None, fixed(12)),
+        case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: 0 }),
+        case("10 channels, mean square", 10, false, None, fixed(10)),
+    ]
+}
