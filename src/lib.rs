@@ -2,7 +2,9 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
+//! use std::sync::Arc;
 //! use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
+//! use vorticity::paths::rotation::Rotation;
 //! use vorticity::{data, field, gpu};
 //!
 //! # fn main() -> vorticity::error::Result<()> {
@@ -10,7 +12,7 @@
 //! let field = field::open("assets/models/mnist", None, field::ScoreScale::Definition)?;
 //! let images = data::load("digits-idx3-ubyte", 8, field.data_range())?;
 //! let options = Options {
-//!     paths: vec!["rotation".into()],
+//!     paths: vec![Arc::new(Rotation)],
 //!     timesteps: vec![1, 501, 991],
 //!     samples: 8,
 //!     points: 100,
@@ -36,6 +38,7 @@ pub mod data;
 pub mod choice;
 pub mod program;
 pub mod ops;
+pub mod paths;
 pub mod shaders;
 pub mod graph;
 pub mod twin;
@@ -43,7 +46,6 @@ pub mod plan;
 pub mod model;
 pub mod gpu;
 pub mod ceilings;
-pub mod paths;
 pub mod evaluate;
 pub mod tune;
 pub mod trace;
