@@ -15,7 +15,7 @@ pub fn main() -> Result<()> {
         probes: Some(4),
         verified: 1,
     };
-    let table = asymmetry(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()))?;
+    let table = asymmetry(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()))?;
     for sample in 0..2 {
         let value = |name: &str| table.column(name).map(|c| c.values[sample]);
         println!("nasym {:.5} ± {:.5}, tr J {:.1} nat/x^2", value("nasym")?, value("nasym_se")?, value("trace")?);

@@ -22,8 +22,7 @@ pub fn main() -> Result<()> {
         verify_points: 2,
         ..Options::default()
     };
-    let result =
-        CirculationRun::new(&gpu, field.as_ref(), &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
+    let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
     let measured = loops(&result)?[0];
     println!("circulation  {:+.3e} nat", measured.integral);
     println!("of the terms {:.3e}", measured.integral.abs() / measured.abs_terms);

@@ -16,7 +16,7 @@ pub fn main() -> Result<()> {
         verified: 1,
         ..CurlOptions::default()
     };
-    let table = curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()))?;
+    let table = curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()))?;
     let first = |name: &str| table.column(name).map(|c| c.values[0]);
     println!("median |J_ab - J_ba| {:.3e} nat/x^2, error {:.1e}", first("asymmetry")?, first("error")?);
     println!("rms J_ab             {:.3e} nat/x^2", first("entry_rms")?);

@@ -31,7 +31,7 @@ pub fn main() -> Result<()> {
             ks.push(k);
         }
     }
-    let mut evaluator = field::evaluator(&gpu, field.as_ref(), &timesteps, ks.len())?;
+    let mut evaluator = field::evaluator(&gpu, &field, &timesteps, ks.len())?;
     let scores = evaluator.evaluate(&x, &ks)?;
 
     for ((k, x), s) in ks.iter().zip(x.chunks(d)).zip(scores.chunks(d)) {

@@ -15,7 +15,7 @@ pub fn main() -> Result<()> {
     let images =
         Images { shape, count: 1, values: vec![0.5; shape.len()], levels: Levels::Real, sha256: String::new() };
     let selection = Selection { timesteps: vec![501], samples: 1, seed: 0 };
-    let table = jacobian(&gpu, field.as_ref(), &images, &selection, 2, &mut |_| ControlFlow::Continue(()))?;
+    let table = jacobian(&gpu, &field, &images, &selection, 2, &mut |_| ControlFlow::Continue(()))?;
     if let Numbers::F32(entries) = &table.array("jacobian")?.values {
         entries.chunks(shape.len()).for_each(|row| println!("{row:4.1?}"));
     }

@@ -18,7 +18,7 @@ pub fn main() -> Result<()> {
         sample[2 * d..].fill(1.0);
     }
     let room = Room { samples: 2, tangents: n };
-    let mut evaluator = field::tangent_evaluator(&gpu, field.as_ref(), &[k], room)?;
+    let mut evaluator = field::tangent_evaluator(&gpu, &field, &[k], room)?;
     let (s, jv) = evaluator.jvp(&x, &v, &[k, k])?; // [2, D] and [2, 3, D]
 
     println!("|s| = {:.3}", s[..d].iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt());

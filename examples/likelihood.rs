@@ -18,7 +18,7 @@ pub fn main() -> Result<()> {
         levels: images.levels.most(),
         verified: 2,
     };
-    let table = likelihood(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()))?;
+    let table = likelihood(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()))?;
     let value = |name: &str| table.column(name).map(|c| c.values[0]);
     let (bits, grid, probes) = (value("bits_per_dim")?, value("grid")?, value("probe_se")?);
     println!("{bits:.2} bits/dim; errors: grid {grid:.2}, probes {probes:.2}");

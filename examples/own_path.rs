@@ -46,7 +46,7 @@ pub fn main() -> Result<()> {
     let field = field::open("field:rotor?omega=1", Some(images.shape), ScoreScale::Definition)?;
     let options =
         Options { paths: vec![Arc::new(Circle)], timesteps: vec![501], samples: 2, points: 100, ..Options::default() };
-    let result = CirculationRun::new(&gpu, &*field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
+    let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
     let (area, measured) = (TAU / 2.0 * 9.0 * field.process().noise(501)?.1.powi(2), loops(&result)?[0]);
     println!("circulation {:+.4} nat, -2 omega area {:+.4}", measured.integral, -2.0 * area);
     Ok(())

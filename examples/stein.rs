@@ -16,7 +16,7 @@ pub fn main() -> Result<()> {
         verified: 1,
     };
     // Nothing for the reference: the conditional score -eps/sigma.
-    let table = stein(&gpu, field.as_ref(), None, &images, &options, &mut |_| ControlFlow::Continue(()))?;
+    let table = stein(&gpu, &field, None, &images, &options, &mut |_| ControlFlow::Continue(()))?;
     let (mean, error) = measures::stein::mean(&table, 0)?;
     println!("|e| of the first sample {:.3} nat/x", table.column("error_norm")?.values[0]);
     println!("mean of S               {mean:.3} ± {error:.3} nat/x^2, zero if the samples were infinitely many");

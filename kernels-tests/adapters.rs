@@ -8,10 +8,11 @@ use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
-use vorticity::program::{Access, Action, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, Action, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
 use vorticity::run::{Journal, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
+use vorticity::target::{KernelFamily, Target};
 
 /// One more device on the adapter under test.
 fn another() -> Gpu {
@@ -29,9 +30,9 @@ fn two_devices_give_the_bits_of_one() {
     let (shape, pair) = (Shape::new(2, 5, 7), [gpu.clone(), another()]);
     let (field, images) = (closed("field:tilted?omega=0.5", shape), images(shape, 3));
     let options = |tile| Options { tile, ..options(&["brownian", "rotation"], &[0, 400, 999], 3, 20) };
-    let one = run(&gpu, field.as_ref(), &images, options(None));
+    let one = run(&gpu, &field, &images, options(None));
     for tile in [Some(1), Some(7), None] {
-        let job = CirculationRun::on(&pair, field.as_ref(), &images, options(tile)).unwrap();
+        let job = CirculationRun::on(&pair, &field, &images, options(tile)).unwrap();
         let total = job.evaluations();
         let (two, log) = job.measure(Journal::default(), &mut |_| ControlFlow::Continue(())).unwrap();
         let two = two.finish().unwrap();
@@ -50,7 +51,7 @@ fn two_devices_give_the_bits_of_one() {
 
 /// Lane i of y is `add` more than lane i of x, `steps` times; `flops` is what a step says it takes.
 fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
-    let mut program = Program::default();
+    let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     program.shader("adder", include_str!("adder.wgsl"));
     let x = program.buffer("x", 4, Role::Upload);
     let y = program.buffer("y", 4, Role::Download);
@@ -70,8 +71,11 @@ fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
         });
         from = to;
     }
-    (program, [x, y])
+    (program.finish().unwrap(), [x, y])
 }
+
+const WIDE: &str = "struct W { lanes: u32, v: vec2u } var<immediate> im: W; @compute @workgroup_size(1) fn main() {}";
+const BARE: &str = "var<immediate> im: u32; @compute @workgroup_size(1) fn main() {}";
 
 /// A step gives the words of its shader's struct by name and in order, or does not run.
 #[test]
@@ -79,12 +83,7 @@ fn immediates_are_given_by_name() {
     let gpu = gpu();
     let run = |shader: &'static str, words: &[Immediate]| {
         let (mut program, _) = adder(1, 0, 1);
-        program.shader("pair", PAIR);
-        program.shader(
-            "wide",
-            "struct W { lanes: u32, v: vec2u } var<immediate> im: W; @compute @workgroup_size(1) fn main() {}",
-        );
-        program.shader("bare", "var<immediate> im: u32; @compute @workgroup_size(1) fn main() {}");
+        program.sources.extend([("pair", PAIR), ("wide", WIDE), ("bare", BARE)]);
         let Some(Action::Dispatch(step)) = program.actions.last_mut() else { panic!("no step") };
         step.kernel.shader = shader;
         step.immediates = words.to_vec();
@@ -244,10 +243,10 @@ fn cut_runs_of_a_network_give_the_same_bits() {
     for family in crate::common::families(&gpu) {
         let few = || Options { quadrature_check: 0.0, ..options(&["rotation"], &[700], 1, 3) };
         let options = || Options { family: Some(family), ..few() };
-        let whole = run(&gpu, field.as_ref(), &images, options());
+        let whole = run(&gpu, &field, &images, options());
         // Every dispatch in a submission of its own, tiles of one lane; and pieces as they fall.
         for seconds in [1e-9, 0.02] {
-            let cut = run(&gpu.clone().limit_submissions(seconds), field.as_ref(), &images, options());
+            let cut = run(&gpu.clone().limit_submissions(seconds), &field, &images, options());
             assert_eq!(bits(&whole), bits(&cut), "{family:?}, {seconds} s");
         }
     }
@@ -259,7 +258,7 @@ fn cut_tangents_give_the_same_bits() {
     let (field, d, ks) = (closed("field:tilted?omega=0.5", shape), shape.len(), [3, 700, 3, 700]);
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 4, tangents: 3 };
-        let mut evaluator = field::tangent_evaluator(gpu, field.as_ref(), &[3, 700], room).unwrap();
+        let mut evaluator = field::tangent_evaluator(gpu, &field, &[3, 700], room).unwrap();
         assert_eq!(evaluator.tangents(), 3);
         evaluator.jvp(&noise(4 * d, 1), &noise(4 * 3 * d, 2), &ks).unwrap()
     };

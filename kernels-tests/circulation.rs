@@ -36,12 +36,12 @@ pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usiz
     }
 }
 
-pub fn run(gpu: &Gpu, field: &dyn Field, images: &Images, options: Options) -> Table {
+pub fn run(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, options: Options) -> Table {
     let job = CirculationRun::new(gpu, field, images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
 
-pub fn closed(spec: &str, shape: Shape) -> Box<dyn Field> {
+pub fn closed(spec: &str, shape: Shape) -> Arc<dyn Field> {
     field::open(spec, Some(shape), ScoreScale::Definition).unwrap()
 }
 
@@ -59,21 +59,21 @@ fn worst_over_m(result: &Table) -> f64 {
 fn gaussian_field_has_no_circulation() {
     let (gpu, images) = (gpu(), images(SHAPE, 2));
     let options = options(&PATHS, &[1, 501, 991], 2, 1000);
-    let result = run(&gpu, closed("field:gaussian", SHAPE).as_ref(), &images, options.clone());
+    let result = run(&gpu, &closed("field:gaussian", SHAPE), &images, options.clone());
     assert!(worst_over_m(&result) <= 1e-8, "{:e}", worst_over_m(&result));
     // The rounding column is the same field on the same points, summed another way: both are f32 rounding of terms
     // whose absolute sum is some 1e3, so they differ by less than 1e-7 of that.
     let gamma = column(&result, "integral").iter().zip(column(&result, "rounding"));
     gamma.for_each(|(g, r)| assert!((g - r).abs() <= 1e-4, "{g} against {r}"));
     // Negative control: a field that is not a gradient fails the same bound.
-    assert!(worst_over_m(&run(&gpu, closed("field:tilted?omega=0.01", SHAPE).as_ref(), &images, options)) > 1e-8);
+    assert!(worst_over_m(&run(&gpu, &closed("field:tilted?omega=0.01", SHAPE), &images, options)) > 1e-8);
 }
 
 #[test]
 fn rotor_on_rotation_paths_has_the_closed_form() {
     let (gpu, images, n) = (gpu(), images(SHAPE, 3), 1000);
     let field = closed("field:rotor?omega=1", SHAPE);
-    let result = run(&gpu, field.as_ref(), &images, options(&["rotation"], &[1, 501, 991], 3, n));
+    let result = run(&gpu, &field, &images, options(&["rotation"], &[1, 501, 991], 3, n));
     for (t, &k) in [1usize, 501, 991].iter().enumerate() {
         let (a, sigma) = field.process().noise(k).unwrap();
         for sample in 0..3 {
@@ -118,16 +118,16 @@ fn tile_size_and_repetition_change_nothing() {
     let shape = Shape::new(2, 5, 7);
     let images = images(shape, 3);
     let field = closed("field:tilted?omega=0.5", shape);
-    let whole = run(&gpu, field.as_ref(), &images, options(&PATHS, &[0, 400, 999], 3, 20));
+    let whole = run(&gpu, &field, &images, options(&PATHS, &[0, 400, 999], 3, 20));
     for tile in [Some(1), Some(7), Some(64), None] {
-        let again = run(&gpu, field.as_ref(), &images, Options { tile, ..options(&PATHS, &[0, 400, 999], 3, 20) });
+        let again = run(&gpu, &field, &images, Options { tile, ..options(&PATHS, &[0, 400, 999], 3, 20) });
         for (a, b) in whole.columns.iter().zip(&again.columns) {
             let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(same, "tile {tile:?} changes column {}", a.about.name);
         }
     }
     // Negative control: another seed does change them.
-    let other = run(&gpu, field.as_ref(), &images, Options { seed: 12, ..options(&PATHS, &[0, 400, 999], 3, 20) });
+    let other = run(&gpu, &field, &images, Options { seed: 12, ..options(&PATHS, &[0, 400, 999], 3, 20) });
     assert_ne!(column(&whole, "integral"), column(&other, "integral"));
 }
 
@@ -140,7 +140,7 @@ fn network_loops_do_not_depend_on_tiles_in_either_family() {
     for family in crate::common::families(&gpu) {
         let at = |tile| {
             let options = Options { tile, family: Some(family), ..options(&["projection"], &[3, 700], 1, 10) };
-            run(&gpu, field.as_ref(), &images, options)
+            run(&gpu, &field, &images, options)
         };
         let (one, seven, all) = (at(Some(1)), at(Some(7)), at(None));
         assert_eq!(column(&one, "integral"), column(&seven, "integral"), "{family:?}");
@@ -148,7 +148,7 @@ fn network_loops_do_not_depend_on_tiles_in_either_family() {
     }
     // The two families are different arithmetic of the same numbers.
     let at = |family| {
-        run(&gpu, field.as_ref(), &images, Options { family: Some(family), ..options(&["projection"], &[700], 1, 10) })
+        run(&gpu, &field, &images, Options { family: Some(family), ..options(&["projection"], &[700], 1, 10) })
     };
     let (a, b) = (at(Family::Gpu), at(gpu.family()));
     let gap = (column(&a, "integral")[0] - column(&b, "integral")[0]).abs();
@@ -165,7 +165,7 @@ fn a_gradient_field_has_no_circulation_beyond_its_errors() {
     let images = images(shape, 4);
     let paths = ["brownian", "rotation", "projection?arcs=8"];
     let checks = Options { verify_points: 20, quadrature_check: 1.0, ..options(&paths, &[300, 600], 4, 64) };
-    let result = run(&gpu, field.as_ref(), &images, checks);
+    let result = run(&gpu, &field, &images, checks);
     let errors = ["rounding", "quadrature", "arithmetic"].map(|name| column(&result, name));
     for (i, gamma) in column(&result, "integral").iter().enumerate() {
         let error = errors.iter().map(|e| e[i].abs()).sum::<f64>();
@@ -180,7 +180,7 @@ fn a_gradient_field_has_no_circulation_beyond_its_errors() {
 fn both_rules_are_exact_for_a_linear_field() {
     let (gpu, images) = (gpu(), images(SHAPE, 4));
     let field = closed("field:tilted?omega=1", SHAPE);
-    let result = run(&gpu, field.as_ref(), &images, options(&PATHS, &[100, 900], 4, 50));
+    let result = run(&gpu, &field, &images, options(&PATHS, &[100, 900], 4, 50));
     // A Gauss point off by a hundredth of a step would show as 1e-2 of the terms.
     let scale = column(&result, "abs_terms");
     for (i, (gap, s)) in column(&result, "quadrature").iter().zip(scale).enumerate() {
@@ -189,7 +189,7 @@ fn both_rules_are_exact_for_a_linear_field() {
         assert!(i % 4 < 2 || *gap >= column(&result, "quadrature")[i - i % 4]);
     }
     let none = Options { quadrature_check: 0.0, ..options(&PATHS, &[100], 4, 50) };
-    assert!(column(&run(&gpu, field.as_ref(), &images, none), "quadrature").iter().all(|v| v.is_nan()));
+    assert!(column(&run(&gpu, &field, &images, none), "quadrature").iter().all(|v| v.is_nan()));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn reversing_a_polyline_flips_the_sign() {
     let at = |polyline: &[f32], tile| {
         let mut few = Options { tile, verify_points: 30, ..options(&["rotation"], &[3, 700], 2, n) };
         few.paths.insert(0, Arc::new(Polyline::new(polyline.to_vec())));
-        run(&gpu, field.as_ref(), &images, few)
+        run(&gpu, &field, &images, few)
     };
     let (there, back) = (at(&forward, None), at(&reversed, None));
     for i in 0..4 {
@@ -228,7 +228,7 @@ fn polylines_of_another_size_are_refused() {
     let (field, images) = (closed("field:gaussian", shape), images(shape, 2));
     let refused = |polyline: Vec<f32>| {
         let options = Options { paths: vec![Arc::new(Polyline::new(polyline))], ..options(&[], &[3], 2, 24) };
-        CirculationRun::new(&gpu, field.as_ref(), &images, options).err().unwrap().to_string()
+        CirculationRun::new(&gpu, &field, &images, options).err().unwrap().to_string()
     };
     assert!(refused(vec![]).contains("0 nodes, expected N = 24 of 70 components, or 2 times"), "{}", refused(vec![]));
     assert!(refused(vec![0.0; 71]).contains("71 numbers"), "{}", refused(vec![0.0; 71]));
@@ -238,7 +238,7 @@ fn polylines_of_another_size_are_refused() {
 }
 
 /// The rotor, whose twin is told another strength.
-struct Misremembered(Box<dyn Field>, Box<dyn Field>);
+struct Misremembered(Arc<dyn Field>, Arc<dyn Field>);
 
 impl Field for Misremembered {
     fn shape(&self) -> Shape {
@@ -265,16 +265,16 @@ impl Field for Misremembered {
 fn the_twin_notices_a_wrong_field() {
     let (gpu, images) = (gpu(), images(SHAPE, 2));
     let options = Options { verify_points: 12, ..options(&PATHS, &[100, 900], 2, 50) };
-    let over_r = |field: &dyn Field| {
+    let over_r = |field: &Arc<dyn Field>| {
         let result = run(&gpu, field, &images, options.clone());
         column(&result, "arithmetic")[5] / column(&result, "score_norm_sum")[5]
     };
     // Points and values differ from f64 by a few f32 roundings each, and |s||d| is far above s.d in 784 dimensions.
-    let right = over_r(closed("field:rotor?omega=1", SHAPE).as_ref());
+    let right = over_r(&closed("field:rotor?omega=1", SHAPE));
     assert!(right > 0.0 && right < 1e-5, "{right}");
     let pair = ["field:rotor?omega=1", "field:rotor?omega=1.01"].map(|spec| closed(spec, SHAPE));
     let [field, twin] = pair;
-    let wrong = over_r(&Misremembered(field, twin));
+    let wrong = over_r(&(Arc::new(Misremembered(field, twin)) as Arc<dyn Field>));
     assert!(wrong > 30.0 * right, "{wrong} against {right}");
 }
 
@@ -290,9 +290,9 @@ fn closed_forms_match_their_twins() {
         let field = closed(spec, shape);
         for k in [5, 600] {
             // Four segments: points agree to 2e-6 of their size and the field follows them, hence 1e-5 of S.
-            let result = run(&gpu, field.as_ref(), &images, options(&["rotation"], &[k], 2, 4));
+            let result = run(&gpu, &field, &images, options(&["rotation"], &[k], 2, 4));
             for sample in 0..2 {
-                let want = loop_by_twin(field.as_ref(), &images, sample, k, 4);
+                let want = loop_by_twin(&field, &images, sample, k, 4);
                 let s = column(&result, "abs_terms")[sample];
                 let got = column(&result, "integral")[sample];
                 assert!((got - want).abs() <= 1e-5 * s, "{spec} k {k}: {got} against {want}, S = {s}");
@@ -302,7 +302,7 @@ fn closed_forms_match_their_twins() {
 }
 
 /// The midpoint sum on a rotation path with the field's f64 twin.
-fn loop_by_twin(field: &dyn Field, images: &Images, sample: usize, k: usize, n: u32) -> f64 {
+fn loop_by_twin(field: &Arc<dyn Field>, images: &Images, sample: usize, k: usize, n: u32) -> f64 {
     let (a, sigma) = field.process().noise(k).unwrap();
     let d = images.shape.len();
     let x0 = &images.values[sample * d..(sample + 1) * d];

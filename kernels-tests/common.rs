@@ -6,8 +6,9 @@ use vorticity::ops::Family;
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Program, Role};
+use vorticity::program::{Builder, Program, Role};
 use vorticity::shape::Shape;
+use vorticity::target::Target;
 
 pub use vorticity::selftest::families;
 
@@ -32,10 +33,10 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     timesteps.sort_unstable();
     timesteps.dedup();
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    let mut program = Program::default();
+    let mut program = builder(family, 0, None);
     let ports = ports(&mut program, graph);
-    lower(graph, &timesteps, family, ports, &mut program).unwrap();
-    let mut executor = Executor::new(gpu, program, ks.len()).unwrap();
+    lower(graph, &timesteps, ports, &mut program).unwrap();
+    let mut executor = Executor::new(gpu, program.finish().unwrap(), ks.len()).unwrap();
     let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
     let lanes: Vec<Lane> = ks.iter().map(|k| Lane { row: row(k), ..Lane::default() }).collect();
     executor.upload(ports.input, &pad(x, input.len())).unwrap();
@@ -44,8 +45,14 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
 }
 
+/// An empty program for samples with so many tangents, whose buffers may have `budget` bytes per lane.
+pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
+    let buffer_bytes = budget.map(|bytes| bytes * u64::from(1 + tangents));
+    Builder::new(Target { buffer_bytes, ..Target::of(family) }, tangents)
+}
+
 /// The buffers that a plan of the network connects to.
-pub fn ports(program: &mut Program, graph: &Graph) -> Ports {
+pub fn ports(program: &mut Builder, graph: &Graph) -> Ports {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     Ports {
         input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),

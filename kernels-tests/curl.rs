@@ -4,6 +4,7 @@ use crate::circulation::{closed, images, write_mixture};
 use crate::common::gpu;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{self, AsymmetryOptions, CurlOptions, Method, STEP, Selection};
 use vorticity::error::Result;
@@ -19,7 +20,7 @@ fn selection(timesteps: &[usize], samples: usize) -> Selection {
     Selection { timesteps: timesteps.to_vec(), samples, seed: 5 }
 }
 
-fn curl(gpu: &Gpu, field: &dyn Field, images: &Images, method: Method, components: usize) -> Result<Table> {
+fn curl(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, method: Method, components: usize) -> Result<Table> {
     let options = CurlOptions {
         selection: selection(&[1, 300, 900], 3),
         components,
@@ -31,7 +32,7 @@ fn curl(gpu: &Gpu, field: &dyn Field, images: &Images, method: Method, component
     diagnostics::curl(gpu, field, images, &options, &mut |_| ControlFlow::Continue(()))
 }
 
-fn asymmetry(gpu: &Gpu, field: &dyn Field, images: &Images, probes: Option<usize>) -> Table {
+fn asymmetry(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, probes: Option<usize>) -> Table {
     let options = AsymmetryOptions { selection: selection(&[1, 300, 900], 3), probes, verified: 3 };
     diagnostics::asymmetry(gpu, field, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -40,7 +41,7 @@ fn values<'a>(table: &'a Table, name: &str) -> &'a [f64] {
     &table.column(name).unwrap().values
 }
 
-fn mixture(folder: &Path) -> Box<dyn Field> {
+fn mixture(folder: &Path) -> Arc<dyn Field> {
     let file = folder.join("mixture.safetensors");
     write_mixture(&file, SHAPE, 4);
     closed(&format!("field:mixture?file={}", file.display()), SHAPE)
@@ -50,7 +51,7 @@ fn mixture(folder: &Path) -> Box<dyn Field> {
 fn a_gradient_is_symmetric_to_rounding() {
     let (gpu, folder, images) = (gpu(), tempfile::tempdir().unwrap(), images(SHAPE, 3));
     let field = mixture(folder.path());
-    let table = curl(&gpu, field.as_ref(), &images, Method::Tangents, 20).unwrap();
+    let table = curl(&gpu, &field, &images, Method::Tangents, 20).unwrap();
     let Numbers::F32(jacobians) = &table.array("jacobian").unwrap().values else { panic!() };
     for (place, block) in jacobians.chunks(400).enumerate() {
         let largest = block.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
@@ -58,7 +59,7 @@ fn a_gradient_is_symmetric_to_rounding() {
         // One f32 rounding of a sum of 4 terms, on either side of the diagonal.
         assert!(asymmetry <= 1e-6 * largest, "{asymmetry:e} of {largest}");
     }
-    let found = asymmetry(&gpu, field.as_ref(), &images, Some(8));
+    let found = asymmetry(&gpu, &field, &images, Some(8));
     for (nasym, error) in values(&found, "nasym").iter().zip(values(&found, "arithmetic")) {
         assert!(nasym.abs() <= 1e-6 && *error <= 1e-5, "{nasym:e} {error:e}");
     }
@@ -76,12 +77,12 @@ fn rotor_and_tilted_have_their_closed_forms() {
         ("field:gaussian", 0.0),
     ] {
         let field = closed(spec, SHAPE);
-        let exact = asymmetry(&gpu, field.as_ref(), &images, None);
+        let exact = asymmetry(&gpu, &field, &images, None);
         for (nasym, se) in values(&exact, "nasym").iter().zip(values(&exact, "nasym_se")) {
             assert!((nasym - want).abs() <= 1e-5 && *se == 0.0, "{spec}: {nasym} instead of {want}");
         }
         // Probes: within five standard errors, and not much worse than that error says.
-        let probed = asymmetry(&gpu, field.as_ref(), &images, Some(64));
+        let probed = asymmetry(&gpu, &field, &images, Some(64));
         for (nasym, se) in values(&probed, "nasym").iter().zip(values(&probed, "nasym_se")) {
             assert!((nasym - want).abs() <= 5.0 * se + 1e-5, "{spec}: {nasym} ± {se} instead of {want}");
         }
@@ -89,7 +90,7 @@ fn rotor_and_tilted_have_their_closed_forms() {
         assert!(spec != "field:rotor?omega=0.7" || trace.iter().all(|t| t.abs() < 1e-4), "{trace:?}");
     }
     // A rotor's sub-Jacobian: entries +-omega on the two cyclic neighbours, nothing else.
-    let table = curl(&gpu, closed("field:rotor?omega=0.7", SHAPE).as_ref(), &images, Method::Tangents, 75).unwrap();
+    let table = curl(&gpu, &closed("field:rotor?omega=0.7", SHAPE), &images, Method::Tangents, 75).unwrap();
     assert!(values(&table, "sub_nasym").iter().all(|v| (v - 1.0).abs() < 1e-6));
     assert!(values(&table, "asymmetry_max").iter().all(|v| (v - 1.4).abs() < 1e-6));
     let (Numbers::I64(components), Numbers::F32(jacobians)) =
@@ -113,7 +114,7 @@ fn rotor_and_tilted_have_their_closed_forms() {
 fn components_differ_by_sample_and_not_by_timestep() {
     let (gpu, images) = (gpu(), images(SHAPE, 3));
     let field = closed("field:tilted?omega=1", SHAPE);
-    let table = curl(&gpu, field.as_ref(), &images, Method::Tangents, 30).unwrap();
+    let table = curl(&gpu, &field, &images, Method::Tangents, 30).unwrap();
     let Numbers::I64(components) = &table.array("components").unwrap().values else { panic!() };
     for own in components.chunks(30) {
         let mut sorted = own.to_vec();
@@ -130,11 +131,11 @@ fn components_differ_by_sample_and_not_by_timestep() {
 fn differences_agree_with_tangents_within_their_own_error() {
     let (gpu, folder, images) = (gpu(), tempfile::tempdir().unwrap(), images(SHAPE, 3));
     let field = mixture(folder.path());
-    let both = curl(&gpu, field.as_ref(), &images, Method::Both, 20).unwrap();
+    let both = curl(&gpu, &field, &images, Method::Both, 20).unwrap();
     for (place, (gap, step)) in values(&both, "method_gap").iter().zip(values(&both, "step")).enumerate() {
         assert!(*gap > 0.0 && gap <= step, "place {place}: {gap:e} apart, {step:e} estimated");
     }
-    let alone = curl(&gpu, field.as_ref(), &images, Method::Differences, 20).unwrap();
+    let alone = curl(&gpu, &field, &images, Method::Differences, 20).unwrap();
     let block = |t: &Table, name: &str| match &t.array(name).unwrap().values {
         Numbers::F32(v) => v.clone(),
         _ => panic!(),
@@ -148,8 +149,7 @@ fn differences_agree_with_tangents_within_their_own_error() {
         let selection = selection(&[300], 3);
         let options =
             CurlOptions { selection, components: 20, method: Method::Both, step: 0.5, richardson, verified: 0 };
-        let table =
-            diagnostics::curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+        let table = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(values(&table, "arithmetic").iter().all(|v| v.is_nan()));
         values(&table, "method_gap").iter().sum::<f64>()
     };
@@ -163,7 +163,7 @@ fn what_has_no_curl_is_refused() {
     let says = |change: &dyn Fn(&mut CurlOptions)| {
         let mut options = CurlOptions { selection: selection(&[1], 2), components: 4, ..CurlOptions::default() };
         change(&mut options);
-        let run = diagnostics::curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()));
+        let run = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()));
         run.map(|t| t.measure).unwrap_err().to_string()
     };
     assert!(says(&|o| o.components = 76).contains("components: 76, expected 2..=75"));
@@ -175,13 +175,12 @@ fn what_has_no_curl_is_refused() {
     assert!(says(&|o| o.selection.samples = 4).contains("samples: 4, expected 1..=3"));
     assert!(says(&|o| o.selection.timesteps = vec![]).contains("timesteps"));
     let options = AsymmetryOptions { selection: selection(&[1], 1), probes: Some(1), verified: 0 };
-    let run = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(()));
+    let run = diagnostics::asymmetry(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()));
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("probes: 1, expected at least 2"));
     let large = closed("field:rotor", Shape::new(3, 256, 256));
     let pictures = crate::circulation::images(large.shape(), 1);
-    let run = diagnostics::jacobian(&gpu, large.as_ref(), &pictures, &selection(&[1], 1), 0, &mut |_| {
-        ControlFlow::Continue(())
-    });
+    let run =
+        diagnostics::jacobian(&gpu, &large, &pictures, &selection(&[1], 1), 0, &mut |_| ControlFlow::Continue(()));
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("1 of 196608 x 196608 are 154.6 GB"));
 }
 
@@ -205,11 +204,11 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
 
     let selection = selection(&[100, 600], 4);
     let mut go = |_| ControlFlow::Continue(());
-    let whole = diagnostics::jacobian(&gpu, field.as_ref(), &images, &selection, 4, &mut go).unwrap();
+    let whole = diagnostics::jacobian(&gpu, &field, &images, &selection, 4, &mut go).unwrap();
     let options = AsymmetryOptions { selection: selection.clone(), probes: Some(48), verified: 2 };
-    let probed = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &options, &mut go).unwrap();
+    let probed = diagnostics::asymmetry(&gpu, &field, &images, &options, &mut go).unwrap();
     let unit = AsymmetryOptions { selection, probes: None, verified: 2 };
-    let unit = diagnostics::asymmetry(&gpu, field.as_ref(), &images, &unit, &mut go).unwrap();
+    let unit = diagnostics::asymmetry(&gpu, &field, &images, &unit, &mut go).unwrap();
     for (place, want) in values(&whole, "nasym").iter().enumerate() {
         let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
         println!("nasym {want:.5}, by probes {got:.5} ± {se:.5}");

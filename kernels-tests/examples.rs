@@ -59,7 +59,7 @@ fn a_path_of_ones_own_goes_around_its_area_beside_others() {
     let at = |tile| {
         let mut options = Options { tile, verify_points: 40, ..options(&["rotation"], &[100, 900], 2, n) };
         options.paths.push(Arc::new(own_path::Circle));
-        run(&gpu, field.as_ref(), &images, options)
+        run(&gpu, &field, &images, options)
     };
     let result = at(None);
     for (t, k) in [100, 900].into_iter().enumerate() {
@@ -77,7 +77,7 @@ fn a_path_of_ones_own_goes_around_its_area_beside_others() {
     }
     let mut twice = options(&["rotation"], &[100], 2, n);
     twice.paths.push(twice.paths[0].clone());
-    let refused = vorticity::diagnostics::CirculationRun::new(&gpu, field.as_ref(), &images, twice).err().unwrap();
+    let refused = vorticity::diagnostics::CirculationRun::new(&gpu, &field, &images, twice).err().unwrap();
     assert!(refused.to_string().contains("paths: 'rotation' is given twice"), "{refused}");
 }
 

@@ -7,6 +7,7 @@ use crate::networks::model;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use vorticity::data::Images;
 use vorticity::diagnostics::{self, CurlOptions, Divergence, LikelihoodOptions, STEP, Selection, SteinOptions};
 use vorticity::diagnostics::{Method as CurlMethod, Options};
@@ -112,7 +113,7 @@ fn gradient_fields_have_no_circulation() {
     let options = options(&PATHS, &KS, 2, 1000);
     // Of R = sum |s||d|, which for this field is M / (1 + sigma^2).
     let worst = |spec: &str| {
-        let result = run(&gpu, closed(spec, shape).as_ref(), &images, options.clone());
+        let result = run(&gpu, &closed(spec, shape), &images, options.clone());
         let r = column(&result, "score_norm_sum");
         column(&result, "integral").iter().zip(r).fold(0f64, |m, (g, r)| m.max(g.abs() / r))
     };
@@ -126,7 +127,7 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
     let (gpu, shape, n) = (gpu(), Shape::new(1, 28, 28), 1000);
     let images = images(shape, 2);
     let field = closed(&format!("field:rotor?omega=1&{VE}"), shape);
-    let result = run(&gpu, field.as_ref(), &images, options(&["rotation", "brownian"], &KS, 2, n));
+    let result = run(&gpu, &field, &images, options(&["rotation", "brownian"], &KS, 2, n));
     for (t, &k) in KS.iter().enumerate() {
         let (a, sigma) = field.process().noise(k).unwrap();
         for sample in 0..2 {
@@ -142,7 +143,7 @@ fn rotor_on_rotation_paths_has_the_closed_form() {
     }
 }
 
-fn mixture(folder: &Path, shape: Shape, n: usize, more: &str) -> Box<dyn Field> {
+fn mixture(folder: &Path, shape: Shape, n: usize, more: &str) -> Arc<dyn Field> {
     let file = folder.join("mixture.safetensors");
     write_mixture(&file, shape, n);
     closed(&format!("field:mixture?file={}&{VE}{more}", file.display()), shape)
@@ -154,7 +155,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     let (field, images) = (mixture(folder.path(), shape, 3, ""), images(shape, 4));
     let paths = ["brownian", "rotation", "projection?arcs=8"];
     let checks = Options { verify_points: 20, quadrature_check: 1.0, ..options(&paths, &[300, 501, 999], 4, 64) };
-    let result = run(&gpu, field.as_ref(), &images, checks);
+    let result = run(&gpu, &field, &images, checks);
     let errors = ["rounding", "quadrature", "arithmetic"].map(|name| column(&result, name));
     for (i, gamma) in column(&result, "integral").iter().enumerate() {
         let error = errors.iter().map(|e| e[i].abs()).sum::<f64>();
@@ -165,7 +166,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     let selection = Selection { timesteps: KS.to_vec(), samples: 3, seed: 5 };
     let curl =
         CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, step: STEP, richardson: false };
-    let table = diagnostics::curl(&gpu, field.as_ref(), &images, &curl, &mut |_| ControlFlow::Continue(())).unwrap();
+    let table = diagnostics::curl(&gpu, &field, &images, &curl, &mut |_| ControlFlow::Continue(())).unwrap();
     let of = |name: &str| &table.column(name).unwrap().values;
     for (place, gap) in of("method_gap").iter().enumerate() {
         let (step, largest, arithmetic) = (of("step")[place], of("asymmetry_max")[place], of("arithmetic")[place]);
@@ -180,7 +181,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     }
 }
 
-fn stein(gpu: &Gpu, field: &dyn Field, images: &Images) -> Table {
+fn stein(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images) -> Table {
     let selection = Selection { timesteps: KS.to_vec(), samples: images.count, seed: 3 };
     let options = SteinOptions { selection, divergence: Divergence::Exact, verified: 4 };
     diagnostics::stein(gpu, field, None, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
@@ -191,7 +192,7 @@ fn the_stein_operator_has_mean_zero() {
     let (gpu, shape) = (gpu(), Shape::new(2, 5, 3));
     let images = images(shape, 200);
     for spec in [format!("field:gaussian?{VE}"), format!("field:tilted?omega=1&{VE}")] {
-        let table = stein(&gpu, closed(&spec, shape).as_ref(), &images);
+        let table = stein(&gpu, &closed(&spec, shape), &images);
         for t in 0..KS.len() {
             let (mean, error) = stein::mean(&table, t).unwrap();
             assert!(mean.abs() <= 3.0 * error, "{spec} timestep {t}: {mean} ± {error}");
@@ -199,7 +200,7 @@ fn the_stein_operator_has_mean_zero() {
     }
 }
 
-fn draw(gpu: &Gpu, field: &dyn Field, method: Method, steps: usize) -> Result<Vec<f32>> {
+fn draw(gpu: &Gpu, field: &Arc<dyn Field>, method: Method, steps: usize) -> Result<Vec<f32>> {
     let options = SampleOptions { n: 3, method, steps, seed: 9, keep: 0 };
     sample(gpu, field, &options, &mut |_| ControlFlow::Continue(())).map(|s| s.x)
 }
@@ -213,7 +214,7 @@ fn the_ode_follows_known_flows() {
         x.iter().enumerate().fold(0f64, |most, (i, x)| most.max((f64::from(*x) - want(i)).abs()))
     };
     // N(0, I) data: x / sqrt(1 + sigma^2) stands still, in the angle exactly so.
-    let gaussian = draw(&gpu, closed(&format!("field:gaussian?{VE}"), shape).as_ref(), Method::Ode, 20).unwrap();
+    let gaussian = draw(&gpu, &closed(&format!("field:gaussian?{VE}"), shape), Method::Ode, 20).unwrap();
     let error = worst(&gaussian, &|i| start[i] / (1.0 + 348.0 * 348.0f64).sqrt());
     assert!(error <= 1e-4, "{error}");
     // One Gaussian, mean m and variance v = 0.5: x = m + (x_T - m) sqrt(v / (v + sigma_max^2)), by a rule of second order.
@@ -223,7 +224,7 @@ fn the_ode_follows_known_flows() {
         let m = f64::from(means[i % 20]);
         m + (start[i] - m) * (0.5 / (0.5 + 348.0 * 348.0f64)).sqrt()
     };
-    let [few, many] = [25, 100].map(|steps| worst(&draw(&gpu, field.as_ref(), Method::Ode, steps).unwrap(), &end));
+    let [few, many] = [25, 100].map(|steps| worst(&draw(&gpu, &field, Method::Ode, steps).unwrap(), &end));
     assert!(many <= 2e-3 && many < few / 8.0, "{few} then {many}");
 }
 
@@ -236,7 +237,7 @@ fn what_needs_preserved_variance_is_refused() {
         words.iter().for_each(|word| assert!(error.contains(word), "'{word}' not in '{error}'"));
     };
     for (method, name) in [(Method::Ddim, "method ddim"), (Method::Ddpm, "method ddpm")] {
-        refused(draw(&gpu, field.as_ref(), method, 20).unwrap_err().to_string(), name);
+        refused(draw(&gpu, &field, method, 20).unwrap_err().to_string(), name);
     }
     let options = LikelihoodOptions {
         timesteps: vec![0, 500, 999],
@@ -247,7 +248,7 @@ fn what_needs_preserved_variance_is_refused() {
         verified: 2,
     };
     let mut observe = |_| ControlFlow::Continue(());
-    let error = diagnostics::likelihood(&gpu, field.as_ref(), &images, &options, &mut observe).unwrap_err();
+    let error = diagnostics::likelihood(&gpu, &field, &images, &options, &mut observe).unwrap_err();
     refused(error.to_string(), "likelihood");
 
     let folder = tempfile::tempdir().unwrap();
@@ -319,7 +320,7 @@ fn a_case_may_have_sigmas_and_lack_the_rest() {
         let told = case.tensors.remove(&format!("{prefix}t")).unwrap();
         case.tensors.insert(format!("{prefix}sigma"), told);
     }
-    let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
+    let report = check(&gpu, &case, &graph).unwrap();
     let rows = |word: &str| report.rows.iter().filter(|r| r.quantity.contains(word)).count();
     assert!(report.passed(), "{:?}", report.rows);
     assert_eq!((report.rows.len(), rows("schedule"), rows("loop_")), (6 + 3 * 5, 0, 15));
@@ -330,10 +331,10 @@ fn a_case_may_have_sigmas_and_lack_the_rest() {
     );
 
     case.tensors.retain(|name, _| ["x", "y", "sigma"].contains(&name.as_str()));
-    let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
+    let report = check(&gpu, &case, &graph).unwrap();
     let quantities: Vec<&str> = report.rows.iter().map(|r| r.quantity.as_str()).collect();
     assert_eq!((report.passed(), quantities), (true, vec!["forward", "forward, f64 twin"]));
     // Negative control: another label is another network.
     case.tensors.get_mut("sigma").unwrap().values[0] += 1.0;
-    assert!(!check(&gpu, gpu.family(), &case, &graph).unwrap().passed());
+    assert!(!check(&gpu, &case, &graph).unwrap().passed());
 }

@@ -6,6 +6,7 @@ use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vorticity::data::{self, Array, Images, Levels};
 use vorticity::diagnostics::{CirculationRun, Integrated, Options, PathExport, Scores, integrate};
 use vorticity::dual::Dual;
@@ -45,7 +46,7 @@ fn options() -> Options {
     }
 }
 
-fn tilted() -> Box<dyn Field> {
+fn tilted() -> Arc<dyn Field> {
     field::open("field:tilted?omega=0.5", Some(SHAPE), ScoreScale::Definition).unwrap()
 }
 
@@ -59,9 +60,10 @@ struct Loops {
 }
 
 /// Exports to a file, whose size must be the one that was promised.
-fn export(file: &Path, field: &dyn Field, images: &Images, options: Options, shard: Shard) -> Loops {
+fn export(file: &Path, field: &Arc<dyn Field>, images: &Images, options: Options, shard: Shard) -> Loops {
     let gpu = gpu();
-    let job = PathExport::new(&gpu, field, images, options, shard, serde_json::json!({ "of": "a test" })).unwrap();
+    let job =
+        PathExport::new(&gpu, field.as_ref(), images, options, shard, serde_json::json!({ "of": "a test" })).unwrap();
     let promised = job.layout().bytes().unwrap();
     job.write(file, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(std::fs::metadata(file).unwrap().len(), promised);
@@ -78,18 +80,18 @@ fn export(file: &Path, field: &dyn Field, images: &Images, options: Options, sha
 }
 
 fn exported(file: &Path, options: Options) -> Loops {
-    export(file, tilted().as_ref(), &images(), options, Shard::WHOLE)
+    export(file, &tilted(), &images(), options, Shard::WHOLE)
 }
 
 /// The field's f64 twin at points whose timestep `k` knows: scores from elsewhere.
-fn twins(field: &dyn Field, points: &[f32], k: impl Fn(usize) -> usize) -> Vec<f64> {
+fn twins(field: &Arc<dyn Field>, points: &[f32], k: impl Fn(usize) -> usize) -> Vec<f64> {
     let at = points.chunks(field.shape().len()).enumerate();
     at.flat_map(|(i, x)| field.twin(&Dual::lift(x), k(i)).unwrap()).map(|s| s.v).collect()
 }
 
 /// At every midpoint.
 fn scores(loops: &Loops) -> ArrayD<f64> {
-    let values = twins(tilted().as_ref(), &loops.midpoints, |i| KS[i / N / SAMPLES % KS.len()]);
+    let values = twins(&tilted(), &loops.midpoints, |i| KS[i / N / SAMPLES % KS.len()]);
     ArrayD::from_shape_vec(IxDyn(&loops.layout.axes.dims()), values).unwrap()
 }
 
@@ -165,7 +167,7 @@ fn scores_at_exported_points_give_the_runs_own_circulation() {
     write_npy(at("scores.npy"), &scores).unwrap();
     write_npy(at("scores32.npy"), &scores.mapv(|v| v as f32)).unwrap();
     let (gpu, images, field) = (gpu(), images(), tilted());
-    let job = CirculationRun::new(&gpu, field.as_ref(), &images, options()).unwrap();
+    let job = CirculationRun::new(&gpu, &field, &images, options()).unwrap();
     let own = job.run(&mut |_| ControlFlow::Continue(())).unwrap();
     for file in ["scores.npy", "scores32.npy"] {
         let result = integrated(&at("loops.npz"), at(file).to_str().unwrap()).unwrap();
@@ -256,12 +258,12 @@ fn verdicts_of(spec: &str, shape: Shape, data: &Images, back: [bool; 2]) -> Vec<
         verify_points: 12,
         ..options()
     };
-    let loops = export(&at("loops.npz"), field.as_ref(), data, options, Shard::WHOLE);
+    let loops = export(&at("loops.npz"), &field, data, options, Shard::WHOLE);
     let ([_, t, n, segments, c, h, w], checked) = (loops.layout.axes.dims(), loops.layout.checked());
     let as_f32 = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
-    let own = as_f32(twins(field.as_ref(), &loops.midpoints, |i| ks[i / segments / n % t]));
-    let gauss = as_f32(twins(field.as_ref(), &loops.gauss, |i| ks[i / 2 / segments / checked % t]));
-    let repeated = twins(field.as_ref(), &loops.repeated, |i| ks[loops.layout.repeat[i][1]]);
+    let own = as_f32(twins(&field, &loops.midpoints, |i| ks[i / segments / n % t]));
+    let gauss = as_f32(twins(&field, &loops.gauss, |i| ks[i / 2 / segments / checked % t]));
+    let repeated = twins(&field, &loops.repeated, |i| ks[loops.layout.repeat[i][1]]);
     write_npy(at("own.npy"), &ArrayD::from_shape_vec(IxDyn(&loops.layout.axes.dims()), own).unwrap()).unwrap();
     let dims = loops.layout.axes.gauss_dims(checked);
     write_npy(at("gauss.npy"), &ArrayD::from_shape_vec(IxDyn(&dims), gauss).unwrap()).unwrap();

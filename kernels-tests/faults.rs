@@ -170,7 +170,7 @@ fn plans_made_after_a_loss_are_on_the_new_device() {
     let (x, v) = (crate::common::noise(4 * shape.len(), 1), crate::common::noise(4 * 3 * shape.len(), 2));
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 2, tangents: 3 };
-        field::tangent_evaluator(gpu, field.as_ref(), &[3, 700], room)?.jvp(&x, &v, &[3, 700, 3, 700])
+        field::tangent_evaluator(gpu, &field, &[3, 700], room)?.jvp(&x, &v, &[3, 700, 3, 700])
     };
     let _turn = crate::common::gpu(); // software adapters use every core
     let (whole, gpu) = (jvp(&open("")).unwrap(), open("lost:1:2"));

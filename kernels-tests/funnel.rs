@@ -3,6 +3,7 @@
 use crate::circulation::{closed, column, options, run};
 use crate::common::{gpu, max_norm_error, noise};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use vorticity::data::{Images, sha256_bytes};
 use vorticity::diagnostics::{self, CurlOptions, Divergence, Selection, SteinOptions};
 use vorticity::dual::Dual;
@@ -25,7 +26,7 @@ fn exact(spec: &str, shape: Shape, count: usize) -> Images {
 }
 
 /// x_t of every image.
-fn noisy(field: &dyn Field, images: &Images, k: usize) -> Vec<f32> {
+fn noisy(field: &Arc<dyn Field>, images: &Images, k: usize) -> Vec<f32> {
     let (a, sigma) = field.process().noise(k).unwrap();
     let point = |(sample, x0): (usize, &[f32])| {
         let (seed, sample, k) = (5, sample as u32, k as u32);
@@ -35,14 +36,14 @@ fn noisy(field: &dyn Field, images: &Images, k: usize) -> Vec<f32> {
 }
 
 /// Points of the noised funnel, and the same ones pushed off it as far as a Brownian path goes.
-fn points(field: &dyn Field, shape: Shape, k: usize) -> Vec<f32> {
+fn points(field: &Arc<dyn Field>, shape: Shape, k: usize) -> Vec<f32> {
     let inside = noisy(field, &exact("data:funnel?seed=2", shape, 8), k);
     let pushed = inside.iter().zip(noise(inside.len(), 3)).map(|(x, e)| x + 2.6 * e);
     inside.iter().copied().chain(pushed).collect()
 }
 
 /// ln p_t up to a constant: the integral over the clean y as it is written down, by brute force.
-fn log_density(field: &dyn Field, k: usize, point: &[f64]) -> f64 {
+fn log_density(field: &Arc<dyn Field>, k: usize, point: &[f64]) -> f64 {
     let (a, sigma) = field.process().noise(k).unwrap();
     let (y, square, n) = (point[0], point[1..].iter().map(|x| x * x).sum::<f64>(), (point.len() - 1) as f64);
     // Below both the noise seen from y and the narrowest likelihood, sqrt(2/n).
@@ -72,7 +73,7 @@ fn the_twin_is_the_gradient_of_the_density() {
     let field = closed("field:funnel", SHAPE);
     let (d, mut worst) = (SHAPE.len(), [0f64; 2]);
     for k in TIMESTEPS {
-        let points = points(field.as_ref(), SHAPE, k);
+        let points = points(&field, SHAPE, k);
         for (i, x) in points.chunks(d).enumerate().step_by(3) {
             let point: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
             let got = values(&field.twin(&Dual::lift(x), k).unwrap());
@@ -82,7 +83,7 @@ fn the_twin_is_the_gradient_of_the_density() {
                 let want = slope(h, |h| {
                     let mut moved = point.clone();
                     moved[component] += h;
-                    log_density(field.as_ref(), k, &moved)
+                    log_density(&field, k, &moved)
                 });
                 let error = (got[component] - want).abs() / scale;
                 worst[0] = worst[0].max(error);
@@ -122,9 +123,9 @@ fn the_shader_matches_its_twin() {
     for shape in [SHAPE, ODD] {
         let (field, d, tangents) = (closed("field:funnel", shape), shape.len(), 3);
         let room = Room { samples: 7, tangents };
-        let mut evaluator = field::tangent_evaluator(&gpu, field.as_ref(), &TIMESTEPS, room).unwrap();
+        let mut evaluator = field::tangent_evaluator(&gpu, &field, &TIMESTEPS, room).unwrap();
         for k in TIMESTEPS {
-            let x = points(field.as_ref(), shape, k);
+            let x = points(&field, shape, k);
             let n = x.len() / d;
             let (v, ks) = (noise(n * tangents * d, 4), vec![k; n]);
             let (s, jv) = evaluator.jvp(&x, &v, &ks).unwrap();
@@ -159,7 +160,7 @@ fn closed_paths_show_no_circulation_beyond_their_errors() {
         let field = closed(spec, SHAPE);
         let mut options = options(&["brownian", "rotation", "projection"], &[100, 500, 900], 4, 200);
         (options.verify_points, options.quadrature_check) = (60, 1.0);
-        let result = run(&gpu, field.as_ref(), &images, options);
+        let result = run(&gpu, &field, &images, options);
         let errors = ["rounding", "quadrature", "arithmetic"].map(|name| column(&result, name));
         let loops = column(&result, "integral").iter().enumerate();
         let ratio = |(i, gamma): (usize, &f64)| gamma.abs() / errors.iter().map(|e| e[i].abs()).sum::<f64>();
@@ -179,7 +180,7 @@ fn its_jacobian_is_symmetric_to_rounding() {
     let selection = Selection { timesteps: TIMESTEPS.to_vec(), samples: 4, seed: 5 };
     // All components, y among them.
     let options = CurlOptions { selection, components: 64, verified: 8, ..CurlOptions::default() };
-    let table = diagnostics::curl(&gpu, field.as_ref(), &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let table = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     let Numbers::F32(jacobians) = &table.array("jacobian").unwrap().values else { panic!() };
     let asymmetry = &table.column("asymmetry_max").unwrap().values;
     for (place, block) in jacobians.chunks(64 * 64).enumerate() {
@@ -190,7 +191,7 @@ fn its_jacobian_is_symmetric_to_rounding() {
     }
 }
 
-fn stein(gpu: &Gpu, model: &dyn Field, reference: &dyn Field, images: &Images, timesteps: &[usize]) -> Table {
+fn stein(gpu: &Gpu, model: &Arc<dyn Field>, reference: &Arc<dyn Field>, images: &Images, timesteps: &[usize]) -> Table {
     let selection = Selection { timesteps: timesteps.to_vec(), samples: images.count, seed: 3 };
     let options = SteinOptions { selection, divergence: Divergence::Exact, verified: 4 };
     diagnostics::stein(gpu, model, Some(reference), images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
@@ -202,7 +203,7 @@ fn steins_identity_holds_on_exact_samples() {
     let (gpu, timesteps) = (gpu(), [100, 500, 900]);
     let (funnel, none) = (closed("field:funnel", SHAPE), closed("field:rotor?omega=0", SHAPE));
     let means = |data: &str| {
-        let table = stein(&gpu, none.as_ref(), funnel.as_ref(), &exact(data, SHAPE, 200), &timesteps);
+        let table = stein(&gpu, &none, &funnel, &exact(data, SHAPE, 200), &timesteps);
         (0..3).map(|t| stein::mean(&table, t).unwrap()).collect::<Vec<_>>()
     };
     for (k, (mean, error)) in timesteps.iter().zip(means("data:funnel?seed=7")) {
@@ -213,7 +214,7 @@ fn steins_identity_holds_on_exact_samples() {
     assert!(wrong.iter().any(|(mean, error)| mean.abs() > 3.0 * error), "{wrong:?}");
     // And of a wrong model, whose error field is not zero.
     let gaussian = closed("field:gaussian", SHAPE);
-    let table = stein(&gpu, gaussian.as_ref(), funnel.as_ref(), &exact("data:funnel?seed=7", SHAPE, 200), &timesteps);
+    let table = stein(&gpu, &gaussian, &funnel, &exact("data:funnel?seed=7", SHAPE, 200), &timesteps);
     for t in 0..3 {
         let (mean, error) = stein::mean(&table, t).unwrap();
         assert!(mean.abs() <= 3.0 * error, "timestep {t}: {mean} ± {error}");
@@ -226,8 +227,8 @@ fn the_mean_score_of_exact_samples_is_zero() {
     let (gpu, count, d) = (gpu(), 2000, SHAPE.len());
     let (field, images) = (closed("field:funnel", SHAPE), exact("data:funnel?seed=9", SHAPE, count));
     for k in [1, 500, 900] {
-        let mut evaluator = field::evaluator(&gpu, field.as_ref(), &[k], 500).unwrap();
-        let s = evaluator.evaluate(&noisy(field.as_ref(), &images, k), &vec![k; count]).unwrap();
+        let mut evaluator = field::evaluator(&gpu, &field, &[k], 500).unwrap();
+        let s = evaluator.evaluate(&noisy(&field, &images, k), &vec![k; count]).unwrap();
         // y alone, and all of x together: s_x is even in each x_i, so their sum is one more number of mean zero.
         for (name, of) in [("y", 0..1), ("x", 1..d)] {
             let sums: Vec<f64> = s.chunks(d).map(|s| s[of.clone()].iter().map(|&v| f64::from(v)).sum()).collect();

@@ -159,7 +159,7 @@ fn points_and_samples_are_counted_and_traced() {
     let options = Options { n: 2, method: Method::Ddim, steps: 4, seed: 1, keep: 0 };
     let _turn = crate::common::gpu(); // software adapters use every core
     let gpu = Gpu::open(&choice()).unwrap();
-    let drawn = sample(&gpu, field.as_ref(), &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let drawn = sample(&gpu, &field, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(drawn.not_finite, [0, 1]);
     assert!(drawn.origin.is_some_and(|o| o.contains(&format!("`{NODE}` (depthwise) at sample "))), "not traced");
 }

@@ -7,7 +7,7 @@ use vorticity::paths::normal::{box_muller, normals, uniform};
 use vorticity::paths::philox::{Purpose, Stream, philox4x32};
 use vorticity::paths::rotation::{FIXED, MINUS, Rotation, pairs};
 use vorticity::paths::{Anchor, ClosedPath, Lane, PATHS, PathPorts, Tables, eps, lane, of_the_paper, open};
-use vorticity::program::{Program, Role};
+use vorticity::program::{Builder, Role};
 use vorticity::shape::Shape;
 
 const DIM: usize = 105; // 3x5x7
@@ -302,7 +302,7 @@ fn what_a_path_is_not_defined_for_is_refused() {
 fn on_gpu(gpu: &Gpu, path: &Arc<dyn ClosedPath>, seed: u64, anchors: &[Anchor], segments: &[u32]) -> [Vec<f32>; 2] {
     let dim = anchors[0].x0.len();
     let stride = dim.next_multiple_of(4);
-    let mut program = Program::default();
+    let mut program = Builder::new(gpu.target(), 0);
     let flat = 4 * stride as u64;
     let lanes_id = program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload);
     let (x, d) = (program.buffer("x", flat, Role::Download), program.buffer("d", flat, Role::Download));
@@ -316,7 +316,7 @@ fn on_gpu(gpu: &Gpu, path: &Arc<dyn ClosedPath>, seed: u64, anchors: &[Anchor], 
     }
     let (real, other) = (lanes.len(), Lane { path: 1, ..lanes[0] });
     lanes.push(other); // a lane of another path in the same tile
-    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    let mut executor = Executor::new(gpu, program.finish().unwrap(), lanes.len()).unwrap();
     executor.upload(lanes_id, &lanes).unwrap();
     for (id, words) in tile.uploads() {
         // Padding that must not reach the output: NaN, or an entry that no table has.

@@ -44,7 +44,7 @@ fn points_of_ones_own_give_what_the_library_gives() {
     let gpu = gpu();
     let field = field::open(MODEL, None, ScoreScale::Definition).unwrap();
     let room = Room { samples: n, tangents: k };
-    let (y, jv) = field::tangent_evaluator(&gpu, field.as_ref(), &[401], room).unwrap().jvp(&x, &v, &[401; 3]).unwrap();
+    let (y, jv) = field::tangent_evaluator(&gpu, &field, &[401], room).unwrap().jvp(&x, &v, &[401; 3]).unwrap();
     assert!(s.iter().eq(&y) && jvp.iter().eq(&jv));
     let gap = differences.iter().zip(&jv).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
     let most = jv.iter().fold(0f32, |m, v| m.max(v.abs()));

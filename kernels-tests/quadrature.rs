@@ -4,6 +4,7 @@ use crate::common::{gpu, noise, paths};
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{CirculationRun, FLOOR, Nested, Options, Quadrature};
 use vorticity::field::{self, Field, ScoreScale};
@@ -28,7 +29,7 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
     }
 }
 
-fn run(gpu: &Gpu, field: &dyn Field, options: Options) -> Table {
+fn run(gpu: &Gpu, field: &Arc<dyn Field>, options: Options) -> Table {
     let shape = field.shape();
     let images =
         Images { shape, count: 2, values: noise(2 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
@@ -41,7 +42,7 @@ fn column<'a>(result: &'a Table, name: &str) -> &'a [f64] {
 }
 
 /// The small network of the golden case, with its own weights, as a field.
-fn network() -> Box<dyn Field> {
+fn network() -> Arc<dyn Field> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
     let read = |file: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(assets.join(file)).unwrap()).unwrap()
@@ -85,8 +86,8 @@ fn agrees_with_four_thousand_midpoints_at_a_tenth_of_the_cost() {
     let gpu = gpu();
     let field = network();
     let late = |quadrature, points| Options { timesteps: vec![900], ..options(quadrature, points) };
-    let adaptive = run(&gpu, field.as_ref(), late(Quadrature::Adaptive { tolerance: TOLERANCE }, 1000));
-    let midpoint = run(&gpu, field.as_ref(), late(Quadrature::Midpoint, 4000));
+    let adaptive = run(&gpu, &field, late(Quadrature::Adaptive { tolerance: TOLERANCE }, 1000));
+    let midpoint = run(&gpu, &field, late(Quadrature::Midpoint, 4000));
     let [gamma, s, error, used] = ["integral", "abs_terms", "quadrature", "evaluations"].map(|c| column(&adaptive, c));
     for i in 0..gamma.len() {
         let (want, gap) = (column(&midpoint, "integral")[i], (gamma[i] - column(&midpoint, "integral")[i]).abs());
@@ -104,7 +105,7 @@ fn agrees_with_four_thousand_midpoints_at_a_tenth_of_the_cost() {
 #[test]
 fn spends_no_more_than_it_may_and_says_what_is_missing() {
     let gpu = gpu();
-    let strict = run(&gpu, network().as_ref(), options(Quadrature::Adaptive { tolerance: 1e-12 }, 100));
+    let strict = run(&gpu, &network(), options(Quadrature::Adaptive { tolerance: 1e-12 }, 100));
     let used = column(&strict, "evaluations");
     assert_eq!(used[..2], [96.0; 2], "the levels of rotation are 12, 24, 48, 96, 192, ..");
     assert_eq!(used[2..], [75.0; 2], "the levels of projection are 5 times 3, 7, 15, 31, ..");
@@ -120,7 +121,7 @@ fn points_are_those_of_the_twin_and_tiles_change_nothing() {
     let paths = paths(&["brownian", "rotation", "projection?arcs=5"]);
     let options =
         Options { paths, samples: 2, verify_points: 40, ..options(Quadrature::Adaptive { tolerance: 1e-6 }, 300) };
-    let whole = run(&gpu, field.as_ref(), options.clone());
+    let whole = run(&gpu, &field, options.clone());
     for (arithmetic, r) in column(&whole, "arithmetic").iter().zip(column(&whole, "score_norm_sum")) {
         // Points are good to 2e-6 of their size, and this field follows them with slopes of order one.
         assert!(*arithmetic > 0.0 && *arithmetic <= 1e-5 * r, "{arithmetic} of {r}");
@@ -129,7 +130,7 @@ fn points_are_those_of_the_twin_and_tiles_change_nothing() {
     assert_eq!(used[..4], [300.0; 4]);
     assert!(used[4..].iter().all(|&n| n < 300.0));
     for tile in [1, 7] {
-        let again = run(&gpu, field.as_ref(), Options { tile: Some(tile), ..options.clone() });
+        let again = run(&gpu, &field, Options { tile: Some(tile), ..options.clone() });
         for (a, b) in whole.columns.iter().zip(&again.columns) {
             let same = a.values.iter().zip(&b.values).all(|(a, b)| a.to_bits() == b.to_bits());
             assert!(same, "tile {tile} changes column {}", a.about.name);

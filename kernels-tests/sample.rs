@@ -11,7 +11,7 @@ use vorticity::shape::Shape;
 fn draw(method: Method, steps: usize, keep: usize) -> Samples {
     let field = field::open("field:gaussian", Some(Shape::new(1, 4, 5)), ScoreScale::Definition).unwrap();
     let options = Options { n: 3, method, steps, seed: 9, keep };
-    sample(&gpu(), field.as_ref(), &options, &mut |_| ControlFlow::Continue(())).unwrap()
+    sample(&gpu(), &field, &options, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vorticity::data::{self, Images};
 use vorticity::diagnostics::{
     self, AsymmetryOptions, CurlOptions, Divergence, LikelihoodOptions, Method, Progress, Selection, SteinOptions,
@@ -117,7 +118,7 @@ type Measure<'a> = Box<dyn Fn(Progress) -> Result<Part> + 'a>;
 /// Every measure but circulation, on a closed form with tangents.
 fn measures<'a>(
     gpu: &'a vorticity::gpu::Gpu,
-    field: &'a dyn Field,
+    field: &'a Arc<dyn Field>,
     images: &'a Images,
 ) -> Vec<(&'static str, Measure<'a>)> {
     let selection = Selection { timesteps: vec![100, 500, 900], samples: images.count, seed: 3 };
@@ -162,7 +163,7 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
     let images = Images { shape, values, ..images };
     let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for (nth, (name, measure)) in measures(&gpu, field.as_ref(), &images).into_iter().enumerate() {
+    for (nth, (name, measure)) in measures(&gpu, &field, &images).into_iter().enumerate() {
         let mut go_on = |_| ControlFlow::Continue(());
         let whole = bits(&measure(Progress::new(&mut go_on)).unwrap().finish().unwrap());
         // Stopped at every record and started again.

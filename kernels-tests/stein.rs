@@ -4,6 +4,7 @@ use crate::circulation::{closed, images, write_mixture};
 use crate::common::gpu;
 use std::f64::consts::{LN_2, TAU};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use vorticity::data::{Images, Levels};
 use vorticity::diagnostics::{self, Divergence, LikelihoodOptions, Selection, SteinOptions};
 use vorticity::field::Field;
@@ -29,8 +30,8 @@ fn normal(shape: Shape, count: usize, v: f64) -> Images {
 
 fn stein(
     gpu: &Gpu,
-    field: &dyn Field,
-    reference: Option<&dyn Field>,
+    field: &Arc<dyn Field>,
+    reference: Option<&Arc<dyn Field>>,
     images: &Images,
     divergence: Divergence,
 ) -> Table {
@@ -45,7 +46,7 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
     for spec in ["field:gaussian", "field:tilted?omega=1"] {
         let field = closed(spec, SHAPE);
         for divergence in [Divergence::Exact, Divergence::Hutchinson(3)] {
-            let table = stein(&gpu, field.as_ref(), None, &images, divergence);
+            let table = stein(&gpu, &field, None, &images, divergence);
             for t in 0..3 {
                 let (mean, error) = stein::mean(&table, t).unwrap();
                 assert!(mean.abs() <= 3.0 * error, "{spec} {divergence:?} timestep {t}: {mean} ± {error}");
@@ -57,7 +58,7 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
     }
     // Negative control: samples whose noise is not the one that the identity is about.
     let field = closed("field:gaussian", SHAPE);
-    let mut table = stein(&gpu, field.as_ref(), None, &images, Divergence::Exact);
+    let mut table = stein(&gpu, &field, None, &images, Divergence::Exact);
     let wrong = table.columns.iter_mut().find(|c| c.about.name == "stein").unwrap();
     let work: Vec<f64> = wrong.values.iter().map(|v| v + 5.0).collect();
     wrong.values = work;
@@ -70,11 +71,11 @@ fn a_field_has_no_error_against_itself() {
     let file = folder.path().join("mixture.safetensors");
     write_mixture(&file, SHAPE, 3);
     let field = closed(&format!("field:mixture?file={}", file.display()), SHAPE);
-    let table = stein(&gpu, field.as_ref(), Some(field.as_ref()), &images, Divergence::Exact);
+    let table = stein(&gpu, &field, Some(&field), &images, Divergence::Exact);
     assert!(values(&table, "error_norm").iter().chain(values(&table, "stein")).all(|v| *v == 0.0));
     // Against another: what the difference is can be written down. Gaussian s = -x; tilted -x + R x, div R = 0.
     let (gaussian, tilted) = (closed("field:gaussian", SHAPE), closed("field:tilted?omega=1", SHAPE));
-    let table = stein(&gpu, tilted.as_ref(), Some(gaussian.as_ref()), &images, Divergence::Exact);
+    let table = stein(&gpu, &tilted, Some(&gaussian), &images, Divergence::Exact);
     let d = SHAPE.len() as f64;
     for (place, s) in values(&table, "stein").iter().enumerate() {
         // e = -R x, s.e = x.Rx = 0, div e = 0.
@@ -96,12 +97,12 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
         levels,
         verified: 2,
     };
-    let run = |field: &dyn Field, images: &Images, options: &LikelihoodOptions| {
+    let run = |field: &Arc<dyn Field>, images: &Images, options: &LikelihoodOptions| {
         diagnostics::likelihood(&gpu, field, images, options, &mut |_| ControlFlow::Continue(()))
     };
     // N(0, I) data: the flow stands still.
     let (gaussian, data) = (closed("field:gaussian", SHAPE), normal(SHAPE, 6, 1.0));
-    let table = run(gaussian.as_ref(), &data, &options(None)).unwrap();
+    let table = run(&gaussian, &data, &options(None)).unwrap();
     for (i, x) in data.values.chunks(SHAPE.len()).enumerate() {
         let want = -0.5 * (x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() + d * TAU.ln());
         assert!((values(&table, "log_likelihood")[i] - want).abs() < 1e-3, "{want}");
@@ -121,7 +122,7 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     let (a, sigma) = field.process().noise(0).unwrap();
     let noised = a * a * f64::from(v) + sigma * sigma;
     for divergence in [Divergence::Exact, Divergence::Hutchinson(4)] {
-        let table = run(field.as_ref(), &data, &LikelihoodOptions { divergence, ..options(None) }).unwrap();
+        let table = run(&field, &data, &LikelihoodOptions { divergence, ..options(None) }).unwrap();
         for (i, x) in data.values.chunks(SHAPE.len()).enumerate() {
             let square = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
             let want = 0.5 * (square / noised + d * (TAU * noised).ln()) / d / LN_2;
@@ -133,17 +134,17 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     }
     // 8-bit levels: bits of a level are those of the density times the level's width.
     let quantised = Images { values: data.values.iter().map(|v| (v * 127.5).round() / 127.5).collect(), ..data };
-    let continuous = run(field.as_ref(), &quantised, &options(None)).unwrap();
+    let continuous = run(&field, &quantised, &options(None)).unwrap();
     for (levels, offset) in [(255, 127.5f64.log2()), (65535, 32767.5f64.log2())] {
-        let table = run(field.as_ref(), &quantised, &options(Some(levels))).unwrap();
+        let table = run(&field, &quantised, &options(Some(levels))).unwrap();
         for (bits, plain) in values(&table, "bits_per_dim").iter().zip(values(&continuous, "bits_per_dim")) {
             assert!((bits - plain - offset).abs() < 0.02, "{bits} {plain}");
         }
     }
-    let error = run(field.as_ref(), &quantised, &options(Some(0))).map(|t| t.measure).unwrap_err().to_string();
+    let error = run(&field, &quantised, &options(Some(0))).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("at least two levels"), "{error}");
 
     let even = LikelihoodOptions { timesteps: vec![0, 1, 2, 3], ..options(None) };
-    let error = run(gaussian.as_ref(), &quantised, &even).map(|t| t.measure).unwrap_err().to_string();
+    let error = run(&gaussian, &quantised, &even).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("4 of them, expected an odd number"), "{error}");
 }

@@ -19,7 +19,7 @@
 //!     quadrature: Quadrature::Adaptive { tolerance: 1e-3 },
 //!     ..Options::default()
 //! };
-//! let run = CirculationRun::new(&gpu, field.as_ref(), &images, options)?;
+//! let run = CirculationRun::new(&gpu, &field, &images, options)?;
 //! let result = run.run(&mut |_| ControlFlow::Continue(()))?;
 //! println!("{:?}", result.column("integral")?.values); // Gamma, [path, timestep, sample]
 //! # Ok(())
@@ -36,6 +36,7 @@ pub mod spec;
 pub mod dual;
 pub mod data;
 pub mod choice;
+pub mod target;
 pub mod program;
 pub mod ops;
 pub mod paths;

@@ -7,6 +7,7 @@ use crate::gpu::Gpu;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// How a step goes from one noise level to the next lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub struct Samples {
 /// Runs the process backwards. `observe` is told the evaluations done and may stop it.
 pub fn sample(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     options: &Options,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Samples> {

@@ -12,11 +12,12 @@ use crate::graph::{Graph, RowLayer, RowTable};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
-use crate::ops::{Case, Family, OPS};
+use crate::ops::{Case, Family, OPS, Tested};
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::polyline::Polyline;
 use crate::paths::{self, ClosedPath, PATHS};
+use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
@@ -79,8 +80,13 @@ pub fn variants(gpu: &Gpu) -> (Vec<&'static Variant>, Vec<(&'static str, String)
     (can, cannot)
 }
 
+/// Every op that a program may have: those of graphs, and those that plans make of several.
+pub fn tested() -> impl Iterator<Item = &'static Tested> {
+    OPS.iter().chain(FUSED)
+}
+
 /// Ops that variants compute.
-pub const VARIED: [&str; 2] = ["conv", "up_conv"];
+pub const VARIED: [&str; 3] = ["conv", "fused_conv", "up_conv"];
 
 /// Everything; `observe` sees each check as it is done.
 pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
@@ -89,7 +95,7 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
         observe(&check);
         checks.push(check);
     };
-    for (name, cases) in OPS {
+    for (name, cases) in tested() {
         for case in cases() {
             for family in families(gpu) {
                 add(op(gpu, name, &case, family)?);
@@ -136,9 +142,10 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
-    let alone = Evaluator::with_family(gpu, graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let gpu = gpu.clone().with_family(family);
+    let alone = Evaluator::new(&gpu, graph, &[0, 3, 4], ks.len())?.evaluate(&x, &ks)?;
     let room = Room { samples: ks.len(), tangents: TANGENTS };
-    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[0, 3, 4], room, family)?;
+    let mut evaluator = Evaluator::with_tangents(&gpu, graph, &[0, 3, 4], room)?;
     let (y, jv) = evaluator.jvp(&x, &v, &ks)?;
     let tiled = evaluator.program().steps().any(|step| step.op == "winograd_in");
     let mut error = 0f64;
@@ -189,7 +196,7 @@ fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Qu
         verify_points: 400, // more than there are: all
         ..Options::default()
     };
-    let job = CirculationRun::new(gpu, field.as_ref(), &images, options)?;
+    let job = CirculationRun::new(gpu, &field, &images, options)?;
     let terms = job.verified_points();
     let result = job.run(&mut |_| ControlFlow::Continue(()))?;
     let first = |name: &str| result.column(name).map_or(f64::NAN, |c| c.values[0]);

@@ -50,8 +50,7 @@ pub fn run(args: &Args) -> Result<i32> {
         checks: 2 * args.verify,
         options: json!({ "probes": args.probes, "verified_probes": args.verify }),
     };
-    let measure = |o: &Opened, progress: Progress| {
-        diagnostics::asymmetry_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
-    };
+    let measure =
+        |o: &Opened, progress: Progress| diagnostics::asymmetry_part(&o.gpu, &o.field, &o.images, &options, progress);
     opened.publish(work, measure)
 }

@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "paths": options.path_names(), "timesteps": options.timesteps, "samples": options.samples, "points": options.points,
         "quadrature_check": options.quadrature_check,
     });
-    let job = CirculationRun::of_shard(&gpus, field.as_ref(), &images, options, shard)?;
+    let job = CirculationRun::of_shard(&gpus, &field, &images, options, shard)?;
 
     let (total, flops, tiles) = (job.evaluations(), job.program().flops() as f64, job.tiles());
     let (checked, verified) = (job.checked_samples(), job.verified_points());

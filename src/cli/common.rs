@@ -24,6 +24,7 @@ use crate::spec::Spec;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the device holds a network's weights.
@@ -102,7 +103,7 @@ pub(super) struct Opened {
     out: Option<RunDir>,
     started: SystemTime,
     pub images: Images,
-    pub field: Box<dyn Field>,
+    pub field: Arc<dyn Field>,
     pub gpu: Gpu,
 }
 
@@ -259,7 +260,7 @@ pub(super) fn open(
     scale: ScoreScale,
     held: Held,
     process: Option<&Process>,
-) -> Result<(Images, Box<dyn Field>)> {
+) -> Result<(Images, Arc<dyn Field>)> {
     let given = shape.map(Shape::parse).transpose()?;
     if model.is_closed_form() {
         let images = field::open_data(data, samples, [-1.0, 1.0], given)?;

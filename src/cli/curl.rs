@@ -64,8 +64,7 @@ pub fn run(args: &Args) -> Result<i32> {
         checks: args.verify,
         options: facts,
     };
-    let measure = |o: &Opened, progress: Progress| {
-        diagnostics::curl_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
-    };
+    let measure =
+        |o: &Opened, progress: Progress| diagnostics::curl_part(&o.gpu, &o.field, &o.images, &options, progress);
     opened.publish(work, measure)
 }

@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.say(&settled(field.as_ref()))?;
     let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
-    let found = directional(&gpu, field.as_ref(), asked, &mut |done| {
+    let found = directional(&gpu, &field, asked, &mut |done| {
         bar.set_position(done);
         ControlFlow::Continue(())
     })?;

@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Result<i32> {
         options: json!({ "verified_columns": args.verify }),
     };
     let measure = |o: &Opened, progress: Progress| {
-        diagnostics::jacobian_part(&o.gpu, o.field.as_ref(), &o.images, &selection, args.verify, progress)
+        diagnostics::jacobian_part(&o.gpu, &o.field, &o.images, &selection, args.verify, progress)
     };
     opened.publish(work, measure)
 }

@@ -92,8 +92,7 @@ pub fn run(args: &Args) -> Result<i32> {
             "levels": options.levels.map(|most| u64::from(most) + 1), "verified_tangents": args.verify,
         }),
     };
-    let measure = |o: &Opened, progress: Progress| {
-        diagnostics::likelihood_part(&o.gpu, o.field.as_ref(), &o.images, &options, progress)
-    };
+    let measure =
+        |o: &Opened, progress: Progress| diagnostics::likelihood_part(&o.gpu, &o.field, &o.images, &options, progress);
     opened.publish(work, measure)
 }

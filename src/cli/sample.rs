@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> Result<i32> {
         dry_run: args.dry_run,
     };
     let start = Instant::now();
-    let watched = watch(plan, |observe| sample(&gpu, field.as_ref(), &options, observe))?;
+    let watched = watch(plan, |observe| sample(&gpu, &field, &options, observe))?;
     warn(&[&gpu], output);
     let predicted = watched.prediction.map(|p| p.json());
     let Some((samples, out)) = watched.result.zip(args.out.as_ref()) else {

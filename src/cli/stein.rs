@@ -8,6 +8,7 @@ use crate::measures::Stein;
 use crate::ops::held::Held;
 use crate::spec::Spec;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).
 ///
@@ -64,13 +65,13 @@ pub fn run(args: &Args) -> Result<i32> {
         }),
     };
     let measure = |o: &Opened, progress: Progress| {
-        diagnostics::stein_part(&o.gpu, o.field.as_ref(), reference.as_deref(), &o.images, &options, progress)
+        diagnostics::stein_part(&o.gpu, &o.field, reference.as_ref(), &o.images, &options, progress)
     };
     opened.publish(work, measure)
 }
 
 /// The reference; a closed form whose parameters name no process has the field's own.
-fn open(spec: &Spec, opened: &Opened) -> Result<Box<dyn Field>> {
+fn open(spec: &Spec, opened: &Opened) -> Result<Arc<dyn Field>> {
     let (shape, scale) = (Some(opened.field.shape()), ScoreScale::Definition);
     if !spec.is_closed_form() || field::names_process(spec)? {
         return field::open(spec, shape, scale);

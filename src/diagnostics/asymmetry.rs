@@ -17,6 +17,7 @@ use crate::run::{Part, Table};
 use crate::summary::stats::mean;
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -75,7 +76,7 @@ pub fn asymmetry_lanes(options: &AsymmetryOptions, dim: usize) -> u64 {
 /// Measures; `observe` is told the lanes that ran and may stop the run.
 pub fn asymmetry(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &AsymmetryOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -86,13 +87,13 @@ pub fn asymmetry(
 /// `asymmetry` of a shard, going on where its journal ends, up to what shards have in common.
 pub fn asymmetry_part(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &AsymmetryOptions,
     mut progress: Progress,
 ) -> Result<Part> {
     let (d, selection, shard) = (field.shape().len(), &options.selection, progress.shard);
-    selection.check(field, images, shard)?;
+    selection.check(field.as_ref(), images, shard)?;
     let count = options.probes.unwrap_or(d);
     if count < 2 {
         return Err(Error::invalid("probes", format!("{count}, expected at least 2: their spread is the error")));
@@ -104,7 +105,7 @@ pub fn asymmetry_part(
     };
     let mut probes: Vec<Probe> = progress.recorded(selection.places(shard), count)?;
     for batch in selection.batches(shard, probes.len() / count, derivatives.batch()) {
-        let (x, at) = (selection.points(field, images, &batch)?, batch.at());
+        let (x, at) = (selection.points(field.as_ref(), images, &batch)?, batch.at());
         let own = |point: usize, j: usize| tangent(batch.samples[point], batch.k, j);
         let mut found = vec![Probe::default(); batch.samples.len() * count];
         let mut jv = vec![0f32; batch.samples.len() * count * d];
@@ -135,8 +136,8 @@ pub fn asymmetry_part(
     let picks = selection.picks(shard, options.verified);
     let worst = progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
         let j = (share * count as f64) as usize;
-        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
-        let twin = by_twin(field, &x, &tangent(sample, k, j), k)?;
+        let Noisy { x, .. } = selection.noisy(field.as_ref(), images, sample, k)?;
+        let twin = by_twin(field.as_ref(), &x, &tangent(sample, k, j), k)?;
         let got = &probes[place * count + j];
         // A unit vector's own share can be far from the whole's: differences are in units of that vector's |J v|^2.
         let gap = ((got.fro2 - twin.fro2).abs() + (got.trace2 - twin.trace2).abs()) / (2.0 * twin.fro2);
@@ -146,7 +147,7 @@ pub fn asymmetry_part(
         Ok(gap.max(trace).max((got.nasym() - twin.nasym()).abs()))
     })?;
     let facts = json!({ "probes": count, "exact": options.probes.is_none(), "dimensions": d });
-    Ok(Part { origin: progress.origin, ..selection.part(&Asymmetry, field, shard, &rows, worst, facts)? })
+    Ok(Part { origin: progress.origin, ..selection.part(&Asymmetry, field.as_ref(), shard, &rows, worst, facts)? })
 }
 
 /// The same products in f64.

@@ -7,18 +7,19 @@ use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
-use crate::gpu::{Executor, Gpu, Memory};
+use crate::gpu::{Executor, Gpu, Memory, tiles};
 use crate::measures::circulation::sums_part;
-use crate::program::{self, Access, BufferId, Grid, Kernel, Program, Role, Step};
+use crate::program::{self, Access, BufferId, Builder, Grid, Kernel, Program, Role, Step};
 use crate::run::{Journal, Part, Shard, Table};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
-    devices: Devices<'a>,
-    field: &'a dyn Field,
+    devices: Devices<'static>,
+    field: Arc<dyn Field>,
     work: Work<'a>,
     /// Makes the points, and reads them back.
     points: Program,
@@ -27,31 +28,33 @@ pub struct CirculationRun<'a> {
 impl<'a> CirculationRun<'a> {
     /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
     /// the field.
-    pub fn new(gpu: &Gpu, field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+    pub fn new(gpu: &Gpu, field: &Arc<dyn Field>, images: &'a Images, options: Options) -> Result<Self> {
         Self::on(std::slice::from_ref(gpu), field, images, options)
     }
 
     /// `new` on several devices, which share the work. Devices of one kind give the bits that one of them gives.
-    pub fn on(gpus: &[Gpu], field: &'a dyn Field, images: &'a Images, options: Options) -> Result<Self> {
+    pub fn on(gpus: &[Gpu], field: &Arc<dyn Field>, images: &'a Images, options: Options) -> Result<Self> {
         Self::of_shard(gpus, field, images, options, Shard::WHOLE)
     }
 
     /// `on` for some of the samples.
     pub fn of_shard(
         gpus: &[Gpu],
-        field: &'a dyn Field,
+        field: &Arc<dyn Field>,
         images: &'a Images,
         options: Options,
         shard: Shard,
     ) -> Result<Self> {
-        let Some(smallest) = gpus.iter().min_by_key(|gpu| gpu.max_binding()) else {
+        let Some(first) = gpus.first() else {
             return Err(Error::invalid("devices", "none given"));
         };
-        let mut program = smallest.program(0);
-        let work = Work::new(&mut program, Role::Scratch, field, images, options, shard)?;
+        let mut program = Builder::new(first.target(), 0);
+        let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let program = program.finish()?;
         let mut points = program.clone();
         points.buffers[ports.x.0].role = Role::Download;
+        let mut program = Builder::behind(program, first.target());
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
         let reduce = Step {
@@ -70,28 +73,29 @@ impl<'a> CirculationRun<'a> {
             flops: 10 * shape.len() as u64,
             bytes: 12 * shape.len() as u64,
         };
-        // The job's buffers are the same on all devices; the field's follow from the family of kernels.
-        let (family, timesteps) = (options.family, options.timesteps.clone());
+        // The job's buffers are the same on all devices; the field's follow from what each is.
+        let (family, timesteps, job) = (options.family, options.timesteps.clone(), program.finish()?);
+        let own = field.clone();
         let plan = move |gpu: &Gpu| -> Result<Program> {
-            let mut program = program.clone();
-            field.launch(FieldLaunch {
+            let target = family.map_or_else(|| gpu.target(), |family| gpu.clone().with_family(family).target());
+            let mut program = Builder::behind(job.clone(), target);
+            own.launch(FieldLaunch {
                 program: &mut program,
-                family: family.unwrap_or(gpu.family()),
                 timesteps: &timesteps,
                 lanes: ports.lanes,
                 x: ports.x,
                 s,
             })?;
             program.push(reduce.clone());
-            Ok(program)
+            program.finish()
         };
-        let load = |gpu: &Gpu| -> Result<Executor<'a>> {
+        let load = |gpu: &Gpu| -> Result<Executor<'static>> {
             let program = plan(gpu)?;
-            let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
+            let lanes = tiles::lanes(gpu, &program, options.tile, work.most_evaluations())?;
             Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
         };
         let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
-        Ok(Self { devices, field, work, points })
+        Ok(Self { devices, field: field.clone(), work, points })
     }
 
     /// Evaluations of the field that the shard needs on the device, the quadrature check's among them; with adaptive
@@ -171,11 +175,11 @@ impl<'a> CirculationRun<'a> {
             }
             before = start + most;
         }
-        let (field, work) = (self.field, &self.work);
+        let (field, work) = (&self.field, &self.work);
         let terms: Vec<_> = work.terms.iter().collect();
         (progress.done, progress.recorded) = (total, total); // tiles are recorded with their own evaluations
         let worst = progress.worst(work.verified, &terms, |&(&(place, point), term)| {
-            let twin = work.term_by_twin(field, place, point)?;
+            let twin = work.term_by_twin(field.as_ref(), place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
         })?;
         let part = Part { origin: progress.origin, ..part(work, worst) };
@@ -191,7 +195,7 @@ impl<'a> CirculationRun<'a> {
             executor.run(1, self.work.ports.x)
         };
         match point() {
-            Ok(x) => first_not_finite(&gpu, self.field, &x[..self.field.shape().len()], &[], k, &place),
+            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], k, &place),
             Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
         }
     }

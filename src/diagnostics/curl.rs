@@ -15,6 +15,7 @@ use crate::measures::curl::Row;
 use crate::run::{Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// How columns of the Jacobian are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Default for CurlOptions {
 /// Measures; `observe` is told the lanes that ran and may stop the run.
 pub fn curl(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &CurlOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -85,13 +86,13 @@ pub fn curl(
 /// `curl` of a shard, going on where its journal ends, up to what shards have in common.
 pub fn curl_part(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &CurlOptions,
     mut progress: Progress,
 ) -> Result<Part> {
     let (d, n, selection, shard) = (field.shape().len(), options.components, &options.selection, progress.shard);
-    selection.check(field, images, shard)?;
+    selection.check(field.as_ref(), images, shard)?;
     if n < 2 || n > d {
         return Err(Error::invalid("components", format!("{n}, expected 2..={d}, the components of a point")));
     }
@@ -128,8 +129,14 @@ pub fn curl_part(
     }
     let worst = subject.verify(&rows, &jacobians, &mut progress)?;
     let chosen = subject.components.iter().flatten().map(|&c| c as i64).collect();
-    let mut part =
-        selection.part(&Curl, field, shard, &rows, worst, json!({ "components": n, "differences": stepped }))?;
+    let mut part = selection.part(
+        &Curl,
+        field.as_ref(),
+        shard,
+        &rows,
+        worst,
+        json!({ "components": n, "differences": stepped }),
+    )?;
     let shape = vec![selection.timesteps.len(), samples, n, n];
     part.arrays.push(PartArray {
         name: "components".into(),
@@ -164,7 +171,7 @@ pub fn curl_lanes(options: &CurlOptions) -> u64 {
 /// What is looked at.
 struct Subject<'a> {
     gpu: &'a Gpu,
-    field: &'a dyn Field,
+    field: &'a Arc<dyn Field>,
     images: &'a Images,
     options: &'a CurlOptions,
     shard: Shard,
@@ -176,13 +183,13 @@ impl Subject<'_> {
     fn by_tangents(&self, progress: &mut Progress) -> Result<Vec<f32>> {
         let Subject { gpu, field, images, options, shard, components } = self;
         let (n, selection) = (options.components, &options.selection);
-        let mut derivatives = Derivatives::new(gpu, *field, &selection.timesteps, components.len(), n)?;
+        let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, components.len(), n)?;
         let mut all: Vec<f32> = progress.recorded(selection.places(*shard), n * n)?;
         for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
             let first = batch.first % components.len();
             let mut blocks = vec![0f32; batch.samples.len() * n * n];
             derivatives.run(
-                &selection.points(*field, images, &batch)?,
+                &selection.points(field.as_ref(), images, &batch)?,
                 &batch.at(),
                 n,
                 |point, j, v| v[components[first + point][j]] = 1.0,
@@ -206,14 +213,14 @@ impl Subject<'_> {
         // Column, and whether with twice the step.
         let twice = (0..n).filter(|&j| options.richardson || is_checked(j, n));
         let columns: Vec<(usize, bool)> = (0..n).map(|j| (j, false)).chain(twice.map(|j| (j, true))).collect();
-        let mut evaluator = field::evaluator(gpu, *field, &selection.timesteps, 2 * columns.len() * components.len())?;
+        let mut evaluator = field::evaluator(gpu, field, &selection.timesteps, 2 * columns.len() * components.len())?;
         // Of every place: its block, and its change.
         let mut all: Vec<f64> = progress.recorded(rows.len(), n * n + 1)?;
         for place in all.len() / (n * n + 1)..rows.len() {
             let own = &components[place % components.len()];
             let (k, sample) = (selection.timesteps[place / components.len()], shard.sample(place % components.len()));
             let h = options.step * field.process().noise(k)?.1;
-            let Noisy { x, .. } = selection.noisy(*field, images, sample, k)?;
+            let Noisy { x, .. } = selection.noisy(field.as_ref(), images, sample, k)?;
             let mut points = Vec::with_capacity(2 * columns.len() * d);
             let mut spans = Vec::with_capacity(columns.len());
             for &(j, twice) in &columns {
@@ -234,7 +241,7 @@ impl Subject<'_> {
             let s = evaluator.evaluate(&points, &ks)?;
             let at = At { k, what: "sample", samples: &[sample] };
             if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
-                progress.look(gpu, *field, &points[bad * d..(bad + 1) * d], &[], &at, 0);
+                progress.look(gpu, field, &points[bad * d..(bad + 1) * d], &[], &at, 0);
             }
             let difference = |c: usize, a: usize| {
                 (f64::from(s[2 * c * d + own[a]]) - f64::from(s[(2 * c + 1) * d + own[a]])) / spans[c]
@@ -276,7 +283,7 @@ impl Subject<'_> {
         let picks = selection.picks(*shard, options.verified);
         progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
             let (j, own) = ((share * n as f64) as usize, &components[place % components.len()]);
-            let Noisy { x, .. } = selection.noisy(*field, images, sample, k)?;
+            let Noisy { x, .. } = selection.noisy(field.as_ref(), images, sample, k)?;
             let mut v = vec![0f32; d];
             v[own[j]] = 1.0;
             let twin = field.twin(&Dual::along(&x, &v), k)?;

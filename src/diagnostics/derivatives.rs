@@ -6,22 +6,29 @@ use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
+use std::sync::Arc;
 
 /// Tiles of work in one call, so that one is queued while the other is read back.
 const TILES: usize = 2;
 
-pub(super) struct Derivatives<'a> {
+pub(super) struct Derivatives {
     gpu: Gpu,
-    field: &'a dyn Field,
-    evaluator: Evaluator<'a>,
+    field: Arc<dyn Field>,
+    evaluator: Evaluator,
     dim: usize,
 }
 
-impl<'a> Derivatives<'a> {
+impl Derivatives {
     /// Room for `samples` points of `tangents` tangents each, or for what fits.
-    pub fn new(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], samples: usize, tangents: usize) -> Result<Self> {
+    pub fn new(
+        gpu: &Gpu,
+        field: &Arc<dyn Field>,
+        timesteps: &[usize],
+        samples: usize,
+        tangents: usize,
+    ) -> Result<Self> {
         let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
-        Ok(Self { gpu: gpu.clone(), field, evaluator, dim: field.shape().len() })
+        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len() })
     }
 
     /// What it takes on the device.
@@ -71,7 +78,7 @@ impl<'a> Derivatives<'a> {
                 for i in rows {
                     let (row, tangent) = (&jv[i * d..(i + 1) * d], &v[i * d..(i + 1) * d]);
                     if !(whole && finite(row)) {
-                        progress.look(&self.gpu, self.field, &x[point * d..(point + 1) * d], tangent, at, point);
+                        progress.look(&self.gpu, &self.field, &x[point * d..(point + 1) * d], tangent, at, point);
                         known[i] = false;
                     }
                     take(point, first + i % n, if known[i] { row } else { &nan });

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Measured, Memory};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What is asked for. Numbers are f32 as on the device, all in C order.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ pub struct Found {
 /// Evaluates. `observe` is told how many evaluations are done, a tangent counted as one.
 pub fn directional(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     asked: Directional,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Found> {
@@ -122,7 +123,7 @@ impl Found {
 
 fn by_differences(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     Directional { points, timestep, directions, .. }: Directional,
     step: f64,
     found: &mut Found,

@@ -7,9 +7,9 @@ use super::work::{Pass, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::paths;
-use crate::program::{BufferId, Role};
+use crate::program::{BufferId, Builder, Role};
 use crate::run::{LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED, Shard};
 use crate::sweep::{self, Devices, Job};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl<'a> PathExport<'a> {
                 format!("{} points to be repeated in float64, expected at most {MOST_REPEATED}", options.verify_points);
             return Err(Error::invalid("paths export", found));
         }
-        let mut program = gpu.program(0);
+        let mut program = Builder::new(gpu.target(), 0);
         let options = Options { quadrature: Quadrature::Midpoint, ..options };
         let mut work = Work::new(&mut program, Role::Download, field, images, options, shard)?;
         work.pass = Pass::Exported;
@@ -79,7 +79,8 @@ impl<'a> PathExport<'a> {
         let mut repeat: Vec<[usize; 4]> = work.terms.keys().map(place).collect();
         repeat.sort();
         let layout = LoopLayout { axes, shard, run, repeat };
-        let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
+        let program = program.finish()?;
+        let lanes = tiles::lanes(gpu, &program, work.options.tile, work.queries.total())?;
         let recipe = program.clone(); // the shaders' constants are few
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |_| Ok(recipe.clone())))?;
         Ok(Self { devices: Devices::new(vec![executor])?, work, layout })

@@ -14,6 +14,7 @@ use crate::measures::jacobian::Row;
 use crate::run::{Numbers, Part, PartArray, Table};
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Lanes that a run takes, a sample's value counted once however many tangents fit at a time.
 pub fn jacobian_lanes(selection: &Selection, dim: usize) -> u64 {
@@ -24,7 +25,7 @@ pub fn jacobian_lanes(selection: &Selection, dim: usize) -> u64 {
 /// ran and may stop the run.
 pub fn jacobian(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     selection: &Selection,
     verified: usize,
@@ -36,14 +37,14 @@ pub fn jacobian(
 /// `jacobian` of a shard, going on where its journal ends, up to what shards have in common.
 pub fn jacobian_part(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     selection: &Selection,
     verified: usize,
     mut progress: Progress,
 ) -> Result<Part> {
     let (d, shard) = (field.shape().len(), progress.shard);
-    selection.check(field, images, shard)?;
+    selection.check(field.as_ref(), images, shard)?;
     let places = selection.places(shard);
     check_matrices(places, d)?;
     let mut derivatives = Derivatives::new(gpu, field, &selection.timesteps, shard.count(selection.samples), d)?;
@@ -51,7 +52,7 @@ pub fn jacobian_part(
     for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
         let mut blocks = vec![0f32; batch.samples.len() * d * d];
         derivatives.run(
-            &selection.points(field, images, &batch)?,
+            &selection.points(field.as_ref(), images, &batch)?,
             &batch.at(),
             d,
             |_, j, v| v[j] = 1.0,
@@ -64,14 +65,14 @@ pub fn jacobian_part(
     let rows: Vec<Row> = all.chunks_exact(d * d).map(|block| describe(block, d)).collect();
     let worst = progress.worst(verified, &selection.picks(shard, verified), |&Pick { place, k, sample, share }| {
         let j = (share * d as f64) as usize;
-        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let Noisy { x, .. } = selection.noisy(field.as_ref(), images, sample, k)?;
         let v: Vec<f32> = (0..d).map(|i| f32::from(i == j)).collect();
         let block = &all[place * d * d..(place + 1) * d * d];
         let twin = field.twin(&Dual::along(&x, &v), k)?;
         let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
         Ok(largest(twin.iter().enumerate().map(gap)))
     })?;
-    let mut part = selection.part(&Jacobian, field, shard, &rows, worst, json!({ "dimensions": d }))?;
+    let mut part = selection.part(&Jacobian, field.as_ref(), shard, &rows, worst, json!({ "dimensions": d }))?;
     let shape = vec![selection.timesteps.len(), shard.count(selection.samples), d, d];
     part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
     part.origin = progress.origin;

@@ -22,6 +22,7 @@ use crate::run::{Numbers, Part, PartArray, Shard, Table};
 use serde_json::json;
 use std::f64::consts::{LN_2, TAU};
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ struct Ends {
 /// Measures; `observe` is told the lanes that ran and may stop the run.
 pub fn likelihood(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &LikelihoodOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -71,7 +72,7 @@ pub fn likelihood(
 /// `likelihood` of a shard, going on where its journal ends, up to what shards have in common.
 pub fn likelihood_part(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &LikelihoodOptions,
     mut progress: Progress,
@@ -152,7 +153,7 @@ pub fn likelihood_part(
 /// The largest relative difference of a v.J v from the f64 twin's, at noisy samples of the grid's timesteps: the flow passes
 /// where these lie.
 fn worst(
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     options: &LikelihoodOptions,
     derivatives: &mut Derivatives,
@@ -170,7 +171,7 @@ fn worst(
                 Divergence::Exact => (0..d).map(|i| f32::from(i == j)).collect(),
             }
         };
-        let Noisy { x, .. } = selection.noisy(field, images, sample, k)?;
+        let Noisy { x, .. } = selection.noisy(field.as_ref(), images, sample, k)?;
         let (v, mut got) = (tangent(pick), f64::NAN);
         // As much as the flow has at a time, so that it is the flow's arithmetic; not counted among its evaluations.
         let mut uncounted = |_| ControlFlow::Continue(());

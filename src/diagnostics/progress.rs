@@ -8,6 +8,7 @@ use crate::gpu::Gpu;
 use crate::run::{Journal, Shard};
 use bytemuck::Pod;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A record that is none of this run.
 pub(super) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
@@ -57,7 +58,15 @@ impl<'a> Progress<'a> {
 
     /// Looks into the first point at which the field, or its derivative along `tangent`, was not finite; numbers that have become
     /// of one are not points of their own.
-    pub(super) fn look(&mut self, gpu: &Gpu, field: &dyn Field, x: &[f32], tangent: &[f32], at: &At, point: usize) {
+    pub(super) fn look(
+        &mut self,
+        gpu: &Gpu,
+        field: &Arc<dyn Field>,
+        x: &[f32],
+        tangent: &[f32],
+        at: &At,
+        point: usize,
+    ) {
         if self.origin.is_none() && finite(x) {
             let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
             self.origin = Some(first_not_finite(gpu, field, x, tangent, at.k, &place));

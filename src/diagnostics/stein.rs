@@ -17,6 +17,7 @@ use crate::run::{Part, Table};
 use crate::summary::stats::mean;
 use serde_json::json;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Dimensions up to which the divergence is the exact trace unless told otherwise.
 pub const EXACT: usize = 256;
@@ -92,8 +93,8 @@ pub fn stein_lanes(options: &SteinOptions, dim: usize, reference: bool) -> u64 {
 /// told the lanes that ran and may stop the run.
 pub fn stein(
     gpu: &Gpu,
-    field: &dyn Field,
-    reference: Option<&dyn Field>,
+    field: &Arc<dyn Field>,
+    reference: Option<&Arc<dyn Field>>,
     images: &Images,
     options: &SteinOptions,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -104,14 +105,14 @@ pub fn stein(
 /// `stein` of a shard, going on where its journal ends, up to what shards have in common.
 pub fn stein_part(
     gpu: &Gpu,
-    field: &dyn Field,
-    reference: Option<&dyn Field>,
+    field: &Arc<dyn Field>,
+    reference: Option<&Arc<dyn Field>>,
     images: &Images,
     options: &SteinOptions,
     mut progress: Progress,
 ) -> Result<Part> {
     let (d, selection, shard) = (field.shape().len(), &options.selection, progress.shard);
-    selection.check(field, images, shard)?;
+    selection.check(field.as_ref(), images, shard)?;
     options.divergence.check()?;
     let count = options.divergence.tangents(d);
     let samples = shard.count(selection.samples);
@@ -143,7 +144,7 @@ pub fn stein_part(
         let (k, own, at) = (batch.k, &batch.samples, batch.at());
         let sigma = field.process().noise(k)?.1;
         let points: Vec<Noisy> =
-            own.iter().map(|&sample| selection.noisy(field, images, sample, k)).collect::<Result<_>>()?;
+            own.iter().map(|&sample| selection.noisy(field.as_ref(), images, sample, k)).collect::<Result<_>>()?;
         let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
         let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
             let mut found = vec![0f64; own.len() * count];
@@ -196,7 +197,7 @@ pub fn stein_part(
     let picks = selection.picks(shard, options.verified);
     let worst = progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
         let j = (share * count as f64) as usize;
-        let (v, point) = (tangent(sample, k, j), selection.noisy(field, images, sample, k)?);
+        let (v, point) = (tangent(sample, k, j), selection.noisy(field.as_ref(), images, sample, k)?);
         let twin: f64 =
             field.twin(&Dual::along(&point.x, &v), k)?.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
         Ok((all[place * (row + count) + row + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
@@ -206,5 +207,5 @@ pub fn stein_part(
         "reference": if reference.is_some() { "field" } else { "conditional score" },
     });
     let rows: Vec<Row> = all.chunks_exact(row + count).flat_map(|c| bytemuck::pod_collect_to_vec(&c[..row])).collect();
-    Ok(Part { origin: progress.origin, ..selection.part(&Stein, field, shard, &rows, worst, facts)? })
+    Ok(Part { origin: progress.origin, ..selection.part(&Stein, field.as_ref(), shard, &rows, worst, facts)? })
 }

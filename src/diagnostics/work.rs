@@ -12,7 +12,7 @@ use crate::field::Field;
 use crate::gpu::Executor;
 use crate::measures::circulation::sums::{Dots, Sums};
 use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts, Tables};
-use crate::program::{BufferId, Program, Role};
+use crate::program::{BufferId, Builder, Role};
 use crate::run::Shard;
 use crate::sweep::Job;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
     /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
     /// buffers of points and steps are for.
     pub fn new(
-        program: &mut Program,
+        program: &mut Builder,
         points: Role,
         field: &dyn Field,
         images: &'a Images,

@@ -8,6 +8,7 @@ use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use crate::spec::Params;
 use serde_json::json;
+use std::sync::Arc;
 
 struct Linear {
     name: &'static str,
@@ -18,17 +19,17 @@ struct Linear {
     omega: f64,
 }
 
-pub(super) fn gaussian(shape: Shape, process: Process, _: &mut Params) -> Result<Box<dyn Field>> {
+pub(super) fn gaussian(shape: Shape, process: Process, _: &mut Params) -> Result<Arc<dyn Field>> {
     let alpha = |a, sigma| -1.0 / (a * a + sigma * sigma);
-    Ok(Box::new(Linear { name: "gaussian", shape, process, alpha, omega: 0.0 }))
+    Ok(Arc::new(Linear { name: "gaussian", shape, process, alpha, omega: 0.0 }))
 }
 
-pub(super) fn rotor(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
-    Ok(Box::new(Linear { name: "rotor", shape, process, alpha: |_, _| 0.0, omega: params.finite("omega", 1.0)? }))
+pub(super) fn rotor(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
+    Ok(Arc::new(Linear { name: "rotor", shape, process, alpha: |_, _| 0.0, omega: params.finite("omega", 1.0)? }))
 }
 
-pub(super) fn tilted(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
-    Ok(Box::new(Linear { name: "tilted", shape, process, alpha: |_, _| -1.0, omega: params.finite("omega", 1.0)? }))
+pub(super) fn tilted(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
+    Ok(Arc::new(Linear { name: "tilted", shape, process, alpha: |_, _| -1.0, omega: params.finite("omega", 1.0)? }))
 }
 
 impl Field for Linear {

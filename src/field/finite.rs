@@ -5,10 +5,18 @@ use crate::error::Result;
 use crate::evaluate::Room;
 use crate::gpu::Gpu;
 use crate::trace::{Origin, origin};
+use std::sync::Arc;
 
 /// Where a field that was not finite at `x` (`[D]`) and timestep k, or whose derivative along `tangent` (`[D]`, or empty) was
 /// not, stops being finite; `place` says which point that is.
-pub fn first_not_finite(gpu: &Gpu, field: &dyn Field, x: &[f32], tangent: &[f32], k: usize, place: &str) -> String {
+pub fn first_not_finite(
+    gpu: &Gpu,
+    field: &Arc<dyn Field>,
+    x: &[f32],
+    tangent: &[f32],
+    k: usize,
+    place: &str,
+) -> String {
     match look(gpu, field, x, tangent, k) {
         Ok(Some(Origin { node, op, value, derivative })) => {
             let what = if value.is_nan() { "NaN" } else { "infinity" };
@@ -21,7 +29,7 @@ pub fn first_not_finite(gpu: &Gpu, field: &dyn Field, x: &[f32], tangent: &[f32]
 }
 
 /// The node, or the field itself where its network is finite or where it has none.
-fn look(gpu: &Gpu, field: &dyn Field, x: &[f32], tangent: &[f32], k: usize) -> Result<Option<Origin>> {
+fn look(gpu: &Gpu, field: &Arc<dyn Field>, x: &[f32], tangent: &[f32], k: usize) -> Result<Option<Origin>> {
     if let Some(graph) = field.graph()
         && let Some(found) = origin(gpu, graph, x, tangent, k)?
     {

@@ -10,6 +10,7 @@ use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
 use crate::spec::Params;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Fewest components: y and one x.
 pub(super) const LEAST: usize = 2;
@@ -31,12 +32,12 @@ struct Funnel {
     process: Process,
 }
 
-pub(super) fn make(shape: Shape, process: Process, _: &mut Params) -> Result<Box<dyn Field>> {
+pub(super) fn make(shape: Shape, process: Process, _: &mut Params) -> Result<Arc<dyn Field>> {
     if shape.len() < LEAST {
         let found = format!("shape {shape} has {} component, expected at least {LEAST}: y and one x", shape.len());
         return Err(Error::invalid("field:funnel", found));
     }
-    Ok(Box::new(Funnel { shape, process }))
+    Ok(Arc::new(Funnel { shape, process }))
 }
 
 /// Independent standard normals to a sample, in place.

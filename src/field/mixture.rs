@@ -27,7 +27,7 @@ struct Mixture {
     log_weights: Vec<f64>,
 }
 
-pub(super) fn make(shape: Shape, process: Process, params: &mut Params) -> Result<Box<dyn Field>> {
+pub(super) fn make(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
     let Some(file) = params.take_file() else {
         return Err(Error::invalid("field:mixture", "needs file=PATH, a safetensors file with means and variances"));
     };
@@ -53,7 +53,7 @@ pub(super) fn make(shape: Shape, process: Process, params: &mut Params) -> Resul
     let total: f64 = weights.iter().map(|&w| w as f64).sum();
     let log_weights = weights.iter().map(|&w| (w as f64 / total).ln()).collect();
     let sha256 = crate::data::sha256_file(&file)?;
-    Ok(Box::new(Mixture { shape, process, file, sha256, means, variances, log_weights }))
+    Ok(Arc::new(Mixture { shape, process, file, sha256, means, variances, log_weights }))
 }
 
 impl Mixture {

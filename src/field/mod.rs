@@ -17,20 +17,18 @@ use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Schedule, facts};
-use crate::ops::Family;
 use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
-use crate::program::{BufferId, Program};
+use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
 use crate::spec::{Params, Spec};
+use std::sync::Arc;
 
-/// What a field's steps connect to. If `program.tangents` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
+/// What a field's steps connect to. If `program.tangents()` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
 /// at it, in `s` the field and its derivatives along them.
 pub struct FieldLaunch<'a> {
     /// Where the steps go.
-    pub program: &'a mut Program,
-    /// Family of kernels to use where there are two.
-    pub family: Family,
+    pub program: &'a mut Builder,
     /// The distinct timesteps of the run; a lane's `row` indexes them.
     pub timesteps: &'a [usize],
     /// `paths::Lane` of each lane.
@@ -42,7 +40,7 @@ pub struct FieldLaunch<'a> {
 }
 
 /// s(x, t): R^D -> R^D, unit nat/x for a score. A device's thread may plan it again.
-pub trait Field: Sync {
+pub trait Field: Send + Sync {
     /// `[C, H, W]` of a point.
     fn shape(&self) -> Shape;
 
@@ -111,23 +109,13 @@ pub trait Field: Sync {
 
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
 /// be asked for; tiles hold at most `max_samples`.
-pub fn evaluator<'a>(
-    gpu: &Gpu,
-    field: &'a dyn Field,
-    timesteps: &[usize],
-    max_samples: usize,
-) -> Result<Evaluator<'a>> {
+pub fn evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
     of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
 }
 
 /// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,
 /// fewer where they do not fit (`Evaluator::tangents`).
-pub fn tangent_evaluator<'a>(
-    gpu: &Gpu,
-    field: &'a dyn Field,
-    timesteps: &[usize],
-    room: Room,
-) -> Result<Evaluator<'a>> {
+pub fn tangent_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
     if !field.has_tangents() {
         let name = field.describe()["name"].as_str().unwrap_or("of your own").to_string();
         let message = "has no tangents; its derivatives are finite differences (--method fd)";
@@ -139,7 +127,7 @@ pub fn tangent_evaluator<'a>(
     of_field(gpu, field, timesteps, room)
 }
 
-fn of_field<'a>(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], room: Room) -> Result<Evaluator<'a>> {
+fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
     let level = |row: u32| -> Result<Lane> {
         let k = timesteps[row as usize];
         let ((a, sigma), (alpha, beta)) = (field.process().noise(k)?, field.coefficients(k)?);
@@ -147,14 +135,14 @@ fn of_field<'a>(gpu: &Gpu, field: &'a dyn Field, timesteps: &[usize], room: Room
         let [a, sigma, alpha, beta, gauss] = [a, sigma, alpha, beta, gauss].map(|v| v as f32);
         Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
     };
-    let (family, ks) = (gpu.family(), timesteps.to_vec());
+    let (ks, field) = (timesteps.to_vec(), field.clone());
     Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, move |program, ports| {
         let (lanes, x, s) = (ports.lanes, ports.input, ports.output);
-        field.launch(FieldLaunch { program, family, timesteps: &ks, lanes, x, s })
+        field.launch(FieldLaunch { program, timesteps: &ks, lanes, x, s })
     })
 }
 
-type Make = fn(Shape, Process, &mut Params) -> Result<Box<dyn Field>>;
+type Make = fn(Shape, Process, &mut Params) -> Result<Arc<dyn Field>>;
 
 /// Name, what it is, how it is made.
 pub const FIELDS: &[(&str, &str, Make)] = &[
@@ -216,12 +204,12 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
 ///
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
-pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Box<dyn Field>> {
+pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Arc<dyn Field>> {
     open_held(spec, shape, scale, Held::F32)
 }
 
 /// `open`, of a network whose weights the device is to hold so; closed forms have none.
-pub fn open_held(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Box<dyn Field>> {
+pub fn open_held(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Arc<dyn Field>> {
     open_given(spec, shape, scale, held, None)
 }
 
@@ -232,7 +220,7 @@ pub fn open_given(
     scale: ScoreScale,
     held: Held,
     given: Option<&Process>,
-) -> Result<Box<dyn Field>> {
+) -> Result<Arc<dyn Field>> {
     let spec = &spec.into();
     let Some((name, mut params)) = spec.named("field:")? else {
         let model = Model::open_sized(spec.path(), shape, held)?;
@@ -246,7 +234,7 @@ pub fn open_given(
             );
             return Err(Error::invalid(spec, message));
         }
-        return Ok(Box::new(NetworkField::new(model, scale)));
+        return Ok(Arc::new(NetworkField::new(model, scale)));
     };
     if held != Held::F32 {
         return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));

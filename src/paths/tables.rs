@@ -3,7 +3,7 @@
 //! and in each lane where its rows are.
 use super::{Anchor, ClosedPath, Lane};
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Program, Role, Step};
+use crate::program::{Access, BufferId, Builder, Grid, Kernel, Part, Role, Step};
 use std::sync::Arc;
 
 /// A table that a path's shader reads: rows of D words, padded to blocks of four.
@@ -66,7 +66,7 @@ struct Kept {
 impl Tables {
     /// Appends the step of each path, which is for the lanes that have the path's number, and makes the tables' buffers.
     pub fn launch(
-        program: &mut Program,
+        program: &mut Builder,
         paths: &[Arc<dyn ClosedPath>],
         dim: usize,
         seed: u64,
@@ -92,7 +92,7 @@ impl Tables {
     }
 
     /// Where the table is in `kept`.
-    fn keep(&mut self, program: &mut Program, table: Table, path: usize) -> usize {
+    fn keep(&mut self, program: &mut Builder, table: Table, path: usize) -> usize {
         let shared = |kept: &Kept| table == Table::Images && kept.table == table;
         if let Some(there) = self.kept.iter().position(shared) {
             return there;
@@ -106,7 +106,7 @@ impl Tables {
         self.kept.len() - 1
     }
 
-    fn step(&self, program: &mut Program, index: usize, seed: u64, ports: PathPorts) {
+    fn step(&self, program: &mut Builder, index: usize, seed: u64, ports: PathPorts) {
         let (path, stride) = (&self.paths[index], self.stride());
         let mut bindings = vec![("lanes", ports.lanes, Access::Read)];
         bindings.extend(self.of_path[index].iter().map(|&kept| {

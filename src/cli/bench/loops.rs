@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// K directions of one sample, with the second step that some of them take for the error estimate.
-pub(super) fn differences(gpu: &Gpu, field: &dyn Field, k: u32, effort: Effort) -> Result<Cost> {
+pub(super) fn differences(gpu: &Gpu, field: &Arc<dyn Field>, k: u32, effort: Effort) -> Result<Cost> {
     let timestep = field.process().timesteps() / 2;
     let selection = Selection { timesteps: vec![timestep], samples: 1, seed: 0 };
     let method = Method::Differences;
@@ -57,7 +57,7 @@ impl Loops {
     fn of(
         what: &'static str,
         gpu: &Gpu,
-        field: &dyn Field,
+        field: &Arc<dyn Field>,
         images: &Images,
         options: &Options,
         rounds: usize,
@@ -92,7 +92,7 @@ fn column<'a>(found: &'a Table, name: &str) -> &'a [f64] {
 /// of them; each round is one whole run of either, compilation not counted.
 pub(super) fn circulation(
     gpu: &Gpu,
-    field: &dyn Field,
+    field: &Arc<dyn Field>,
     images: &Images,
     [points, rounds]: [usize; 2],
     tolerance: f64,

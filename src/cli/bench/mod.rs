@@ -133,12 +133,12 @@ pub fn run(args: &Args) -> Result<i32> {
         let shape = args.shape.as_deref();
         let (images, field) = open(&args.model, &args.data, 1, shape, scale, args.held.weights, None)?;
         if asked(What::Differences) {
-            costs.push(loops::differences(&gpu, &*field, args.tangents, effort)?);
+            costs.push(loops::differences(&gpu, &field, args.tangents, effort)?);
         }
         if asked(What::Circulation) {
-            let images = encoded(&gpu, &*field, images, 0)?;
+            let images = encoded(&gpu, field.as_ref(), images, 0)?;
             let size = [args.points, rounds];
-            costs.extend(loops::circulation(&gpu, &*field, &images, size, args.accuracy, args.tile)?);
+            costs.extend(loops::circulation(&gpu, &field, &images, size, args.accuracy, args.tile)?);
         }
     }
     warn(&[&gpu], output);
