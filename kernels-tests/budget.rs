@@ -6,7 +6,7 @@ use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
 use vorticity::ops::Family;
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
-use vorticity::ops::conv::{After, Conv, Padding, VARIANTS};
+use vorticity::ops::conv::{Conv, Padding, VARIANTS};
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::pointwise::Pointwise;
@@ -42,11 +42,8 @@ fn conv(g: &mut Graph, x: NodeId, kernel: usize, padding: Padding) -> NodeId {
         kernel,
         stride: 1,
         padding,
-        load: None,
         weight: noise(OUT * c * kernel * kernel, 1).iter().map(|w| w / kernel as f32).collect(),
         bias: noise(OUT, 2).into(),
-        silu: false,
-        after: After::default(),
     };
     g.push("conv", conv, &[x]).unwrap()
 }
@@ -73,7 +70,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
         }
         Front::Norm => {
             let scale = Scale::Fixed { gain: noisy(c, 3), shift: noisy(c, 4) };
-            let op = GroupNorm { channels: c, groups: 2, epsilon: 1e-5, scale, silu: false, band: None };
+            let op = GroupNorm { channels: c, groups: 2, epsilon: 1e-5, scale };
             let y = g.push("norm", op, &[x]).unwrap();
             conv(&mut g, y, 3, Padding::all(1))
         }
@@ -90,7 +87,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     if row {
         let layers = vec![RowLayer::Lookup { table: noisy(5 * OUT, 5), rows: 5, width: OUT }];
         let table = g.push_row(RowTable { name: "row".into(), width: OUT, layers });
-        y = g.push("row", AddRow { table, width: OUT, silu: false }, &[y]).unwrap();
+        y = g.push("row", AddRow { table, width: OUT }, &[y]).unwrap();
     }
     if second && (row || !first) {
         y = g.push("silu again", Silu, &[y]).unwrap();

@@ -10,7 +10,7 @@ use vorticity::ops::Family;
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::channels::Channels;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
@@ -48,11 +48,8 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
         kernel,
         stride: 1,
         padding: Padding::all(kernel / 2),
-        load: None,
         weight: noise(out * c * kernel * kernel, seed).into(),
         bias: noise(out, seed + 1).into(),
-        silu: false,
-        after: After::default(),
     };
     graph.push(name, op, &[x]).unwrap()
 }
@@ -60,7 +57,7 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
 fn row(graph: &mut Graph, width: usize, seed: u64) -> AddRow {
     let layers = vec![RowLayer::Lookup { table: noise(5 * width, seed).into(), rows: 5, width }];
     let table = graph.push_row(RowTable { name: "row".into(), width, layers });
-    AddRow { table, width, silu: false }
+    AddRow { table, width }
 }
 
 /// Everything that is folded: SiLU, a time row and SiLU again behind a shuffle of two convolutions, a residual from either
@@ -125,18 +122,17 @@ fn loads() -> Graph {
     let mut g = Graph::new(Shape::new(8, 6, 4));
     let x = g.input();
     let a = conv(&mut g, "a", x, 12, 3, 1);
-    let norm = |silu, seed| GroupNorm {
+    let norm = |seed| GroupNorm {
         channels: 12,
         groups: 3,
         epsilon: 1e-5,
         scale: Scale::Fixed { gain: noise(12, seed).into(), shift: noise(12, seed + 1).into() },
-        silu,
-        band: None,
     };
-    let y = g.push("norm", norm(true, 3), &[a]).unwrap();
+    let y = g.push("norm", norm(3), &[a]).unwrap();
+    let y = g.push("norm.silu", Silu, &[y]).unwrap();
     let y = conv(&mut g, "b", y, 12, 3, 5);
     let y = g.push("sum", Add { scales: [1.0, 1.0] }, &[y, a]).unwrap();
-    let y = g.push("norm 2", norm(false, 7), &[y]).unwrap();
+    let y = g.push("norm 2", norm(7), &[y]).unwrap();
     let y = conv(&mut g, "c", y, 8, 1, 9);
     let depthwise = Depthwise {
         channels: 8,

@@ -4,7 +4,8 @@ use crate::common::{families, gpu, noise};
 use std::sync::Arc;
 use vorticity::graph::Graph;
 use vorticity::ops::Case;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::silu::Silu;
 use vorticity::selftest::{self, OP};
 use vorticity::shape::Shape;
 
@@ -40,14 +41,14 @@ fn held(
         kernel,
         stride,
         padding: Padding::all(padding),
-        load: None,
         weight,
         bias,
-        silu,
-        after: After::default(),
     };
     let case = Case { name: "conv", op: Arc::new(op), inputs: vec![Shape::new(ci, h, w)], row: None };
     let mut graph = selftest::graph_of(&case).unwrap();
+    if silu {
+        graph.push("silu", Silu, &[graph.output()]).unwrap();
+    }
     graph.hold_f16().unwrap();
     graph
 }
@@ -104,11 +105,8 @@ fn rounding_is_counted() {
         kernel: 1,
         stride: 1,
         padding: Padding::all(0),
-        load: None,
         weight: beyond.into(),
         bias: vec![0.0; 4].into(),
-        silu: false,
-        after: After::default(),
     };
     let mut graph = Graph::new(Shape::new(2, 2, 3));
     graph.push("mid.conv1", op, &[graph.input()]).unwrap();

@@ -14,11 +14,11 @@ use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::ops::conv::VARIANTS;
-use vorticity::ops::{Family, OPS};
+use vorticity::ops::Family;
 use vorticity::paths::{Lane, PATHS};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Kernel, Program, Role};
-use vorticity::selftest::VARIED;
+use vorticity::selftest::{VARIED, tested};
 use vorticity::shaders::{SOURCES, assemble};
 use vorticity::shape::Shape;
 use vorticity::target::Target;
@@ -201,7 +201,7 @@ fn kernels() -> Kernels {
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
-    graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
+    graphs.extend(tested().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
     let halves = graphs.clone().into_iter().map(|mut graph| {
         graph.hold_f16().unwrap();
         graph
@@ -211,7 +211,7 @@ fn kernels() -> Kernels {
         let plan = |g, tangents| (family, plan(g, family, tangents, Choices::default()));
         programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
     }
-    let varied = OPS.iter().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
+    let varied = tested().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
     let varied: Vec<Graph> = varied
         .map(|case| vorticity::selftest::graph_of(&case).unwrap())
         .flat_map(|graph| {

@@ -12,10 +12,11 @@ use crate::graph::{Graph, RowLayer, RowTable};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
-use crate::ops::{Case, Family, OPS};
+use crate::ops::{Case, Family, OPS, Tested};
 use crate::paths::PATHS;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
+use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
@@ -77,8 +78,13 @@ pub fn variants(gpu: &Gpu) -> (Vec<&'static Variant>, Vec<(&'static str, String)
     (can, cannot)
 }
 
+/// Every op that a program may have: those of graphs, and those that plans make of several.
+pub fn tested() -> impl Iterator<Item = &'static Tested> {
+    OPS.iter().chain(FUSED)
+}
+
 /// Ops that variants compute.
-pub const VARIED: [&str; 2] = ["conv", "up_conv"];
+pub const VARIED: [&str; 3] = ["conv", "fused_conv", "up_conv"];
 
 /// Everything; `observe` sees each check as it is done.
 pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
@@ -87,7 +93,7 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
         observe(&check);
         checks.push(check);
     };
-    for (name, cases) in OPS {
+    for (name, cases) in tested() {
         for case in cases() {
             for family in families(gpu) {
                 add(op(gpu, name, &case, family)?);

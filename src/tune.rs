@@ -6,7 +6,7 @@ use crate::data::sha256_bytes;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
-use crate::ops::conv::{After, BOUND, Conv, Padding, VARIANTS};
+use crate::ops::conv::{BOUND, Conv, Padding, VARIANTS};
 use crate::ops::held::Held;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
@@ -200,11 +200,8 @@ fn trial(class: &Class) -> Result<Graph> {
         kernel,
         stride,
         padding: Padding::all(0),
-        load: None,
         weight: pseudo(outputs * inputs * kernel * kernel).into(),
         bias: pseudo(outputs).into(),
-        silu: false,
-        after: After::default(),
     };
     let mut graph = Graph::new(Shape::new(inputs, side(h), side(w)));
     graph.push(TRIAL, conv, &[graph.input()])?;
