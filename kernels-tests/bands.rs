@@ -1,6 +1,6 @@
 //! Tensors larger than a buffer may be, cut into bands of rows: every family of networks gives the same bits as uncut,
 //! values and tangents, on a device that enforces a small limit too; what cannot be cut is refused.
-use crate::common::{builder, choice, families, gpu, noise, ports, run};
+use crate::common::{builder, choice, families, gpu, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::error::Error;
@@ -15,7 +15,7 @@ use vorticity::program::Program;
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vorticity::error::Result<(Program, Ports)> {
     let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
-    lower(graph, &[3], ports, &mut program)?;
+    lower(graph, &[3], &ports, &mut program)?;
     Ok((program.finish()?, ports))
 }
 
@@ -32,7 +32,7 @@ fn cut_tensors_give_the_same_bits() {
     for (name, graph) in sized(16) {
         for (family, tangents) in families(&gpu).into_iter().flat_map(|f| [(f, 0), (f, 2)]) {
             let lanes = 2 * (1 + tangents as usize);
-            let x = noise(lanes * graph.shape(graph.input()).len(), 3);
+            let x = noise(lanes * size(&graph), 3);
             let whole = plan(&graph, family, tangents, None).unwrap();
             let most = largest(&whole.0);
             let want = run(&gpu, &graph, whole, &x, lanes);
@@ -68,7 +68,7 @@ fn a_device_with_small_bindings_gives_the_same_bits() {
     });
     let ve = json!({ "kind": "ve", "sigma_min": 0.01, "sigma_max": 50.0, "timesteps": 10 });
     let graph = random("ncsnpp", hyper, ve);
-    let (d, k) = (graph.shape(graph.input()).len(), 7);
+    let (d, k) = (size(&graph), 7);
     let (x, v) = (noise(2 * d, 1), noise(2 * k * d, 2));
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 2, tangents: k };

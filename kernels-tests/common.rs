@@ -1,11 +1,13 @@
 //! What the tests share: the adapter (there must be one), a graph run on it, comparisons that name the worst place.
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
-use vorticity::graph::Graph;
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
-use vorticity::paths::Lane;
+use vorticity::paths::polyline::Polyline;
+use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Program, Role};
+use vorticity::shape::Shape;
 use vorticity::target::Target;
 
 pub use vorticity::selftest::families;
@@ -30,16 +32,16 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     let mut timesteps = ks.to_vec();
     timesteps.sort_unstable();
     timesteps.dedup();
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes().unwrap();
     let mut program = builder(family, 0, None);
     let ports = ports(&mut program, graph);
-    lower(graph, &timesteps, ports, &mut program).unwrap();
+    lower(graph, &timesteps, &ports, &mut program).unwrap();
     let mut executor = Executor::new(gpu, program.finish().unwrap(), ks.len()).unwrap();
     let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
     let lanes: Vec<Lane> = ks.iter().map(|k| Lane { row: row(k), ..Lane::default() }).collect();
-    executor.upload(ports.input, &pad(x, input.len())).unwrap();
+    executor.upload(ports.inputs[0], &pad(x, input.len())).unwrap();
     executor.upload(ports.lanes, &lanes).unwrap();
-    let y = executor.run(ks.len(), ports.output).unwrap();
+    let y = executor.run(ks.len(), ports.outputs[0]).unwrap();
     y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
 }
 
@@ -51,20 +53,50 @@ pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
 
 /// The buffers that a plan of the network connects to.
 pub fn ports(program: &mut Builder, graph: &Graph) -> Ports {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    }
+    let mut flat = |(name, id): &(String, NodeId), role: Role| {
+        program.buffer(name.clone(), 4 * graph.shape(*id).flat_stride() as u64, role)
+    };
+    let inputs = graph.inputs.iter().map(|end| flat(end, Role::Upload)).collect();
+    let outputs = graph.outputs.iter().map(|end| flat(end, Role::Download)).collect();
+    Ports { inputs, outputs, lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload) }
+}
+
+/// D of a network's one input.
+pub fn size(graph: &Graph) -> usize {
+    graph.end_shapes().unwrap()[0].len()
 }
 
 /// A plan for one timestep, run on `x` `[lanes][D]`: its flat output.
 pub fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<f32> {
     let mut executor = Executor::new(gpu, program, lanes).unwrap();
-    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
+    executor.upload(ports.inputs[0], &pad(x, size(graph))).unwrap();
     executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
-    executor.run(lanes, ports.output).unwrap()
+    executor.run(lanes, ports.outputs[0]).unwrap()
+}
+
+/// A plan, run on the lanes: of each input `[lanes][D]`, of each output the same.
+pub fn run_all(
+    gpu: &Gpu,
+    graph: &Graph,
+    (program, ports): (Program, Ports),
+    inputs: &[Vec<f32>],
+    lanes: &[Lane],
+) -> Vec<Vec<f32>> {
+    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    for ((x, (_, id)), port) in inputs.iter().zip(&graph.inputs).zip(&ports.inputs) {
+        executor.upload(*port, &pad(x, graph.shape(*id).len())).unwrap();
+    }
+    executor.upload(ports.lanes, lanes).unwrap();
+    let mut outputs = vec![vec![]; ports.outputs.len()];
+    let submitted = executor.submit(lanes.len()).unwrap();
+    executor
+        .wait(submitted, |id, bytes| {
+            let Some(port) = ports.outputs.iter().position(|port| *port == id) else { return };
+            let (flat, shape) = (bytemuck::pod_collect_to_vec::<u8, f32>(bytes), graph.shape(graph.outputs[port].1));
+            outputs[port] = flat.chunks(shape.flat_stride()).flat_map(|row| row[..shape.len()].to_vec()).collect();
+        })
+        .unwrap();
+    outputs
 }
 
 /// Rows of `d` numbers, each padded with zeros to a multiple of 4.
@@ -92,4 +124,21 @@ pub fn noise(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// Names of the paths that need no file.
+pub fn keyed() -> Vec<&'static str> {
+    PATHS.iter().map(|p| p.0).filter(|name| *name != "polyline").collect()
+}
+
+/// Every path with its usual parameters; `nodes` numbers for the one that wants nodes.
+pub fn every_path(nodes: usize) -> Vec<Arc<dyn ClosedPath>> {
+    let mut all = paths(&keyed());
+    all.push(Arc::new(Polyline::new(vec![0.0; nodes])));
+    all
+}
+
+/// Closed paths by name and parameters.
+pub fn paths(specs: &[&str]) -> Vec<Arc<dyn ClosedPath>> {
+    specs.iter().map(|spec| paths::open(*spec, (Shape::new(1, 1, 1), [-1.0, 1.0])).unwrap()).collect()
 }

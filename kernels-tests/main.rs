@@ -26,6 +26,7 @@ mod derivatives;
 mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
+mod ends;
 #[cfg(feature = "cli")]
 mod errors;
 mod examples;

@@ -13,13 +13,15 @@ use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS, Tested};
-use crate::paths::PATHS;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
+use crate::paths::polyline::Polyline;
+use crate::paths::{self, ClosedPath, PATHS};
 use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Of an op's largest output: f32 sums of at most a few thousand products of order-one numbers lose a few units of 6e-8.
 pub const OP: f64 = BOUND;
@@ -103,11 +105,12 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
             }
         }
     }
-    for path in PATHS {
+    for (name, ..) in PATHS {
+        let path = path(name)?;
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
-            add(circulation(gpu, path.name(), spec, Quadrature::Midpoint)?);
+            add(circulation(gpu, &path, spec, Quadrature::Midpoint)?);
             if path.smooth().is_some() {
-                add(circulation(gpu, path.name(), spec, Quadrature::Adaptive { tolerance: 0.5 })?);
+                add(circulation(gpu, &path, spec, Quadrature::Adaptive { tolerance: 0.5 })?);
             }
         }
     }
@@ -118,7 +121,8 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
 pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     let graph = graph_of(case)?;
     let (error, tiled) = compared(gpu, &graph, family)?;
-    let case = format!("{}: {} to {}", case.name, graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes()?;
+    let case = format!("{}: {input} to {output}", case.name);
     let tolerance = if tiled { TILED } else { OP };
     Ok(Check { what: name.into(), case, family: Some(family), variant: None, error, tolerance })
 }
@@ -136,7 +140,7 @@ pub fn compare(gpu: &Gpu, graph: &Graph, family: Family) -> Result<f64> {
 
 /// `compare`, and whether some convolution went by tiles.
 fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes()?;
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
     let gpu = gpu.clone().with_family(family);
@@ -164,19 +168,30 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     Ok((error, tiled))
 }
 
+/// Shape and segments of the loops.
+const LOOP: (Shape, usize) = (Shape::new(3, 10, 10), 20);
+
+/// A path with its usual parameters; the one that wants nodes has random ones.
+fn path(name: &str) -> Result<Arc<dyn ClosedPath>> {
+    let (shape, points) = LOOP;
+    match name {
+        "polyline" => Ok(Arc::new(Polyline::new(noise(points * shape.len(), 5)))),
+        name => paths::open(name, (shape, [-1.0, 1.0])),
+    }
+}
+
 /// Every term of two short loops of a closed-form field (of adaptive ones, of their first levels) against the twins of
 /// path, field and sum.
-fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Result<Check> {
-    let shape = Shape::new(3, 10, 10);
+fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Quadrature) -> Result<Check> {
+    let (shape, points) = LOOP;
     let images = Images { shape, count: 1, values: noise(shape.len(), 2), levels: Levels::Real, sha256: String::new() };
     let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
     let options = Options {
-        paths: vec![path.into()],
+        paths: vec![path.clone()],
         timesteps: vec![100, 800],
         samples: 1,
-        points: 20,
+        points,
         seed: 3,
-        polyline: noise(20 * shape.len(), 5),
         quadrature,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all
@@ -189,7 +204,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
     let error = first("arithmetic") / first("score_norm_sum");
     let error = if error.is_nan() { f64::INFINITY } else { error };
     Ok(Check {
-        what: format!("path {path}"),
+        what: format!("path {}", path.name()),
         case: format!(
             "{spec}, {shape}, {terms} terms{}",
             if quadrature == Quadrature::Midpoint { "" } else { ", as a curve" }
@@ -205,10 +220,11 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
 pub fn graph_of(case: &Case) -> Result<Graph> {
     let total: usize = case.inputs.iter().map(|s| s.c).sum();
     let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
+    let x = graph.input("x")?;
     let mut first = 0;
     let mut inputs = vec![];
     for s in &case.inputs {
-        let part = graph.push("part", Channels::range(first, s.c), &[graph.input()])?;
+        let part = graph.push("part", Channels::range(first, s.c), &[x])?;
         let doubled = s.h != case.inputs[0].h;
         inputs.push(if doubled { graph.push("doubled", Resample::nearest(), &[part])? } else { part });
         first += s.c;
@@ -217,7 +233,8 @@ pub fn graph_of(case: &Case) -> Result<Graph> {
         let layers = vec![RowLayer::Lookup { table: noise(5 * width, 3).into(), rows: 5, width }];
         graph.push_row(RowTable { name: "row".into(), width, layers });
     }
-    graph.push_arc(case.name, case.op.clone(), &inputs)?;
+    let y = graph.push_arc(case.name, case.op.clone(), &inputs)?;
+    graph.output("y", y)?;
     Ok(graph)
 }
 

@@ -114,15 +114,7 @@ impl<'a> Net<'a> {
     ) -> Result<NodeId> {
         let (in_channels, out_channels) = (self.channels(x), bias.len());
         let padding = Padding::trailing(padding, trailing);
-        let op = Conv {
-            in_channels,
-            out_channels,
-            kernel: side,
-            stride,
-            padding,
-            weight,
-            bias,
-        };
+        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, weight, bias };
         self.graph.push(name, op, &[x])
     }
 

@@ -74,7 +74,8 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let graph = Graph::new(h.image_size.shape(h.in_channels));
     let mut b = Builder { graph, weights, embedding, time_dim: h.time_embedding_dim };
 
-    let mut x = b.conv_bn_silu("init_conv", b.graph.input(), h.base_dim, 3)?;
+    let input = b.graph.input("x")?;
+    let mut x = b.conv_bn_silu("init_conv", input, h.base_dim, 3)?;
     let mut skips = vec![];
     for (i, pair) in dims.windows(2).enumerate() {
         let (name, half) = (format!("encoder_blocks.{i}"), pair[1] / 2);
@@ -97,7 +98,8 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let c = h.base_dim / 2;
     let weight = weights.take("final_conv.weight", &[h.out_channels, c, 1, 1])?;
     let bias = weights.take("final_conv.bias", &[h.out_channels])?;
-    b.push_conv("final_conv", x, weight, bias, h.out_channels, 1)?;
+    x = b.push_conv("final_conv", x, weight, bias, h.out_channels, 1)?;
+    b.graph.output("y", x)?;
     Ok(b.graph)
 }
 
@@ -139,15 +141,7 @@ impl Builder<'_> {
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
         let padding = Padding::all(kernel / 2);
-        let op = Conv {
-            in_channels,
-            out_channels: out,
-            kernel,
-            stride: 1,
-            padding,
-            weight,
-            bias,
-        };
+        let op = Conv { in_channels, out_channels: out, kernel, stride: 1, padding, weight, bias };
         self.graph.push(name, op, &[x])
     }
 

@@ -134,9 +134,9 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
-    /// True if the op writes the flat buffer outside the network.
-    fn writes_outside(&self) -> bool {
-        false
+    /// For ops that write a flat buffer outside the network: which of its outputs that is.
+    fn writes_port(&self) -> Option<usize> {
+        None
     }
 
     /// Appends the op's dispatches.
@@ -302,10 +302,8 @@ pub struct Launch<'a> {
     pub lanes: BufferId,
     /// Values of every time row for every timestep of the run: `rows[table][timestep]`.
     pub rows: &'a [Vec<Vec<f64>>],
-    /// The flat `[lane][D]` buffers outside the network.
-    pub flat_in: BufferId,
-    /// The network's output.
-    pub flat_out: BufferId,
+    /// The flat `[lane][D]` buffers of the network's inputs.
+    pub flat_inputs: &'a [BufferId],
     /// Distinct timesteps of the run.
     pub timesteps: usize,
     /// Buffers that nodes share for what they need no longer than their own steps run, by name.

@@ -8,7 +8,10 @@ use crate::shape::Shape;
 
 /// The channels-last layout to flat values.
 #[derive(Clone, Debug)]
-pub struct Output;
+pub struct Output {
+    /// Which of `Graph::outputs`.
+    pub port: usize,
+}
 
 impl Op for Output {
     fn name(&self) -> &'static str {
@@ -27,8 +30,8 @@ impl Op for Output {
         0
     }
 
-    fn writes_outside(&self) -> bool {
-        true
+    fn writes_port(&self) -> Option<usize> {
+        Some(self.port)
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
@@ -52,7 +55,11 @@ pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
         label: cx.label("output"),
         op: "output",
         kernel: Kernel { shader: "output", constants: vec![] },
-        bindings: vec![("x", buffer, Access::Read), ("slots", table, Access::Read), ("y", cx.flat_out, Access::Write)],
+        bindings: vec![
+            ("x", buffer, Access::Read),
+            ("slots", table, Access::Read),
+            ("y", cx.output.buffer, Access::Write),
+        ],
         part: Part::All,
         immediates: named(["channels", "pixels", "stride"], [s.c, s.pixels(), 4 * stride].map(|n| n as u32))
             .into_iter()

@@ -37,14 +37,14 @@ pub(super) type Part = (Arc<dyn Op>, Vec<(usize, Range<usize>)>);
 const RULES: &[fn(&dyn Op, &Cut) -> Option<Part>] = &[
     // Ends find their rows in the image outside.
     |op, cut| {
-        op.downcast::<Input>()?;
+        let of = op.downcast::<Input>()?.clone();
         let outside = Outside { whole: cut.output, first: cut.rows().start };
-        Some((Arc::new(InputRows { outside }), vec![]))
+        Some((Arc::new(InputRows { of, outside }), vec![]))
     },
     |op, cut| {
-        op.downcast::<Output>()?;
+        let of = op.downcast::<Output>()?.clone();
         let outside = Outside { whole: cut.output, first: cut.rows().start };
-        Some((Arc::new(OutputRows { outside }), vec![(0, cut.rows().clone())]))
+        Some((Arc::new(OutputRows { of, outside }), vec![(0, cut.rows().clone())]))
     },
     // The first band of a norm measures them all.
     |op, cut| {
@@ -111,20 +111,21 @@ fn local(op: &Arc<dyn Op>, cut: &Cut) -> Option<Part> {
 /// `Input` of some rows.
 #[derive(Clone, Debug)]
 struct InputRows {
+    of: Input,
     outside: Outside,
 }
 
 impl Op for InputRows {
     fn name(&self) -> &'static str {
-        Input.name()
+        self.of.name()
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Input.shape(inputs)
+        self.of.shape(inputs)
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
-        Input.twin(inputs, shapes, rows)
+        self.of.twin(inputs, shapes, rows)
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {
@@ -132,7 +133,7 @@ impl Op for InputRows {
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        input::launch(cx, self.outside);
+        input::launch(cx, self.of.port, self.outside);
         Ok(())
     }
 }
@@ -140,28 +141,29 @@ impl Op for InputRows {
 /// `Output` of some rows.
 #[derive(Clone, Debug)]
 struct OutputRows {
+    of: Output,
     outside: Outside,
 }
 
 impl Op for OutputRows {
     fn name(&self) -> &'static str {
-        Output.name()
+        self.of.name()
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        Output.shape(inputs)
+        self.of.shape(inputs)
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
-        Output.twin(inputs, shapes, rows)
+        self.of.twin(inputs, shapes, rows)
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {
         0
     }
 
-    fn writes_outside(&self) -> bool {
-        true
+    fn writes_port(&self) -> Option<usize> {
+        self.of.writes_port()
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -35,7 +35,7 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Dr
             Some(&count) => rows(node.shape, count),
             None => vec![0..node.shape.h],
         };
-        if wanted != all && !node.op.writes_outside() {
+        if wanted != all && node.op.writes_port().is_none() {
             let join = |rows: Range<usize>| Ok((rows.clone(), gathered(&mut out, &node.name, &made, rows)?));
             made = wanted.into_iter().map(join).collect::<Result<_>>()?;
         }

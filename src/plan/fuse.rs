@@ -4,7 +4,9 @@
 use super::Setting;
 use super::fused::{Doubling, Fused, FusedAddRow, FusedConv, FusedNorm, Prologue, UpConv};
 use super::layout::sources_of;
+use super::prune::compact;
 use crate::graph::{Graph, Node, NodeId};
+use crate::ops::Op;
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::conv::{Conv, Epilogue, Padding, TimeRow};
@@ -12,7 +14,6 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::resample::Resample;
 use crate::ops::silu::Silu;
-use crate::ops::Op;
 use crate::target::KernelFamily;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -145,7 +146,6 @@ fn begun(conv: &Conv, prologue: Prologue, setting: Setting) -> Option<Arc<dyn Fu
 
 /// The fused graph as it grows.
 struct Fusion<'a> {
-    of: &'a Graph,
     setting: Setting<'a>,
     /// Nodes that others have taken in are none.
     nodes: Vec<Option<Node>>,
@@ -161,8 +161,7 @@ struct Fusion<'a> {
     applied: Vec<&'static str>,
 }
 
-/// The same network with fewer nodes, and the names of the rules by which, in order. Node order is kept; the output is last because
-/// it depends on all others (`prune`).
+/// The same network with fewer nodes, and the names of the rules by which, in order.
 pub(super) fn fuse(graph: &Graph, setting: Setting) -> (Graph, Vec<&'static str>) {
     let mut original: Vec<Vec<(usize, usize)>> = Vec::with_capacity(graph.nodes.len());
     let (mut kernels, mut named) = (vec![0; graph.nodes.len()], vec![0; graph.nodes.len()]);
@@ -177,16 +176,21 @@ pub(super) fn fuse(graph: &Graph, setting: Setting) -> (Graph, Vec<&'static str>
             read(&mut kernels, &node.inputs.iter().map(|id| &original[id.0]).collect::<Vec<_>>());
         }
     }
-    read(&mut kernels, &[&original[graph.output().0]]);
+    // Whoever is outside reads each output.
+    for (_, id) in &graph.outputs {
+        named[id.0] += 1;
+        read(&mut kernels, &[&original[id.0]]);
+    }
 
-    let mut fused =
-        Fusion { of: graph, setting, nodes: vec![], sources: vec![], is: vec![], kernels, named, applied: vec![] };
+    let mut fused = Fusion { setting, nodes: vec![], sources: vec![], is: vec![], kernels, named, applied: vec![] };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|id| renamed[id.0]).collect();
         renamed.push(fused.add(i, Node { inputs, ..node.clone() }));
     }
-    fused.finish()
+    let moved = |ends: &[(String, NodeId)]| ends.iter().map(|(name, id)| (name.clone(), renamed[id.0])).collect();
+    let ends = Graph { nodes: vec![], inputs: moved(&graph.inputs), outputs: moved(&graph.outputs), ..graph.clone() };
+    (compact(&ends, fused.nodes), fused.applied)
 }
 
 impl Fusion<'_> {
@@ -216,7 +220,8 @@ impl Fusion<'_> {
     fn joined(&self, joins: Joins, pair: &Pair) -> Option<(&'static str, Arc<dyn Op>)> {
         let mut rules = RULES.iter().filter(|rule| rule.joins == joins);
         let (name, op) = rules.find_map(|rule| Some((rule.name, (rule.make)(pair)?)))?;
-        (op.storage_buffers(self.setting.tangents > 0) <= self.setting.target.storage_buffers).then_some((name, op as _))
+        (op.storage_buffers(self.setting.tangents > 0) <= self.setting.target.storage_buffers)
+            .then_some((name, op as _))
     }
 
     /// A node that all that write its input do on their stores, if nobody else reads those.
@@ -271,18 +276,5 @@ impl Fusion<'_> {
         self.nodes[first.0] = None;
         self.applied.push(name);
         Some(Node { op, inputs, ..node.clone() })
-    }
-
-    /// Without the gaps.
-    fn finish(self) -> (Graph, Vec<&'static str>) {
-        let mut renamed = vec![NodeId(0); self.nodes.len()];
-        let mut out = Graph { nodes: vec![], ..self.of.clone() };
-        for (i, node) in self.nodes.into_iter().enumerate() {
-            let Some(mut node) = node else { continue };
-            node.inputs.iter_mut().for_each(|id| *id = renamed[id.0]);
-            renamed[i] = NodeId(out.nodes.len());
-            out.nodes.push(node);
-        }
-        (out, self.applied)
     }
 }

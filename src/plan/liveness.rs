@@ -17,7 +17,7 @@ pub(super) fn assign(graph: &Graph, layout: &Layout) -> Slots {
     for (i, node) in graph.nodes.iter().enumerate() {
         let Some(leaf) = &layout.leaves[i] else { continue };
         // Output nodes write the flat buffer outside.
-        if !node.op.writes_outside() {
+        if node.op.writes_port().is_none() {
             first[leaf.root] = first[leaf.root].min(i);
             bytes[leaf.root] = sizes[i];
             last[leaf.root] = last[leaf.root].max(i);

@@ -35,7 +35,7 @@ fn wanted(graph: &Graph, layout: &Layout) -> Result<BTreeSet<(usize, usize)>> {
         for (n, (found, reads)) in found.iter().zip(reads).enumerate() {
             let reads = if reads == Reads::InPlace && !alike { Reads::Ordered } else { reads };
             // The flat output outside is read off a table, and is nobody's input.
-            let outside = node.op.writes_outside();
+            let outside = node.op.writes_port().is_some();
             let distinct = outside || once(layout.sources(node.inputs[n]));
             if !distinct || !outside && found.root == leaf.root || !suits(found, reads) {
                 wanted.insert((i, n));
