@@ -161,6 +161,11 @@ impl View {
         Some(cut)
     }
 
+    /// The atoms of each axis, cut so that each lies among the channels or among the pixels; none where one cannot be.
+    pub fn split(&self) -> Option<Vec<Vec<Atom>>> {
+        (0..self.axes.len()).map(|i| self.cut(&[i])).collect()
+    }
+
     /// How an op gets these axes as channels, in their order, and the others as pixels in whatever order they lie, if `order` is
     /// none; else in that order.
     pub fn laid(&self, channels: &[usize], order: Option<&[usize]>) -> Laid {

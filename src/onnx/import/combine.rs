@@ -1,0 +1,442 @@
+//! Arithmetic of two tensors, of which one may be a constant or depend on the label alone, and either may be stretched. A constant per
+//! channel becomes a gain or a shift; SiLU, gains behind norms and scales of sums are found here.
+use super::host::{Source, Turned, numbers};
+use super::lay::{Run, refined, tables};
+use super::{Import, Rule, Seen, Step, Value};
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::onnx::tensor::{Tensor, broadcast, strides};
+use crate::onnx::view::{Atom, View};
+use crate::ops::add::Add;
+use crate::ops::add_row::AddRow;
+use crate::ops::combine::Combine;
+use crate::ops::group_norm::GroupNorm;
+use crate::ops::layer_norm::LayerNorm;
+use crate::ops::modulate::Modulate;
+use crate::ops::pointwise::Pointwise;
+use crate::ops::scale::Scale;
+use crate::ops::told::Told;
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// The table.
+pub(super) const RULES: &[(&str, Rule)] = &[
+    ("Add", |i, s| i.two(s, Kind::Sum([1.0, 1.0]))),
+    ("Sub", |i, s| i.two(s, Kind::Sum([1.0, -1.0]))),
+    ("Mul", |i, s| i.two(s, Kind::Product)),
+    ("Div", |i, s| i.two(s, Kind::Quotient)),
+    ("Max", |i, s| i.many(s, Kind::Larger)),
+    ("Min", |i, s| i.many(s, Kind::Smaller)),
+    ("Sum", |i, s| i.many(s, Kind::Sum([1.0, 1.0]))),
+    ("Mean", mean),
+    ("Pow", power),
+    ("PRelu", prelu),
+    ("Where", choose),
+    ("Greater", |i, s| i.above(s, 1.0)),
+    ("GreaterOrEqual", |i, s| i.above(s, 1.0)),
+    ("Less", |i, s| i.above(s, -1.0)),
+    ("LessOrEqual", |i, s| i.above(s, -1.0)),
+];
+
+/// What is made of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Product,
+    Quotient,
+    Larger,
+    Smaller,
+    Sum([f32; 2]),
+}
+
+impl Kind {
+    fn op(self) -> Combine {
+        match self {
+            Self::Product => Combine::Product,
+            Self::Quotient => Combine::Quotient,
+            Self::Larger => Combine::Larger,
+            Self::Smaller => Combine::Smaller,
+            Self::Sum(scales) => Combine::Sum(scales),
+        }
+    }
+
+    fn swapped(self) -> Option<Self> {
+        match self {
+            Self::Quotient => None,
+            Self::Sum([s, t]) => Some(Self::Sum([t, s])),
+            other => Some(other),
+        }
+    }
+}
+
+/// A tensor that does not depend on x, and where it comes from.
+struct Given {
+    tensor: Arc<Tensor>,
+    source: Source,
+}
+
+fn given(step: &Step, i: usize) -> Result<Option<Given>> {
+    Ok(match step.value(i)? {
+        Value::Known(t) => Some(Given { tensor: t.clone(), source: Source::Known(t.clone()) }),
+        Value::Told(t) => Some(Given { tensor: t.clone(), source: Source::Told(step.names[i].to_string()) }),
+        Value::Seen(_) => None,
+    })
+}
+
+impl Import<'_> {
+    fn two(&mut self, step: &Step, kind: Kind) -> Result<Vec<Seen>> {
+        let made = self.pair(step, 0, 1, kind)?;
+        Ok(vec![made])
+    }
+
+    fn many(&mut self, step: &Step, kind: Kind) -> Result<Vec<Seen>> {
+        match step.inputs.len() {
+            1 => Ok(vec![step.seen(0)?.clone()]),
+            2 => self.two(step, kind),
+            n => Err(Error::invalid("inputs", format!("{n} that depend on x, at most 2 are supported"))),
+        }
+    }
+
+    fn pair(&mut self, step: &Step, i: usize, j: usize, kind: Kind) -> Result<Seen> {
+        let name = step.label("");
+        match (given(step, i)?, given(step, j)?) {
+            (None, None) => self.of_two(&name, step.seen(i)?, step.seen(j)?, kind),
+            (None, Some(b)) => self.with(&name, step.seen(i)?, &b, kind, false),
+            (Some(a), None) => self.with(&name, step.seen(j)?, &a, kind, true),
+            (Some(_), Some(_)) => Err(Error::invalid("inputs", "none depends on x")),
+        }
+    }
+
+    /// Two tensors that depend on x.
+    pub(super) fn of_two(&mut self, name: &str, a: &Seen, b: &Seen, kind: Kind) -> Result<Seen> {
+        if let (Kind::Product, Some(x)) = (kind, self.silu_of(a, b)) {
+            return self.silu(name, &x);
+        }
+        let (sa, sb) = (a.view.shape(), b.view.shape());
+        let shape = broadcast(&sa, &sb).ok_or_else(|| Error::invalid("inputs", format!("shapes {sa:?} and {sb:?} cannot be broadcast")))?;
+        let numbers = |s: &[usize]| s.iter().product::<usize>();
+        // The larger one first, if the order does not matter.
+        if let Some(swapped) = kind.swapped().filter(|_| numbers(&sb) > numbers(&sa)) {
+            return self.of_two(name, b, a, swapped);
+        }
+        let stretched = |seen: &Seen| -> Result<Seen> {
+            let view = seen.view.stretched(&shape).ok_or_else(|| Error::invalid("inputs", "cannot be stretched"))?;
+            Ok(Seen { view, ..seen.clone() })
+        };
+        let (a, b) = (self.whole(name, &stretched(a)?)?, stretched(b)?);
+        let b = match refined(&a.view, &b.view) {
+            Some(_) => b,
+            None => self.whole(name, &b)?,
+        };
+        let runs = refined(&a.view, &b.view).ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        if let Some(z) = self.narrow(name, &a.view, &b, &runs)? {
+            let node = self.push(name.to_string(), kind.op(), &[a.node, z])?;
+            return Ok(Seen { node, view: a.view });
+        }
+        let b = self.alike(name, &a.view, &b)?;
+        let node = match kind {
+            Kind::Sum(scales) => self.push(name.to_string(), Add { scales }, &[a.node, b.node])?,
+            other => self.push(name.to_string(), other.op(), &[a.node, b.node])?,
+        };
+        Ok(Seen { node, view: a.view })
+    }
+
+    /// The one channel, or the one pixel, that stands for all of them; none if there is none such.
+    fn narrow(&mut self, name: &str, a: &View, b: &Seen, runs: &[Run]) -> Result<Option<NodeId>> {
+        let c = a.of.c as isize;
+        let still = |pixel: bool| runs.iter().filter(|r| (r.stride >= c) == pixel).all(|r| r.other == 0);
+        let (of_pixel, of_channel) = (still(false) && a.of.c > 1, still(true) && a.of.pixels() > 1);
+        if !of_pixel && !of_channel {
+            return Ok(None);
+        }
+        let of = match (of_pixel, of_channel) {
+            (true, true) => Shape::new(1, 1, 1),
+            (true, false) => Shape { c: 1, ..a.of },
+            _ => Shape::new(a.of.c, 1, 1),
+        };
+        let (pixels, channels) = tables(a.of, runs);
+        let (pixels, channels) = (pixels[..of.pixels()].to_vec(), channels[..of.c].to_vec());
+        let own = b.view.of;
+        let in_place = own == of
+            && b.view.first == 0
+            && pixels.iter().enumerate().all(|(i, p)| *p == (i * own.c) as i64)
+            && channels.iter().enumerate().all(|(i, p)| *p == i as i64);
+        if in_place {
+            return Ok(Some(b.node));
+        }
+        let gather = super::lay::gather(of, b.view.first as i64, pixels, channels)?;
+        Ok(Some(self.push(format!("{name}.beside"), gather, &[b.node])?))
+    }
+
+    /// x, if one of both is the logistic function of the other.
+    fn silu_of(&self, a: &Seen, b: &Seen) -> Option<Seen> {
+        let of = |x: &Seen, s: &Seen| {
+            let node = &self.graph.nodes[s.node.0];
+            let logistic = node.op.downcast::<Pointwise>() == Some(&Pointwise::Sigmoid);
+            (logistic && node.inputs == [x.node] && x.view == s.view).then(|| x.clone())
+        };
+        of(a, b).or_else(|| of(b, a))
+    }
+
+    /// A tensor that depends on x, and one that does not; `first`: that one is the first of both.
+    fn with(&mut self, name: &str, x: &Seen, given: &Given, kind: Kind, first: bool) -> Result<Seen> {
+        let (sx, sg) = (x.view.shape(), &given.tensor.shape);
+        let shape = broadcast(&sx, sg).ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
+        let view = x.view.stretched(&shape).ok_or_else(|| Error::invalid("inputs", "cannot be stretched"))?;
+        let x = self.whole(name, &Seen { view, node: x.node })?;
+        if let (true, Source::Known(t)) = (given.tensor.len() == 1, &given.source) {
+            let v = numbers(t)[0];
+            if let Some(made) = self.by_number(name, &x, v as f32, v, kind, first)? {
+                return Ok(made);
+            }
+        }
+        let other = Seen { node: x.node, view: self.as_view(&given.tensor, &shape)? };
+        let runs = refined(&x.view, &other.view).ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        let (pixels, channels) = tables(x.view.of, &runs);
+        let c = x.view.of.c as isize;
+        let by_channel = runs.iter().all(|r| r.stride < c || r.other == 0);
+        if by_channel {
+            let places: Vec<usize> = channels.iter().map(|&p| p as usize).collect();
+            if let Some(node) = self.by_channel(name, x.node, given, &places, kind, first)? {
+                return Ok(Seen { node, view: x.view });
+            }
+        }
+        let z = self.told(name, x.view.of, &runs, given, (&pixels, &channels))?;
+        let (a, b, z_first) = (x.node, z.0, first);
+        let node = match (kind, z_first, z.1) {
+            (Kind::Sum(scales), false, true) => self.push(name.to_string(), Add { scales }, &[a, b])?,
+            (Kind::Sum([s, t]), true, true) => self.push(name.to_string(), Add { scales: [t, s] }, &[a, b])?,
+            (Kind::Quotient, true, _) => {
+                let inverse = self.push(format!("{name}.inverse"), Pointwise::Reciprocal, &[a])?;
+                self.push(name.to_string(), Combine::Product, &[inverse, b])?
+            }
+            (kind, true, _) => {
+                let swapped = kind.swapped().unwrap_or(kind);
+                self.push(name.to_string(), swapped.op(), &[a, b])?
+            }
+            (kind, false, _) => self.push(name.to_string(), kind.op(), &[a, b])?,
+        };
+        Ok(Seen { node, view: x.view })
+    }
+
+    /// The view of a tensor of the host, stretched, as if it lay in C order.
+    fn as_view(&self, tensor: &Tensor, shape: &[usize]) -> Result<View> {
+        let steps = strides(&tensor.shape);
+        let axes = tensor.shape.iter().zip(&steps);
+        let axes = axes.map(|(&size, &stride)| if size > 1 { vec![Atom { size, stride }] } else { vec![] }).collect();
+        let view = View { of: Shape::new(tensor.len().max(1), 1, 1), first: 0, axes };
+        view.stretched(shape).ok_or_else(|| Error::invalid("inputs", format!("{:?} cannot be stretched to {shape:?}", tensor.shape)))
+    }
+
+    /// One number: a scale, a shift, a bound.
+    fn by_number(&mut self, name: &str, x: &Seen, v: f32, exact: f64, kind: Kind, first: bool) -> Result<Option<Seen>> {
+        let affine = |gain: f32, shift: f32| Some((gain, shift));
+        let made = match (kind, first) {
+            (Kind::Product, _) => affine(v, 0.0),
+            (Kind::Quotient, false) => affine((1.0 / exact) as f32, 0.0),
+            (Kind::Sum([s, t]), false) => affine(s, t * v),
+            (Kind::Sum([s, t]), true) => affine(t, s * v),
+            _ => None,
+        };
+        if let Some((gain, shift)) = made {
+            if (gain, shift) == (1.0, 0.0) {
+                return Ok(Some(x.clone()));
+            }
+            let node = self.scaled(name, x.node, gain, shift)?;
+            return Ok(Some(Seen { node, ..x.clone() }));
+        }
+        Ok(match kind {
+            Kind::Larger => Some(self.function(name, x, Pointwise::Clip([v, f32::MAX]))?),
+            Kind::Smaller => Some(self.function(name, x, Pointwise::Clip([f32::MIN, v]))?),
+            Kind::Quotient => {
+                let inverse = self.function(&format!("{name}.inverse"), x, Pointwise::Reciprocal)?;
+                let node = self.scaled(name, inverse.node, v, 0.0)?;
+                Some(Seen { node, ..x.clone() })
+            }
+            _ => None,
+        })
+    }
+
+    /// A gain or a shift for every channel; none if that is not what it is.
+    fn by_channel(&mut self, name: &str, x: NodeId, given: &Given, places: &[usize], kind: Kind, first: bool) -> Result<Option<NodeId>> {
+        let (gain, shift) = match (kind, first) {
+            (Kind::Product, _) => (Some(Turned::AsItIs), None),
+            (Kind::Quotient, false) => (Some(Turned::Inverted), None),
+            (Kind::Sum([1.0, 1.0]), _) => (None, Some(Turned::AsItIs)),
+            (Kind::Sum([1.0, -1.0]), false) => (None, Some(Turned::Negated)),
+            (Kind::Sum([1.0, -1.0]), true) => {
+                let turned = self.scaled(&format!("{name}.negated"), x, -1.0, 0.0)?;
+                return self.by_channel(name, turned, given, places, Kind::Sum([1.0, 1.0]), first);
+            }
+            _ => return Ok(None),
+        };
+        let channels = places.len();
+        if let Source::Known(t) = &given.source {
+            let values = numbers(t);
+            let of = |turned: Option<Turned>, none: f32| -> Arc<[f32]> {
+                places.iter().map(|&p| turned.map_or(none, |turned| turned.of(values[p]) as f32)).collect()
+            };
+            let scale = Scale::Fixed { gain: of(gain, 1.0), shift: of(shift, 0.0) };
+            return self.modulated(name, x, channels, scale).map(Some);
+        }
+        let mut row = |turned: Turned| self.host.row(name.to_string(), given.source.clone(), places.to_vec(), turned);
+        if let (None, Some(turned)) = (gain, shift) {
+            let op = AddRow { table: row(turned), width: channels };
+            return self.push(name.to_string(), op, &[x]).map(Some);
+        }
+        let gain = row(gain.unwrap_or(Turned::AsItIs));
+        let zeros = self.host.row(format!("{name}.zeros"), Source::Known(Arc::new(Tensor::number(0.0))), vec![0; channels], Turned::AsItIs);
+        let scale = Scale::Rows { gain, shift: zeros };
+        self.push(name.to_string(), Modulate { channels, scale }, &[x]).map(Some)
+    }
+
+    /// Gain and shift by channel, by the norm before it where that has them to spare.
+    fn modulated(&mut self, name: &str, x: NodeId, channels: usize, scale: Scale) -> Result<NodeId> {
+        let of = &self.graph.nodes[x.0];
+        let inputs = of.inputs.clone();
+        let both = |own: &Scale| composed(own, &scale);
+        if let Some(norm) = of.op.downcast::<GroupNorm>()
+            && let Some(scale) = both(&norm.scale)
+        {
+            let op = GroupNorm { scale, ..norm.clone() };
+            return self.push(name.to_string(), op, &inputs);
+        }
+        if let Some(norm) = of.op.downcast::<LayerNorm>()
+            && let Some(scale) = both(&norm.scale)
+        {
+            let op = LayerNorm { scale, ..norm.clone() };
+            return self.push(name.to_string(), op, &inputs);
+        }
+        if let Some(modulate) = of.op.downcast::<Modulate>()
+            && let Some(scale) = both(&modulate.scale)
+        {
+            return self.push(name.to_string(), Modulate { channels, scale }, &inputs);
+        }
+        self.push(name.to_string(), Modulate { channels, scale }, &[x])
+    }
+
+    /// A tensor of numbers that do not depend on x, where those of `of` lie; and whether it is as large.
+    fn told(&mut self, name: &str, of: Shape, runs: &[Run], given: &Given, (pixels, channels): (&[i64], &[i64])) -> Result<(NodeId, bool)> {
+        let c = of.c as isize;
+        let by_pixel = of.c > 1 && runs.iter().all(|r| r.stride >= c || r.other == 0);
+        let shape = if by_pixel { Shape { c: 1, ..of } } else { of };
+        let channels = &channels[..shape.c];
+        let places = pixels.iter().flat_map(|p| channels.iter().map(move |q| (p + q) as usize)).collect();
+        let table = self.host.row(name.to_string(), given.source.clone(), places, Turned::AsItIs);
+        let node = self.push(format!("{name}.told"), Told { shape, table, steps: [shape.c, 1] }, &[])?;
+        Ok((node, !by_pixel))
+    }
+
+    /// 1 where the first is above the second (or, with -1, below it), else 0.
+    fn above(&mut self, step: &Step, sign: f32) -> Result<Vec<Seen>> {
+        let gap = self.pair(step, 0, 1, Kind::Sum([sign, -sign]))?;
+        Ok(vec![self.function(&step.label("step"), &gap, Pointwise::Step)?])
+    }
+}
+
+/// What is scaled by one and then by the other, both fixed.
+fn composed(own: &Scale, then: &Scale) -> Option<Scale> {
+    let (Scale::Fixed { gain: a, shift: b }, Scale::Fixed { gain, shift }) = (own, then) else { return None };
+    let gains = a.iter().zip(gain.iter()).map(|(a, g)| a * g).collect();
+    let shifts = b.iter().zip(gain.iter().zip(shift.iter())).map(|(b, (g, h))| b * g + h).collect();
+    Some(Scale::Fixed { gain: gains, shift: shifts })
+}
+
+fn mean(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let n = step.inputs.len();
+    let sum = import.many(step, Kind::Sum([1.0, 1.0]))?;
+    Ok(vec![import.affine(&step.label("mean"), &sum[0], 1.0 / n as f32, 0.0)?])
+}
+
+/// x^p for the exponents that networks have.
+fn power(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, name) = (step.seen(0)?.clone(), step.label(""));
+    let p = numbers(step.known(1)?);
+    let made = match p[..] {
+        [1.0] => x,
+        [2.0] => import.of_two(&name, &x, &x, Kind::Product)?,
+        [3.0] => {
+            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
+            import.of_two(&name, &square, &x, Kind::Product)?
+        }
+        [4.0] => {
+            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
+            import.of_two(&name, &square, &square, Kind::Product)?
+        }
+        [0.5] => import.function(&name, &x, Pointwise::Sqrt)?,
+        [-1.0] => import.function(&name, &x, Pointwise::Reciprocal)?,
+        [-0.5] => {
+            let root = import.function(&step.label("root"), &x, Pointwise::Sqrt)?;
+            import.function(&name, &root, Pointwise::Reciprocal)?
+        }
+        _ => return Err(Error::invalid("exponent", format!("{p:?}, expected one of -1, -0.5, 0.5, 1, 2, 3, 4"))),
+    };
+    Ok(vec![made])
+}
+
+/// max(x, 0) + a min(x, 0).
+fn prelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, name) = (step.seen(0)?.clone(), step.label(""));
+    let slope = given(step, 1)?.ok_or_else(|| Error::invalid("slope", "depends on x, which is not supported"))?;
+    let below = import.function(&step.label("below"), &x, Pointwise::Clip([f32::MIN, 0.0]))?;
+    let sloped = import.with(&step.label("sloped"), &below, &slope, Kind::Product, false)?;
+    let above = import.function(&step.label("above"), &x, Pointwise::Relu)?;
+    Ok(vec![import.of_two(&name, &above, &sloped, Kind::Sum([1.0, 1.0]))?])
+}
+
+/// c a + (1 - c) b, with c of 0 and 1.
+fn choose(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let name = step.label("");
+    let Some(wanted) = given(step, 0)? else {
+        let chosen = |import: &mut Import, at: usize, c: &Seen, ending: &str| match given(step, at)? {
+            Some(t) => import.with(&step.label(ending), c, &t, Kind::Product, false),
+            None => import.of_two(&step.label(ending), step.seen(at)?, c, Kind::Product),
+        };
+        let c = step.seen(0)?.clone();
+        let not = import.affine(&step.label("not"), &c, -1.0, 1.0)?;
+        let (a, b) = (chosen(import, 1, &c, "then")?, chosen(import, 2, &not, "else")?);
+        return Ok(vec![import.of_two(&name, &a, &b, Kind::Sum([1.0, 1.0]))?]);
+    };
+    if let Source::Known(t) = &wanted.source {
+        // All of one kind: one of both, as it is.
+        let whole = |i: usize| step.value(i).ok().filter(|v| matches!(v, Value::Seen(_)) && broadcast(&v.shape(), &t.shape) == Some(v.shape()));
+        let bools = t.bools()?;
+        for (i, kind) in [(1, true), (2, false)] {
+            if let (true, Some(Value::Seen(seen))) = (bools.iter().all(|b| *b == kind), whole(i)) {
+                return Ok(vec![seen.clone()]);
+            }
+        }
+    }
+    let masked = |import: &mut Import, at: usize, turned: Turned, ending: &str| -> Result<Option<Seen>> {
+        let as_numbers = Tensor::float(wanted.tensor.shape.clone(), numbers(&wanted.tensor).into_iter().map(crate::dual::Dual::constant).collect());
+        match (step.value(at)?, &wanted.source) {
+            (Value::Seen(seen), Source::Known(_)) => {
+                let values = numbers(&as_numbers).into_iter().map(|v| crate::dual::Dual::constant(turned.of(v))).collect();
+                let mask = Arc::new(Tensor::float(wanted.tensor.shape.clone(), values));
+                let mask = Given { tensor: mask.clone(), source: Source::Known(mask) };
+                import.with(&step.label(ending), seen, &mask, Kind::Product, false).map(Some)
+            }
+            (Value::Seen(_), Source::Told(_)) => Err(Error::invalid("condition", "depends on the label, which is not supported")),
+            _ => Ok(None),
+        }
+    };
+    let (a, b) = (masked(import, 1, Turned::AsItIs, "then")?, masked(import, 2, Turned::Complement, "else")?);
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(vec![import.of_two(&name, &a, &b, Kind::Sum([1.0, 1.0]))?]),
+        (Some(x), None) => filled(import, step, &x, &wanted, 2, Turned::Complement),
+        (None, Some(x)) => filled(import, step, &x, &wanted, 1, Turned::AsItIs),
+        (None, None) => Err(Error::invalid("inputs", "none depends on x")),
+    }
+}
+
+/// x, which is 0 where a constant stands, plus that constant there.
+fn filled(import: &mut Import, step: &Step, x: &Seen, wanted: &Given, at: usize, turned: Turned) -> Result<Vec<Seen>> {
+    let Some(Given { tensor, source: Source::Known(_) }) = given(step, at)? else {
+        return Err(Error::invalid(step.name(at), "depends on the label, which is not supported here"));
+    };
+    let [mask, values] = wanted.tensor.together(&tensor)?;
+    let there = numbers(&mask).into_iter().zip(numbers(&values));
+    let own = there.map(|(m, v)| crate::dual::Dual::constant(if turned.of(m) == 0.0 { 0.0 } else { v })).collect();
+    let tensor = Arc::new(Tensor::float(mask.shape, own));
+    let added = Given { tensor: tensor.clone(), source: Source::Known(tensor) };
+    Ok(vec![import.with(&step.label(""), x, &added, Kind::Sum([1.0, 1.0]), false)?])
+}
