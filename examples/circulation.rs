@@ -1,18 +1,20 @@
 //! One circulation of the shipped network with its errors: cargo run --release --example circulation
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use vorticity::data;
 use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::Result;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::measures::circulation::{ERRORS, loops};
+use vorticity::paths::rotation::Rotation;
 
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let field = field::open("assets/models/mnist", None, ScoreScale::Definition)?;
     let images = data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 1, field.data_range())?;
     let options = Options {
-        paths: vec!["rotation".into()],
+        paths: vec![Arc::new(Rotation)],
         timesteps: vec![501],
         samples: 1,
         points: 40,

@@ -2,13 +2,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vorticity::diagnostics::{CirculationRun, Options};
-use vorticity::dual::Dual;
-use vorticity::error::Result;
 use vorticity::field::{Field, FieldLaunch};
 use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::model::{Process, ProcessConfig, Schedule};
+use vorticity::paths::rotation::Rotation;
 use vorticity::program::{Access, Grid, Kernel, Part, Step};
-use vorticity::shape::Shape;
+use vorticity::{dual::Dual, error::Result, shape::Shape};
 
 /// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
 struct Own(Shape, Process);
@@ -51,8 +50,8 @@ pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
     let field: Arc<dyn Field> = Arc::new(Own(images.shape, Process::new(&ProcessConfig::vp(Schedule::Cosine, 1000))?));
-    let (paths, timesteps, samples) = (vec!["rotation".into()], vec![501], 2);
-    let options = Options { paths, timesteps, samples, points: 100, ..Options::default() };
+    let (timesteps, samples) = (vec![501], 2);
+    let options = Options { paths: vec![Arc::new(Rotation)], timesteps, samples, points: 100, ..Options::default() };
     let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
     let measured = vorticity::measures::circulation::loops(&result)?[0];
     println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());

@@ -1,11 +1,13 @@
 //! What the tests share: the adapter (there must be one), a graph run on it, comparisons that name the worst place.
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
-use vorticity::paths::Lane;
+use vorticity::paths::polyline::Polyline;
+use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Program, Role};
+use vorticity::shape::Shape;
 use vorticity::target::Target;
 
 pub use vorticity::selftest::families;
@@ -122,4 +124,21 @@ pub fn noise(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// Names of the paths that need no file.
+pub fn keyed() -> Vec<&'static str> {
+    PATHS.iter().map(|p| p.0).filter(|name| *name != "polyline").collect()
+}
+
+/// Every path with its usual parameters; `nodes` numbers for the one that wants nodes.
+pub fn every_path(nodes: usize) -> Vec<Arc<dyn ClosedPath>> {
+    let mut all = paths(&keyed());
+    all.push(Arc::new(Polyline::new(vec![0.0; nodes])));
+    all
+}
+
+/// Closed paths by name and parameters.
+pub fn paths(specs: &[&str]) -> Vec<Arc<dyn ClosedPath>> {
+    specs.iter().map(|spec| paths::open(*spec, (Shape::new(1, 1, 1), [-1.0, 1.0])).unwrap()).collect()
 }

@@ -1,6 +1,6 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
 //! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
-use crate::common::{families, gpu};
+use crate::common::{every_path, families, gpu};
 use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
@@ -15,7 +15,7 @@ use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
 use vorticity::ops::conv::VARIANTS;
-use vorticity::paths::{Lane, PATHS};
+use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::selftest::{VARIED, tested};
@@ -168,13 +168,11 @@ fn circulations() -> Vec<(Family, Program)> {
     let (gpu, shape) = (gpu(), Shape::new(1, 12, 12));
     let images = Images { shape, count: 1, values: image, levels: Levels::Real, sha256: String::new() };
     let options = |family| Options {
-        paths: PATHS.iter().map(|p| p.name().to_string()).collect(),
+        paths: every_path(20 * 144),
         timesteps: vec![0, 3],
         samples: 1,
         points: 20,
-        arcs: 10,
         seed: 1,
-        polyline: vec![0.0; 20 * 144],
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 0,

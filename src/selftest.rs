@@ -13,13 +13,15 @@ use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS, Tested};
-use crate::paths::PATHS;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
+use crate::paths::polyline::Polyline;
+use crate::paths::{self, ClosedPath, PATHS};
 use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Of an op's largest output: f32 sums of at most a few thousand products of order-one numbers lose a few units of 6e-8.
 pub const OP: f64 = BOUND;
@@ -103,11 +105,12 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
             }
         }
     }
-    for path in PATHS {
+    for (name, ..) in PATHS {
+        let path = path(name)?;
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
-            add(circulation(gpu, path.name(), spec, Quadrature::Midpoint)?);
+            add(circulation(gpu, &path, spec, Quadrature::Midpoint)?);
             if path.smooth().is_some() {
-                add(circulation(gpu, path.name(), spec, Quadrature::Adaptive { tolerance: 0.5 })?);
+                add(circulation(gpu, &path, spec, Quadrature::Adaptive { tolerance: 0.5 })?);
             }
         }
     }
@@ -165,19 +168,30 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     Ok((error, tiled))
 }
 
+/// Shape and segments of the loops.
+const LOOP: (Shape, usize) = (Shape::new(3, 10, 10), 20);
+
+/// A path with its usual parameters; the one that wants nodes has random ones.
+fn path(name: &str) -> Result<Arc<dyn ClosedPath>> {
+    let (shape, points) = LOOP;
+    match name {
+        "polyline" => Ok(Arc::new(Polyline::new(noise(points * shape.len(), 5)))),
+        name => paths::open(name, (shape, [-1.0, 1.0])),
+    }
+}
+
 /// Every term of two short loops of a closed-form field (of adaptive ones, of their first levels) against the twins of
 /// path, field and sum.
-fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Result<Check> {
-    let shape = Shape::new(3, 10, 10);
+fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Quadrature) -> Result<Check> {
+    let (shape, points) = LOOP;
     let images = Images { shape, count: 1, values: noise(shape.len(), 2), levels: Levels::Real, sha256: String::new() };
     let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
     let options = Options {
-        paths: vec![path.into()],
+        paths: vec![path.clone()],
         timesteps: vec![100, 800],
         samples: 1,
-        points: 20,
+        points,
         seed: 3,
-        polyline: noise(20 * shape.len(), 5),
         quadrature,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all
@@ -190,7 +204,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
     let error = first("arithmetic") / first("score_norm_sum");
     let error = if error.is_nan() { f64::INFINITY } else { error };
     Ok(Check {
-        what: format!("path {path}"),
+        what: format!("path {}", path.name()),
         case: format!(
             "{spec}, {shape}, {terms} terms{}",
             if quadrature == Quadrature::Midpoint { "" } else { ", as a curve" }

@@ -5,12 +5,12 @@ use super::finished::publish;
 use super::fleet;
 use super::keep::{ShardArgs, journal, or_say_kept};
 use super::output::Output;
+use super::path_args::PathArgs;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::scores::{self, ScoreArgs};
 use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, Watched, watch};
-use crate::data;
 use crate::diagnostics::{self, CirculationRun, Options, Quadrature};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
@@ -34,9 +34,8 @@ pub struct Args {
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long, required_unless_present = "scores")]
     data: Option<Spec>,
-    /// Closed paths, comma-separated: brownian, rotation, projection, polyline
-    #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
-    paths: Vec<String>,
+    #[command(flatten)]
+    paths: PathArgs,
     /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list
     #[arg(long, default_value = "1..1000:10")]
     timesteps: String,
@@ -46,9 +45,6 @@ pub struct Args {
     /// Segments per loop
     #[arg(long, default_value_t = 1000)]
     points: usize,
-    /// Arcs m of the projection path; must divide the points
-    #[arg(long, default_value_t = crate::paths::ARCS)]
-    arcs: u32,
     /// Rule: midpoint (the paper's), or adaptive: nested rules on the smooth paths rotation and projection, until --tol
     /// is met or --points evaluations are spent; other paths by midpoints
     #[arg(long, value_parser = ["midpoint", "adaptive"], default_value = "midpoint")]
@@ -56,10 +52,6 @@ pub struct Args {
     /// Error that adaptive quadrature aims for, in units of |Gamma|, or of a thousandth of S = sum |s.d| if that is more
     #[arg(long, default_value_t = 1e-3)]
     tol: f64,
-    /// Nodes of the path polyline, in the space of the noisy data: floating-point NPY or safetensors of N = --points
-    /// nodes [N, C, H, W], or of one loop per sample, one after the other
-    #[arg(long, value_name = "FILE")]
-    polyline: Option<Spec>,
     /// Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice
     /// that share in evaluations. At least two samples; with 0 the verdict is "not checked"
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
@@ -136,28 +128,18 @@ pub fn run(args: &Args) -> Result<i32> {
     let scale = if args.score_scale == "notebook" { ScoreScale::Notebook } else { ScoreScale::Definition };
     let (given, shape) = (args.process.open()?, args.shape.as_deref());
     let (images, field) = open(model, data, args.samples, shape, scale, args.held.weights, given.as_ref())?;
+    let paths = args.paths.open((field.shape(), field.data_range()))?;
     warn_of_range(model, data, field.as_ref(), &images, args.output);
     let gpus = args.tune.tuned(args.device.open_all()?, field.as_ref(), args.output)?;
     let images = encoded(&gpus[0], field.as_ref(), images, args.seed)?;
-    let midpoints =
-        [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
+    let midpoints = [timesteps.len(), args.samples, args.points].into_iter().fold(paths.len(), usize::saturating_mul);
     let verify_points = verify_points(args.verify_fraction, midpoints)?;
-    let walks = args.paths.iter().any(|p| p == "polyline");
-    let nodes = match &args.polyline {
-        Some(file) if walks => Some(data::load_shaped(file, usize::MAX, field.data_range(), Some(images.shape))?),
-        Some(_) => return Err(Error::invalid("--polyline", "given, but polyline is not among --paths")),
-        None if walks => return Err(Error::invalid("--polyline", "missing: name the file of the path's nodes")),
-        None => None,
-    };
-    let (polyline, polyline_sha256) = nodes.map_or((vec![], None), |nodes| (nodes.values, Some(nodes.sha256)));
     let options = Options {
-        paths: args.paths.clone(),
+        paths,
         timesteps,
         samples: args.samples,
         points: args.points,
-        arcs: args.arcs,
         seed: args.seed,
-        polyline,
         quadrature: match args.quadrature.as_str() {
             "adaptive" => Quadrature::Adaptive { tolerance: args.tol },
             _ => Quadrature::Midpoint,
@@ -167,8 +149,9 @@ pub fn run(args: &Args) -> Result<i32> {
         tile: args.tile,
         family: None,
     };
+    let parameters = crate::paths::parameters(&options.paths);
     let decides = json!({
-        "paths": options.paths, "timesteps": options.timesteps, "samples": options.samples, "points": options.points,
+        "paths": options.path_names(), "timesteps": options.timesteps, "samples": options.samples, "points": options.points,
         "quadrature_check": options.quadrature_check,
     });
     let job = CirculationRun::of_shard(&gpus, &field, &images, options, shard)?;
@@ -198,8 +181,7 @@ pub fn run(args: &Args) -> Result<i32> {
         "field": field.describe(),
         "data": data_facts(data, &images),
         "seed": args.seed,
-        "arcs": args.arcs,
-        "polyline_sha256": polyline_sha256,
+        "path_parameters": parameters,
         "quadrature": args.quadrature,
         "tolerance": (args.quadrature == "adaptive").then_some(args.tol),
         "quadrature_checked_samples": checked,

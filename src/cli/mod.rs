@@ -23,6 +23,7 @@ pub mod man;
 mod marked;
 pub mod merge;
 pub mod output;
+mod path_args;
 pub mod paths;
 pub mod process;
 pub mod report;

@@ -203,10 +203,9 @@ impl<'a> CirculationRun<'a> {
 
 /// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
 fn part(work: &Work, worst: f64) -> Part {
-    let names = work.options.paths.iter().zip(&work.paths);
-    let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
+    let adaptive: Vec<&str> = work.paths.iter().filter(|p| p.rule.is_some()).map(|p| p.path.name()).collect();
     let facts = json!({
-        "paths": work.options.paths,
+        "paths": work.options.path_names(),
         "timesteps": work.options.timesteps,
         "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
         "points": work.options.points,

@@ -8,6 +8,7 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::{Executor, Gpu, tiles};
+use crate::paths;
 use crate::program::{BufferId, Builder, Role};
 use crate::run::{LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED, Shard};
 use crate::sweep::{self, Devices, Job};
@@ -51,7 +52,7 @@ impl<'a> PathExport<'a> {
         work.pass = Pass::Exported;
         let options = &work.options;
         let axes = LoopAxes {
-            paths: options.paths.clone(),
+            paths: options.path_names(),
             timesteps: options.timesteps.clone(),
             a: work.levels.iter().map(|l| l.a).collect(),
             sigma: work.levels.iter().map(|l| l.sigma).collect(),
@@ -59,7 +60,9 @@ impl<'a> PathExport<'a> {
             segments: options.points,
             shape: field.shape(),
         };
-        let mut decides = json!({ "seed": options.seed, "arcs": options.arcs, "points": options.points });
+        let mut decides = json!({
+            "seed": options.seed, "points": options.points, "path_parameters": paths::parameters(&options.paths),
+        });
         if let (Value::Object(all), Value::Object(facts)) = (&mut decides, facts) {
             all.extend(facts);
         }
