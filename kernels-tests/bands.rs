@@ -8,7 +8,7 @@ use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
-use vorticity::plan::{Ports, lower};
+use vorticity::passes::{Ports, lower};
 use vorticity::program::Program;
 
 /// The plan for one timestep with `room` bytes per lane and buffer.

@@ -15,7 +15,7 @@ use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{Ports, lower, lower_as_is};
+use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::program::Program;
 use vorticity::shape::Shape;
 use vorticity::twin;

@@ -50,7 +50,7 @@ pub mod graph;
 #[doc(hidden)]
 pub mod twin;
 #[doc(hidden)]
-pub mod plan;
+pub mod passes;
 pub mod model;
 pub mod gpu;
 #[doc(hidden)]

@@ -1,5 +1,5 @@
-//! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
-//! same name. An op knows nothing of its neighbours: what several of them become together is in `plan/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
+//! One file per op: formula card, shape rule, lowering, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
+//! same name. An op knows nothing of its neighbours: what several of them become together is in `passes/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
@@ -131,7 +131,7 @@ pub trait Op: Any + Debug + Send + Sync {
     }
 
     /// Appends the op's dispatches.
-    fn launch(&self, cx: &mut Launch) -> Result<()>;
+    fn lower(&self, cx: &mut Lowering) -> Result<()>;
 }
 
 impl dyn Op {
@@ -271,8 +271,8 @@ impl Place {
     }
 }
 
-/// Everything an op's launch may touch.
-pub struct Launch<'a> {
+/// Everything that an op may touch as it is lowered.
+pub struct Lowering<'a> {
     /// Where the steps go.
     pub program: &'a mut Builder,
     /// Name of the graph's node.
@@ -301,7 +301,7 @@ pub struct Launch<'a> {
     pub(crate) shared: &'a mut BTreeMap<&'static str, BufferId>,
 }
 
-impl Launch<'_> {
+impl Lowering<'_> {
     /// The label of a step of this node.
     pub fn label(&self, op: &str) -> String {
         format!("{}: {op}", self.node)

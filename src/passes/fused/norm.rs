@@ -4,7 +4,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::conv::{Loading, noise};
 use crate::ops::group_norm::{GroupNorm, Scale};
-use crate::ops::{Case, Launch, Op, Reads, View};
+use crate::ops::{Case, Lowering, Op, Reads, View};
 use crate::program::BufferId;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) struct FusedNorm {
     /// Whether SiLU follows.
     pub silu: bool,
     /// None: of its one input. Else of input 0, which is this one of the bands of rows that follow as inputs 1, 2, ..; the
-    /// first band's launch measures all of them, those of the others follow it at once and use what it found.
+    /// first band's steps measure all of them, those of the others follow it at once and use what it found.
     pub band: Option<usize>,
 }
 
@@ -32,12 +32,12 @@ impl FusedNorm {
         if self.band.is_some() { &inputs[1..] } else { &inputs[..1] }
     }
 
-    fn coefficients(&self, cx: &mut Launch, inputs: &[View]) -> Result<BufferId> {
+    fn coefficients(&self, cx: &mut Lowering, inputs: &[View]) -> Result<BufferId> {
         self.norm.coefficients(cx, self.parts(inputs), self.band.unwrap_or(0) == 0)
     }
 
     /// What a convolution's kernels need to normalise the node's input as they load it; `inputs` are the first of the node's.
-    pub fn loading(&self, cx: &mut Launch, inputs: &[View]) -> Result<Loading> {
+    pub fn loading(&self, cx: &mut Lowering, inputs: &[View]) -> Result<Loading> {
         Ok(Loading::Normed { coefficients: self.coefficients(cx, inputs)?, silu: self.silu })
     }
 }
@@ -79,9 +79,9 @@ impl Op for FusedNorm {
         Reads::InPlace
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let coefficients = self.coefficients(cx, &cx.inputs.clone())?;
-        self.norm.launch_then(cx, coefficients, self.silu, self.flops(&[], cx.output.shape));
+        self.norm.lower_then(cx, coefficients, self.silu, self.flops(&[], cx.output.shape));
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use super::Fused;
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::ops::add_row::AddRow;
-use crate::ops::{Case, Launch, Locality, Op};
+use crate::ops::{Case, Locality, Lowering, Op};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -41,8 +41,8 @@ impl Op for FusedAddRow {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        self.row.launch_then(cx, true, self.flops(&[], cx.output.shape));
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.row.lower_then(cx, true, self.flops(&[], cx.output.shape));
         Ok(())
     }
 }

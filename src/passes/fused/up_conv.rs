@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ops::conv::{Conv, Epilogue, Job, Loading, OPERANDS, Padding, TimeRow, noisy};
 use crate::ops::held::Held;
 use crate::ops::window::Window;
-use crate::ops::{Case, Launch, Op, Place, Reads};
+use crate::ops::{Case, Lowering, Op, Place, Reads};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -167,7 +167,7 @@ impl Op for UpConv {
         if input < self.inputs() { Reads::Anywhere } else { Reads::Ordered }
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (inputs, output) = (cx.inputs.clone(), cx.output.clone());
         let s = output.shape;
         for (i, phase) in self.phases.iter().enumerate() {
@@ -175,8 +175,7 @@ impl Op for UpConv {
             cx.inputs = [x].into_iter().chain(inputs.get(self.inputs()).cloned()).collect();
             cx.output = Place { shape: Shape::new(s.c, s.h / 2, s.w / 2), ..output.clone() };
             let (flops, phase) = (phase.flops(&[], cx.output.shape), Some([i / 2, i % 2]));
-            Job { conv: &self.phases[i], loading: Loading::Plain, epilogue: &self.epilogue, phase, flops }
-                .launch(cx)?;
+            Job { conv: &self.phases[i], loading: Loading::Plain, epilogue: &self.epilogue, phase, flops }.lower(cx)?;
         }
         Ok(())
     }

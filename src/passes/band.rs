@@ -1,6 +1,6 @@
 //! Bands: tensors that are larger than a binding, cut into rows. In: a graph and the most bytes per lane that a buffer may
 //! have. Out: a graph in which every node that touches such a tensor is several, one per band of rows, each computing
-//! exactly what it did for those rows (`plan::banded`); where one reads beyond its own band, a `rows` node puts the rows beside it.
+//! exactly what it did for those rows (`passes::banded`); where one reads beyond its own band, a `rows` node puts the rows beside it.
 use super::Draft;
 use super::banded::{Cut, banded};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. None if all fit.
-pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Draft>> {
+pub(super) fn band(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Draft>> {
     let sizes = sizes(graph, buffers, room)?;
     if sizes.is_empty() {
         return Ok(None);

@@ -2,7 +2,7 @@
 //! channels in the buffer that the kernel writes; in too many runs, or in another order than it needs (`ops::Reads`). In: a
 //! graph. Out: the same function, of which every kernel reads what it can, and its layout.
 use super::Draft;
-use super::layout::{Found, Layout};
+use super::views::{Found, Layout};
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Reads;
@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The graph with such copies. A copy is read as a whole, which every kernel can; so each round leaves fewer to make.
-pub(super) fn readable(mut draft: Draft) -> Result<(Draft, Layout)> {
+pub(super) fn layout(mut draft: Draft) -> Result<(Draft, Layout)> {
     loop {
         let layout = Layout::of(&draft.graph)?;
         let wanted = wanted(&draft.graph, &layout)?;

@@ -1,9 +1,9 @@
 //! Lowering: the steps of every node, in order. In: a graph that every kernel can read, its layout, the timesteps of the run. Out:
 //! buffers and steps appended to a program.
-use super::layout::Layout;
+use super::views::Layout;
 use super::{Draft, Ports, liveness};
 use crate::error::{Error, Result};
-use crate::ops::{Launch, Place, View};
+use crate::ops::{Lowering, Place, View};
 use crate::program::{BufferId, Builder, Role};
 use crate::target::KernelFamily;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ pub(super) fn lower(
             blocks: leaf.blocks,
             slots: leaf.slots.clone(),
         };
-        node.op.launch(&mut Launch {
+        node.op.lower(&mut Lowering {
             program,
             node: &node.name,
             held: graph.held,

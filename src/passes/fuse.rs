@@ -1,10 +1,10 @@
-//! Fusion: two ops that follow each other become one that a kernel makes as a whole (`plan::fused`), so that what is between them
+//! Fusion: two ops that follow each other become one that a kernel makes as a whole (`passes::fused`), so that what is between them
 //! is neither written nor read. In: a graph. Out: the same function with fewer nodes. `RULES` says which ops join; the pass sees
 //! to it that nobody else reads what is no longer written, and that no step binds more buffers than every adapter can.
 use super::Setting;
 use super::fused::{Doubling, Fused, FusedAddRow, FusedConv, FusedNorm, Prologue, UpConv};
-use super::layout::sources_of;
-use super::prune::compact;
+use super::simplify::compact;
+use super::views::sources_of;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::add::Add;

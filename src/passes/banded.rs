@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ops::group_norm::{GroupNorm, chunk};
 use crate::ops::input::Input;
 use crate::ops::output::Output;
-use crate::ops::{Launch, Locality, Op, Outside, input, output};
+use crate::ops::{Locality, Lowering, Op, Outside, input, output};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -132,8 +132,8 @@ impl Op for InputRows {
         0
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        input::launch(cx, self.of.port, self.outside);
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        input::lower(cx, self.of.port, self.outside);
         Ok(())
     }
 }
@@ -166,8 +166,8 @@ impl Op for OutputRows {
         self.of.writes_port()
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        output::launch(cx, self.outside);
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        output::lower(cx, self.outside);
         Ok(())
     }
 }

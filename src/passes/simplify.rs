@@ -3,7 +3,7 @@
 use crate::graph::{Graph, Node, NodeId};
 
 /// The graph of what the outputs need; its inputs all stay.
-pub(super) fn prune(graph: &Graph) -> Graph {
+pub(super) fn simplify(graph: &Graph) -> Graph {
     let mut needed = vec![false; graph.nodes.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|(_, id)| needed[id.0] = true);
     for (i, node) in graph.nodes.iter().enumerate().rev() {

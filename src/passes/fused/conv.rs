@@ -6,7 +6,7 @@ use crate::dual::Dual;
 use crate::error::Result;
 use crate::ops::conv::{Conv, Epilogue, Job, Loading, OPERANDS, Padding, TimeRow, noisy};
 use crate::ops::depthwise::Depthwise;
-use crate::ops::{Case, Launch, Locality, Op, Reads};
+use crate::ops::{Case, Locality, Lowering, Op, Reads};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ impl Op for FusedConv {
         Some(Arc::new(op))
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let loaded = cx.inputs[..self.loaded(cx.inputs.len())].to_vec();
         let loading = match &self.prologue {
             Some(Prologue::Depthwise(op)) => op.loading(cx),
@@ -135,7 +135,7 @@ impl Op for FusedConv {
             None => Loading::Plain,
         };
         let flops = self.flops(&[], cx.output.shape);
-        Job { conv: &self.conv, loading, epilogue: &self.epilogue, phase: None, flops }.launch(cx)
+        Job { conv: &self.conv, loading, epilogue: &self.epilogue, phase: None, flops }.lower(cx)
     }
 }
 

@@ -1,15 +1,15 @@
-//! Graph to program, pass by pass: prune, fuse, put channels where kernels can read them, cut into bands what no buffer holds, share
-//! buffers by liveness, lower. Plain data in and out, no GPU.
+//! Graph to program, pass by pass, each a file: simplify, fuse, put channels where kernels can read them (layout), cut into bands
+//! what no buffer holds, share buffers by liveness, lower. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
+mod band;
 mod banded;
-mod bands;
 mod fuse;
 mod fused;
 mod layout;
 mod liveness;
 mod lower;
-mod prune;
-mod readable;
+mod simplify;
+mod views;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
@@ -92,7 +92,7 @@ impl Draft {
 
 /// The network that is planned for a target and K tangents, its ops fused, and the names of the rules by which, in order (`RULES`).
 pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
-    fuse::fuse(&prune::prune(graph), Setting { target, tangents, held: graph.held })
+    fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held })
 }
 
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
@@ -104,17 +104,17 @@ pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Bu
 
 /// The same, node by node: what fusion is compared with.
 pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    steps(prune::prune(graph), timesteps, ports, program)
+    steps(simplify::simplify(graph), timesteps, ports, program)
 }
 
 fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
     ports.fit(&graph)?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let (mut draft, mut layout) = readable::readable(Draft::of(graph)?)?;
+    let (mut draft, mut layout) = layout::layout(Draft::of(graph)?)?;
     if let Some(room) = program.budget()
-        && let Some(cut) = bands::cut(&draft.graph, &layout.bytes(&draft.graph), room)?
+        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), room)?
     {
-        (draft, layout) = readable::readable(cut)?;
+        (draft, layout) = layout::layout(cut)?;
         let bytes = layout.bytes(&draft.graph);
         if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > room) {
             let message =

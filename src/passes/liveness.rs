@@ -1,6 +1,6 @@
 //! Liveness: a root buffer lives from its first write to its last read; roots that do not overlap share a slot.
 //! Greedy best fit by size, which is close to optimal for chains with few long skips.
-use super::layout::Layout;
+use super::views::Layout;
 use crate::graph::{Graph, NodeId};
 
 pub(super) struct Slots {
