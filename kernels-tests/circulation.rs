@@ -3,10 +3,10 @@ use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::dual::Dual;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
+use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
 use vorticity::ops::Family;
 use vorticity::paths::{Anchor, eps, pairs};
 use vorticity::run::Table;
@@ -28,6 +28,7 @@ pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usiz
         arcs: 10,
         seed: 11,
         polyline: vec![],
+        polyline_sha256: None,
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.5,
         verify_points: 0,

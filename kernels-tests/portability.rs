@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use vorticity::ceilings;
 use vorticity::choice::Choices;
 use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
+use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
 use vorticity::ops::conv::VARIANTS;
 use vorticity::ops::{Family, OPS};
 use vorticity::paths::{Lane, PATHS};
@@ -176,6 +176,7 @@ fn circulations() -> Vec<(Family, Program)> {
         arcs: 10,
         seed: 1,
         polyline: vec![0.0; 20 * 144],
+        polyline_sha256: None,
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 0,

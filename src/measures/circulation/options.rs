@@ -1,7 +1,7 @@
 //! What a circulation run is asked for, and what does not depend on how its loops are integrated. In: what a user chose. Out:
 //! options that fit the data.
-use super::points::check;
 use crate::data::Images;
+use crate::diagnostics::check;
 use crate::error::{Error, Result};
 use crate::ops::Family;
 use crate::paths::ARCS;
@@ -30,6 +30,8 @@ pub struct Options {
     pub seed: u64,
     /// Nodes of the path `polyline`, `[N, D]` for all samples or `[samples, N, D]`; empty without that path.
     pub polyline: Vec<f32>,
+    /// SHA-256 of the file that they were read from.
+    pub polyline_sha256: Option<String>,
     /// How loops are integrated.
     pub quadrature: Quadrature,
     /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
@@ -55,12 +57,28 @@ impl Default for Options {
             arcs: ARCS,
             seed: 0,
             polyline: vec![],
+            polyline_sha256: None,
             quadrature: Quadrature::Midpoint,
             quadrature_check: 0.05,
             verify_points: 8,
             tile: None,
             family: None,
         }
+    }
+}
+
+/// Points that a run repeats in f64 unless told otherwise.
+const VERIFIED: usize = 8;
+
+/// How many of a run's midpoints a share of them is, which are to be computed again.
+///
+/// # Errors
+/// A share that is none.
+pub fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
+    match share {
+        None => Ok(VERIFIED.min(midpoints)),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok((share * midpoints as f64).ceil() as usize),
+        Some(share) => Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
     }
 }
 
