@@ -9,26 +9,27 @@ use vorticity::graph::Graph;
 use vorticity::model::{self, Model, Weights};
 use vorticity::ops::Family;
 use vorticity::paths::philox::{Purpose, Stream, philox4x32};
-use vorticity::paths::{Anchor, Lane, PATHS, lane};
+use vorticity::paths::{Anchor, Lane, lane, of_the_paper};
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Kernel, Program, Role};
+use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::run::{Array, Numbers, RunDir, write_arrays};
 use vorticity::shaders::assemble;
 use vorticity::summary::BoxStats;
+use vorticity::target::Target;
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
 
 /// What a network's plan is made of.
 fn plan(graph: &Graph, family: Family) -> Program {
-    let mut program = Program::default();
+    let mut program = Builder::new(Target::of(family), 0);
     let row = 4 * graph.shape(graph.input()).flat_stride() as u64;
     let ports = Ports {
         input: program.buffer("x", row, Role::Upload),
         output: program.buffer("y", row, Role::Download),
         lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
     };
-    lower(graph, &[500], family, ports, &mut program).expect("the network can be planned");
-    program
+    lower(graph, &[500], ports, &mut program).expect("the network can be planned");
+    program.finish().expect("its steps are those of every adapter")
 }
 
 fn planner(c: &mut Criterion) {
@@ -148,23 +149,12 @@ fn journal(c: &mut Criterion) {
 
 fn points(c: &mut Criterion) {
     let x0 = vec![0.25f32; 784];
-    let anchor = Anchor {
-        seed: 1,
-        sample: 3,
-        k: 500,
-        a: 0.7,
-        sigma: 0.7,
-        bridge_scale: 1.0,
-        x0: &x0,
-        segments: 1000,
-        arcs: 10,
-        nodes: &[],
-    };
+    let anchor = Anchor { seed: 1, sample: 3, k: 500, a: 0.7, sigma: 0.7, bridge_scale: 1.0, x0: &x0, segments: 1000 };
     let mut group = c.benchmark_group("points, D = 784");
-    for (index, path) in PATHS.iter().enumerate().filter(|(_, p)| !p.uses_nodes()) {
+    for path in of_the_paper() {
         group.bench_function(format!("twin of a node, {}", path.name()), |b| b.iter(|| path.point(&anchor, 617)));
         group.bench_function(format!("lanes of a loop, {}", path.name()), |b| {
-            b.iter(|| (0..1000).map(|i| lane(index as u32, &anchor, i).expect("a segment of it")).collect::<Vec<_>>())
+            b.iter(|| (0..1000).map(|i| lane(path.as_ref(), &anchor, i)).collect::<Vec<_>>())
         });
     }
     group.finish();

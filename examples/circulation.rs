@@ -1,7 +1,9 @@
 //! One circulation of the shipped network with its errors: cargo run --release --example circulation
+use std::sync::Arc;
 use vorticity::error::Result;
 use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::measures::circulation::{ERRORS, Options, loops};
+use vorticity::paths::rotation::Rotation;
 use vorticity::session::Opening;
 
 pub fn main() -> Result<()> {
@@ -9,7 +11,7 @@ pub fn main() -> Result<()> {
     let opening = Opening::new("assets/models/mnist", "assets/data/mnist-test-256-idx3-ubyte.gz", 1);
     let session = opening.open()?.on(vec![gpu], 0)?;
     let options = Options {
-        paths: vec!["rotation".into()],
+        paths: vec![Arc::new(Rotation)],
         timesteps: vec![501],
         samples: 1,
         points: 40,

@@ -25,8 +25,6 @@ pub fn main() -> Result<()> {
                 bridge_scale: field.process().bridge_scale(k),
                 x0,
                 segments: 2,
-                arcs: 2,
-                nodes: &[],
             };
             let eps = paths::eps(&anchor, 0);
             x.extend(x0.iter().zip(&eps).map(|(&x0, eps)| (a * f64::from(x0) + sigma * eps) as f32));

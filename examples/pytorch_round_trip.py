@@ -63,7 +63,7 @@ def main() -> int:
     network.load_state_dict(load_file(args.model / "model.safetensors"), strict=False)
     network.eval()
     case = ["--data", args.data, "--timesteps", args.timesteps, "--samples", args.samples, "--points", args.points,
-            "--arcs", args.arcs]
+            "--paths", f"brownian,rotation,projection?arcs={args.arcs}"]
     environment = {"XDG_RUNTIME_DIR": "/tmp", **os.environ}  # the Vulkan loader wants one
 
     def vorticity(*arguments) -> str:

@@ -8,10 +8,11 @@ use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
 use vorticity::measures::circulation::{CirculationRun, Options};
-use vorticity::program::{Access, Action, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, Action, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
 use vorticity::run::{Progress, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
+use vorticity::target::{KernelFamily, Target};
 
 /// One more device on the adapter under test.
 fn another() -> Gpu {
@@ -50,7 +51,7 @@ fn two_devices_give_the_bits_of_one() {
 
 /// Lane i of y is `add` more than lane i of x, `steps` times; `flops` is what a step says it takes.
 fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
-    let mut program = Program::default();
+    let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     program.shader("adder", include_str!("adder.wgsl"));
     let x = program.buffer("x", 4, Role::Upload);
     let y = program.buffer("y", 4, Role::Download);
@@ -70,8 +71,11 @@ fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
         });
         from = to;
     }
-    (program, [x, y])
+    (program.finish().unwrap(), [x, y])
 }
+
+const WIDE: &str = "struct W { lanes: u32, v: vec2u } var<immediate> im: W; @compute @workgroup_size(1) fn main() {}";
+const BARE: &str = "var<immediate> im: u32; @compute @workgroup_size(1) fn main() {}";
 
 /// A step gives the words of its shader's struct by name and in order, or does not run.
 #[test]
@@ -79,12 +83,7 @@ fn immediates_are_given_by_name() {
     let gpu = gpu();
     let run = |shader: &'static str, words: &[Immediate]| {
         let (mut program, _) = adder(1, 0, 1);
-        program.shader("pair", PAIR);
-        program.shader(
-            "wide",
-            "struct W { lanes: u32, v: vec2u } var<immediate> im: W; @compute @workgroup_size(1) fn main() {}",
-        );
-        program.shader("bare", "var<immediate> im: u32; @compute @workgroup_size(1) fn main() {}");
+        program.sources.extend([("pair", PAIR), ("wide", WIDE), ("bare", BARE)]);
         let Some(Action::Dispatch(step)) = program.actions.last_mut() else { panic!("no step") };
         step.kernel.shader = shader;
         step.immediates = words.to_vec();

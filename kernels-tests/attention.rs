@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::Cell;
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::attention_logits::AttentionLogits;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
 use vorticity::ops::softmax::Softmax;
@@ -29,11 +29,8 @@ fn projected(shape: Shape, channels: usize) -> (Graph, [NodeId; 3]) {
             kernel: 1,
             stride: 1,
             padding: Padding::all(0),
-            load: None,
             weight: noise(channels * shape.c, i as u64).into(),
             bias: noise(channels, 3 + i as u64).into(),
-            silu: false,
-            after: After::default(),
         };
         graph.push("projection", conv, &[input]).unwrap()
     });

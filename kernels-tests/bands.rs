@@ -1,6 +1,6 @@
 //! Tensors larger than a buffer may be, cut into bands of rows: every family of networks gives the same bits as uncut,
 //! values and tangents, on a device that enforces a small limit too; what cannot be cut is refused.
-use crate::common::{choice, families, gpu, noise, ports, run};
+use crate::common::{builder, choice, families, gpu, noise, ports, run};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::error::Error;
@@ -13,11 +13,10 @@ use vorticity::program::Program;
 
 /// The plan for one timestep with `room` bytes per lane and buffer.
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vorticity::error::Result<(Program, Ports)> {
-    let mut program = Program::default();
-    (program.tangents, program.room) = (tangents, room);
+    let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
-    lower(graph, &[3], family, ports, &mut program)?;
-    Ok((program, ports))
+    lower(graph, &[3], ports, &mut program)?;
+    Ok((program.finish()?, ports))
 }
 
 /// Largest scratch buffer of the network, bytes per lane.
@@ -73,7 +72,7 @@ fn a_device_with_small_bindings_gives_the_same_bits() {
     let (x, v) = (noise(2 * d, 1), noise(2 * k * d, 2));
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 2, tangents: k };
-        let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[3], room, gpu.family()).unwrap();
+        let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[3], room).unwrap();
         assert_eq!(evaluator.tangents(), k);
         let cut = evaluator.program().steps().any(|s| s.op == "rows");
         let (y, jv) = evaluator.jvp(&x, &v, &[3, 3]).unwrap();
@@ -95,10 +94,10 @@ fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
     assert!(error.exit_code() == 4 && error.to_string().contains("a run may take 100000"), "{error}");
     // K gives way before the run does.
     let room = Room { samples: 1, tangents: 60 };
-    let enough = Evaluator::with_tangents(&gpu, &graph, &[3], room, gpu.family()).unwrap();
+    let enough = Evaluator::with_tangents(&gpu, &graph, &[3], room).unwrap();
     let memory = enough.memory().device() / 3;
     let third = Gpu::open_within(&choice(), Bounds { memory: Some(memory), binding: None }).unwrap();
-    let fewer = Evaluator::with_tangents(&third, &graph, &[3], room, gpu.family()).unwrap();
+    let fewer = Evaluator::with_tangents(&third, &graph, &[3], room).unwrap();
     assert!((5..30).contains(&fewer.tangents()), "{}", fewer.tangents());
     assert!(fewer.memory().device() <= memory);
     let none = Gpu::open_within(&choice(), Bounds { binding: Some(1000), memory: None }).err().unwrap();

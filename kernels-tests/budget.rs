@@ -1,21 +1,22 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
-use crate::common::{families, gpu, noise, ports};
+use crate::common::{builder, families, gpu, noise, ports};
 use vorticity::choice::Choices;
 use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
 use vorticity::ops::Family;
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
-use vorticity::ops::conv::{After, Conv, Padding, VARIANTS};
+use vorticity::ops::conv::{Conv, Padding, VARIANTS};
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
 use vorticity::plan::lower;
-use vorticity::program::{Program, STORAGE_BUFFERS};
+use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, Part, Program, Role, Step};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
+use vorticity::target::{STORAGE_BUFFERS, Target};
 
 /// Channels of the convolution's output.
 const OUT: usize = 8;
@@ -41,11 +42,8 @@ fn conv(g: &mut Graph, x: NodeId, kernel: usize, padding: Padding) -> NodeId {
         kernel,
         stride: 1,
         padding,
-        load: None,
         weight: noise(OUT * c * kernel * kernel, 1).iter().map(|w| w / kernel as f32).collect(),
         bias: noise(OUT, 2).into(),
-        silu: false,
-        after: After::default(),
     };
     g.push("conv", conv, &[x]).unwrap()
 }
@@ -72,7 +70,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
         }
         Front::Norm => {
             let scale = Scale::Fixed { gain: noisy(c, 3), shift: noisy(c, 4) };
-            let op = GroupNorm { channels: c, groups: 2, epsilon: 1e-5, scale, silu: false, band: None };
+            let op = GroupNorm { channels: c, groups: 2, epsilon: 1e-5, scale };
             let y = g.push("norm", op, &[x]).unwrap();
             conv(&mut g, y, 3, Padding::all(1))
         }
@@ -89,7 +87,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     if row {
         let layers = vec![RowLayer::Lookup { table: noisy(5 * OUT, 5), rows: 5, width: OUT }];
         let table = g.push_row(RowTable { name: "row".into(), width: OUT, layers });
-        y = g.push("row", AddRow { table, width: OUT, silu: false }, &[y]).unwrap();
+        y = g.push("row", AddRow { table, width: OUT }, &[y]).unwrap();
     }
     if second && (row || !first) {
         y = g.push("silu again", Silu, &[y]).unwrap();
@@ -107,12 +105,11 @@ fn combinations() -> Vec<(Front, Behind)> {
 }
 
 fn plan(graph: &Graph, family: Family, tangents: u32, variant: &str) -> Program {
-    let mut program = Program::default();
-    (program.tangents, program.choices) = (tangents, Choices::always(variant).into());
-    program.subgroup = 32;
+    let target = Target { choices: Choices::always(variant).into(), subgroup: 32, ..Target::of(family) };
+    let mut program = Builder::new(target, tangents);
     let ports = ports(&mut program, graph);
-    lower(graph, &[0, 3], family, ports, &mut program).unwrap();
-    program
+    lower(graph, &[0, 3], ports, &mut program).unwrap();
+    program.finish().unwrap()
 }
 
 #[test]
@@ -124,14 +121,13 @@ fn no_fusion_binds_more_than_every_adapter_can() {
             for variant in VARIANTS {
                 let program = plan(&graph, family, tangents, variant.name);
                 for step in program.steps() {
-                    let (binds, most) = (step.storage_buffers(), step.most_storage_buffers());
+                    let binds = step.storage_buffers();
+                    let most = STORAGE_BUFFERS + usize::from(step.kernel.shader == "conv_coop");
                     assert!(
                         binds <= most,
                         "{front:?} {behind:?}, {family:?}, {tangents} tangents: {} binds {binds}",
                         step.label
                     );
-                    let cooperative = step.kernel.shader == "conv_coop";
-                    assert_eq!(most, STORAGE_BUFFERS + usize::from(cooperative));
                     greediest = greediest.max(binds);
                 }
                 // What would be one too many stands alone: the sum behind all else, where slopes are bound too.
@@ -143,6 +139,39 @@ fn no_fusion_binds_more_than_every_adapter_can() {
         }
     }
     assert_eq!(greediest, STORAGE_BUFFERS + 1, "a cooperative one with its maxima");
+}
+
+/// A step of one shader that binds so many buffers, the first by that access.
+fn binding(shader: &'static str, buffers: usize, first: Access) -> Result<Program, String> {
+    let mut program = builder(Family::Gpu, 0, None);
+    let ids: Vec<BufferId> = (0..buffers).map(|i| program.buffer(format!("b{i}"), 16, Role::Scratch)).collect();
+    let step = |label: &str, first: Access| Step {
+        label: label.into(),
+        op: "greedy",
+        kernel: Kernel { shader, constants: vec![] },
+        bindings: ids.iter().enumerate().map(|(i, id)| ("b", *id, if i == 0 { first } else { Access::Read })).collect(),
+        part: Part::All,
+        immediates: vec![],
+        grid: Grid { items: 1, workgroup: 1, groups: 1 },
+        flops: 0,
+        bytes: 0,
+    };
+    program.push(step("greedy node: step", first));
+    program.push(step("the next", first));
+    program.finish().map_err(|e| e.to_string())
+}
+
+/// In release builds too: it is the builder that refuses, and it names the first step.
+#[test]
+fn a_step_that_binds_too_much_or_reads_an_old_image_is_never_made() {
+    assert_eq!(binding("mine", STORAGE_BUFFERS, Access::Write).unwrap().steps().count(), 2);
+    let error = binding("mine", STORAGE_BUFFERS + 1, Access::Write).unwrap_err();
+    assert_eq!(error, "greedy node: step: binds 9 storage buffers, expected at most 8");
+    assert!(binding("conv_coop", STORAGE_BUFFERS + 1, Access::Write).is_ok(), "asked of the adapter for this one");
+    let error = binding("conv_coop", STORAGE_BUFFERS + 2, Access::Write).unwrap_err();
+    assert_eq!(error, "greedy node: step: binds 10 storage buffers, expected at most 9");
+    let error = binding("mine", 2, Access::Image).unwrap_err();
+    assert!(error.starts_with("greedy node: step: reads 'b'") && error.contains("'b0' that is out of date"), "{error}");
 }
 
 #[test]

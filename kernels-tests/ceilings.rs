@@ -24,11 +24,11 @@ fn probes_compute_what_they_say() {
     let gpu = gpu();
     for family in families(&gpu) {
         let x = noise(2 << 18, 1);
-        assert_eq!(run(&gpu, ceilings::copy(family), &x), x);
+        assert_eq!(run(&gpu, ceilings::copy(family).unwrap(), &x), x);
     }
 
     let a = noise(2 * ROWS * SIDE, 2);
-    let (b, y) = (ceilings::right(), run(&gpu, ceilings::gemm(), &a));
+    let (b, y) = (ceilings::right(), run(&gpu, ceilings::gemm().unwrap(), &a));
     assert_eq!(y.len(), 2 * ROWS * SIDE);
     // Rows and columns in every part of the tiles of both lanes.
     for row in (0..2 * ROWS).step_by(19) {
@@ -40,7 +40,7 @@ fn probes_compute_what_they_say() {
         }
     }
 
-    let y = run(&gpu, ceilings::multiply_add(), &[]);
+    let y = run(&gpu, ceilings::multiply_add().unwrap(), &[]);
     assert_eq!(y.len(), 2 * 4 * THREADS);
     let [m, c] = RECURRENCE.map(f64::from);
     for i in (0..2 * THREADS).step_by(331) {

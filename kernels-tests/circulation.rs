@@ -8,7 +8,9 @@ use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
 use vorticity::ops::Family;
-use vorticity::paths::{Anchor, eps, pairs};
+use vorticity::paths::polyline::Polyline;
+use vorticity::paths::rotation::{MINUS, Rotation, pairs};
+use vorticity::paths::{Anchor, ClosedPath, eps};
 use vorticity::run::Table;
 use vorticity::shape::Shape;
 
@@ -21,14 +23,11 @@ pub fn images(shape: Shape, count: usize) -> Images {
 
 pub fn options(paths: &[&str], timesteps: &[usize], samples: usize, points: usize) -> Options {
     Options {
-        paths: paths.iter().map(|p| p.to_string()).collect(),
+        paths: crate::common::paths(paths),
         timesteps: timesteps.to_vec(),
         samples,
         points,
-        arcs: 10,
         seed: 11,
-        polyline: vec![],
-        polyline_sha256: None,
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.5,
         verify_points: 0,
@@ -99,15 +98,13 @@ pub fn rotor_on_rotation(a: f64, sigma: f64, images: &Images, sample: usize, k: 
         bridge_scale: 1.0,
         x0: &images.values[sample * d..(sample + 1) * d],
         segments: n as u32,
-        arcs: 10,
-        nodes: &[],
     };
     let eps = eps(&anchor, 0);
     let turned: Vec<f64> = pairs(11, sample as u32, k as u32, d)
         .iter()
         .map(|&p| {
             let partner = eps[(p & 0x3fff_ffff) as usize];
-            if p & vorticity::paths::MINUS != 0 { -partner } else { partner }
+            if p & MINUS != 0 { -partner } else { partner }
         })
         .collect();
     let form: f64 = (0..d).map(|i| turned[i] * (eps[(i + 1) % d] - eps[(i + d - 1) % d])).sum();
@@ -166,7 +163,8 @@ fn a_gradient_field_has_no_circulation_beyond_its_errors() {
     write_mixture(&file, shape, 3);
     let field = closed(&format!("field:mixture?file={}", file.display()), shape);
     let images = images(shape, 4);
-    let checks = Options { verify_points: 20, quadrature_check: 1.0, arcs: 8, ..options(&PATHS, &[300, 600], 4, 64) };
+    let paths = ["brownian", "rotation", "projection?arcs=8"];
+    let checks = Options { verify_points: 20, quadrature_check: 1.0, ..options(&paths, &[300, 600], 4, 64) };
     let result = run(&gpu, &field, &images, checks);
     let errors = ["rounding", "quadrature", "arithmetic"].map(|name| column(&result, name));
     for (i, gamma) in column(&result, "integral").iter().enumerate() {
@@ -202,8 +200,8 @@ fn reversing_a_polyline_flips_the_sign() {
     let forward = noise(2 * n * d, 9);
     let reversed: Vec<f32> = forward.chunks(n * d).flat_map(|nodes| nodes.chunks(d).rev().flatten().copied()).collect();
     let at = |polyline: &[f32], tile| {
-        let polyline = polyline.to_vec();
-        let few = Options { polyline, tile, verify_points: 30, ..options(&["polyline", "rotation"], &[3, 700], 2, n) };
+        let mut few = Options { tile, verify_points: 30, ..options(&["rotation"], &[3, 700], 2, n) };
+        few.paths.insert(0, Arc::new(Polyline::new(polyline.to_vec())));
         run(&gpu, &field, &images, few)
     };
     let (there, back) = (at(&forward, None), at(&reversed, None));
@@ -229,7 +227,7 @@ fn polylines_of_another_size_are_refused() {
     let (gpu, shape) = (gpu(), Shape::new(2, 5, 7));
     let (field, images) = (closed("field:gaussian", shape), images(shape, 2));
     let refused = |polyline: Vec<f32>| {
-        let options = Options { polyline, ..options(&["polyline"], &[3], 2, 24) };
+        let options = Options { paths: vec![Arc::new(Polyline::new(polyline))], ..options(&[], &[3], 2, 24) };
         CirculationRun::new(&gpu, &field, &images, options).err().unwrap().to_string()
     };
     assert!(refused(vec![]).contains("0 nodes, expected N = 24 of 70 components, or 2 times"), "{}", refused(vec![]));
@@ -308,20 +306,8 @@ fn loop_by_twin(field: &Arc<dyn Field>, images: &Images, sample: usize, k: usize
     let (a, sigma) = field.process().noise(k).unwrap();
     let d = images.shape.len();
     let x0 = &images.values[sample * d..(sample + 1) * d];
-    let anchor = Anchor {
-        seed: 11,
-        sample: sample as u32,
-        k: k as u32,
-        a,
-        sigma,
-        bridge_scale: 1.0,
-        x0,
-        segments: n,
-        arcs: 10,
-        nodes: &[],
-    };
-    let path = vorticity::paths::find("rotation").unwrap().1;
-    let nodes: Vec<Vec<f64>> = (0..=n).map(|i| path.point(&anchor, i)).collect();
+    let anchor = Anchor { seed: 11, sample: sample as u32, k: k as u32, a, sigma, bridge_scale: 1.0, x0, segments: n };
+    let nodes: Vec<Vec<f64>> = (0..=n).map(|i| Rotation.point(&anchor, i)).collect();
     let term = |p: &Vec<f64>, q: &Vec<f64>| {
         let mid: Vec<f32> = p.iter().zip(q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
         let s = field.twin(&Dual::lift(&mid), k).unwrap();

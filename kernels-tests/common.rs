@@ -6,11 +6,14 @@ use vorticity::field::Field;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
-use vorticity::paths::Lane;
+use vorticity::paths::polyline::Polyline;
+use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Program, Role};
+use vorticity::program::{Builder, Program, Role};
 use vorticity::run::{Table, Task};
 use vorticity::session::Session;
+use vorticity::shape::Shape;
+use vorticity::target::Target;
 
 pub use vorticity::selftest::families;
 
@@ -40,10 +43,10 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     timesteps.sort_unstable();
     timesteps.dedup();
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    let mut program = Program::default();
+    let mut program = builder(family, 0, None);
     let ports = ports(&mut program, graph);
-    lower(graph, &timesteps, family, ports, &mut program).unwrap();
-    let mut executor = Executor::new(gpu, program, ks.len()).unwrap();
+    lower(graph, &timesteps, ports, &mut program).unwrap();
+    let mut executor = Executor::new(gpu, program.finish().unwrap(), ks.len()).unwrap();
     let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
     let lanes: Vec<Lane> = ks.iter().map(|k| Lane { row: row(k), ..Lane::default() }).collect();
     executor.upload(ports.input, &pad(x, input.len())).unwrap();
@@ -52,8 +55,14 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
     y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
 }
 
+/// An empty program for samples with so many tangents, whose buffers may have `budget` bytes per lane.
+pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
+    let buffer_bytes = budget.map(|bytes| bytes * u64::from(1 + tangents));
+    Builder::new(Target { buffer_bytes, ..Target::of(family) }, tangents)
+}
+
 /// The buffers that a plan of the network connects to.
-pub fn ports(program: &mut Program, graph: &Graph) -> Ports {
+pub fn ports(program: &mut Builder, graph: &Graph) -> Ports {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     Ports {
         input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
@@ -95,4 +104,21 @@ pub fn noise(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// Names of the paths that need no file.
+pub fn keyed() -> Vec<&'static str> {
+    PATHS.iter().map(|p| p.0).filter(|name| *name != "polyline").collect()
+}
+
+/// Every path with its usual parameters; `nodes` numbers for the one that wants nodes.
+pub fn every_path(nodes: usize) -> Vec<Arc<dyn ClosedPath>> {
+    let mut all = paths(&keyed());
+    all.push(Arc::new(Polyline::new(vec![0.0; nodes])));
+    all
+}
+
+/// Closed paths by name and parameters.
+pub fn paths(specs: &[&str]) -> Vec<Arc<dyn ClosedPath>> {
+    specs.iter().map(|spec| paths::open(*spec, (Shape::new(1, 1, 1), [-1.0, 1.0])).unwrap()).collect()
 }

@@ -1,6 +1,6 @@
 //! Loops that leave the program and scores that come back: the exported points are the twin's, the circulation of scores
 //! evaluated there is the run's own, and files that do not fit are refused in one line that names the place.
-use crate::common::{gpu, noise};
+use crate::common::{gpu, noise, paths};
 use ndarray::{Array1, ArrayD, IxDyn};
 use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use std::fs::File;
@@ -12,12 +12,13 @@ use vorticity::dual::Dual;
 use vorticity::error::{Error, Result};
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::measures::circulation::{CirculationRun, Integrated, Options, PathExport, Scores, integrate};
-use vorticity::paths::{Anchor, find};
+use vorticity::paths::Anchor;
 use vorticity::run::{ExportedFile, LoopLayout, Shard, Table, Verdict, npz_bytes, verdicts};
 use vorticity::shape::Shape;
 
 const SHAPE: Shape = Shape::new(3, 5, 7);
 const PATHS: [&str; 3] = ["brownian", "rotation", "projection"];
+const SPECS: [&str; 3] = ["brownian", "rotation", "projection?arcs=4"];
 const KS: [usize; 2] = [5, 700];
 const SAMPLES: usize = 3;
 const N: usize = 20;
@@ -34,11 +35,10 @@ fn images() -> Images {
 
 fn options() -> Options {
     Options {
-        paths: PATHS.map(String::from).to_vec(),
+        paths: paths(&SPECS),
         timesteps: KS.to_vec(),
         samples: SAMPLES,
         points: N,
-        arcs: 4,
         seed: 11,
         quadrature_check: 0.0,
         verify_points: 0,
@@ -130,20 +130,22 @@ fn exported_points_are_the_twins_and_close() {
         assert_eq!(point, &loops.midpoints[at..at + d], "{place:?}");
     }
     let tolerance = |sigma: f64, y: f64| 2e-6 * (sigma.max(1.0) + y.abs()); // that of the path shaders, PROTOCOL
+    let made = paths(&SPECS);
     for (l, first) in (0..PATHS.len() * KS.len() * SAMPLES).map(|l| (l, l * N * d)) {
         let (path, k, sample) = (PATHS[l / SAMPLES / KS.len()], KS[l / SAMPLES % KS.len()], l % SAMPLES);
         let (a, sigma) = field.process().noise(k).unwrap();
         let x0 = &images.values[sample * d..(sample + 1) * d];
         let (sample, k, segments) = (sample as u32, k as u32, N as u32);
-        let anchor = Anchor { seed: 11, sample, k, a, sigma, bridge_scale: 1.0, x0, segments, arcs: 4, nodes: &[] };
-        let twin: Vec<Vec<f64>> = (0..=segments).map(|node| find(path).unwrap().1.point(&anchor, node)).collect();
+        let anchor = Anchor { seed: 11, sample, k, a, sigma, bridge_scale: 1.0, x0, segments };
+        let twin: Vec<Vec<f64>> =
+            (0..=segments).map(|node| made[l / SAMPLES / KS.len()].point(&anchor, node)).collect();
         for (i, c) in (0..N).flat_map(|i| (0..d).map(move |c| (i, c))) {
-            let (p, q, at) = (twin[i][c], twin[i + 1][c], first + i * d + c);
+            let (y, z, at) = (twin[i][c], twin[i + 1][c], first + i * d + c);
             let [m, step, node] = [loops.midpoints[at], loops.steps[at], nodes[at]].map(f64::from);
-            let bound = tolerance(sigma, p.abs().max(q.abs()));
-            assert!((m - 0.5 * (p + q)).abs() <= bound, "{path} k {k} midpoint {i}: {m} against {}", 0.5 * (p + q));
-            assert!((step - (q - p)).abs() <= 2.0 * bound, "{path} k {k} step {i}: {step} against {}", q - p);
-            assert!((node - p).abs() <= 2.0 * bound, "{path} k {k} node {i}: {node} against {p}");
+            let bound = tolerance(sigma, y.abs().max(z.abs()));
+            assert!((m - 0.5 * (y + z)).abs() <= bound, "{path} k {k} midpoint {i}: {m} against {}", 0.5 * (y + z));
+            assert!((step - (z - y)).abs() <= 2.0 * bound, "{path} k {k} step {i}: {step} against {}", z - y);
+            assert!((node - y).abs() <= 2.0 * bound, "{path} k {k} node {i}: {node} against {y}");
         }
         for c in 0..d {
             let steps = || (0..N).map(|i| f64::from(loops.steps[first + i * d + c]));

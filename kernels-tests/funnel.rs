@@ -30,7 +30,7 @@ fn noisy(field: &Arc<dyn Field>, images: &Images, k: usize) -> Vec<f32> {
     let (a, sigma) = field.process().noise(k).unwrap();
     let point = |(sample, x0): (usize, &[f32])| {
         let (seed, sample, k) = (5, sample as u32, k as u32);
-        start(&Anchor { seed, sample, k, a, sigma, bridge_scale: 1.0, x0, segments: 2, arcs: 2, nodes: &[] })
+        start(&Anchor { seed, sample, k, a, sigma, bridge_scale: 1.0, x0, segments: 2 })
     };
     images.values.chunks(images.shape.len()).enumerate().flat_map(point).map(|v| v as f32).collect()
 }

@@ -1,6 +1,6 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{families, gpu, max_norm_error, noise, ports, run};
+use crate::common::{builder, families, gpu, max_norm_error, noise, ports, run};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
@@ -10,7 +10,7 @@ use vorticity::ops::Family;
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::channels::Channels;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
@@ -24,16 +24,15 @@ const K: usize = 3;
 
 /// The plan for one timestep.
 fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, Ports) {
-    let mut program = Program::default();
-    program.tangents = tangents;
+    let mut program = builder(family, tangents, None);
     let ports = ports(&mut program, graph);
     let planned = if fused {
-        lower(graph, &[K], family, ports, &mut program)
+        lower(graph, &[K], ports, &mut program)
     } else {
-        lower_as_is(graph.clone(), &[K], family, ports, &mut program)
+        lower_as_is(graph.clone(), &[K], ports, &mut program)
     };
     planned.unwrap();
-    (program, ports)
+    (program.finish().unwrap(), ports)
 }
 
 /// Dispatches by op.
@@ -49,11 +48,8 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
         kernel,
         stride: 1,
         padding: Padding::all(kernel / 2),
-        load: None,
         weight: noise(out * c * kernel * kernel, seed).into(),
         bias: noise(out, seed + 1).into(),
-        silu: false,
-        after: After::default(),
     };
     graph.push(name, op, &[x]).unwrap()
 }
@@ -61,7 +57,7 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
 fn row(graph: &mut Graph, width: usize, seed: u64) -> AddRow {
     let layers = vec![RowLayer::Lookup { table: noise(5 * width, seed).into(), rows: 5, width }];
     let table = graph.push_row(RowTable { name: "row".into(), width, layers });
-    AddRow { table, width, silu: false }
+    AddRow { table, width }
 }
 
 /// Everything that is folded: SiLU, a time row and SiLU again behind a shuffle of two convolutions, a residual from either
@@ -126,18 +122,17 @@ fn loads() -> Graph {
     let mut g = Graph::new(Shape::new(8, 6, 4));
     let x = g.input();
     let a = conv(&mut g, "a", x, 12, 3, 1);
-    let norm = |silu, seed| GroupNorm {
+    let norm = |seed| GroupNorm {
         channels: 12,
         groups: 3,
         epsilon: 1e-5,
         scale: Scale::Fixed { gain: noise(12, seed).into(), shift: noise(12, seed + 1).into() },
-        silu,
-        band: None,
     };
-    let y = g.push("norm", norm(true, 3), &[a]).unwrap();
+    let y = g.push("norm", norm(3), &[a]).unwrap();
+    let y = g.push("norm.silu", Silu, &[y]).unwrap();
     let y = conv(&mut g, "b", y, 12, 3, 5);
     let y = g.push("sum", Add { scales: [1.0, 1.0] }, &[y, a]).unwrap();
-    let y = g.push("norm 2", norm(false, 7), &[y]).unwrap();
+    let y = g.push("norm 2", norm(7), &[y]).unwrap();
     let y = conv(&mut g, "c", y, 8, 1, 9);
     let depthwise = Depthwise {
         channels: 8,

@@ -45,7 +45,7 @@ fn copy() -> tempfile::TempDir {
 fn golden_case_passes_in_every_family() {
     let gpu = gpu();
     for family in families(&gpu) {
-        let report = verify(&gpu, family, &folder()).unwrap();
+        let report = verify(&gpu.clone().with_family(family), &folder()).unwrap();
         for row in &report.rows {
             println!("{} {:<40} {:.2e} {:?} {}", family.name(), row.quantity, row.error, row.tolerance, row.worst);
         }
@@ -53,7 +53,7 @@ fn golden_case_passes_in_every_family() {
         assert_eq!(report.rows.iter().filter(|r| r.tolerance.is_some()).count(), 8 + 3 * 5 + 1);
         // The family asked for is the one that ran.
         let network = network();
-        let evaluator = Evaluator::with_family(&gpu, &network, &[0], 1, family).unwrap();
+        let evaluator = Evaluator::new(&gpu.clone().with_family(family), &network, &[0], 1).unwrap();
         let cc = evaluator.program().steps().any(|s| s.kernel.shader == "conv_cc");
         assert_eq!(cc, family == Family::Cpu);
     }
@@ -66,7 +66,7 @@ fn one_changed_weight_fails_the_forward_pass() {
     let mut tensors = weights::read(&path);
     tensors.get_mut("mid_block.1.branch2.3.module.0.weight").unwrap().add(5, 1e-3);
     weights::write(&path, &tensors);
-    let report = verify(&gpu, gpu.family(), copy.path()).unwrap();
+    let report = verify(&gpu, copy.path()).unwrap();
     let failed = failed(&report);
     assert!(failed.contains(&"forward") && failed.contains(&"forward, f64 twin"), "{failed:?}");
 }
@@ -76,7 +76,7 @@ fn schedule_off_by_one_fails() {
     let (gpu, mut case) = (gpu(), case());
     let table = &mut case.tensors.get_mut("alphabar_f64").unwrap().values;
     table.rotate_left(1);
-    assert_eq!(failed(&check(&gpu, gpu.family(), &case, &network()).unwrap()), ["schedule, alphabar"]);
+    assert_eq!(failed(&check(&gpu, &case, &network()).unwrap()), ["schedule, alphabar"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn terms_of_the_wrong_sign_fail() {
         let scale = case.tensors.get_mut(&format!("{name}.score_scale")).unwrap();
         scale.values[0] = -scale.values[0];
     }
-    let report = check(&gpu, gpu.family(), &case, &network()).unwrap();
+    let report = check(&gpu, &case, &network()).unwrap();
     let expected = [
         "loop_rotation, integral, of S",
         "loop_rotation, terms, of the largest",
@@ -102,7 +102,7 @@ fn swapped_channel_shuffle_fails() {
     let (gpu, case, mut graph) = (gpu(), case(), network());
     let node = graph.nodes.iter_mut().find(|n| n.name == "mid_block.0.shuffle").unwrap();
     node.op = Arc::new(Channels::shuffle(node.shape.c, node.shape.c / 2).unwrap());
-    let report = check(&gpu, gpu.family(), &case, &graph).unwrap();
+    let report = check(&gpu, &case, &graph).unwrap();
     let failed = failed(&report);
     let expected = ["forward", "forward, f64 twin", "tangents", "sub-Jacobian", "tangents, f64 twin"];
     for quantity in expected.into_iter().chain(["loop_bridge, integral, of S"]) {
@@ -135,7 +135,7 @@ fn unreadable_cases_name_the_place() {
     for (i, (damage, names)) in cases.iter().enumerate() {
         let mut case = case();
         damage(&mut case);
-        let error = check(&gpu, gpu.family(), &case, &graph).unwrap_err();
+        let error = check(&gpu, &case, &graph).unwrap_err();
         assert_eq!(error.exit_code(), 2, "damage {i}: {error}");
         names.iter().for_each(|n| assert!(error.to_string().contains(n), "damage {i}: '{n}' not in '{error}'"));
     }
@@ -164,10 +164,10 @@ fn damaged_folders_name_the_file() {
     for (i, (damage, names)) in damages.iter().enumerate() {
         let copy = copy();
         damage(copy.path());
-        let error = verify(&gpu, gpu.family(), copy.path()).unwrap_err();
+        let error = verify(&gpu, copy.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2, "damage {i}: {error}");
         names.iter().for_each(|n| assert!(error.to_string().contains(n), "damage {i}: '{n}' not in '{error}'"));
     }
-    let error = verify(&gpu, gpu.family(), Path::new("no/such/folder")).unwrap_err();
+    let error = verify(&gpu, Path::new("no/such/folder")).unwrap_err();
     assert!(error.to_string().contains("no/such/folder: not a directory"), "{error}");
 }

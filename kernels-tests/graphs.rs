@@ -8,7 +8,7 @@ use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::attention_logits::AttentionLogits;
 use vorticity::ops::channels::Channels;
-use vorticity::ops::conv::{After, Padding};
+use vorticity::ops::conv::Padding;
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::mix::Mix;
@@ -184,11 +184,8 @@ impl Builder {
             kernel,
             stride,
             padding,
-            load: None,
             weight: weights(out * c * kernel * kernel, c * kernel * kernel, seed).into(),
             bias: weights(out, 10, seed + 1).into(),
-            silu: false,
-            after: After::default(),
         };
         self.push(conv, &[x])
     }
@@ -220,7 +217,7 @@ impl Builder {
                         Scale::Fixed { gain, shift: weights(channels, 10, seed + 1).into() }
                     }
                 };
-                self.push(GroupNorm { channels, groups: *groups, epsilon: 1e-5, scale, silu: false, band: None }, &[x])
+                self.push(GroupNorm { channels, groups: *groups, epsilon: 1e-5, scale }, &[x])
             }
             Silu { x } => self.push(silu::Silu, &[at(x)]),
             Point { x, of } => self.push(*of, &[at(x)]),
@@ -228,7 +225,8 @@ impl Builder {
             Row { x, silu } => {
                 let (x, width) = (at(x), self.shape(*x).c);
                 let table = self.row(width, 0.0, seed);
-                self.push(AddRow { table, width, silu: *silu }, &[x])
+                let y = self.push(AddRow { table, width }, &[x]);
+                if *silu { self.push(silu::Silu, &[y]) } else { y }
             }
             Affine { x, by_row } => {
                 let x = at(x);

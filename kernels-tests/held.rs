@@ -4,7 +4,8 @@ use crate::common::{families, gpu, noise};
 use std::sync::Arc;
 use vorticity::graph::Graph;
 use vorticity::ops::Case;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::silu::Silu;
 use vorticity::selftest::{self, OP};
 use vorticity::shape::Shape;
 
@@ -34,20 +35,12 @@ fn held(
     weight: Vec<f32>,
 ) -> Graph {
     let (weight, bias) = (weight.into(), noise(co, 8).into());
-    let op = Conv {
-        in_channels: ci,
-        out_channels: co,
-        kernel,
-        stride,
-        padding: Padding::all(padding),
-        load: None,
-        weight,
-        bias,
-        silu,
-        after: After::default(),
-    };
+    let op = Conv { in_channels: ci, out_channels: co, kernel, stride, padding: Padding::all(padding), weight, bias };
     let case = Case { name: "conv", op: Arc::new(op), inputs: vec![Shape::new(ci, h, w)], row: None };
     let mut graph = selftest::graph_of(&case).unwrap();
+    if silu {
+        graph.push("silu", Silu, &[graph.output()]).unwrap();
+    }
     graph.hold_f16().unwrap();
     graph
 }
@@ -104,11 +97,8 @@ fn rounding_is_counted() {
         kernel: 1,
         stride: 1,
         padding: Padding::all(0),
-        load: None,
         weight: beyond.into(),
         bias: vec![0.0; 4].into(),
-        silu: false,
-        after: After::default(),
     };
     let mut graph = Graph::new(Shape::new(2, 2, 3));
     graph.push("mid.conv1", op, &[graph.input()]).unwrap();

@@ -112,7 +112,7 @@ fn the_network_is_told_the_label() {
     let mut graph = Graph::new(shape);
     let layers = vec![RowLayer::Fourier { weights: vec![0.5, -1.25, 3.0].into(), log: true }];
     graph.push_row(RowTable { name: "time".into(), width: 6, layers });
-    graph.push("add", AddRow { table: 0, width: 6, silu: false }, &[graph.input()]).unwrap();
+    graph.push("add", AddRow { table: 0, width: 6 }, &[graph.input()]).unwrap();
     graph.labels = Some(vec![0.01, 0.3, 348.0]);
     let (x, ks) = (noise(3 * shape.len(), 2), [2, 0, 1]);
     for family in families(&gpu) {

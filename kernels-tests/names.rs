@@ -116,6 +116,38 @@ fn closed_forms_have_files_of_any_name() {
     run(&[&[&"asymmetry" as &dyn AsRef<OsStr>, &spec, &"--probes", &"2"], &shape[..], &data[..]].concat());
 }
 
+/// Loops around a file's nodes, with commas in its name besides; the export has the same loops, and the manifest the file.
+#[test]
+fn paths_have_files_of_any_name() {
+    let root = tempfile::tempdir().unwrap();
+    let mut name = odd();
+    name.push(",x,y.npy");
+    let file = root.path().join(name);
+    let nodes: Vec<u8> = (0..12 * 16).flat_map(|i| ((i * 37 % 64) as f32 / 64.0).to_le_bytes()).collect();
+    fs::write(&file, npy("<f4", "(12, 1, 4, 4)", &nodes)).unwrap();
+    let mut paths = OsString::from("rotation,polyline?file=");
+    paths.push(&file);
+    paths.push(",projection?arcs=3");
+    let small: [&dyn AsRef<OsStr>; 8] =
+        [&"--timesteps", &"1", &"--samples", &"2", &"--shape", &"1x4x4", &"--data", &"data:gaussian"];
+    let loops: [&dyn AsRef<OsStr>; 4] = [&"--points", &"12", &"--paths", &paths];
+    let [out, file_of_loops] = ["out", "loops.npz"].map(|name| root.path().join(name));
+    run(&[&[&"circulation" as &dyn AsRef<OsStr>, &"field:gaussian"], &small[..], &loops[..], &[&"--out", &out]]
+        .concat());
+    run(&[
+        &[&"paths" as &dyn AsRef<OsStr>, &"export", &"field:gaussian"],
+        &small[..],
+        &loops[..],
+        &[&"--out", &file_of_loops],
+    ]
+    .concat());
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let sha256 = vorticity::data::sha256_file(&file).unwrap();
+    let own = serde_json::json!({ "rotation": {}, "polyline": { "sha256": sha256 }, "projection": { "arcs": 3 } });
+    assert_eq!(manifest["path_parameters"], own);
+    assert_eq!(manifest["circulation"]["paths"], serde_json::json!(["rotation", "polyline", "projection"]));
+}
+
 #[test]
 fn names_may_be_as_long_as_the_system_allows() {
     let root = tempfile::tempdir().unwrap();

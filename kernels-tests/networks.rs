@@ -100,7 +100,7 @@ fn a_lane_does_not_depend_on_its_company() {
         let back: Vec<f32> = turned.chunks(d).rev().flatten().copied().collect();
         assert_eq!(bits(&back), bits(&batch), "{family:?} reversed");
 
-        let mut tiles = Evaluator::with_family(&gpu, &graph, &[0, 1, 3, 4, 6], 2, family).unwrap();
+        let mut tiles = Evaluator::new(&gpu.clone().with_family(family), &graph, &[0, 1, 3, 4, 6], 2).unwrap();
         assert_eq!(tiles.max_samples(), 2);
         assert_eq!(bits(&tiles.evaluate(&x, &ks).unwrap()), bits(&batch), "{family:?} in tiles of 2");
         // Again on the same buffers, fewer samples.

@@ -1,14 +1,14 @@
 //! The closed paths: random numbers against published vectors and statistics, the f64 twins against the definitions
 //! of the three paths, and the shaders against the twins on whatever adapter is there.
-use crate::common::gpu;
+use crate::common::{self, gpu, paths};
+use std::sync::Arc;
 use vorticity::gpu::{Executor, Gpu};
-use vorticity::paths::{
-    Anchor, ClosedPath, FIXED, Lane, MINUS, PATHS, PathPorts, eps, find, lane, launch,
-    normal::{box_muller, normals, uniform},
-    pairs,
-    philox::{Purpose, Stream, philox4x32},
-};
-use vorticity::program::{Program, Role};
+use vorticity::paths::normal::{box_muller, normals, uniform};
+use vorticity::paths::philox::{Purpose, Stream, philox4x32};
+use vorticity::paths::rotation::{FIXED, MINUS, Rotation, pairs};
+use vorticity::paths::{Anchor, ClosedPath, Lane, PATHS, PathPorts, Tables, eps, lane, of_the_paper, open};
+use vorticity::program::{Builder, Role};
+use vorticity::shape::Shape;
 
 const DIM: usize = 105; // 3x5x7
 
@@ -17,27 +17,16 @@ fn image(dim: usize) -> Vec<f32> {
 }
 
 fn anchor(x0: &[f32], segments: u32) -> Anchor<'_> {
-    Anchor {
-        seed: 0x9876_5432_10ab_cdef,
-        sample: 3,
-        k: 421,
-        a: 0.8,
-        sigma: 0.6,
-        bridge_scale: 1.0,
-        x0,
-        segments,
-        arcs: 10,
-        nodes: &[],
-    }
+    Anchor { seed: 0x9876_5432_10ab_cdef, sample: 3, k: 421, a: 0.8, sigma: 0.6, bridge_scale: 1.0, x0, segments }
 }
 
-/// The paths that are made from a key, with their indices.
-fn keyed() -> impl Iterator<Item = (usize, &'static dyn ClosedPath)> {
-    PATHS.iter().copied().enumerate().filter(|(_, path)| !path.uses_nodes())
+/// The paths that are made from a key.
+fn keyed() -> Vec<Arc<dyn ClosedPath>> {
+    paths(&common::keyed())
 }
 
 fn point(path: &str, anchor: &Anchor, node: u32) -> Vec<f64> {
-    find(path).unwrap().1.point(anchor, node)
+    paths(&[path])[0].point(anchor, node)
 }
 
 fn norm(v: &[f64]) -> f64 {
@@ -126,8 +115,8 @@ fn paths_close_start_at_the_shared_point_and_repeat() {
     for segments in [10, 50, 1000] {
         let anchor = anchor(&x0, segments);
         let start = point("brownian", &anchor, 0);
-        for (_, path) in keyed() {
-            path.check(DIM, segments as usize, 10).unwrap();
+        for path in keyed() {
+            path.check(DIM, segments as usize, 1).unwrap();
             assert_eq!(path.point(&anchor, 0), start, "{} starts at x_t", path.name());
             assert_eq!(path.point(&anchor, segments), start, "{} closes", path.name());
             assert_eq!(path.point(&anchor, 7), path.point(&anchor, 7));
@@ -259,59 +248,82 @@ fn lanes_of_neighbouring_segments_agree_on_their_common_node() {
     for segments in [10, 70, 1000] {
         let anchor = anchor(&x0, segments);
         for segment in 0..segments {
-            let at = |path: &str, segment| lane(find(path).unwrap().0, &anchor, segment).unwrap();
+            let at = |path: &str, segment| lane(paths(&[path])[0].as_ref(), &anchor, segment);
             let (here, next) = (at("rotation", segment), at("rotation", segment + 1));
             assert_eq!([here.p2, here.p3], [next.p0, next.p1]);
             let (here, next) = (at("projection", segment), at("projection", segment + 1));
             if here.p1 == 1.0 {
-                assert_eq!((here.arc1, 0.0), (next.arc0, next.p0));
+                assert_eq!((here.n1, 0.0), (next.n0, next.p0));
             } else {
-                assert_eq!((here.arc0, here.arc1, here.p1), (next.arc0, next.arc1, next.p0));
+                assert_eq!((here.n0, here.n1, here.p1), (next.n0, next.n1, next.p0));
             }
         }
-        let first = lane(1, &anchor, 0).unwrap();
+        let first = lane(&Rotation, &anchor, 0);
         assert_eq!([first.p0, first.p1], [1.0, 0.0]);
-        assert_eq!(first, lane(1, &anchor, segments).unwrap(), "segment N is segment 0");
-        assert_eq!((first.count, first.sample, first.k, first.path), (segments, 3, 421, 1));
+        assert_eq!(first, lane(&Rotation, &anchor, segments), "segment N is segment 0");
+        assert_eq!((first.count, first.sample, first.k), (segments, 3, 421));
         assert!((first.gauss + 1.0).abs() < 1e-6);
     }
     assert_eq!(std::mem::size_of::<Lane>(), 80);
 }
 
 #[test]
+fn paths_are_made_by_name_and_own_their_parameters() {
+    let space = (Shape::new(1, 2, 4), [-1.0, 1.0]);
+    for path in common::every_path(8) {
+        let about = PATHS.iter().find(|p| p.0 == path.name()).expect("an object has the name of its row").1;
+        for (key, _) in path.parameters().iter().filter(|(key, _)| *key != "sha256") {
+            assert!(about.contains(key), "{about}: says nothing of {key}");
+        }
+    }
+    let refused = |spec: &str| open(spec, space).unwrap_err().to_string();
+    assert_eq!(refused("spiral?arms=2"), "path: 'spiral' is not one of brownian, rotation, projection, polyline");
+    let unknown = "projection?acs=5: 'acs' is not a parameter of projection; known: arcs";
+    assert_eq!(refused("projection?acs=5"), unknown);
+    assert!(refused("rotation?arcs=5").ends_with("'arcs' is not a parameter of rotation; it has none"));
+    assert!(refused("projection?arcs=five").contains("arcs=five is not a value of the right kind"));
+    assert!(refused("polyline").contains("polyline: needs file=FILE, its nodes"));
+    assert!(refused("polyline?file=none.npy").contains("none.npy: cannot be opened"));
+    assert_eq!(open("projection?arcs=5", space).unwrap().parameters()["arcs"], 5);
+    assert_eq!(of_the_paper()[2].parameters()["arcs"], 10);
+}
+
+#[test]
 fn what_a_path_is_not_defined_for_is_refused() {
-    let refused = |path: &str, dim, segments| find(path).unwrap().1.check(dim, segments, 10).unwrap_err().to_string();
+    let refused = |path: &str, dim, segments| paths(&[path])[0].check(dim, segments, 1).unwrap_err().to_string();
     assert!(refused("rotation", 1, 1000).contains("1 components"));
     assert!(refused("projection", 7, 1000).contains("7 components"));
     assert!(refused("projection", 8, 1001).contains("1001 segments in 10 arcs"));
     assert!(refused("brownian", 8, 1).contains("1 segments"));
     assert!(refused("brownian", 8, 1 << 24).contains("2^24"));
-    assert!(find("spiral").err().unwrap().to_string().contains("brownian, rotation, projection"));
-    assert!(lane(99, &anchor(&[0.0; 8], 10), 0).is_err());
 }
 
 /// Midpoints and steps [anchor][segment][stride] as the GPU makes them with `seed`.
-fn on_gpu(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32]) -> [Vec<f32>; 2] {
+fn on_gpu(gpu: &Gpu, path: &Arc<dyn ClosedPath>, seed: u64, anchors: &[Anchor], segments: &[u32]) -> [Vec<f32>; 2] {
     let dim = anchors[0].x0.len();
     let stride = dim.next_multiple_of(4);
-    let (mut lanes, mut images, mut tables) = (vec![], vec![], vec![]);
-    for (row, anchor) in anchors.iter().enumerate() {
-        lanes.extend(segments.iter().map(|&s| Lane { anchor: row as u32, ..lane(path, anchor, s).unwrap() }));
-        // Padding that must not reach the output.
-        images.extend(anchor.x0.iter().copied().chain([f32::NAN; 3]).take(stride));
-        tables.extend(pairs(seed, anchor.sample, anchor.k, dim).into_iter().chain([u32::MAX; 3]).take(stride));
-    }
-    let (real, other) = (lanes.len(), Lane { path: path + 1, ..lanes[0] });
-    lanes.push(other); // a lane of another path in the same tile
-
-    let mut program = Program::default();
+    let mut program = Builder::new(gpu.target(), 0);
     let flat = 4 * stride as u64;
     let lanes_id = program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload);
     let (x, d) = (program.buffer("x", flat, Role::Download), program.buffer("d", flat, Role::Download));
-    let (x0, pairs) = (program.constant("x0", &images), program.constant("pairs", &tables));
-    launch(&mut program, PATHS[path as usize], path, dim, seed, PathPorts { lanes: lanes_id, x0, pairs, x, d });
-    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    let ports = PathPorts { lanes: lanes_id, x, d };
+    let tables = Tables::launch(&mut program, std::slice::from_ref(path), dim, seed, ports).unwrap();
+    let (mut lanes, mut tile) = (vec![], tables.tile());
+    for (anchor, &segment) in anchors.iter().flat_map(|anchor| segments.iter().map(move |s| (anchor, s))) {
+        let mut lane = lane(path.as_ref(), anchor, segment);
+        tile.place(0, &Anchor { seed, ..*anchor }, segment, &mut lane).unwrap();
+        lanes.push(lane);
+    }
+    let (real, other) = (lanes.len(), Lane { path: 1, ..lanes[0] });
+    lanes.push(other); // a lane of another path in the same tile
+    let mut executor = Executor::new(gpu, program.finish().unwrap(), lanes.len()).unwrap();
     executor.upload(lanes_id, &lanes).unwrap();
+    for (id, words) in tile.uploads() {
+        // Padding that must not reach the output: NaN, or an entry that no table has.
+        let mut words = words.to_vec();
+        words.chunks_mut(stride).for_each(|row| row[dim..].fill(u32::MAX));
+        executor.upload(id, &words).unwrap();
+    }
     let mut out: [Vec<f32>; 2] = Default::default();
     let pending = executor.submit(lanes.len()).unwrap();
     executor.wait(pending, |id, bytes| out[usize::from(id == d)] = bytemuck::pod_collect_to_vec(bytes)).unwrap();
@@ -326,14 +338,14 @@ fn on_gpu(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32])
 /// Largest |node - twin| in units of the bound 2e-6 (unit + |node|), over both nodes m -+ d/2 of every segment.
 /// The unit is 1, or sigma where that is larger: a node is a sum of terms of that size, and where they cancel f32
 /// cannot know better.
-fn worst(gpu: &Gpu, path: u32, seed: u64, anchors: &[Anchor], segments: &[u32]) -> f64 {
+fn worst(gpu: &Gpu, path: &Arc<dyn ClosedPath>, seed: u64, anchors: &[Anchor], segments: &[u32]) -> f64 {
     let [x, d] = on_gpu(gpu, path, seed, anchors, segments);
     let stride = anchors[0].x0.len().next_multiple_of(4);
     let mut worst = 0.0f64;
     let rows = anchors.iter().flat_map(|anchor| segments.iter().map(move |&segment| (anchor, segment)));
     for (row, (anchor, segment)) in rows.enumerate() {
         for (node, half) in [(segment, -0.5), (segment + 1, 0.5)] {
-            for (c, twin) in PATHS[path as usize].point(anchor, node).into_iter().enumerate() {
+            for (c, twin) in path.point(anchor, node).into_iter().enumerate() {
                 let found = f64::from(x[row * stride + c]) + half * f64::from(d[row * stride + c]);
                 let error = (found - twin).abs() / (2e-6 * (anchor.sigma.max(1.0) + twin.abs()));
                 worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
@@ -355,8 +367,8 @@ fn gpu_points_agree_with_the_twin() {
                 .map(|(sample, k)| Anchor { a, sigma, bridge_scale, sample, k, ..anchor(&x0, count) })
                 .into();
             let segments: Vec<u32> = (0..count).step_by(23).chain([count - 1]).collect();
-            for (index, path) in keyed() {
-                let worst = worst(&gpu, index as u32, anchors[0].seed, &anchors, &segments);
+            for path in keyed() {
+                let worst = worst(&gpu, &path, anchors[0].seed, &anchors, &segments);
                 assert!(worst < 1.0, "{} D = {dim} N = {count} sigma = {sigma}: {worst} of the bound", path.name());
             }
         }
@@ -368,7 +380,7 @@ fn gpu_points_agree_with_the_twin() {
 fn gpu_points_agree_in_a_folded_dispatch() {
     let (x0, segments) = (image(5), (0..66_000).collect::<Vec<_>>());
     let anchors = [anchor(&x0, 66_000)];
-    assert!(worst(&gpu(), 0, anchors[0].seed, &anchors, &segments) < 1.0);
+    assert!(worst(&gpu(), &paths(&["brownian"])[0], anchors[0].seed, &anchors, &segments) < 1.0);
 }
 
 /// Negative control: with another seed, in either word of the key, the comparison fails on every path.
@@ -376,9 +388,10 @@ fn gpu_points_agree_in_a_folded_dispatch() {
 fn gpu_points_of_another_seed_do_not_agree() {
     let (gpu, x0) = (gpu(), image(DIM));
     let anchors = [anchor(&x0, 50)];
-    for path in keyed().map(|(index, _)| index as u32) {
+    for path in keyed() {
         for bit in [0, 63] {
-            assert!(worst(&gpu, path, anchors[0].seed ^ 1 << bit, &anchors, &[17]) > 1e4, "path {path}, bit {bit}");
+            let worst = worst(&gpu, &path, anchors[0].seed ^ 1 << bit, &anchors, &[17]);
+            assert!(worst > 1e4, "path {}, bit {bit}", path.name());
         }
     }
 }
@@ -391,8 +404,8 @@ fn gpu_points_of_another_seed_do_not_agree() {
 fn gpu_nodes_are_shared_bit_for_bit() {
     let (gpu, x0, segments) = (gpu(), image(784), (0..50).collect::<Vec<_>>());
     let anchors = [anchor(&x0, 50)];
-    for (index, path) in keyed() {
-        let [mut x, d] = on_gpu(&gpu, index as u32, anchors[0].seed, &anchors, &segments);
+    for path in keyed() {
+        let [mut x, d] = on_gpu(&gpu, &path, anchors[0].seed, &anchors, &segments);
         let (seen, different) = count_differing_nodes(&x, &d, 784);
         assert!(seen > 1000 && different * 200 <= seen, "{}: {different} of {seen} nodes differ", path.name());
         // Negative control: one segment in two moved by one unit in the last place.

@@ -1,6 +1,6 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
 //! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
-use crate::common::{families, gpu};
+use crate::common::{every_path, families, gpu};
 use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks};
 use naga::back::{hlsl, msl, pipeline_constants, spv};
@@ -13,14 +13,15 @@ use vorticity::data::{Images, Levels};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
+use vorticity::ops::Family;
 use vorticity::ops::conv::VARIANTS;
-use vorticity::ops::{Family, OPS};
-use vorticity::paths::{Lane, PATHS};
+use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Kernel, Program, Role};
-use vorticity::selftest::VARIED;
+use vorticity::program::{Builder, Kernel, Program, Role};
+use vorticity::selftest::{VARIED, tested};
 use vorticity::shaders::{SOURCES, assemble};
 use vorticity::shape::Shape;
+use vorticity::target::Target;
 
 const STORAGE_BUFFERS: usize = 8;
 
@@ -139,17 +140,15 @@ fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), St
 
 /// A plan of the graph, with so many tangents a sample.
 fn plan(graph: &Graph, family: Family, tangents: u32, choices: Choices) -> Program {
-    let mut program = Program::default();
-    program.tangents = tangents;
-    program.choices = choices.into();
-    program.subgroup = 32;
+    let target = Target { choices: choices.into(), subgroup: 32, ..Target::of(family) };
+    let mut program = Builder::new(target, tangents);
     let ports = Ports {
         input: program.buffer("x", 16, Role::Upload),
         output: program.buffer("y", 16, Role::Download),
         lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
     };
-    lower(graph, &[0, 3], family, ports, &mut program).unwrap();
-    program
+    lower(graph, &[0, 3], ports, &mut program).unwrap();
+    program.finish().unwrap()
 }
 
 /// Circulation of every closed form and of a small network, as it is really run, in every family of the adapter.
@@ -169,14 +168,11 @@ fn circulations() -> Vec<(Family, Program)> {
     let (gpu, shape) = (gpu(), Shape::new(1, 12, 12));
     let images = Images { shape, count: 1, values: image, levels: Levels::Real, sha256: String::new() };
     let options = |family| Options {
-        paths: PATHS.iter().map(|p| p.name().to_string()).collect(),
+        paths: every_path(20 * 144),
         timesteps: vec![0, 3],
         samples: 1,
         points: 20,
-        arcs: 10,
         seed: 1,
-        polyline: vec![0.0; 20 * 144],
-        polyline_sha256: None,
         quadrature: Quadrature::Midpoint,
         quadrature_check: 0.0,
         verify_points: 0,
@@ -203,7 +199,7 @@ fn kernels() -> Kernels {
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
-    graphs.extend(OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
+    graphs.extend(tested().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
     let halves = graphs.clone().into_iter().map(|mut graph| {
         graph.hold_f16().unwrap();
         graph
@@ -213,7 +209,7 @@ fn kernels() -> Kernels {
         let plan = |g, tangents| (family, plan(g, family, tangents, Choices::default()));
         programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
     }
-    let varied = OPS.iter().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
+    let varied = tested().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
     let varied: Vec<Graph> = varied
         .map(|case| vorticity::selftest::graph_of(&case).unwrap())
         .flat_map(|graph| {
@@ -228,7 +224,7 @@ fn kernels() -> Kernels {
     }
     for family in [Family::Gpu, Family::Cpu] {
         let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];
-        programs.extend(probes.map(|probe| (family, probe.program)));
+        programs.extend(probes.map(|probe| (family, probe.unwrap().program)));
     }
     let mut all = BTreeMap::new();
     for (family, program) in &programs {

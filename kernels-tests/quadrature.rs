@@ -1,6 +1,6 @@
 //! Adaptive quadrature: the rules are exact for what they claim, converge to what many midpoints give at a fraction of
 //! the evaluations, and do not depend on tiles.
-use crate::common::{gpu, noise};
+use crate::common::{gpu, noise, paths};
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,13 +17,11 @@ const TOLERANCE: f64 = 1e-3;
 
 fn options(quadrature: Quadrature, points: usize) -> Options {
     Options {
-        paths: vec!["rotation".into(), "projection".into()],
+        paths: paths(&["rotation", "projection?arcs=5"]),
         timesteps: vec![100, 900],
         samples: 1,
         points,
-        arcs: 5,
         seed: 3,
-        polyline: vec![],
         quadrature,
         quadrature_check: 0.0,
         verify_points: 0,
@@ -120,7 +118,7 @@ fn points_are_those_of_the_twin_and_tiles_change_nothing() {
     let (gpu, field) = (gpu(), field::open("field:tilted?omega=1", Some(Shape::new(1, 5, 7)), ScoreScale::Definition));
     let field = field.unwrap();
     // An odd number of components: one of them does not turn. The brownian path is integrated by midpoints beside them.
-    let paths = ["brownian", "rotation", "projection"].map(String::from).to_vec();
+    let paths = paths(&["brownian", "rotation", "projection?arcs=5"]);
     let options =
         Options { paths, samples: 2, verify_points: 40, ..options(Quadrature::Adaptive { tolerance: 1e-6 }, 300) };
     let whole = run(&gpu, &field, options.clone());

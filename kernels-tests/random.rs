@@ -1,6 +1,6 @@
 //! Random small networks of all ops: what every plan of one gives, fused or not, with tangents or without, cut into bands or
 //! not, against the f64 twin. `VORTICITY_RANDOM_GRAPHS=N` runs N others instead of the few that every run has.
-use crate::common::{families, gpu, noise, pad, ports};
+use crate::common::{builder, families, gpu, noise, pad, ports};
 use crate::graphs::{Drawn, drawn, smooth_at};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -49,14 +49,13 @@ struct Plan {
 
 impl Plan {
     fn of(&self, graph: &Graph) -> vorticity::error::Result<(Program, Ports)> {
-        let mut program = Program::default();
-        (program.tangents, program.room) = (self.tangents, self.room);
+        let mut program = builder(self.family, self.tangents, self.room);
         let ports = ports(&mut program, graph);
         match self.fused {
-            true => lower(graph, &KS, self.family, ports, &mut program)?,
-            false => lower_as_is(graph.clone(), &KS, self.family, ports, &mut program)?,
+            true => lower(graph, &KS, ports, &mut program)?,
+            false => lower_as_is(graph.clone(), &KS, ports, &mut program)?,
         }
-        Ok((program, ports))
+        Ok((program.finish()?, ports))
     }
 
     /// `[lane][D]` of every sample's value and tangents.

@@ -33,7 +33,9 @@ fn tangents_of_networks_match_their_twin() {
         let (x, v) = (noise(ks.len() * d, base as u64), noise(ks.len() * k * d, 1 + base as u64));
         for family in families(&gpu) {
             let room = Room { samples: 2, tangents: k }; // two tiles
-            let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[0, 5, TIMESTEPS - 1], room, family).unwrap();
+            let mut evaluator =
+                Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 5, TIMESTEPS - 1], room)
+                    .unwrap();
             let (y, jv) = evaluator.jvp(&x, &v, &ks).unwrap();
             // The value is the one that is computed without tangents, to the last bit.
             assert_eq!(bits(&y), bits(&evaluate(&gpu, &graph, family, &x, &ks)), "base {base} {family:?}");
@@ -61,7 +63,10 @@ fn a_tangent_alone_equals_the_same_tangent_in_company() {
     for family in families(&gpu) {
         let run = |samples, tangents: usize, x: &[f32], v: &[f32], ks: &[usize]| {
             let room = Room { samples, tangents };
-            Evaluator::with_tangents(&gpu, &graph, &[1, 4, 6], room, family).unwrap().jvp(x, v, ks).unwrap()
+            Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[1, 4, 6], room)
+                .unwrap()
+                .jvp(x, v, ks)
+                .unwrap()
         };
         let (y, all) = run(3, k, &x, &v, &ks);
         for (i, own) in all.chunks(d).enumerate().step_by(4) {
@@ -84,7 +89,7 @@ fn tangents_are_linear() {
     let mixed: Vec<f32> = u.iter().zip(&v).map(|(u, v)| 2.0 * u - v).collect();
     for family in families(&gpu) {
         let room = Room { samples: 1, tangents: 3 };
-        let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[2], room, family).unwrap();
+        let mut evaluator = Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[2], room).unwrap();
         let (_, jv) = evaluator.jvp(&x, &[u.clone(), v.clone(), mixed.clone()].concat(), &[2]).unwrap();
         let want: Vec<f64> = (0..d).map(|i| 2.0 * f64::from(jv[i]) - f64::from(jv[d + i])).collect();
         assert!(max_norm_error(&jv[2 * d..], &want) < 2e-6);
@@ -123,7 +128,7 @@ fn what_cannot_be_differentiated_is_refused() {
     let gpu = gpu();
     let graph = network(&hyper(1, 4, &[2], 8), &random(1, 4, &[2])).unwrap();
     let room = Room { samples: 2, tangents: 2 };
-    let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[1], room, gpu.family()).unwrap();
+    let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[1], room).unwrap();
     let (x, mut v) = (noise(2 * 64, 1), noise(4 * 64, 2));
     let says = |r: vorticity::error::Result<(Vec<f32>, Vec<f32>)>| r.unwrap_err().to_string();
     assert!(says(evaluator.jvp(&x, &v[1..], &[1, 1])).contains("evaluator tangents: 255 numbers, 4 tangents have 256"));

@@ -61,7 +61,8 @@ fn every_option_is_as_in_diffusers() {
         assert!(far(&value, &plain) < EMBEDDING, "{name}: {:e} with diffusers' embedding", far(&value, &plain));
         for family in families(&gpu) {
             let room = Room { samples: 2, tangents: 2 };
-            let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[0, 1], room, family).unwrap();
+            let mut evaluator =
+                Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 1], room).unwrap();
             let (got, derivatives) = evaluator.jvp(&x, &[&v[..], &v[..]].concat(), &[0, 1]).unwrap();
             errors.push((family.name(), max_norm_error(&got, &y), max_norm_error(&derivatives[..2 * d], &jvp)));
         }

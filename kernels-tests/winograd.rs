@@ -1,10 +1,11 @@
 //! 3x3 convolutions by Winograd's minimal filtering: which go that way, how far off they are beside direct ones, and that
 //! neither bands nor pieces of an image change a bit.
-use crate::common::{families, gpu, noise, ports, run};
+use crate::common::{builder, families, gpu, noise, ports, run};
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
-use vorticity::ops::conv::{After, Conv, Padding};
+use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::silu::Silu;
 use vorticity::plan::{Ports, lower};
 use vorticity::program::{Program, Role};
 use vorticity::selftest::compare;
@@ -17,11 +18,8 @@ fn conv(read: usize, written: usize, kernel: usize, stride: usize, weight: Vec<f
         kernel,
         stride,
         padding: Padding::all(kernel / 2),
-        load: None,
         weight: weight.into(),
         bias: noise(written, 5).into(),
-        silu: false,
-        after: After::default(),
     }
 }
 
@@ -39,11 +37,10 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
 
 /// The plan with `room` bytes per lane and buffer.
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
-    let mut program = Program::default();
-    (program.tangents, program.room) = (tangents, room);
+    let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
-    lower(graph, &[3], family, ports, &mut program).unwrap();
-    (program, ports)
+    lower(graph, &[3], ports, &mut program).unwrap();
+    (program.finish().unwrap(), ports)
 }
 
 /// Convolutions, or pieces of them, that go that way.
@@ -104,8 +101,10 @@ fn bands_and_pieces_give_the_same_bits() {
     }
     let mut graph = one(Shape::new(40, 18, 14), 36, 3, 1);
     for (from, to) in [(36, 48), (48, 40)] {
-        let op = Conv { silu: to == 48, ..conv(from, to, 3, 1, weights(from * to * 9)) };
-        graph.push("conv", op, &[graph.output()]).unwrap();
+        graph.push("conv", conv(from, to, 3, 1, weights(from * to * 9)), &[graph.output()]).unwrap();
+        if to == 48 {
+            graph.push("silu", Silu, &[graph.output()]).unwrap();
+        }
     }
     for tangents in [0, 2] {
         let lanes = 2 * (1 + tangents as usize);

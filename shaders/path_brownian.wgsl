@@ -7,9 +7,9 @@
 #import lib/grid.wgsl
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
-@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
-@group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
+@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [row][stride / 4]   clean images
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]  points
+@group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]  steps
 
 struct Ends {
     first: vec4<f32>,
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let blocks = im.stride / 4u;
     for (var block = thread; block < blocks; block += 256u) {
         let eps = normals(vec2<u32>(im.seed_lo, im.seed_hi), PURPOSE_EPS, 0u, lane.sample, lane.k, block);
-        let start = lane.a * x0[lane.anchor * blocks + block] + lane.sigma * eps;
+        let start = lane.a * x0[lane.table0 * blocks + block] + lane.sigma * eps;
         let ends = bridge(lane, block);
         let first = start + lane.p0 * ends.first;
         let second = start + lane.p0 * ends.second;

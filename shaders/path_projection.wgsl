@@ -9,16 +9,16 @@
 #import lib/grid.wgsl
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
-@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
-@group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
+@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [row][stride / 4]   clean images
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]  points
+@group(0) @binding(3) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]  steps
 
 // |E_0|^2, |E_1|^2, |chord(f0)|^2, and |chord(f1)|^2 or, for the derivative, chord . slope
 var<workgroup> squares: array<vec4<f32>, 256>;
 
 fn noised(lane: Lane, draw: u32, block: u32) -> vec4<f32> {
     let eps = normals(vec2<u32>(im.seed_lo, im.seed_hi), PURPOSE_EPS, draw, lane.sample, lane.k, block);
-    let e = lane.a * x0[lane.anchor * (im.stride / 4u) + block] + lane.sigma * eps;
+    let e = lane.a * x0[lane.table0 * (im.stride / 4u) + block] + lane.sigma * eps;
     return without_padding(e, block, im.dim);
 }
 
@@ -48,8 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     var sum = vec4<f32>(0.0);
     for (var block = thread; block < blocks; block += 256u) {
-        let e0 = noised(lane, lane.arc0, block);
-        let e1 = noised(lane, lane.arc1, block);
+        let e0 = noised(lane, lane.n0, block);
+        let e1 = noised(lane, lane.n1, block);
         let c0 = chord(lane.p0, e0, e1);
         let c1 = chord(lane.p1, e0, e1);
         let last = select(dot(c1, c1), dot(c0, e1 - e0), lane.p2 == 1.0);

@@ -8,10 +8,10 @@
 #import lib/grid.wgsl
 
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;             // [lane]
-@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [anchor][stride / 4]  clean images
-@group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;        // [anchor][stride / 4]  partner | FIXED | MINUS
-@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]    points
-@group(0) @binding(4) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]    steps
+@group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;           // [row][stride / 4]   clean images
+@group(0) @binding(2) var<storage, read> pairs: array<vec4<u32>>;        // [row][stride / 4]   partner | FIXED | MINUS
+@group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;      // [lane][stride / 4]  points
+@group(0) @binding(4) var<storage, read_write> d: array<vec4<f32>>;      // [lane][stride / 4]  steps
 
 const MINUS = 0x80000000u;
 const FIXED = 0x40000000u;
@@ -40,8 +40,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let blocks = im.stride / 4u;
     for (var block = thread; block < blocks; block += 256u) {
-        let entry = pairs[lane.anchor * blocks + block];
-        let center = lane.a * x0[lane.anchor * blocks + block];
+        let entry = pairs[lane.table1 * blocks + block];
+        let center = lane.a * x0[lane.table0 * blocks + block];
         let eps = eps_block(lane, block);
         var turned = vec4<f32>(0.0);
         for (var i = 0u; i < 4u; i++) {

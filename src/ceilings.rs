@@ -2,9 +2,9 @@
 //! buffers larger than caches, dispatches that do next to nothing. In: an adapter. Out: rates, against which a kernel is
 //! judged by the roofline model (Williams, Waterman, Patterson; CACM 52, 2009).
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
-use crate::ops::Family;
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use crate::gpu::{Executor, Gpu, tiles};
+use crate::program::{Access, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use crate::target::{KernelFamily, Target};
 
 /// Rates of one adapter, each the best of several.
 #[derive(Clone, Copy, Debug)]
@@ -43,12 +43,12 @@ impl Bound {
 impl Ceilings {
     /// Floating-point operations per second that kernels of a family may hope for: those of CPU adapters keep their
     /// weights where a multiply-add reads them at no cost, others pass everything through tiles as the GEMM does.
-    pub fn compute(&self, family: Family) -> f64 {
-        if family == Family::Cpu { self.multiply_add } else { self.gemm }
+    pub fn compute(&self, family: KernelFamily) -> f64 {
+        if family == KernelFamily::Cpu { self.multiply_add } else { self.gemm }
     }
 
     /// Fewest seconds for so much work, and what bounds it: max(flops / compute, bytes / bandwidth).
-    pub fn roof(&self, family: Family, flops: f64, bytes: f64) -> (f64, Bound) {
+    pub fn roof(&self, family: KernelFamily, flops: f64, bytes: f64) -> (f64, Bound) {
         let (compute, memory) = (flops / self.compute(family), bytes / self.bandwidth);
         if compute >= memory { (compute, Bound::Compute) } else { (memory, Bound::Memory) }
     }
@@ -98,8 +98,8 @@ fn step(shader: &'static str, words: &[Immediate], grid: Grid, [flops, bytes]: [
 }
 
 /// `rounds` of 32 steps of 16 chains in each of `threads` threads per lane.
-fn chains(threads: usize, rounds: usize) -> Probe {
-    let mut program = Program::default();
+fn chains(threads: usize, rounds: usize) -> Result<Probe> {
+    let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     let output = program.buffer("y", 16 * threads as u64, Role::Scratch);
     let [m, c] = RECURRENCE.map(f32::to_bits);
     let words = [("items", threads as u32), ("rounds", rounds as u32), ("m", m), ("c", c)];
@@ -108,30 +108,30 @@ fn chains(threads: usize, rounds: usize) -> Probe {
     let mut step = step("ceiling_multiply_add", &words, grid, [flops, 16 * threads as u64]);
     step.bindings = vec![("y", output, Access::Write)];
     program.push(step);
-    Probe { program, input: None, output, most: 64 }
+    Ok(Probe { program: program.finish()?, input: None, output, most: 64 })
 }
 
 /// y = the sum of 16 chains a <- m a + c of `STEPS` steps, which begin at i % 64 + 0..16; four lanes of them per thread i.
-pub fn multiply_add() -> Probe {
+pub fn multiply_add() -> Result<Probe> {
     chains(THREADS, ROUNDS)
 }
 
 /// y = x, with the loads and stores that suit the family.
-pub fn copy(family: Family) -> Probe {
-    let mut program = Program::default();
+pub fn copy(family: KernelFamily) -> Result<Probe> {
+    let mut program = Builder::new(Target::of(family), 0);
     let [x, y] = ["x", "y"].map(|label| program.buffer(label, COPIED, Role::Scratch));
-    let per_thread = if family == Family::Cpu { 32 } else { 16 };
+    let per_thread = if family == KernelFamily::Cpu { 32 } else { 16 };
     let items = (COPIED / per_thread) as u32;
     let mut step =
         step("ceiling_copy", &[("items", items)], Grid { items, workgroup: 256, groups: 1 }, [0, 2 * COPIED]);
     step.kernel.constants = vec![family.constant()];
-    let access = if family == Family::Cpu { Access::Image } else { Access::Read };
+    let access = if family == KernelFamily::Cpu { Access::Image } else { Access::Read };
     step.bindings = vec![("x", x, access), ("y", y, Access::Write)];
     if access == Access::Image {
         program.mirror(x, COPIED);
     }
     program.push(step);
-    Probe { program, input: Some(x), output: y, most: (LARGE / COPIED) as usize }
+    Ok(Probe { program: program.finish()?, input: Some(x), output: y, most: (LARGE / COPIED) as usize })
 }
 
 /// The right-hand matrix of the GEMM, `[SIDE][SIDE]`.
@@ -140,8 +140,8 @@ pub fn right() -> Vec<f32> {
 }
 
 /// y = a b, `[ROWS lanes][SIDE]` each, with b from `right`.
-pub fn gemm() -> Probe {
-    let mut program = Program::default();
+pub fn gemm() -> Result<Probe> {
+    let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     let bytes = 4 * (ROWS * SIDE) as u64;
     let [a, y] = ["a", "y"].map(|label| program.buffer(label, bytes, Role::Scratch));
     let b = program.constant("b", &right());
@@ -151,7 +151,7 @@ pub fn gemm() -> Probe {
     let mut step = step("ceiling_gemm", &[("depth", quarter), ("width", quarter)], grid, [flops, 2 * bytes]);
     step.bindings = vec![("a", a, Access::Read), ("b", b, Access::Read), ("y", y, Access::Write)];
     program.push(step);
-    Probe { program, input: Some(a), output: y, most: 64 }
+    Ok(Probe { program: program.finish()?, input: Some(a), output: y, most: 64 })
 }
 
 /// Seconds that a timed submission should take, so that what it costs to submit does not show.
@@ -166,7 +166,7 @@ fn time(executor: &Executor, lanes: usize, repeat: usize, rounds: usize) -> Resu
 
 /// Seconds per lane in the first number of lanes from `least` that takes long enough, or in as many as there may be.
 fn per_lane(gpu: &Gpu, probe: Probe, least: usize, rounds: usize) -> Result<f64> {
-    let most = probe.most.min(Executor::most_lanes(gpu, &probe.program, gpu.tile_budget(&probe.program)));
+    let most = tiles::lanes(gpu, &probe.program, None, probe.most as u64)?;
     let executor = Executor::new(gpu, probe.program, most)?;
     let mut lanes = least.min(most);
     let mut once = time(&executor, lanes, 1, 2)?;
@@ -181,12 +181,12 @@ fn per_lane(gpu: &Gpu, probe: Probe, least: usize, rounds: usize) -> Result<f64>
 /// Measures all of them, each the best of `rounds`; a second or two on a software adapter, much less on a GPU.
 pub fn measure(gpu: &Gpu, rounds: usize) -> Result<Ceilings> {
     let flops = |probe: &Probe| probe.program.flops() as f64;
-    let (chains_of, product, copied) = (multiply_add(), gemm(), copy(gpu.family()));
+    let (chains_of, product, copied) = (multiply_add()?, gemm()?, copy(gpu.family())?);
     let (chained, multiplied) = (flops(&chains_of), flops(&product));
     let multiply_add = chained / per_lane(gpu, chains_of, 1, rounds)?;
     let gemm = multiplied / per_lane(gpu, product, 1, rounds)?;
     let bandwidth = 2.0 * COPIED as f64 / per_lane(gpu, copied, usize::MAX, rounds)?;
-    let small = Executor::new(gpu, chains(1, 0).program, 1)?;
+    let small = Executor::new(gpu, chains(1, 0)?.program, 1)?;
     let many = 256;
     let (submission, all) = (time(&small, 1, 1, 4 * rounds)?, time(&small, 1, many, rounds)? * many as f64);
     let dispatch = (all - submission).max(0.0) / (many - 1) as f64;

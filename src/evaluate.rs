@@ -2,13 +2,14 @@
 //! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
 //! sample's output does not depend on its tile.
 use crate::error::{Error, Result};
+use crate::gpu::tiles::{self, Sample};
 use crate::gpu::{Executor, Gpu, Memory, Pending};
 use crate::graph::Graph;
-use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{Program, Role};
+use crate::program::{Builder, Program, Role};
 use crate::shape::Shape;
+use crate::target::Target;
 
 /// Tangents of a sample that indices of 32 bits have room for.
 const MOST_TANGENTS: usize = 1_000_000;
@@ -35,31 +36,18 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Plans and compiles with the adapter's own kernels. `timesteps`, distinct and ascending, are all that `evaluate`
+    /// Plans and compiles for `Gpu::target`. `timesteps`, distinct and ascending, are all that `evaluate`
     /// may be asked for. Tiles hold at most `max_lanes` samples, fewer where memory or the adapter's limits say so.
     pub fn new(gpu: &Gpu, graph: &Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
-        Self::with_family(gpu, graph, timesteps, max_lanes, gpu.family())
+        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 })
     }
 
-    /// `new` with a chosen family of kernels.
-    pub fn with_family(
-        gpu: &Gpu,
-        graph: &Graph,
-        timesteps: &[usize],
-        max_lanes: usize,
-        family: Family,
-    ) -> Result<Self> {
-        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 }, family)
-    }
-
-    /// `with_family` with room for tangents, for `jvp`.
-    pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room, family: Family) -> Result<Self> {
+    /// `new` with room for tangents, for `jvp`.
+    pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room) -> Result<Self> {
         let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
         let level = |row| Ok(Lane { row, ..Lane::default() });
         let (ks, graph) = (timesteps.to_vec(), graph.clone());
-        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| {
-            lower(&graph, &ks, family, ports, program)
-        })
+        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(&graph, &ks, ports, program))
     }
 
     /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list.
@@ -69,7 +57,7 @@ impl Evaluator {
         timesteps: &[usize],
         room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl Fn(&mut Program, Ports) -> Result<()> + Send + 'static,
+        append: impl Fn(&mut Builder, Ports) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
@@ -77,26 +65,26 @@ impl Evaluator {
         }
         let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
         let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
-            let mut program = gpu.program(cut.tangents as u32);
-            program.room = program.room.filter(|_| cut.bands);
+            let target = gpu.target();
+            let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
+            let mut program = Builder::new(Target { buffer_bytes, ..target }, cut.tangents as u32);
             let ports = Ports {
                 input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
                 output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
                 lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
             };
             append(&mut program, ports)?;
-            Ok((program, ports, cut))
+            Ok((program.finish()?, ports, cut))
         };
         if room.tangents > MOST_TANGENTS {
             let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);
             return Err(Error::invalid("evaluator tangents", message));
         }
         let (program, ports, cut) = fitting(gpu, room.tangents, |cut| plan(gpu, cut))?;
-        let group = program.group() as usize;
-        let most =
-            Executor::most_lanes(gpu, &program, gpu.tile_budget(&program)).min(room.samples.saturating_mul(group));
+        let group = u64::from(program.group());
         // At least one sample: if not even that fits, the executor says so and why.
-        let executor = Executor::lasting(gpu, program, most.max(group), Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
+        let lanes = tiles::lanes(gpu, &program, None, (room.samples as u64).saturating_mul(group))?;
+        let executor = Executor::lasting(gpu, program, lanes, Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
         Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
     }
 
@@ -233,17 +221,13 @@ type Planned = (Program, Ports, Cut);
 /// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
 fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
     let plan = |tangents, bands| plan(Cut { tangents, bands });
-    // Most tangents of a sample within so many bytes, and whether all that are planned for fit whole.
-    let most = |program: &Program, budget| Executor::most_lanes(gpu, program, budget).saturating_sub(1);
-    let whole = |program: &Program| Executor::most_lanes(gpu, program, u64::MAX) as u64 >= program.group().into();
     let all = plan(tangents, false)?;
+    let sample = Sample::on(gpu, &all.0);
+    let whole = sample.within_limits(&all.0);
     if tangents == 0 {
-        return if whole(&all.0) { Ok(all) } else { plan(0, true) };
+        return if whole { Ok(all) } else { plan(0, true) };
     }
-    let budget = if gpu.is_software() { gpu.tile_budget(&all.0) } else { gpu.memory() };
-    let lanes = u64::from(all.0.group());
-    let small = tangents == 1 || Memory::of(&all.0, lanes, gpu.images_share()).device() <= budget;
-    if whole(&all.0) && small {
+    if whole && (tangents == 1 || sample.within_memory(&all.0)) {
         return Ok(all);
     }
     let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
@@ -254,15 +238,11 @@ fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) ->
             plan(1, false)?.0
         }
     };
-    let (fits, within) = (whole(&single), most(&single, budget));
-    let lanes = gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+    let fits = sample.within_limits(&single);
+    let most = if fits { sample.tangents(&single) } else { sample.tangents_in_bands(&single) };
     drop(single); // a plan holds the weights, and so does the next one
-    if fits {
-        return plan(even(within), false);
-    }
-    // Not even one fits: what memory allows, in bands.
-    match plan(even(usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)), true) {
-        Err(Error::OutOfMemory { .. }) if tangents > 1 => plan(1, true),
+    match plan(even(most), !fits) {
+        Err(Error::OutOfMemory { .. }) if !fits && tangents > 1 => plan(1, true),
         planned => planned,
     }
 }

@@ -23,8 +23,6 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// `[C, H, W]` of its output.
     pub shape: Shape,
-    /// The same before the planner cut it into bands of rows.
-    pub whole: Shape,
 }
 
 /// One layer of the small network that turns a label (`Graph::label`: the timestep, or sigma) into a row of numbers.
@@ -218,11 +216,8 @@ pub struct Graph {
 impl Graph {
     /// A graph whose input has the given shape.
     pub fn new(input: Shape) -> Self {
-        let op = Arc::new(crate::ops::input::Input::default());
-        Self {
-            nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input, whole: input }],
-            ..Self::default()
-        }
+        let op = Arc::new(crate::ops::input::Input);
+        Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], ..Self::default() }
     }
 
     /// The network's input.
@@ -253,7 +248,7 @@ impl Graph {
         if shape.is_empty() {
             return Err(Error::invalid(format!("{name} ({})", op.name()), format!("empty output {shape}")));
         }
-        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape, whole: shape });
+        self.nodes.push(Node { name, op, inputs: inputs.to_vec(), shape });
         Ok(NodeId(self.nodes.len() - 1))
     }
 

@@ -12,13 +12,16 @@ use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
-use crate::ops::{Case, Family, OPS};
-use crate::paths::PATHS;
+use crate::ops::{Case, Family, OPS, Tested};
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
+use crate::paths::polyline::Polyline;
+use crate::paths::{self, ClosedPath, PATHS};
+use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Of an op's largest output: f32 sums of at most a few thousand products of order-one numbers lose a few units of 6e-8.
 pub const OP: f64 = BOUND;
@@ -77,8 +80,13 @@ pub fn variants(gpu: &Gpu) -> (Vec<&'static Variant>, Vec<(&'static str, String)
     (can, cannot)
 }
 
+/// Every op that a program may have: those of graphs, and those that plans make of several.
+pub fn tested() -> impl Iterator<Item = &'static Tested> {
+    OPS.iter().chain(FUSED)
+}
+
 /// Ops that variants compute.
-pub const VARIED: [&str; 2] = ["conv", "up_conv"];
+pub const VARIED: [&str; 3] = ["conv", "fused_conv", "up_conv"];
 
 /// Everything; `observe` sees each check as it is done.
 pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
@@ -87,7 +95,7 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
         observe(&check);
         checks.push(check);
     };
-    for (name, cases) in OPS {
+    for (name, cases) in tested() {
         for case in cases() {
             for family in families(gpu) {
                 add(op(gpu, name, &case, family)?);
@@ -97,11 +105,12 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
             }
         }
     }
-    for path in PATHS {
+    for (name, ..) in PATHS {
+        let path = path(name)?;
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
-            add(circulation(gpu, path.name(), spec, Quadrature::Midpoint)?);
+            add(circulation(gpu, &path, spec, Quadrature::Midpoint)?);
             if path.smooth().is_some() {
-                add(circulation(gpu, path.name(), spec, Quadrature::Adaptive { tolerance: 0.5 })?);
+                add(circulation(gpu, &path, spec, Quadrature::Adaptive { tolerance: 0.5 })?);
             }
         }
     }
@@ -133,9 +142,10 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
-    let alone = Evaluator::with_family(gpu, graph, &[0, 3, 4], ks.len(), family)?.evaluate(&x, &ks)?;
+    let gpu = gpu.clone().with_family(family);
+    let alone = Evaluator::new(&gpu, graph, &[0, 3, 4], ks.len())?.evaluate(&x, &ks)?;
     let room = Room { samples: ks.len(), tangents: TANGENTS };
-    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[0, 3, 4], room, family)?;
+    let mut evaluator = Evaluator::with_tangents(&gpu, graph, &[0, 3, 4], room)?;
     let (y, jv) = evaluator.jvp(&x, &v, &ks)?;
     let tiled = evaluator.program().steps().any(|step| step.op == "winograd_in");
     let mut error = 0f64;
@@ -157,19 +167,30 @@ fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
     Ok((error, tiled))
 }
 
+/// Shape and segments of the loops.
+const LOOP: (Shape, usize) = (Shape::new(3, 10, 10), 20);
+
+/// A path with its usual parameters; the one that wants nodes has random ones.
+fn path(name: &str) -> Result<Arc<dyn ClosedPath>> {
+    let (shape, points) = LOOP;
+    match name {
+        "polyline" => Ok(Arc::new(Polyline::new(noise(points * shape.len(), 5)))),
+        name => paths::open(name, (shape, [-1.0, 1.0])),
+    }
+}
+
 /// Every term of two short loops of a closed-form field (of adaptive ones, of their first levels) against the twins of
 /// path, field and sum.
-fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Result<Check> {
-    let shape = Shape::new(3, 10, 10);
+fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Quadrature) -> Result<Check> {
+    let (shape, points) = LOOP;
     let images = Images { shape, count: 1, values: noise(shape.len(), 2), levels: Levels::Real, sha256: String::new() };
     let field = field::open(spec, Some(shape), ScoreScale::Definition)?;
     let options = Options {
-        paths: vec![path.into()],
+        paths: vec![path.clone()],
         timesteps: vec![100, 800],
         samples: 1,
-        points: 20,
+        points,
         seed: 3,
-        polyline: noise(20 * shape.len(), 5),
         quadrature,
         quadrature_check: 0.0,
         verify_points: 400, // more than there are: all
@@ -182,7 +203,7 @@ fn circulation(gpu: &Gpu, path: &str, spec: &str, quadrature: Quadrature) -> Res
     let error = first("arithmetic") / first("score_norm_sum");
     let error = if error.is_nan() { f64::INFINITY } else { error };
     Ok(Check {
-        what: format!("path {path}"),
+        what: format!("path {}", path.name()),
         case: format!(
             "{spec}, {shape}, {terms} terms{}",
             if quadrature == Quadrature::Midpoint { "" } else { ", as a curve" }

@@ -58,6 +58,29 @@ impl Spec {
         Self(text)
     }
 
+    /// The parts of a list that commas separate. The name of a file, `NAME?file=..`, may have commas: the longest stretch
+    /// that is a file is its name.
+    pub fn list(&self) -> Vec<Self> {
+        let pieces: Vec<&OsStr> = self.0.split(',').collect();
+        let (mut parts, mut next) = (vec![], 0);
+        while next < pieces.len() {
+            let joined = |end: usize| Self(pieces[next..end].join(OsStr::new(",")));
+            // Commas that are not in the name of a file separate.
+            let whole = |part: &Self, end: usize| match part.named("") {
+                Ok(Some((_, params))) => {
+                    params.values.get(FILE).is_some_and(|file| is_file(file) && file.split(',').count() == end - next)
+                }
+                _ => false,
+            };
+            let found =
+                (next + 2..=pieces.len()).rev().map(|end| (end, joined(end))).find(|(end, part)| whole(part, *end));
+            let (end, part) = found.unwrap_or_else(|| (next + 1, joined(next + 1)));
+            parts.push(part);
+            next = end;
+        }
+        parts
+    }
+
     /// Name and parameters of what follows `scheme`; none if it does not begin so.
     pub fn named(&self, scheme: &str) -> Result<Option<(String, Params)>> {
         let Some(rest) = self.after(scheme) else { return Ok(None) };
@@ -106,17 +129,25 @@ impl Serialize for Spec {
 /// The parameter that names a file.
 const FILE: &str = "file";
 
+/// True of `FILE` and of `FILE#tensor`; what separates parameters and lists may be in the file's name, not in the tensor's.
+fn is_file(name: &OsStr) -> bool {
+    let (file, tensor) = Spec::from(name).tensor();
+    file.exists() && tensor.is_none_or(|tensor| !tensor.contains(['&', ',']))
+}
+
 /// Parameters `key=value&..`; what nobody takes is an error.
 #[derive(Debug)]
 pub struct Params {
     /// What has them, for messages.
     pub place: String,
     values: BTreeMap<String, OsString>,
+    /// What somebody has asked for.
+    known: Vec<String>,
 }
 
 impl Params {
     fn of(spec: &Spec, query: &OsStr) -> Result<Self> {
-        let mut params = Self { place: spec.to_string(), values: BTreeMap::new() };
+        let mut params = Self { place: spec.to_string(), values: BTreeMap::new(), known: vec![] };
         let pairs: Vec<&OsStr> = query.split('&').filter(|pair| !pair.is_empty()).collect();
         let mut next = 0;
         while next < pairs.len() {
@@ -138,7 +169,7 @@ impl Params {
                     }
                     (end, name)
                 });
-                if let Some((end, name)) = stretches.into_iter().find(|(_, name)| Path::new(name).exists()) {
+                if let Some((end, name)) = stretches.into_iter().find(|(_, name)| is_file(name)) {
                     (next, value) = (end, name);
                 }
             }
@@ -162,9 +193,17 @@ impl Params {
 
     /// Refuses what nobody has taken; `name` is what does not take it.
     pub fn finish(self, name: &str) -> Result<()> {
-        match self.values.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(self.error(format!("'{key}' is not a parameter of {name}"))),
+        let Some(key) = self.values.keys().next() else { return Ok(()) };
+        let known = match self.known.is_empty() {
+            true => "it has none".into(),
+            false => format!("known: {}", self.known.join(", ")),
+        };
+        Err(self.error(format!("'{key}' is not a parameter of {name}; {known}")))
+    }
+
+    fn asked(&mut self, key: &str) {
+        if !self.known.iter().any(|known| known == key) {
+            self.known.push(key.into());
         }
     }
 
@@ -175,6 +214,7 @@ impl Params {
 
     /// The value of `key`, if it is given.
     pub fn take<T: FromStr>(&mut self, key: &str) -> Result<Option<T>> {
+        self.asked(key);
         let Some(text) = self.values.remove(key) else { return Ok(None) };
         let wrong =
             || Error::invalid(&self.place, format!("{key}={} is not a value of the right kind", text.display()));
@@ -183,6 +223,7 @@ impl Params {
 
     /// The file of `file=PATH`, if it is given.
     pub fn take_file(&mut self) -> Option<PathBuf> {
+        self.asked(FILE);
         self.values.remove(FILE).map(PathBuf::from)
     }
 
@@ -214,6 +255,28 @@ mod tests {
         assert_eq!((name.as_str(), params.take_file()), ("mixture", Some(odd.clone())));
         assert_eq!(params.take::<String>("schedule").unwrap().as_deref(), Some("linear"));
         params.finish("mixture").unwrap();
+
+        let list =
+            |text: OsString| -> Vec<OsString> { Spec::from(text).list().into_iter().map(|part| part.0).collect() };
+        assert_eq!(list("a,b?c=1,,d".into()), ["a", "b?c=1", "", "d"]);
+        assert_eq!(list("a?file=no,b".into()), ["a?file=no", "b"], "no file has that name");
+        for name in ["a,b.npy", "a,b&c,d=e?f", ","] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, "x").unwrap();
+            for tensor in ["", "#x"] {
+                let mut one = OsString::from("polyline?file=");
+                one.push(&file);
+                one.push(tensor);
+                one.push("&c=1");
+                let mut all = OsString::from("rotation,");
+                all.push(&one);
+                all.push(",projection?arcs=5,brownian");
+                assert_eq!(
+                    list(all),
+                    [OsStr::new("rotation"), &one, "projection?arcs=5".as_ref(), "brownian".as_ref()]
+                );
+            }
+        }
 
         let absent = Spec::from("field:mixture?file=no&b=c");
         let (_, mut params) = absent.named("field:").unwrap().unwrap();

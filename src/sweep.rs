@@ -2,8 +2,8 @@
 //! queue drains. A job fills a tile's uploads and takes its readback; tiles are handed over in the order of the queries,
 //! so sums depend neither on their size nor on who ran them. Out: besides, a log of who did, and of devices that failed.
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
-use crate::program::{BufferId, Program, Role};
+use crate::gpu::{Executor, tiles};
+use crate::program::{BufferId, Role};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -90,20 +90,6 @@ impl<'a> Devices<'a> {
     }
 }
 
-/// Lanes per tile: what the caller asks for, else what the budget and the adapter's limits allow; never more than `total`.
-pub fn tile_lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64) -> Result<usize> {
-    let fits = Executor::most_lanes(gpu, program, u64::MAX);
-    let lanes = match asked {
-        Some(0) => return Err(Error::invalid("tile", "0 lanes, expected at least 1")),
-        Some(n) if n > fits => {
-            return Err(Error::invalid("tile", format!("{n} lanes, the adapter's limits hold {fits}")));
-        }
-        Some(n) => n,
-        None => Executor::most_lanes(gpu, program, gpu.tile_budget(program)),
-    };
-    Ok(lanes.min(usize::try_from(total).unwrap_or(usize::MAX)).max(1))
-}
-
 #[derive(Clone, Copy)]
 struct Tile {
     first: u64,
@@ -174,10 +160,8 @@ impl<'a> Shared<'a> {
             }
             let left = state.end - state.next;
             if left > 0 && state.next - state.collected <= ahead {
-                // Towards the end smaller tiles, so that all devices finish together.
-                let group = u64::from(executor.program().group());
-                let share = left.div_ceil(state.live as u64).max(most as u64 / 4).next_multiple_of(group);
-                let tile = Tile { first: state.next, lanes: share.min(most as u64).min(left) as usize };
+                let lanes = tiles::share(most, left, state.live, executor.program().group());
+                let tile = Tile { first: state.next, lanes };
                 state.next += tile.lanes as u64;
                 return Some(tile);
             }

@@ -82,7 +82,7 @@ impl Trace<'_> {
         let nodes = self.graph.nodes[..=node].to_vec();
         let part = Graph { nodes, rows: self.graph.rows.clone(), labels: self.graph.labels.clone(), ..*self.graph };
         let room = Room { samples: 1, tangents: usize::from(!self.tangent.is_empty()) };
-        let mut evaluator = Evaluator::with_tangents(self.gpu, &part, &[self.k], room, self.gpu.family())?;
+        let mut evaluator = Evaluator::with_tangents(self.gpu, &part, &[self.k], room)?;
         let (values, derivatives) = match room.tangents {
             0 => (evaluator.evaluate(self.x, &[self.k])?, vec![]),
             _ => evaluator.jvp(self.x, self.tangent, &[self.k])?,

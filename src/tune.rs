@@ -4,16 +4,16 @@
 use crate::choice::{Choices, Class};
 use crate::data::sha256_bytes;
 use crate::error::{Error, Result};
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
-use crate::ops::Family;
-use crate::ops::conv::{After, BOUND, Conv, Padding, VARIANTS};
+use crate::ops::conv::{BOUND, Conv, Padding, VARIANTS};
 use crate::ops::held::Held;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{Program, Role};
+use crate::program::{Builder, Program, Role};
 use crate::shaders::SOURCES;
 use crate::shape::Shape;
+use crate::target::{KernelFamily, Target};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut
     for gpu in gpus {
         // Only these have variants.
         let portable = matches!(mode, Mode::Force | Mode::File(_));
-        let gpu = if portable { gpu.with_family(Family::Gpu) } else { gpu };
+        let gpu = if portable { gpu.with_family(KernelFamily::Gpu) } else { gpu };
         let alike = done.iter().find(|other| other.identity() == gpu.identity());
         let choices = match (alike, mode) {
             (_, Mode::Off) => Choices::default(),
@@ -83,8 +83,7 @@ pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut
 fn classes(gpu: &Gpu, graphs: &[&Graph]) -> Result<Vec<Class>> {
     let mut all = vec![];
     for graph in graphs {
-        let (mut program, _) = plan(gpu, graph)?;
-        all.extend(std::mem::take(&mut program.chosen).into_keys());
+        all.extend(plan(gpu, graph)?.0.chosen.into_keys());
     }
     all.sort_unstable();
     all.dedup();
@@ -92,16 +91,16 @@ fn classes(gpu: &Gpu, graphs: &[&Graph]) -> Result<Vec<Class>> {
 }
 
 fn plan(gpu: &Gpu, graph: &Graph) -> Result<(Program, Ports)> {
-    let mut program = gpu.program(0);
-    program.room = None; // what is cut into bands is chosen as a whole
+    // What is cut into bands is chosen as a whole.
+    let mut program = Builder::new(Target { buffer_bytes: None, ..gpu.target() }, 0);
     let row = |shape: Shape| 4 * shape.flat_stride() as u64;
     let ports = Ports {
         input: program.buffer("tuner x", row(graph.shape(graph.input())), Role::Upload),
         output: program.buffer("tuner y", row(graph.shape(graph.output())), Role::Download),
         lanes: program.buffer("tuner lanes", size_of::<Lane>() as u64, Role::Upload),
     };
-    lower(graph, &[0], gpu.family(), ports, &mut program)?;
-    Ok((program, ports))
+    lower(graph, &[0], ports, &mut program)?;
+    Ok((program.finish()?, ports))
 }
 
 /// The variants that a file says; all must be known, and run here.
@@ -201,11 +200,8 @@ fn trial(class: &Class) -> Result<Graph> {
         kernel,
         stride,
         padding: Padding::all(0),
-        load: None,
         weight: pseudo(outputs * inputs * kernel * kernel).into(),
         bias: pseudo(outputs).into(),
-        silu: false,
-        after: After::default(),
     };
     let mut graph = Graph::new(Shape::new(inputs, side(h), side(w)));
     graph.push(TRIAL, conv, &[graph.input()])?;
@@ -224,7 +220,7 @@ fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Ve
     let (program, ports) = plan(&gpu, graph)?;
     let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
-    let lanes = Executor::most_lanes(&gpu, &program, gpu.tile_budget(&program)).min(wanted).max(1);
+    let lanes = tiles::lanes(&gpu, &program, None, wanted as u64)?;
     let mut executor = Executor::new(&gpu, program, lanes)?;
     let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
     executor.upload(ports.input, &x)?;

@@ -1,17 +1,17 @@
-// What a path shader knows of its lane: the segment from `node` to `node + 1`. Twin: `Lane` of src/paths/mod.rs,
+// What a path shader knows of its lane: the segment from `node` to `node + 1`. Twin: `Lane` of src/paths/lane.rs,
 // 20 words in the same order; the fields are explained there.
 
 struct Lane {
-    anchor: u32,
+    table0: u32,
     path: u32,
     sample: u32,
     k: u32,
     node: u32,
     count: u32,
     row: u32,
-    arc0: u32,
-    arc1: u32,
-    arcs: u32,
+    n0: u32,
+    n1: u32,
+    table1: u32,
     a: f32,
     sigma: f32,
     p0: f32,

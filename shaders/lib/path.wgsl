@@ -1,4 +1,4 @@
-// Immediates of the path shaders (`paths::launch`), and the lanes they read.
+// Immediates of the path shaders (`paths::Tables`), and the lanes they read.
 #import lib/lane.wgsl
 struct Immediates {
     lanes: u32,

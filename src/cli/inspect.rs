@@ -6,12 +6,12 @@ use super::output::Output;
 use super::process::settled_json;
 use super::text::{count, table};
 use crate::error::Result;
-use crate::gpu::{self, Memory};
+use crate::gpu::{Memory, tiles};
 use crate::model::Model;
-use crate::ops::Family;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower, lower_as_is};
-use crate::program::{Action, Program, Role, Step};
+use crate::program::{Action, Builder, Program, Role, Step};
+use crate::target::{KernelFamily, Target};
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -61,7 +61,7 @@ pub fn describe(args: &Args) -> Result<String> {
 /// A model and its plan.
 struct Planned {
     model: Model,
-    kernels: Family,
+    kernels: KernelFamily,
     program: Program,
     /// The same plan without fusion.
     unfused: Work,
@@ -83,21 +83,18 @@ impl Work {
 }
 
 fn open(args: &Args) -> Result<Planned> {
-    let (kernels, empty) = match (&args.device.adapter, args.device.bounds()?.binding) {
-        (Some(_), _) => {
-            let gpu = args.device.open()?;
-            (gpu.family(), gpu.program(args.tangents))
+    let target = match &args.device.adapter {
+        Some(_) => args.device.open()?.target(),
+        None => {
+            let buffer_bytes = args.device.bounds()?.binding.map(tiles::buffer_bytes);
+            Target { buffer_bytes, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
-        (None, Some(binding)) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, binding)),
-        (None, None) => (Family::parse(&args.kernels)?, gpu::program(args.tangents, u64::MAX)),
     };
     let model = sized(&args.model, args.shape.as_deref(), args.held.weights)?;
-    let unfused = Work::of(&plan(
-        empty.clone(),
-        |ports, program| lower_as_is(model.graph.clone(), &[0], kernels, ports, program),
-        &model,
-    )?);
-    let program = plan(empty, |ports, program| lower(&model.graph, &[0], kernels, ports, program), &model)?;
+    let (kernels, empty) = (target.family, || Builder::new(target.clone(), args.tangents));
+    let as_is = |ports, program: &mut Builder| lower_as_is(model.graph.clone(), &[0], ports, program);
+    let unfused = Work::of(&plan(empty(), as_is, &model)?);
+    let program = plan(empty(), |ports, program| lower(&model.graph, &[0], ports, program), &model)?;
     Ok(Planned { model, kernels, program, unfused })
 }
 
@@ -114,7 +111,7 @@ fn text(args: &Args, planned: &Planned) -> String {
 }
 
 /// The network alone, for one timestep, as `lower` appends it.
-fn plan(mut program: Program, lower: impl Fn(Ports, &mut Program) -> Result<()>, model: &Model) -> Result<Program> {
+fn plan(mut program: Builder, lower: impl Fn(Ports, &mut Builder) -> Result<()>, model: &Model) -> Result<Program> {
     let (input, output) = (model.shape(), model.graph.shape(model.graph.output()));
     let ports = Ports {
         input: program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
@@ -122,7 +119,7 @@ fn plan(mut program: Program, lower: impl Fn(Ports, &mut Program) -> Result<()>,
         lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
     };
     lower(ports, &mut program)?;
-    Ok(program)
+    program.finish()
 }
 
 fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
@@ -154,18 +151,18 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
 }
 
 /// Of one sample with its tangents.
-fn memory(model: &Model, kernels: Family, program: &Program) -> String {
+fn memory(model: &Model, kernels: KernelFamily, program: &Program) -> String {
     let memory = predicted(kernels, program);
     let [device, buffers, images, constants, process] =
         [memory.device(), memory.buffers, memory.images, memory.constants, memory.process(model.parameters)]
             .map(ByteSize);
     let samples = format!("for one sample ({} lanes)", program.group());
-    let process = if kernels == Family::Cpu { format!("; the process {process}") } else { String::new() };
+    let process = if kernels == KernelFamily::Cpu { format!("; the process {process}") } else { String::new() };
     format!("{device} on the device {samples}: buffers {buffers}, images {images}, weights {constants}{process}")
 }
 
-fn predicted(kernels: Family, program: &Program) -> Memory {
-    Memory::of(program, u64::from(program.group()), kernels == Family::Cpu)
+fn predicted(kernels: KernelFamily, program: &Program) -> Memory {
+    Memory::of(program, u64::from(program.group()), kernels == KernelFamily::Cpu)
 }
 
 fn mirrors(program: &Program) -> usize {
@@ -191,7 +188,7 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
         "weights_held": model.rounding.map(|r| r.json()),
         "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
         "tangents": program.tangents, "device_bytes": predicted(kernels, program).device(),
-        "process_bytes": (kernels == Family::Cpu).then(|| predicted(kernels, program).process(model.parameters)),
+        "process_bytes": (kernels == KernelFamily::Cpu).then(|| predicted(kernels, program).process(model.parameters)),
         "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
     });
     if args.plan {

@@ -93,7 +93,8 @@ fn argument(parameter: &Parameter) -> Arg {
         .long(parameter.name)
         .help(parameter.help)
         .value_name(called.replace('-', "_").to_uppercase())
-        .conflicts_with_all(parameter.excludes);
+        .conflicts_with_all(parameter.excludes)
+        .hide(parameter.hidden);
     if let Some(default) = parameter.default {
         arg = arg.default_value(default);
     }
@@ -102,7 +103,7 @@ fn argument(parameter: &Parameter) -> Arg {
         Kind::Number => arg.value_parser(value_parser!(f64)),
         Kind::Flag => arg.action(ArgAction::SetTrue),
         Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
-        Kind::List => arg.value_delimiter(',').value_parser(value_parser!(Spec)),
+        Kind::List => arg.action(ArgAction::Append).value_parser(value_parser!(Spec)),
         Kind::File => arg.value_parser(value_parser!(Spec)),
         Kind::Text | Kind::Timesteps => arg.value_parser(value_parser!(String)),
     }

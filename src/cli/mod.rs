@@ -17,6 +17,7 @@ pub mod man;
 pub mod measure;
 pub mod merge;
 pub mod output;
+mod path_args;
 pub mod paths;
 pub mod process;
 pub mod report;

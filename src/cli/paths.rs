@@ -2,6 +2,7 @@
 use super::device::Device;
 use super::measure::ShardArgs;
 use super::output::Output;
+use super::path_args::PathArgs;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::watch::stop_flag;
 use crate::error::{Error, Result};
@@ -41,9 +42,8 @@ struct ExportArgs {
     /// or exact samples: data:funnel?seed=0, data:gaussian?seed=0
     #[arg(long)]
     data: Spec,
-    /// Closed paths, comma-separated: brownian, rotation, projection
-    #[arg(long, value_delimiter = ',', default_value = "brownian,rotation,projection")]
-    paths: Vec<String>,
+    #[command(flatten)]
+    paths: PathArgs,
     /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list
     #[arg(long, default_value = "1..1000:10")]
     timesteps: String,
@@ -53,9 +53,6 @@ struct ExportArgs {
     /// Segments per loop
     #[arg(long, default_value_t = 1000)]
     points: usize,
-    /// Arcs m of the projection path; must divide the points
-    #[arg(long, default_value_t = crate::paths::ARCS)]
-    arcs: u32,
     /// Share of the samples whose loops get two-point Gauss points too, for the quadrature error: twice that share in points.
     /// At least two samples; with 0 the verdict will be "not checked"
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
@@ -107,14 +104,13 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let source = opening.open()?;
     let shard = args.shard.parse()?;
-    let midpoints =
-        [timesteps.len(), args.samples, args.points].into_iter().fold(args.paths.len(), usize::saturating_mul);
+    let paths = args.paths.open((source.field.shape(), source.field.data_range()))?;
+    let midpoints = [timesteps.len(), args.samples, args.points].into_iter().fold(paths.len(), usize::saturating_mul);
     let options = Options {
-        paths: args.paths.clone(),
+        paths,
         timesteps,
         samples: args.samples,
         points: args.points,
-        arcs: args.arcs,
         seed: args.seed,
         quadrature_check: args.quadrature_check,
         verify_points: verify_points(args.verify_fraction, midpoints)?,

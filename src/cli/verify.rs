@@ -34,11 +34,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = args.device.open()?;
     let name = args.kernels.as_deref().unwrap_or(gpu.family().name());
-    let (gpu, kernels) = chosen(gpu, name)?;
+    let gpu = chosen(gpu, name)?;
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);
     for folder in &args.cases {
-        match verify(&gpu, kernels, folder) {
+        match verify(&gpu, folder) {
             Ok(report) => {
                 args.output.say(&describe(&report, name))?;
                 cases.push(document(&report, name));
@@ -59,17 +59,17 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 /// What `--kernels` names: a family, or a variant on the kernels of GPUs.
-fn chosen(gpu: Gpu, name: &str) -> Result<(Gpu, Family)> {
+fn chosen(gpu: Gpu, name: &str) -> Result<Gpu> {
     let Some(variant) = VARIANTS.iter().find(|v| v.name == name) else {
         let family = Family::parse(name).map_err(|_| {
             let names: Vec<&str> = VARIANTS.iter().map(|v| v.name).collect();
             Error::invalid("--kernels", format!("'{name}' is not one of cc, igemm, {}", names.join(", ")))
         })?;
-        return Ok((gpu, family));
+        return Ok(gpu.with_family(family));
     };
     match gpu.lacks(variant.needs) {
         Some(lacks) => Err(Error::invalid("--kernels", format!("'{name}' cannot run on {}: {lacks}", gpu.name()))),
-        None => Ok((gpu.with_choices(Choices::always(name)), Family::Gpu)),
+        None => Ok(gpu.with_family(Family::Gpu).with_choices(Choices::always(name))),
     }
 }
 

@@ -133,8 +133,6 @@ impl Selection {
             bridge_scale: field.process().bridge_scale(k),
             x0: &images.values[sample * d..(sample + 1) * d],
             segments: 2,
-            arcs: 2,
-            nodes: &[],
         };
         let x = paths::start(&anchor).into_iter().map(|v| v as f32).collect();
         Ok(Noisy { x, eps: paths::eps(&anchor, 0) })

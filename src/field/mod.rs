@@ -17,21 +17,18 @@ use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Schedule, facts};
-use crate::ops::Family;
 use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
-use crate::program::{BufferId, Program};
+use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
 use crate::spec::{Params, Spec};
 use std::sync::Arc;
 
-/// What a field's steps connect to. If `program.tangents` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
+/// What a field's steps connect to. If `program.tangents()` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
 /// at it, in `s` the field and its derivatives along them.
 pub struct FieldLaunch<'a> {
     /// Where the steps go.
-    pub program: &'a mut Program,
-    /// Family of kernels to use where there are two.
-    pub family: Family,
+    pub program: &'a mut Builder,
     /// The distinct timesteps of the run; a lane's `row` indexes them.
     pub timesteps: &'a [usize],
     /// `paths::Lane` of each lane.
@@ -138,10 +135,10 @@ fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) 
         let [a, sigma, alpha, beta, gauss] = [a, sigma, alpha, beta, gauss].map(|v| v as f32);
         Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
     };
-    let (family, ks, field) = (gpu.family(), timesteps.to_vec(), field.clone());
+    let (ks, field) = (timesteps.to_vec(), field.clone());
     Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, move |program, ports| {
         let (lanes, x, s) = (ports.lanes, ports.input, ports.output);
-        field.launch(FieldLaunch { program, family, timesteps: &ks, lanes, x, s })
+        field.launch(FieldLaunch { program, timesteps: &ks, lanes, x, s })
     })
 }
 

@@ -75,7 +75,7 @@ impl Field for NetworkField {
         let flat = self.shape().flat_stride();
         let raw = cx.program.buffer("network output", 4 * flat as u64, Role::Scratch);
         let ports = Ports { input: cx.x, output: raw, lanes: cx.lanes };
-        lower(&self.model.graph, cx.timesteps, cx.family, ports, cx.program)?;
+        lower(&self.model.graph, cx.timesteps, ports, cx.program)?;
         cx.program.push(Step {
             label: "score".into(),
             op: "score",

@@ -2,7 +2,7 @@
 //! nothing is copied. The image is linear, so both see the same bytes (Vulkan 1.3, 12.8 "Memory Aliasing"); it has a row
 //! of its own in front of the buffer's bytes. wgpu has no word for this, hence Vulkan's own calls, on software adapters,
 //! which alone load through images. Nothing comes back where the driver lays images out otherwise: then images are copies.
-use super::device::Gpu;
+use super::device::Device;
 use crate::program::IMAGE_ROW;
 use ash::vk;
 
@@ -15,18 +15,18 @@ struct Raw {
 
 /// A buffer of `size` bytes, whole rows, and the image of a row of zeros followed by those bytes.
 pub(super) fn buffer_and_image(
-    gpu: &Gpu,
+    device: &Device,
     descriptor: &wgpu::BufferDescriptor,
     image: &wgpu::TextureDescriptor,
 ) -> Option<(wgpu::Buffer, wgpu::Texture)> {
     use wgpu::hal::{api::Vulkan, vulkan};
-    if !gpu.is_software() {
+    if !device.is_software() {
         return None;
     }
     // Safety: the handles are fresh, of the descriptors' sizes and usages, and handed over to wgpu, which destroys them;
     // image and memory go together, after the last command that uses either (`Slot` holds both).
     unsafe {
-        let hal = gpu.device.as_hal::<Vulkan>()?;
+        let hal = device.handle.as_hal::<Vulkan>()?;
         let raw = create(&hal, descriptor.size, image.size)?;
         let hal_image = hal.texture_from_raw(
             raw.image,
@@ -46,8 +46,9 @@ pub(super) fn buffer_and_image(
         );
         let hal_buffer = vulkan::Buffer::from_raw(raw.buffer);
         drop(hal);
-        let texture = gpu.device.create_texture_from_hal::<Vulkan>(hal_image, image, wgpu::TextureUses::UNINITIALIZED);
-        Some((gpu.device.create_buffer_from_hal::<Vulkan>(hal_buffer, descriptor), texture))
+        let texture =
+            device.handle.create_texture_from_hal::<Vulkan>(hal_image, image, wgpu::TextureUses::UNINITIALIZED);
+        Some((device.handle.create_buffer_from_hal::<Vulkan>(hal_buffer, descriptor), texture))
     }
 }
 

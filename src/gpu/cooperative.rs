@@ -1,7 +1,7 @@
 //! Cooperative matrices: what an adapter has of them, and the features that kernels with them ask for. In: an adapter. Out:
 //! whether a variant of a kernel can run there, or what is missing, in words. Source: VK_KHR_cooperative_matrix, Metal's simdgroup_matrix.
 use crate::choice::Needs;
-use crate::program::STORAGE_BUFFERS;
+use crate::target::STORAGE_BUFFERS;
 use wgpu::CooperativeScalarType::{F16, F32};
 
 /// Threads of a subgroup that the kernels are written for.

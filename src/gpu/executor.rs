@@ -1,20 +1,18 @@
 //! The one dispatch loop: allocates a program's buffers for a number of lanes, then runs it any number of times.
 //! `submit` waits only for the first tiles on a GPU, which it times; `wait` does. Buffers start as NaN, so that what was
 //! never written shows.
-use super::device::Gpu;
 use super::faults::Fault;
 use super::load::{Command, Loaded, Recipe};
 use super::memory::Memory;
+use super::open::Gpu;
 use super::pace::Pace;
-use super::slot::{copy_to_image, spare};
+use super::slot::copy_to_image;
+use super::tiles::{self, FOLD};
 use crate::error::{Error, Result};
-use crate::program::{BufferId, IMAGE_ROW, Program, Role, Step};
+use crate::program::{BufferId, Program, Role, Step};
 use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::Instant;
-
-/// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
-const FOLD: u64 = 65535;
 
 /// A program on a device, with room for `max_lanes` lanes.
 pub struct Executor<'a> {
@@ -42,42 +40,19 @@ impl Pending {
 }
 
 impl<'a> Executor<'a> {
-    /// Most lanes, of whole samples, that the adapter's limits allow for this program within `budget` bytes; at least a
-    /// sample's if only the budget forbids it.
-    pub fn most_lanes(gpu: &Gpu, program: &Program, budget: u64) -> usize {
-        let group = u64::from(program.group());
-        let device = |lanes| Memory::of(program, lanes, gpu.images_share()).device();
-        // Bytes are affine in the lanes, but for rounding; the slope is that of many lanes.
-        let slope = (device(1 << 20) - device(0)).div_ceil(1 << 20).max(1);
-        let mut most = (budget.saturating_sub(device(0)) / slope).max(group);
-        for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
-            let image = (gpu.max_image_rows() - 2) * IMAGE_ROW;
-            let limit = if program.has_image(BufferId(i)) { gpu.max_binding().min(image) } else { gpu.max_binding() };
-            most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
-        }
-        most = most.min(program.lane_limit.unwrap_or(u64::MAX));
-        let groups = gpu.limits.max_compute_workgroups_per_dimension as u64;
-        for step in program.steps() {
-            most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);
-            // Kernels count pixels and elements in 32 bits.
-            most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
-        }
-        (most - most % program.group() as u64) as usize
-    }
-
     /// Allocates and compiles everything; for fewer lanes where the device has no room. Needs at least one lane to fit.
     pub fn new(gpu: &Gpu, program: Program, max_lanes: usize) -> Result<Self> {
         Self::with(gpu, program, max_lanes, None)
     }
 
     /// `new` of a program that can be planned again if the device is lost.
-    pub fn lasting(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Recipe<'a>) -> Result<Self> {
+    pub(crate) fn lasting(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Recipe<'a>) -> Result<Self> {
         Self::with(gpu, program, max_lanes, Some(recipe))
     }
 
     fn with(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Option<Recipe<'a>>) -> Result<Self> {
         let gpu = gpu.living()?;
-        let most = Self::most_lanes(&gpu, &program, u64::MAX);
+        let most = tiles::most(&gpu, &program, u64::MAX);
         if max_lanes == 0 || max_lanes > most {
             let place = format!("plan on {}", gpu.name());
             return Err(Error::OutOfMemory {
@@ -94,7 +69,7 @@ impl<'a> Executor<'a> {
             );
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
         }
-        let pace = Pace::new(&program, gpu.longest_submission());
+        let pace = Pace::new(&program, gpu.policy.longest);
         let steps = program.steps().cloned().collect();
         let mut on = Loaded::new(gpu, program, max_lanes, memory, recipe);
         if let Err(error) = on.load().and_then(|()| on.allocate(max_lanes)) {
@@ -109,7 +84,7 @@ impl<'a> Executor<'a> {
     ///
     /// # Errors
     /// The error itself if it is none of the two, if there is no recipe for a lost device, or after `FAILURES` in a row.
-    pub fn recover(&mut self, error: Error) -> Result<()> {
+    pub(crate) fn recover(&mut self, error: Error) -> Result<()> {
         self.on.recover(error)
     }
 
@@ -121,9 +96,7 @@ impl<'a> Executor<'a> {
     /// Lanes, of whole samples, that a run should have at most for the device's watchdog; at most `max_lanes`. It changes
     /// as runs are timed, and is a sample's where even that may take too long.
     pub fn safe_lanes(&self) -> usize {
-        let group = self.on.program.group() as usize;
-        let most = self.pace.most_lanes().min(self.on.max_lanes);
-        (most - most % group).max(group)
+        tiles::safe(&self.pace, self.on.max_lanes, self.on.program.group())
     }
 
     /// The device.
@@ -151,7 +124,7 @@ impl<'a> Executor<'a> {
                 message: format!("{} bytes to write, {} allocated", bytes.len(), slot.buffer.size()),
             });
         }
-        self.on.gpu.checked("upload", || self.on.gpu.queue.write_buffer(&slot.buffer, 0, bytes))
+        self.on.gpu.device.checked("upload", || self.on.gpu.device.queue.write_buffer(&slot.buffer, 0, bytes))
     }
 
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, commands: &[Command], lanes: usize, repeat: usize) {
@@ -200,12 +173,12 @@ impl<'a> Executor<'a> {
                 ),
             });
         }
-        match self.on.gpu.faults.next() {
+        match self.on.gpu.policy.faults.next() {
             Some(Fault::OutOfMemory) => {
                 let message = format!("no memory for {lanes} lanes: VORTICITY_FAULTS");
                 return Err(Error::OutOfMemory { place: "submit".into(), message });
             }
-            Some(Fault::Lost) => self.on.gpu.device.destroy(), // wgpu itself then finds it lost
+            Some(Fault::Lost) => self.on.gpu.device.handle.destroy(), // wgpu itself then finds it lost
             None => {}
         }
         let mut parts = vec![];
@@ -217,8 +190,8 @@ impl<'a> Executor<'a> {
         }
         let staging = match self.on.staging.pop() {
             Some(buffer) => buffer,
-            None => self.on.gpu.checked("readback buffer", || {
-                self.on.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            None => self.on.gpu.device.checked("readback buffer", || {
+                self.on.gpu.device.handle.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("readback"),
                     size: total.max(4),
                     usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
@@ -228,7 +201,7 @@ impl<'a> Executor<'a> {
         };
         let (submission, submissions) = self.send(lanes, &staging, &parts)?;
         let (tell, mapped) = mpsc::channel();
-        self.on.gpu.checked("readback", || {
+        self.on.gpu.device.checked("readback", || {
             staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
                 let _ = tell.send(r); // the receiver may be gone: nobody waits any more
             })
@@ -247,22 +220,22 @@ impl<'a> Executor<'a> {
         let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
         let (mut from, mut taken, mut last) = (0, vec![], None);
         for &end in &ends {
-            let mut encoder = self.on.gpu.device.create_command_encoder(&Default::default());
+            let mut encoder = self.on.gpu.device.handle.create_command_encoder(&Default::default());
             self.encode(&mut encoder, &self.on.commands[from..end], lanes, 1);
             for &(id, offset, bytes) in parts.iter().filter(|_| end == self.on.commands.len()) {
                 encoder.copy_buffer_to_buffer(&self.on.slots[&id.0].buffer, 0, staging, offset, bytes);
             }
             let start = Instant::now();
-            last = Some(self.on.gpu.checked("submit", || self.on.gpu.queue.submit([encoder.finish()]))?);
+            last = Some(self.on.gpu.device.checked("submit", || self.on.gpu.device.queue.submit([encoder.finish()]))?);
             if timed {
-                self.on.gpu.finish(last.clone(), "timing a tile")?;
+                self.on.gpu.device.finish(last.clone(), "timing a tile")?;
                 taken.push(start.elapsed().as_secs_f64());
             }
             from = end;
         }
         if timed {
             self.pace.learn(lanes, &taken);
-            self.on.gpu.warn(self.pace.warning(&self.on.program));
+            self.on.gpu.diary.warn(self.pace.warning(&self.on.program));
         }
         Ok((last, ends.len()))
     }
@@ -270,9 +243,9 @@ impl<'a> Executor<'a> {
     /// Waits for a run and hands its download buffers to `read`, one call each.
     pub fn wait(&mut self, pending: Pending, mut read: impl FnMut(BufferId, &[u8])) -> Result<()> {
         let place = "waiting for a tile";
-        self.on.gpu.finish(pending.submission, place)?;
+        self.on.gpu.device.finish(pending.submission, place)?;
         // What cannot be read of a lost device is no error of its own.
-        let fail = |m: String| match self.on.gpu.alive("readback") {
+        let fail = |m: String| match self.on.gpu.device.alive("readback") {
             Err(lost) => lost,
             Ok(()) => Error::Gpu { place: "readback".into(), message: m },
         };
@@ -303,15 +276,15 @@ impl<'a> Executor<'a> {
 
     /// Seconds that each action takes on its own over `lanes` lanes, best of `rounds` submissions of `repeat` copies
     /// of it: (label, op, seconds, the step or nothing for an image update). Results are not read.
-    pub fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
+    pub(crate) fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
         let mut times = HashMap::new();
         for _ in 0..rounds {
             for (i, command) in self.on.commands.iter().enumerate() {
-                let mut encoder = self.on.gpu.device.create_command_encoder(&Default::default());
+                let mut encoder = self.on.gpu.device.handle.create_command_encoder(&Default::default());
                 self.encode(&mut encoder, std::slice::from_ref(command), lanes, repeat);
                 let start = Instant::now();
-                let submission = self.on.gpu.queue.submit([encoder.finish()]);
-                self.on.gpu.finish(Some(submission), "timing")?;
+                let submission = self.on.gpu.device.queue.submit([encoder.finish()]);
+                self.on.gpu.device.finish(Some(submission), "timing")?;
                 let seconds = start.elapsed().as_secs_f64() / repeat as f64;
                 times.entry(i).and_modify(|t: &mut f64| *t = t.min(seconds)).or_insert(seconds);
             }

@@ -1,8 +1,9 @@
 //! Which kernels a device runs: the family that suits it, the variants that were chosen, and what those could need. In: an
 //! adapter's properties. Out: what plans are made with, and the facts that such choices hang on.
-use super::device::Gpu;
+use super::open::Gpu;
+use super::tiles::{binding, buffer_bytes};
 use crate::choice::{Choices, Needs};
-use crate::ops::Family;
+use crate::target::{KernelFamily, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,38 +12,46 @@ pub const WGPU: &str = "30.0.1";
 
 impl Gpu {
     /// The family of kernels: what suits the adapter, or what `with_family` said.
-    pub fn family(&self) -> Family {
-        self.family
+    pub fn family(&self) -> KernelFamily {
+        self.policy.family
     }
 
     /// The same device with another family of kernels.
-    pub fn with_family(self, family: Family) -> Self {
-        Self { family, ..self }
+    pub fn with_family(mut self, family: KernelFamily) -> Self {
+        self.policy.family = family;
+        self
     }
 
     /// Which variants compute what; none chosen unless `with_choices` did.
     pub fn choices(&self) -> &Arc<Choices> {
-        &self.choices
+        &self.policy.choices
     }
 
     /// The same device, whose plans have these variants.
-    pub fn with_choices(self, choices: Choices) -> Self {
-        Self { choices: Arc::new(choices), ..self }
+    pub fn with_choices(mut self, choices: Choices) -> Self {
+        self.policy.choices = choices.into();
+        self
     }
 
     /// What the adapter lacks of what a variant needs.
     pub fn lacks(&self, needs: Needs) -> Option<String> {
-        self.cooperative.lacks(needs)
+        self.device.cooperative.lacks(needs)
     }
 
-    /// Threads of a subgroup, if there is one size.
-    pub(super) fn subgroup(&self) -> u32 {
-        self.cooperative.subgroup
+    /// What plans for this device are made for.
+    pub fn target(&self) -> Target {
+        let most = binding(self, self.policy.family == KernelFamily::Cpu);
+        Target {
+            buffer_bytes: Some(buffer_bytes(most)),
+            subgroup: self.device.cooperative.subgroup,
+            choices: self.policy.choices.clone(),
+            ..Target::of(self.policy.family)
+        }
     }
 
     /// What decides on speed and on the last bits: adapter, driver and back end, by name.
     pub fn identity(&self) -> BTreeMap<&'static str, String> {
-        let info = &self.info;
+        let info = &self.device.info;
         BTreeMap::from([
             ("adapter", info.name.clone()),
             ("vendor", format!("{:#06x}", info.vendor)),

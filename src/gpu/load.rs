@@ -1,7 +1,7 @@
 //! A program on its device: constants, buffers for its lanes, pipelines and bind groups. In: a program. Out: slots and
 //! commands, made anew where the room changes or another device takes over.
-use super::device::Gpu;
 use super::memory::Memory;
+use super::open::Gpu;
 use super::pipeline::{Cache, LANES, Pipeline};
 use super::slot::{Slot, Written};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
 /// time and, for a while, the host's memory of the first planning.
-pub type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
+pub(super) type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
 
 pub(super) enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
@@ -78,8 +78,8 @@ impl<'a> Loaded<'a> {
             let Role::Constant(data) = &mut self.program.buffers[i].role else { continue };
             let data = std::mem::take(data);
             if !data.is_empty() {
-                self.gpu.queue.write_buffer(&self.slots[&i].buffer, 0, &data);
-                written.add(&self.gpu, data.len() as u64)?;
+                self.gpu.device.queue.write_buffer(&self.slots[&i].buffer, 0, &data);
+                written.add(&self.gpu.device, data.len() as u64)?;
             }
         }
         self.loaded = true;
@@ -91,7 +91,7 @@ impl<'a> Loaded<'a> {
         let memory = Memory::of(&self.program, lanes as u64, self.gpu.images_share());
         self.memory = Memory { constants: self.memory.constants, ..memory };
         self.max_lanes = lanes;
-        if !self.gpu.faults.has_room(lanes) {
+        if !self.gpu.policy.faults.has_room(lanes) {
             let message = format!("no room for {lanes} lanes: VORTICITY_FAULTS");
             return Err(Error::OutOfMemory { place: "buffers".into(), message });
         }
@@ -105,14 +105,14 @@ impl<'a> Loaded<'a> {
     }
 
     fn slot(&mut self, i: usize, lanes: usize) -> Result<()> {
-        let (gpu, b) = (&self.gpu, &self.program.buffers[i]);
+        let (device, b) = (&self.gpu.device, &self.program.buffers[i]);
         let (place, size) = (format!("buffer '{}'", b.label), Slot::bytes(b, lanes as u64));
-        if size > gpu.max_binding() {
-            let message = format!("{size} bytes, the adapter binds at most {}", gpu.max_binding());
+        if size > device.max_binding() {
+            let message = format!("{size} bytes, the adapter binds at most {}", device.max_binding());
             return Err(Error::OutOfMemory { place, message });
         }
         let image = self.program.has_image(BufferId(i));
-        let slot = gpu.checked(&place, || Slot::new(gpu, b, lanes, image))?;
+        let slot = device.checked(&place, || Slot::new(device, b, lanes, image))?;
         self.slots.insert(i, slot);
         Ok(())
     }
@@ -126,17 +126,17 @@ impl<'a> Loaded<'a> {
                 let mut at = 0;
                 while at < slot.buffer.size() {
                     let n = (slot.buffer.size() - at).min(4 * nan.len() as u64);
-                    self.gpu.queue.write_buffer(&slot.buffer, at, &bytemuck::cast_slice(&nan)[..n as usize]);
+                    self.gpu.device.queue.write_buffer(&slot.buffer, at, &bytemuck::cast_slice(&nan)[..n as usize]);
                     at += n;
-                    written.add(&self.gpu, n)?;
+                    written.add(&self.gpu.device, n)?;
                 }
             }
         }
-        written.flush(&self.gpu)
+        written.flush(&self.gpu.device)
     }
 
     fn bind(&mut self) -> Result<()> {
-        self.cache.fill(&self.gpu, self.program.steps().map(|s| &s.kernel), &self.program.sources)?;
+        self.cache.fill(&self.gpu.device, self.program.steps().map(|s| &s.kernel), &self.program.sources)?;
         let mut next = 0;
         for action in &self.program.actions {
             let step = match action {
@@ -146,7 +146,7 @@ impl<'a> Loaded<'a> {
                 }
                 Action::Dispatch(step) => step,
             };
-            let pipeline = self.cache.index(&self.gpu, &step.kernel, &self.program.sources)?;
+            let pipeline = self.cache.index(&self.gpu.device, &step.kernel, &self.program.sources)?;
             let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
             self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
             next += 1;
@@ -184,8 +184,8 @@ impl<'a> Loaded<'a> {
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.number, resource });
         }
-        self.gpu.checked(&step.label, || {
-            self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        self.gpu.device.checked(&step.label, || {
+            self.gpu.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some(&step.label),
                 layout: &pipeline.layout,
                 entries: &entries,

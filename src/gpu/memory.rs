@@ -1,8 +1,7 @@
 //! Memory: what a run may take of an adapter's, what a program will take, and what the process took. In: the driver's
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
-use super::device::Gpu;
-use super::slot::{Slot, spare};
-use crate::ops::Family;
+use super::open::Gpu;
+use super::slot::Slot;
 use crate::program::{BufferId, IMAGE_ROW, Program, Role};
 use std::collections::HashSet;
 
@@ -18,50 +17,24 @@ pub struct Measured {
     pub bytes: u64,
 }
 
-/// An empty program for samples with `tangents` tangents each, whose buffers may be `binding` bytes long.
-pub fn program(tangents: u32, binding: u64) -> Program {
-    let mut program = Program::default();
-    program.tangents = tangents;
-    let room = binding.saturating_sub(IMAGE_ROW + spare(u64::MAX)) / u64::from(program.group());
-    program.room = Some(room);
-    program
-}
-
 impl Gpu {
-    /// An empty program for samples with `tangents` tangents each, whose buffers this adapter can hold.
-    pub fn program(&self, tangents: u32) -> Program {
-        let image = (self.max_image_rows() - 2) * IMAGE_ROW;
-        let images = self.family() == Family::Cpu;
-        let mut empty = program(tangents, if images { self.max_binding().min(image) } else { self.max_binding() });
-        empty.choices = self.choices().clone();
-        empty.subgroup = self.subgroup();
-        empty
-    }
-
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
     pub fn memory(&self) -> u64 {
-        self.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
-    }
-
-    /// Bytes of a program with a tile's buffers by default: these about what stays in a CPU's caches, or a modest share of a
-    /// GPU's memory, and never more than `memory`. Results do not depend on it.
-    pub fn tile_budget(&self, program: &Program) -> u64 {
-        let buffers = if self.is_software() { 256 << 20 } else { 2 << 30 };
-        self.memory().min(program.constant_bytes() + buffers)
+        self.policy.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
     }
 
     /// True if image mirrors lie over their buffers' memory (`alias`).
-    pub fn images_share(&self) -> bool {
+    pub(super) fn images_share(&self) -> bool {
         cfg!(target_os = "linux") && self.is_software()
     }
 
     /// Bytes in use on the device now. Software adapters use the process's own memory: its resident pages, and the most
     /// that there ever were; GPUs have wgpu's allocator report, of buffers and textures. None where nobody counts.
-    pub fn memory_in_use(&self) -> Option<Measured> {
+    pub(crate) fn memory_in_use(&self) -> Option<Measured> {
         if self.is_software() {
             return resident().map(|bytes| Measured { meter: "resident memory of the process", bytes });
         }
-        let report = self.device.generate_allocator_report()?;
+        let report = self.device.handle.generate_allocator_report()?;
         Some(Measured { meter: "allocator report", bytes: report.total_allocated_bytes })
     }
 }
@@ -126,10 +99,10 @@ fn own_memory(gpu: &Gpu) -> Option<u64> {
     use wgpu::hal::api::Vulkan;
     // Safety: the handles live as long as the device, which `gpu` holds, and are only asked.
     unsafe {
-        let hal = gpu.device.as_hal::<Vulkan>()?;
+        let hal = gpu.device.handle.as_hal::<Vulkan>()?;
         let instance = hal.shared_instance().raw_instance();
         let memories = instance.get_physical_device_memory_properties(hal.raw_physical_device());
-        let shared = !gpu.is_discrete();
+        let shared = !gpu.device.is_discrete();
         let own = |heap: &&ash::vk::MemoryHeap| shared || heap.flags.contains(ash::vk::MemoryHeapFlags::DEVICE_LOCAL);
         memories.memory_heaps_as_slice().iter().filter(own).map(|heap| heap.size).max()
     }

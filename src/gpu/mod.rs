@@ -1,25 +1,30 @@
 //! The only room that knows wgpu: adapter and device, pipelines with bindings by name, the dispatch loop, readback.
 //! In: a `Program` (plain data). Out: the bytes of its download buffers, or an error that names the step.
+mod adapters;
 #[cfg(target_os = "linux")]
 mod alias;
 mod cooperative;
 mod device;
+mod diary;
 mod executor;
-mod faults;
 mod family;
+mod faults;
 mod kernels;
 mod load;
 mod memory;
+mod open;
 mod pace;
 mod pipeline;
+mod policy;
 mod recovery;
 mod slot;
-mod trouble;
+pub(crate) mod tiles;
 
-pub use device::{AdapterChoice, AdapterSummary, Bounds, Gpu, adapters, all_of};
+pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
+pub use diary::Trouble;
 pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
-pub use load::Recipe;
-pub use memory::{Measured, Memory, program};
+pub use memory::{Measured, Memory};
+pub use open::Gpu;
+pub use policy::Bounds;
 pub use recovery::FAILURES;
-pub use trouble::Trouble;

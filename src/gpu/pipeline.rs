@@ -1,6 +1,6 @@
 //! Shader text to pipeline: naga reads the names of bindings and immediates out of the module, so that programs give both
 //! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
-use super::device::Gpu;
+use super::device::Device;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
@@ -39,7 +39,7 @@ impl Cache {
     /// program's start is this. They come in the order of their first steps, whoever built them; so does the error.
     pub fn fill<'a>(
         &mut self,
-        gpu: &Gpu,
+        device: &Device,
         kernels: impl Iterator<Item = &'a Kernel>,
         own: &[(&str, &str)],
     ) -> Result<()> {
@@ -52,7 +52,7 @@ impl Cache {
         let (next, missing) = (AtomicUsize::new(0), &missing);
         let work = || -> Vec<(usize, Result<Pipeline>)> {
             let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            taken.take_while(|&i| i < missing.len()).map(|i| (i, build(gpu, missing[i], own))).collect()
+            taken.take_while(|&i| i < missing.len()).map(|i| (i, build(device, missing[i], own))).collect()
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
         let mut built = thread::scope(|scope| {
@@ -72,17 +72,17 @@ impl Cache {
     }
 
     /// `own` are the program's shaders that are not in `shaders/`.
-    pub fn index(&mut self, gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<usize> {
+    pub fn index(&mut self, device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<usize> {
         if let Some(&i) = self.0.get(kernel) {
             return Ok(i);
         }
-        self.1.push(build(gpu, kernel, own)?);
+        self.1.push(build(device, kernel, own)?);
         self.0.insert(kernel.clone(), self.1.len() - 1);
         Ok(self.1.len() - 1)
     }
 }
 
-fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
+fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
     let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
@@ -99,7 +99,7 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
         .map_err(|e| fail(e.emit_to_string(&text)))?;
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
-    let limits = &gpu.limits;
+    let limits = &device.limits;
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {
@@ -124,23 +124,23 @@ fn build(gpu: &Gpu, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
             },
         },
     };
-    let device = &gpu.device;
-    gpu.checked(&place, || {
+    let raw = &device.handle;
+    device.checked(&place, || {
         let entries: Vec<_> = bindings.iter().map(entry).collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(kernel.shader),
             entries: &entries,
         });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 4 * immediates.len() as u32,
         });
-        let shader = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        let shader = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(kernel.shader),
             source: wgpu::ShaderSource::Wgsl(text.into()),
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.shader),
             layout: Some(&pipeline_layout),
             module: &shader,

@@ -1,9 +1,11 @@
 //! What happens after trouble: a device that was lost is opened again, a plan that does not fit gets half the room. In: the
 //! error of a run or an allocation. Out: the same program, ready for the same runs, or the error where that was in vain.
 //! Weights are not kept in the host's memory for this: who planned the program says how to plan it again (`Recipe`).
-use super::device::{Gpu, enumerate};
+use super::adapters::enumerate;
+use super::device::Device;
+use super::diary::Trouble;
 use super::load::Loaded;
-use super::trouble::Trouble;
+use super::tiles;
 use crate::error::{Error, Result};
 use std::time::Duration;
 
@@ -14,9 +16,9 @@ pub const FAILURES: usize = 3;
 /// Pause before the second attempt to open a device, and once more before each later one: drivers restart.
 const PAUSE: Duration = Duration::from_millis(500);
 
-impl Gpu {
+impl Device {
     /// This device; if it was lost, the one that took its place, opened on the same adapter if nobody has yet.
-    pub(super) fn living(&self) -> Result<Gpu> {
+    pub fn living(&self) -> Result<Device> {
         if self.alive("").is_ok() {
             return Ok(self.clone());
         }
@@ -26,28 +28,17 @@ impl Gpu {
             None => place.insert(self.reopen()?).clone(),
         };
         drop(place);
-        let (family, choices) = (self.family, self.choices.clone());
-        Ok(Gpu { longest: self.longest, family, choices, ..next.living()? })
+        next.living()
     }
 
     /// The same adapter: at the same place of the list, or wherever it is now.
-    fn reopen(&self) -> Result<Gpu> {
+    fn reopen(&self) -> Result<Device> {
         let all = enumerate();
         let same = |i: &usize| all.get(*i).is_some_and(|a| a.get_info() == self.info);
         let Some(index) = Some(self.index).filter(same).or_else(|| (0..all.len()).find(same)) else {
-            return Err(Error::NoAdapter(format!("'{}' is not there any more", self.name())));
+            return Err(Error::NoAdapter(format!("'{}' is not there any more", self.info.name)));
         };
-        let new = Gpu::request(&all[index], index, self.bounds)?;
-        let (faults, warnings, troubles) = (self.faults.clone(), self.warnings.clone(), self.troubles.clone());
-        Ok(Gpu { longest: self.longest, faults, warnings, troubles, ..new })
-    }
-
-    /// The same device, on which faults happen as `VORTICITY_FAULTS` would have it (docs/FORMATS.md): for tests.
-    ///
-    /// # Errors
-    /// A list that does not say what and when.
-    pub fn with_faults(self, list: &str) -> Result<Self> {
-        Ok(Self { faults: super::faults::Faults::parse(list)?.into(), ..self })
+        Device::request(&all[index], index, self.binding)
     }
 }
 
@@ -61,24 +52,21 @@ impl Loaded<'_> {
     pub fn recover(&mut self, error: Error) -> Result<()> {
         let mut error = error;
         loop {
-            let group = self.program.group() as usize;
-            let (lost, half) = (self.gpu.alive("").is_err(), self.max_lanes / 2 / group * group);
+            let (lost, half) =
+                (self.gpu.device.alive("").is_err(), tiles::halved(self.max_lanes, self.program.group()));
             let memory = matches!(error, Error::OutOfMemory { .. });
             let whole = !memory || lost || !self.loaded;
             if !(memory || matches!(error, Error::DeviceLost { .. })) || (whole && self.recipe.is_none()) {
                 return Err(error);
             }
-            let lanes = if memory && half > 0 { half } else { self.max_lanes };
+            let lanes = half.filter(|_| memory).unwrap_or(self.max_lanes);
             if lanes == self.max_lanes {
                 self.failures += 1;
                 if self.failures >= FAILURES {
                     return Err(error);
                 }
             }
-            let trouble = Trouble { lost: !memory, message: error.to_string(), lanes };
-            if let Ok(mut troubles) = self.gpu.troubles.lock() {
-                troubles.push(trouble);
-            }
+            self.gpu.diary.trouble(Trouble { lost: !memory, message: error.to_string(), lanes });
             match self.rebuild(lanes, whole) {
                 Ok(()) => return Ok(()),
                 // What led here is what the user should hear of.
@@ -99,7 +87,7 @@ impl Loaded<'_> {
             self.load()?;
         }
         // Only now is the memory of what was dropped free.
-        self.gpu.finish(None, "making room")?;
+        self.gpu.device.finish(None, "making room")?;
         self.allocate(lanes)
     }
 }

@@ -1,6 +1,6 @@
 //! What a program's buffer is on a device: the buffer, for CPU adapters perhaps an image that mirrors it, and their first
 //! contents. In: a `program::Buffer` and a number of lanes. Out: a `Slot`.
-use super::device::Gpu;
+use super::device::Device;
 use crate::error::{Error, Result};
 use crate::program::{Buffer, IMAGE_ROW, IMAGE_WIDTH, Role, SPARE, TEXEL};
 
@@ -21,7 +21,7 @@ impl Slot {
     }
 
     /// Allocates; with an image if the program reads it through one.
-    pub fn new(gpu: &Gpu, b: &Buffer, max_lanes: usize, image: bool) -> Self {
+    pub fn new(device: &Device, b: &Buffer, max_lanes: usize, image: bool) -> Self {
         let used = b.bytes_per_lane * max_lanes as u64;
         let descriptor = wgpu::BufferDescriptor {
             label: Some(&b.label),
@@ -30,7 +30,7 @@ impl Slot {
             mapped_at_creation: false,
         };
         if !image {
-            return Self { buffer: gpu.device.create_buffer(&descriptor), mirror: None };
+            return Self { buffer: device.handle.create_buffer(&descriptor), mirror: None };
         }
         let image = wgpu::TextureDescriptor {
             label: Some(&b.label),
@@ -47,16 +47,16 @@ impl Slot {
             view_formats: &[],
         };
         #[cfg(target_os = "linux")]
-        let both = super::alias::buffer_and_image(gpu, &descriptor, &image);
+        let both = super::alias::buffer_and_image(device, &descriptor, &image);
         #[cfg(not(target_os = "linux"))]
         let both = None;
         let alias = both.is_some();
         let (buffer, image) =
-            both.unwrap_or_else(|| (gpu.device.create_buffer(&descriptor), gpu.device.create_texture(&image)));
+            both.unwrap_or_else(|| (device.handle.create_buffer(&descriptor), device.handle.create_texture(&image)));
         let layout =
             wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(IMAGE_ROW as u32), rows_per_image: None };
         let row = wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: 1, depth_or_array_layers: 1 };
-        gpu.queue.write_texture(image.as_image_copy(), &[0; IMAGE_ROW as usize], layout, row);
+        device.queue.write_texture(image.as_image_copy(), &[0; IMAGE_ROW as usize], layout, row);
         let view = image.create_view(&Default::default());
         Self { buffer, mirror: Some(Mirror { image, view, alias }) }
     }
@@ -77,17 +77,17 @@ pub(super) struct Written(u64);
 impl Written {
     const MOST: u64 = 32 << 20;
 
-    pub fn add(&mut self, gpu: &Gpu, bytes: u64) -> Result<()> {
+    pub fn add(&mut self, device: &Device, bytes: u64) -> Result<()> {
         self.0 += bytes;
-        if self.0 >= Self::MOST { self.flush(gpu) } else { Ok(()) }
+        if self.0 >= Self::MOST { self.flush(device) } else { Ok(()) }
     }
 
-    pub fn flush(&mut self, gpu: &Gpu) -> Result<()> {
+    pub fn flush(&mut self, device: &Device) -> Result<()> {
         self.0 = 0;
         let place = "filling buffers";
-        let wait = wgpu::PollType::Wait { submission_index: Some(gpu.queue.submit([])), timeout: None };
-        let polled = gpu.device.poll(wait);
-        gpu.alive(place)?;
+        let wait = wgpu::PollType::Wait { submission_index: Some(device.queue.submit([])), timeout: None };
+        let polled = device.handle.poll(wait);
+        device.alive(place)?;
         polled.map(drop).map_err(|e| Error::Gpu { place: place.into(), message: e.to_string() })
     }
 }

@@ -7,7 +7,7 @@ use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::channels::Channels;
-use crate::ops::conv::{After, Conv, Padding};
+use crate::ops::conv::{Conv, Padding};
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
@@ -113,18 +113,7 @@ impl<'a> Net<'a> {
     ) -> Result<NodeId> {
         let (in_channels, out_channels) = (self.channels(x), bias.len());
         let padding = Padding::trailing(padding, trailing);
-        let op = Conv {
-            in_channels,
-            out_channels,
-            kernel: side,
-            stride,
-            padding,
-            load: None,
-            weight,
-            bias,
-            silu: false,
-            after: After::default(),
-        };
+        let op = Conv { in_channels, out_channels, kernel: side, stride, padding, weight, bias };
         self.graph.push(name, op, &[x])
     }
 
@@ -152,7 +141,7 @@ impl<'a> Net<'a> {
         let gain = self.weights.take(&format!("{name}.weight"), &[channels])?;
         let shift = self.weights.take(&format!("{name}.bias"), &[channels])?;
         let scale = Scale::Fixed { gain, shift };
-        self.graph.push(name, GroupNorm { channels, groups, epsilon, scale, silu: false, band: None }, &[x])
+        self.graph.push(name, GroupNorm { channels, groups, epsilon, scale }, &[x])
     }
 
     pub fn silu(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
@@ -239,7 +228,7 @@ impl<'a> Net<'a> {
     pub fn add_time(&mut self, name: &str, x: NodeId, time: &Time) -> Result<NodeId> {
         let width = self.channels(x);
         let table = self.dense_row(name, time, width)?;
-        self.graph.push(name, AddRow { table, width, silu: false }, &[x])
+        self.graph.push(name, AddRow { table, width }, &[x])
     }
 }
 

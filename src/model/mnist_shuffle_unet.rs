@@ -7,7 +7,7 @@ use crate::graph::{Graph, NodeId, RowLayer, RowTable};
 use crate::ops::{
     add_row::AddRow,
     channels::Channels,
-    conv::{After, Conv, Padding},
+    conv::{Conv, Padding},
     depthwise::Depthwise,
     silu::Silu,
     upsample::Upsample,
@@ -139,18 +139,7 @@ impl Builder<'_> {
     ) -> Result<NodeId> {
         let in_channels = self.graph.shape(x).c;
         let padding = Padding::all(kernel / 2);
-        let op = Conv {
-            in_channels,
-            out_channels: out,
-            kernel,
-            stride: 1,
-            padding,
-            load: None,
-            weight,
-            bias,
-            silu: false,
-            after: After::default(),
-        };
+        let op = Conv { in_channels, out_channels: out, kernel, stride: 1, padding, weight, bias };
         self.graph.push(name, op, &[x])
     }
 
@@ -223,7 +212,7 @@ impl Builder<'_> {
         let layers =
             vec![self.embedding.clone(), linear(0, hidden, self.time_dim)?, RowLayer::Silu, linear(2, width, hidden)?];
         let table = self.graph.push_row(RowTable { name: name.into(), width, layers });
-        let y = self.graph.push(name, AddRow { table, width, silu: false }, &[x])?;
+        let y = self.graph.push(name, AddRow { table, width }, &[x])?;
         self.graph.push(format!("{name}.silu"), Silu, &[y])
     }
 }

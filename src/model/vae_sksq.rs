@@ -6,7 +6,7 @@ use super::sides::Sides;
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::ops::channels::Channels;
-use crate::ops::conv::{After, Conv, Padding};
+use crate::ops::conv::{Conv, Padding};
 use crate::ops::pointwise::Pointwise;
 use crate::shape::Shape;
 use serde::Deserialize;
@@ -119,11 +119,8 @@ fn flat(net: &mut Net, name: &str, y: NodeId, out: usize) -> Result<NodeId> {
         kernel: side,
         stride: 1,
         padding: Padding { rows: [0, side - s.h], columns: [0, side - s.w] },
-        load: None,
         weight: weight.into(),
         bias,
-        silu: false,
-        after: After::default(),
     };
     net.graph.push(name, op, &[y])
 }

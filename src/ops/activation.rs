@@ -19,7 +19,7 @@ impl Pass {
 
     /// The dispatches that store `place`; one where there are no tangents or no SiLU.
     pub fn of(cx: &mut Launch, silu: bool, place: &Place) -> Vec<Pass> {
-        if !silu || cx.program.tangents == 0 {
+        if !silu || cx.program.tangents() == 0 {
             return vec![Pass { silu, ..Pass::LINEAR }];
         }
         let slope = cx.slope(16 * (place.shape.pixels() * place.blocks) as u64, 16 * place.blocks as u64);
@@ -40,7 +40,7 @@ impl Pass {
     pub fn binding(&self, cx: &mut Launch) -> Option<(&'static str, BufferId, Access)> {
         let (slope, access) = self.slope?;
         if access == Access::Image {
-            cx.program.mirror(slope, cx.program.buffers[slope.0].bytes_per_lane);
+            cx.program.mirror(slope, cx.program.bytes_per_lane(slope));
         }
         Some(("slope", slope, access))
     }

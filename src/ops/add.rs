@@ -1,13 +1,11 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
-use super::fold::Then;
-use super::{Band, Case, Launch, Op, Reads};
+use super::{Case, Launch, Locality, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::named;
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// y = `scales[0]` x + `scales[1]` z.
@@ -46,12 +44,8 @@ impl Op for Add {
         Reads::InPlace
     }
 
-    fn as_then(&self) -> Option<Then> {
-        Some(Then::Residual(self.scales))
-    }
-
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,11 +1,10 @@
 //! y = g x + h, with one g that may depend on the timestep: inputs moved to [-1, 1], outputs divided by sigma.
 //! Affine: the tangent is g x'.
 use super::elementwise::Elementwise;
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// y = `gain` row(k) x + `shift`.
@@ -41,8 +40,8 @@ impl Op for Affine {
         true
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -2,11 +2,10 @@
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op, Reads};
+use super::{Case, Launch, Locality, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Scaled dot products of the pixels of q (input 0) with those of k (input 1).
@@ -56,8 +55,8 @@ impl Op for AttentionLogits {
         (2 * output.len() * inputs[0].c / self.heads) as u64
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Some(Band { op: None, reads: vec![(0, bands[which].clone()), (1, 0..inputs[1].h)] })
+    fn locality(&self, input: usize) -> Locality {
+        if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,10 +1,9 @@
 //! Split, concatenate, shuffle: output channel c is channel `map[c].1` of input `map[c].0`. Formula: y_c = x_map(c).
 //! No kernel: the planner turns the map into block offsets of whoever reads the result. Linear, so the tangent is the same.
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Channels of the inputs in another order; runs no kernel.
@@ -83,8 +82,8 @@ impl Op for Channels {
         Some(&self.map)
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,15 +1,13 @@
 //! Depthwise 3x3 convolution (one filter per channel), stride 1 or 2, zero padding 1, with bias.
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
-use super::conv::{immediates, noise};
-use super::fold::{Before, LoadKind, Loads, Rows, Setting};
+use super::conv::{Loading, immediates, noise};
 use super::window::{Padding, Window, extent, inside};
-use super::{Band, Case, Family, Launch, Op, View};
+use super::{Case, Family, Launch, Locality, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// 3x3 convolution of each channel alone, with bias.
@@ -32,7 +30,7 @@ const TILE: (usize, usize) = (2, 4);
 
 impl Depthwise {
     /// Weights and bias in the input's order: [block][9 taps, then bias] of vec4 over the block's channels.
-    pub(super) fn packed(&self, view: &View) -> Vec<f32> {
+    fn packed(&self, view: &View) -> Vec<f32> {
         let mut packed = vec![0f32; view.blocks() * 40];
         for (c, &slot) in view.slots.iter().enumerate() {
             let at = slot / 4 * 40 + slot % 4;
@@ -43,47 +41,12 @@ impl Depthwise {
         }
         packed
     }
-}
 
-impl Loads for Depthwise {
-    fn kind(&self) -> LoadKind {
-        LoadKind::Depthwise { stride: self.stride, padding: self.padding }
-    }
-
-    fn pays(&self, kernel: usize, _: Setting) -> bool {
-        kernel == 1
-    }
-
-    fn inputs(&self, _: usize) -> usize {
-        1
-    }
-
-    fn loaded(&self, inputs: &[Shape]) -> Result<Shape> {
-        self.shape(inputs)
-    }
-
-    fn values(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
-        self.twin(inputs, shapes, times)
-    }
-
-    fn cost(&self, output: Shape) -> u64 {
-        self.flops(&[], Shape { c: self.channels, ..output })
-    }
-
-    fn split(
-        &self,
-        window: Window,
-        input: Shape,
-        bands: &[Range<usize>],
-        which: usize,
-    ) -> Option<(Arc<dyn Loads>, Padding, Rows)> {
-        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, input.h)?;
-        Some((Arc::new(Self { padding, ..self.clone() }), window.padding, vec![(0, rows)]))
-    }
-
-    fn prepare(&self, cx: &mut Launch, _: usize) -> Result<(&'static str, BufferId)> {
+    /// What a convolution's kernels need to filter the node's input as they load it.
+    pub(crate) fn loading(&self, cx: &mut Launch) -> Loading {
         let packed = self.packed(&cx.inputs[0]);
-        Ok(("filters", cx.program.constant(cx.label("filters"), &packed)))
+        let filters = cx.program.constant(cx.label("filters"), &packed);
+        Loading::Filtered { filters, stride: self.stride, padding: self.padding }
     }
 }
 
@@ -133,13 +96,12 @@ impl Op for Depthwise {
         true
     }
 
-    fn as_before(&self) -> Option<Before> {
-        Some(Before::Loads(Arc::new(self.clone())))
+    fn locality(&self, _: usize) -> Locality {
+        Locality::Window(Window::of(3, self.stride, self.padding.rows))
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (rows, padding) = self.padding.band(&bands[which], 3, self.stride, inputs[0].h)?;
-        Some(Band { op: Some(Arc::new(Self { padding, ..self.clone() })), reads: vec![(0, rows)] })
+    fn padded(&self, rows: [isize; 2]) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { padding: self.padding.with_rows(rows)?, ..self.clone() }))
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
@@ -149,7 +111,7 @@ impl Op for Depthwise {
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
-        let (shader, access, grid, constants) = match cx.family {
+        let (shader, access, grid, constants) = match cx.family() {
             Family::Cpu => (
                 "depthwise_cc",
                 Access::Image,

@@ -52,7 +52,7 @@ impl Elementwise<'_> {
             let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
             let second = self.second.map(|(buffer, _)| ("z", buffer, access));
             let bindings = ends.into_iter().chain(second).chain(reads).chain(pass.binding(cx)).collect();
-            let constants = [cx.family.constant()].into_iter().chain(pass.constants());
+            let constants = [cx.family().constant()].into_iter().chain(pass.constants());
             let words = sizes.into_iter().chain(view.runs()).chain([("group", cx.program.group())]);
             cx.program.push(Step {
                 label: cx.label(self.name),
@@ -74,7 +74,7 @@ impl Elementwise<'_> {
 
 /// `GROUPED` of shaders that need the primal's input only where there are tangents.
 pub(super) fn grouped(cx: &Launch) -> (&'static str, i64) {
-    ("GROUPED", (cx.program.tangents > 0) as i64)
+    ("GROUPED", (cx.program.tangents() > 0) as i64)
 }
 
 /// First block of an input whose channels lie one after the other, four to a block; products of channels need that.

@@ -1,16 +1,14 @@
-//! Group normalisation (arXiv 1803.08494) with gain and shift that may depend on the timestep, optionally with SiLU:
-//! `y_c = act(g_c (x_c - mu) r + h_c)`, r = 1 / sqrt(var + eps), mu and var over the pixels and channels of c's group.
-//! Tangent rule: y_c' = act' g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
-//! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element.
+//! Group normalisation (arXiv 1803.08494) with gain and shift that may depend on the timestep:
+//! `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps), mu and var over the pixels and channels of c's group.
+//! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
+//! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
+//! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
-use super::fold::{Before, LoadKind, Loads, Rows, Setting, Then};
-use super::window::{Padding, Window};
-use super::{Band, Case, Family, Launch, Op, Reads, View};
+use super::{Case, Family, Launch, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
@@ -43,22 +41,17 @@ pub struct GroupNorm {
     pub epsilon: f64,
     /// Gain and shift.
     pub scale: Scale,
-    /// Whether SiLU follows.
-    pub silu: bool,
-    /// None: of its one input. Else of input 0, which is this one of the bands of rows that follow as inputs 1, 2, ..; the
-    /// first band's launch measures all of them, those of the others follow it at once and use what it found.
-    pub band: Option<usize>,
 }
 
 /// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length; whole rows, so
-/// that bands of rows sum the same.
+/// that bands of rows that begin with one sum the same.
 pub(crate) fn chunk(s: Shape) -> usize {
     (s.pixels().isqrt().max(16).div_ceil(s.w) * s.w).min(s.pixels())
 }
 
-/// The tensor whose bands these are.
-fn whole(bands: &[View]) -> Shape {
-    Shape { h: bands.iter().map(|v| v.shape.h).sum(), ..bands[0].shape }
+/// The tensor whose rows these hold, in order.
+fn whole(parts: &[View]) -> Shape {
+    Shape { h: parts.iter().map(|v| v.shape.h).sum(), ..parts[0].shape }
 }
 
 impl GroupNorm {
@@ -73,7 +66,7 @@ impl GroupNorm {
         }
     }
 
-    /// Appends the kernels that make the coefficients from all bands, for one part of the lanes.
+    /// Appends the kernels that make the coefficients from the rows in these views, for one part of the lanes.
     fn measure(
         &self,
         cx: &mut Launch,
@@ -120,7 +113,7 @@ impl GroupNorm {
                 op: "norm_sums",
                 kernel: Kernel {
                     shader: "norm_sums",
-                    constants: [cx.family.constant()].into_iter().chain(lanes).collect(),
+                    constants: [cx.family().constant()].into_iter().chain(lanes).collect(),
                 },
                 bindings: bindings.collect(),
                 part,
@@ -132,7 +125,7 @@ impl GroupNorm {
             first += pixels.div_ceil(chunk);
         }
         // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
-        let workgroup = if cx.family == Family::Cpu { 8 } else { 64 };
+        let workgroup = if cx.family() == Family::Cpu { 8 } else { 64 };
         let [members, rows] = tables;
         cx.program.push(Step {
             label: cx.label("coefficients"),
@@ -158,67 +151,13 @@ impl GroupNorm {
     }
 }
 
-/// With a band's number x is that band and what is beside it, and the bands follow as inputs.
-impl Loads for GroupNorm {
-    fn kind(&self) -> LoadKind {
-        LoadKind::Norm { silu: self.silu }
-    }
-
-    fn pays(&self, _: usize, setting: Setting) -> bool {
-        setting.tangents == 0
-    }
-
-    fn inputs(&self, given: usize) -> usize {
-        if self.band.is_some() { given } else { 1 }
-    }
-
-    fn loaded(&self, inputs: &[Shape]) -> Result<Shape> {
-        if self.band.is_some() { Ok(inputs[0]) } else { self.shape(inputs) }
-    }
-
-    fn values(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
-        self.twin(inputs, shapes, times)
-    }
-
-    fn cost(&self, output: Shape) -> u64 {
-        self.flops(&[], Shape { c: self.channels, ..output })
-    }
-
-    fn split(
-        &self,
-        window: Window,
-        input: Shape,
-        bands: &[Range<usize>],
-        which: usize,
-    ) -> Option<(Arc<dyn Loads>, Padding, Rows)> {
-        let all = self.band(&[input], bands, which)?.reads.into_iter().skip(1);
-        let (rows, padding) = window.padding.band(&bands[which], window.kernel, window.stride, input.h)?;
-        let reads = [(0, rows)].into_iter().chain(all).collect();
-        Some((Arc::new(Self { band: Some(which), ..self.clone() }), padding, reads))
-    }
-
-    fn prepare(&self, cx: &mut Launch, inputs: usize) -> Result<(&'static str, BufferId)> {
-        let views = if self.band.is_some() { &cx.inputs[1..inputs] } else { &cx.inputs[..1] }.to_vec();
-        Ok(("coefficients", self.coefficients(cx, views, self.band.unwrap_or(0) == 0)?))
-    }
-}
-
 impl Op for GroupNorm {
     fn name(&self) -> &'static str {
         "group_norm"
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let s = match (self.band, inputs) {
-            (None, _) => super::one(inputs)?,
-            (Some(band), [own, bands @ ..]) if bands.get(band) == Some(own) => *own,
-            (Some(band), _) => {
-                return Err(Error::invalid(
-                    "inputs",
-                    format!("{inputs:?}: the first is not band {band} of the others"),
-                ));
-            }
-        };
+        let s = super::one(inputs)?;
         if s.c != self.channels {
             return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
         }
@@ -236,31 +175,11 @@ impl Op for GroupNorm {
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
-        let (pixels, size) = (shapes[0].pixels(), self.channels / self.groups);
-        let bands = if self.band.is_some() { 1.. } else { 0.. };
-        let bands: Vec<_> = inputs[bands.clone()].iter().zip(&shapes[bands]).collect();
-        let scale = |c: usize| match &self.scale {
-            Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
-            &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
-        };
-        let mut y = Vec::with_capacity(inputs[0].len());
-        for (g, x) in inputs[0].chunks_exact(size * pixels).enumerate() {
-            let all = || bands.iter().flat_map(|(x, s)| &x[g * size * s.pixels()..(g + 1) * size * s.pixels()]);
-            let per = 1.0 / all().count() as f64;
-            let mean = all().copied().sum::<Dual>() * per;
-            let var = all().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
-            let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
-            for (i, &x) in x.iter().enumerate() {
-                let (gain, shift) = scale(g * size + i / pixels);
-                let z = (x - mean) * r * gain + Dual::constant(shift);
-                y.push(if self.silu { z.silu() } else { z });
-            }
-        }
-        y
+        self.values((inputs[0], shapes[0]), &[(inputs[0], shapes[0])], rows)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        (if self.silu { 9 } else { 5 }) * output.len() as u64
+        5 * output.len() as u64
     }
 
     fn keeps_layout(&self) -> bool {
@@ -271,43 +190,44 @@ impl Op for GroupNorm {
         Reads::InPlace
     }
 
-    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
-        (matches!(then, Then::Silu) && !self.silu).then(|| Arc::new(Self { silu: true, ..self.clone() }) as _)
-    }
-
-    fn as_before(&self) -> Option<Before> {
-        self.band.is_none().then(|| Before::Loads(Arc::new(self.clone())))
-    }
-
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let rows = chunk(inputs[0]) / inputs[0].w;
-        let whole = bands.iter().all(|band| band.start.is_multiple_of(rows));
-        let reads = [&bands[which]].into_iter().chain(bands).map(|rows| (0, rows.clone())).collect();
-        whole.then(|| Band { op: Some(Arc::new(Self { band: Some(which), ..self.clone() })), reads })
-    }
-
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let blocks = cx.inputs[0].blocks();
-        let views = if self.band.is_some() { cx.inputs[1..].to_vec() } else { cx.inputs.clone() };
-        let coefficients = self.coefficients(cx, views, self.band.unwrap_or(0) == 0)?;
-        let flops = self.flops(&[], cx.output.shape);
-        let constants = [grouped(cx)];
-        let second = Some((coefficients, (48 * blocks) as u64));
-        Elementwise { name: "group_norm", silu: self.silu, constants: &constants, second, flops, ..Default::default() }
-            .push(cx);
+        let coefficients = self.coefficients(cx, &cx.inputs.clone(), true)?;
+        self.launch_then(cx, coefficients, false, self.flops(&[], cx.output.shape));
         Ok(())
     }
 }
 
 impl GroupNorm {
-    /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, made from all bands of the input, or by an earlier band's
-    /// node that was the last to ask.
-    pub(super) fn coefficients(&self, cx: &mut Launch, views: Vec<View>, first: bool) -> Result<BufferId> {
+    /// The f64 oracle: x, some rows of a tensor, normalised by the moments of all its rows, which `parts` hold.
+    pub(crate) fn values(&self, (x, s): (&[Dual], Shape), parts: &[(&[Dual], Shape)], rows: &[Vec<f64>]) -> Vec<Dual> {
+        let (pixels, size) = (s.pixels(), self.channels / self.groups);
+        let scale = |c: usize| match &self.scale {
+            Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
+            &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
+        };
+        let mut y = Vec::with_capacity(x.len());
+        for (g, x) in x.chunks_exact(size * pixels).enumerate() {
+            let all = || parts.iter().flat_map(|(x, s)| &x[g * size * s.pixels()..(g + 1) * size * s.pixels()]);
+            let per = 1.0 / all().count() as f64;
+            let mean = all().copied().sum::<Dual>() * per;
+            let var = all().map(|&x| (x - mean) * (x - mean)).sum::<Dual>() * per;
+            let r = Dual::constant(1.0) / (var + Dual::constant(self.epsilon)).sqrt();
+            for (i, &x) in x.iter().enumerate() {
+                let (gain, shift) = scale(g * size + i / pixels);
+                y.push((x - mean) * r * gain + Dual::constant(shift));
+            }
+        }
+        y
+    }
+
+    /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, of the tensor whose rows `parts` hold, in order: made from
+    /// them, or, if not `measured` here, by the node before, which asked for those of the same tensor.
+    pub(crate) fn coefficients(&self, cx: &mut Launch, parts: &[View], measured: bool) -> Result<BufferId> {
         let view = cx.inputs[0].clone();
-        if views.iter().any(|v| v.slots != view.slots) {
+        if parts.iter().any(|v| v.slots != view.slots) {
             return Err(Error::invalid(cx.node, "the channels of its bands are ordered differently in memory"));
         }
-        let (whole, blocks) = (whole(&views), view.blocks());
+        let (whole, blocks) = (whole(parts), view.blocks());
         let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
         members.extend((0..4 * blocks as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
         let members = cx.program.constant(cx.label("members"), &members);
@@ -316,30 +236,37 @@ impl GroupNorm {
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
-        let parts: &[Part] = if cx.program.tangents == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
-        if first {
-            for &part in parts {
-                self.measure(cx, part, &views, [sums, moments, coefficients], [members, rows]);
+        let lanes: &[Part] = if cx.program.tangents() == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
+        if measured {
+            for &part in lanes {
+                self.measure(cx, part, parts, [sums, moments, coefficients], [members, rows]);
             }
         }
         Ok(coefficients)
+    }
+
+    /// The last kernel, which applies them, perhaps with SiLU on its store; so many operations per lane.
+    pub(crate) fn launch_then(&self, cx: &mut Launch, coefficients: BufferId, silu: bool, flops: u64) {
+        let constants = [grouped(cx)];
+        let second = Some((coefficients, (48 * cx.inputs[0].blocks()) as u64));
+        Elementwise { name: "group_norm", silu, constants: &constants, second, flops, ..Default::default() }.push(cx);
     }
 }
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
     let fixed = |c: usize| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
-    let case = |name, c, groups, h, w, scale: Scale, silu| Case {
+    let case = |name, c, groups, h, w, scale: Scale| Case {
         name,
         row: if matches!(scale, Scale::Rows { .. }) { Some(c) } else { None },
-        op: Arc::new(GroupNorm { channels: c, groups, epsilon: 1e-5, scale, silu, band: None }),
+        op: Arc::new(GroupNorm { channels: c, groups, epsilon: 1e-5, scale }),
         inputs: vec![Shape::new(c, h, w)],
     };
     vec![
-        case("12 channels, 3 groups", 12, 3, 5, 7, fixed(12), false),
-        case("14 channels, 7 groups, silu", 14, 7, 3, 5, fixed(14), true),
-        case("10 channels, 2 groups, silu", 10, 2, 9, 13, fixed(10), true),
-        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: 0 }, false),
-        case("3 channels, one group", 3, 1, 20, 15, fixed(3), false),
+        case("12 channels, 3 groups", 12, 3, 5, 7, fixed(12)),
+        case("14 channels, 7 groups", 14, 7, 3, 5, fixed(14)),
+        case("10 channels, 2 groups", 10, 2, 9, 13, fixed(10)),
+        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: 0 }),
+        case("3 channels, one group", 3, 1, 20, 15, fixed(3)),
     ]
 }

@@ -1,19 +1,14 @@
 //! Entry of the graph: flat `[lane][C H W]` (the public layout) to padded channels-last `[lane, H, W, ceil(C/4)]`.
 //! Linear, tangent alike. y[p, c] = x[c, p]; padding channels are zero.
-use super::{Band, Launch, Op, Outside};
+use super::{Launch, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step, named};
 use crate::shape::Shape;
-use std::ops::Range;
-use std::sync::Arc;
 
 /// Flat points to the channels-last layout.
-#[derive(Clone, Debug, Default)]
-pub struct Input {
-    /// None: all rows.
-    pub band: Option<Outside>,
-}
+#[derive(Clone, Debug)]
+pub struct Input;
 
 impl Op for Input {
     fn name(&self) -> &'static str {
@@ -32,28 +27,28 @@ impl Op for Input {
         0
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let band = Some(Outside { whole: inputs[0], first: bands[which].start });
-        Some(Band { op: Some(Arc::new(Self { band })), reads: vec![] })
-    }
-
     fn launch(&self, cx: &mut Launch) -> Result<()> {
-        let s = cx.output.shape;
-        cx.program.push(Step {
-            label: cx.label("input"),
-            op: "input",
-            kernel: Kernel { shader: "input", constants: vec![] },
-            bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
-            part: Part::All,
-            immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
-                .into_iter()
-                .chain(Outside::words(self.band, s))
-                .chain(named(["out_stride", "out_offset"], [cx.output.stride, cx.output.offset].map(|v| v as u32)))
-                .collect(),
-            grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
-            flops: 0,
-            bytes: (s.len() * 4 + s.pixels() * cx.output.blocks * 16) as u64,
-        });
+        launch(cx, Outside { whole: cx.output.shape, first: 0 });
         Ok(())
     }
+}
+
+/// The kernel, for rows of an image.
+pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
+    let s = cx.output.shape;
+    cx.program.push(Step {
+        label: cx.label("input"),
+        op: "input",
+        kernel: Kernel { shader: "input", constants: vec![] },
+        bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
+        part: Part::All,
+        immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
+            .into_iter()
+            .chain(outside.words())
+            .chain(named(["out_stride", "out_offset"], [cx.output.stride, cx.output.offset].map(|v| v as u32)))
+            .collect(),
+        grid: Grid { items: (s.pixels() * cx.output.blocks) as u32, workgroup: 256, groups: 1 },
+        flops: 0,
+        bytes: (s.len() * 4 + s.pixels() * cx.output.blocks * 16) as u64,
+    });
 }

@@ -2,11 +2,10 @@
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Band, Case, Launch, Op, Reads};
+use super::{Case, Launch, Locality, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Sums of what input 1 holds with the weights of input 0.
@@ -63,8 +62,8 @@ impl Op for Mix {
         (2 * output.len() * inputs[0].c / self.heads) as u64
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Some(Band { op: None, reads: vec![(0, bands[which].clone()), (1, 0..inputs[1].h)] })
+    fn locality(&self, input: usize) -> Locality {
+        if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,44 +1,40 @@
 //! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
-//! same name. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
+//! same name. An op knows nothing of its neighbours: what several of them become together is in `plan/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Immediate, Program, Role, named};
+use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
 use crate::shape::Shape;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::ops::Range;
 use std::sync::Arc;
 
-use fold::{Before, Setting, Then};
+use window::Window;
+
+pub use crate::target::KernelFamily as Family;
 
 mod activation;
 mod elementwise;
-pub mod fold;
 pub mod held;
 pub mod window;
 
-/// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. An op whose
-/// file is in another's folder says `in` which module it is. Ends of a graph are in every case, and have none of their own.
+/// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
+/// graph are in every case, and have none of their own.
 macro_rules! ops {
     (
         ends { $($end:ident [$($last:literal),*])* }
-        ops { $($op:ident $(in $($inner:ident)::+)? [$($kernel:literal),*])* }
+        ops { $($op:ident [$($kernel:literal),*])* }
     ) => {
         $(pub mod $end;)*
-        $(ops! { @module $op $($($inner)::+)? })*
+        $(pub mod $op;)*
 
         /// A name and the op's test cases: every op that a graph may have between its ends.
-        pub const OPS: &[(&str, fn() -> Vec<Case>)] =
-            &[$((stringify!($op), ops!(@cases $op $($($inner)::+)?))),*];
+        pub const OPS: &[Tested] = &[$((stringify!($op), $op::cases)),*];
 
         /// The ops' kernels: names and texts.
         pub(crate) const KERNELS: &[(&str, &str)] =
             &[$($(ops!(@kernel $last),)*)* $($(ops!(@kernel $kernel),)*)*];
     };
-    (@module $op:ident) => { pub mod $op; };
-    (@module $op:ident $($inner:ident)::+) => {};
-    (@cases $op:ident) => { $op::cases };
-    (@cases $op:ident $($inner:ident)::+) => { $($inner)::+::cases };
     (@kernel $name:literal) => { ($name, include_str!(concat!("../../shaders/", $name, ".wgsl"))) };
 }
 
@@ -66,10 +62,12 @@ ops! {
         silu ["silu"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
-        up_conv in conv::up []
         upsample ["upsample"]
     }
 }
+
+/// A name and what makes test cases.
+pub type Tested = (&'static str, fn() -> Vec<Case>);
 
 /// A small graph's worth of test: the op applied to inputs of these shapes.
 pub struct Case {
@@ -83,39 +81,8 @@ pub struct Case {
     pub row: Option<usize>,
 }
 
-/// The two families of kernels; a plan uses one of them throughout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// CPU adapters: weights at constant workgroup addresses, inputs through images, unrolled.
-    Cpu,
-    /// GPUs and everything else: tiles in workgroup memory.
-    Gpu,
-}
-
-impl Family {
-    /// `CPU` of the shaders that both families share.
-    pub const fn constant(self) -> (&'static str, i64) {
-        ("CPU", matches!(self, Family::Cpu) as i64)
-    }
-
-    /// As manifests have it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Family::Cpu => "cc",
-            Family::Gpu => "igemm",
-        }
-    }
-
-    /// The family of that name.
-    pub fn parse(name: &str) -> Result<Self> {
-        [Family::Cpu, Family::Gpu].into_iter().find(|f| f.name() == name).ok_or_else(|| {
-            Error::invalid("kernels", format!("'{name}' is not one of {}, {}", Family::Cpu.name(), Family::Gpu.name()))
-        })
-    }
-}
-
 /// One operation of the graph, on tensors `[C, H, W]` of each lane.
-pub trait Op: Debug + Send + Sync {
+pub trait Op: Any + Debug + Send + Sync {
     /// As timings and plans call it.
     fn name(&self) -> &'static str;
 
@@ -143,33 +110,18 @@ pub trait Op: Debug + Send + Sync {
         if self.keeps_layout() && input == 0 { Reads::InPlace } else { Reads::Anywhere }
     }
 
-    /// Storage buffers that its greediest step binds, of ops that others are folded into; an upper bound.
-    fn storage_buffers(&self, _setting: Setting) -> usize {
-        0
-    }
-
     /// Weights that the device may hold in f16.
     fn weights(&self) -> Option<&[f32]> {
         None
     }
 
-    /// The same op with this done to what it stores, if its kernel can do that.
-    fn then(&self, _then: &Then) -> Option<Arc<dyn Op>> {
-        None
+    /// On which pixels of an input a pixel of the output depends.
+    fn locality(&self, _input: usize) -> Locality {
+        Locality::Whole
     }
 
-    /// What the op is at the end of the one before it; its first input is that one's output, or for a sum either is.
-    fn as_then(&self) -> Option<Then> {
-        None
-    }
-
-    /// The same op with this done to its first input as it is loaded, if its kernel can do that there and it pays.
-    fn before(&self, _before: &Before, _setting: Setting) -> Option<Arc<dyn Op>> {
-        None
-    }
-
-    /// What the op, which has one input, is at the beginning of the one behind it.
-    fn as_before(&self) -> Option<Before> {
+    /// The same op with other padding above and below, for ops that depend on a window; none if that is no padding.
+    fn padded(&self, _rows: [isize; 2]) -> Option<Arc<dyn Op>> {
         None
     }
 
@@ -178,14 +130,26 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// The op on the rows `bands[which]` of its output alone; none if it cannot be had by rows. The bands are all of the
-    /// output's, and those of inputs of the output's height too.
-    fn band(&self, _inputs: &[Shape], _bands: &[Range<usize>], _which: usize) -> Option<Band> {
-        None
-    }
-
     /// Appends the op's dispatches.
     fn launch(&self, cx: &mut Launch) -> Result<()>;
+}
+
+impl dyn Op {
+    /// The op as one of this type, if it is.
+    pub fn downcast<T: Op>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
+
+/// On which pixels of an input a pixel of the output depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locality {
+    /// On the pixel at the same place of an image as large.
+    ByPixel,
+    /// On those under a window around it.
+    Window(Window),
+    /// On all.
+    Whole,
 }
 
 /// Where a kernel can find the channels of what it reads; each of them once, and all in one buffer that it does not write.
@@ -201,34 +165,19 @@ pub enum Reads {
     Together,
 }
 
-/// A part of an op: some rows of its output, from some rows of its inputs.
-pub struct Band {
-    /// What makes them; none: the op itself.
-    pub op: Option<Arc<dyn Op>>,
-    /// What it reads: input of the whole op, and rows of that.
-    pub reads: Vec<(usize, Range<usize>)>,
-}
-
-impl Band {
-    /// Of an op whose output pixels depend on the same pixels of its inputs.
-    fn by_pixel(inputs: &[Shape], rows: &Range<usize>) -> Option<Self> {
-        Some(Self { op: None, reads: (0..inputs.len()).map(|i| (i, rows.clone())).collect() })
-    }
-}
-
-/// A band of rows of the image outside the network.
+/// Rows of the image outside the network.
 #[derive(Clone, Copy, Debug)]
-pub struct Outside {
+pub(crate) struct Outside {
     /// The image.
     pub whole: Shape,
-    /// First row of the band.
+    /// First of the rows.
     pub first: usize,
 }
 
 impl Outside {
-    /// Immediates that say where the band's pixels are: numbers per lane, pixels of the image, first pixel of the band.
-    fn words(band: Option<Self>, own: Shape) -> [Immediate; 3] {
-        let Self { whole, first } = band.unwrap_or(Self { whole: own, first: 0 });
+    /// Immediates that say where the rows' pixels are: numbers per lane, pixels of the image, the first of these.
+    fn words(self) -> [Immediate; 3] {
+        let Self { whole, first } = self;
         [("flat", whole.flat_stride()), ("plane", whole.pixels()), ("first", first * whole.w)]
             .map(|(n, v)| (n, v as u32))
     }
@@ -325,11 +274,9 @@ impl Place {
 /// Everything an op's launch may touch.
 pub struct Launch<'a> {
     /// Where the steps go.
-    pub program: &'a mut Program,
+    pub program: &'a mut Builder,
     /// Name of the graph's node.
     pub node: &'a str,
-    /// Family of kernels to use.
-    pub family: Family,
     /// How the device holds weights.
     pub held: held::Held,
     /// `Graph::direct`.
@@ -362,16 +309,20 @@ impl Launch<'_> {
         format!("{}: {op}", self.node)
     }
 
+    /// The family of kernels to use.
+    fn family(&self) -> Family {
+        self.program.target().family
+    }
+
     /// How kernels of the family read what the network's ops write; images have to be `mirror`ed first.
     fn x_access(&self) -> Access {
-        if self.family == Family::Cpu { Access::Image } else { Access::Read }
+        if self.family() == Family::Cpu { Access::Image } else { Access::Read }
     }
 
     /// The shared buffer of that name, of at least so many bytes per lane: free as soon as the node's steps are done.
     fn shared(&mut self, name: &'static str, bytes_per_lane: u64) -> BufferId {
         let id = *self.shared.entry(name).or_insert_with(|| self.program.buffer(name, 0, Role::Scratch));
-        let buffer = &mut self.program.buffers[id.0];
-        buffer.bytes_per_lane = buffer.bytes_per_lane.max(bytes_per_lane);
+        self.program.grow(id, bytes_per_lane);
         id
     }
 

@@ -2,11 +2,10 @@
 //! Tangents: y' = f'(x) x', with f' as in `Dual`.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::Elementwise;
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// One of the functions.
@@ -61,8 +60,8 @@ impl Op for Pointwise {
         true
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

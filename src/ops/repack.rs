@@ -2,12 +2,11 @@
 //! input `map[c].0`. Formula: y_c = x_map(c). Linear, tangent alike. The planner makes it where a kernel cannot read a
 //! rearrangement where it lies.
 use super::channels::Channels;
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A rearrangement that is carried out.
@@ -34,8 +33,8 @@ impl Op for Repack {
         0
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

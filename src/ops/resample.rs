@@ -2,19 +2,18 @@
 //! padded with zeros, filtered and thinned by `down`. `y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad]`.
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::elementwise::Elementwise;
-use super::fold::{Before, Doubling};
-use super::{Band, Case, Launch, Op};
+use super::window::Window;
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Taps of the longest filter.
 const MOST_TAPS: usize = 8;
 
 /// A separable filter between grids.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resample {
     /// Pixels of x' per pixel of x along an axis, 1 or 2.
     up: usize,
@@ -185,32 +184,13 @@ impl Op for Resample {
         true
     }
 
-    fn as_before(&self) -> Option<Before> {
-        let is = |other: Self| {
-            let sizes = |r: &Self| (r.up, r.down, r.taps, r.count, r.rows, r.columns, r.reflect);
-            sizes(self) == sizes(&other) && self.gain == other.gain
-        };
-        [(Self::nearest(), Doubling::Repeated), (Self::zeros(), Doubling::Spread)]
-            .into_iter()
-            .find_map(|(other, doubling)| is(other).then_some(Before::Doubled(doubling)))
+    fn locality(&self, _: usize) -> Locality {
+        let Self { up, down, count, rows, reflect, .. } = *self;
+        Locality::Window(Window { spread: up, stride: down, kernel: count, padding: rows, reflect })
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let (up, h, above) = (self.up as isize, inputs[0].h as isize, self.rows[0]);
-        // Rows of x' that the band's outputs take, and the rows of x among them.
-        let first = (bands[which].start * self.down) as isize - above;
-        let end = ((bands[which].end - 1) * self.down + self.count) as isize - above;
-        let start = ((first.max(0) + up - 1) / up).min(h - 1);
-        let beyond = (end - 1) / up + 1;
-        let mut rows = start..beyond.clamp(start + 1, h);
-        if self.reflect {
-            // What stands beyond the first row is the second, beyond the last the one before.
-            rows.end = if first < 0 { rows.end.max(2).min(h) } else { rows.end };
-            rows.start = if beyond > h { rows.start.min(h - 2).max(0) } else { rows.start };
-        }
-        let above = up * rows.start - first;
-        let op = Self { rows: [above, end - first - above - up * (rows.end - rows.start)], ..self.clone() };
-        Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows.start as usize..rows.end as usize)] })
+    fn padded(&self, rows: [isize; 2]) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { rows, ..self.clone() }))
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,11 +1,10 @@
 //! Root-mean-square normalisation over the channels of a pixel: y_c = g_c x_c / max(|x|, 1e-12) (arXiv 1910.07467; the
 //! factor sqrt(C) is part of g). Tangent rule: y' = g (x' - x <x, x'> / |x|^2) / |x|.
 use super::elementwise::Elementwise;
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Below this norm a pixel is divided by it instead.
@@ -49,8 +48,8 @@ impl Op for RmsNorm {
         true
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

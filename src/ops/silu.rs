@@ -1,12 +1,10 @@
-//! SiLU on its own, where the planner could not fuse it into the store before. y = x s(x), s the logistic function.
+//! SiLU: y = x s(x), s the logistic function. As a rule the planner fuses it into the store before.
 //! Tangent rule: y' = s (1 + x (1 - s)) x'.
 use super::elementwise::Elementwise;
-use super::fold::Then;
-use super::{Band, Case, Launch, Op};
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// y = x / (1 + e^-x).
@@ -34,12 +32,8 @@ impl Op for Silu {
         true
     }
 
-    fn as_then(&self) -> Option<Then> {
-        Some(Then::Silu)
-    }
-
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,11 +1,10 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
 use super::elementwise::{Elementwise, plain};
-use super::{Band, Case, Launch, Op, Reads};
+use super::{Case, Launch, Locality, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Softmax over runs of channels.
@@ -70,8 +69,8 @@ impl Op for Softmax {
         6 * output.len() as u64
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        Band::by_pixel(inputs, &bands[which])
+    fn locality(&self, _: usize) -> Locality {
+        Locality::ByPixel
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {

@@ -1,18 +1,36 @@
 //! Bilinear up-sampling by 2, corners not aligned: along each axis an output takes 3/4 of its nearest input and 1/4 of
 //! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
 use super::elementwise::Elementwise;
-use super::{Band, Case, Launch, Op};
+use super::window::Window;
+use super::{Case, Launch, Locality, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Twice the height and width, bilinear (align_corners = false).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Upsample {
-    /// Rows `first..first + count` of the output that the input as a whole would have; none: all.
-    band: Option<(usize, usize)>,
+    /// Rows of the border repeated above and below, of the image spread out to twice its size and one row less.
+    rows: [isize; 2],
+}
+
+impl Default for Upsample {
+    fn default() -> Self {
+        Self { rows: [2, 1] }
+    }
+}
+
+impl Upsample {
+    /// First row of the output, of those that the input would have by default.
+    const fn first(&self) -> usize {
+        (2 - self.rows[0]) as usize
+    }
+
+    /// Rows of the output, of an input of `h`.
+    const fn count(&self, h: usize) -> usize {
+        (2 * h as isize + self.rows[0] + self.rows[1] - 3) as usize
+    }
 }
 
 /// The two inputs of output `i` along an axis of `n` inputs: the near one (weight 3/4) and the far one (1/4).
@@ -28,13 +46,13 @@ impl Op for Upsample {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
-        Ok(Shape::new(s.c, self.band.map_or(2 * s.h, |(_, count)| count), 2 * s.w))
+        Ok(Shape::new(s.c, self.count(s.h), 2 * s.w))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let s = shapes[0];
         let at = |c: usize, i: usize, j: usize| inputs[0][(c * s.h + i) * s.w + j];
-        let (first, count) = self.band.unwrap_or((0, 2 * s.h));
+        let (first, count) = (self.first(), self.count(s.h));
         let mut y = Vec::with_capacity(2 * count * s.w * s.c);
         for c in 0..s.c {
             for i in first..first + count {
@@ -58,17 +76,18 @@ impl Op for Upsample {
         true
     }
 
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let out = &bands[which];
-        let rows = (out.start / 2).saturating_sub(1)..((out.end - 1) / 2 + 2).min(inputs[0].h);
-        let op = Self { band: Some((out.start - 2 * rows.start, out.len())) };
-        Some(Band { op: Some(Arc::new(op)), reads: vec![(0, rows)] })
+    fn locality(&self, _: usize) -> Locality {
+        Locality::Window(Window { spread: 2, stride: 1, kernel: 4, padding: self.rows, reflect: false })
+    }
+
+    fn padded(&self, rows: [isize; 2]) -> Option<Arc<dyn Op>> {
+        // A border is repeated as often as the filter reaches beyond it.
+        (rows[0] <= 2 && rows[1] <= 1).then(|| Arc::new(Self { rows }) as _)
     }
 
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
-        let first = self.band.map_or(0, |(first, _)| first);
-        let own = &[("in_h", s.h as u32), ("in_w", s.w as u32), ("first", first as u32)];
+        let own = &[("in_h", s.h as u32), ("in_w", s.w as u32), ("first", self.first() as u32)];
         Elementwise { name: "upsample", own, flops, ..Default::default() }.push(cx);
         Ok(())
     }

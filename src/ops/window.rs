@@ -23,19 +23,10 @@ impl Padding {
         Self { rows: [n, n + more], columns: [n, n + more] }
     }
 
-    /// Rows `out` of the output of a kernel on an input of `h` rows: the rows that it takes, and their padding; none if all it
-    /// takes is padding.
-    pub(super) fn band(
-        self,
-        out: &Range<usize>,
-        kernel: usize,
-        stride: usize,
-        h: usize,
-    ) -> Option<(Range<usize>, Self)> {
-        let (first, end) = (out.start * stride, (out.end - 1) * stride + kernel); // in padded rows
-        let [above, below] = [self.rows[0].saturating_sub(first), end.saturating_sub(self.rows[0] + h)];
-        let rows = (first + above - self.rows[0]).min(h)..(end - below).saturating_sub(self.rows[0]);
-        (!rows.is_empty()).then_some((rows, Self { rows: [above, below], ..self }))
+    /// With so many zeros above and below; none if that is fewer than none.
+    pub(crate) fn with_rows(self, rows: [isize; 2]) -> Option<Self> {
+        let [above, below] = rows.map(usize::try_from);
+        Some(Self { rows: [above.ok()?, below.ok()?], ..self })
     }
 }
 
@@ -51,15 +42,48 @@ pub(super) fn extent(n: usize, kernel: usize, stride: usize, padding: [usize; 2]
     Ok((padded - kernel) / stride + 1)
 }
 
-/// Side, stride and padding of a window.
-#[derive(Clone, Copy, Debug)]
+/// Which rows of an input a row of the output depends on: row i on the rows `i stride + t - padding[0]`, t = 0..kernel, of the input
+/// spread out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Side of the square, pixels.
-    pub kernel: usize,
-    /// Pixels between outputs.
+    /// Rows of the input spread out, per row of the input.
+    pub spread: usize,
+    /// Rows of that between outputs.
     pub stride: usize,
-    /// Zeros around the input.
-    pub padding: Padding,
+    /// Rows of that under the window.
+    pub kernel: usize,
+    /// Rows above the first, and below the last that spreading leaves; negative: fewer of those.
+    pub padding: [isize; 2],
+    /// Whether the row next to an edge stands beyond it.
+    pub reflect: bool,
+}
+
+impl Window {
+    /// Of a convolution.
+    pub const fn of(kernel: usize, stride: usize, padding: [usize; 2]) -> Self {
+        let padding = [padding[0] as isize, padding[1] as isize];
+        Self { spread: 1, stride, kernel, padding, reflect: false }
+    }
+
+    /// For rows `out` of the output on an input of `h` rows: the rows that it takes, at least one, and the padding with which
+    /// the same op makes `out` of those alone.
+    pub(crate) fn cut(&self, out: &Range<usize>, h: usize) -> (Range<usize>, [isize; 2]) {
+        let (spread, h) = (self.spread as isize, h as isize);
+        // Of the input spread out.
+        let first = (out.start * self.stride) as isize - self.padding[0];
+        let end = ((out.end - 1) * self.stride + self.kernel) as isize - self.padding[0];
+        let start = ((first.max(0) + spread - 1) / spread).min(h - 1);
+        let beyond = (end - 1) / spread + 1;
+        let mut rows = start..beyond.clamp(start + 1, h);
+        if self.reflect {
+            // What stands beyond the first row is the second, beyond the last the one before.
+            rows.end = if first < 0 { rows.end.max(2).min(h) } else { rows.end };
+            rows.start = if beyond > h { rows.start.min(h - 2).max(0) } else { rows.start };
+        }
+        let above = spread * rows.start - first;
+        let below = end - first - above - spread * (rows.end - rows.start);
+        (rows.start as usize..rows.end as usize, [above, below])
+    }
 }
 
 /// Position in the unpadded input, if it is inside.

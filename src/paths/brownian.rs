@@ -2,10 +2,18 @@
 //! In: an anchor. Out: nodes, each found alone by bisection of [0, N] (Levy's construction): about log2 N normals
 //! a component. Leaves the typical set of the noise: an out-of-distribution probe.
 use super::philox::{Purpose, Stream};
-use super::{Anchor, ClosedPath, Lane, check_sizes, eps, normal};
+use super::{Anchor, ClosedPath, Lane, Space, check_sizes, eps, normal};
 use crate::error::Result;
+use crate::spec::Params;
+use std::sync::Arc;
 
+/// The path; it has no parameters.
+#[derive(Clone, Copy, Debug)]
 pub struct Brownian;
+
+pub(super) fn make(_: Space, _: &mut Params) -> Result<Arc<dyn ClosedPath>> {
+    Ok(Arc::new(Brownian))
+}
 
 /// U, the duration of the bridge: its standard deviation is sqrt(U)/2 half way.
 const DURATION: f64 = 9.0;
@@ -19,14 +27,11 @@ impl ClosedPath for Brownian {
         "path_brownian"
     }
 
-    fn uses_pairs(&self) -> bool {
-        false
-    }
-
-    fn check(&self, dim: usize, segments: usize, _: u32) -> Result<()> {
+    fn check(&self, dim: usize, segments: usize, _: usize) -> Result<()> {
         check_sizes(self.name(), dim, 1, segments)
     }
 
+    /// p0 = c sqrt(U/N).
     fn fill_lane(&self, anchor: &Anchor, _segment: u32, lane: &mut Lane) {
         lane.p0 = scale(anchor) as f32;
     }

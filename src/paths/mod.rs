@@ -1,26 +1,75 @@
-//! Closed paths through noisy data (paper, section 3.2, Fig. 1): one file per path and one line in `PATHS`.
-//! In: what a point is keyed by (seed, sample, timestep, node) and the clean image. Out: what a lane of the path's
-//! shader reads (`Lane`), and the f64 twin of the shader (`ClosedPath::point`). The random paths start at
-//! the same x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
-mod brownian;
-mod launch;
+//! Closed paths through noisy data (paper, section 3.2, Fig. 1): one file per path, its kernel if it needs one of its own, and
+//! one line of `paths!`. In: what a user names, `NAME?key=value&..`. Out: objects that own their parameters, say what their
+//! shader reads of a lane and which tables it binds, and are the f64 twin of the shader (`ClosedPath::point`). The
+//! random paths start at the same x_t = a x_0 + sigma eps; node N is node 0 by index, so a path is closed exactly.
+mod lane;
 pub mod normal;
 pub mod philox;
-mod polyline;
-mod projection;
-mod rotation;
+mod tables;
 
 use crate::error::{Error, Result};
+use crate::shape::Shape;
+use crate::spec::{Params, Spec};
 use philox::{DRAW_LIMIT, Purpose, Stream};
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+use std::sync::Arc;
 
-pub use launch::{PathPorts, launch};
-pub use polyline::check_nodes;
-pub use rotation::{FIXED, MINUS, pairs};
+pub use lane::{Lane, lane, tangent_lane};
+pub use tables::{PathPorts, Table, Tables, Tile};
 
-/// The paper's m: noisings in the ring of a projection path.
-pub const ARCS: u32 = 10;
+/// From one line per path: its module, its row of `PATHS`, and the kernels of `shaders/` that are its own, for `KERNELS`.
+macro_rules! paths {
+    ($($path:ident $about:literal [$($kernel:literal),*])*) => {
+        $(pub mod $path;)*
 
-/// What a query is keyed by; everything a point depends on.
+        /// Every closed path: name, what it is, how it is made of its parameters.
+        pub const PATHS: &[(&str, &str, Make)] = &[$((stringify!($path), $about, $path::make)),*];
+
+        /// The paths' kernels: names and texts.
+        pub(crate) const KERNELS: &[(&str, &str)] =
+            &[$($(($kernel, include_str!(concat!("../../shaders/", $kernel, ".wgsl"))),)*)*];
+    };
+}
+
+paths! {
+    brownian "x_t and a Brownian bridge: leaves the typical set of the noise" ["path_brownian"]
+    rotation "the noise turned in random planes: as probable as x_t everywhere" ["path_rotation"]
+    projection "a ring of noisings of one image; parameter arcs (10)" ["path_projection"]
+    polyline "a polygon of your own; parameter file (nodes [N, C, H, W], one loop or one per sample)" ["path_polyline"]
+}
+
+/// Where a path is to run: the shape of a point, and what 0 and 255 of 8-bit images map to.
+pub type Space = (Shape, [f64; 2]);
+
+/// Makes a path of its parameters; those that it leaves are refused.
+pub type Make = fn(Space, &mut Params) -> Result<Arc<dyn ClosedPath>>;
+
+/// The path that `NAME?key=value&..` names; shape and range are for paths that read files of points.
+pub fn open(spec: impl Into<Spec>, space: Space) -> Result<Arc<dyn ClosedPath>> {
+    let spec = &spec.into();
+    let unknown = |name: &str| {
+        let known: Vec<_> = PATHS.iter().map(|p| p.0).collect();
+        Error::invalid("path", format!("'{name}' is not one of {}", known.join(", ")))
+    };
+    let (name, mut params) = spec.named("")?.ok_or_else(|| unknown(&spec.to_string()))?;
+    let Some((_, _, make)) = PATHS.iter().find(|p| p.0 == name) else { return Err(unknown(&name)) };
+    let path = make(space, &mut params)?;
+    params.finish(&name)?;
+    Ok(path)
+}
+
+/// The three paths of the paper.
+pub fn of_the_paper() -> Vec<Arc<dyn ClosedPath>> {
+    vec![Arc::new(brownian::Brownian), Arc::new(rotation::Rotation), Arc::new(projection::Projection::default())]
+}
+
+/// What each path is besides its name, by name: for manifests, and to tell two runs apart.
+pub fn parameters(paths: &[Arc<dyn ClosedPath>]) -> Value {
+    paths.iter().map(|path| (path.name().to_string(), Value::Object(path.parameters()))).collect()
+}
+
+/// What a query is keyed by; everything a point depends on besides its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor<'a> {
     /// Key of the generator.
@@ -39,22 +88,12 @@ pub struct Anchor<'a> {
     pub x0: &'a [f32],
     /// N, the number of segments.
     pub segments: u32,
-    /// m of the projection path; divides N.
-    pub arcs: u32,
-    /// Nodes of a polyline, `[N, D]`; empty for the other paths, which make their own.
-    pub nodes: &'a [f32],
 }
 
 impl Anchor<'_> {
     /// The node's index on the circle: node N is node 0.
     fn wrap(&self, node: u32) -> u32 {
         node % self.segments.max(1)
-    }
-
-    /// A node of the polyline.
-    pub fn node(&self, node: u32) -> &[f32] {
-        let d = self.x0.len();
-        self.nodes.get(self.wrap(node) as usize * d..).and_then(|rest| rest.get(..d)).unwrap_or_default()
     }
 
     /// a x_0 + sigma z. The GPU holds a and sigma in f32, and these rounded values define the point: the twin uses
@@ -65,67 +104,34 @@ impl Anchor<'_> {
     }
 }
 
-/// One lane of a path shader: the segment from `node` to `node + 1`. `struct Lane` of `shaders/lib/lane.wgsl`, same order.
-#[repr(C)]
-#[derive(bytemuck::Pod, bytemuck::Zeroable, Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lane {
-    /// Row of the clean images and of the pairings; of a polyline's segment, the first of its two nodes.
-    pub anchor: u32,
-    /// Index in `PATHS`.
-    pub path: u32,
-    /// Row of the data file.
-    pub sample: u32,
-    /// Timestep.
-    pub k: u32,
-    /// The segment's first node.
-    pub node: u32,
-    /// N.
-    pub count: u32,
-    /// Row of per-timestep tables; the caller's.
-    pub row: u32,
-    /// Projection: the draws at the two ends of the arc, and their number m.
-    pub arc0: u32,
-    /// Draw at the end of the arc.
-    pub arc1: u32,
-    /// m.
-    pub arcs: u32,
-    /// Factor of the clean image.
-    pub a: f32,
-    /// Standard deviation of the noise.
-    pub sigma: f32,
-    /// Rotation: cos, sin at the first node, cos, sin at the second. Brownian: p0 = c sqrt(U/N).
-    /// Projection: p0, p1 = how far along the arc the two nodes are, in [0, 1]; p2 = 1: the step is y'(p0) instead.
-    pub p0: f32,
-    /// See `p0`.
-    pub p1: f32,
-    /// See `p0`.
-    pub p2: f32,
-    /// See `p0`.
-    pub p3: f32,
-    /// score = alpha x + beta (network output); the caller's.
-    pub alpha: f32,
-    /// See `alpha`.
-    pub beta: f32,
-    /// The N(0, I) data score is gauss x: -1/(a^2 + sigma^2).
-    pub gauss: f32,
-    /// Where on the segment the field is asked for, in steps from the midpoint: 0, or a Gauss point of the quadrature check.
-    pub shift: f32,
-}
-
-/// A closed path of N nodes. `check` comes first: the others assume what it grants.
-pub trait ClosedPath: Sync {
-    /// Name in `PATHS`.
+/// A closed path of N nodes with its parameters. `check` comes first: the others assume what it grants.
+pub trait ClosedPath: Debug + Send + Sync {
+    /// Name in tables and files; no two paths of a run have the same.
     fn name(&self) -> &'static str;
-    /// File name in `shaders/`, without `.wgsl`.
-    fn shader(&self) -> &'static str;
-    /// Whether the shader binds the table of `pairs`.
-    fn uses_pairs(&self) -> bool;
-    /// Whether the anchor's `nodes` are the path, two rows per lane in the place of its clean image.
-    fn uses_nodes(&self) -> bool {
-        false
+    /// What decides on its points besides its name, as manifests have it.
+    fn parameters(&self) -> Map<String, Value> {
+        Map::new()
     }
-    /// Refuses what the path is not defined for.
-    fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()>;
+    /// File name in `shaders/`, without `.wgsl`, or the name of `source`. Its points are those of the lanes that have the
+    /// path's index; it leaves the others alone.
+    fn shader(&self) -> &'static str;
+    /// WGSL of the shader, where it is not in `shaders/`.
+    fn source(&self) -> Option<&'static str> {
+        None
+    }
+    /// What the shader binds besides lanes, points and steps: the clean images, if the path does not say otherwise. At most
+    /// two tables, for that many places of its rows a lane has.
+    fn tables(&self) -> &'static [Table] {
+        &[Table::Images]
+    }
+    /// A lane's rows in a table of the path's own, by the table's name: D words each, as bits. `segment` is the lane's
+    /// segment, or its piece of a smooth curve.
+    fn rows(&self, _table: &str, _anchor: &Anchor, _segment: u32) -> Vec<u32> {
+        vec![]
+    }
+    /// Refuses what the path is not defined for: points of `dim` components, `segments` of a loop, loops of the first
+    /// `samples` images.
+    fn check(&self, dim: usize, segments: usize, samples: usize) -> Result<()>;
     /// Sets the fields of a lane that are this path's own; `lane` sets the others.
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane);
     /// A node in f64: the twin of the shader.
@@ -146,63 +152,13 @@ pub enum Curve {
 }
 
 /// A path as a curve y(t) with its derivative: the integral of s(y) . y'(t) over t is the circulation.
-pub trait SmoothPath: Sync {
-    /// Its pieces; `arcs` is m of the projection path.
-    fn curve(&self, arcs: u32) -> Curve;
+pub trait SmoothPath {
+    /// Its pieces.
+    fn curve(&self) -> Curve;
     /// Sets the fields of a lane that are this path's own, so that its point is y(t) and its step y'(t).
     fn fill_tangent(&self, anchor: &Anchor, piece: u32, t: f64, lane: &mut Lane);
     /// y(t) and y'(t) in f64: the twin of the shader.
     fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2];
-}
-
-/// Every closed path.
-pub const PATHS: &[&dyn ClosedPath] =
-    &[&brownian::Brownian, &rotation::Rotation, &projection::Projection, &polyline::Polyline];
-
-/// A path by name, with its index in `PATHS` (which lanes carry).
-pub fn find(name: &str) -> Result<(u32, &'static dyn ClosedPath)> {
-    let index = PATHS.iter().position(|p| p.name() == name).ok_or_else(|| {
-        let known: Vec<_> = PATHS.iter().map(|p| p.name()).collect();
-        Error::invalid("path", format!("'{name}' is not one of {}", known.join(", ")))
-    })?;
-    Ok((index as u32, PATHS[index]))
-}
-
-/// The lane of one segment of `PATHS[path]`; `anchor` row, `row`, `alpha` and `beta` are left to the caller.
-pub fn lane(path: u32, anchor: &Anchor, segment: u32) -> Result<Lane> {
-    let (node, found) = (anchor.wrap(segment), by_index(path)?);
-    let mut lane = Lane { node, ..blank(path, anchor) };
-    found.fill_lane(anchor, node, &mut lane);
-    Ok(lane)
-}
-
-/// The lane of a point y(t) of `PATHS[path]` as a smooth curve: its step is y'(t). The rest as in `lane`.
-pub fn tangent_lane(path: u32, anchor: &Anchor, piece: u32, t: f64) -> Result<Lane> {
-    let found = by_index(path)?;
-    let smooth = found.smooth().ok_or_else(|| Error::invalid(format!("path {}", found.name()), "is not smooth"))?;
-    let mut lane = blank(path, anchor);
-    smooth.fill_tangent(anchor, piece, t, &mut lane);
-    Ok(lane)
-}
-
-fn by_index(path: u32) -> Result<&'static dyn ClosedPath> {
-    PATHS.get(path as usize).copied().ok_or_else(|| {
-        Error::invalid("path", format!("index {path} is not below {}, the number of paths", PATHS.len()))
-    })
-}
-
-/// What every lane of this anchor carries.
-fn blank(path: u32, anchor: &Anchor) -> Lane {
-    Lane {
-        path,
-        sample: anchor.sample,
-        k: anchor.k,
-        count: anchor.segments,
-        a: anchor.a as f32,
-        sigma: anchor.sigma as f32,
-        gauss: (-1.0 / (anchor.a * anchor.a + anchor.sigma * anchor.sigma)) as f32,
-        ..Lane::default()
-    }
 }
 
 /// x_t = a x_0 + sigma eps in f64, where every random path starts.

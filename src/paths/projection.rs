@@ -1,10 +1,49 @@
 //! Projection: m noisings E_j = a x_0 + sigma eps_j of one x_0 in a ring, N/m nodes an arc (paper, section 3.2).
 //! In: an anchor. Out: nodes, linear in the noise between the ends of their arc, then moved along their ray from the
 //! origin to the radius that is linear between |E_j| and |E_{j+1}|: a straight chord would dip inside the shell.
-use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, check_sizes, eps};
+use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, Space, check_sizes, eps};
 use crate::error::{Error, Result};
+use crate::spec::Params;
+use serde_json::{Map, Value};
+use std::sync::Arc;
 
-pub struct Projection;
+/// The paper's m: noisings in the ring.
+const ARCS: u32 = 10;
+
+/// The path.
+#[derive(Clone, Copy, Debug)]
+pub struct Projection {
+    /// m, which divides N.
+    pub arcs: u32,
+}
+
+/// The paper's m = 10.
+impl Default for Projection {
+    fn default() -> Self {
+        Self { arcs: ARCS }
+    }
+}
+
+pub(super) fn make(_: Space, params: &mut Params) -> Result<Arc<dyn ClosedPath>> {
+    Ok(Arc::new(Projection { arcs: params.take("arcs")?.unwrap_or(ARCS) }))
+}
+
+impl Projection {
+    /// Nodes per arc, N/m.
+    fn arc_length(&self, anchor: &Anchor) -> u32 {
+        (anchor.segments / self.arcs.max(1)).max(1)
+    }
+
+    /// A node's arc and its place on it.
+    fn arc(&self, anchor: &Anchor, node: u32) -> (u32, u32) {
+        let (node, length) = (anchor.wrap(node), self.arc_length(anchor));
+        (node / length % self.arcs.max(1), node % length)
+    }
+
+    fn next(&self, arc: u32) -> u32 {
+        (arc + 1) % self.arcs.max(1)
+    }
+}
 
 impl ClosedPath for Projection {
     fn name(&self) -> &'static str {
@@ -15,12 +54,13 @@ impl ClosedPath for Projection {
         "path_projection"
     }
 
-    fn uses_pairs(&self) -> bool {
-        false
+    fn parameters(&self) -> Map<String, Value> {
+        Map::from_iter([("arcs".into(), self.arcs.into())])
     }
 
     /// In few dimensions a chord may pass so near the origin that the rescaling is ill-conditioned: D >= 8.
-    fn check(&self, dim: usize, segments: usize, arcs: u32) -> Result<()> {
+    fn check(&self, dim: usize, segments: usize, _: usize) -> Result<()> {
+        let arcs = self.arcs;
         check_sizes(self.name(), dim, 8, segments)?;
         if arcs < 2 || !segments.is_multiple_of(arcs as usize) {
             let message =
@@ -30,21 +70,23 @@ impl ClosedPath for Projection {
         Ok(())
     }
 
+    /// n0, n1 = the draws at the two ends of the arc. p0, p1 = how far along the arc the two nodes are, in [0, 1]; p2 = 1 if
+    /// the step is y'(p0) instead.
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane) {
-        let (arc, step) = arc(anchor, segment);
-        let length = f64::from(arc_length(anchor));
-        (lane.arc0, lane.arc1, lane.arcs) = (arc, (arc + 1) % anchor.arcs.max(1), anchor.arcs);
+        let (arc, step) = self.arc(anchor, segment);
+        let length = f64::from(self.arc_length(anchor));
+        (lane.n0, lane.n1) = (arc, self.next(arc));
         // Both nodes are placed on the segment's own arc: f = 1 is the next arc's f = 0, which the shader knows.
         lane.p0 = (f64::from(step) / length) as f32;
         lane.p1 = (f64::from(step + 1) / length) as f32;
     }
 
     fn point(&self, anchor: &Anchor, node: u32) -> Vec<f64> {
-        let (arc, step) = arc(anchor, node);
+        let (arc, step) = self.arc(anchor, node);
         if step == 0 {
             return anchor.noised(&eps(anchor, arc));
         }
-        let [point, _] = self.tangent(anchor, arc, f64::from(step) / f64::from(arc_length(anchor)));
+        let [point, _] = self.tangent(anchor, arc, f64::from(step) / f64::from(self.arc_length(anchor)));
         point
     }
 
@@ -54,12 +96,12 @@ impl ClosedPath for Projection {
 }
 
 impl SmoothPath for Projection {
-    fn curve(&self, arcs: u32) -> Curve {
-        Curve::Arcs(arcs)
+    fn curve(&self) -> Curve {
+        Curve::Arcs(self.arcs)
     }
 
-    fn fill_tangent(&self, anchor: &Anchor, piece: u32, t: f64, lane: &mut Lane) {
-        (lane.arc0, lane.arc1, lane.arcs) = (piece, (piece + 1) % anchor.arcs.max(1), anchor.arcs);
+    fn fill_tangent(&self, _: &Anchor, piece: u32, t: f64, lane: &mut Lane) {
+        (lane.n0, lane.n1) = (piece, self.next(piece));
         (lane.p0, lane.p2, lane.shift) = (t as f32, 1.0, -0.5);
     }
 
@@ -67,7 +109,7 @@ impl SmoothPath for Projection {
     /// y' = (r' - r c.c' / |c|^2) c / |c| + r c' / |c|.
     fn tangent(&self, anchor: &Anchor, piece: u32, t: f64) -> [Vec<f64>; 2] {
         let start = anchor.noised(&eps(anchor, piece));
-        let end = anchor.noised(&eps(anchor, (piece + 1) % anchor.arcs.max(1)));
+        let end = anchor.noised(&eps(anchor, self.next(piece)));
         let chord: Vec<f64> = start.iter().zip(&end).map(|(s, e)| (1.0 - t) * s + t * e).collect();
         let slope: Vec<f64> = start.iter().zip(&end).map(|(s, e)| e - s).collect();
         let (r0, r1) = (norm(&start), norm(&end));
@@ -80,17 +122,6 @@ impl SmoothPath for Projection {
         let step = chord.iter().zip(&slope).map(|(c, s)| on_chord * c + on_slope * s).collect();
         [point, step]
     }
-}
-
-/// Nodes per arc, N/m.
-fn arc_length(anchor: &Anchor) -> u32 {
-    (anchor.segments / anchor.arcs.max(1)).max(1)
-}
-
-/// A node's arc and its place on it.
-fn arc(anchor: &Anchor, node: u32) -> (u32, u32) {
-    let node = anchor.wrap(node);
-    (node / arc_length(anchor) % anchor.arcs.max(1), node % arc_length(anchor))
 }
 
 fn norm(v: &[f64]) -> f64 {

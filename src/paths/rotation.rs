@@ -2,11 +2,19 @@
 //! In: an anchor. Out: nodes, and the table of P for the shader: components paired at random, (P eps)_i = eps_j and
 //! (P eps)_j = -eps_i, so that |y - a x_0| is the same at every node. With odd D one component stays fixed.
 use super::philox::{Purpose, Stream};
-use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, check_sizes, eps};
+use super::{Anchor, ClosedPath, Curve, Lane, SmoothPath, Space, Table, check_sizes, eps};
 use crate::error::Result;
+use crate::spec::Params;
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
+/// The path; it has no parameters.
+#[derive(Clone, Copy, Debug)]
 pub struct Rotation;
+
+pub(super) fn make(_: Space, _: &mut Params) -> Result<Arc<dyn ClosedPath>> {
+    Ok(Arc::new(Rotation))
+}
 
 /// Bit of a `pairs` entry: (P eps) here is minus the partner's eps.
 pub const MINUS: u32 = 1 << 31;
@@ -22,14 +30,19 @@ impl ClosedPath for Rotation {
         "path_rotation"
     }
 
-    fn uses_pairs(&self) -> bool {
-        true
+    fn tables(&self) -> &'static [Table] {
+        &[Table::Images, Table::PerAnchor("pairs")]
     }
 
-    fn check(&self, dim: usize, segments: usize, _: u32) -> Result<()> {
+    fn rows(&self, _: &str, anchor: &Anchor, _: u32) -> Vec<u32> {
+        pairs(anchor.seed, anchor.sample, anchor.k, anchor.x0.len())
+    }
+
+    fn check(&self, dim: usize, segments: usize, _: usize) -> Result<()> {
         check_sizes(self.name(), dim, 2, segments)
     }
 
+    /// p0 .. p3 = cos and sin at the first node, cos and sin at the second.
     fn fill_lane(&self, anchor: &Anchor, segment: u32, lane: &mut Lane) {
         [lane.p0, lane.p1] = angle(anchor, segment).map(|v| v as f32);
         [lane.p2, lane.p3] = angle(anchor, segment + 1).map(|v| v as f32);
@@ -45,7 +58,7 @@ impl ClosedPath for Rotation {
 }
 
 impl SmoothPath for Rotation {
-    fn curve(&self, _: u32) -> Curve {
+    fn curve(&self) -> Curve {
         Curve::Periodic
     }
 

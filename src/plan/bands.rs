@@ -1,6 +1,8 @@
 //! Bands: tensors that are larger than a binding, cut into rows. In: a graph and the most bytes per lane that a buffer may
 //! have. Out: a graph in which every node that touches such a tensor is several, one per band of rows, each computing
-//! exactly what it did for those rows; where one reads beyond its own band, a `rows` node puts the rows beside it.
+//! exactly what it did for those rows (`plan::banded`); where one reads beyond its own band, a `rows` node puts the rows beside it.
+use super::Draft;
+use super::banded::{Cut, banded};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::conv::winograd::TILE;
@@ -11,14 +13,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-/// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. The graph as it was if all fit.
-pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Graph>> {
+/// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. None if all fit.
+pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Draft>> {
     let sizes = sizes(graph, buffers, room)?;
     if sizes.is_empty() {
         return Ok(None);
     }
-    let mut out = Graph { nodes: vec![], ..graph.clone() };
-    let mut bands: Vec<Vec<(Range<usize>, NodeId)>> = Vec::with_capacity(graph.nodes.len());
+    let mut out = Draft { graph: Graph { nodes: vec![], ..graph.clone() }, whole: vec![] };
+    let mut bands: Vec<Bands> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
         // As many as the output or the largest input asks for: what makes few rows of many must not read all of them.
@@ -27,39 +29,7 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
             Some(count) => rows(node.shape, count),
             None => vec![0..node.shape.h],
         };
-        let mut made = Vec::with_capacity(all.len());
-        let mut copies = HashMap::new();
-        for (i, own) in all.iter().enumerate() {
-            let whole = if node.inputs.is_empty() { vec![node.shape] } else { shapes.clone() };
-            let (op, reads) =
-                if all.len() == 1 {
-                    (None, shapes.iter().map(|s| 0..s.h).enumerate().collect())
-                } else {
-                    let band = node.op.band(&whole, &all, i).ok_or_else(|| {
-                    let message = format!(
-                        "{} ({}): it or what it reads takes more than the {room} bytes per lane that a buffer may have \
-                         here, and '{}' cannot be computed by rows",
-                        node.shape, node.name, node.op.name()
-                    );
-                    Error::OutOfMemory { place: "plan".into(), message }
-                })?;
-                    (band.op, band.reads)
-                };
-            let mut inputs = Vec::with_capacity(reads.len());
-            for (input, rows) in reads {
-                let id = match copies.entry((input, rows.start, rows.end)) {
-                    Entry::Occupied(made) => *made.get(),
-                    Entry::Vacant(slot) => {
-                        *slot.insert(gathered(&mut out, &node.name, &bands[node.inputs[input].0], rows)?)
-                    }
-                };
-                inputs.push(id);
-            }
-            let shape = Shape { h: own.len(), ..node.shape };
-            let op = op.unwrap_or_else(|| node.op.clone());
-            out.nodes.push(Node { name: node.name.clone(), op, inputs, shape, whole: node.shape });
-            made.push((own.clone(), NodeId(out.nodes.len() - 1)));
-        }
+        let mut made = pieces(&mut out, node, &shapes, &all, &bands, room)?;
         // Whoever reads it wants bands of its own size; joined at once, channels keep their order in memory.
         let wanted = match sizes.get(&(node.shape.h, node.shape.w)) {
             Some(&count) => rows(node.shape, count),
@@ -72,6 +42,49 @@ pub(super) fn cut(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Gr
         bands.push(made);
     }
     Ok(Some(out))
+}
+
+/// A node's output, band by band.
+type Bands = Vec<(Range<usize>, NodeId)>;
+
+/// The node's bands `all`, from those of the nodes before it.
+fn pieces(
+    out: &mut Draft,
+    node: &Node,
+    inputs: &[Shape],
+    all: &[Range<usize>],
+    bands: &[Bands],
+    room: u64,
+) -> Result<Bands> {
+    let mut made = Vec::with_capacity(all.len());
+    let mut copies = HashMap::new();
+    for (which, own) in all.iter().enumerate() {
+        let (op, reads) = match all.len() {
+            1 => (node.op.clone(), inputs.iter().map(|s| 0..s.h).enumerate().collect()),
+            _ => banded(&node.op, &Cut { inputs, output: node.shape, bands: all, which }).ok_or_else(|| {
+                let message = format!(
+                    "{} ({}): it or what it reads takes more than the {room} bytes per lane that a buffer may have \
+                     here, and '{}' cannot be computed by rows",
+                    node.shape,
+                    node.name,
+                    node.op.name()
+                );
+                Error::OutOfMemory { place: "plan".into(), message }
+            })?,
+        };
+        let mut own_inputs = Vec::with_capacity(reads.len());
+        for (input, rows) in reads {
+            let id = match copies.entry((input, rows.start, rows.end)) {
+                Entry::Occupied(made) => *made.get(),
+                Entry::Vacant(slot) => *slot.insert(gathered(out, &node.name, &bands[node.inputs[input].0], rows)?),
+            };
+            own_inputs.push(id);
+        }
+        let shape = Shape { h: own.len(), ..node.shape };
+        let id = out.push(Node { name: node.name.clone(), op, inputs: own_inputs, shape }, node.shape);
+        made.push((own.clone(), id));
+    }
+    Ok(made)
 }
 
 /// Bands by height and width of the images that need them.
@@ -105,7 +118,7 @@ fn rows(s: Shape, count: usize) -> Vec<Range<usize>> {
 }
 
 /// The node that holds these rows: a band, or a copy of parts of several.
-fn gathered(out: &mut Graph, name: &str, bands: &[(Range<usize>, NodeId)], rows: Range<usize>) -> Result<NodeId> {
+fn gathered(out: &mut Draft, name: &str, bands: &[(Range<usize>, NodeId)], rows: Range<usize>) -> Result<NodeId> {
     if let Some((_, id)) = bands.iter().find(|(band, _)| *band == rows) {
         return Ok(*id);
     }
@@ -117,5 +130,7 @@ fn gathered(out: &mut Graph, name: &str, bands: &[(Range<usize>, NodeId)], rows:
             inputs.push(*id);
         }
     }
-    out.push(format!("{name} rows {rows:?}"), Rows { takes }, &inputs)
+    let id = out.graph.push(format!("{name} rows {rows:?}"), Rows { takes }, &inputs)?;
+    out.whole.push(out.graph.shape(id));
+    Ok(id)
 }

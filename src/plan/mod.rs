@@ -1,18 +1,25 @@
 //! Graph to program: fuse, put channels where kernels can read them, cut into bands what no buffer holds, share buffers by liveness, emit the steps. Plain data in and out, no GPU.
-//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Program`, reading and writing flat buffers.
+//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
+mod banded;
 mod bands;
 mod fuse;
+mod fused;
 mod layout;
 mod liveness;
 mod prune;
 mod readable;
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
-use crate::ops::fold::Setting;
-use crate::ops::{Family, Launch, Place, View};
-use crate::program::{Action, BufferId, Program, Role};
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::held::Held;
+use crate::ops::{Launch, Place, View};
+use crate::program::{BufferId, Builder, Role};
+use crate::shape::Shape;
+use crate::target::{KernelFamily, Target};
 use std::collections::BTreeMap;
+
+pub use fuse::{RULES, Rule};
+pub use fused::FUSED;
 
 /// What a network's plan connects to.
 #[derive(Clone, Copy, Debug)]
@@ -25,37 +32,68 @@ pub struct Ports {
     pub lanes: BufferId,
 }
 
+/// What a network is fused for.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    target: &'a Target,
+    /// K
+    tangents: u32,
+    /// How the device holds weights.
+    held: Held,
+}
+
+/// A network between passes.
+struct Draft {
+    graph: Graph,
+    /// `[C, H, W]` of every node's output before it was cut into bands of rows.
+    whole: Vec<Shape>,
+}
+
+impl Draft {
+    /// Of a network that is not cut.
+    fn of(graph: Graph) -> Self {
+        let whole = graph.nodes.iter().map(|node| node.shape).collect();
+        Self { graph, whole }
+    }
+
+    fn push(&mut self, node: Node, whole: Shape) -> NodeId {
+        self.graph.nodes.push(node);
+        self.whole.push(whole);
+        NodeId(self.graph.nodes.len() - 1)
+    }
+}
+
+/// The network that is planned for a target and K tangents, its ops fused, and the names of the rules by which, in order (`RULES`).
+pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
+    fuse::fuse(&prune::prune(graph), Setting { target, tangents, held: graph.held })
+}
+
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
-pub fn lower(graph: &Graph, timesteps: &[usize], family: Family, ports: Ports, program: &mut Program) -> Result<()> {
-    let setting = Setting { family, tangents: program.tangents, held: graph.held };
-    lower_as_is(fuse::fuse(&prune::prune(graph), setting), timesteps, family, ports, program)
+pub fn lower(graph: &Graph, timesteps: &[usize], ports: Ports, program: &mut Builder) -> Result<()> {
+    let (fused, _) = fused(graph, program.target(), program.tangents());
+    lower_as_is(fused, timesteps, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
-pub fn lower_as_is(
-    mut graph: Graph,
-    timesteps: &[usize],
-    family: Family,
-    ports: Ports,
-    program: &mut Program,
-) -> Result<()> {
+pub fn lower_as_is(mut graph: Graph, timesteps: &[usize], ports: Ports, program: &mut Builder) -> Result<()> {
     graph = prune::prune(&graph);
     let last = graph.output();
-    graph.push("output", crate::ops::output::Output::default(), &[last])?;
+    graph.push("output", crate::ops::output::Output, &[last])?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let mut layout;
-    (graph, layout) = readable::readable(graph)?;
-    if let Some(room) = program.room
-        && let Some(cut) = bands::cut(&graph, &layout.bytes(&graph), room)?
+    let (mut draft, mut layout) = readable::readable(Draft::of(graph))?;
+    if let Some(room) = program.budget()
+        && let Some(cut) = bands::cut(&draft.graph, &layout.bytes(&draft.graph), room)?
     {
-        (graph, layout) = readable::readable(cut)?;
-        if let Some((node, bytes)) = graph.nodes.iter().zip(layout.bytes(&graph)).find(|(_, bytes)| *bytes > room) {
+        (draft, layout) = readable::readable(cut)?;
+        let bytes = layout.bytes(&draft.graph);
+        if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > room) {
             let message =
                 format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         }
     }
+    let Draft { graph, whole } = draft;
     let slots = liveness::assign(&graph, &layout);
     let buffers: Vec<BufferId> = slots
         .bytes
@@ -69,13 +107,13 @@ pub fn lower_as_is(
         rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
     }
 
-    if family == Family::Cpu {
+    if program.target().family == KernelFamily::Cpu {
         // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
         let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
-        program.lane_limit = Some((1 << 23) / pixels);
+        program.limit_lanes((1 << 23) / pixels);
     }
     let mut shared = BTreeMap::new();
-    for (node, leaf) in graph.nodes.iter().zip(&layout.leaves) {
+    for ((node, leaf), &whole) in graph.nodes.iter().zip(&layout.leaves).zip(&whole) {
         let Some(leaf) = leaf else { continue };
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for &id in &node.inputs {
@@ -92,17 +130,15 @@ pub fn lower_as_is(
             blocks: leaf.blocks,
             slots: leaf.slots.clone(),
         };
-        let before = program.actions.len();
         node.op.launch(&mut Launch {
             program,
             node: &node.name,
-            family,
             held: graph.held,
             direct: graph.direct,
             largest,
             inputs,
             output,
-            whole: node.whole,
+            whole,
             lanes: ports.lanes,
             rows: &rows,
             flat_in: ports.input,
@@ -110,19 +146,6 @@ pub fn lower_as_is(
             timesteps: timesteps.len(),
             shared: &mut shared,
         })?;
-        within(&program.actions[before..])?;
-    }
-    Ok(())
-}
-
-/// Steps that bind more storage buffers than every adapter can are not made: fusion asks first.
-fn within(actions: &[Action]) -> Result<()> {
-    for action in actions {
-        let Action::Dispatch(step) = action else { continue };
-        let (binds, most) = (step.storage_buffers(), step.most_storage_buffers());
-        if binds > most {
-            return Err(Error::invalid(&step.label, format!("binds {binds} storage buffers, expected at most {most}")));
-        }
     }
     Ok(())
 }

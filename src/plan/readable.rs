@@ -1,6 +1,7 @@
 //! Rearrangements that a kernel cannot read where they lie are carried out, by a copy in front of that kernel: a channel twice;
 //! channels in the buffer that the kernel writes; in too many runs, or in another order than it needs (`ops::Reads`). In: a
 //! graph. Out: the same function, of which every kernel reads what it can, and its layout.
+use super::Draft;
 use super::layout::{Found, Layout};
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
@@ -11,14 +12,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The graph with such copies. A copy is read as a whole, which every kernel can; so each round leaves fewer to make.
-pub(super) fn readable(mut graph: Graph) -> Result<(Graph, Layout)> {
+pub(super) fn readable(mut draft: Draft) -> Result<(Draft, Layout)> {
     loop {
-        let layout = Layout::of(&graph)?;
-        let wanted = wanted(&graph, &layout)?;
+        let layout = Layout::of(&draft.graph)?;
+        let wanted = wanted(&draft.graph, &layout)?;
         if wanted.is_empty() {
-            return Ok((graph, layout));
+            return Ok((draft, layout));
         }
-        graph = repacked(&graph, &layout, &wanted);
+        draft = repacked(&draft, &layout, &wanted);
     }
 }
 
@@ -60,20 +61,20 @@ fn suits(found: &Found, reads: Reads) -> bool {
 }
 
 /// The graph with copies in front of these inputs; those of the same channels share one.
-fn repacked(graph: &Graph, layout: &Layout, wanted: &BTreeSet<(usize, usize)>) -> Graph {
-    let mut out = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+fn repacked(Draft { graph, whole }: &Draft, layout: &Layout, wanted: &BTreeSet<(usize, usize)>) -> Draft {
+    let nodes = Vec::with_capacity(graph.nodes.len());
+    let mut out = Draft { graph: Graph { nodes, ..graph.clone() }, whole: vec![] };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     let mut copies: HashMap<&[(usize, usize)], NodeId> = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         let mut inputs: Vec<NodeId> = node.inputs.iter().map(|id| renamed[id.0]).collect();
         for (n, &id) in node.inputs.iter().enumerate().filter(|(n, _)| wanted.contains(&(i, *n))) {
             inputs[n] = *copies.entry(layout.sources(id)).or_insert_with(|| {
-                out.nodes.push(copy(&graph.nodes[id.0], layout.sources(id), &layout.leaves_of(id), &renamed));
-                NodeId(out.nodes.len() - 1)
+                let copy = copy(&graph.nodes[id.0], layout.sources(id), &layout.leaves_of(id), &renamed);
+                out.push(copy, whole[id.0])
             });
         }
-        renamed.push(NodeId(out.nodes.len()));
-        out.nodes.push(Node { inputs, ..node.clone() });
+        renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i]));
     }
     out
 }
@@ -86,6 +87,5 @@ fn copy(of: &Node, channels: &[(usize, usize)], leaves: &[usize], renamed: &[Nod
         op: Arc::new(Repack { of: Channels::gather(map) }),
         inputs: leaves.iter().map(|&leaf| renamed[leaf]).collect(),
         shape: of.shape,
-        whole: of.whole,
     }
 }

@@ -42,12 +42,14 @@ pub struct Parameter {
     pub help: &'static str,
     /// Parameters that cannot be given beside it.
     pub excludes: &'static [&'static str],
+    /// True of what is no longer said so: it is read to be answered, and no help has it.
+    pub hidden: bool,
 }
 
 impl Parameter {
     /// A parameter without a default.
     pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Parameter { name, kind, default: None, unit: "", help, excludes: &[] }
+        Parameter { name, kind, default: None, unit: "", help, excludes: &[], hidden: false }
     }
 
     /// The same with a default.
@@ -63,6 +65,11 @@ impl Parameter {
     /// The same, which cannot be given beside these.
     pub const fn without(self, excludes: &'static [&'static str]) -> Self {
         Parameter { excludes, ..self }
+    }
+
+    /// The same, which no help has.
+    pub const fn hidden(self) -> Self {
+        Parameter { hidden: true, ..self }
     }
 
     /// `given` as this parameter has it: text is read, a count may stand for a number.
@@ -83,7 +90,8 @@ impl Parameter {
             (Kind::Choice(words), Setting::Text(text)) if !words.contains(&text.as_str()) => {
                 return Err(wrong(format!("'{text}' is not one of {}", words.join(", "))));
             }
-            (Kind::List, Setting::Text(text)) => Setting::List(text.split(',').map(Spec::from).collect()),
+            (Kind::List, Setting::Text(text)) => Setting::List(Spec::from(text).list()),
+            (Kind::List, Setting::List(specs)) => Setting::List(specs.iter().flat_map(Spec::list).collect()),
             (Kind::Timesteps, Setting::Text(text)) => Setting::Timesteps(parse_timesteps(&text)?),
             (Kind::File, Setting::Text(text)) => Setting::File(text.into()),
             (kind, given) if given.fits(kind) => given,

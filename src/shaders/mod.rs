@@ -4,13 +4,13 @@ mod expression;
 
 use self::expression::{evaluate, in_word};
 use crate::error::{Error, Result};
-use crate::ops::KERNELS;
+use crate::{ops, paths};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
-        /// What is no op's kernel.
+        /// What is no op's and no path's kernel.
         const OTHERS: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../shaders/", $name, ".wgsl")))),*];
     };
 }
@@ -49,23 +49,26 @@ sources![
     "lib/second",
     "lib/silu",
     "lib/weights",
-    "path_brownian",
-    "path_polyline",
-    "path_projection",
-    "path_rotation",
     "score",
 ];
 
-const ALL: [(&str, &str); KERNELS.len() + OTHERS.len()] = {
-    let (mut all, mut i) = ([("", ""); KERNELS.len() + OTHERS.len()], 0);
-    while i < all.len() {
-        all[i] = if i < KERNELS.len() { KERNELS[i] } else { OTHERS[i - KERNELS.len()] };
-        i += 1;
+const LISTS: [&[(&str, &str)]; 3] = [ops::KERNELS, paths::KERNELS, OTHERS];
+
+const ALL: [(&str, &str); LISTS[0].len() + LISTS[1].len() + LISTS[2].len()] = {
+    let mut all = [("", ""); LISTS[0].len() + LISTS[1].len() + LISTS[2].len()];
+    let (mut place, mut list) = (0, 0);
+    while list < LISTS.len() {
+        let mut i = 0;
+        while i < LISTS[list].len() {
+            all[place] = LISTS[list][i];
+            (place, i) = (place + 1, i + 1);
+        }
+        list += 1;
     }
     all
 };
 
-/// Every file of `shaders/`, by its path there without `.wgsl`: the ops' kernels, then the others.
+/// Every file of `shaders/`, by its path there without `.wgsl`: the ops' kernels, the paths', then the others.
 pub const SOURCES: &[(&str, &str)] = &ALL;
 
 /// The WGSL of `shader`: imports once each, then the constants' values in place, lines of `#if` taken or left, loops of

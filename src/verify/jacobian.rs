@@ -6,20 +6,11 @@ use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::ops::Family;
 
 /// Tangents at a time, at most: a case has few samples, and memory is not the matter here.
 const TANGENTS: usize = 64;
 
-pub(super) fn check(
-    gpu: &Gpu,
-    kernels: Family,
-    case: &Case,
-    told: &Told,
-    graph: &Graph,
-    x: &[f64],
-    k: usize,
-) -> Result<Vec<Row>> {
+pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64], k: usize) -> Result<Vec<Row>> {
     if !["v", "idx", "idx_in", "jdiag"].iter().any(|name| case.has(name)) {
         return Ok(vec![]);
     }
@@ -27,7 +18,7 @@ pub(super) fn check(
     let rows = |name: &str| case.tensors.get(name).and_then(|t| t.shape.first().copied()).unwrap_or(0);
     let asked = ["v", "idx", "idx_in", "jdiag"].map(rows).into_iter().max().unwrap_or(0);
     let room = Room { samples: 1, tangents: asked.clamp(1, TANGENTS.min(d)) };
-    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[k], room, kernels)?;
+    let mut evaluator = Evaluator::with_tangents(gpu, graph, &[k], room)?;
     let x = to_f32(&x[..d]);
     let mut along = |tangents: &[f32]| -> Result<Vec<f64>> {
         let n = evaluator.tangents();

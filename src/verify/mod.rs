@@ -13,7 +13,6 @@ use crate::evaluate::Evaluator;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::model::{self, AUTOENCODERS, Autoencoder, Codebook, Weights};
-use crate::ops::Family;
 use crate::shape::Shape;
 use crate::twin;
 use case::Told;
@@ -79,8 +78,8 @@ impl Report {
     }
 }
 
-/// Checks the case in `folder` with one family of kernels (`gpu.family()` is the adapter's own).
-pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
+/// Checks the case in `folder` with the kernels of `Gpu::target`.
+pub fn verify(gpu: &Gpu, folder: &Path) -> Result<Report> {
     let case = Case::open(folder)?;
     // A bad value is one of the case's config; a bad weights file names itself.
     let name = |e| match e {
@@ -88,15 +87,15 @@ pub fn verify(gpu: &Gpu, kernels: Family, folder: &Path) -> Result<Report> {
         e => e,
     };
     if AUTOENCODERS.iter().any(|a| a.name == case.family) {
-        return autoencoder(gpu, kernels, &case, name);
+        return autoencoder(gpu, &case, name);
     }
     let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
-    check(gpu, kernels, &case, &graph)
+    check(gpu, &case, &graph)
 }
 
 /// The three maps of an autoencoder, those of them that the case has, each like a network that is told nothing and for images
 /// of its own x's size; no derivative goes through a codebook.
-fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) -> Error) -> Result<Report> {
+fn autoencoder(gpu: &Gpu, case: &Case, named: impl Fn(Error) -> Error) -> Result<Report> {
     let weights = Weights::open(&case.weights())?;
     let at = |image, latent| Autoencoder::at(&case.family, &case.hyper, &weights, image, latent).map_err(&named);
     let mut rows = vec![];
@@ -112,15 +111,15 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) ->
             ("dec", _) => networks.decoder,
             (_, None) => networks.reconstruction()?,
             (_, Some(codebook)) => {
-                rows.extend(quantised(gpu, kernels, case, &networks, codebook)?);
+                rows.extend(quantised(gpu, case, &networks, codebook)?);
                 continue;
             }
         };
         let (_, dims) = sizes(graph.shape(graph.input()));
         let (n, x) = part.rows("x", &dims)?;
-        let mut evaluator = Evaluator::with_family(gpu, graph, &[0], n, kernels)?;
+        let mut evaluator = Evaluator::new(gpu, graph, &[0], n)?;
         let mut found = forward(&part, &told, x, &vec![0; n], graph, &mut evaluator)?;
-        found.extend(jacobian::check(gpu, kernels, &part, &told, graph, x, 0)?);
+        found.extend(jacobian::check(gpu, &part, &told, graph, x, 0)?);
         if part.has("v") {
             found.push(tangents(&part, &told, x, 0, graph)?);
         }
@@ -133,11 +132,9 @@ fn autoencoder(gpu: &Gpu, kernels: Family, case: &Case, named: impl Fn(Error) ->
 }
 
 /// The nearest vectors of given latents, which are exact, and images that are encoded, moved to vectors and decoded.
-fn quantised(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder, codebook: &Codebook) -> Result<Vec<Row>> {
+fn quantised(gpu: &Gpu, case: &Case, networks: &Autoencoder, codebook: &Codebook) -> Result<Vec<Row>> {
     let at = |i: usize| format!("sample {i}");
-    let half = |graph: &Graph, x: &[f32], n: usize| {
-        Evaluator::with_family(gpu, graph, &[0], n, kernels)?.evaluate(x, &vec![0; n])
-    };
+    let half = |graph: &Graph, x: &[f32], n: usize| Evaluator::new(gpu, graph, &[0], n)?.evaluate(x, &vec![0; n]);
     let doubled = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
     let (_, dims) = sizes(networks.encoder.shape(networks.encoder.input()));
     let (n, x) = case.rows("rec.x", &dims)?;
@@ -158,7 +155,7 @@ fn quantised(gpu: &Gpu, kernels: Family, case: &Case, networks: &Autoencoder, co
 }
 
 /// Checks a network against a case.
-pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<Report> {
+pub fn check(gpu: &Gpu, case: &Case, graph: &Graph) -> Result<Report> {
     let shape = graph.shape(graph.input());
     let dims = [shape.c, shape.h, shape.w];
     let (n, x) = case.rows("x", &dims)?;
@@ -171,10 +168,10 @@ pub fn check(gpu: &Gpu, kernels: Family, case: &Case, graph: &Graph) -> Result<R
     timesteps.dedup();
     // Enough lanes for a whole loop; the evaluator makes do with fewer.
     let lanes = if loops.is_empty() { n } else { 64 };
-    let mut evaluator = Evaluator::with_family(gpu, graph, &timesteps, lanes, kernels)?;
+    let mut evaluator = Evaluator::new(gpu, graph, &timesteps, lanes)?;
 
     let mut rows = forward(case, &told, x, &ks, graph, &mut evaluator)?;
-    rows.extend(jacobian::check(gpu, kernels, case, &told, graph, x, ks[0])?);
+    rows.extend(jacobian::check(gpu, case, &told, graph, x, ks[0])?);
     if case.has("v") {
         rows.push(tangents(case, &told, x, ks[0], graph)?);
     }

@@ -9,6 +9,8 @@ use crate::field::{self, Field};
 use crate::gpu::Gpu;
 use crate::measures::circulation::{CirculationRun, FLOOR, Options, Quadrature};
 use crate::measures::curl::{CurlOptions, Method};
+use crate::paths::ClosedPath;
+use crate::paths::rotation::Rotation;
 use crate::run::Table;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -102,7 +104,7 @@ pub(super) fn circulation(
     timesteps.dedup();
     let half = timesteps.len() / 2;
     let (quadrature_check, verify_points) = (0.0, 0);
-    let paths = vec!["rotation".into()];
+    let paths: Vec<Arc<dyn ClosedPath>> = vec![Arc::new(Rotation)];
     let plain = Options { paths, samples: 1, points, tile, quadrature_check, verify_points, ..Options::default() };
     let midpoints = Options { timesteps: vec![timesteps[half]], ..plain.clone() };
     let adaptive = Options { timesteps, quadrature: Quadrature::Adaptive { tolerance }, ..plain };

@@ -3,12 +3,11 @@
 use super::cost::{Cost, OpCost, Seconds};
 use crate::ceilings::{Bound, Ceilings};
 use crate::error::Result;
-use crate::gpu::{Executor, Gpu};
+use crate::gpu::{Executor, Gpu, tiles};
 use crate::model::Model;
 use crate::paths::Lane;
 use crate::plan::{Ports, lower};
-use crate::program::{BufferId, Role, Step};
-use crate::sweep::tile_lanes;
+use crate::program::{BufferId, Builder, Role, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -39,16 +38,16 @@ impl Ready {
     pub fn new(gpu: &Gpu, model: &Model, tangents: u32, tile: Option<usize>) -> Result<Self> {
         let begun = Instant::now();
         let shape = model.shape();
-        let mut program = gpu.program(tangents);
+        let mut program = Builder::new(gpu.target(), tangents);
         let row = 4 * shape.flat_stride() as u64;
         let ports = Ports {
             input: program.buffer("x", row, Role::Upload),
             output: program.buffer("y", row, Role::Download),
             lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
         };
-        lower(&model.graph, &[model.process.timesteps() / 2], gpu.family(), ports, &mut program)?;
-        let group = program.group() as usize;
-        let most = (tile_lanes(gpu, &program, tile, u64::MAX)? / group).max(1) * group;
+        lower(&model.graph, &[model.process.timesteps() / 2], ports, &mut program)?;
+        let program = program.finish()?;
+        let most = tiles::lanes(gpu, &program, tile, u64::MAX)?;
         let planned = begun.elapsed().as_secs_f64();
         let mut executor = Executor::new(gpu, program, most)?;
         let compiled = begun.elapsed().as_secs_f64();

@@ -4,21 +4,30 @@ use super::finish::circulation_evaluations;
 use super::loops::Circulation;
 use super::options::{Options, Quadrature, verify_points};
 use super::run::CirculationRun;
-use crate::data;
 use crate::error::{Error, Result};
+use crate::paths::{self, ClosedPath, Space};
 use crate::run::{
     Cost, Kind, Measure, Measured, Parameter, Progress, Ready, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEPS, Task,
 };
+use crate::spec::Spec;
 use serde_json::json;
+use std::sync::Arc;
 
 /// What it can be asked.
 pub(super) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("paths", Kind::List, "Closed paths, comma-separated: brownian, rotation, projection, polyline")
-        .or("brownian,rotation,projection"),
+    Parameter::new(
+        "paths",
+        Kind::List,
+        "Closed paths, comma-separated: brownian, rotation, projection?arcs=10 (noisings in the ring; must divide the points), \
+         polyline?file=F (nodes in the space of the noisy data: floating-point NPY, NPZ or safetensors of N = --points nodes [N, \
+         C, H, W], or of one loop per sample, one after the other)",
+    )
+    .or("brownian,rotation,projection"),
+    Parameter::new("arcs", Kind::File, "What is now projection?arcs=").hidden(),
+    Parameter::new("polyline", Kind::File, "What is now polyline?file=").hidden(),
     TIMESTEPS,
     SAMPLES,
     Parameter::new("points", Kind::Count, "Segments per loop").or("1000"),
-    Parameter::new("arcs", Kind::Count, "Arcs m of the projection path; must divide the points").or("10"),
     Parameter::new(
         "quadrature",
         Kind::Choice(&["midpoint", "adaptive"]),
@@ -32,13 +41,6 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "Error that adaptive quadrature aims for, in units of |Gamma|, or of a thousandth of S = sum |s.d| if that is more",
     )
     .or("0.001"),
-    Parameter::new(
-        "polyline",
-        Kind::File,
-        "Nodes of the path polyline, in the space of the noisy data: floating-point NPY or safetensors of N = --points nodes [N, \
-         C, H, W], or of one loop per sample, one after the other",
-    )
-    .of("file"),
     Parameter::new(
         "quadrature-check",
         Kind::Number,
@@ -60,31 +62,16 @@ pub(super) const PARAMETERS: &[Parameter] = &[
 
 /// The options that these settings say.
 pub(super) fn options(asked: &Settings, subject: &Subject) -> Result<Options> {
-    let (paths, timesteps) =
-        (asked.list("paths")?.iter().map(|p| p.to_string()).collect::<Vec<_>>(), asked.timesteps(TIMESTEPS.name)?);
+    let (timesteps, space) = (asked.timesteps(TIMESTEPS.name)?, (subject.field.shape(), subject.field.data_range()));
     let (samples, points) = (asked.count(SAMPLES.name)?, asked.count("points")?);
-    let walks = paths.iter().any(|p| p == "polyline");
-    let nodes = match asked.file("polyline") {
-        Some(file) if walks => {
-            let (range, shape) = (subject.field.data_range(), subject.images.shape);
-            Some(data::load_shaped(file, usize::MAX, range, Some(shape))?)
-        }
-        Some(_) => return Err(Error::invalid("--polyline", "given, but polyline is not among --paths")),
-        None if walks => return Err(Error::invalid("--polyline", "missing: name the file of the path's nodes")),
-        None => None,
-    };
-    let (polyline, polyline_sha256) = nodes.map_or((vec![], None), |nodes| (nodes.values, Some(nodes.sha256)));
+    let paths = chosen(asked.list("paths")?, [asked.file("arcs"), asked.file("polyline")], space)?;
     let midpoints = [timesteps.len(), samples, points].into_iter().fold(paths.len(), usize::saturating_mul);
-    let arcs = asked.count("arcs")?;
     Ok(Options {
         paths,
         timesteps,
         samples,
         points,
-        arcs: u32::try_from(arcs).map_err(|_| Error::invalid("arcs", format!("{arcs} is too large")))?,
         seed: asked.count(SEED.name)? as u64,
-        polyline,
-        polyline_sha256,
         quadrature: match asked.text("quadrature")? {
             "adaptive" => Quadrature::Adaptive { tolerance: asked.number("tol")? },
             _ => Quadrature::Midpoint,
@@ -94,6 +81,30 @@ pub(super) fn options(asked: &Settings, subject: &Subject) -> Result<Options> {
         tile: asked.count_if("tile")?,
         family: None,
     })
+}
+
+/// The paths of this list, for fields of this shape and data range. `moved` are values of the options `--arcs` and `--polyline`,
+/// which are a path's own now.
+///
+/// # Errors
+/// Paths that are none; an option that was given, with what to write instead.
+pub fn chosen(paths: &[Spec], moved: [Option<&Spec>; 2], space: Space) -> Result<Vec<Arc<dyn ClosedPath>>> {
+    let [arcs, polyline] = moved;
+    belongs("--arcs", "projection", "arcs", arcs, paths)?;
+    belongs("--polyline", "polyline", "file", polyline, paths)?;
+    paths.iter().map(|path| paths::open(path.clone(), space)).collect()
+}
+
+/// Refuses an option that is now `key` of a path, with the paths as they are written now.
+fn belongs(option: &str, path: &str, key: &str, value: Option<&Spec>, paths: &[Spec]) -> Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    let own = format!("{path}?{key}={}", value);
+    let mut list: Vec<String> =
+        paths.iter().map(|p| if p.path() == path { own.clone() } else { p.to_string() }).collect();
+    if !list.contains(&own) {
+        list.push(own);
+    }
+    Err(Error::invalid(option, format!("belongs to its path now: --paths '{}'", list.join(","))))
 }
 
 /// Bytes of an evaluation in the journal (docs/FORMATS.md).
@@ -141,11 +152,11 @@ impl Task for Options {
         };
         Ok(Ready {
             facts: json!({
-                "seed": self.seed, "arcs": self.arcs, "polyline_sha256": self.polyline_sha256, "quadrature": quadrature,
+                "seed": self.seed, "path_parameters": paths::parameters(&self.paths), "quadrature": quadrature,
                 "tolerance": tolerance, "quadrature_checked_samples": checked, "verified_points": verified,
             }),
             decides: json!({
-                "paths": self.paths, "timesteps": self.timesteps, "samples": samples, "points": points,
+                "paths": self.path_names(), "timesteps": self.timesteps, "samples": samples, "points": points,
                 "quadrature_check": self.quadrature_check,
             }),
             title: format!("{samples} samples, N = {points}"),

@@ -7,8 +7,9 @@ use super::work::{Pass, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::gpu::{Executor, Gpu};
-use crate::program::{BufferId, Role};
+use crate::gpu::{Executor, Gpu, tiles};
+use crate::paths;
+use crate::program::{BufferId, Builder, Role};
 use crate::run::{LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED, Shard};
 use crate::sweep::{self, Devices, Job};
 use serde_json::{Value, json};
@@ -45,13 +46,13 @@ impl<'a> PathExport<'a> {
                 format!("{} points to be repeated in float64, expected at most {MOST_REPEATED}", options.verify_points);
             return Err(Error::invalid("paths export", found));
         }
-        let mut program = gpu.program(0);
+        let mut program = Builder::new(gpu.target(), 0);
         let options = Options { quadrature: Quadrature::Midpoint, ..options };
         let mut work = Work::new(&mut program, Role::Download, field, images, options, shard)?;
         work.pass = Pass::Exported;
         let options = &work.options;
         let axes = LoopAxes {
-            paths: options.paths.clone(),
+            paths: options.path_names(),
             timesteps: options.timesteps.clone(),
             a: work.levels.iter().map(|l| l.a).collect(),
             sigma: work.levels.iter().map(|l| l.sigma).collect(),
@@ -59,7 +60,9 @@ impl<'a> PathExport<'a> {
             segments: options.points,
             shape: field.shape(),
         };
-        let mut decides = json!({ "seed": options.seed, "arcs": options.arcs, "points": options.points });
+        let mut decides = json!({
+            "seed": options.seed, "points": options.points, "path_parameters": paths::parameters(&options.paths),
+        });
         if let (Value::Object(all), Value::Object(facts)) = (&mut decides, facts) {
             all.extend(facts);
         }
@@ -76,7 +79,8 @@ impl<'a> PathExport<'a> {
         let mut repeat: Vec<[usize; 4]> = work.terms.keys().map(place).collect();
         repeat.sort();
         let layout = LoopLayout { axes, shard, run, repeat };
-        let lanes = sweep::tile_lanes(gpu, &program, work.options.tile, work.queries.total())?;
+        let program = program.finish()?;
+        let lanes = tiles::lanes(gpu, &program, work.options.tile, work.queries.total())?;
         let recipe = program.clone(); // the shaders' constants are few
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |_| Ok(recipe.clone())))?;
         Ok(Self { devices: Devices::new(vec![executor])?, work, layout })

@@ -19,6 +19,7 @@ mod words;
 mod work;
 
 pub use adaptive::FLOOR;
+pub use asked::chosen;
 pub use columns::{ERRORS, Loop, loops, measured};
 pub use export::PathExport;
 pub use finish::circulation_evaluations;

@@ -4,8 +4,9 @@ use crate::data::Images;
 use crate::diagnostics::check;
 use crate::error::{Error, Result};
 use crate::ops::Family;
-use crate::paths::ARCS;
+use crate::paths::{self, ClosedPath};
 use crate::shape::Shape;
+use std::sync::Arc;
 
 /// Numbers that the device makes of a point, with padding.
 pub(super) const RESULTS: usize = 8;
@@ -16,22 +17,16 @@ const LEAST_CHECKED: usize = 2;
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Names in `paths::PATHS`.
-    pub paths: Vec<String>,
+    /// Closed paths, each of another name.
+    pub paths: Vec<Arc<dyn ClosedPath>>,
     /// Strictly increasing.
     pub timesteps: Vec<usize>,
     /// The first this many images.
     pub samples: usize,
     /// Segments N per loop; the most evaluations of a loop that is integrated adaptively.
     pub points: usize,
-    /// m of the projection path; `paths::ARCS` in the paper.
-    pub arcs: u32,
     /// Key of all randomness: equal seeds give equal points.
     pub seed: u64,
-    /// Nodes of the path `polyline`, `[N, D]` for all samples or `[samples, N, D]`; empty without that path.
-    pub polyline: Vec<f32>,
-    /// SHA-256 of the file that they were read from.
-    pub polyline_sha256: Option<String>,
     /// How loops are integrated.
     pub quadrature: Quadrature,
     /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
@@ -50,14 +45,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            paths: ["brownian", "rotation", "projection"].map(String::from).to_vec(),
+            paths: paths::of_the_paper(),
             timesteps: (1..1000).step_by(10).collect(),
             samples: 256,
             points: 1000,
-            arcs: ARCS,
             seed: 0,
-            polyline: vec![],
-            polyline_sha256: None,
             quadrature: Quadrature::Midpoint,
             quadrature_check: 0.05,
             verify_points: 8,
@@ -83,6 +75,11 @@ pub fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
 }
 
 impl Options {
+    /// Names of the paths, in order.
+    pub fn path_names(&self) -> Vec<String> {
+        self.paths.iter().map(|path| path.name().to_string()).collect()
+    }
+
     /// Samples, from the first of the run, that are also integrated by two-point Gauss.
     pub fn checked_samples(&self) -> usize {
         match (self.quadrature_check * self.samples as f64).ceil() as usize {

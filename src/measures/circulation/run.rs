@@ -7,8 +7,8 @@ use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
-use crate::gpu::{Executor, Gpu, Memory};
-use crate::program::{self, Access, BufferId, Grid, Kernel, Program, Role, Step};
+use crate::gpu::{Executor, Gpu, Memory, tiles};
+use crate::program::{self, Access, BufferId, Builder, Grid, Kernel, Program, Role, Step};
 use crate::run::{Journal, Part, Progress, Shard, Table};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
@@ -44,14 +44,16 @@ impl<'a> CirculationRun<'a> {
         options: Options,
         shard: Shard,
     ) -> Result<Self> {
-        let Some(smallest) = gpus.iter().min_by_key(|gpu| gpu.max_binding()) else {
+        let Some(first) = gpus.first() else {
             return Err(Error::invalid("devices", "none given"));
         };
-        let mut program = smallest.program(0);
+        let mut program = Builder::new(first.target(), 0);
         let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let program = program.finish()?;
         let mut points = program.clone();
         points.buffers[ports.x.0].role = Role::Download;
+        let mut program = Builder::behind(program, first.target());
         let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
         let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
         let reduce = Step {
@@ -70,24 +72,25 @@ impl<'a> CirculationRun<'a> {
             flops: 10 * shape.len() as u64,
             bytes: 12 * shape.len() as u64,
         };
-        // The job's buffers are the same on all devices; the field's follow from the family of kernels.
-        let (family, timesteps, own) = (options.family, options.timesteps.clone(), field.clone());
+        // The job's buffers are the same on all devices; the field's follow from what each is.
+        let (family, timesteps, job) = (options.family, options.timesteps.clone(), program.finish()?);
+        let own = field.clone();
         let plan = move |gpu: &Gpu| -> Result<Program> {
-            let mut program = program.clone();
+            let target = family.map_or_else(|| gpu.target(), |family| gpu.clone().with_family(family).target());
+            let mut program = Builder::behind(job.clone(), target);
             own.launch(FieldLaunch {
                 program: &mut program,
-                family: family.unwrap_or(gpu.family()),
                 timesteps: &timesteps,
                 lanes: ports.lanes,
                 x: ports.x,
                 s,
             })?;
             program.push(reduce.clone());
-            Ok(program)
+            program.finish()
         };
         let load = |gpu: &Gpu| -> Result<Executor<'static>> {
             let program = plan(gpu)?;
-            let lanes = sweep::tile_lanes(gpu, &program, options.tile, work.most_evaluations())?;
+            let lanes = tiles::lanes(gpu, &program, options.tile, work.most_evaluations())?;
             Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
         };
         let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
@@ -198,10 +201,9 @@ impl<'a> CirculationRun<'a> {
 
 /// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
 fn part(work: &Work, worst: f64) -> Part {
-    let names = work.options.paths.iter().zip(&work.paths);
-    let adaptive: Vec<&String> = names.filter(|(_, p)| p.rule.is_some()).map(|(name, _)| name).collect();
+    let adaptive: Vec<&str> = work.paths.iter().filter(|p| p.rule.is_some()).map(|p| p.path.name()).collect();
     let facts = json!({
-        "paths": work.options.paths,
+        "paths": work.options.path_names(),
         "timesteps": work.options.timesteps,
         "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
         "points": work.options.points,

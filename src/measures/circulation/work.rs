@@ -12,11 +12,12 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Executor;
-use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts};
-use crate::program::{BufferId, Program, Role};
+use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts, Tables};
+use crate::program::{BufferId, Builder, Role};
 use crate::run::Shard;
 use crate::sweep::Job;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Noise level and field coefficients of one timestep.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ pub(super) struct Work<'a> {
     pub paths: Vec<Chosen>,
     pub levels: Vec<Level>,
     pub ports: PathPorts,
-    pub uses_pairs: bool,
+    pub tables: Tables,
     /// The midpoint rule's part of the work, for `by_midpoint` of the paths.
     pub queries: Queries,
     pub by_midpoint: Vec<usize>,
@@ -78,9 +79,7 @@ pub(super) struct Work<'a> {
 
 /// A path of the run.
 pub(super) struct Chosen {
-    /// In `paths::PATHS`.
-    pub index: u32,
-    pub path: &'static dyn ClosedPath,
+    pub path: Arc<dyn ClosedPath>,
     /// In `Work::rules`, if it is integrated adaptively.
     pub rule: Option<usize>,
 }
@@ -115,7 +114,7 @@ impl<'a> Work<'a> {
     /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
     /// buffers of points and steps are for.
     pub fn new(
-        program: &mut Program,
+        program: &mut Builder,
         points: Role,
         field: &dyn Field,
         images: &'a Images,
@@ -127,23 +126,19 @@ impl<'a> Work<'a> {
         shard.check(options.samples)?;
         let samples = shard.count(options.samples);
         let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
-        for name in &options.paths {
-            let (index, path) = paths::find(name)?;
-            path.check(shape.len(), options.points, options.arcs)?;
-            if chosen.iter().any(|p| p.index == index) {
-                return Err(Error::invalid("paths", format!("'{name}' is given twice")));
-            }
-            if path.uses_nodes() {
-                paths::check_nodes(&options.polyline, shape.len(), options.points, options.samples)?;
+        for path in &options.paths {
+            path.check(shape.len(), options.points, options.samples)?;
+            if chosen.iter().any(|p| p.path.name() == path.name()) {
+                return Err(Error::invalid("paths", format!("'{}' is given twice", path.name())));
             }
             let rule = match (options.quadrature, path.smooth()) {
                 (Quadrature::Adaptive { .. }, Some(smooth)) => {
-                    rules.push(Nested::of(smooth.curve(options.arcs), options.points));
+                    rules.push(Nested::of(smooth.curve(), options.points));
                     Some(rules.len() - 1)
                 }
                 _ => None,
             };
-            chosen.push(Chosen { index, path, rule });
+            chosen.push(Chosen { path: path.clone(), rule });
         }
         if chosen.is_empty() {
             return Err(Error::invalid("paths", "none given"));
@@ -156,19 +151,12 @@ impl<'a> Work<'a> {
         let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
 
         let row = 4 * shape.flat_stride() as u64;
-        let uses_pairs = chosen.iter().any(|p| p.path.uses_pairs());
-        let rows = if chosen.iter().any(|p| p.path.uses_nodes()) { 2 * row } else { row };
-        let x0 = program.buffer("clean images", rows, Role::Upload);
         let ports = PathPorts {
             lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-            x0,
-            pairs: if uses_pairs { program.buffer("pairs", rows, Role::Upload) } else { x0 },
             x: program.buffer("midpoints", row, points.clone()),
             d: program.buffer("steps", row, points),
         };
-        for p in &chosen {
-            paths::launch(program, p.path, p.index, shape.len(), options.seed, ports);
-        }
+        let tables = Tables::launch(program, &options.paths, shape.len(), options.seed, ports)?;
 
         let by_midpoint: Vec<usize> = (0..chosen.len()).filter(|&p| chosen[p].rule.is_none()).collect();
         let queries = Queries {
@@ -200,7 +188,7 @@ impl<'a> Work<'a> {
             paths: chosen,
             levels,
             ports,
-            uses_pairs,
+            tables,
             queries,
             by_midpoint,
             rules,
@@ -323,15 +311,7 @@ impl Work<'_> {
             bridge_scale: level.bridge_scale,
             x0: &self.images.values[sample * d..(sample + 1) * d],
             segments: self.options.points as u32,
-            arcs: self.options.arcs,
-            nodes: self.nodes(sample),
         }
-    }
-
-    /// The polyline of one of the run's samples.
-    fn nodes(&self, sample: usize) -> &[f32] {
-        let (all, one) = (&self.options.polyline, self.options.points * self.images.shape.len());
-        if all.len() > one { &all[sample * one..][..one] } else { all }
     }
 
     /// Timestep k of a point of the pass, and where it is, in words.
@@ -342,7 +322,7 @@ impl Work<'_> {
             At::Segment { segment, .. } => format!("segment {segment}"),
             At::Node { number, .. } => format!("node {number}"),
         };
-        let (k, sample, path) = (self.levels[timestep].k, self.shard.sample(sample), &self.options.paths[path]);
+        let (k, sample, path) = (self.levels[timestep].k, self.shard.sample(sample), self.paths[path].path.name());
         (k, format!("sample {sample}, timestep {k}, path {path}, {at}"))
     }
 
@@ -384,54 +364,26 @@ impl Work<'_> {
 
 impl Job for Work<'_> {
     fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
-        let (d, flat) = (self.images.shape.len(), self.images.shape.flat_stride());
-        let (mut table, mut x0, mut pairs) = (Vec::with_capacity(lanes), vec![], vec![]);
-        let mut last = None;
-        let mut row = 0;
+        let (mut table, mut tile) = (Vec::with_capacity(lanes), self.tables.tile());
         for i in first..first + lanes as u64 {
             let Point { place, at } = self.point(i);
             let (timestep, sample, path) = self.split(place);
-            let anchor = self.anchor(timestep, sample);
-            let chosen = &self.paths[path];
-            if let At::Segment { segment, .. } = at
-                && chosen.path.uses_nodes()
-            {
-                last = None;
-                for node in [segment, segment + 1] {
-                    x0.extend_from_slice(anchor.node(node));
-                    x0.resize(x0.len().next_multiple_of(flat), 0.0);
+            let (anchor, chosen, level) = (self.anchor(timestep, sample), &self.paths[path], self.levels[timestep]);
+            let (piece, lane) = match at {
+                At::Node { node, .. } => {
+                    (node.piece, paths::tangent_lane(chosen.path.as_ref(), &anchor, node.piece, node.t)?)
                 }
-                row = x0.len() / flat - 2;
-            } else if last != Some((timestep, sample)) {
-                last = Some((timestep, sample));
-                row = x0.len() / flat;
-                x0.extend_from_slice(anchor.x0);
-                x0.resize(x0.len().next_multiple_of(flat), 0.0);
-                if self.uses_pairs {
-                    pairs.resize(row * flat, 0u32);
-                    pairs.extend(paths::pairs(anchor.seed, anchor.sample, anchor.k, d));
+                At::Segment { segment, shift } => {
+                    (segment, Lane { shift, ..paths::lane(chosen.path.as_ref(), &anchor, segment) })
                 }
-            }
-            let level = self.levels[timestep];
-            let lane = match at {
-                At::Node { node, .. } => paths::tangent_lane(chosen.index, &anchor, node.piece, node.t)?,
-                At::Segment { segment, shift } => Lane { shift, ..paths::lane(chosen.index, &anchor, segment)? },
             };
-            table.push(Lane {
-                anchor: row as u32,
-                row: timestep as u32,
-                alpha: level.alpha as f32,
-                beta: level.beta as f32,
-                ..lane
-            });
+            let (row, alpha, beta) = (timestep as u32, level.alpha as f32, level.beta as f32);
+            let mut lane = Lane { row, alpha, beta, ..lane };
+            tile.place(path, &anchor, piece, &mut lane)?;
+            table.push(lane);
         }
         executor.upload(self.ports.lanes, &table)?;
-        executor.upload(self.ports.x0, &x0)?;
-        if self.uses_pairs {
-            pairs.resize(x0.len(), 0);
-            executor.upload(self.ports.pairs, &pairs)?;
-        }
-        Ok(())
+        tile.uploads().try_for_each(|(buffer, words)| executor.upload(buffer, words))
     }
 
     fn collect(&mut self, first: u64, _: usize, _: BufferId, values: &[f32]) -> Result<()> {

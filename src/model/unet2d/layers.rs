@@ -119,7 +119,7 @@ impl Builder<'_> {
         let gain = row("scale", RowLayer::Scaled { weights: gain });
         let shift = row("shift", RowLayer::Shifted { weights: shift });
         let scale = Scale::Rows { gain, shift };
-        self.net.graph.push(name, GroupNorm { channels, groups, epsilon, scale, silu: false, band: None }, &[x])
+        self.net.graph.push(name, GroupNorm { channels, groups, epsilon, scale }, &[x])
     }
 
     /// The norm of K blocks, which has no weights but those that the time embedding goes through.

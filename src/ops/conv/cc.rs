@@ -1,28 +1,21 @@
 //! Convolution on CPU adapters (`conv_cc`): weights at constant workgroup addresses, unrolled, one dispatch per chunk of input
 //! channels, later ones adding to what earlier ones stored.
-use super::after::Ending;
-use super::up::offset;
-use super::{Conv, Padding, immediates, operands};
+use super::epilogue::Ending;
+use super::{Job, Padding, immediates, operands};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Launch, Op, held};
+use crate::ops::{Launch, held};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 
-/// `phase`: row and column of the output among every 2x2 (`up`), whose pixels lie that far apart.
-pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>) -> Result<()> {
-    at_positions(conv, 1, conv.op(), cx, phase)
+pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
+    at_positions(job, 1, job.op(), cx)
 }
 
 /// So many convolutions, each with its own weights `[position][out][in][kernel][kernel]`, of a pixel's blocks at each position: the
 /// blocks of one position lie behind those of the other, in the input and in the output. More than one: plain 1x1, of one
 /// run of blocks.
-pub(super) fn at_positions(
-    conv: &Conv,
-    positions: usize,
-    op: &'static str,
-    cx: &mut Launch,
-    phase: Option<[usize; 2]>,
-) -> Result<()> {
+pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &mut Launch) -> Result<()> {
+    let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
     // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
@@ -51,11 +44,11 @@ pub(super) fn at_positions(
     let weights = held::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
-    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && phase.is_none();
-    let ending = Ending::of(conv, cx)?;
+    let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && job.phase.is_none();
+    let ending = Ending::of(job.epilogue, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
-    let last = Pass::of(cx, conv.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
+    let last = Pass::of(cx, job.epilogue.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
         // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
         let most = if pass.part == Part::Primals { 128 } else { 512 };
@@ -63,11 +56,11 @@ pub(super) fn at_positions(
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
-        let own = shape.chain(ends).chain([("SPREAD", phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
-        let (after, extra) = ending.pass(conv, cx, &pass, chunk + 1 == chunks);
+        let own = shape.chain(ends).chain([("SPREAD", job.phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
+        let (after, extra) = ending.pass(job, cx, &pass, chunk + 1 == chunks);
         let constants = own.chain(after).chain([cx.held.constant()]).collect();
         let own = [("chunk", chunk as u32), ("chunks", chunks as u32)];
-        let own = ending.behind(&own, offset(phase, &place));
+        let own = ending.behind(&own, job.offset(&place));
         let bindings = operands(&view, Access::Image, [weights, bias], &place);
         let bindings = bindings.into_iter().chain(extra).collect();
         cx.program.push(Step {
@@ -82,8 +75,8 @@ pub(super) fn at_positions(
                 workgroup: workgroup as u32,
                 groups: (positions * groups) as u32,
             },
-            flops: positions as u64 * conv.flops(&[view.shape], place.shape) / chunks as u64,
-            bytes: positions as u64 * conv.traffic(&view, &place) / chunks as u64,
+            flops: positions as u64 * job.flops / chunks as u64,
+            bytes: positions as u64 * job.traffic(&view, &place) / chunks as u64,
         });
     }
     Ok(())

@@ -1,12 +1,11 @@
 //! Convolution by cooperative matrices (`conv_coop`): of f32 as they are, or of f32 split in two f16 each, for hardware whose
 //! matrices are of f16. The split's scales keep f16 from overflow and underflow; its error is stated in the shader.
-use super::after::Ending;
-use super::up::offset;
-use super::{Conv, immediates, operands, packed};
+use super::epilogue::Ending;
+use super::{Job, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::held::Held;
-use crate::ops::{Launch, Op, held};
+use crate::ops::{Launch, held};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
 use half::f16;
 
@@ -51,7 +50,8 @@ fn split(cx: &mut Launch, weights: &[f32], e: i32) -> (BufferId, usize) {
 }
 
 /// As `igemm::launch`.
-pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, matrices: Matrices) -> Result<()> {
+pub(super) fn launch(job: &Job, cx: &mut Launch, matrices: Matrices) -> Result<()> {
+    let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let weights = packed(conv, &view, &place);
     let e = exponent(&weights);
@@ -60,9 +60,9 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
         false => ((held::buffer(cx, &weights), 1), cx.held.constant().1),
     };
     let bias = conv.bias_buffer(cx, place.blocks);
-    let ending = Ending::of(conv, cx)?;
-    let (loading, loaded) = conv.loading(cx)?;
-    let (stride, padding) = conv.window();
+    let ending = Ending::of(job.epilogue, cx)?;
+    let (loading, loaded) = job.loading.extra();
+    let (stride, padding) = job.loading.window(conv);
     let kernel = ("kernel", conv.kernel as u32);
     let group = cx.program.group();
     let words = |own: &[Immediate]| immediates(&view, &place, group, stride, padding, own);
@@ -87,17 +87,17 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
         });
         maxima = Some(("maxima", made, Access::Read));
     }
-    let own = ending.behind(&[kernel, ("weight_unit", power(-e).to_bits())], offset(phase, &place));
-    for pass in Pass::of(cx, conv.curved(), &place) {
+    let own = ending.behind(&[kernel, ("weight_unit", power(-e).to_bits())], job.offset(&place));
+    for pass in Pass::of(cx, job.epilogue.curved(), &place) {
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
-        let (after, extra) = ending.pass(conv, cx, &pass, true);
+        let (after, extra) = ending.pass(job, cx, &pass, true);
         let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();
-        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.subgroup))];
+        let shape = [("SIDE", matrices.side as i64), ("LANES", i64::from(cx.program.target().subgroup))];
         let parts = [("SPLIT", matrices.split as i64), ("WEIGHTS", parts as i64), ("HALF", half)];
-        let spread = ("SPREAD", phase.is_some() as i64);
+        let spread = ("SPREAD", job.phase.is_some() as i64);
         cx.program.push(Step {
             label: cx.label("conv"),
-            op: conv.op(),
+            op: job.op(),
             kernel: Kernel {
                 shader: "conv_coop",
                 constants: after
@@ -116,8 +116,8 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch, phase: Option<[usize; 2]>, ma
                 workgroup: TILE as u32,
                 groups: (place.blocks * 4).div_ceil(TILE) as u32,
             },
-            flops: conv.flops(&[view.shape], place.shape),
-            bytes: conv.traffic(&view, &place),
+            flops: job.flops,
+            bytes: job.traffic(&view, &place),
         });
     }
     Ok(())

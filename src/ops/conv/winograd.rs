@@ -1,13 +1,13 @@
 //! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Winograd 1980; Lavin, Gray, arXiv 1509.09308), a
 //! quarter of the products: `y = A' ((G g G') . (B' d B)) A` for every tile of 4x4 outputs. In: view and place of the convolution.
 //! Out: three steps per piece of the image: transform in, a product with a matrix of its own at each of 36 positions, transform out.
-use super::after::{After, Ending};
-use super::{Conv, Padding, cc, immediates};
+use super::epilogue::{Ending, Epilogue};
+use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::held::Held;
-use crate::ops::{Family, Launch, Place, Segment, View};
+use crate::ops::{Family, Launch, Op, Place, Segment, View};
 use crate::program::{Access, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
 use std::ops::RangeInclusive;
@@ -33,7 +33,7 @@ const LARGEST: usize = 64 * 64;
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
-    cx.family == Family::Cpu
+    cx.family() == Family::Cpu
         && !cx.direct
         && cx.held == Held::F32
         && cx.largest <= LARGEST
@@ -55,27 +55,22 @@ fn bytes(blocks: usize) -> u64 {
     16 * (POSITIONS * blocks) as u64
 }
 
-pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
+pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
+    let conv = job.conv;
     let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
     let view = inputs[0].clone();
     let across = place.shape.w.div_ceil(TILE);
     let tiles = across * place.shape.h.div_ceil(TILE);
     let (read, written) = (view.blocks(), place.blocks);
     let own = view.bytes().max(16 * (place.stride * place.shape.pixels()) as u64);
-    let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.room.unwrap_or(u64::MAX));
+    let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.budget().unwrap_or(u64::MAX));
     let most = (scratch / bytes(read.max(written))).max(1) as usize;
     let pieces = tiles.div_ceil(most);
-    let products = Conv {
-        kernel: 1,
-        padding: Padding::all(0),
-        weight: transformed(conv),
-        bias: vec![].into(),
-        silu: false,
-        after: After::default(),
-        ..conv.clone()
-    };
+    let products =
+        Conv { kernel: 1, padding: Padding::all(0), weight: transformed(conv), bias: vec![].into(), ..conv.clone() };
+    let sums = Epilogue::default();
     let bias = conv.bias_buffer(cx, written);
-    let ending = Ending::of(conv, cx)?;
+    let ending = Ending::of(job.epilogue, cx)?;
     for piece in 0..pieces {
         let (first, end) = (piece * tiles / pieces, (piece + 1) * tiles / pieces);
         let count = end - first;
@@ -115,13 +110,15 @@ pub(super) fn launch(conv: &Conv, cx: &mut Launch) -> Result<()> {
         }
         .push(cx);
         (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
-        cc::at_positions(&products, POSITIONS, "conv winograd", cx, None)?;
+        let flops = products.flops(&[], outside.shape);
+        let each = Job { conv: &products, loading: Loading::Plain, epilogue: &sums, phase: None, flops };
+        cc::at_positions(&each, POSITIONS, "conv winograd", cx)?;
         (cx.inputs, cx.output) = (inputs.clone(), place.clone());
         let sums = reads(&outside, &place.slots);
         let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
         cx.program.mirror(sums.buffer, sums.bytes());
-        for pass in Pass::of(cx, conv.curved(), &place) {
-            let (constants, extra) = ending.pass(conv, cx, &pass, true);
+        for pass in Pass::of(cx, job.epilogue.curved(), &place) {
+            let (constants, extra) = ending.pass(job, cx, &pass, true);
             let bindings =
                 [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
             let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), &own);

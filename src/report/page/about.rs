@@ -10,10 +10,19 @@ pub fn run(run: &Run) -> Markup {
     let manifest = &run.stored.manifest;
     let known = |key: &str| plain(&manifest[key]).unwrap_or_else(|| "unknown".into());
     let options = manifest["options"].as_object().into_iter().flatten();
+    // Earlier versions had `arcs`, of the projection path.
     let own = ["arcs", "quadrature", "tolerance", "quadrature_checked_samples", "verified_points"];
     let own = own.iter().filter_map(|key| Some((key.to_string(), plain(&manifest[*key])?)));
-    let options: Vec<(String, String)> =
-        options.filter_map(|(key, value)| Some((key.clone(), plain(value)?))).chain(own).collect();
+    let paths = manifest["path_parameters"].as_object().into_iter().flatten();
+    let of_path = |(path, own): (&String, &Value)| -> Vec<(String, String)> {
+        let own = own.as_object().into_iter().flatten();
+        own.filter_map(|(key, value)| Some((format!("{path} {key}"), plain(value)?))).collect()
+    };
+    let options: Vec<(String, String)> = options
+        .filter_map(|(key, value)| Some((key.clone(), plain(value)?)))
+        .chain(paths.flat_map(of_path))
+        .chain(own)
+        .collect();
     html! {
         article.run {
             h3 { span class={ "key s" (run.colour % 6) } {} (run.label) " " span.unit { (run.results.measure.name()) } }
@@ -94,12 +103,14 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// The command of a log as a shell takes it. Of absolute paths the last part is kept: where files lay is nobody's business.
+/// The command of a log as a shell takes it. Of absolute paths, also behind `file=`, the last part is kept: where files lay is
+/// nobody's business.
 pub fn command(log: &Value) -> Option<String> {
     let words: Vec<&str> = log["command"].as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?;
     let short = |(i, word): (usize, &&str)| -> String {
-        let (option, value) = match word.split_once('=') {
-            Some((option, value)) if option.starts_with("--") => (format!("{option}="), value),
+        let (option, value) = match (word.split_once("file="), word.split_once('=')) {
+            (Some((spec, value)), _) if spec.ends_with(['?', '&']) => (format!("{spec}file="), value),
+            (_, Some((option, value))) if option.starts_with("--") => (format!("{option}="), value),
             _ => (String::new(), *word),
         };
         let absolute = value.starts_with('/') || value.get(1..3).is_some_and(|s| s == ":\\" || s == ":/");

@@ -85,7 +85,7 @@ impl Case {
             graph.push("peer", Depthwise { channels: self.input.c, stride, padding, weight, bias }, &x)?;
         } else {
             let (in_channels, out_channels, kernel) = (self.input.c, self.output.c, self.kernel);
-            let conv = Conv { in_channels, out_channels, kernel, stride, padding, weight, bias, silu: false };
+            let conv = Conv { in_channels, out_channels, kernel, stride, padding, weight, bias };
             graph.push("peer", conv, &x)?;
         }
         Ok(graph)

@@ -24,7 +24,7 @@ use std::time::Instant;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::paths::Lane;
 use vorticity::plan::{Ports, lower};
-use vorticity::program::{Action, BufferId, Program, Role};
+use vorticity::program::{Action, BufferId, Builder, Program, Role};
 use vorticity::shape::Shape;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -93,14 +93,15 @@ impl Ours {
     /// `output` decides whether each run reads the result back: `Download` to check it, `Scratch` to time.
     fn new(gpu: &Gpu, case: &Case, x: &[f32], batch: usize, repeat: usize, output: Role) -> Result<Self> {
         let graph = case.graph()?;
-        let mut program = Program::default();
+        let mut program = Builder::new(gpu.target(), 0);
         let row = |shape: Shape| 4 * shape.flat_stride() as u64;
         let ports = Ports {
             input: program.buffer("x", row(graph.shape(graph.input())), Role::Scratch),
             output: program.buffer("y", row(graph.shape(graph.output())), Role::Scratch),
             lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
         };
-        lower(&graph, &[0], gpu.family(), ports, &mut program)?;
+        lower(&graph, &[0], ports, &mut program)?;
+        let mut program = program.finish()?;
         // Without the changes of layout: the input buffer is filled from here.
         program.actions.retain(|a| !matches!(a, Action::Dispatch(step) if ["input", "output"].contains(&step.op)));
         let bound = |program: &Program, name| {

@@ -1,47 +1,69 @@
-//! What a convolution does to its sums z before it stores them: `y = s act2(act1(z) + r_k) + t x`, every part of it optional:
-//! SiLU, a time row r_k, SiLU again, a residual x. Ops that stood behind it are folded into it by `plan::fuse`.
+//! What the kernels of a convolution can do to its sums z before they store them: `y = s act2(act1(z) + r_k) + t x`, every part of
+//! it optional: SiLU, a time row r_k, SiLU again, a residual x. A plain convolution has none; `plan::fuse` gives it some.
 //! Tangents: `y' = s act2' act1' z' + t x'`; the product of both slopes is what the primals' dispatch leaves for the tangents'.
-use super::Conv;
+use super::Job;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Launch;
 use crate::ops::activation::Pass;
-use crate::ops::fold::{Setting, Then, TimeRow};
 use crate::program::{Access, BufferId, Immediate, Part};
 use crate::shape::Shape;
-use std::ops::Range;
+use std::sync::Arc;
 
-/// What follows the sums, and SiLU on them.
+/// A time row to add, one number per channel.
+#[derive(Clone, Debug)]
+pub(crate) struct TimeRow {
+    /// Index into `Graph::rows`.
+    pub table: usize,
+    /// Which number of the row channel c gets.
+    pub entries: Arc<[usize]>,
+}
+
+/// What becomes of the sums, in this order.
 #[derive(Clone, Debug, Default)]
-pub struct After {
-    /// Added first.
+pub(crate) struct Epilogue {
+    /// SiLU of the sums.
+    pub silu: bool,
+    /// Added to that.
     pub row: Option<TimeRow>,
     /// SiLU of the sum with the row.
-    pub silu: bool,
-    /// s and t, where input 1 is added: s times what came before, and t times the input.
+    pub again: bool,
+    /// s and t, where one more input is added: s times what came before, and t times the input.
     pub residual: Option<[f32; 2]>,
 }
 
-impl After {
-    /// SiLU on the sums, and what follows, with one thing more at the end; none if something stands in the way.
-    pub(super) fn then(&self, silu: bool, then: &Then) -> Option<(bool, Self)> {
-        if self.residual.is_some() {
-            return None;
-        }
-        let (after, plain) = (self.clone(), self.row.is_none() && !self.silu);
-        match then {
-            Then::Silu if plain && !silu => Some((true, after)),
-            Then::Silu => (!plain && !self.silu).then_some((silu, Self { silu: true, ..after })),
-            Then::Row(row) => plain.then(|| (silu, Self { row: Some(row.clone()), ..after })),
-            &Then::Residual(scales) => Some((silu, Self { residual: Some(scales), ..after })),
+impl Epilogue {
+    /// This, then SiLU; none if the kernels cannot.
+    pub fn then_silu(&self) -> Option<Self> {
+        let more = self.clone();
+        match (&self.residual, &self.row) {
+            (None, Some(_)) if !self.again => Some(Self { again: true, ..more }),
+            (None, None) if !self.silu => Some(Self { silu: true, ..more }),
+            _ => None,
         }
     }
 
-    /// The residual, of what is left of the inputs.
-    pub(super) fn split(&self, left: &[Shape]) -> Result<Option<Shape>> {
+    /// This, then a time row; none if the kernels cannot.
+    pub fn then_row(&self, row: TimeRow) -> Option<Self> {
+        (self.residual.is_none() && self.row.is_none()).then(|| Self { row: Some(row), ..self.clone() })
+    }
+
+    /// s times this and t times one more input; none if there is such an input already.
+    pub fn then_residual(&self, scales: [f32; 2]) -> Option<Self> {
+        self.residual.is_none().then(|| Self { residual: Some(scales), ..self.clone() })
+    }
+
+    /// Whether some SiLU is on the store.
+    pub const fn curved(&self) -> bool {
+        self.silu || self.again
+    }
+
+    /// Shape of the output, `out` of the sums, where these are the inputs that the convolution does not read: the residual, if any.
+    pub fn shape(&self, left: &[Shape], out: Shape) -> Result<Shape> {
         match (left, self.residual) {
-            (&[], None) => Ok(None),
-            (&[z], Some(_)) => Ok(Some(z)),
+            (&[], None) => Ok(out),
+            (&[z], Some(_)) if z == out => Ok(out),
+            (&[z], Some(_)) => Err(Error::invalid("inputs", format!("{z} to add to an output of {out}"))),
             (_, residual) => {
                 let expected = residual.is_some() as usize;
                 Err(Error::invalid("inputs", format!("{} to add to the output, expected {expected}", left.len())))
@@ -49,26 +71,24 @@ impl After {
         }
     }
 
-    /// Storage buffers that the last step binds for all this: time rows and lanes, slopes, the residual.
-    pub(super) fn storage_buffers(&self, silu: bool, setting: Setting) -> usize {
-        let sloped = (silu || self.silu) && setting.tangents > 0;
+    /// Storage buffers that the last step binds for all this: time rows and lanes, slopes where there are tangents, the residual.
+    pub fn storage_buffers(&self, tangents: bool) -> usize {
+        let sloped = self.curved() && tangents;
         2 * self.row.is_some() as usize + sloped as usize + self.residual.is_some() as usize
     }
 
-    /// Rows of the residual that a band of the output takes.
-    pub(super) fn reads(&self, rows: &Range<usize>) -> Option<(usize, Range<usize>)> {
-        self.residual.map(|_| (1, rows.clone()))
-    }
-
     /// The f64 oracle, on what the convolution made: `[C, H, W]`.
-    pub(super) fn twin(&self, mut y: Vec<Dual>, residual: Option<&[Dual]>, rows: &[Vec<f64>]) -> Vec<Dual> {
+    pub fn twin(&self, mut y: Vec<Dual>, residual: Option<&[Dual]>, rows: &[Vec<f64>]) -> Vec<Dual> {
+        if self.silu {
+            y.iter_mut().for_each(|v| *v = v.silu());
+        }
         if let Some(row) = &self.row {
             let pixels = y.len() / row.entries.len();
             for (plane, &entry) in y.chunks_exact_mut(pixels).zip(row.entries.iter()) {
                 plane.iter_mut().for_each(|v| *v += Dual::constant(rows[row.table][entry]));
             }
         }
-        if self.silu {
+        if self.again {
             y.iter_mut().for_each(|v| *v = v.silu());
         }
         if let (Some(scales), Some(z)) = (self.residual, residual) {
@@ -90,9 +110,9 @@ pub(super) struct Ending {
 
 impl Ending {
     /// Of the convolution that `cx` launches.
-    pub fn of(conv: &Conv, cx: &mut Launch) -> Result<Self> {
+    pub fn of(epilogue: &Epilogue, cx: &mut Launch) -> Result<Self> {
         let blocks = cx.output.blocks;
-        let rows = conv.after.row.as_ref().map(|row| {
+        let rows = epilogue.row.as_ref().map(|row| {
             let mut packed = vec![0f32; cx.rows[row.table].len() * blocks * 4];
             for (k, values) in cx.rows[row.table].iter().enumerate() {
                 for (c, &entry) in row.entries.iter().enumerate() {
@@ -103,7 +123,7 @@ impl Ending {
         });
         let names = ["z_stride", "z_first0", "z_count0", "z_first1", "s", "t"];
         let (mut residual, mut added) = (None, names.map(|name| (name, 0)));
-        if let (Some(scales), Some(z)) = (conv.after.residual, cx.inputs.last()) {
+        if let (Some(scales), Some(z)) = (epilogue.residual, cx.inputs.last()) {
             if z.slots != cx.output.slots {
                 return Err(Error::invalid(cx.node, "the channels of its residual are ordered differently in memory"));
             }
@@ -123,7 +143,7 @@ impl Ending {
     /// Constants and bindings of one dispatch; `last` stores results, others sums.
     pub fn pass(
         &self,
-        conv: &Conv,
+        job: &Job,
         cx: &mut Launch,
         pass: &Pass,
         last: bool,
@@ -132,9 +152,9 @@ impl Ending {
         let (rows, residual) = (self.rows.filter(|_| values), self.residual.filter(|_| last));
         let [_, keep, sloped] = pass.constants();
         let own = [
-            ("SILU", conv.silu && values),
+            ("SILU", job.epilogue.silu && values),
             ("ROW", rows.is_some()),
-            ("AGAIN", conv.after.silu && values),
+            ("AGAIN", job.epilogue.again && values),
             ("RESIDUAL", residual.is_some()),
         ];
         let constants = own.map(|(name, on)| (name, on as i64)).into_iter().chain([keep, sloped]).collect();
@@ -146,12 +166,5 @@ impl Ending {
             rows.into_iter().flat_map(|rows| [("time_rows", rows, Access::Read), ("lanes", self.lanes, Access::Read)]);
         let residual = residual.map(|(buffer, _)| ("z", buffer, access));
         (constants, pass.binding(cx).into_iter().chain(rows).chain(residual).collect())
-    }
-}
-
-impl Conv {
-    /// Whether some SiLU is on the store.
-    pub(super) const fn curved(&self) -> bool {
-        self.silu || self.after.silu
     }
 }

@@ -1,34 +1,36 @@
 //! Convolution of an image of twice the size: a transposed convolution of stride 2, or a convolution behind nearest-neighbour
 //! up-sampling. The outputs of each phase (a, b) = (row, column) mod 2 see the small image through a small kernel of their
 //! own: `y[2i+a, 2j+b] = sum_{u,v} w_ab[u,v] x[i+u-p_a, j+v-p_b]`, so no zero and no pixel is multiplied twice.
-use super::after::After;
-use super::{Conv, OPERANDS, Padding, noise};
+use super::Fused;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::fold::{Doubling, Setting, Then};
+use crate::ops::conv::{Conv, Epilogue, Job, Loading, OPERANDS, Padding, TimeRow, noisy};
 use crate::ops::held::Held;
-use crate::ops::{Band, Case, Launch, Op, Place, Reads};
+use crate::ops::window::Window;
+use crate::ops::{Case, Launch, Op, Place, Reads};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Convolution of a doubled image.
-#[derive(Clone, Debug)]
-pub struct UpConv {
-    /// Of the phases (0, 0), (0, 1), (1, 0), (1, 1), on the small image; sums alone.
-    phases: [Conv; 4],
-    /// Whether SiLU follows.
-    silu: bool,
-    /// What follows that.
-    after: After,
-    /// Whether the phases of even and of odd rows have an input each: a band's do not begin with the same row.
-    apart: bool,
+/// How an image becomes twice as large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubling {
+    /// Every pixel twice along each axis.
+    Repeated,
+    /// A zero between every two: 2n - 1 of n.
+    Spread,
 }
 
-/// Where a phase's pixels begin in the output, in pixels; 0 without phases.
-pub(super) fn offset(phase: Option<[usize; 2]>, place: &Place) -> u32 {
-    phase.map_or(0, |[a, b]| (a * 2 * place.shape.w + b) as u32)
+/// Convolution of a doubled image.
+#[derive(Clone, Debug)]
+pub(crate) struct UpConv {
+    /// Of the phases (0, 0), (0, 1), (1, 0), (1, 1), on the small image; sums alone.
+    phases: [Conv; 4],
+    /// What is done to those.
+    pub epilogue: Epilogue,
+    /// Whether the phases of even and of odd rows have an input each: a band's do not begin with the same row.
+    apart: bool,
 }
 
 /// Along one axis, for outputs of parity `a`: the kernel's taps that fall on each of the small image's pixels, and how many
@@ -53,13 +55,8 @@ impl UpConv {
         let kept = if doubling == Doubling::Repeated { conv.kernel - 1 } else { conv.kernel };
         // Sums of rounded weights are not what rounding promises.
         let exact = doubling == Doubling::Spread || held == Held::F32;
-        if conv.load.is_some()
-            || conv.kernel == 1
-            || conv.stride != 1
-            || rows != columns
-            || rows[0] + rows[1] != kept
-            || !exact
-        {
+        let same = rows == columns && rows[0] + rows[1] == kept;
+        if conv.kernel == 1 || conv.stride != 1 || !same || !exact {
             return None;
         }
         let axes = [axis(conv.kernel, rows[0], doubling, 0)?, axis(conv.kernel, rows[0], doubling, 1)?];
@@ -81,13 +78,16 @@ impl UpConv {
                 kernel,
                 padding: Padding { rows: ends(*above), columns: ends(*left) },
                 weight: weight.into(),
-                silu: false,
-                after: After::default(),
                 ..conv.clone()
             }
         };
         let phases = [phase(0, 0), phase(0, 1), phase(1, 0), phase(1, 1)];
-        Some(Self { phases, silu: conv.silu, after: conv.after.clone(), apart: false })
+        Some(Self { phases, epilogue: Epilogue::default(), apart: false })
+    }
+
+    /// The same with another epilogue.
+    pub fn with(&self, epilogue: Epilogue) -> Self {
+        Self { epilogue, ..self.clone() }
     }
 
     /// Input of the phases of rows of parity `a`.
@@ -98,6 +98,28 @@ impl UpConv {
     fn inputs(&self) -> usize {
         1 + self.apart as usize
     }
+
+    /// The op for rows `out` of its output, of an input of `h` rows, and the rows that its phases of even and of odd rows read.
+    pub fn rows(&self, out: &Range<usize>, h: usize) -> Option<(Self, [Range<usize>; 2])> {
+        if self.apart || !out.start.is_multiple_of(2) || !out.end.is_multiple_of(2) {
+            return None;
+        }
+        let small = out.start / 2..out.end / 2;
+        let mut op = Self { apart: true, ..self.clone() };
+        let mut reads = [small.clone(), small.clone()];
+        for (i, phase) in op.phases.iter_mut().enumerate() {
+            let (rows, padding) = Window::of(phase.kernel, 1, phase.padding.rows).cut(&small, h);
+            phase.padding = phase.padding.with_rows(padding)?;
+            reads[i / 2] = rows;
+        }
+        Some((op, reads))
+    }
+}
+
+impl Fused for UpConv {
+    fn storage_buffers(&self, tangents: bool) -> usize {
+        OPERANDS + self.epilogue.storage_buffers(tangents)
+    }
 }
 
 impl Op for UpConv {
@@ -106,9 +128,8 @@ impl Op for UpConv {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let expected = self.inputs() + self.after.residual.is_some() as usize;
-        if inputs.len() != expected {
-            return Err(Error::invalid("inputs", format!("found {}, expected {expected}", inputs.len())));
+        if inputs.len() < self.inputs() {
+            return Err(Error::invalid("inputs", format!("found {}, expected {}", inputs.len(), self.inputs())));
         }
         let small = self.phases[0].shape(&inputs[..1])?;
         for (i, phase) in self.phases.iter().enumerate() {
@@ -117,11 +138,7 @@ impl Op for UpConv {
                 return Err(Error::invalid("input", format!("{shape} of one phase, {small} of another")));
             }
         }
-        let out = Shape::new(small.c, 2 * small.h, 2 * small.w);
-        match inputs.get(self.inputs()) {
-            Some(&z) if z != out => Err(Error::invalid("inputs", format!("{z} to add to an output of {out}"))),
-            _ => Ok(out),
-        }
+        self.epilogue.shape(&inputs[self.inputs()..], Shape::new(small.c, 2 * small.h, 2 * small.w))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], times: &[Vec<f64>]) -> Vec<Dual> {
@@ -138,10 +155,7 @@ impl Op for UpConv {
             let (c, row) = i;
             y.extend((0..2 * w).map(|column| made[row % 2 * 2 + column % 2][(c * h + row / 2) * w + column / 2]));
         }
-        if self.silu {
-            y.iter_mut().for_each(|v| *v = v.silu());
-        }
-        self.after.twin(y, inputs.get(self.inputs()).copied(), times)
+        self.epilogue.twin(y, inputs.get(self.inputs()).copied(), times)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -153,34 +167,6 @@ impl Op for UpConv {
         if input < self.inputs() { Reads::Anywhere } else { Reads::Ordered }
     }
 
-    fn storage_buffers(&self, setting: Setting) -> usize {
-        OPERANDS + self.after.storage_buffers(self.silu, setting)
-    }
-
-    fn then(&self, then: &Then) -> Option<Arc<dyn Op>> {
-        let (silu, after) = self.after.then(self.silu, then)?;
-        Some(Arc::new(Self { silu, after, ..self.clone() }))
-    }
-
-    fn band(&self, inputs: &[Shape], bands: &[Range<usize>], which: usize) -> Option<Band> {
-        let out = &bands[which];
-        if self.apart || !out.start.is_multiple_of(2) || !out.end.is_multiple_of(2) {
-            return None;
-        }
-        let small = out.start / 2..out.end / 2;
-        let rows = |a: usize| {
-            let phase = &self.phases[2 * a];
-            phase.padding.band(&small, phase.kernel, 1, inputs[0].h)
-        };
-        let cut = [rows(0)?, rows(1)?];
-        let mut op = Self { apart: true, ..self.clone() };
-        for (i, phase) in op.phases.iter_mut().enumerate() {
-            phase.padding.rows = cut[i / 2].1.rows;
-        }
-        let reads = cut.into_iter().map(|(rows, _)| (0, rows)).chain(self.after.reads(out)).collect();
-        Some(Band { op: Some(Arc::new(op)), reads })
-    }
-
     fn launch(&self, cx: &mut Launch) -> Result<()> {
         let (inputs, output) = (cx.inputs.clone(), cx.output.clone());
         let s = output.shape;
@@ -188,49 +174,41 @@ impl Op for UpConv {
             let x = inputs[self.input(i / 2)].clone();
             cx.inputs = [x].into_iter().chain(inputs.get(self.inputs()).cloned()).collect();
             cx.output = Place { shape: Shape::new(s.c, s.h / 2, s.w / 2), ..output.clone() };
-            let conv = Conv { silu: self.silu, after: self.after.clone(), ..phase.clone() };
-            conv.launch_phase(cx, Some([i / 2, i % 2]))?;
+            let (flops, phase) = (phase.flops(&[], cx.output.shape), Some([i / 2, i % 2]));
+            Job { conv: &self.phases[i], loading: Loading::Plain, epilogue: &self.epilogue, phase, flops }
+                .launch(cx)?;
         }
         Ok(())
     }
 }
 
 /// Small graphs for tests and selftest.
-pub fn cases() -> Vec<Case> {
-    let case = |name, ci: usize, co: usize, kernel: usize, doubling, h, w, silu, after: After| {
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, ci: usize, co: usize, kernel: usize, doubling, h, w, epilogue: Epilogue| {
         let kept = if doubling == Doubling::Repeated { kernel - 1 } else { kernel };
-        let conv = Conv {
-            in_channels: ci,
-            out_channels: co,
-            kernel,
-            stride: 1,
-            padding: Padding::trailing(kept / 2, kept % 2),
-            load: None,
-            weight: noise(co * ci * kernel * kernel, ci),
-            bias: noise(co, co + 1),
-            silu,
-            after,
-        };
-        let residual = conv.after.residual.map(|_| Shape::new(co, 2 * h, 2 * w));
-        let row = conv.after.row.as_ref().map(|r| r.entries.len());
+        let conv = noisy(ci, co, kernel, 1, Padding::trailing(kept / 2, kept % 2));
+        let residual = epilogue.residual.map(|_| Shape::new(co, 2 * h, 2 * w));
+        let row = epilogue.row.as_ref().map(|r| r.entries.len());
         UpConv::of(&conv, doubling, Held::F32).map(|op| Case {
             name,
-            op: Arc::new(op),
+            op: Arc::new(op.with(epilogue)),
             inputs: [Shape::new(ci, h, w)].into_iter().chain(residual).collect(),
             row,
         })
     };
-    let all = After {
-        row: Some(crate::ops::fold::TimeRow { table: 0, entries: (0..8).rev().collect() }),
-        silu: true,
+    let silu = || Epilogue { silu: true, ..Epilogue::default() };
+    let all = Epilogue {
+        silu: false,
+        row: Some(TimeRow { table: 0, entries: (0..8).rev().collect() }),
+        again: true,
         residual: Some([0.5, -1.25]),
     };
     [
-        case("nearest, then 3x3, 5->7", 5, 7, 3, Doubling::Repeated, 3, 4, true, After::default()),
-        case("nearest, then 3x3, 20->8, all that may follow", 20, 8, 3, Doubling::Repeated, 4, 3, false, all),
-        case("transposed 4x4, 6->10", 6, 10, 4, Doubling::Spread, 3, 5, false, After::default()),
-        case("transposed 2x2, 5->6", 5, 6, 2, Doubling::Spread, 3, 4, true, After::default()),
-        case("nearest, then 5x5, 3->4", 3, 4, 5, Doubling::Repeated, 2, 3, false, After::default()),
+        case("nearest, then 3x3, 5->7", 5, 7, 3, Doubling::Repeated, 3, 4, silu()),
+        case("nearest, then 3x3, 20->8, all that may follow", 20, 8, 3, Doubling::Repeated, 4, 3, all),
+        case("transposed 4x4, 6->10", 6, 10, 4, Doubling::Spread, 3, 5, Epilogue::default()),
+        case("transposed 2x2, 5->6", 5, 6, 2, Doubling::Spread, 3, 4, silu()),
+        case("nearest, then 5x5, 3->4", 3, 4, 5, Doubling::Repeated, 2, 3, Epilogue::default()),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,133 @@
+//! How many lanes a tile has. Nothing else decides on it, and results depend on none of it. The rule:
+//! 1. A tile is whole samples, one at least, and never more than there is work.
+//! 2. It is as large as the caller asks, if the adapter's limits and the kernels' arithmetic allow that (`most`).
+//! 3. Where nobody asks, its buffers get what stays in a CPU's caches, or 2 GiB of a GPU, and no more than a run may take.
+//! 4. A sample that alone takes more than this has as many tangents at a time as fit (`Sample`).
+//! 5. As tiles run they shrink: to what a watchdog allows (`safe`), by half where memory was refused (`halved`), and at the
+//!    end of a sweep to what lets all devices finish together (`share`).
+use super::memory::Memory;
+use super::open::Gpu;
+use super::pace::Pace;
+use super::slot::spare;
+use crate::error::{Error, Result};
+use crate::program::{BufferId, IMAGE_ROW, Program};
+
+/// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
+pub(super) const FOLD: u64 = 65535;
+
+/// Bytes of a tile's buffers by default, on CPUs and on GPUs.
+const BUFFERS: [u64; 2] = [256 << 20, 2 << 30];
+
+/// Lanes per tile: what the caller asks for, else what the budget and the adapter's limits allow; never more than `total`.
+///
+/// # Errors
+/// More are asked for than the limits hold, or none.
+pub(crate) fn lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64) -> Result<usize> {
+    let fits = most(gpu, program, u64::MAX);
+    let lanes = match asked {
+        Some(0) => return Err(Error::invalid("tile", "0 lanes, expected at least 1")),
+        Some(n) if n > fits => {
+            return Err(Error::invalid("tile", format!("{n} lanes, the adapter's limits hold {fits}")));
+        }
+        Some(n) => n,
+        None => most(gpu, program, budget(gpu, program)),
+    };
+    Ok(whole(lanes.min(usize::try_from(total).unwrap_or(usize::MAX)), program.group()))
+}
+
+/// Most lanes, of whole samples, that the adapter's limits allow for this program within so many bytes; at least a sample's
+/// if only the bytes forbid it, none if a limit does.
+pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
+    let group = u64::from(program.group());
+    let device = |lanes| Memory::of(program, lanes, gpu.images_share()).device();
+    // Bytes are affine in the lanes, but for rounding; the slope is that of many lanes.
+    let slope = (device(1 << 20) - device(0)).div_ceil(1 << 20).max(1);
+    let mut most = (bytes.saturating_sub(device(0)) / slope).max(group);
+    for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
+        let limit = binding(gpu, program.has_image(BufferId(i)));
+        most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
+    }
+    most = most.min(program.lane_limit.unwrap_or(u64::MAX));
+    let groups = u64::from(gpu.device.limits.max_compute_workgroups_per_dimension);
+    for step in program.steps() {
+        most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);
+        // Kernels count pixels and elements in 32 bits.
+        most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
+    }
+    (most - most % group) as usize
+}
+
+/// Bytes of a program with a tile's buffers by default.
+fn budget(gpu: &Gpu, program: &Program) -> u64 {
+    gpu.memory().min(program.constant_bytes() + BUFFERS[usize::from(!gpu.is_software())])
+}
+
+/// Bytes that kernels may see of a buffer; `image`: of one that they also read through an image.
+pub(super) fn binding(gpu: &Gpu, image: bool) -> u64 {
+    let rows = (gpu.device.max_image_rows() - 2) * IMAGE_ROW;
+    if image { gpu.device.max_binding().min(rows) } else { gpu.device.max_binding() }
+}
+
+/// Bytes of lanes that a buffer holds of which kernels may see `binding` bytes.
+pub(crate) fn buffer_bytes(binding: u64) -> u64 {
+    binding.saturating_sub(IMAGE_ROW + spare(u64::MAX))
+}
+
+/// Whole samples out of so many lanes, one at least.
+fn whole(lanes: usize, group: u32) -> usize {
+    let group = group as usize;
+    (lanes - lanes % group).max(group)
+}
+
+/// Lanes, of whole samples, that a run should have at most for the device's watchdog, of so many that there is room for.
+pub(super) fn safe(pace: &Pace, room: usize, group: u32) -> usize {
+    whole(pace.most_lanes().min(room), group)
+}
+
+/// Half as many lanes, of whole samples; none if a sample's are left.
+pub(super) fn halved(lanes: usize, group: u32) -> Option<usize> {
+    let group = group as usize;
+    Some(lanes / 2 / group * group).filter(|half| *half > 0)
+}
+
+/// Lanes of the next tile of a sweep, of `left` that nobody has taken, for a device that runs `most` at a time, one of
+/// `devices`: towards the end smaller ones, so that all finish together.
+pub(crate) fn share(most: usize, left: u64, devices: usize, group: u32) -> usize {
+    let share = left.div_ceil(devices as u64).max(most as u64 / 4).next_multiple_of(u64::from(group));
+    share.min(most as u64).min(left) as usize
+}
+
+/// How much of one sample with its tangents a device holds at a time.
+pub(crate) struct Sample<'a> {
+    gpu: &'a Gpu,
+    /// Bytes that it may take.
+    bytes: u64,
+}
+
+impl<'a> Sample<'a> {
+    /// On a device that holds the constants of `program` besides.
+    pub fn on(gpu: &'a Gpu, program: &Program) -> Self {
+        Self { gpu, bytes: if gpu.is_software() { budget(gpu, program) } else { gpu.memory() } }
+    }
+
+    /// Whether the adapter's limits hold a sample of the program, all lanes.
+    pub fn within_limits(&self, program: &Program) -> bool {
+        most(self.gpu, program, u64::MAX) > 0
+    }
+
+    /// Whether memory holds it.
+    pub fn within_memory(&self, program: &Program) -> bool {
+        Memory::of(program, program.group().into(), self.gpu.images_share()).device() <= self.bytes
+    }
+
+    /// Most tangents at a time, by limits and memory; `single` is planned for one.
+    pub fn tangents(&self, single: &Program) -> usize {
+        most(self.gpu, single, self.bytes).saturating_sub(1)
+    }
+
+    /// Most tangents at a time of what is cut to keep to the limits, by memory alone.
+    pub fn tangents_in_bands(&self, single: &Program) -> usize {
+        let lanes = self.gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
+        usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)
+    }
+}

@@ -1,0 +1,131 @@
+//! A program: the plain data that the gpu room runs. Buffers, then steps in order; every buffer grows with the number
+//! of lanes. Ops, paths, fields and diagnostics all speak to the GPU by appending steps to a `Builder`; nothing here knows
+//! wgpu.
+mod builder;
+mod step;
+
+pub use builder::Builder;
+pub(crate) use step::named;
+pub use step::{Access, Grid, Immediate, Kernel, Part, Step};
+
+use crate::choice::Class;
+use std::collections::BTreeMap;
+
+/// Index into `Program::buffers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(pub usize);
+
+/// What a buffer is for; decides its usage flags and who writes it.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Written and read by steps; starts as NaN.
+    Scratch,
+    /// Written by the host before each run.
+    Upload,
+    /// Read back by the host after each run.
+    Download,
+    /// Written once, when the program is loaded.
+    Constant(Vec<u8>),
+}
+
+/// One storage buffer. Bytes = `bytes_per_lane` x lanes, or the constant's own size.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// Named in errors.
+    pub label: String,
+    /// Bytes of one lane; 0 for constants.
+    pub bytes_per_lane: u64,
+    /// Who writes it.
+    pub role: Role,
+}
+
+/// What happens in order: a dispatch, or making what a buffer holds visible in its image mirror (a copy, or a barrier
+/// where both share memory).
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A kernel runs.
+    Dispatch(Step),
+    /// An image mirror catches up with its buffer.
+    Mirror {
+        /// What is mirrored.
+        buffer: BufferId,
+        /// Bytes of a lane that it holds at present.
+        bytes_per_lane: u64,
+    },
+}
+
+/// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
+pub(crate) const IMAGE_WIDTH: u64 = 1024;
+
+/// Bytes of a texel of an image mirror.
+pub(crate) const TEXEL: u64 = 16;
+
+/// Bytes of a row of it.
+pub(crate) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
+
+/// Most bytes of a pixel that threads of convolutions on CPU adapters store behind the last lane, having nothing else to store.
+pub(crate) const SPARE: u64 = 1 << 17;
+
+/// Buffers and actions, as a `Builder` made them. `Debug` prints the whole plan.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// By `BufferId`.
+    pub buffers: Vec<Buffer>,
+    /// In order.
+    pub actions: Vec<Action>,
+    /// K: tangents of every sample, whose lanes follow its primal.
+    pub tangents: u32,
+    /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
+    pub lane_limit: Option<u64>,
+    /// The classes of work that there are, and the variant of each.
+    pub chosen: BTreeMap<Class, String>,
+    /// WGSL that is not in `shaders/`, by name.
+    pub sources: Vec<(&'static str, &'static str)>,
+}
+
+impl Program {
+    /// Lanes per sample, 1 + K. Runs are of whole samples.
+    pub fn group(&self) -> u32 {
+        self.tangents + 1
+    }
+
+    /// How many of `lanes` belong to a part.
+    pub fn part(&self, part: Part, lanes: u64) -> u64 {
+        let samples = lanes / u64::from(self.group());
+        match part {
+            Part::All => lanes,
+            Part::Primals => samples,
+            Part::Tangents => lanes - samples,
+        }
+    }
+
+    /// The dispatches, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.actions.iter().filter_map(|a| match a {
+            Action::Dispatch(step) => Some(step),
+            Action::Mirror { .. } => None,
+        })
+    }
+
+    /// True if some step reads the buffer through an image mirror.
+    pub fn has_image(&self, id: BufferId) -> bool {
+        self.actions.iter().any(|a| matches!(a, Action::Mirror { buffer, .. } if *buffer == id))
+    }
+
+    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane; as if no mirror shared its memory.
+    pub fn bytes_per_lane(&self) -> u64 {
+        let copies = |i: usize| if self.has_image(BufferId(i)) { 2 } else { 1 };
+        self.buffers.iter().enumerate().map(|(i, b)| b.bytes_per_lane * copies(i)).sum()
+    }
+
+    /// Bytes of the constants.
+    pub fn constant_bytes(&self) -> u64 {
+        self.buffers.iter().map(|b| if let Role::Constant(data) = &b.role { data.len() as u64 } else { 0 }).sum()
+    }
+
+    /// Floating-point operations per lane, on average over the lanes of a sample.
+    pub fn flops(&self) -> u64 {
+        let group = u64::from(self.group());
+        self.steps().map(|s| s.flops * self.part(s.part, group)).sum::<u64>() / group
+    }
+}

@@ -1,0 +1,67 @@
+//! What a program is made for: the family of kernels, the limits that a plan must keep to, and the variants that were chosen.
+//! Nothing of a network and nothing of wgpu: `Gpu::target` says it of a device, `Target::of` of any that there may be.
+use crate::choice::Choices;
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
+pub const STORAGE_BUFFERS: usize = 8;
+
+/// The two families of kernels; a plan uses one of them throughout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KernelFamily {
+    /// CPU adapters: weights at constant workgroup addresses, inputs through images, unrolled.
+    Cpu,
+    /// GPUs and everything else: tiles in workgroup memory.
+    Gpu,
+}
+
+impl KernelFamily {
+    /// `CPU` of the shaders that both families share.
+    pub const fn constant(self) -> (&'static str, i64) {
+        ("CPU", matches!(self, Self::Cpu) as i64)
+    }
+
+    /// As manifests have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cc",
+            Self::Gpu => "igemm",
+        }
+    }
+
+    /// The family of that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        [Self::Cpu, Self::Gpu].into_iter().find(|f| f.name() == name).ok_or_else(|| {
+            Error::invalid("kernels", format!("'{name}' is not one of {}, {}", Self::Cpu.name(), Self::Gpu.name()))
+        })
+    }
+}
+
+/// What a program is made for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Which kernels compute, where there are two.
+    pub family: KernelFamily,
+    /// Storage buffers that a step may bind; images are none.
+    pub storage_buffers: usize,
+    /// Bytes that the lanes of one sample may take in one buffer, if there is a limit: tensors that take more are cut.
+    pub buffer_bytes: Option<u64>,
+    /// Threads of a subgroup, where kernels count on it; else 0.
+    pub subgroup: u32,
+    /// Which variants compute what, where there are several.
+    pub choices: Arc<Choices>,
+}
+
+impl Target {
+    /// What every adapter of a family has; nothing is chosen, and nothing cut.
+    pub fn of(family: KernelFamily) -> Self {
+        Self { family, storage_buffers: STORAGE_BUFFERS, buffer_bytes: None, subgroup: 0, choices: Arc::default() }
+    }
+
+    /// Storage buffers that a step of this shader may bind. `gpu::cooperative` asks for one more where it lets that variant
+    /// run.
+    pub(crate) fn most_storage_buffers(&self, shader: &str) -> usize {
+        self.storage_buffers + usize::from(shader == "conv_coop")
+    }
+}
