@@ -15,7 +15,7 @@ use vorticity::ops::scale::Scale;
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{RULES, fused, lower};
+use vorticity::passes::{RULES, fused, lower};
 use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, Part, Program, Role, Step};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;

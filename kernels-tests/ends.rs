@@ -10,8 +10,8 @@ use vorticity::ops::mix::Mix;
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::silu::Silu;
 use vorticity::ops::softmax::Softmax;
+use vorticity::passes::{lower, lower_as_is};
 use vorticity::paths::Lane;
-use vorticity::plan::{lower, lower_as_is};
 use vorticity::shape::Shape;
 use vorticity::{trace, twin};
 

@@ -16,7 +16,7 @@ use vorticity::ops::group_norm::GroupNorm;
 use vorticity::ops::scale::Scale;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{Ports, lower, lower_as_is};
+use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::program::Program;
 use vorticity::shape::Shape;
 use vorticity::twin;

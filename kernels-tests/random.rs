@@ -12,8 +12,8 @@ use vorticity::error::Error;
 use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
+use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::paths::Lane;
-use vorticity::plan::{Ports, lower, lower_as_is};
 use vorticity::program::{Buffer, Program};
 
 /// Networks of an ordinary run.

@@ -6,7 +6,7 @@ use vorticity::graph::Graph;
 use vorticity::ops::Family;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{Ports, lower};
+use vorticity::passes::{Ports, lower};
 use vorticity::program::{Program, Role};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;

@@ -50,7 +50,7 @@ pub mod graph;
 #[doc(hidden)]
 pub mod twin;
 #[doc(hidden)]
-pub mod plan;
+pub mod passes;
 pub mod model;
 pub mod onnx;
 pub mod gpu;
@@ -64,11 +64,12 @@ pub mod latents;
 pub mod verify;
 pub mod field;
 pub mod sample;
+pub mod sweep;
 pub mod run;
 pub mod summary;
-pub mod measures;
-pub mod sweep;
 pub mod diagnostics;
+pub mod measures;
+pub mod session;
 pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]

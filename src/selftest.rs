@@ -2,22 +2,23 @@
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::choice::Choices;
 use crate::data::{Images, Levels};
-use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, RowLayer, RowTable};
+use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
+use crate::ops::filter::{Filter, Taps};
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS, Tested};
+use crate::passes::FUSED;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::polyline::Polyline;
 use crate::paths::{self, ClosedPath, PATHS};
-use crate::plan::FUSED;
 use crate::shape::Shape;
 use crate::twin;
 use std::ops::ControlFlow;
@@ -216,17 +217,29 @@ fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Qu
     })
 }
 
-/// A case as a network: the input holds the case's tensors stacked, is cut apart again, doubled where the op wants it, and goes through the op.
+/// A case as a network: the input holds the case's tensors stacked, is cut apart again, doubled or averaged where the op wants it, and
+/// goes through the op.
 pub fn graph_of(case: &Case) -> Result<Graph> {
     let total: usize = case.inputs.iter().map(|s| s.c).sum();
-    let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
-    let x = graph.input("x")?;
+    let x = match case.inputs.first() {
+        Some(first) => Shape { c: total, ..*first },
+        None => case.op.shape(&[])?,
+    };
+    let mut graph = Graph::new(x);
+    let id = graph.input("x")?;
     let mut first = 0;
     let mut inputs = vec![];
     for s in &case.inputs {
-        let part = graph.push("part", Channels::range(first, s.c), &[x])?;
-        let doubled = s.h != case.inputs[0].h;
-        inputs.push(if doubled { graph.push("doubled", Resample::nearest(), &[part])? } else { part });
+        let part = graph.push("part", Channels::range(first, s.c), &[id])?;
+        let (own, wanted) = ((x.h, x.w), (s.h, s.w));
+        inputs.push(match wanted {
+            wanted if wanted == own => part,
+            (1, 1) => {
+                let mean = |n: usize| Taps::new(&[(0..n).map(|i| (i, 1.0 / n as f64)).collect()]);
+                graph.push("mean", Filter { rows: mean(own.0), columns: mean(own.1) }, &[part])?
+            }
+            _ => graph.push("doubled", Resample::nearest(), &[part])?,
+        });
         first += s.c;
     }
     if let Some(width) = case.row {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
 use crate::ops::held::Rounding;
-use crate::plan::{Ports, lower};
+use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, Part, Role, Step};
 use crate::shape::Shape;
 use crate::twin;

@@ -1,7 +1,7 @@
 //! Two tensors, number by number: `x z`, `x / z`, `max(x, z)`, `min(x, z)`, `s x + t z`, where z may stand for all channels, for all
 //! pixels, or for both. Tangent rules: those of the product, the quotient and the sum; of an extreme that of the number taken.
 use super::elementwise::{Elementwise, there};
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::named;
@@ -74,7 +74,7 @@ impl Op for Combine {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (x, z) = (cx.inputs[0].shape, cx.inputs[1].clone());
         let [s, t] = if let Self::Sum(scales) = self { *scales } else { [0.0; 2] };
         let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], [s, t].map(f32::to_bits))).collect();

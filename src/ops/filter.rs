@@ -1,7 +1,7 @@
 //! Weighted sums of pixels, along rows and columns apart: linear resizing, means over windows, filters of any taps, sums over an axis.
 //! `y[i, j] = sum_{t, u} a_it b_ju x[r_it, q_ju]`, all weights and places from tables. Linear, tangent alike.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -92,7 +92,7 @@ impl Op for Filter {
         true
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (s, out) = (cx.inputs[0].shape, cx.output.shape);
         let words = |taps: &Taps| taps.table.iter().flat_map(|&(at, weight)| [at, weight.to_bits()]).collect::<Vec<u32>>();
         let table = [words(&self.rows), words(&self.columns)].concat();

@@ -1,7 +1,7 @@
 //! Numbers of the inputs at other places: transposed, sliced, repeated, padded, joined along any axis.
 //! `y[p, c] = x_n[P_n[p] + C_n[c]]` for the first input n that has both, an address in `[pixel][channel]` order; else `fill`.
 //! Linear, tangent alike, of which `fill` is none. A copy.
-use super::{Case, Launch, Op};
+use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -87,7 +87,7 @@ impl Op for Gather {
         0
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (place, group) = (cx.output.clone(), cx.program.group());
         let pixels = place.shape.pixels();
         for (n, (view, taken)) in cx.inputs.clone().iter().zip(&self.taken).enumerate() {

@@ -1,6 +1,6 @@
 //! Entry of the graph: flat `[lane][C H W]` (the public layout) to padded channels-last `[lane, H, W, ceil(C/4)]`.
 //! Linear, tangent alike. y[p, c] = x[c, p]; padding channels are zero.
-use super::{Launch, Op, Outside};
+use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step, named};
@@ -30,14 +30,14 @@ impl Op for Input {
         0
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        launch(cx, self.port, Outside { whole: cx.output.shape, first: 0 });
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        lower(cx, self.port, Outside { whole: cx.output.shape, first: 0 });
         Ok(())
     }
 }
 
 /// The kernel, for rows of an image.
-pub(crate) fn launch(cx: &mut Launch, port: usize, outside: Outside) {
+pub(crate) fn lower(cx: &mut Lowering, port: usize, outside: Outside) {
     let s = cx.output.shape;
     cx.program.push(Step {
         label: cx.label("input"),

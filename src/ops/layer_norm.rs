@@ -3,7 +3,7 @@
 //! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r.
 use super::elementwise::{Elementwise, there};
 use super::scale::Scale;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -65,7 +65,7 @@ impl Op for LayerNorm {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let rows = self.scale.by_block(cx);
         let reads = [("rows", rows), ("lanes", cx.lanes), ("there", there(cx))];
         let own = [("per", (1.0 / self.channels as f32).to_bits()), ("epsilon", (self.epsilon as f32).to_bits())];

@@ -1,7 +1,7 @@
 //! The largest number under a window: `y[i, j] = max_{t, u} x[s i + d t - p, s j + d u - p]` over the pixels that lie in the image.
 //! Tangent rule: that of the first of the largest.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Op};
+use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -68,7 +68,7 @@ impl Op for MaxPool {
         true
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let s = cx.inputs[0].shape;
         let own = [
             ("in_h", s.h),

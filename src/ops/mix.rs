@@ -2,7 +2,7 @@
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -66,7 +66,7 @@ impl Op for Mix {
         if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&p)?;
         let first = plain(&v)?;

@@ -2,7 +2,7 @@
 //! Affine: the tangent is g_c x'.
 use super::elementwise::Elementwise;
 use super::scale::Scale;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -52,7 +52,7 @@ impl Op for Modulate {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let rows = self.scale.by_block(cx);
         let reads = [("rows", rows), ("lanes", cx.lanes)];
         let flops = self.flops(&[], cx.output.shape);

@@ -1,6 +1,6 @@
 //! Exit of the graph: padded channels-last to flat `[lane][C H W]`, the inverse of `input`. Linear, tangent alike.
 //! y[c, p] = x[p, slot(c)]; the padding of a flat row is zero.
-use super::{Launch, Op, Outside};
+use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step, named};
@@ -34,14 +34,14 @@ impl Op for Output {
         Some(self.port)
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        launch(cx, Outside { whole: cx.inputs[0].shape, first: 0 });
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        lower(cx, Outside { whole: cx.inputs[0].shape, first: 0 });
         Ok(())
     }
 }
 
 /// The kernel, for rows of an image.
-pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
+pub(crate) fn lower(cx: &mut Lowering, outside: Outside) {
     let view = &cx.inputs[0];
     let s = view.shape;
     let slots = view.places();

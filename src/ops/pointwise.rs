@@ -3,7 +3,7 @@
 //! Tangents: y' = f'(x) x', with f' as in `Dual`.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::{Elementwise, there};
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::named;
@@ -154,7 +154,7 @@ impl Op for Pointwise {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (own, numbers, _) = self.row();
         let constants = NAMES.map(|name| (name, i64::from(name == own)));
         // Where there is no channel these would not be finite.

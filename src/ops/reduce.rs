@@ -2,7 +2,7 @@
 //! Tangent rules: that of the sum; <x, x'> / |x|, 0 where x is 0; that of the first of the largest.
 use super::elementwise::Elementwise;
 use super::softmax::per_head;
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -67,7 +67,7 @@ impl Op for Reduce {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let s = cx.inputs[0].shape;
         let constants = [
             ("SUM", matches!(self.made, Made::Sum(_)) as i64),

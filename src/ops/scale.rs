@@ -1,5 +1,5 @@
 //! Gains and shifts by channel, fixed or functions of the label: what norms and modulations multiply by and add.
-use super::Launch;
+use super::Lowering;
 use crate::error::{Error, Result};
 use crate::program::BufferId;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Scale {
     }
 
     /// g and h by timestep, `[timesteps][2][channels]`; fixed ones once.
-    pub(super) fn table(&self, cx: &Launch) -> Vec<f32> {
+    pub(super) fn table(&self, cx: &Lowering) -> Vec<f32> {
         let f32s = |row: &[f64]| row.iter().map(|&v| v as f32).collect::<Vec<_>>();
         match self {
             Scale::Fixed { gain, shift } => gain.iter().chain(shift.iter()).copied().collect(),
@@ -55,7 +55,7 @@ impl Scale {
     }
 
     /// A constant of them where the channels of input 0 lie, `[timesteps][blocks][2]` of vec4: gain, then shift.
-    pub(super) fn by_block(&self, cx: &mut Launch) -> BufferId {
+    pub(super) fn by_block(&self, cx: &mut Lowering) -> BufferId {
         let (blocks, table, slots) = (cx.output.blocks, self.table(cx), &cx.inputs[0].slots);
         let channels = slots.len();
         let mut packed = vec![0f32; cx.timesteps * blocks * 8];

@@ -1,6 +1,6 @@
 //! A tensor that depends on the label alone: `y[p, c] = row(k)[p a + c b]`, a number for every pixel and channel, for every channel,
 //! for every pixel, or one. Its tangent is 0.
-use super::{Case, Launch, Op};
+use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -46,7 +46,7 @@ impl Op for Told {
         0
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (place, group) = (cx.output.clone(), cx.program.group());
         let (width, pixels) = (self.width(), place.shape.pixels());
         let f32s: Vec<f32> = cx.rows[self.table].iter().flat_map(|row| row[..width].iter().map(|&v| v as f32)).collect();

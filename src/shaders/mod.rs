@@ -48,6 +48,7 @@ sources![
     "lib/reduce",
     "lib/second",
     "lib/silu",
+    "lib/there",
     "lib/weights",
     "score",
 ];

@@ -23,7 +23,7 @@ use std::error::Error;
 use std::time::Instant;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::paths::Lane;
-use vorticity::plan::{Ports, lower};
+use vorticity::passes::{Ports, lower};
 use vorticity::program::{Action, BufferId, Builder, Program, Role};
 use vorticity::shape::Shape;
 
