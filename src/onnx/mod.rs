@@ -12,3 +12,4 @@ pub use file::{File, Node, OPSETS, Port};
 pub use ops::OPERATORS;
 pub use stored::{Constant, Element};
 pub use tensor::{Data, Tensor};
+mod import;

@@ -10,6 +10,7 @@ use crate::onnx::view::{Atom, View};
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::combine::Combine;
+use crate::ops::conv::Conv;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::modulate::Modulate;
@@ -311,6 +312,12 @@ impl Import<'_> {
         {
             return self.push(name.to_string(), Modulate { channels, scale }, &inputs);
         }
+        if let (Some(conv), Scale::Fixed { gain, shift }) = (of.op.downcast::<Conv>(), &scale)
+            && gain.iter().all(|g| *g == 1.0)
+        {
+            let bias = conv.bias.iter().zip(shift.iter()).map(|(b, h)| b + h).collect();
+            return self.push(name.to_string(), Conv { bias, ..conv.clone() }, &inputs);
+        }
         self.push(name.to_string(), Modulate { channels, scale }, &[x])
     }
 
@@ -439,4 +446,19 @@ fn filled(import: &mut Import, step: &Step, x: &Seen, wanted: &Given, at: usize,
     let tensor = Arc::new(Tensor::float(mask.shape, own));
     let added = Given { tensor: tensor.clone(), source: Source::Known(tensor) };
     Ok(vec![import.with(&step.label(""), x, &added, Kind::Sum([1.0, 1.0]), false)?])
+}
+
+impl Import<'_> {
+    /// x plus `times` a constant.
+    pub(super) fn plus_constant(&mut self, name: &str, x: &Seen, constant: &Tensor, times: f64) -> Result<Seen> {
+        let values = numbers(constant).into_iter().map(|v| crate::dual::Dual::constant(times * v)).collect();
+        let tensor = Arc::new(Tensor::float(constant.shape.clone(), values));
+        self.with(name, x, &Given { tensor: tensor.clone(), source: Source::Known(tensor) }, Kind::Sum([1.0, 1.0]), false)
+    }
+
+    /// x times a constant.
+    pub(super) fn times_constant(&mut self, name: &str, x: &Seen, constant: &Tensor) -> Result<Seen> {
+        let tensor = Arc::new(constant.clone());
+        self.with(name, x, &Given { tensor: tensor.clone(), source: Source::Known(tensor) }, Kind::Product, false)
+    }
 }

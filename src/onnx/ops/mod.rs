@@ -1,15 +1,15 @@
 //! Operators of the ONNX standard, one row each: what attributes it may have, and its values in f64 with a derivative along one
 //! tangent. In: a node with its inputs on the host. Out: its outputs. Adding one is a row of a file's table.
 mod attention;
-mod conv;
-mod einsum;
+pub mod conv;
+pub mod einsum;
 mod elementwise;
 mod norm;
-mod pool;
-mod reduce;
-mod resize;
-mod select;
-mod shape;
+pub mod pool;
+pub mod reduce;
+pub mod resize;
+pub mod select;
+pub mod shape;
 
 use super::call::Call;
 use super::file::{File, Node};

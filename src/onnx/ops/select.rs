@@ -280,7 +280,7 @@ fn pad(call: &Call) -> Result<Vec<Tensor>> {
 }
 
 /// The place in an axis of n numbers that place i beside or in it is taken from.
-fn source(i: i64, n: i64, mode: &str) -> Option<usize> {
+pub fn source(i: i64, n: i64, mode: &str) -> Option<usize> {
     let at = match mode {
         _ if (0..n).contains(&i) => i,
         "constant" => return None,

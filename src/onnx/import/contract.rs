@@ -1,0 +1,486 @@
+//! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
+//! heads, those of both that go are summed, the others stay as pixels and channels.
+use super::{Import, Rule, Seen, Step, Value};
+use crate::error::{Error, Result};
+use crate::graph::NodeId;
+use crate::onnx::ops::einsum::Equation;
+use crate::onnx::tensor::Tensor;
+use crate::onnx::view::{Atom, Laid, View};
+use crate::ops::affine::Affine;
+use crate::ops::attention_logits::AttentionLogits;
+use crate::ops::conv::{Conv, Padding};
+use crate::ops::mix::Mix;
+use crate::ops::softmax::Softmax;
+use crate::ops::softmax_pixels::SoftmaxPixels;
+use crate::shape::Shape;
+use std::sync::Arc;
+
+/// The table.
+pub(super) const RULES: &[(&str, Rule)] = &[
+    ("MatMul", matmul),
+    ("Gemm", gemm),
+    ("Einsum", einsum),
+    ("Softmax", |i, s| i.soft(s)),
+    ("Attention", attention),
+];
+
+/// A tensor with a letter for each axis.
+struct Term<'a> {
+    letters: Vec<char>,
+    value: &'a Value,
+    name: &'a str,
+}
+
+impl Import<'_> {
+    /// x with these axes summed against the rows of a matrix `[K, J]`, K their numbers in order; the J sums are the last axis.
+    pub(super) fn linear(&mut self, name: &str, x: &Seen, axes: &[usize], weight: &[f32], outputs: usize) -> Result<Seen> {
+        let x = self.laid(name, x, axes, None, None)?;
+        let inputs = x.view.of.c;
+        let turned: Arc<[f32]> = (0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))).map(|(o, i)| weight[i * outputs + o]).collect();
+        let op = Conv {
+            in_channels: inputs,
+            out_channels: outputs,
+            kernel: 1,
+            stride: 1,
+            padding: Padding::all(0),
+            weight: turned,
+            bias: vec![0.0; outputs].into(),
+        };
+        let node = self.push(name.to_string(), op, &[x.node])?;
+        let kept: Vec<usize> = (0..x.view.axes.len()).filter(|i| !axes.contains(i)).collect();
+        let mut made: Vec<Vec<Atom>> = kept.iter().map(|&i| on_pixels(&x.view, i, outputs)).collect::<Result<_>>()?;
+        made.push(run(outputs, 1));
+        Ok(Seen { node, view: View { of: Shape { c: outputs, ..x.view.of }, first: 0, axes: made } })
+    }
+
+    /// Sums of products, whatever the letters say; the result's axes are `result`.
+    fn contracted(&mut self, name: &str, a: &Term, b: &Term, result: &[char]) -> Result<Seen> {
+        match (a.value, b.value) {
+            (Value::Seen(x), Value::Known(w)) => self.with_weights(name, (x, &a.letters), (w, &b.letters), result),
+            (Value::Known(w), Value::Seen(x)) => self.with_weights(name, (x, &b.letters), (w, &a.letters), result),
+            (Value::Seen(x), Value::Seen(y)) => self.of_both(name, (x, &a.letters), (y, &b.letters), result, 1.0),
+            (Value::Told(_), _) => Err(depends(a.name)),
+            (_, Value::Told(_)) => Err(depends(b.name)),
+            _ => Err(Error::invalid("inputs", "none depends on x")),
+        }
+    }
+
+    /// A tensor that depends on x and constant weights.
+    fn with_weights(&mut self, name: &str, (x, xs): (&Seen, &[char]), (w, ws): (&Tensor, &[char]), result: &[char]) -> Result<Seen> {
+        let sizes = x.view.shape();
+        let size = |c: char| xs.iter().position(|x| *x == c).map_or(1, |i| sizes[i]);
+        let of_w = |c: &char| ws.iter().position(|w| w == c).map_or(1, |i| w.shape[i]);
+        let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c)).collect();
+        let heads: Vec<char> = xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
+        let made: Vec<char> = result.iter().copied().filter(|c| !xs.contains(c)).collect();
+        let numbers = |letters: &[char], of: &dyn Fn(char) -> usize| letters.iter().map(|&c| of(c)).product::<usize>();
+        let (k, j, h) = (numbers(&summed, &size), made.iter().map(of_w).product::<usize>(), numbers(&heads, &size));
+        if let Some(c) = ws.iter().find(|c| !xs.contains(c) && !result.contains(c) && of_w(c) > 1) {
+            return Err(Error::invalid("weights", format!("axis '{c}' of the weights alone is summed, which is not supported")));
+        }
+        // [heads, K] rows and [heads, J] columns, zero between heads.
+        let floats: Vec<f32> = super::host::numbers(w).into_iter().map(|v| v as f32).collect();
+        let steps = crate::onnx::tensor::strides(&w.shape);
+        let step = |c: char| ws.iter().zip(&steps).zip(&w.shape).filter(|((w, _), n)| **w == c && **n > 1).map(|((_, s), _)| *s as usize).sum::<usize>();
+        let places = |letters: &[char], of: &dyn Fn(char) -> usize| -> Vec<usize> {
+            letters.iter().fold(vec![0], |all, &c| all.iter().flat_map(|&at| (0..of(c)).map(move |i| at + i * step(c))).collect())
+        };
+        let (of_heads, of_rows) = (places(&heads, &size), places(&summed, &size));
+        let of_columns = places(&made, &|c| of_w(&c));
+        let mut weight = vec![0f32; h * k * h * j];
+        for (i, first) in of_heads.iter().enumerate() {
+            for (row, r) in of_rows.iter().enumerate() {
+                for (column, c) in of_columns.iter().enumerate() {
+                    weight[(i * k + row) * h * j + i * j + column] = floats[first + r + c];
+                }
+            }
+        }
+        let axis = |c: &char| xs.iter().position(|x| x == c).unwrap_or_default();
+        let axes: Vec<usize> = heads.iter().chain(&summed).map(axis).collect();
+        let y = self.linear(name, x, &axes, &weight, h * j)?;
+        // The last axis is [heads.., made..].
+        let mut letters: Vec<char> = xs.iter().copied().filter(|c| !heads.contains(c) && !summed.contains(c)).collect();
+        let mut shape: Vec<usize> = letters.iter().map(|&c| size(c)).collect();
+        shape.extend(heads.iter().map(|&c| size(c)).chain(made.iter().map(of_w)));
+        letters.extend(heads.iter().chain(&made));
+        let view = y.view.reshaped(&shape).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
+        Ok(Seen { node: y.node, view: ordered(&view, &letters, result)? })
+    }
+
+    /// Two tensors that depend on x, their sums times `scale`.
+    fn of_both(&mut self, name: &str, a: (&Seen, &[char]), b: (&Seen, &[char]), result: &[char], scale: f32) -> Result<Seen> {
+        let twice = |letters: &[char]| letters.iter().enumerate().any(|(i, c)| letters[..i].contains(c));
+        if twice(a.1) || twice(b.1) {
+            return Err(Error::invalid("equation", "an axis comes twice in one operand, which is not supported"));
+        }
+        let sides = Sides::of(a, b, result)?;
+        let swapped = Sides::of(b, a, result)?;
+        // The way with the fewest copies; of equal ones the first.
+        let ways = [(&sides, true), (&sides, false), (&swapped, false), (&swapped, true)];
+        let best = ways.into_iter().min_by_key(|(s, logits)| s.copies(*logits)).unwrap_or(ways[0]);
+        match best {
+            (sides, true) => self.logits(name, sides, result, scale),
+            (sides, false) => self.mixed(name, sides, result, scale),
+        }
+    }
+
+    /// Products of pixels: those of the second become channels.
+    fn logits(&mut self, name: &str, s: &Sides, result: &[char], scale: f32) -> Result<Seen> {
+        let q = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.summed), None, None)?;
+        let k = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.summed), None, None)?;
+        let (q_node, g) = self.unscaled(q.node);
+        let (k_node, h) = self.unscaled(k.node);
+        let (heads, j) = (s.count(&s.heads), k.view.of.pixels());
+        let op = AttentionLogits { heads, scale: scale * g * h };
+        let node = self.push(name.to_string(), op, &[q_node, k_node])?;
+        let of = Shape { c: heads * j, ..q.view.of };
+        let mut letters: Vec<(char, Vec<Atom>)> = vec![];
+        for &c in &s.left {
+            letters.push((c, on_pixels(&q.view, s.axis_a(c), of.c)?));
+        }
+        for &c in &s.right {
+            letters.push((c, on_pixels(&k.view, s.axis_b(c), 1)?));
+        }
+        letters.extend(runs(&s.heads, &|c| s.size(c), j));
+        Ok(Seen { node, view: View { of, first: 0, axes: named(letters, result) } })
+    }
+
+    /// Sums of the second's pixels with the first's channels as weights.
+    fn mixed(&mut self, name: &str, s: &Sides, result: &[char], scale: f32) -> Result<Seen> {
+        let w = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.summed), None, None)?;
+        let order: Vec<usize> = s.summed.iter().map(|&c| s.axis_b(c)).chain(s.ones_b()).collect();
+        let v = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.right), Some(&order), None)?;
+        let (heads, j) = (s.count(&s.heads), s.count(&s.right));
+        let mut node = self.push(name.to_string(), Mix { heads, by_row: false }, &[w.node, v.node])?;
+        if scale != 1.0 {
+            node = self.push(format!("{name}.scaled"), Affine { gain: scale, table: None, shift: 0.0 }, &[node])?;
+        }
+        let of = Shape { c: heads * j, ..w.view.of };
+        let mut letters: Vec<(char, Vec<Atom>)> = vec![];
+        for &c in &s.left {
+            letters.push((c, on_pixels(&w.view, s.axis_a(c), of.c)?));
+        }
+        letters.extend(runs(&s.right, &|c| s.size(c), 1));
+        letters.extend(runs(&s.heads, &|c| s.size(c), j));
+        Ok(Seen { node, view: View { of, first: 0, axes: named(letters, result) } })
+    }
+
+    /// The node that this one scales by one number, and the number.
+    fn unscaled(&self, node: NodeId) -> (NodeId, f32) {
+        let of = &self.graph.nodes[node.0];
+        match of.op.downcast::<Affine>() {
+            Some(Affine { gain, table: None, shift: 0.0 }) => (of.inputs[0], *gain),
+            _ => (node, 1.0),
+        }
+    }
+
+    fn soft(&mut self, step: &Step) -> Result<Vec<Seen>> {
+        let (x, name) = (step.seen(0)?.clone(), step.label(""));
+        let rank = x.view.axes.len();
+        if step.call.opset >= 13 {
+            let axis = step.call.axis("axis", -1, rank)?;
+            return Ok(vec![self.softmax(&name, &x, &[axis])?]);
+        }
+        let first = step.call.axis("axis", 1, rank)?;
+        Ok(vec![self.softmax(&name, &x, &(first..rank).collect::<Vec<_>>())?])
+    }
+
+    /// e^x over the sum of all along these axes.
+    fn softmax(&mut self, name: &str, x: &Seen, axes: &[usize]) -> Result<Seen> {
+        let n: usize = axes.iter().flat_map(|&i| &x.view.axes[i]).map(|a| a.size).product();
+        let own = x.view.of;
+        if x.view.is_whole() {
+            let mut atoms: Vec<Atom> = axes.iter().flat_map(|&i| x.view.axes[i].iter().copied()).collect();
+            atoms.sort_by_key(|a| a.stride);
+            let dense = |first: isize| {
+                let mut next = first;
+                atoms.iter().all(|a| {
+                    let fits = a.stride == next;
+                    next = a.stride * a.size as isize;
+                    fits
+                })
+            };
+            // Runs of channels, or all pixels of each.
+            if dense(1) && own.c.is_multiple_of(n) {
+                let node = self.push(name.to_string(), Softmax { heads: own.c / n, scale: 1.0 }, &[x.node])?;
+                return Ok(Seen { node, ..x.clone() });
+            }
+            if n == own.pixels() && dense(own.c as isize) {
+                let node = self.push(name.to_string(), SoftmaxPixels, &[x.node])?;
+                return Ok(Seen { node, ..x.clone() });
+            }
+        }
+        let x = self.laid(name, x, axes, None, None)?;
+        let node = self.push(name.to_string(), Softmax { heads: 1, scale: 1.0 }, &[x.node])?;
+        Ok(Seen { node, ..x })
+    }
+}
+
+/// Letters of two tensors by what becomes of them.
+struct Sides<'a> {
+    a: (&'a Seen, &'a [char]),
+    b: (&'a Seen, &'a [char]),
+    /// In both, and in the result.
+    heads: Vec<char>,
+    /// In both, and not in the result.
+    summed: Vec<char>,
+    /// In the first alone.
+    left: Vec<char>,
+    /// In the second alone.
+    right: Vec<char>,
+}
+
+impl<'a> Sides<'a> {
+    fn of(a: (&'a Seen, &'a [char]), b: (&'a Seen, &'a [char]), result: &[char]) -> Result<Self> {
+        let (sa, sb) = (a.0.view.shape(), b.0.view.shape());
+        let size = |letters: &[char], sizes: &[usize], c: char| letters.iter().position(|l| *l == c).map_or(1, |i| sizes[i]);
+        let wide = |c: char| (size(a.1, &sa, c), size(b.1, &sb, c));
+        let (mut heads, mut summed) = (vec![], vec![]);
+        for &c in a.1.iter().filter(|c| b.1.contains(c)) {
+            match (wide(c), result.contains(&c)) {
+                ((1, 1), _) => {}
+                ((m, n), _) if m != n => {
+                    return Err(Error::invalid("inputs", format!("an axis of {m} in one and {n} in the other is not supported")));
+                }
+                (_, true) => heads.push(c),
+                (_, false) => summed.push(c),
+            }
+        }
+        let alone = |own: &[char], sizes: &[usize], other: &[char]| -> Result<Vec<char>> {
+            let alone = own.iter().copied().filter(|c| !other.contains(c) && size(own, sizes, *c) > 1);
+            alone.map(|c| if result.contains(&c) { Ok(c) } else { Err(Error::invalid("equation", "an axis of one tensor alone is summed, which is not supported")) }).collect()
+        };
+        let (left, right) = (alone(a.1, &sa, b.1)?, alone(b.1, &sb, a.1)?);
+        Ok(Self { a, b, heads, summed, left, right })
+    }
+
+    fn axis_a(&self, c: char) -> usize {
+        self.a.1.iter().position(|l| *l == c).unwrap_or_default()
+    }
+
+    fn axis_b(&self, c: char) -> usize {
+        self.b.1.iter().position(|l| *l == c).unwrap_or_default()
+    }
+
+    fn axes_a(&self, first: &[char], then: &[char]) -> Vec<usize> {
+        first.iter().chain(then).map(|&c| self.axis_a(c)).collect()
+    }
+
+    fn axes_b(&self, first: &[char], then: &[char]) -> Vec<usize> {
+        first.iter().chain(then).map(|&c| self.axis_b(c)).collect()
+    }
+
+    /// Axes of the second of one number.
+    fn ones_b(&self) -> impl Iterator<Item = usize> {
+        let shape = self.b.0.view.shape();
+        (0..shape.len()).filter(move |&i| shape[i] == 1)
+    }
+
+    fn size(&self, c: char) -> usize {
+        let of = |(seen, letters): (&Seen, &[char])| letters.iter().position(|l| *l == c).map(|i| seen.view.shape()[i]);
+        of(self.a).or_else(|| of(self.b)).unwrap_or(1)
+    }
+
+    fn count(&self, letters: &[char]) -> usize {
+        letters.iter().map(|&c| self.size(c)).product()
+    }
+
+    /// How many of both would have to be copied.
+    fn copies(&self, logits: bool) -> usize {
+        let copied = |laid: Laid| usize::from(matches!(laid, Laid::Copied { .. }));
+        let first = copied(self.a.0.view.laid(&self.axes_a(&self.heads, &self.summed), None));
+        let second = match logits {
+            true => self.b.0.view.laid(&self.axes_b(&self.heads, &self.summed), None),
+            false => {
+                let order: Vec<usize> = self.summed.iter().map(|&c| self.axis_b(c)).chain(self.ones_b()).collect();
+                self.b.0.view.laid(&self.axes_b(&self.heads, &self.right), Some(&order))
+            }
+        };
+        first + copied(second)
+    }
+}
+
+/// One run of numbers; none of one number.
+fn run(size: usize, stride: isize) -> Vec<Atom> {
+    if size > 1 { vec![Atom { size, stride }] } else { vec![] }
+}
+
+/// Letters of axes that lie one inside the other, the last innermost, `inner` numbers apart.
+fn runs(letters: &[char], size: &dyn Fn(char) -> usize, inner: usize) -> Vec<(char, Vec<Atom>)> {
+    let mut stride = inner as isize;
+    let mut made = vec![];
+    for &c in letters.iter().rev() {
+        made.push((c, run(size(c), stride)));
+        stride *= size(c) as isize;
+    }
+    made
+}
+
+/// Atoms of an axis that lies among the pixels, of a tensor of as many pixels and `c` channels.
+pub(super) fn on_pixels(view: &View, axis: usize, c: usize) -> Result<Vec<Atom>> {
+    let own = view.of.c as isize;
+    let moved = |a: &Atom| match a.stride % own {
+        0 => Ok(Atom { stride: a.stride / own * c as isize, ..*a }),
+        _ => Err(Error::invalid("view", "an axis lies among the channels")),
+    };
+    view.axes[axis].iter().map(moved).collect()
+}
+
+/// The axes of the result, by their letters; those that nobody has are of one number.
+fn named(letters: Vec<(char, Vec<Atom>)>, result: &[char]) -> Vec<Vec<Atom>> {
+    result.iter().map(|c| letters.iter().find(|l| l.0 == *c).map_or(vec![], |l| l.1.clone())).collect()
+}
+
+/// A view in the order of the result's letters; those that it does not have are of one number.
+fn ordered(view: &View, letters: &[char], result: &[char]) -> Result<View> {
+    let axis = |c: &char| letters.iter().position(|l| l == c).map_or(vec![], |i| view.axes[i].clone());
+    Ok(View { axes: result.iter().map(axis).collect(), ..view.clone() })
+}
+
+fn depends(name: &str) -> Error {
+    Error::invalid(format!("input '{name}'"), "depends on the label, which a product with x does not support here")
+}
+
+fn letter(i: usize) -> char {
+    char::from_u32(0xE000 + i as u32).unwrap_or('?')
+}
+
+/// NumPy's product of matrices.
+fn matmul(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (a, b) = (step.value(0)?, step.value(1)?);
+    let (ra, rb) = (a.shape().len(), b.shape().len());
+    if ra == 0 || rb == 0 {
+        return Err(Error::invalid("inputs", "a number alone, expected matrices"));
+    }
+    let outer = ra.max(rb).saturating_sub(2);
+    let of = |rank: usize, one: [char; 1], two: [char; 2]| -> Vec<char> {
+        if rank == 1 { one.to_vec() } else { (outer + 2 - rank..outer).map(letter).chain(two).collect() }
+    };
+    let (la, lb) = (of(ra, ['k'], ['i', 'k']), of(rb, ['k'], ['k', 'j']));
+    let mut result: Vec<char> = (0..outer).map(letter).collect();
+    result.extend((ra > 1).then_some('i').into_iter().chain((rb > 1).then_some('j')));
+    let terms = [Term { letters: la, value: a, name: step.names[0] }, Term { letters: lb, value: b, name: step.names[1] }];
+    Ok(vec![import.contracted(&step.label(""), &terms[0], &terms[1], &result)?])
+}
+
+/// alpha A B + beta C, A of x and B, C constant.
+fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let of = |turned: bool, a: char, b: char| if turned { vec![b, a] } else { vec![a, b] };
+    let (ta, tb) = (step.call.flag("transA", false)?, step.call.flag("transB", false)?);
+    let terms = [
+        Term { letters: of(ta, 'i', 'k'), value: step.value(0)?, name: step.names[0] },
+        Term { letters: of(tb, 'k', 'j'), value: step.value(1)?, name: step.names[1] },
+    ];
+    let (alpha, beta) = (step.call.float("alpha", 1.0)? as f32, step.call.float("beta", 1.0)?);
+    let mut y = import.contracted(&step.label("product"), &terms[0], &terms[1], &['i', 'j'])?;
+    if alpha != 1.0 {
+        y = import.affine(&step.label("alpha"), &y, alpha, 0.0)?;
+    }
+    if step.inputs.get(2).is_some_and(Option::is_some) {
+        y = import.plus_constant(&step.label(""), &y, step.known(2)?, beta)?;
+    }
+    Ok(vec![y])
+}
+
+fn einsum(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let values = (0..step.inputs.len()).map(|i| step.value(i)).collect::<Result<Vec<_>>>()?;
+    let ranks: Vec<usize> = values.iter().map(|v| v.shape().len()).collect();
+    let equation = Equation::parse(&step.call.text("equation", "")?, &ranks)?;
+    let name = step.label("");
+    match (&values[..], &equation.operands[..]) {
+        ([Value::Seen(x)], [letters]) => {
+            let gone = letters.iter().any(|c| !equation.result.contains(c));
+            if gone {
+                return Err(Error::invalid("equation", "sums over axes of one operand, which is not supported: use ReduceSum"));
+            }
+            let view = ordered(&x.view, letters, &equation.result)?;
+            Ok(vec![Seen { node: x.node, view }])
+        }
+        ([a, b], [la, lb]) => {
+            let term = |i: usize, letters: &Vec<char>, value| Term { letters: letters.clone(), value, name: step.names[i] };
+            Ok(vec![import.contracted(&name, &term(0, la, a), &term(1, lb, b), &equation.result)?])
+        }
+        _ => Err(Error::invalid("inputs", format!("{} operands, at most 2 are supported", values.len()))),
+    }
+}
+
+/// softmax(Q K' s + mask) V by heads.
+fn attention(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    if step.call.outputs() > 1 || (4..step.inputs.len()).any(|i| step.inputs[i].is_some()) {
+        return Err(Error::invalid("inputs", "keys and values of earlier calls, and outputs besides the first, are not supported"));
+    }
+    if step.call.float("softcap", 0.0)? != 0.0 {
+        return Err(Error::invalid("softcap", "is not supported"));
+    }
+    let heads = |i: usize, attribute: &str| -> Result<Seen> {
+        let x = step.seen(i)?;
+        let shape = x.view.shape();
+        match shape[..] {
+            [_, _, _, _] => Ok(x.clone()),
+            [n, tokens, all] => {
+                let heads = crate::onnx::call::size(attribute, step.call.required(attribute)?)?;
+                let view = (heads > 0 && all.is_multiple_of(heads)).then(|| x.view.reshaped(&[n, tokens, heads, all / heads])).flatten();
+                let view = view.ok_or_else(|| Error::invalid(attribute, format!("{heads} heads of {all} numbers")))?;
+                Ok(Seen { node: x.node, view: view.permuted(&[0, 2, 1, 3]) })
+            }
+            _ => Err(Error::invalid("inputs", format!("{shape:?}, expected three axes or four"))),
+        }
+    };
+    let (q, k, v) = (heads(0, "q_num_heads")?, heads(1, "kv_num_heads")?, heads(2, "kv_num_heads")?);
+    let (sq, sk) = (q.view.shape(), k.view.shape());
+    if sk[1] == 0 || !sq[1].is_multiple_of(sk[1]) {
+        return Err(Error::invalid("heads", format!("{} of queries, {} of keys", sq[1], sk[1])));
+    }
+    // Several heads of queries may share one of keys.
+    let shared = q.view.reshaped(&[sq[0], sk[1], sq[1] / sk[1], sq[2], sq[3]]);
+    let q = Seen { view: shared.ok_or_else(|| Error::invalid("heads", "cannot be shared"))?, ..q };
+    let scale = match step.call.float("scale", 0.0)? {
+        0.0 => 1.0 / (sq[3] as f64).sqrt(),
+        given => given,
+    };
+    let name = step.label("");
+    let logits = ['b', 'h', 'g', 's', 't'];
+    let mut weights = import.of_both(&step.label("logits"), (&q, &['b', 'h', 'g', 's', 'd']), (&k, &['b', 'h', 't', 'd']), &logits, scale as f32)?;
+    weights = import.masked(step, weights, [sq[2], sk[2]])?;
+    let weights = import.softmax(&step.label("softmax"), &weights, &[4])?;
+    let y = import.of_both(&name, (&weights, &logits), (&v, &['b', 'h', 't', 'e']), &['b', 'h', 'g', 's', 'e'], 1.0)?;
+    let width = v.view.shape()[3];
+    let fail = || Error::invalid("result", "cannot be seen");
+    let view = match step.seen(0)?.view.axes.len() {
+        3 => y.view.permuted(&[0, 3, 1, 2, 4]).reshaped(&[sq[0], sq[2], sq[1] * width]).ok_or_else(fail)?,
+        _ => y.view.reshaped(&[sq[0], sq[1], sq[2], width]).ok_or_else(fail)?,
+    };
+    Ok(vec![Seen { node: y.node, view }])
+}
+
+/// Far below every logit, whose power is then 0.
+const SHUT: f64 = -1e30;
+
+impl Import<'_> {
+    /// What may not be seen is shut out: by a mask that is a constant, and what lies ahead.
+    fn masked(&mut self, step: &Step, logits: Seen, [rows, columns]: [usize; 2]) -> Result<Seen> {
+        let mut logits = logits;
+        let dual = crate::dual::Dual::constant;
+        if step.inputs.get(3).is_some_and(Option::is_some) {
+            let mask = step.known(3)?;
+            let open: Vec<f64> = match &mask.data {
+                crate::onnx::Data::Bool(open) => open.iter().map(|&b| if b { 0.0 } else { SHUT }).collect(),
+                _ => super::host::numbers(mask).into_iter().map(|v| v.max(SHUT)).collect(),
+            };
+            let rank = mask.shape.len();
+            let mut shape = mask.shape.clone();
+            if rank > 2 && shape[rank - 3] > 1 {
+                return Err(Error::invalid(step.name(3), "one mask a head is not supported"));
+            }
+            shape.resize(shape.len().max(2), 1);
+            let last = [shape[rank.max(2) - 2], shape[rank.max(2) - 1]];
+            let tensor = Tensor::float(last, open.into_iter().map(dual).collect());
+            logits = self.plus_constant(&step.label("mask"), &logits, &tensor, 1.0)?;
+        }
+        if step.call.flag("is_causal", false)? {
+            let ahead = (0..rows * columns).map(|i| dual(if i % columns <= i / columns { 0.0 } else { SHUT })).collect();
+            logits = self.plus_constant(&step.label("causal"), &logits, &Tensor::float([rows, columns], ahead), 1.0)?;
+        }
+        Ok(logits)
+    }
+}

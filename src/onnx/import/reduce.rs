@@ -1,0 +1,126 @@
+//! Sums, means, lengths and maxima along axes: of a pixel's channels, or of rows and columns.
+use super::contract::on_pixels;
+use super::{Import, Rule, Seen, Step};
+use crate::error::{Error, Result};
+use crate::onnx::ops::reduce::axes;
+use crate::onnx::view::{Laid, View};
+use crate::ops::filter::{Filter, Taps};
+use crate::ops::pointwise::Pointwise;
+use crate::ops::reduce::{Made, Reduce};
+use crate::shape::Shape;
+
+/// The table.
+pub(super) const RULES: &[(&str, Rule)] = &[
+    ("ReduceSum", |i, s| i.reduced(s, What::Sum)),
+    ("ReduceMean", |i, s| i.reduced(s, What::Mean)),
+    ("ReduceSumSquare", |i, s| i.reduced(s, What::Squares)),
+    ("ReduceL1", |i, s| i.reduced(s, What::Sizes)),
+    ("ReduceL2", |i, s| i.reduced(s, What::Length)),
+    ("ReduceMax", |i, s| i.reduced(s, What::Most)),
+    ("ReduceMin", |i, s| i.reduced(s, What::Least)),
+    ("GlobalAveragePool", |i, s| i.global(s, What::Mean)),
+    ("GlobalMaxPool", |i, s| i.global(s, What::Most)),
+];
+
+/// What is made of the numbers.
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    Sum,
+    Mean,
+    Squares,
+    Sizes,
+    Length,
+    Most,
+    Least,
+}
+
+impl Import<'_> {
+    fn reduced(&mut self, step: &Step, what: What) -> Result<Vec<Seen>> {
+        let x = step.seen(0)?.clone();
+        // Axes are read as for a tensor of the host.
+        if step.inputs.get(1).is_some_and(Option::is_some) {
+            step.known(1)?;
+        }
+        let rank = x.view.axes.len();
+        let Some(axes) = axes(&step.call, rank)? else { return Ok(vec![x]) };
+        let keep = step.call.flag("keepdims", true)?;
+        Ok(vec![self.over(&step.label(""), &x, &axes, keep, what)?])
+    }
+
+    fn global(&mut self, step: &Step, what: What) -> Result<Vec<Seen>> {
+        let x = step.seen(0)?.clone();
+        let rank = x.view.axes.len();
+        if rank < 3 {
+            return Err(Error::invalid("input", format!("{:?}, expected three axes or more", x.view.shape())));
+        }
+        Ok(vec![self.over(&step.label(""), &x, &(2..rank).collect::<Vec<_>>(), true, what)?])
+    }
+
+    fn over(&mut self, name: &str, x: &Seen, axes: &[usize], keep: bool, what: What) -> Result<Seen> {
+        let n: usize = axes.iter().map(|&i| x.view.shape()[i]).product();
+        match what {
+            What::Squares => {
+                let length = self.over(&format!("{name}.length"), x, axes, keep, What::Length)?;
+                return self.of_two(name, &length, &length, super::combine::Kind::Product);
+            }
+            What::Sizes => {
+                let sizes = self.function(&format!("{name}.sizes"), x, Pointwise::Abs)?;
+                return self.over(name, &sizes, axes, keep, What::Sum);
+            }
+            What::Least => {
+                let turned = self.affine(&format!("{name}.negated"), x, -1.0, 0.0)?;
+                let most = self.over(&format!("{name}.most"), &turned, axes, keep, What::Most)?;
+                return self.affine(name, &most, -1.0, 0.0);
+            }
+            _ => {}
+        }
+        let scale = if what == What::Mean { 1.0 / n as f64 } else { 1.0 };
+        let sums = matches!(what, What::Sum | What::Mean);
+        if let (true, Laid::Copied { .. }) = (sums, x.view.laid(axes, None))
+            && let Some(y) = self.filtered(name, x, axes, scale)?
+        {
+            return Ok(without(y, axes, keep));
+        }
+        let x = self.laid(name, x, axes, None, None)?;
+        let made = match what {
+            What::Length => Made::Length,
+            What::Most => Made::Most,
+            _ => Made::Sum(scale as f32),
+        };
+        let node = self.push(name.to_string(), Reduce { heads: 1, made }, &[x.node])?;
+        let mut kept = vec![vec![]; x.view.axes.len()];
+        for i in (0..kept.len()).filter(|i| !axes.contains(i)) {
+            kept[i] = on_pixels(&x.view, i, 1)?;
+        }
+        let view = View { of: Shape { c: 1, ..x.view.of }, first: 0, axes: kept };
+        Ok(without(Seen { node, view }, axes, keep))
+    }
+
+    /// Sums over rows, columns or both of an image; none if that is not what the axes are.
+    fn filtered(&mut self, name: &str, x: &Seen, axes: &[usize], scale: f64) -> Result<Option<Seen>> {
+        let rank = x.view.axes.len();
+        if !(3..=4).contains(&rank) || axes.iter().any(|&i| i < 2) {
+            return Ok(None);
+        }
+        let (image, [h, w]) = self.image(name, x)?;
+        let sum = |n: usize, on: bool, scale: f64| match on {
+            true => Taps::new(&[(0..n).map(|i| (i, scale)).collect()]),
+            false => Taps::identity(n),
+        };
+        let (rows, columns) = (rank == 4 && axes.contains(&2), axes.contains(&(rank - 1)));
+        let share = |on: bool| if on { scale } else { 1.0 };
+        // The mean's factor goes with the columns, or with the rows where these stay.
+        let op = Filter { rows: sum(h, rows, share(!columns)), columns: sum(w, columns, scale) };
+        let node = self.push(name.to_string(), op, &[image.node])?;
+        self.as_file(node, rank).map(Some)
+    }
+}
+
+/// Without the axes that are gone, or with one number along each.
+fn without(y: Seen, axes: &[usize], keep: bool) -> Seen {
+    if keep {
+        return y;
+    }
+    let kept = y.view.axes.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, a)| a.clone()).collect();
+    Seen { view: View { axes: kept, ..y.view }, node: y.node }
+}
