@@ -1,8 +1,8 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
-use crate::common::{builder, families, gpu, noise, ports};
+use crate::common::{builder, families, gpu, lookup, noise, ports};
 use vorticity::choice::Choices;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
@@ -85,8 +85,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     };
     let mut y = if first { g.push("silu", Silu, &[y]).unwrap() } else { y };
     if row {
-        let layers = vec![RowLayer::Lookup { table: noisy(5 * OUT, 5), rows: 5, width: OUT }];
-        let table = g.push_row(RowTable { name: "row".into(), width: OUT, layers });
+        let table = lookup(&mut g, OUT, noise(5 * OUT, 5));
         y = g.push("row", AddRow { table, width: OUT }, &[y]).unwrap();
     }
     if second && (row || !first) {

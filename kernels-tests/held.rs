@@ -35,15 +35,7 @@ fn held(
     weight: Vec<f32>,
 ) -> Graph {
     let (weight, bias) = (weight.into(), noise(co, 8).into());
-    let op = Conv {
-        in_channels: ci,
-        out_channels: co,
-        kernel,
-        stride,
-        padding: Padding::all(padding),
-        weight,
-        bias,
-    };
+    let op = Conv { in_channels: ci, out_channels: co, kernel, stride, padding: Padding::all(padding), weight, bias };
     let case = Case { name: "conv", op: Arc::new(op), inputs: vec![Shape::new(ci, h, w)], row: None };
     let mut graph = selftest::graph_of(&case).unwrap();
     if silu {

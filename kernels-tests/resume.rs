@@ -176,7 +176,8 @@ fn another_configuration_is_refused_and_shown() {
     };
     refused(&["--seed", "1"], &["out.partial/journal: belongs to another run: seed: found 0, expected 1"]);
     refused(&["--shard", "1/2"], &["shard: found \"1/1\", expected \"1/2\""]);
-    let (paths, says) = ("brownian,rotation,projection?arcs=5", "path_parameters.projection.arcs: found 10, expected 5");
+    let (paths, says) =
+        ("brownian,rotation,projection?arcs=5", "path_parameters.projection.arcs: found 10, expected 5");
     refused(&["--paths", paths], &[says]);
     // Another data file, and another field.
     let with = |from: &str, to: &str| {

@@ -4,8 +4,8 @@ use crate::common::{gpu, noise};
 use half::f16;
 use vorticity::choice::{Choices, Class};
 use vorticity::evaluate::Evaluator;
-use vorticity::ops::conv::VARIANTS;
 use vorticity::ops::Family;
+use vorticity::ops::conv::VARIANTS;
 use vorticity::selftest::{VARIED, graph_of, tested, variants};
 
 /// A sample has the same bits alone and among others, in every variant.

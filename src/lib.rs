@@ -41,6 +41,7 @@ pub mod program;
 pub mod ops;
 pub mod paths;
 pub mod shaders;
+pub mod rows;
 pub mod graph;
 pub mod twin;
 pub mod plan;

@@ -5,6 +5,7 @@ use super::Setting;
 use super::fused::{Doubling, Fused, FusedAddRow, FusedConv, FusedNorm, Prologue, UpConv};
 use super::layout::sources_of;
 use crate::graph::{Graph, Node, NodeId};
+use crate::ops::Op;
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::conv::{Conv, Epilogue, Padding, TimeRow};
@@ -12,7 +13,6 @@ use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::resample::Resample;
 use crate::ops::silu::Silu;
-use crate::ops::Op;
 use crate::target::KernelFamily;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -216,7 +216,8 @@ impl Fusion<'_> {
     fn joined(&self, joins: Joins, pair: &Pair) -> Option<(&'static str, Arc<dyn Op>)> {
         let mut rules = RULES.iter().filter(|rule| rule.joins == joins);
         let (name, op) = rules.find_map(|rule| Some((rule.name, (rule.make)(pair)?)))?;
-        (op.storage_buffers(self.setting.tangents > 0) <= self.setting.target.storage_buffers).then_some((name, op as _))
+        (op.storage_buffers(self.setting.tangents > 0) <= self.setting.target.storage_buffers)
+            .then_some((name, op as _))
     }
 
     /// A node that all that write its input do on their stores, if nobody else reads those.
