@@ -8,9 +8,9 @@ use vorticity::gpu;
 use vorticity::graph::Graph;
 use vorticity::model::{self, Model, Weights};
 use vorticity::ops::Family;
+use vorticity::passes::{Ports, lower};
 use vorticity::paths::philox::{Purpose, Stream, philox4x32};
 use vorticity::paths::{Anchor, Lane, lane, of_the_paper};
-use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::run::{Array, Numbers, RunDir, write_arrays};
 use vorticity::shaders::assemble;
@@ -22,13 +22,13 @@ const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
 /// What a network's plan is made of.
 fn plan(graph: &Graph, family: Family) -> Program {
     let mut program = Builder::new(Target::of(family), 0);
-    let row = 4 * graph.shape(graph.input()).flat_stride() as u64;
-    let ports = Ports {
-        input: program.buffer("x", row, Role::Upload),
-        output: program.buffer("y", row, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
-    lower(graph, &[500], ports, &mut program).expect("the network can be planned");
+    let [input, output] = graph.end_shapes().expect("one input and one output").map(|s| 4 * s.flat_stride() as u64);
+    let ports = Ports::one(
+        program.buffer("x", input, Role::Upload),
+        program.buffer("y", output, Role::Download),
+        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    lower(graph, &[500], &ports, &mut program).expect("the network can be planned");
     program.finish().expect("its steps are those of every adapter")
 }
 

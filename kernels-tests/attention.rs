@@ -21,7 +21,7 @@ const TOLERANCE: f64 = 1e-5;
 /// q, k and v as convolutions of the input, so that each has a buffer of its own, as in networks.
 fn projected(shape: Shape, channels: usize) -> (Graph, [NodeId; 3]) {
     let mut graph = Graph::new(shape);
-    let input = graph.input();
+    let input = graph.input("x").unwrap();
     let qkv = std::array::from_fn(|i| {
         let conv = Conv {
             in_channels: shape.c,
@@ -42,7 +42,8 @@ fn full(shape: Shape, heads: usize, features: usize) -> Graph {
     let scale = (features as f32).sqrt().recip();
     let logits = graph.push("attention_logits", AttentionLogits { heads, scale }, &[q, k]).unwrap();
     let weights = graph.push("softmax", Softmax { heads, scale: 1.0 }, &[logits]).unwrap();
-    graph.push("mix", Mix { heads, by_row: false }, &[weights, v]).unwrap();
+    let y = graph.push("mix", Mix { heads, by_row: false }, &[weights, v]).unwrap();
+    graph.output("y", y).unwrap();
     graph
 }
 
@@ -52,7 +53,8 @@ fn linear(shape: Shape, heads: usize, features: usize) -> Graph {
     let q = graph.push("queries", Softmax { heads, scale }, &[q]).unwrap();
     let k = graph.push("keys", SoftmaxPixels, &[k]).unwrap();
     let context = graph.push("context", Outer { heads }, &[k, v]).unwrap();
-    graph.push("mix", Mix { heads, by_row: true }, &[q, context]).unwrap();
+    let y = graph.push("mix", Mix { heads, by_row: true }, &[q, context]).unwrap();
+    graph.output("y", y).unwrap();
     graph
 }
 

@@ -46,7 +46,7 @@ fn the_sizes_of_a_case_are_those_of_its_x() {
         std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
         let case = Case::open(copy.path()).unwrap();
         let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).unwrap();
-        let shape = graph.shape(graph.input());
+        let [shape, _] = graph.end_shapes().unwrap();
         assert_eq!([shape.c, shape.h, shape.w], case.tensors["x"].shape[1..], "{name}");
     }
 }
@@ -57,7 +57,7 @@ fn halves_of_an_autoencoder_need_not_meet() {
     let case = Case::open(folder("vae_sksq_wide")).unwrap();
     let weights = Weights::open(&case.weights()).unwrap();
     let made = Autoencoder::at(&case.family, &case.hyper, &weights, Some([46, 94]), None).unwrap();
-    let [left, back] = [&made.encoder, &made.decoder].map(|half| half.shape(half.output()));
+    let [left, back] = [&made.encoder, &made.decoder].map(|half| half.end_shapes().unwrap()[1]);
     assert_eq!([left.c, left.h, left.w], [6, 1, 1]);
     assert_eq!([back.c, back.h, back.w], [1, 64, 64]);
     let error = Autoencoder::at(&case.family, &case.hyper, &weights, Some([80, 80]), None).unwrap_err().to_string();

@@ -1,7 +1,9 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
-use crate::common::{builder, families, gpu, lookup, noise, ports};
+use crate::common::{builder, families, gpu, lookup, noise, ports, size};
+use std::collections::BTreeSet;
 use vorticity::choice::Choices;
+use vorticity::dual::Dual;
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
 use vorticity::ops::add::Add;
@@ -12,11 +14,12 @@ use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::plan::lower;
+use vorticity::passes::{RULES, fused, lower};
 use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, Part, Program, Role, Step};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
 use vorticity::target::{STORAGE_BUFFERS, Target};
+use vorticity::twin;
 
 /// Channels of the convolution's output.
 const OUT: usize = 8;
@@ -27,6 +30,7 @@ enum Front {
     Nothing,
     Depthwise,
     Norm,
+    NormSilu,
     Nearest,
     Zeros,
 }
@@ -51,11 +55,15 @@ fn conv(g: &mut Graph, x: NodeId, kernel: usize, padding: Padding) -> NodeId {
 fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     let c = 6;
     let mut g = Graph::new(Shape::new(c, 4, 3));
-    let x = g.input();
+    let x = g.input("x").unwrap();
     let noisy = |n, seed| noise(n, seed).into();
-    // What is added in the end: of the output's shape, and made by an op that takes no sum in.
+    let row_table = |g: &mut Graph| AddRow { table: lookup(g, OUT, noise(5 * OUT, 5)), width: OUT };
+    // What is added in the end: of the output's shape, and made by ops that take no sum in.
     let z = conv(&mut g, x, 1, Padding::all(0));
     let z = g.push("other", Pointwise::Mish, &[z]).unwrap();
+    let other = row_table(&mut g);
+    let z = g.push("other row", other, &[z]).unwrap();
+    let z = g.push("other silu", Silu, &[z]).unwrap();
     let z = match front {
         Front::Nearest | Front::Zeros => g.push("larger", Resample::nearest(), &[z]).unwrap(),
         _ => z,
@@ -68,10 +76,11 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
             let y = g.push("depthwise", op, &[x]).unwrap();
             conv(&mut g, y, 1, Padding::all(0))
         }
-        Front::Norm => {
+        Front::Norm | Front::NormSilu => {
             let scale = Scale::Fixed { gain: noisy(c, 3), shift: noisy(c, 4) };
             let op = GroupNorm { channels: c, groups: 2, epsilon: 1e-5, scale };
             let y = g.push("norm", op, &[x]).unwrap();
+            let y = if front == Front::NormSilu { g.push("norm silu", Silu, &[y]).unwrap() } else { y };
             conv(&mut g, y, 3, Padding::all(1))
         }
         Front::Nearest => {
@@ -85,20 +94,21 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     };
     let mut y = if first { g.push("silu", Silu, &[y]).unwrap() } else { y };
     if row {
-        let table = lookup(&mut g, OUT, noise(5 * OUT, 5));
-        y = g.push("row", AddRow { table, width: OUT }, &[y]).unwrap();
+        let row = row_table(&mut g);
+        y = g.push("row", row, &[y]).unwrap();
     }
     if second && (row || !first) {
         y = g.push("silu again", Silu, &[y]).unwrap();
     }
     if residual {
-        g.push("sum", Add { scales: [0.5, -1.25] }, &[y, z]).unwrap();
+        y = g.push("sum", Add { scales: [0.5, -1.25] }, &[y, z]).unwrap();
     }
+    g.output("y", y).unwrap();
     g
 }
 
 fn combinations() -> Vec<(Front, Behind)> {
-    let fronts = [Front::Nothing, Front::Depthwise, Front::Norm, Front::Nearest, Front::Zeros];
+    let fronts = [Front::Nothing, Front::Depthwise, Front::Norm, Front::NormSilu, Front::Nearest, Front::Zeros];
     let behind = |i: usize| -> Behind { std::array::from_fn(|bit| i >> bit & 1 == 1) };
     fronts.into_iter().flat_map(|front| (0..16).map(move |i| (front, behind(i)))).collect()
 }
@@ -107,7 +117,7 @@ fn plan(graph: &Graph, family: Family, tangents: u32, variant: &str) -> Program 
     let target = Target { choices: Choices::always(variant).into(), subgroup: 32, ..Target::of(family) };
     let mut program = Builder::new(target, tangents);
     let ports = ports(&mut program, graph);
-    lower(graph, &[0, 3], ports, &mut program).unwrap();
+    lower(graph, &[0, 3], &ports, &mut program).unwrap();
     program.finish().unwrap()
 }
 
@@ -117,7 +127,8 @@ fn no_fusion_binds_more_than_every_adapter_can() {
     for (front, behind) in combinations() {
         let graph = network(front, behind);
         for (family, tangents) in [(Family::Cpu, 0), (Family::Cpu, 2), (Family::Gpu, 0), (Family::Gpu, 2)] {
-            for variant in VARIANTS {
+            // Of the other family there is one.
+            for variant in if family == Family::Gpu { VARIANTS } else { &VARIANTS[..1] } {
                 let program = plan(&graph, family, tangents, variant.name);
                 for step in program.steps() {
                     let binds = step.storage_buffers();
@@ -173,11 +184,41 @@ fn a_step_that_binds_too_much_or_reads_an_old_image_is_never_made() {
     assert!(error.starts_with("greedy node: step: reads 'b'") && error.contains("'b0' that is out of date"), "{error}");
 }
 
+/// Every rule is applied by some of these networks, and what it makes is the same function: the twin of the fused network is
+/// that of the network.
+#[test]
+fn every_rule_makes_the_same_function() {
+    let (mut applied, mut worst) = (BTreeSet::new(), 0f64);
+    for (front, behind) in combinations() {
+        let graph = network(front, behind);
+        let x = Dual::along(&noise(size(&graph), 6), &noise(size(&graph), 7));
+        let want = twin::evaluate(&graph, &x, 3).unwrap();
+        for (family, tangents) in [(Family::Cpu, 0), (Family::Gpu, 0), (Family::Gpu, 2)] {
+            let (fused, rules) = fused(&graph, &Target::of(family), tangents);
+            assert!(fused.nodes.len() + rules.len() <= graph.nodes.len(), "{front:?} {behind:?}: {rules:?}");
+            applied.extend(rules);
+            let got = twin::evaluate(&fused, &x, 3).unwrap();
+            let most = want.iter().fold(0f64, |most, y| most.max(y.v.abs()).max(y.d.abs()));
+            let gap = |(a, b): (&Dual, &Dual)| (a.v - b.v).abs().max((a.d - b.d).abs()) / most;
+            let error = got.iter().zip(&want).map(gap).fold(0f64, f64::max);
+            worst = worst.max(error);
+            // Phases of a doubled image have sums of weights, rounded to f32.
+            let tolerance = if front == Front::Nearest { 2e-7 } else { 1e-14 };
+            assert!(error < tolerance, "{front:?} {behind:?}, {family:?}, {tangents} tangents: {error:e}");
+        }
+    }
+    assert_eq!(applied, RULES.iter().map(|rule| rule.name).collect());
+    println!("worst {worst:.2e}");
+}
+
+/// On the adapter: what stands before a convolution with each thing that may stand behind it, and with all of them.
 #[test]
 fn every_fusion_agrees_with_its_twin() {
     let gpu = gpu();
     let mut worst = 0f64;
-    for (front, behind) in combinations() {
+    let some = |(_, behind): &(Front, Behind)| [1, 4].contains(&behind.iter().filter(|on| **on).count());
+    // SiLU is the second only where it is behind a row.
+    for (front, behind) in combinations().into_iter().filter(some).filter(|(_, b)| *b != [false, false, true, false]) {
         let graph = network(front, behind);
         for family in families(&gpu) {
             let error = compare(&gpu, &graph, family).unwrap();

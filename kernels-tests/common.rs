@@ -1,14 +1,19 @@
 //! What the tests share: the adapter (there must be one), a graph run on it, comparisons that name the worst place.
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use vorticity::data::Images;
+use vorticity::error::Result;
+use vorticity::field::Field;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
-use vorticity::graph::Graph;
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
+use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
-use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Program, Role};
 use vorticity::rows::Rows;
 use vorticity::rows::functions::Lookup;
+use vorticity::run::{Table, Task};
+use vorticity::session::Session;
 use vorticity::shape::Shape;
 use vorticity::target::Target;
 
@@ -29,21 +34,26 @@ pub fn choice() -> AdapterChoice {
     std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n))
 }
 
+/// The table of a task, as a session measures it.
+pub fn measured(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, task: &dyn Task) -> Result<Table> {
+    Session::new(vec![gpu.clone()], field.clone(), images.clone())?.table(task)
+}
+
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.
 pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize]) -> Vec<f32> {
     let mut timesteps = ks.to_vec();
     timesteps.sort_unstable();
     timesteps.dedup();
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes().unwrap();
     let mut program = builder(family, 0, None);
     let ports = ports(&mut program, graph);
-    lower(graph, &timesteps, ports, &mut program).unwrap();
+    lower(graph, &timesteps, &ports, &mut program).unwrap();
     let mut executor = Executor::new(gpu, program.finish().unwrap(), ks.len()).unwrap();
     let row = |k: &usize| timesteps.binary_search(k).unwrap() as u32;
     let lanes: Vec<Lane> = ks.iter().map(|k| Lane { row: row(k), ..Lane::default() }).collect();
-    executor.upload(ports.input, &pad(x, input.len())).unwrap();
+    executor.upload(ports.inputs[0], &pad(x, input.len())).unwrap();
     executor.upload(ports.lanes, &lanes).unwrap();
-    let y = executor.run(ks.len(), ports.output).unwrap();
+    let y = executor.run(ks.len(), ports.outputs[0]).unwrap();
     y.chunks(output.flat_stride()).flat_map(|row| row[..output.len()].to_vec()).collect()
 }
 
@@ -55,20 +65,50 @@ pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
 
 /// The buffers that a plan of the network connects to.
 pub fn ports(program: &mut Builder, graph: &Graph) -> Ports {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    Ports {
-        input: program.buffer("x", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("y", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    }
+    let mut flat = |(name, id): &(String, NodeId), role: Role| {
+        program.buffer(name.clone(), 4 * graph.shape(*id).flat_stride() as u64, role)
+    };
+    let inputs = graph.inputs.iter().map(|end| flat(end, Role::Upload)).collect();
+    let outputs = graph.outputs.iter().map(|end| flat(end, Role::Download)).collect();
+    Ports { inputs, outputs, lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload) }
+}
+
+/// D of a network's one input.
+pub fn size(graph: &Graph) -> usize {
+    graph.end_shapes().unwrap()[0].len()
 }
 
 /// A plan for one timestep, run on `x` `[lanes][D]`: its flat output.
 pub fn run(gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports), x: &[f32], lanes: usize) -> Vec<f32> {
     let mut executor = Executor::new(gpu, program, lanes).unwrap();
-    executor.upload(ports.input, &pad(x, graph.shape(graph.input()).len())).unwrap();
+    executor.upload(ports.inputs[0], &pad(x, size(graph))).unwrap();
     executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
-    executor.run(lanes, ports.output).unwrap()
+    executor.run(lanes, ports.outputs[0]).unwrap()
+}
+
+/// A plan, run on the lanes: of each input `[lanes][D]`, of each output the same.
+pub fn run_all(
+    gpu: &Gpu,
+    graph: &Graph,
+    (program, ports): (Program, Ports),
+    inputs: &[Vec<f32>],
+    lanes: &[Lane],
+) -> Vec<Vec<f32>> {
+    let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+    for ((x, (_, id)), port) in inputs.iter().zip(&graph.inputs).zip(&ports.inputs) {
+        executor.upload(*port, &pad(x, graph.shape(*id).len())).unwrap();
+    }
+    executor.upload(ports.lanes, lanes).unwrap();
+    let mut outputs = vec![vec![]; ports.outputs.len()];
+    let submitted = executor.submit(lanes.len()).unwrap();
+    executor
+        .wait(submitted, |id, bytes| {
+            let Some(port) = ports.outputs.iter().position(|port| *port == id) else { return };
+            let (flat, shape) = (bytemuck::pod_collect_to_vec::<u8, f32>(bytes), graph.shape(graph.outputs[port].1));
+            outputs[port] = flat.chunks(shape.flat_stride()).flat_map(|row| row[..shape.len()].to_vec()).collect();
+        })
+        .unwrap();
+    outputs
 }
 
 /// Rows of `d` numbers, each padded with zeros to a multiple of 4.

@@ -173,7 +173,7 @@ pub fn sized(side: usize) -> Vec<(&'static str, Graph)> {
 fn other_sizes_match_their_twin_alone_and_in_company() {
     let gpu = gpu();
     for (name, graph) in others() {
-        let (d, ks, k) = (graph.shape(graph.input()).len(), [7, 0, 9], 3);
+        let (d, ks, k) = (graph.end_shapes().unwrap()[0].len(), [7, 0, 9], 3);
         let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * k * d, 2));
         for family in families(&gpu) {
             let room = Room { samples: 2, tangents: k }; // two tiles

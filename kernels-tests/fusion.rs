@@ -1,6 +1,6 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, ports, run};
+use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
@@ -15,7 +15,7 @@ use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::{GroupNorm, Scale};
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{Ports, lower, lower_as_is};
+use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::program::Program;
 use vorticity::shape::Shape;
 use vorticity::twin;
@@ -26,11 +26,8 @@ const K: usize = 3;
 fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, Ports) {
     let mut program = builder(family, tangents, None);
     let ports = ports(&mut program, graph);
-    let planned = if fused {
-        lower(graph, &[K], ports, &mut program)
-    } else {
-        lower_as_is(graph.clone(), &[K], ports, &mut program)
-    };
+    let planned =
+        if fused { lower(graph, &[K], &ports, &mut program) } else { lower_as_is(graph, &[K], &ports, &mut program) };
     planned.unwrap();
     (program.finish().unwrap(), ports)
 }
@@ -62,7 +59,7 @@ fn row(graph: &mut Graph, width: usize, seed: u64) -> AddRow {
 /// side, a convolution behind nearest-neighbour up-sampling.
 fn all_of_it() -> Graph {
     let mut g = Graph::new(Shape::new(8, 4, 6));
-    let x = g.input();
+    let x = g.input("x").unwrap();
     let (a, b) = (conv(&mut g, "a", x, 8, 3, 1), conv(&mut g, "b", x, 8, 1, 3));
     let a = g.push("a.silu", Silu, &[a]).unwrap();
     let both = g.push("both", Channels::concat(&[8, 8]), &[a, b]).unwrap();
@@ -77,13 +74,14 @@ fn all_of_it() -> Graph {
     let y = conv(&mut g, "up.conv", up, 12, 3, 11);
     let y = g.push("up.silu", Silu, &[y]).unwrap();
     let z = conv(&mut g, "last", y, 12, 3, 13);
-    g.push("last.sum", Add { scales: [1.0, -0.5] }, &[y, z]).unwrap();
+    let y = g.push("last.sum", Add { scales: [1.0, -0.5] }, &[y, z]).unwrap();
+    g.output("y", y).unwrap();
     g
 }
 
 /// Largest difference of values and tangents from the twin's, in units of the largest of either.
 fn against_twin(gpu: &Gpu, graph: &Graph, family: Family, fused: bool) -> [f64; 2] {
-    let (d, out) = (graph.shape(graph.input()).len(), graph.shape(graph.output()).len());
+    let [d, out] = graph.end_shapes().unwrap().map(|s| s.len());
     let x = noise(2 * d, 4);
     let y = run(gpu, graph, plan(graph, family, 1, fused), &x, 2);
     let duals: Vec<Dual> = x[..d].iter().zip(&x[d..]).map(|(&x, &v)| Dual { v: x.into(), d: v.into() }).collect();
@@ -118,7 +116,7 @@ fn what_is_folded_into_stores_gives_the_twins_values_and_tangents() {
 /// A depthwise convolution before a 1x1, and normalisations before a 3x3 and a 1x1.
 fn loads() -> Graph {
     let mut g = Graph::new(Shape::new(8, 6, 4));
-    let x = g.input();
+    let x = g.input("x").unwrap();
     let a = conv(&mut g, "a", x, 12, 3, 1);
     let norm = |seed| GroupNorm {
         channels: 12,
@@ -141,7 +139,8 @@ fn loads() -> Graph {
     };
     let y = g.push("depthwise", depthwise, &[y]).unwrap();
     let y = conv(&mut g, "d", y, 20, 1, 13);
-    g.push("silu", Silu, &[y]).unwrap();
+    let y = g.push("silu", Silu, &[y]).unwrap();
+    g.output("y", y).unwrap();
     g
 }
 
@@ -156,7 +155,7 @@ fn what_gpus_fold_into_loads_gives_the_twins_values_and_tangents() {
     assert_eq!(counts(Family::Gpu, 0), [0, 0, 1]);
     // Tangents share what a kernel of its own makes of the primal; SiLU on the store is two dispatches then.
     assert_eq!(counts(Family::Gpu, 1), [0, 3, 2]);
-    let d = graph.shape(graph.input()).len();
+    let d = size(&graph);
     let x = noise(2 * d, 8);
     for family in families(&gpu) {
         for error in against_twin(&gpu, &graph, family, true) {
@@ -176,7 +175,7 @@ fn what_gpus_fold_into_loads_gives_the_twins_values_and_tangents() {
 fn what_others_read_too_is_left_alone() {
     let gpu = gpu();
     let mut g = Graph::new(Shape::new(8, 4, 6));
-    let x = g.input();
+    let x = g.input("x").unwrap();
     let a = conv(&mut g, "a", x, 8, 3, 1);
     let s = g.push("silu", Silu, &[a]).unwrap(); // `a` is read below as it is
     let up = g.push("up", Resample::nearest(), &[s]).unwrap();
@@ -185,7 +184,8 @@ fn what_others_read_too_is_left_alone() {
     let half = g.push("half", Resample::average(), &[y]).unwrap();
     let row = row(&mut g, 8, 5);
     let timed = g.push("time", row, &[half]).unwrap(); // no convolution makes `half`
-    g.push("end", Add { scales: [1.0, 1.0] }, &[timed, a]).unwrap();
+    let y = g.push("end", Add { scales: [1.0, 1.0] }, &[timed, a]).unwrap();
+    g.output("y", y).unwrap();
     for family in families(&gpu) {
         let (program, _) = plan(&g, family, 0, true);
         let counts = ["silu", "add_row", "add", "resample"].map(|op| count(&program, op));
@@ -201,10 +201,11 @@ fn what_others_read_too_is_left_alone() {
 fn what_nobody_reads_is_left_out() {
     let gpu = gpu();
     let mut g = Graph::new(Shape::new(3, 4, 6));
-    let x = g.input();
+    let x = g.input("x").unwrap();
     let a = conv(&mut g, "a", x, 8, 3, 1);
     g.push("nobody's", Resample::nearest(), &[x]).unwrap();
-    g.push("silu", Silu, &[a]).unwrap();
+    let y = g.push("silu", Silu, &[a]).unwrap();
+    g.output("y", y).unwrap();
     for (family, fused) in families(&gpu).into_iter().flat_map(|f| [(f, true), (f, false)]) {
         assert_eq!(count(&plan(&g, family, 1, fused).0, "resample"), 0);
         for error in against_twin(&gpu, &g, family, fused) {
@@ -219,7 +220,7 @@ fn every_family_gives_what_it_gave_unfused() {
     let mut saved = 0;
     for (name, graph) in sized(16) {
         let lanes = 3;
-        let x = noise(lanes * graph.shape(graph.input()).len(), 6);
+        let x = noise(lanes * size(&graph), 6);
         for family in families(&gpu) {
             let both = [true, false].map(|fused| plan(&graph, family, 2, fused));
             saved += both[1].0.steps().count() - both[0].0.steps().count();

@@ -19,7 +19,7 @@ use vorticity::ops::upsample::Upsample;
 use vorticity::ops::{affine, conv, resample, silu, softmax, softmax_pixels};
 use vorticity::shape::Shape;
 
-/// One layer of a network; numbers named x, a, b, q, k, v are layers before it, 0 the input.
+/// One layer of a network; numbers named x, a, b, q, k, v are layers before it, the first are the inputs.
 #[derive(Clone, Debug)]
 pub enum Make {
     Conv {
@@ -106,17 +106,22 @@ pub enum Make {
 }
 use Make::*;
 
-/// A network; printed as what makes it again.
+/// A network of one or two inputs; printed as what makes it again.
 #[derive(Clone)]
 pub struct Drawn {
-    pub shape: Shape,
+    pub shapes: Vec<Shape>,
+    /// Behind the inputs.
     pub layers: Vec<Make>,
+    /// Layers that are outputs, the last among them; others may read them too.
+    pub outputs: Vec<usize>,
 }
 
 impl fmt::Debug for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Shape { c, h, w } = self.shape;
-        write!(f, "Drawn {{ shape: Shape::new({c}, {h}, {w}), layers: vec!{:?} }}", self.layers)
+        let shapes: Vec<String> =
+            self.shapes.iter().map(|Shape { c, h, w }| format!("Shape::new({c}, {h}, {w})")).collect();
+        let (shapes, Self { layers, outputs, .. }) = (shapes.join(", "), self);
+        write!(f, "Drawn {{ shapes: vec![{shapes}], layers: vec!{layers:?}, outputs: vec!{outputs:?} }}")
     }
 }
 
@@ -161,6 +166,12 @@ struct Builder {
 }
 
 impl Builder {
+    fn new(shapes: &[Shape]) -> Self {
+        let mut graph = Graph::default();
+        let made = shapes.iter().enumerate().map(|(i, s)| graph.push_input(format!("x{i}"), *s).unwrap()).collect();
+        Self { graph, made }
+    }
+
     fn push(&mut self, op: impl vorticity::ops::Op + 'static, inputs: &[NodeId]) -> NodeId {
         let name = format!("n{}", self.graph.nodes.len());
         self.graph.push(name, op, inputs).unwrap()
@@ -275,8 +286,9 @@ impl Builder {
 impl Drawn {
     /// The network.
     pub fn build(&self) -> Graph {
-        let mut b = Builder { graph: Graph::new(self.shape), made: vec![NodeId(0)] };
+        let mut b = Builder::new(&self.shapes);
         self.layers.iter().for_each(|layer| b.add(layer));
+        self.outputs.iter().enumerate().for_each(|(i, &at)| b.graph.output(format!("y{i}"), b.made[at]).unwrap());
         b.graph
     }
 }
@@ -374,10 +386,15 @@ fn decode(b: &Builder, (kind, n): Code) -> Option<Make> {
 /// A strategy for networks of 3 to 14 layers; `gathered`: those that nobody reads are put beside the last one.
 pub fn drawn() -> impl Strategy<Value = Drawn> {
     let code = (any::<u8>(), any::<[u16; 5]>());
-    let shape = (1usize..=9, 1usize..=13, 1usize..=13);
-    (shape, proptest::collection::vec(code, 3..=14), any::<bool>()).prop_map(|((c, h, w), codes, gathered)| {
-        let shape = Shape::new(c, h, w);
-        let mut b = Builder { graph: Graph::new(shape), made: vec![NodeId(0)] };
+    let shape = (1usize..=9, 1usize..=13, 1usize..=13).prop_map(|(c, h, w)| Shape::new(c, h, w));
+    let shapes = (shape.clone(), shape, 0u8..6).prop_map(|(one, other, kind)| match kind {
+        0 => vec![one, other],
+        1 => vec![one, Shape { c: other.c, ..one }],
+        _ => vec![one],
+    });
+    let ends = (any::<bool>(), proptest::option::of(any::<prop::sample::Index>()));
+    (shapes, proptest::collection::vec(code, 3..=14), ends).prop_map(|(shapes, codes, (gathered, more))| {
+        let mut b = Builder::new(&shapes);
         let mut layers = vec![];
         for code in codes {
             let layer = decode(&b, code).unwrap_or(Conv {
@@ -398,7 +415,9 @@ pub fn drawn() -> impl Strategy<Value = Drawn> {
         if gathered && xs.len() > 1 {
             layers.push(Concat { xs });
         }
-        Drawn { shape, layers }
+        let last = shapes.len() + layers.len() - 1;
+        let more = more.map(|more| more.index(last));
+        Drawn { shapes, layers, outputs: [last].into_iter().chain(more).collect() }
     })
 }
 

@@ -39,7 +39,8 @@ fn held(
     let case = Case { name: "conv", op: Arc::new(op), inputs: vec![Shape::new(ci, h, w)], row: None };
     let mut graph = selftest::graph_of(&case).unwrap();
     if silu {
-        graph.push("silu", Silu, &[graph.output()]).unwrap();
+        let [_, y] = graph.ends().unwrap();
+        graph.outputs[0].1 = graph.push("silu", Silu, &[y]).unwrap();
     }
     graph.hold_f16().unwrap();
     graph
@@ -101,7 +102,7 @@ fn rounding_is_counted() {
         bias: vec![0.0; 4].into(),
     };
     let mut graph = Graph::new(Shape::new(2, 2, 3));
-    graph.push("mid.conv1", op, &[graph.input()]).unwrap();
+    graph.push("mid.conv1", op, &[graph.input("x").unwrap()]).unwrap();
     let error = graph.hold_f16().unwrap_err();
     assert_eq!(error.exit_code(), 2);
     let error = error.to_string();

@@ -161,10 +161,11 @@ fn rows_are_any_function_of_the_label_and_of_contexts_once_a_timestep() {
     let silu = graph.rows.apply(Each::SILU, &[decay]).unwrap();
     graph.rows.apply(Decay(count.clone()), &[Rows::LABEL, silu]).unwrap(); // nobody reads it
     let tables = [("decay", decay), ("silu", silu)].map(|(name, row)| graph.rows.push(name, row).unwrap());
-    let mut x = graph.input();
+    let mut x = graph.input("x").unwrap();
     for table in tables {
         x = graph.push("add", AddRow { table, width: 6 }, &[x]).unwrap();
     }
+    graph.output("y", x).unwrap();
     graph.labels = Some(vec![0.25, 1.0, 2.0]);
     let (values, ks) = (noise(4 * shape.len(), 2), [2, 0, 1, 2]);
     for family in families(&gpu) {
@@ -229,7 +230,8 @@ fn the_network_is_told_the_label() {
     let fourier: Function = Arc::new(Fourier { weights: vec![0.5, -1.25, 3.0].into(), log: true });
     let row = chain(&mut graph.rows, &[fourier]);
     graph.rows.push("time", row).unwrap();
-    graph.push("add", AddRow { table: 0, width: 6 }, &[graph.input()]).unwrap();
+    let y = graph.push("add", AddRow { table: 0, width: 6 }, &[graph.input("x").unwrap()]).unwrap();
+    graph.output("y", y).unwrap();
     graph.labels = Some(vec![0.01, 0.3, 348.0]);
     let (x, ks) = (noise(3 * shape.len(), 2), [2, 0, 1]);
     for family in families(&gpu) {

@@ -26,6 +26,7 @@ mod derivatives;
 mod diffusers;
 #[cfg(feature = "cli")]
 mod elsewhere;
+mod ends;
 #[cfg(feature = "cli")]
 mod errors;
 mod examples;
@@ -74,6 +75,7 @@ mod resume;
 mod run;
 mod sample;
 mod schedulers;
+mod session;
 #[cfg(feature = "cli")]
 mod settled;
 #[cfg(feature = "cli")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::ops::conv::{Conv, Padding};
-use vorticity::ops::{Case, Launch, Op};
+use vorticity::ops::{Case, Lowering, Op};
 use vorticity::selftest::{self, VARIED, families, tested, variants};
 use vorticity::shape::Shape;
 
@@ -49,8 +49,8 @@ impl Op for Wrong {
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
         self.said.flops(inputs, output)
     }
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        self.done.launch(cx)
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.done.lower(cx)
     }
 }
 

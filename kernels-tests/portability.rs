@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use vorticity::ceilings;
 use vorticity::choice::Choices;
 use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
+use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
 use vorticity::ops::Family;
 use vorticity::ops::conv::VARIANTS;
+use vorticity::passes::{Ports, lower};
 use vorticity::paths::Lane;
-use vorticity::plan::{Ports, lower};
 use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::selftest::{VARIED, tested};
 use vorticity::shaders::{SOURCES, assemble};
@@ -142,12 +142,12 @@ fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), St
 fn plan(graph: &Graph, family: Family, tangents: u32, choices: Choices) -> Program {
     let target = Target { choices: choices.into(), subgroup: 32, ..Target::of(family) };
     let mut program = Builder::new(target, tangents);
-    let ports = Ports {
-        input: program.buffer("x", 16, Role::Upload),
-        output: program.buffer("y", 16, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
-    lower(graph, &[0, 3], ports, &mut program).unwrap();
+    let ports = Ports::one(
+        program.buffer("x", 16, Role::Upload),
+        program.buffer("y", 16, Role::Download),
+        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    lower(graph, &[0, 3], &ports, &mut program).unwrap();
     program.finish().unwrap()
 }
 

@@ -1,18 +1,19 @@
 //! Random small networks of all ops: what every plan of one gives, fused or not, with tangents or without, cut into bands or
 //! not, against the f64 twin. `VORTICITY_RANDOM_GRAPHS=N` runs N others instead of the few that every run has.
-use crate::common::{builder, families, gpu, noise, pad, ports};
+use crate::common::{builder, families, gpu, noise, ports, run_all};
 use crate::graphs::{Drawn, drawn, smooth_at};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use vorticity::dual::Dual;
 use vorticity::error::Error;
-use vorticity::gpu::{Executor, Gpu};
-use vorticity::graph::Graph;
+use vorticity::gpu::Gpu;
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::Family;
+use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::paths::Lane;
-use vorticity::plan::{Ports, lower, lower_as_is};
 use vorticity::program::{Buffer, Program};
 
 /// Networks of an ordinary run.
@@ -52,30 +53,39 @@ impl Plan {
         let mut program = builder(self.family, self.tangents, self.room);
         let ports = ports(&mut program, graph);
         match self.fused {
-            true => lower(graph, &KS, ports, &mut program)?,
-            false => lower_as_is(graph.clone(), &KS, ports, &mut program)?,
+            true => lower(graph, &KS, &ports, &mut program)?,
+            false => lower_as_is(graph, &KS, &ports, &mut program)?,
         }
         Ok((program.finish()?, ports))
     }
 
-    /// `[lane][D]` of every sample's value and tangents.
-    fn run(&self, gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports)) -> Vec<Vec<f32>> {
+    /// Of every output `[lane][D]` of every sample's value and tangents.
+    fn run(&self, gpu: &Gpu, graph: &Graph, planned: (Program, Ports)) -> Vec<Vec<Vec<f32>>> {
         let (x, group) = (points(graph), 1 + self.tangents as usize);
         let lanes: Vec<Lane> =
             (0..KS.len()).flat_map(|row| vec![Lane { row: row as u32, ..Lane::default() }; group]).collect();
-        let x: Vec<f32> = x.iter().flat_map(|sample| sample[..group].concat()).collect();
-        let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
-        executor.upload(ports.input, &pad(&x, graph.shape(graph.input()).len())).unwrap();
-        executor.upload(ports.lanes, &lanes).unwrap();
-        let y = executor.run(lanes.len(), ports.output).unwrap();
-        let out = graph.shape(graph.output());
-        y.chunks(out.flat_stride()).map(|row| row[..out.len()].to_vec()).collect()
+        let rows: Vec<&Vec<f32>> = x.iter().flat_map(|sample| &sample[..group]).collect();
+        let inputs: Vec<Vec<f32>> =
+            runs(graph).map(|run| rows.iter().flat_map(|row| &row[run.clone()]).copied().collect()).collect();
+        let rows = |(y, (_, id)): (&Vec<f32>, &(String, NodeId))| {
+            y.chunks(graph.shape(*id).len()).map(<[f32]>::to_vec).collect::<Vec<_>>()
+        };
+        run_all(gpu, graph, planned, &inputs, &lanes).iter().zip(&graph.outputs).map(rows).collect()
     }
 }
 
-/// Of every sample a point and two tangents.
+/// Which numbers of a point are each input's.
+fn runs(graph: &Graph) -> impl Iterator<Item = Range<usize>> {
+    graph.inputs.iter().scan(0, |first, (_, id)| {
+        let run = *first..*first + graph.shape(*id).len();
+        *first = run.end;
+        Some(run)
+    })
+}
+
+/// Of every sample a point, all inputs one behind the other, and two tangents.
 fn points(graph: &Graph) -> [[Vec<f32>; 3]; 2] {
-    let d = graph.shape(graph.input()).len();
+    let d = runs(graph).map(|run| run.len()).sum();
     let row = |i: usize| noise(d, 100 + i as u64).into_iter().map(|v| 1.7 * v).collect();
     std::array::from_fn(|sample| std::array::from_fn(|i| row(3 * sample + i)))
 }
@@ -83,8 +93,12 @@ fn points(graph: &Graph) -> [[Vec<f32>; 3]; 2] {
 /// The twin, which rounds what every node makes, as f32 would numbers of its size, by `draw`; or not at all.
 fn twin(graph: &Graph, x: &[Dual], k: usize, draw: Option<u64>) -> Vec<Vec<Dual>> {
     let rows = graph.rows_at(k).unwrap();
-    let mut values: Vec<Vec<Dual>> = vec![x.to_vec()];
-    for (i, node) in graph.nodes.iter().enumerate().skip(1) {
+    let mut values: Vec<Vec<Dual>> = vec![];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if let Some(port) = graph.inputs.iter().position(|(_, id)| id.0 == i) {
+            values.push(x[runs(graph).nth(port).unwrap()].to_vec());
+            continue;
+        }
         let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
         let inputs: Vec<&[Dual]> = node.inputs.iter().map(|n| values[n.0].as_slice()).collect();
         let mut y = node.op.twin(&inputs, &shapes, &rows);
@@ -114,8 +128,8 @@ fn most(rows: impl Iterator<Item = f64>) -> f64 {
     rows.fold(0.0, |m, v| m.max(v.abs()))
 }
 
-/// What each sample should give; none where an activation's kink is nearer than rounding can tell.
-fn wanted(graph: &Graph) -> Option<Vec<Want>> {
+/// What each sample should give as that output; none where an activation's kink is nearer than rounding can tell.
+fn wanted(graph: &Graph, NodeId(output): NodeId) -> Option<Vec<Want>> {
     let each = |(sample, &k): (&[Vec<f32>; 3], &usize)| {
         let (mut rows, mut bounds) = (vec![vec![]], vec![0f64]);
         for v in &sample[1..] {
@@ -124,10 +138,10 @@ fn wanted(graph: &Graph) -> Option<Vec<Want>> {
             if !smooth_at(graph, &all) {
                 return None;
             }
-            let clean = all.last().unwrap();
+            let clean = &all[output];
             let mut spread = [0f64; 2];
             for draw in 1..4 {
-                let noisy = twin(graph, &x, k, Some(draw)).pop().unwrap();
+                let noisy = twin(graph, &x, k, Some(draw)).swap_remove(output);
                 let gaps = || noisy.iter().zip(clean);
                 spread[0] = spread[0].max(most(gaps().map(|(a, b)| a.v - b.v)));
                 spread[1] = spread[1].max(most(gaps().map(|(a, b)| a.d - b.d)));
@@ -149,6 +163,8 @@ fn wanted(graph: &Graph) -> Option<Vec<Want>> {
 #[derive(Default)]
 struct Seen {
     cases: usize,
+    /// Of several inputs or outputs.
+    several: usize,
     /// Left out: rounding might fall on the other side of an activation's kink.
     kinks: usize,
     plans: usize,
@@ -162,7 +178,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// What a plan gave is what the twin gives.
+    /// What a plan gave as an output is what the twin gives.
     fn against(&mut self, got: &[Vec<f32>], want: &[Want], what: &str) -> Result<(), String> {
         let group = got.len() / want.len();
         for (lane, got) in got.iter().enumerate() {
@@ -187,7 +203,7 @@ impl Seen {
         gpu: &Gpu,
         graph: &Graph,
         plan: Plan,
-        whole: &[Vec<f32>],
+        whole: &[Vec<Vec<f32>>],
         largest: u64,
     ) -> Result<(), String> {
         for room in [largest - 1, largest / 2] {
@@ -204,7 +220,7 @@ impl Seen {
             };
             self.cut += 1;
             let got = plan.run(gpu, graph, planned);
-            let bits = |y: &[Vec<f32>]| y.concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            let bits = |y: &[Vec<Vec<f32>>]| y.iter().flatten().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
             if bits(&got) != bits(whole) {
                 return Err(format!(
                     "{:?}, {} tangents, room {room}: other bits than uncut",
@@ -217,11 +233,12 @@ impl Seen {
 
     fn case(&mut self, gpu: &Gpu, drawn: &Drawn) -> Result<(), String> {
         let graph = drawn.build();
-        let Some(want) = wanted(&graph) else {
+        let Some(want) = graph.outputs.iter().map(|(_, id)| wanted(&graph, *id)).collect::<Option<Vec<_>>>() else {
             self.kinks += 1;
             return Ok(());
         };
         self.cases += 1;
+        self.several += usize::from(graph.inputs.len() + graph.outputs.len() > 2);
         for family in families(gpu) {
             for (tangents, fused) in [(2, true), (2, false), (0, true)] {
                 let plan = Plan { family, tangents, fused, room: None };
@@ -232,7 +249,9 @@ impl Seen {
                 let largest = planned.0.buffers.iter().filter(slot).map(|b| b.bytes_per_lane).max().unwrap();
                 let got = plan.run(gpu, &graph, planned);
                 self.plans += 1;
-                self.against(&got, &want, &what)?;
+                for ((got, want), (name, _)) in got.iter().zip(&want).zip(&graph.outputs) {
+                    self.against(got, want, &format!("{what}, {name}"))?;
+                }
                 // Either with tangents or without, in turns.
                 if fused && (tangents > 0) == self.cases.is_multiple_of(2) {
                     self.in_bands(gpu, &graph, plan, &got, largest)?;
@@ -261,9 +280,10 @@ fn random_networks_agree_with_their_twins() {
     seen.print();
     ran.unwrap();
     assert!(
-        seen.cases > seen.kinks && seen.cut * 2 > seen.cases,
-        "{} cases, {} of kinks, {} cut",
+        seen.cases > seen.kinks && seen.cut * 2 > seen.cases && seen.several * 4 > seen.cases,
+        "{} cases, {} of several ends, {} of kinks, {} cut",
         seen.cases,
+        seen.several,
         seen.kinks,
         seen.cut
     );
@@ -273,8 +293,8 @@ impl Seen {
     fn print(&self) {
         let [spread, error] = self.worst;
         println!(
-            "{} cases, {} plans, {} cut, {} at a kink; worst {spread:.1} roundings, {error:.1e} of the largest",
-            self.cases, self.plans, self.cut, self.kinks
+            "{} cases, {} of several ends, {} plans, {} cut, {} at a kink; worst {spread:.1} roundings, {error:.1e} of the largest",
+            self.cases, self.several, self.plans, self.cut, self.kinks
         );
         self.refused.iter().zip(REFUSED).for_each(|(n, (word, why))| println!("{n} refused: '{word}': {why}"));
         println!("dispatches: {:?}", self.ops);

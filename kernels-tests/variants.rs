@@ -18,7 +18,7 @@ fn company_changes_no_bit() {
         let named = |name: &str| cases.iter().find(|case| case.name == name).unwrap();
         for case in [named("1x1 132->16, two chunks, SiLU"), named("4x4 stride 2, 3->5")] {
             let graph = graph_of(case).unwrap();
-            let (input, ks) = (graph.shape(graph.input()).len(), [0, 3, 3, 0, 4]);
+            let (input, ks) = (graph.end_shapes().unwrap()[0].len(), [0, 3, 3, 0, 4]);
             let mut evaluator =
                 Evaluator::new(&gpu.clone().with_family(Family::Gpu), &graph, &[0, 3, 4], ks.len()).unwrap();
             // Neighbours of very different sizes: what is scaled must not be scaled by them.

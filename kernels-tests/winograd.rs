@@ -1,12 +1,12 @@
 //! 3x3 convolutions by Winograd's minimal filtering: which go that way, how far off they are beside direct ones, and that
 //! neither bands nor pieces of an image change a bit.
-use crate::common::{builder, families, gpu, noise, ports, run};
+use crate::common::{builder, families, gpu, noise, ports, run, size};
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
 use vorticity::ops::Family;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::silu::Silu;
-use vorticity::plan::{Ports, lower};
+use vorticity::passes::{Ports, lower};
 use vorticity::program::{Program, Role};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
@@ -31,7 +31,8 @@ fn weights(n: usize) -> Vec<f32> {
 fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
     let mut graph = Graph::new(input);
     let op = conv(input.c, written, kernel, stride, weights(input.c * written * kernel * kernel));
-    graph.push("conv", op, &[graph.input()]).unwrap();
+    let y = graph.push("conv", op, &[graph.input("x").unwrap()]).unwrap();
+    graph.output("y", y).unwrap();
     graph
 }
 
@@ -39,7 +40,7 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
 fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
     let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
-    lower(graph, &[3], ports, &mut program).unwrap();
+    lower(graph, &[3], &ports, &mut program).unwrap();
     (program.finish().unwrap(), ports)
 }
 
@@ -99,16 +100,18 @@ fn bands_and_pieces_give_the_same_bits() {
     if !families(&gpu).contains(&Family::Cpu) {
         return;
     }
-    let mut graph = one(Shape::new(40, 18, 14), 36, 3, 1);
-    for (from, to) in [(36, 48), (48, 40)] {
-        graph.push("conv", conv(from, to, 3, 1, weights(from * to * 9)), &[graph.output()]).unwrap();
+    let mut graph = Graph::new(Shape::new(40, 18, 14));
+    let mut y = graph.input("x").unwrap();
+    for (from, to) in [(40, 36), (36, 48), (48, 40)] {
+        y = graph.push("conv", conv(from, to, 3, 1, weights(from * to * 9)), &[y]).unwrap();
         if to == 48 {
-            graph.push("silu", Silu, &[graph.output()]).unwrap();
+            y = graph.push("silu", Silu, &[y]).unwrap();
         }
     }
+    graph.output("y", y).unwrap();
     for tangents in [0, 2] {
         let lanes = 2 * (1 + tangents as usize);
-        let x = noise(lanes * graph.shape(graph.input()).len(), 3);
+        let x = noise(lanes * size(&graph), 3);
         let whole = plan(&graph, Family::Cpu, tangents, None);
         assert_eq!(tiled(&whole.0), 3);
         let most = 4 * 48 * 18 * 14;

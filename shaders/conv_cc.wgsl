@@ -6,7 +6,7 @@
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
 // other in input and output (winograd_in): group.y runs over the groups of all of them.
-// On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); with KEEP the
+// On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::epilogue`); with KEEP the
 // slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 struct Immediates {

@@ -44,7 +44,11 @@ fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
     for (var j = 0u; j < weights; j++) {
         let v = load(x_first + j);
 #unroll c 0 4
-        sum += v[$c] * load_z(z_first + min(4u * j + $(c)u, im.z_pixels - 1u) * im.z_stride);
+#if MASKED
+        sum += select(0.0, v[$c], 4u * j + $(c)u < im.vectors) * load_z(z_first + min(4u * j + $(c)u, im.z_pixels - 1u) * im.z_stride);
+#else
+        sum += v[$c] * load_z(z_first + (4u * j + $(c)u) * im.z_stride);
+#endif
 #end
     }
     return sum;

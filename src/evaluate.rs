@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::gpu::tiles::{self, Sample};
 use crate::gpu::{Executor, Gpu, Memory, Pending};
 use crate::graph::Graph;
+use crate::passes::{Ports, lower};
 use crate::paths::Lane;
-use crate::plan::{Ports, lower};
 use crate::program::{Builder, Program, Role};
 use crate::shape::Shape;
 use crate::target::Target;
@@ -44,7 +44,7 @@ impl Evaluator {
 
     /// `new` with room for tangents, for `jvp`.
     pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room) -> Result<Self> {
-        let shapes = [graph.shape(graph.input()), graph.shape(graph.output())];
+        let shapes = graph.end_shapes()?;
         let level = |row| Ok(Lane { row, ..Lane::default() });
         let (ks, graph) = (timesteps.to_vec(), graph.clone());
         Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(&graph, &ks, ports, program))
@@ -57,7 +57,7 @@ impl Evaluator {
         timesteps: &[usize],
         room: Room,
         level: impl Fn(u32) -> Result<Lane>,
-        append: impl Fn(&mut Builder, Ports) -> Result<()> + Send + 'static,
+        append: impl Fn(&mut Builder, &Ports) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
@@ -68,12 +68,12 @@ impl Evaluator {
             let target = gpu.target();
             let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
             let mut program = Builder::new(Target { buffer_bytes, ..target }, cut.tangents as u32);
-            let ports = Ports {
-                input: program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
-                output: program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
-                lanes: program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
-            };
-            append(&mut program, ports)?;
+            let ports = Ports::one(
+                program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
+                program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
+                program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
+            );
+            append(&mut program, &ports)?;
             Ok((program.finish()?, ports, cut))
         };
         if room.tangents > MOST_TANGENTS {
@@ -173,7 +173,7 @@ impl Evaluator {
             let next = (first + self.executor.safe_lanes()).min(lanes.len());
             let (x, lanes) = (&x[first * d..next * d], &lanes[first..next]);
             first = next;
-            self.executor.upload(self.ports.input, &self.padded(x))?;
+            self.executor.upload(self.ports.inputs[0], &self.padded(x))?;
             self.executor.upload(self.ports.lanes, lanes)?;
             // One tile is queued while the one before it is read back.
             let submitted = self.executor.submit(lanes.len())?;
@@ -195,7 +195,7 @@ impl Evaluator {
     }
 
     fn read(&mut self, pending: Pending, y: &mut Vec<f32>) -> Result<()> {
-        let (d, stride, port) = (self.output.len(), self.output.flat_stride(), self.ports.output);
+        let (d, stride, port) = (self.output.len(), self.output.flat_stride(), self.ports.outputs[0]);
         self.executor.wait(pending, |id, bytes| {
             if id == port {
                 let flat: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::ops::held::{Held, Rounding};
+use crate::ops::input::Input;
 use crate::rows::Rows;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -24,11 +25,15 @@ pub struct Node {
     pub shape: Shape,
 }
 
-/// Node 0 is the input; the last node pushed is the output.
+/// A network: nodes, each of which reads some before it, and which of them are its inputs and outputs, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// In order of evaluation; node 0 is the input.
+    /// In order of evaluation.
     pub nodes: Vec<Node>,
+    /// Names and nodes of what the network is given (`ops::input`).
+    pub inputs: Vec<(String, NodeId)>,
+    /// Names and nodes of what it makes. Others may read them too.
+    pub outputs: Vec<(String, NodeId)>,
     /// Functions of the label and of fixed contexts that ops read.
     pub rows: Rows,
     /// The number that the network is told at timestep k; none: k itself.
@@ -41,20 +46,62 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph whose input has the given shape.
-    pub fn new(input: Shape) -> Self {
-        let op = Arc::new(crate::ops::input::Input);
-        Self { nodes: vec![Node { name: "input".into(), op, inputs: vec![], shape: input }], ..Self::default() }
+    /// A graph of one input, `x`, and no output yet.
+    pub fn new(x: Shape) -> Self {
+        let mut graph = Self::default();
+        graph.add_input("x".into(), x);
+        graph
     }
 
-    /// The network's input.
-    pub const fn input(&self) -> NodeId {
-        NodeId(0)
+    fn add_input(&mut self, name: String, shape: Shape) -> NodeId {
+        let (op, id) = (Arc::new(Input { port: self.inputs.len() }), NodeId(self.nodes.len()));
+        self.nodes.push(Node { name: name.clone(), op, inputs: vec![], shape });
+        self.inputs.push((name, id));
+        id
     }
 
-    /// The last node, the network's output.
-    pub fn output(&self) -> NodeId {
-        NodeId(self.nodes.len() - 1)
+    /// One more input. Names are distinct, and shapes are not empty.
+    pub fn push_input(&mut self, name: impl Into<String>, shape: Shape) -> Result<NodeId> {
+        let name = free(name.into(), "input", &self.inputs)?;
+        if shape.is_empty() {
+            return Err(Error::invalid(format!("input '{name}'"), format!("is empty: {shape}")));
+        }
+        Ok(self.add_input(name, shape))
+    }
+
+    /// The input of that name.
+    pub fn input(&self, name: &str) -> Result<NodeId> {
+        let found = self.inputs.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+        found.ok_or_else(|| {
+            Error::invalid(format!("input '{name}'"), format!("is none of the network's: {}", names(&self.inputs)))
+        })
+    }
+
+    /// From now on what this node makes is an output. Names are distinct.
+    pub fn output(&mut self, name: impl Into<String>, node: NodeId) -> Result<()> {
+        let name = free(name.into(), "output", &self.outputs)?;
+        self.outputs.push((name, node));
+        Ok(())
+    }
+
+    /// The input and the output of a network that has one of each; others are an error.
+    pub fn ends(&self) -> Result<[NodeId; 2]> {
+        match (&self.inputs[..], &self.outputs[..]) {
+            (&[(_, input)], &[(_, output)]) => Ok([input, output]),
+            (inputs, outputs) => {
+                let message = format!(
+                    "has the inputs {} and the outputs {}, expected one of each",
+                    names(inputs),
+                    names(outputs)
+                );
+                Err(Error::invalid("network", message))
+            }
+        }
+    }
+
+    /// Shapes of the input and of the output of a network that has one of each.
+    pub fn end_shapes(&self) -> Result<[Shape; 2]> {
+        Ok(self.ends()?.map(|id| self.shape(id)))
     }
 
     /// Shape of a node's output.
@@ -109,4 +156,20 @@ impl Graph {
         let node = |n: &Node| n.op.flops(&n.inputs.iter().map(|&i| self.shape(i)).collect::<Vec<_>>(), n.shape);
         self.nodes.iter().map(node).sum()
     }
+}
+
+/// A name that none of the others has.
+fn free(name: String, what: &str, others: &[(String, NodeId)]) -> Result<String> {
+    match others.iter().any(|(other, _)| *other == name) {
+        true => Err(Error::invalid(format!("{what} '{name}'"), "comes twice, expected distinct names")),
+        false => Ok(name),
+    }
+}
+
+/// In a message.
+fn names(ends: &[(String, NodeId)]) -> String {
+    if ends.is_empty() {
+        return "none".into();
+    }
+    ends.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }

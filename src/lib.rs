@@ -27,6 +27,8 @@
 //! ```
 //!
 //! The modules, in the order in which data flows; each imports only from those above it (a test reads the `use` lines).
+//! What this documentation lists is the public face. Modules marked `#[doc(hidden)]` are open to this project's tests and tools
+//! alone, and change without notice.
 
 #![warn(missing_docs)]
 
@@ -35,34 +37,43 @@ pub mod shape;
 pub mod spec;
 pub mod dual;
 pub mod data;
+#[doc(hidden)]
 pub mod choice;
 pub mod target;
 pub mod program;
+#[doc(hidden)]
 pub mod ops;
 pub mod paths;
+#[doc(hidden)]
 pub mod shaders;
 pub mod rows;
 pub mod graph;
+#[doc(hidden)]
 pub mod twin;
-pub mod plan;
+#[doc(hidden)]
+pub mod passes;
 pub mod model;
 pub mod gpu;
+#[doc(hidden)]
 pub mod ceilings;
 pub mod evaluate;
 pub mod tune;
+#[doc(hidden)]
 pub mod trace;
 pub mod latents;
 pub mod verify;
 pub mod field;
 pub mod sample;
+pub mod sweep;
 pub mod run;
 pub mod summary;
-pub mod measures;
-pub mod sweep;
 pub mod diagnostics;
+pub mod measures;
+pub mod session;
 pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 
 /// The snippets of the embedding guide, compiled as tests.

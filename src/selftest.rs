@@ -2,22 +2,22 @@
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::choice::Choices;
 use crate::data::{Images, Levels};
-use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
+use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, Family, OPS, Tested};
+use crate::passes::FUSED;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::polyline::Polyline;
 use crate::paths::{self, ClosedPath, PATHS};
-use crate::plan::FUSED;
 use crate::rows::Rows;
 use crate::rows::functions::Lookup;
 use crate::shape::Shape;
@@ -123,7 +123,8 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
 pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
     let graph = graph_of(case)?;
     let (error, tiled) = compared(gpu, &graph, family)?;
-    let case = format!("{}: {} to {}", case.name, graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes()?;
+    let case = format!("{}: {input} to {output}", case.name);
     let tolerance = if tiled { TILED } else { OP };
     Ok(Check { what: name.into(), case, family: Some(family), variant: None, error, tolerance })
 }
@@ -141,7 +142,7 @@ pub fn compare(gpu: &Gpu, graph: &Graph, family: Family) -> Result<f64> {
 
 /// `compare`, and whether some convolution went by tiles.
 fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes()?;
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
     let gpu = gpu.clone().with_family(family);
@@ -221,10 +222,11 @@ fn circulation(gpu: &Gpu, path: &Arc<dyn ClosedPath>, spec: &str, quadrature: Qu
 pub fn graph_of(case: &Case) -> Result<Graph> {
     let total: usize = case.inputs.iter().map(|s| s.c).sum();
     let mut graph = Graph::new(Shape { c: total, ..case.inputs[0] });
+    let x = graph.input("x")?;
     let mut first = 0;
     let mut inputs = vec![];
     for s in &case.inputs {
-        let part = graph.push("part", Channels::range(first, s.c), &[graph.input()])?;
+        let part = graph.push("part", Channels::range(first, s.c), &[x])?;
         let doubled = s.h != case.inputs[0].h;
         inputs.push(if doubled { graph.push("doubled", Resample::nearest(), &[part])? } else { part });
         first += s.c;
@@ -233,7 +235,8 @@ pub fn graph_of(case: &Case) -> Result<Graph> {
         let row = graph.rows.apply(Lookup { table: noise(5 * width, 3).into(), rows: 5, width }, &[Rows::LABEL])?;
         graph.rows.push("row", row)?;
     }
-    graph.push_arc(case.name, case.op.clone(), &inputs)?;
+    let y = graph.push_arc(case.name, case.op.clone(), &inputs)?;
+    graph.output("y", y)?;
     Ok(graph)
 }
 

@@ -61,7 +61,7 @@ impl Target {
 
     /// Storage buffers that a step of this shader may bind. `gpu::cooperative` asks for one more where it lets that variant
     /// run.
-    pub fn most_storage_buffers(&self, shader: &str) -> usize {
+    pub(crate) fn most_storage_buffers(&self, shader: &str) -> usize {
         self.storage_buffers + usize::from(shader == "conv_coop")
     }
 }

@@ -27,13 +27,17 @@ pub struct Origin {
 /// What the device says.
 pub fn origin(gpu: &Gpu, graph: &Graph, x: &[f32], tangent: &[f32], k: usize) -> Result<Option<Origin>> {
     let mut trace = Trace { gpu, graph, x, tangent, k, seen: HashMap::new() };
-    let mut bad = graph.output().0;
-    if trace.at(bad)?.is_none() {
-        return Ok(None);
+    let mut first = None;
+    for &(_, NodeId(output)) in &graph.outputs {
+        if first.is_none() && trace.at(output)?.is_some() {
+            first = Some(output);
+        }
     }
+    let Some(mut bad) = first else { return Ok(None) };
+    let NodeId(given) = graph.inputs.first().map_or(NodeId(0), |(_, id)| *id);
     loop {
         // The input is finite, `bad` is not: neighbours in the order of evaluation between which that changes.
-        let mut good = graph.input().0;
+        let mut good = given;
         while bad - good > 1 {
             let middle = good + (bad - good) / 2;
             if trace.at(middle)?.is_some() { bad = middle } else { good = middle }
@@ -73,14 +77,13 @@ struct Trace<'a> {
 impl Trace<'_> {
     /// The first number of a node's output that is not finite.
     fn at(&mut self, node: usize) -> Result<Option<(f32, bool)>> {
-        if node == self.graph.input().0 {
+        if self.graph.inputs.iter().any(|(_, input)| input.0 == node) {
             return Ok(None); // callers have finite points and tangents
         }
         if let Some(&seen) = self.seen.get(&node) {
             return Ok(seen);
         }
-        let nodes = self.graph.nodes[..=node].to_vec();
-        let part = Graph { nodes, rows: self.graph.rows.clone(), labels: self.graph.labels.clone(), ..*self.graph };
+        let part = Graph { outputs: vec![("traced".into(), NodeId(node))], ..self.graph.clone() };
         let room = Room { samples: 1, tangents: usize::from(!self.tangent.is_empty()) };
         let mut evaluator = Evaluator::with_tangents(self.gpu, &part, &[self.k], room)?;
         let (values, derivatives) = match room.tangents {

@@ -8,8 +8,8 @@ use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
 use crate::ops::conv::{BOUND, Conv, Padding, VARIANTS};
 use crate::ops::held::Held;
+use crate::passes::{Ports, lower};
 use crate::paths::Lane;
-use crate::plan::{Ports, lower};
 use crate::program::{Builder, Program, Role};
 use crate::shaders::SOURCES;
 use crate::shape::Shape;
@@ -94,12 +94,13 @@ fn plan(gpu: &Gpu, graph: &Graph) -> Result<(Program, Ports)> {
     // What is cut into bands is chosen as a whole.
     let mut program = Builder::new(Target { buffer_bytes: None, ..gpu.target() }, 0);
     let row = |shape: Shape| 4 * shape.flat_stride() as u64;
-    let ports = Ports {
-        input: program.buffer("tuner x", row(graph.shape(graph.input())), Role::Upload),
-        output: program.buffer("tuner y", row(graph.shape(graph.output())), Role::Download),
-        lanes: program.buffer("tuner lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
-    lower(graph, &[0], ports, &mut program)?;
+    let [input, output] = graph.end_shapes()?;
+    let ports = Ports::one(
+        program.buffer("tuner x", row(input), Role::Upload),
+        program.buffer("tuner y", row(output), Role::Download),
+        program.buffer("tuner lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    lower(graph, &[0], &ports, &mut program)?;
     Ok((program.finish()?, ports))
 }
 
@@ -204,7 +205,8 @@ fn trial(class: &Class) -> Result<Graph> {
         bias: pseudo(outputs).into(),
     };
     let mut graph = Graph::new(Shape::new(inputs, side(h), side(w)));
-    graph.push(TRIAL, conv, &[graph.input()])?;
+    let y = graph.push(TRIAL, conv, &[graph.input("x")?])?;
+    graph.output("y", y)?;
     if half {
         graph.held = Held::F16;
     }
@@ -218,14 +220,14 @@ const TRIAL: &str = "trial";
 fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Vec<f32>)> {
     let gpu = gpu.clone().with_choices(Choices::always(variant));
     let (program, ports) = plan(&gpu, graph)?;
-    let (input, output) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let [input, output] = graph.end_shapes()?;
     let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
     let lanes = tiles::lanes(&gpu, &program, None, wanted as u64)?;
     let mut executor = Executor::new(&gpu, program, lanes)?;
     let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
-    executor.upload(ports.input, &x)?;
+    executor.upload(ports.inputs[0], &x)?;
     executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
-    let found = executor.run(lanes, ports.output)?; // compiles
+    let found = executor.run(lanes, ports.outputs[0])?; // compiles
     let own = format!("{TRIAL}: ");
     let round = |repeat: usize| -> Result<f64> {
         let times = executor.time_actions(lanes, repeat, 1)?;

@@ -2,25 +2,46 @@
 //! for values and for derivatives along one tangent at once.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
+use std::collections::HashMap;
 
-/// The network at `x` (flat `[C, H, W]`), perhaps moving along a tangent, and timestep `k`.
+/// The network at `x` (flat `[C, H, W]`), perhaps moving along a tangent, and timestep `k`; of one input and one output.
 pub fn evaluate(graph: &Graph, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
-    let d = graph.shape(graph.input()).len();
-    if x.len() != d {
-        return Err(Error::invalid("twin input", format!("{} numbers, the network takes {d}", x.len())));
+    graph.ends()?;
+    Ok(outputs(graph, &[x], k)?.swap_remove(0))
+}
+
+/// Every output of a network (flat `[C, H, W]`), in the order of `Graph::outputs`, of its inputs in the order of theirs.
+pub fn outputs(graph: &Graph, inputs: &[&[Dual]], k: usize) -> Result<Vec<Vec<Dual>>> {
+    if inputs.len() != graph.inputs.len() {
+        let message = format!("{} inputs, the network takes {}", inputs.len(), graph.inputs.len());
+        return Err(Error::invalid("twin input", message));
+    }
+    let mut given = HashMap::new();
+    for (&x, (name, id)) in inputs.iter().zip(&graph.inputs) {
+        let d = graph.shape(*id).len();
+        if x.len() != d {
+            let message = format!("{} numbers for '{name}', the network takes {d}", x.len());
+            return Err(Error::invalid("twin input", message));
+        }
+        given.insert(*id, x);
     }
     let rows = graph.rows_at(k)?;
     let mut last_use = vec![0; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|n| last_use[n.0] = i);
     }
-    let mut values: Vec<Vec<Dual>> = vec![x.to_vec()];
-    for (i, node) in graph.nodes.iter().enumerate().skip(1) {
+    graph.outputs.iter().for_each(|(_, id)| last_use[id.0] = usize::MAX);
+    let mut values: Vec<Vec<Dual>> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if let Some(x) = given.get(&NodeId(i)) {
+            values.push(x.to_vec());
+            continue;
+        }
         let shapes: Vec<_> = node.inputs.iter().map(|&n| graph.shape(n)).collect();
         let inputs: Vec<&[Dual]> = node.inputs.iter().map(|n| values[n.0].as_slice()).collect();
         values.push(node.op.twin(&inputs, &shapes, &rows));
         node.inputs.iter().filter(|n| last_use[n.0] == i).for_each(|n| values[n.0] = vec![]);
     }
-    Ok(values.pop().unwrap_or_default())
+    Ok(graph.outputs.iter().map(|(_, id)| values[id.0].clone()).collect())
 }

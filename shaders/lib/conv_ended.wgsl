@@ -1,4 +1,4 @@
-// What follows a convolution's sum (`ops::conv::after`), each if its constant is 1: SILU, the time ROW, SiLU AGAIN; and with
+// What follows a convolution's sum (`ops::conv::epilogue`), each if its constant is 1: SILU, the time ROW, SiLU AGAIN; and with
 // KEEP the product of both slopes. Needs lib/silu. (conv_cc, which makes many outputs in a thread, has it written out.)
 struct Ended { v: vec4f, slope: vec4f }
 

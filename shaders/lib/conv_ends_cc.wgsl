@@ -1,4 +1,4 @@
-// What the last kernel of a convolution on CPU adapters reads for its end (`ops::conv::after`): slopes that tangents are
+// What the last kernel of a convolution on CPU adapters reads for its end (`ops::conv::epilogue`): slopes that tangents are
 // multiplied by (SLOPED), the time ROW, the RESIDUAL. Needs lib/cpu, lib/conv and
 // lib/conv_end_immediates.
 #import lib/lane.wgsl

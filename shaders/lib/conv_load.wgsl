@@ -1,5 +1,5 @@
 // What convolution kernels of GPUs read: blocks of input channels around an output pixel, zero outside the image; on the way
-// (`ops::conv::before`), each if its constant is 1, a DEPTHWISE 3x3, whose window it then is, or GroupNorm by coefficients
+// (`ops::conv::prologue`), each if its constant is 1, a DEPTHWISE 3x3, whose window it then is, or GroupNorm by coefficients
 // (NORMED), then SiLU (CURVED). Needs lib/conv (and `im.kernel`), lib/part and lib/silu.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>; // [lane][in pixels][in_stride]
 

@@ -1,5 +1,5 @@
 // What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, SILU, the time
-// ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::after`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
+// ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::epilogue`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
 // `ops::conv::up`. Needs lib/conv, lib/conv_end_immediates, lib/part and lib/silu.
 #import lib/lane.wgsl
 #import lib/conv_ended.wgsl

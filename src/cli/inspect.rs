@@ -8,8 +8,8 @@ use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{Memory, tiles};
 use crate::model::Model;
+use crate::passes::{Ports, lower, lower_as_is};
 use crate::paths::Lane;
-use crate::plan::{Ports, lower, lower_as_is};
 use crate::program::{Action, Builder, Program, Role, Step};
 use crate::target::{KernelFamily, Target};
 use bytesize::ByteSize;
@@ -92,7 +92,7 @@ fn open(args: &Args) -> Result<Planned> {
     };
     let model = sized(&args.model, args.shape.as_deref(), args.held.weights)?;
     let (kernels, empty) = (target.family, || Builder::new(target.clone(), args.tangents));
-    let as_is = |ports, program: &mut Builder| lower_as_is(model.graph.clone(), &[0], ports, program);
+    let as_is = |ports: &Ports, program: &mut Builder| lower_as_is(&model.graph, &[0], ports, program);
     let unfused = Work::of(&plan(empty(), as_is, &model)?);
     let program = plan(empty(), |ports, program| lower(&model.graph, &[0], ports, program), &model)?;
     Ok(Planned { model, kernels, program, unfused })
@@ -111,14 +111,14 @@ fn text(args: &Args, planned: &Planned) -> String {
 }
 
 /// The network alone, for one timestep, as `lower` appends it.
-fn plan(mut program: Builder, lower: impl Fn(Ports, &mut Builder) -> Result<()>, model: &Model) -> Result<Program> {
-    let (input, output) = (model.shape(), model.graph.shape(model.graph.output()));
-    let ports = Ports {
-        input: program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
-        output: program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
-        lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    };
-    lower(ports, &mut program)?;
+fn plan(mut program: Builder, lower: impl Fn(&Ports, &mut Builder) -> Result<()>, model: &Model) -> Result<Program> {
+    let [input, output] = model.graph.end_shapes()?;
+    let ports = Ports::one(
+        program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
+        program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
+        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    lower(&ports, &mut program)?;
     program.finish()
 }
 

@@ -137,7 +137,7 @@ fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) 
     };
     let (ks, field) = (timesteps.to_vec(), field.clone());
     Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, move |program, ports| {
-        let (lanes, x, s) = (ports.lanes, ports.input, ports.output);
+        let (lanes, x, s) = (ports.lanes, ports.inputs[0], ports.outputs[0]);
         field.launch(FieldLaunch { program, timesteps: &ks, lanes, x, s })
     })
 }

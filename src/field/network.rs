@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
 use crate::ops::held::Rounding;
-use crate::plan::{Ports, lower};
+use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, Part, Role, Step};
 use crate::shape::Shape;
 use crate::twin;
@@ -74,8 +74,8 @@ impl Field for NetworkField {
     fn launch(&self, cx: FieldLaunch) -> Result<()> {
         let flat = self.shape().flat_stride();
         let raw = cx.program.buffer("network output", 4 * flat as u64, Role::Scratch);
-        let ports = Ports { input: cx.x, output: raw, lanes: cx.lanes };
-        lower(&self.model.graph, cx.timesteps, ports, cx.program)?;
+        let ports = Ports::one(cx.x, raw, cx.lanes);
+        lower(&self.model.graph, cx.timesteps, &ports, cx.program)?;
         cx.program.push(Step {
             label: "score".into(),
             op: "score",

@@ -46,7 +46,7 @@ impl<'a> Executor<'a> {
     }
 
     /// `new` of a program that can be planned again if the device is lost.
-    pub fn lasting(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Recipe<'a>) -> Result<Self> {
+    pub(crate) fn lasting(gpu: &Gpu, program: Program, max_lanes: usize, recipe: Recipe<'a>) -> Result<Self> {
         Self::with(gpu, program, max_lanes, Some(recipe))
     }
 
@@ -84,7 +84,7 @@ impl<'a> Executor<'a> {
     ///
     /// # Errors
     /// The error itself if it is none of the two, if there is no recipe for a lost device, or after `FAILURES` in a row.
-    pub fn recover(&mut self, error: Error) -> Result<()> {
+    pub(crate) fn recover(&mut self, error: Error) -> Result<()> {
         self.on.recover(error)
     }
 
@@ -276,7 +276,7 @@ impl<'a> Executor<'a> {
 
     /// Seconds that each action takes on its own over `lanes` lanes, best of `rounds` submissions of `repeat` copies
     /// of it: (label, op, seconds, the step or nothing for an image update). Results are not read.
-    pub fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
+    pub(crate) fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
         let mut times = HashMap::new();
         for _ in 0..rounds {
             for (i, command) in self.on.commands.iter().enumerate() {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
 /// time and, for a while, the host's memory of the first planning.
-pub type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
+pub(super) type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
 
 pub(super) enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },

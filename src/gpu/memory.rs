@@ -24,13 +24,13 @@ impl Gpu {
     }
 
     /// True if image mirrors lie over their buffers' memory (`alias`).
-    pub fn images_share(&self) -> bool {
+    pub(super) fn images_share(&self) -> bool {
         cfg!(target_os = "linux") && self.is_software()
     }
 
     /// Bytes in use on the device now. Software adapters use the process's own memory: its resident pages, and the most
     /// that there ever were; GPUs have wgpu's allocator report, of buffers and textures. None where nobody counts.
-    pub fn memory_in_use(&self) -> Option<Measured> {
+    pub(crate) fn memory_in_use(&self) -> Option<Measured> {
         if self.is_software() {
             return resident().map(|bytes| Measured { meter: "resident memory of the process", bytes });
         }

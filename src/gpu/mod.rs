@@ -18,13 +18,12 @@ mod pipeline;
 mod policy;
 mod recovery;
 mod slot;
-pub mod tiles;
+pub(crate) mod tiles;
 
 pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
 pub use diary::Trouble;
 pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
-pub use load::Recipe;
 pub use memory::{Measured, Memory};
 pub use open::Gpu;
 pub use policy::Bounds;

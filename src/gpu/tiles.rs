@@ -22,7 +22,7 @@ const BUFFERS: [u64; 2] = [256 << 20, 2 << 30];
 ///
 /// # Errors
 /// More are asked for than the limits hold, or none.
-pub fn lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64) -> Result<usize> {
+pub(crate) fn lanes(gpu: &Gpu, program: &Program, asked: Option<usize>, total: u64) -> Result<usize> {
     let fits = most(gpu, program, u64::MAX);
     let lanes = match asked {
         Some(0) => return Err(Error::invalid("tile", "0 lanes, expected at least 1")),
@@ -69,7 +69,7 @@ pub(super) fn binding(gpu: &Gpu, image: bool) -> u64 {
 }
 
 /// Bytes of lanes that a buffer holds of which kernels may see `binding` bytes.
-pub fn buffer_bytes(binding: u64) -> u64 {
+pub(crate) fn buffer_bytes(binding: u64) -> u64 {
     binding.saturating_sub(IMAGE_ROW + spare(u64::MAX))
 }
 

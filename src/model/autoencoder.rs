@@ -130,12 +130,12 @@ impl AutoencoderModel {
 
     /// `[C, H, W]` of an image.
     pub fn image(&self) -> Shape {
-        self.networks.encoder.shape(self.networks.encoder.input())
+        self.networks.image
     }
 
     /// `[C, H, W]` of a decoded latent: smaller than an image whose sides are no multiples of what the encoder divides by.
     pub fn decoded(&self) -> Shape {
-        self.networks.decoder.shape(self.networks.decoder.output())
+        self.networks.decoded
     }
 }
 
@@ -157,8 +157,12 @@ pub struct Autoencoder {
     pub encoder: Graph,
     /// A latent to an image; with a codebook, one of its vectors.
     pub decoder: Graph,
+    /// `[C, H, W]` of an image.
+    pub image: Shape,
     /// `[C, H, W]` of a latent.
     pub latent: Shape,
+    /// `[C, H, W]` of a decoded latent.
+    pub decoded: Shape,
     /// How latents are used.
     pub space: LatentSpace,
 }
@@ -168,7 +172,7 @@ impl Autoencoder {
     pub fn new(name: &str, hyper: &Value, weights: &Weights) -> Result<Self> {
         let [image, latent] = (info(name)?.shapes)(hyper)?;
         let made = Self::at(name, hyper, weights, Some([image.h, image.w]), Some([latent.h, latent.w]))?;
-        let (expected, found) = (made.space.encoded(latent), made.encoder.shape(made.encoder.output()));
+        let (expected, found) = (made.space.encoded(latent), made.encoder.end_shapes()?[1]);
         if found != expected {
             let twice = if made.space.distribution { "twice " } else { "" };
             let message = format!("the encoder ends with {found}, expected {expected}, {twice}what the decoder takes");
@@ -190,19 +194,21 @@ impl Autoencoder {
         let [own, code] = (info.shapes)(hyper)?;
         let half = |shape, half: Half| -> Result<Graph> {
             let mut net = Net::new(shape, weights);
-            let input = net.graph.input();
-            half(hyper, &mut net, input)?;
+            let input = net.graph.input("x")?;
+            let y = half(hyper, &mut net, input)?;
+            net.graph.output("y", y)?;
             // It makes the data, once: digits before speed, since norms of few numbers enlarge what is lost.
             net.graph.direct = true;
             Ok(net.graph)
         };
         let encoder = half(image.map_or(own, |sides| sized(own, sides)), info.halves.encode)?;
-        let left = encoder.shape(encoder.output());
+        let [image, left] = encoder.end_shapes()?;
         let latent = sized(code, latent.unwrap_or([left.h, left.w]));
         let decoder = half(latent, info.halves.decode)?;
+        let [_, decoded] = decoder.end_shapes()?;
         let space = info.space.map_or_else(|| Ok(LatentSpace::plain(latent.c)), |space| space(hyper, weights))?;
         weights.finish(info.ignorable)?;
-        Ok(Self { encoder, decoder, latent, space })
+        Ok(Self { encoder, decoder, image, latent, decoded, space })
     }
 
     /// An image to the decoded mean of its latent. Shares the weights. No graph has the nearest vectors of a codebook.
@@ -213,16 +219,24 @@ impl Autoencoder {
                 "latents are moved to vectors of a codebook, which no graph does",
             ));
         }
-        let mut whole = self.encoder.clone();
+        let (mut whole, [_, encoded]) = (self.encoder.clone(), self.encoder.ends()?);
+        let [latent, decoded] = self.decoder.ends()?;
+        let mean = match self.space.distribution {
+            true => whole.push("mean", Channels::range(0, self.latent.c), &[encoded])?,
+            false => encoded,
+        };
         // By node of the decoder, whose input is the mean; neither half has time rows.
-        let mut nodes = vec![whole.output()];
-        if self.space.distribution {
-            nodes[0] = whole.push("mean", Channels::range(0, self.latent.c), &nodes)?;
-        }
-        for node in &self.decoder.nodes[1..] {
+        let mut nodes: Vec<NodeId> = Vec::with_capacity(self.decoder.nodes.len());
+        for (i, node) in self.decoder.nodes.iter().enumerate() {
             let inputs: Vec<NodeId> = node.inputs.iter().map(|i| nodes[i.0]).collect();
-            nodes.push(whole.push_arc(&node.name, node.op.clone(), &inputs)?);
+            nodes.push(if NodeId(i) == latent {
+                mean
+            } else {
+                whole.push_arc(&node.name, node.op.clone(), &inputs)?
+            });
         }
+        whole.outputs.clear();
+        whole.output("y", nodes[decoded.0])?;
         Ok(whole)
     }
 }

@@ -197,7 +197,7 @@ fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     time = net.apply(Each::GELU, time)?;
     time = net.apply_dense("time_mlp.3", inner, time)?;
     let mut b = Builder { net, time };
-    let input = b.net.graph.input();
+    let input = b.net.graph.input("x")?;
     let first = b.net.conv("init_conv", input, plan.dims[0], Geometry::same(7))?;
     let mut skips = vec![];
     let mut x = b.down(&plan, first, &mut skips)?;
@@ -208,7 +208,8 @@ fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     x = b.up(&plan, x, &mut skips)?;
     x = b.net.concat("final_res_block", x, first)?;
     x = b.block("final_res_block", x, plan.dims[0])?;
-    b.net.conv("final_conv", x, h.out_dim.unwrap_or(h.channels), Geometry::same(1))?;
+    x = b.net.conv("final_conv", x, h.out_dim.unwrap_or(h.channels), Geometry::same(1))?;
+    b.net.graph.output("y", x)?;
     Ok(b.net.graph)
 }
 

@@ -22,17 +22,12 @@ pub fn init(config: &Config, seed: u64) -> Result<RandomModel> {
     let process = super::process_of(config)?;
     let weights = Weights::random(seed);
     let graph = (family(&config.family)?.build)(&config.hyper, &weights)?;
-    super::require_field(&graph)?;
+    let shape = super::require_field(&graph)?;
     process.require_told(&graph)?;
     let program = concat!("vorticity ", env!("CARGO_PKG_VERSION"));
     let provenance = json!({ "weights": "random", "seed": seed, "program": program });
     let config = Config { provenance, ..config.clone() };
     let mut text = serde_json::to_vec_pretty(&config).map_err(|e| Error::invalid("config.json", e))?;
     text.push(b'\n');
-    Ok(RandomModel {
-        config: text,
-        weights: weights.to_safetensors()?,
-        parameters: weights.parameters(),
-        shape: graph.shape(graph.input()),
-    })
+    Ok(RandomModel { config: text, weights: weights.to_safetensors()?, parameters: weights.parameters(), shape })
 }

@@ -77,7 +77,8 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let embedding = graph.rows.apply(lookup, &[Rows::LABEL])?;
     let mut b = Builder { graph, weights, embedding, time_dim: h.time_embedding_dim };
 
-    let mut x = b.conv_bn_silu("init_conv", b.graph.input(), h.base_dim, 3)?;
+    let input = b.graph.input("x")?;
+    let mut x = b.conv_bn_silu("init_conv", input, h.base_dim, 3)?;
     let mut skips = vec![];
     for (i, pair) in dims.windows(2).enumerate() {
         let (name, half) = (format!("encoder_blocks.{i}"), pair[1] / 2);
@@ -100,7 +101,8 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let c = h.base_dim / 2;
     let weight = weights.take("final_conv.weight", &[h.out_channels, c, 1, 1])?;
     let bias = weights.take("final_conv.bias", &[h.out_channels])?;
-    b.push_conv("final_conv", x, weight, bias, h.out_channels, 1)?;
+    x = b.push_conv("final_conv", x, weight, bias, h.out_channels, 1)?;
+    b.graph.output("y", x)?;
     Ok(b.graph)
 }
 

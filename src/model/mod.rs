@@ -116,11 +116,11 @@ pub fn autoencoder_of(config: &Config, directory: &Path, shape: Shape) -> Result
     Ok(Some(autoencoder))
 }
 
-/// The network of a model must put out a vector at each point.
-fn require_field(graph: &Graph) -> Result<()> {
-    let [given, found] = [graph.input(), graph.output()].map(|id| graph.shape(id));
+/// The network of a model must put out a vector at each point: of one shape, which it is.
+fn require_field(graph: &Graph) -> Result<Shape> {
+    let [given, found] = graph.end_shapes()?;
     if given == found {
-        return Ok(());
+        return Ok(given);
     }
     Err(Error::invalid("hyper", format!("the network makes {found} of {given}: its output is not a vector field")))
 }
@@ -197,6 +197,7 @@ pub struct Model {
     pub autoencoder: Option<AutoencoderModel>,
     /// What holding the network's weights as f16 does to them; none where they are held as they are.
     pub rounding: Option<Rounding>,
+    shape: Shape,
 }
 
 impl Model {
@@ -224,10 +225,10 @@ impl Model {
         let process = process_of(&config).map_err(here)?.said(sources.process);
         let weights = Weights::open_files(&files)?;
         let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
-        require_field(&graph).map_err(here)?;
+        let shape = require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
-        let autoencoder = autoencoder_of(&config, &path, graph.shape(graph.input()))?;
+        let autoencoder = autoencoder_of(&config, &path, shape)?;
         let mut facts = facts::of_process(&process);
         facts.extend([
             Fact::new("prediction", config.prediction.describe(), sources.prediction),
@@ -239,11 +240,11 @@ impl Model {
             facts.push(Fact::new("autoencoder", value, at.trim_start_matches("../").to_string()));
         }
         let sha256 = files.sha256()?;
-        Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None })
+        Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None, shape })
     }
 
     /// `[C, H, W]` of one sample.
     pub fn shape(&self) -> Shape {
-        self.graph.shape(self.graph.input())
+        self.shape
     }
 }

@@ -1,7 +1,7 @@
 //! SiLU on the store of a kernel, for values and tangents: y = silu(z) and y' = silu'(z) z', z the primal's sum and z' a
 //! tangent's. A kernel that stores its own sums cannot see another lane's z, so it runs twice: on the primals, which also
 //! leave silu'(z) in a buffer, then on the tangents, which multiply by it. Shaders: `SILU`, `KEEP` and `SLOPED` of conv.
-use super::{Launch, Place};
+use super::{Lowering, Place};
 use crate::program::{Access, BufferId, Part};
 
 /// One dispatch of such a kernel.
@@ -18,7 +18,7 @@ impl Pass {
     pub const LINEAR: Pass = Pass { part: Part::All, silu: false, slope: None };
 
     /// The dispatches that store `place`; one where there are no tangents or no SiLU.
-    pub fn of(cx: &mut Launch, silu: bool, place: &Place) -> Vec<Pass> {
+    pub fn of(cx: &mut Lowering, silu: bool, place: &Place) -> Vec<Pass> {
         if !silu || cx.program.tangents() == 0 {
             return vec![Pass { silu, ..Pass::LINEAR }];
         }
@@ -37,7 +37,7 @@ impl Pass {
     }
 
     /// Its binding; brings the image of the slopes up to date, where they are read through one.
-    pub fn binding(&self, cx: &mut Launch) -> Option<(&'static str, BufferId, Access)> {
+    pub fn binding(&self, cx: &mut Lowering) -> Option<(&'static str, BufferId, Access)> {
         let (slope, access) = self.slope?;
         if access == Access::Image {
             cx.program.mirror(slope, cx.program.bytes_per_lane(slope));

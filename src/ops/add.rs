@@ -1,7 +1,7 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::named;
@@ -48,7 +48,7 @@ impl Op for Add {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let z = cx.inputs[1].clone();
         if z.slots != cx.inputs[0].slots {
             return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));

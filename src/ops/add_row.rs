@@ -1,7 +1,7 @@
 //! Adds a per-timestep row (a time embedding) to every pixel; its kernel can put SiLU on the store.
 //! `y[c, p] = x[c, p] + r_k[c]`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -46,15 +46,15 @@ impl Op for AddRow {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        self.launch_then(cx, false, self.flops(&[], cx.output.shape));
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.lower_then(cx, false, self.flops(&[], cx.output.shape));
         Ok(())
     }
 }
 
 impl AddRow {
     /// The kernel, perhaps with SiLU on its store, and so many operations per lane.
-    pub(crate) fn launch_then(&self, cx: &mut Launch, silu: bool, flops: u64) {
+    pub(crate) fn lower_then(&self, cx: &mut Lowering, silu: bool, flops: u64) {
         let (table, blocks, slots) = (&cx.rows[self.table], cx.output.blocks, &cx.inputs[0].slots);
         let mut packed = vec![0f32; table.len() * blocks * 4];
         for (k, row) in table.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! y = g x + h, with one g that may depend on the timestep: inputs moved to [-1, 1], outputs divided by sigma.
 //! Affine: the tangent is g x'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -44,7 +44,7 @@ impl Op for Affine {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let factor = |k: usize| self.table.map_or(1.0, |t| cx.rows[t][k][0]);
         let gains: Vec<f32> = (0..cx.timesteps).map(|k| (f64::from(self.gain) * factor(k)) as f32).collect();
         let rows = cx.program.constant(cx.label("gains"), &gains);

@@ -2,7 +2,7 @@
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -59,7 +59,7 @@ impl Op for AttentionLogits {
         if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (q, k) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&q)?;
         let first = plain(&k)?;

@@ -1,6 +1,6 @@
 //! Split, concatenate, shuffle: output channel c is channel `map[c].1` of input `map[c].0`. Formula: y_c = x_map(c).
 //! No kernel: the planner turns the map into block offsets of whoever reads the result. Linear, so the tangent is the same.
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -86,7 +86,7 @@ impl Op for Channels {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         Err(Error::invalid(cx.node, "a rearrangement of channels has no kernel"))
     }
 }

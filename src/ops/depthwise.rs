@@ -3,7 +3,7 @@
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{Loading, immediates, noise};
 use super::window::{Padding, Window, extent, inside};
-use super::{Case, Family, Launch, Locality, Op, View};
+use super::{Case, Family, Locality, Lowering, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -43,7 +43,7 @@ impl Depthwise {
     }
 
     /// What a convolution's kernels need to filter the node's input as they load it.
-    pub(crate) fn loading(&self, cx: &mut Launch) -> Loading {
+    pub(crate) fn loading(&self, cx: &mut Lowering) -> Loading {
         let packed = self.packed(&cx.inputs[0]);
         let filters = cx.program.constant(cx.label("filters"), &packed);
         Loading::Filtered { filters, stride: self.stride, padding: self.padding }
@@ -104,7 +104,7 @@ impl Op for Depthwise {
         Some(Arc::new(Self { padding: self.padding.with_rows(rows)?, ..self.clone() }))
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let weights = cx.program.constant(cx.label("weights"), &self.packed(&view));
         let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, &[]);

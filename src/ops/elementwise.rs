@@ -1,7 +1,7 @@
 //! The step of an elementwise kernel (`shaders/lib/elementwise.wgsl`): it makes one block of 4 channels per thread from one
 //! input, perhaps with a second buffer beside it.
 use super::activation::Pass;
-use super::{Launch, View};
+use super::{Lowering, View};
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
 
@@ -28,7 +28,7 @@ pub(super) struct Elementwise<'a> {
 
 impl Elementwise<'_> {
     /// Its dispatches: two where there are tangents and SiLU.
-    pub fn push(self, cx: &mut Launch) {
+    pub fn push(self, cx: &mut Lowering) {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let access = cx.x_access();
         if access == Access::Image {
@@ -73,7 +73,7 @@ impl Elementwise<'_> {
 }
 
 /// `GROUPED` of shaders that need the primal's input only where there are tangents.
-pub(super) fn grouped(cx: &Launch) -> (&'static str, i64) {
+pub(super) fn grouped(cx: &Lowering) -> (&'static str, i64) {
     ("GROUPED", (cx.program.tangents() > 0) as i64)
 }
 

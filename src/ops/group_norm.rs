@@ -4,7 +4,7 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
-use super::{Case, Family, Launch, Op, Reads, View};
+use super::{Case, Family, Lowering, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
@@ -56,7 +56,7 @@ fn whole(parts: &[View]) -> Shape {
 
 impl GroupNorm {
     /// g and h by timestep row, `[rows][2][channels]`.
-    fn table(&self, cx: &Launch) -> Vec<f32> {
+    fn table(&self, cx: &Lowering) -> Vec<f32> {
         let f32s = |row: &[f64]| row.iter().map(|&v| v as f32).collect::<Vec<_>>();
         match &self.scale {
             Scale::Fixed { gain, shift } => gain.iter().chain(shift.iter()).copied().collect(),
@@ -69,7 +69,7 @@ impl GroupNorm {
     /// Appends the kernels that make the coefficients from the rows in these views, for one part of the lanes.
     fn measure(
         &self,
-        cx: &mut Launch,
+        cx: &mut Lowering,
         part: Part,
         views: &[View],
         [sums, moments, coefficients]: [BufferId; 3],
@@ -190,9 +190,9 @@ impl Op for GroupNorm {
         Reads::InPlace
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let coefficients = self.coefficients(cx, &cx.inputs.clone(), true)?;
-        self.launch_then(cx, coefficients, false, self.flops(&[], cx.output.shape));
+        self.lower_then(cx, coefficients, false, self.flops(&[], cx.output.shape));
         Ok(())
     }
 }
@@ -222,7 +222,7 @@ impl GroupNorm {
 
     /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, of the tensor whose rows `parts` hold, in order: made from
     /// them, or, if not `measured` here, by the node before, which asked for those of the same tensor.
-    pub(crate) fn coefficients(&self, cx: &mut Launch, parts: &[View], measured: bool) -> Result<BufferId> {
+    pub(crate) fn coefficients(&self, cx: &mut Lowering, parts: &[View], measured: bool) -> Result<BufferId> {
         let view = cx.inputs[0].clone();
         if parts.iter().any(|v| v.slots != view.slots) {
             return Err(Error::invalid(cx.node, "the channels of its bands are ordered differently in memory"));
@@ -246,7 +246,7 @@ impl GroupNorm {
     }
 
     /// The last kernel, which applies them, perhaps with SiLU on its store; so many operations per lane.
-    pub(crate) fn launch_then(&self, cx: &mut Launch, coefficients: BufferId, silu: bool, flops: u64) {
+    pub(crate) fn lower_then(&self, cx: &mut Lowering, coefficients: BufferId, silu: bool, flops: u64) {
         let constants = [grouped(cx)];
         let second = Some((coefficients, (48 * cx.inputs[0].blocks()) as u64));
         Elementwise { name: "group_norm", silu, constants: &constants, second, flops, ..Default::default() }.push(cx);

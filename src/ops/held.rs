@@ -1,7 +1,7 @@
 //! How the weights of convolutions and linear layers are held on the device: f32, or f16, two to a word, which takes half the
 //! memory and bandwidth; arithmetic is f32 either way (shaders/lib/weights.wgsl). In: f32 weights. Out: a constant buffer, and
 //! what rounding does to the weights (IEEE 754, to nearest, ties to even). The f64 twin keeps the weights as they are.
-use super::Launch;
+use super::Lowering;
 use crate::error::{Error, Result};
 use crate::program::BufferId;
 use half::f16;
@@ -39,7 +39,7 @@ impl Held {
 }
 
 /// The weights of a node, as its kernel reads them.
-pub(super) fn buffer(cx: &mut Launch, packed: &[f32]) -> BufferId {
+pub(super) fn buffer(cx: &mut Lowering, packed: &[f32]) -> BufferId {
     let label = cx.label("weights");
     match cx.held {
         Held::F32 => cx.program.constant(label, packed),

@@ -1,6 +1,6 @@
 //! Entry of the graph: flat `[lane][C H W]` (the public layout) to padded channels-last `[lane, H, W, ceil(C/4)]`.
 //! Linear, tangent alike. y[p, c] = x[c, p]; padding channels are zero.
-use super::{Launch, Op, Outside};
+use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step, named};
@@ -8,7 +8,10 @@ use crate::shape::Shape;
 
 /// Flat points to the channels-last layout.
 #[derive(Clone, Debug)]
-pub struct Input;
+pub struct Input {
+    /// Which of `Graph::inputs`.
+    pub port: usize,
+}
 
 impl Op for Input {
     fn name(&self) -> &'static str {
@@ -27,20 +30,20 @@ impl Op for Input {
         0
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        launch(cx, Outside { whole: cx.output.shape, first: 0 });
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        lower(cx, self.port, Outside { whole: cx.output.shape, first: 0 });
         Ok(())
     }
 }
 
 /// The kernel, for rows of an image.
-pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
+pub(crate) fn lower(cx: &mut Lowering, port: usize, outside: Outside) {
     let s = cx.output.shape;
     cx.program.push(Step {
         label: cx.label("input"),
         op: "input",
         kernel: Kernel { shader: "input", constants: vec![] },
-        bindings: vec![("x", cx.flat_in, Access::Read), ("y", cx.output.buffer, Access::Write)],
+        bindings: vec![("x", cx.flat_inputs[port], Access::Read), ("y", cx.output.buffer, Access::Write)],
         part: Part::All,
         immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
             .into_iter()

@@ -2,7 +2,7 @@
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::{aligned, per_head};
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -66,7 +66,7 @@ impl Op for Mix {
         if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&p)?;
         let first = plain(&v)?;
@@ -81,7 +81,12 @@ impl Op for Mix {
         ];
         Elementwise {
             name: "mix",
-            constants: &[grouped(cx), ("ALIGNED", aligned(self.heads, per_head) as i64)],
+            constants: &[
+                grouped(cx),
+                ("ALIGNED", aligned(self.heads, per_head) as i64),
+                // Behind the last weight there may be other tensors' channels.
+                ("MASKED", !per_head[0].is_multiple_of(4) as i64),
+            ],
             second: Some((v.buffer, v.bytes())),
             own: &own,
             flops: self.flops(&[p.shape, v.shape], cx.output.shape),
@@ -103,6 +108,7 @@ pub fn cases() -> Vec<Case> {
     };
     vec![
         case("one head", Mix { heads: 1, by_row: false }, 12, 8, 6),
+        case("one head, 10 vectors, other channels behind the weights", Mix { heads: 1, by_row: false }, 10, 8, 5),
         case("3 heads", Mix { heads: 3, by_row: false }, 36, 24, 6),
         case("2 heads by row", Mix { heads: 2, by_row: true }, 8, 12, 4),
         case("2 heads of 7 features, 10 vectors", Mix { heads: 2, by_row: false }, 20, 14, 5),

@@ -1,5 +1,5 @@
-//! One file per op: formula card, shape rule, launch, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
-//! same name. An op knows nothing of its neighbours: what several of them become together is in `plan/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
+//! One file per op: formula card, shape rule, lowering, f64 dual-number twin, test cases; its kernel is the `.wgsl` of the
+//! same name. An op knows nothing of its neighbours: what several of them become together is in `passes/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
@@ -115,23 +115,23 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
-    /// On which pixels of an input a pixel of the output depends.
+    /// On which pixels of an input a pixel of the output depends: what must be known to make some rows of the output alone.
     fn locality(&self, _input: usize) -> Locality {
         Locality::Whole
     }
 
-    /// The same op with other padding above and below, for ops that depend on a window; none if that is no padding.
+    /// The same op with other padding above and below, for ops that depend on a window; none if no kernel pads so.
     fn padded(&self, _rows: [isize; 2]) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// True if the op writes the flat buffer outside the network.
-    fn writes_outside(&self) -> bool {
-        false
+    /// For ops that write a flat buffer outside the network: which of its outputs that is.
+    fn writes_port(&self) -> Option<usize> {
+        None
     }
 
     /// Appends the op's dispatches.
-    fn launch(&self, cx: &mut Launch) -> Result<()>;
+    fn lower(&self, cx: &mut Lowering) -> Result<()>;
 }
 
 impl dyn Op {
@@ -146,7 +146,7 @@ impl dyn Op {
 pub enum Locality {
     /// On the pixel at the same place of an image as large.
     ByPixel,
-    /// On those under a window around it.
+    /// On those under a window around it; of one input at most (`Op::padded`).
     Window(Window),
     /// On all.
     Whole,
@@ -271,8 +271,8 @@ impl Place {
     }
 }
 
-/// Everything an op's launch may touch.
-pub struct Launch<'a> {
+/// Everything that an op may touch as it is lowered.
+pub struct Lowering<'a> {
     /// Where the steps go.
     pub program: &'a mut Builder,
     /// Name of the graph's node.
@@ -293,17 +293,15 @@ pub struct Launch<'a> {
     pub lanes: BufferId,
     /// Values of every time row for every timestep of the run: `rows[table][timestep]`.
     pub rows: &'a [Vec<Vec<f64>>],
-    /// The flat `[lane][D]` buffers outside the network.
-    pub flat_in: BufferId,
-    /// The network's output.
-    pub flat_out: BufferId,
+    /// The flat `[lane][D]` buffers of the network's inputs.
+    pub flat_inputs: &'a [BufferId],
     /// Distinct timesteps of the run.
     pub timesteps: usize,
     /// Buffers that nodes share for what they need no longer than their own steps run, by name.
     pub(crate) shared: &'a mut BTreeMap<&'static str, BufferId>,
 }
 
-impl Launch<'_> {
+impl Lowering<'_> {
     /// The label of a step of this node.
     pub fn label(&self, op: &str) -> String {
         format!("{}: {op}", self.node)

@@ -2,7 +2,7 @@
 //! (arXiv 1812.01243). Channel f, row h and column d of the output. Tangent rule: that of a product.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::softmax::per_head;
-use super::{Case, Launch, Op, Reads};
+use super::{Case, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -51,7 +51,7 @@ impl Op for Outer {
         (2 * output.len() * inputs[0].pixels()) as u64
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (k, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&k)?;
         let first = plain(&v)?;

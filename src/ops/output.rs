@@ -1,6 +1,6 @@
 //! Exit of the graph: padded channels-last to flat `[lane][C H W]`, the inverse of `input`. Linear, tangent alike.
 //! y[c, p] = x[p, slot(c)]; the padding of a flat row is zero.
-use super::{Launch, Op, Outside};
+use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step, named};
@@ -8,7 +8,10 @@ use crate::shape::Shape;
 
 /// The channels-last layout to flat values.
 #[derive(Clone, Debug)]
-pub struct Output;
+pub struct Output {
+    /// Which of `Graph::outputs`.
+    pub port: usize,
+}
 
 impl Op for Output {
     fn name(&self) -> &'static str {
@@ -27,18 +30,18 @@ impl Op for Output {
         0
     }
 
-    fn writes_outside(&self) -> bool {
-        true
+    fn writes_port(&self) -> Option<usize> {
+        Some(self.port)
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
-        launch(cx, Outside { whole: cx.inputs[0].shape, first: 0 });
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        lower(cx, Outside { whole: cx.inputs[0].shape, first: 0 });
         Ok(())
     }
 }
 
 /// The kernel, for rows of an image.
-pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
+pub(crate) fn lower(cx: &mut Lowering, outside: Outside) {
     let view = &cx.inputs[0];
     let s = view.shape;
     let slots = view.places();
@@ -52,7 +55,11 @@ pub(crate) fn launch(cx: &mut Launch, outside: Outside) {
         label: cx.label("output"),
         op: "output",
         kernel: Kernel { shader: "output", constants: vec![] },
-        bindings: vec![("x", buffer, Access::Read), ("slots", table, Access::Read), ("y", cx.flat_out, Access::Write)],
+        bindings: vec![
+            ("x", buffer, Access::Read),
+            ("slots", table, Access::Read),
+            ("y", cx.output.buffer, Access::Write),
+        ],
         part: Part::All,
         immediates: named(["channels", "pixels", "stride"], [s.c, s.pixels(), 4 * stride].map(|n| n as u32))
             .into_iter()

@@ -2,7 +2,7 @@
 //! Tangents: y' = f'(x) x', with f' as in `Dual`.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -64,7 +64,7 @@ impl Op for Pointwise {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let is = |name, op: Pointwise| (name, (*self as u8 == op as u8) as i64);
         let constants = [
             is("RELU", Pointwise::Relu),

@@ -2,7 +2,7 @@
 //! input `map[c].0`. Formula: y_c = x_map(c). Linear, tangent alike. The planner makes it where a kernel cannot read a
 //! rearrangement where it lies.
 use super::channels::Channels;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -37,7 +37,7 @@ impl Op for Repack {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (place, pixels) = (cx.output.clone(), cx.output.shape.pixels());
         for (n, view) in cx.inputs.clone().iter().enumerate() {
             let places = view.places();

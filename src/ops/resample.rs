@@ -3,7 +3,7 @@
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::elementwise::Elementwise;
 use super::window::Window;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -193,7 +193,7 @@ impl Op for Resample {
         Some(Arc::new(Self { rows, ..self.clone() }))
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (s, out) = (cx.inputs[0].shape, cx.output.shape);
         let names = ["T0", "T1", "T2", "T3", "T4", "T5", "T6", "T7"];
         let taps = names.into_iter().zip(self.taps.map(i64::from));

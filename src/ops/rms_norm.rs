@@ -1,7 +1,7 @@
 //! Root-mean-square normalisation over the channels of a pixel: y_c = g_c x_c / max(|x|, 1e-12) (arXiv 1910.07467; the
 //! factor sqrt(C) is part of g). Tangent rule: y' = g (x' - x <x, x'> / |x|^2) / |x|.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -52,7 +52,7 @@ impl Op for RmsNorm {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let view = &cx.inputs[0];
         let mut gains = vec![0f32; 8 * cx.output.blocks];
         for (c, &slot) in view.slots.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Rows of tensors of one width, one below the other: what a kernel reads beyond the rows of its own band, put beside them.
 //! y[.., i, j] = x_n[.., i - start_n, j]. Linear, tangent alike; a copy. The planner makes it where it cuts tensors into bands.
-use super::{Case, Launch, Op, Reads};
+use super::{Case, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, Part, Step};
@@ -58,7 +58,7 @@ impl Op for Rows {
         Reads::InPlace
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let place = cx.output.clone();
         let (w, slots) = (place.shape.w, cx.inputs[0].slots.clone());
         let mut to = 0;

@@ -1,7 +1,7 @@
 //! SiLU: y = x s(x), s the logistic function. As a rule the planner fuses it into the store before.
 //! Tangent rule: y' = s (1 + x (1 - s)) x'.
 use super::elementwise::Elementwise;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -36,7 +36,7 @@ impl Op for Silu {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "silu", silu: true, flops, ..Default::default() }.push(cx);
         Ok(())

@@ -1,7 +1,7 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
 use super::elementwise::{Elementwise, plain};
-use super::{Case, Launch, Locality, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -73,7 +73,7 @@ impl Op for Softmax {
         Locality::ByPixel
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let s = cx.output.shape;
         plain(&cx.inputs[0])?;
         let size = s.c / self.heads;

@@ -2,7 +2,7 @@
 //! Tangent rule: y' = y (x' - sum_l y_l x'_l).
 use super::elementwise::Elementwise;
 use super::softmax::softmax;
-use super::{Case, Launch, Op};
+use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -33,7 +33,7 @@ impl Op for SoftmaxPixels {
         true
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "softmax_pixels", items: Some(cx.output.blocks), flops, ..Default::default() }.push(cx);
         Ok(())

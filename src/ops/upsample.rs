@@ -2,7 +2,7 @@
 //! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
 use super::elementwise::Elementwise;
 use super::window::Window;
-use super::{Case, Launch, Locality, Op};
+use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -85,7 +85,7 @@ impl Op for Upsample {
         (rows[0] <= 2 && rows[1] <= 1).then(|| Arc::new(Self { rows }) as _)
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (flops, s) = (self.flops(&[], cx.output.shape), cx.inputs[0].shape);
         let own = &[("in_h", s.h as u32), ("in_w", s.w as u32), ("first", self.first() as u32)];
         Elementwise { name: "upsample", own, flops, ..Default::default() }.push(cx);

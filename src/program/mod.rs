@@ -55,16 +55,16 @@ pub enum Action {
 }
 
 /// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
-pub const IMAGE_WIDTH: u64 = 1024;
+pub(crate) const IMAGE_WIDTH: u64 = 1024;
 
 /// Bytes of a texel of an image mirror.
-pub const TEXEL: u64 = 16;
+pub(crate) const TEXEL: u64 = 16;
 
 /// Bytes of a row of it.
-pub const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
+pub(crate) const IMAGE_ROW: u64 = IMAGE_WIDTH * TEXEL;
 
 /// Most bytes of a pixel that threads of convolutions on CPU adapters store behind the last lane, having nothing else to store.
-pub const SPARE: u64 = 1 << 17;
+pub(crate) const SPARE: u64 = 1 << 17;
 
 /// Buffers and actions, as a `Builder` made them. `Debug` prints the whole plan.
 #[derive(Clone, Debug)]

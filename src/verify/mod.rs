@@ -115,7 +115,7 @@ fn autoencoder(gpu: &Gpu, case: &Case, named: impl Fn(Error) -> Error) -> Result
                 continue;
             }
         };
-        let (_, dims) = sizes(graph.shape(graph.input()));
+        let (_, dims) = sizes(graph.end_shapes()?[0]);
         let (n, x) = part.rows("x", &dims)?;
         let mut evaluator = Evaluator::new(gpu, graph, &[0], n)?;
         let mut found = forward(&part, &told, x, &vec![0; n], graph, &mut evaluator)?;
@@ -136,11 +136,11 @@ fn quantised(gpu: &Gpu, case: &Case, networks: &Autoencoder, codebook: &Codebook
     let at = |i: usize| format!("sample {i}");
     let half = |graph: &Graph, x: &[f32], n: usize| Evaluator::new(gpu, graph, &[0], n)?.evaluate(x, &vec![0; n]);
     let doubled = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
-    let (_, dims) = sizes(networks.encoder.shape(networks.encoder.input()));
+    let (_, dims) = sizes(networks.image);
     let (n, x) = case.rows("rec.x", &dims)?;
     let nearest = |latents: &[f32]| codebook.nearest(latents, networks.latent.pixels());
     let decoded = half(&networks.decoder, &nearest(&half(&networks.encoder, &to_f32(x), n)?), n)?;
-    let (out, out_dims) = sizes(networks.decoder.shape(networks.decoder.output()));
+    let (out, out_dims) = sizes(networks.decoded);
     let want = case.exactly("rec.y", n, &out_dims)?;
     let whole = compare("reconstruction: forward", &doubled(decoded), want, out, at);
     let mut rows = vec![Row { tolerance: Some(FORWARD), ..whole }];
@@ -156,7 +156,7 @@ fn quantised(gpu: &Gpu, case: &Case, networks: &Autoencoder, codebook: &Codebook
 
 /// Checks a network against a case.
 pub fn check(gpu: &Gpu, case: &Case, graph: &Graph) -> Result<Report> {
-    let shape = graph.shape(graph.input());
+    let [shape, _] = graph.end_shapes()?;
     let dims = [shape.c, shape.h, shape.w];
     let (n, x) = case.rows("x", &dims)?;
     let told = Told::of(case);
@@ -192,8 +192,7 @@ fn forward(
     evaluator: &mut Evaluator,
 ) -> Result<Vec<Row>> {
     let n = ks.len();
-    let (d, _) = sizes(graph.shape(graph.input()));
-    let (out, dims) = sizes(graph.shape(graph.output()));
+    let [(d, _), (out, dims)] = graph.end_shapes()?.map(sizes);
     // Some third-party code rounds its time embedding to f32 even in f64; where the case has both, ours is the other.
     let name = if case.has("y_exact_emb") { "y_exact_emb" } else { "y" };
     let want = case.exactly(name, n, &dims)?;
@@ -215,8 +214,7 @@ fn forward(
 
 /// The twin's derivatives of the raw output at sample 0.
 fn tangents(case: &Case, told: &Told, x: &[f64], k: usize, graph: &Graph) -> Result<Row> {
-    let (d, dims) = sizes(graph.shape(graph.input()));
-    let (out, out_dims) = sizes(graph.shape(graph.output()));
+    let [(d, dims), (out, out_dims)] = graph.end_shapes()?.map(sizes);
     let (n, v) = case.rows("v", &dims)?;
     let want = case.exactly("jvp", n, &out_dims)?;
     let x = to_f32(&x[..d]);

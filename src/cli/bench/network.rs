@@ -5,8 +5,8 @@ use crate::ceilings::{Bound, Ceilings};
 use crate::error::Result;
 use crate::gpu::{Executor, Gpu, tiles};
 use crate::model::Model;
+use crate::passes::{Ports, lower};
 use crate::paths::Lane;
-use crate::plan::{Ports, lower};
 use crate::program::{BufferId, Builder, Role, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -40,12 +40,12 @@ impl Ready {
         let shape = model.shape();
         let mut program = Builder::new(gpu.target(), tangents);
         let row = 4 * shape.flat_stride() as u64;
-        let ports = Ports {
-            input: program.buffer("x", row, Role::Upload),
-            output: program.buffer("y", row, Role::Download),
-            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-        };
-        lower(&model.graph, &[model.process.timesteps() / 2], ports, &mut program)?;
+        let ports = Ports::one(
+            program.buffer("x", row, Role::Upload),
+            program.buffer("y", row, Role::Download),
+            program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+        );
+        lower(&model.graph, &[model.process.timesteps() / 2], &ports, &mut program)?;
         let program = program.finish()?;
         let most = tiles::lanes(gpu, &program, tile, u64::MAX)?;
         let planned = begun.elapsed().as_secs_f64();
@@ -53,19 +53,19 @@ impl Ready {
         let compiled = begun.elapsed().as_secs_f64();
         // Any finite points do: no kernel's time depends on the values.
         let x: Vec<f32> = (0..most * shape.flat_stride()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
-        executor.upload(ports.input, &x)?;
+        executor.upload(ports.inputs[0], &x)?;
         executor.upload(ports.lanes, &vec![Lane::default(); most])?;
         let mut lanes = executor.safe_lanes();
-        executor.run(lanes, ports.output)?;
+        executor.run(lanes, ports.outputs[0])?;
         let ran = begun.elapsed().as_secs_f64();
         // Each run may show that larger ones are safe too.
         while executor.safe_lanes() > lanes {
             lanes = executor.safe_lanes();
-            executor.run(lanes, ports.output)?;
+            executor.run(lanes, ports.outputs[0])?;
         }
         let lanes = lanes.min(executor.safe_lanes());
         let start = Start { plan: planned, compile: compiled - planned, first_run: ran - compiled };
-        Ok(Self { executor, output: ports.output, lanes, start })
+        Ok(Self { executor, output: ports.outputs[0], lanes, start })
     }
 
     /// Seconds per lane of one run.

@@ -38,7 +38,7 @@ fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
 impl Builder<'_> {
     fn network(&mut self) -> Result<()> {
         self.embed()?;
-        let mut x = self.net.graph.input();
+        let mut x = self.net.graph.input("x")?;
         if !self.h.centered {
             x = self.net.graph.push("centered", Affine { gain: 2.0, table: None, shift: -1.0 }, &[x])?;
         }
@@ -54,10 +54,7 @@ impl Builder<'_> {
             let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
             y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
-        if y != self.net.graph.output() {
-            return Err(Error::invalid("ncsnpp", "the output is not the last node"));
-        }
-        Ok(())
+        self.net.graph.output("y", y)
     }
 
     fn down(&mut self, x: NodeId, skips: &mut Vec<NodeId>) -> Result<NodeId> {

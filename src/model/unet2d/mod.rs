@@ -116,7 +116,7 @@ impl Builder<'_> {
     fn network(&mut self) -> Result<()> {
         let widths = self.h.block_out_channels.clone();
         self.embed(widths[0])?;
-        let mut x = self.net.graph.input();
+        let mut x = self.net.graph.input("x")?;
         if self.h.center_input_sample {
             x = self.net.graph.push("centered", Affine { gain: 2.0, table: None, shift: -1.0 }, &[x])?;
         }
@@ -141,9 +141,9 @@ impl Builder<'_> {
         if matches!(self.h.time, TimeKind::Fourier) {
             let row = self.net.apply(Reciprocal, Rows::LABEL)?;
             let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
-            self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
+            y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
-        Ok(())
+        self.net.graph.output("y", y)
     }
 
     /// The output and the pyramid. One pixel of the latter counts for all, as PyTorch adds it.

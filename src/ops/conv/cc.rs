@@ -4,17 +4,17 @@ use super::epilogue::Ending;
 use super::{Job, Padding, immediates, operands};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Launch, held};
+use crate::ops::{Lowering, held};
 use crate::program::{Access, Grid, Kernel, Part, Step};
 
-pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
+pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     at_positions(job, 1, job.op(), cx)
 }
 
 /// So many convolutions, each with its own weights `[position][out][in][kernel][kernel]`, of a pixel's blocks at each position: the
 /// blocks of one position lie behind those of the other, in the input and in the output. More than one: plain 1x1, of one
 /// run of blocks.
-pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &mut Launch) -> Result<()> {
+pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &mut Lowering) -> Result<()> {
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;

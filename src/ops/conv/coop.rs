@@ -5,7 +5,7 @@ use super::{Job, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::held::Held;
-use crate::ops::{Launch, held};
+use crate::ops::{Lowering, held};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
 use half::f16;
 
@@ -34,7 +34,7 @@ fn power(e: i32) -> f32 {
 }
 
 /// Both f16 of 2^e w, one part behind the other. Where the device holds weights as f16 there is only the first.
-fn split(cx: &mut Launch, weights: &[f32], e: i32) -> (BufferId, usize) {
+fn split(cx: &mut Lowering, weights: &[f32], e: i32) -> (BufferId, usize) {
     let scaled: Vec<f32> = match cx.held {
         Held::F32 => weights.iter().map(|w| w * power(e)).collect(),
         Held::F16 => weights.iter().map(|&w| f16::from_f32(w).to_f32() * power(e)).collect(),
@@ -49,8 +49,8 @@ fn split(cx: &mut Launch, weights: &[f32], e: i32) -> (BufferId, usize) {
     (cx.program.constant(cx.label("weights"), &parts), count)
 }
 
-/// As `igemm::launch`.
-pub(super) fn launch(job: &Job, cx: &mut Launch, matrices: Matrices) -> Result<()> {
+/// As `igemm::lower`.
+pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<()> {
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let weights = packed(conv, &view, &place);

@@ -1,10 +1,10 @@
 //! What the kernels of a convolution can do to its sums z before they store them: `y = s act2(act1(z) + r_k) + t x`, every part of
-//! it optional: SiLU, a time row r_k, SiLU again, a residual x. A plain convolution has none; `plan::fuse` gives it some.
+//! it optional: SiLU, a time row r_k, SiLU again, a residual x. A plain convolution has none; `passes::fuse` gives it some.
 //! Tangents: `y' = s act2' act1' z' + t x'`; the product of both slopes is what the primals' dispatch leaves for the tangents'.
 use super::Job;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::Launch;
+use crate::ops::Lowering;
 use crate::ops::activation::Pass;
 use crate::program::{Access, BufferId, Immediate, Part};
 use crate::shape::Shape;
@@ -109,8 +109,8 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Of the convolution that `cx` launches.
-    pub fn of(epilogue: &Epilogue, cx: &mut Launch) -> Result<Self> {
+    /// Of the convolution that is being lowered.
+    pub fn of(epilogue: &Epilogue, cx: &mut Lowering) -> Result<Self> {
         let blocks = cx.output.blocks;
         let rows = epilogue.row.as_ref().map(|row| {
             let mut packed = vec![0f32; cx.rows[row.table].len() * blocks * 4];
@@ -144,7 +144,7 @@ impl Ending {
     pub fn pass(
         &self,
         job: &Job,
-        cx: &mut Launch,
+        cx: &mut Lowering,
         pass: &Pass,
         last: bool,
     ) -> (Vec<(&'static str, i64)>, Vec<(&'static str, BufferId, Access)>) {

@@ -3,11 +3,11 @@ use super::epilogue::Ending;
 use super::{Job, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Launch, held};
+use crate::ops::{Lowering, held};
 use crate::program::{Access, Grid, Kernel, Step};
 
 /// Each of 16x16 threads makes `tile`: pixels (4 or 8) and blocks of channels.
-pub(super) fn launch(job: &Job, cx: &mut Launch, tile: [usize; 2]) -> Result<()> {
+pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()> {
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let weights = packed(conv, &view, &place);

@@ -1,7 +1,7 @@
 //! Dense convolution, any odd or even kernel size, stride and zero padding, with bias.
 //! `y[o] = b[o] + sum_{c,u,v} w[o,c,u,v] x[c, s y + u - p, s x + v - p]`. Linear: tangents get no bias.
 //! One file per way to compute it: `cc` (CPU adapters), `winograd` (most 3x3 there), and for everything else the table `VARIANTS`.
-//! What their kernels can do besides, on the load and on the store, is in `prologue` and `epilogue`; `plan::fuse` makes use of it.
+//! What their kernels can do besides, on the load and on the store, is in `prologue` and `epilogue`; `passes::fuse` makes use of it.
 mod cc;
 mod coop;
 mod epilogue;
@@ -12,7 +12,7 @@ pub(crate) mod winograd;
 use self::coop::Matrices;
 use super::held::Held;
 use super::window::{Window, extent, inside};
-use super::{Case, Family, Launch, Locality, Op, Place, View};
+use super::{Case, Family, Locality, Lowering, Op, Place, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -52,18 +52,18 @@ pub struct Variant {
     pub name: &'static str,
     /// What the adapter must have.
     pub needs: Needs,
-    launch: fn(&Job, &mut Launch) -> Result<()>,
+    lower: fn(&Job, &mut Lowering) -> Result<()>,
 }
 
 /// Every variant; the first is for everything that nobody chose another for. Names of `igemm` say
 /// pixels x channels of a tile, of `coop` what a number is made of and the sides of a matrix.
 pub const VARIANTS: &[Variant] = &[
-    Variant { name: "igemm 64x64", needs: Needs::Nothing, launch: |job, cx| igemm::launch(job, cx, [4, 1]) },
-    Variant { name: "igemm 128x64", needs: Needs::Nothing, launch: |job, cx| igemm::launch(job, cx, [8, 1]) },
-    Variant { name: "igemm 128x128", needs: Needs::Nothing, launch: |job, cx| igemm::launch(job, cx, [8, 2]) },
-    Variant { name: "coop f16x2 16x16", needs: Needs::Halves(16), launch: |job, cx| coop::launch(job, cx, SPLIT16) },
-    Variant { name: "coop f16x2 8x8", needs: Needs::Halves(8), launch: |job, cx| coop::launch(job, cx, SPLIT8) },
-    Variant { name: "coop f32 8x8", needs: Needs::Floats(8), launch: |job, cx| coop::launch(job, cx, FLOATS8) },
+    Variant { name: "igemm 64x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [4, 1]) },
+    Variant { name: "igemm 128x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [8, 1]) },
+    Variant { name: "igemm 128x128", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [8, 2]) },
+    Variant { name: "coop f16x2 16x16", needs: Needs::Halves(16), lower: |job, cx| coop::lower(job, cx, SPLIT16) },
+    Variant { name: "coop f16x2 8x8", needs: Needs::Halves(8), lower: |job, cx| coop::lower(job, cx, SPLIT8) },
+    Variant { name: "coop f32 8x8", needs: Needs::Floats(8), lower: |job, cx| coop::lower(job, cx, FLOATS8) },
 ];
 const SPLIT16: Matrices = Matrices { side: 16, split: true };
 const SPLIT8: Matrices = Matrices { side: 8, split: true };
@@ -115,7 +115,7 @@ fn operands(
 }
 
 impl Conv {
-    fn bias_buffer(&self, cx: &mut Launch, blocks: usize) -> BufferId {
+    fn bias_buffer(&self, cx: &mut Lowering, blocks: usize) -> BufferId {
         let mut padded = self.bias.to_vec();
         padded.resize(blocks * 4, 0.0);
         cx.program.constant(cx.label("bias"), &padded)
@@ -159,14 +159,14 @@ impl Job<'_> {
     }
 
     /// Appends the dispatches.
-    pub fn launch(&self, cx: &mut Launch) -> Result<()> {
+    pub fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let conv = self.conv;
         match cx.family() {
             Family::Cpu if !matches!(self.loading, Loading::Plain) => {
                 Err(Error::invalid(cx.node, "kernels of CPU adapters load an input as it is"))
             }
-            _ if self.phase.is_none() && winograd::suits(conv, cx) => winograd::launch(self, cx),
-            Family::Cpu => cc::launch(self, cx),
+            _ if self.phase.is_none() && winograd::suits(conv, cx) => winograd::lower(self, cx),
+            Family::Cpu => cc::lower(self, cx),
             Family::Gpu => {
                 let class = Class {
                     kernel: conv.kernel,
@@ -182,7 +182,7 @@ impl Job<'_> {
                     let known: Vec<_> = VARIANTS.iter().map(|v| v.name).collect();
                     Error::invalid(cx.node, format!("no variant '{name}', expected one of {}", known.join(", ")))
                 };
-                (found.ok_or_else(unknown)?.launch)(self, cx)
+                (found.ok_or_else(unknown)?.lower)(self, cx)
             }
         }
     }
@@ -247,9 +247,9 @@ impl Op for Conv {
         Some(Arc::new(Self { padding: self.padding.with_rows(rows)?, ..self.clone() }))
     }
 
-    fn launch(&self, cx: &mut Launch) -> Result<()> {
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (epilogue, flops) = (Epilogue::default(), self.flops(&[], cx.output.shape));
-        Job { conv: self, loading: Loading::Plain, epilogue: &epilogue, phase: None, flops }.launch(cx)
+        Job { conv: self, loading: Loading::Plain, epilogue: &epilogue, phase: None, flops }.lower(cx)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::held::Held;
-use crate::ops::{Family, Launch, Op, Place, Segment, View};
+use crate::ops::{Family, Lowering, Op, Place, Segment, View};
 use crate::program::{Access, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ const LARGEST: usize = 64 * 64;
 
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
-pub(super) fn suits(conv: &Conv, cx: &Launch) -> bool {
+pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
     cx.family() == Family::Cpu
         && !cx.direct
         && cx.held == Held::F32
@@ -55,7 +55,7 @@ fn bytes(blocks: usize) -> u64 {
     16 * (POSITIONS * blocks) as u64
 }
 
-pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
+pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     let conv = job.conv;
     let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
     let view = inputs[0].clone();
@@ -74,7 +74,7 @@ pub(super) fn launch(job: &Job, cx: &mut Launch) -> Result<()> {
     for piece in 0..pieces {
         let (first, end) = (piece * tiles / pieces, (piece + 1) * tiles / pieces);
         let count = end - first;
-        let scratch = |cx: &mut Launch, name, blocks, channels| Place {
+        let scratch = |cx: &mut Lowering, name, blocks, channels| Place {
             buffer: cx.shared(name, bytes(blocks) * count as u64),
             shape: Shape::new(channels, 1, count),
             stride: POSITIONS * blocks,

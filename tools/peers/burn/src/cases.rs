@@ -48,7 +48,7 @@ impl Case {
         let (kernel, stride) = (taps.isqrt(), input.h.div_ceil(output.h));
         let case = Self { input, output, depthwise, kernel, stride, count: 1 };
         let made = case.graph()?;
-        if kernel * kernel != taps || made.shape(made.output()) != output {
+        if kernel * kernel != taps || made.end_shapes()?[1] != output {
             return Err(format!("'{}' from {input} to {output} is not padded by half its kernel", node.name).into());
         }
         Ok(Some(case))
@@ -80,14 +80,15 @@ impl Case {
         let (weight, bias): (Arc<[f32]>, Arc<[f32]>) = (self.weight().into(), self.bias().into());
         let (stride, padding) = (self.stride, Padding::all(self.kernel / 2));
         let mut graph = Graph::new(self.input);
-        let x = [graph.input()];
-        if self.depthwise {
-            graph.push("peer", Depthwise { channels: self.input.c, stride, padding, weight, bias }, &x)?;
+        let x = [graph.input("x")?];
+        let y = if self.depthwise {
+            graph.push("peer", Depthwise { channels: self.input.c, stride, padding, weight, bias }, &x)?
         } else {
             let (in_channels, out_channels, kernel) = (self.input.c, self.output.c, self.kernel);
             let conv = Conv { in_channels, out_channels, kernel, stride, padding, weight, bias };
-            graph.push("peer", conv, &x)?;
-        }
+            graph.push("peer", conv, &x)?
+        };
+        graph.output("y", y)?;
         Ok(graph)
     }
 }

@@ -23,7 +23,7 @@ use std::error::Error;
 use std::time::Instant;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::paths::Lane;
-use vorticity::plan::{Ports, lower};
+use vorticity::passes::{Ports, lower};
 use vorticity::program::{Action, BufferId, Builder, Program, Role};
 use vorticity::shape::Shape;
 
@@ -95,12 +95,13 @@ impl Ours {
         let graph = case.graph()?;
         let mut program = Builder::new(gpu.target(), 0);
         let row = |shape: Shape| 4 * shape.flat_stride() as u64;
-        let ports = Ports {
-            input: program.buffer("x", row(graph.shape(graph.input())), Role::Scratch),
-            output: program.buffer("y", row(graph.shape(graph.output())), Role::Scratch),
-            lanes: program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-        };
-        lower(&graph, &[0], ports, &mut program)?;
+        let [x_shape, y_shape] = graph.end_shapes()?;
+        let ports = Ports::one(
+            program.buffer("x", row(x_shape), Role::Scratch),
+            program.buffer("y", row(y_shape), Role::Scratch),
+            program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+        );
+        lower(&graph, &[0], &ports, &mut program)?;
         let mut program = program.finish()?;
         // Without the changes of layout: the input buffer is filled from here.
         program.actions.retain(|a| !matches!(a, Action::Dispatch(step) if ["input", "output"].contains(&step.op)));

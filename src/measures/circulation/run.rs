@@ -1,0 +1,233 @@
+//! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
+//! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
+//! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
+use super::finish::sums_part;
+use super::options::{Options, RESULTS};
+use super::work::Work;
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::field::{Field, FieldLaunch, first_not_finite};
+use crate::gpu::{Executor, Gpu, Memory, tiles};
+use crate::program::{self, Access, BufferId, Builder, Grid, Kernel, Program, Role, Step};
+use crate::run::{Journal, Part, Progress, Shard, Table};
+use crate::sweep::{self, Devices, Job, Log};
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// A circulation run, ready to go: everything is allocated and compiled.
+pub struct CirculationRun<'a> {
+    devices: Devices<'static>,
+    field: Arc<dyn Field>,
+    work: Work<'a>,
+    /// Makes the points, and reads them back.
+    points: Program,
+}
+
+impl<'a> CirculationRun<'a> {
+    /// Checks everything, allocates and compiles; what cannot be measured is refused here. `images` must have the shape of
+    /// the field.
+    pub fn new(gpu: &Gpu, field: &Arc<dyn Field>, images: &'a Images, options: Options) -> Result<Self> {
+        Self::on(std::slice::from_ref(gpu), field, images, options)
+    }
+
+    /// `new` on several devices, which share the work. Devices of one kind give the bits that one of them gives.
+    pub fn on(gpus: &[Gpu], field: &Arc<dyn Field>, images: &'a Images, options: Options) -> Result<Self> {
+        Self::of_shard(gpus, field, images, options, Shard::WHOLE)
+    }
+
+    /// `on` for some of the samples.
+    pub fn of_shard(
+        gpus: &[Gpu],
+        field: &Arc<dyn Field>,
+        images: &'a Images,
+        options: Options,
+        shard: Shard,
+    ) -> Result<Self> {
+        let Some(first) = gpus.first() else {
+            return Err(Error::invalid("devices", "none given"));
+        };
+        let mut program = Builder::new(first.target(), 0);
+        let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
+        let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let program = program.finish()?;
+        let mut points = program.clone();
+        points.buffers[ports.x.0].role = Role::Download;
+        let mut program = Builder::behind(program, first.target());
+        let s = program.buffer("field", 4 * shape.flat_stride() as u64, Role::Scratch);
+        let sums = program.buffer("sums", 4 * RESULTS as u64, Role::Download);
+        let reduce = Step {
+            label: "circulation".into(),
+            op: "reduce",
+            kernel: Kernel { shader: "circulation", constants: vec![] },
+            bindings: vec![
+                ("x", ports.x, Access::Read),
+                ("d", ports.d, Access::Read),
+                ("s", s, Access::Read),
+                ("sums", sums, Access::Write),
+            ],
+            part: program::Part::All,
+            immediates: vec![("dim", shape.len() as u32), ("flat", shape.flat_stride() as u32)],
+            grid: Grid { items: 1, workgroup: 1, groups: 1 },
+            flops: 10 * shape.len() as u64,
+            bytes: 12 * shape.len() as u64,
+        };
+        // The job's buffers are the same on all devices; the field's follow from what each is.
+        let (family, timesteps, job) = (options.family, options.timesteps.clone(), program.finish()?);
+        let own = field.clone();
+        let plan = move |gpu: &Gpu| -> Result<Program> {
+            let target = family.map_or_else(|| gpu.target(), |family| gpu.clone().with_family(family).target());
+            let mut program = Builder::behind(job.clone(), target);
+            own.launch(FieldLaunch {
+                program: &mut program,
+                timesteps: &timesteps,
+                lanes: ports.lanes,
+                x: ports.x,
+                s,
+            })?;
+            program.push(reduce.clone());
+            program.finish()
+        };
+        let load = |gpu: &Gpu| -> Result<Executor<'static>> {
+            let program = plan(gpu)?;
+            let lanes = tiles::lanes(gpu, &program, options.tile, work.most_evaluations())?;
+            Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
+        };
+        let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
+        Ok(Self { devices, field: field.clone(), work, points })
+    }
+
+    /// Evaluations of the field that the shard needs on the device, the quadrature check's among them; with adaptive
+    /// quadrature the most it may need.
+    pub fn evaluations(&self) -> u64 {
+        self.work.most_evaluations()
+    }
+
+    /// Closed loops of the shard.
+    pub fn loops(&self) -> usize {
+        self.work.sums.len()
+    }
+
+    /// Samples of the whole run whose loops are also integrated by two-point Gauss, from the first.
+    pub fn checked_samples(&self) -> usize {
+        self.work.options.checked_samples()
+    }
+
+    /// Terms of the whole run that the f64 twin computes again.
+    pub fn verified_points(&self) -> usize {
+        self.work.verified
+    }
+
+    /// What runs on the devices; where their kernels differ, on the first.
+    pub fn program(&self) -> &Program {
+        self.devices.executors()[0].program()
+    }
+
+    /// What it takes on the first device.
+    pub fn memory(&self) -> Memory {
+        self.devices.executors()[0].memory()
+    }
+
+    /// Lanes per tile, of each device.
+    pub fn tiles(&self) -> Vec<usize> {
+        self.devices.executors().iter().map(Executor::max_lanes).collect()
+    }
+
+    /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
+    pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table> {
+        self.measure(&mut Progress::new(observe))?.0.finish()
+    }
+
+    /// `run` up to what shards have in common, going on where the journal ends; the observer is not told of what is in it. And
+    /// which device did what.
+    pub fn measure(mut self, progress: &mut Progress) -> Result<(Part, Log)> {
+        let total = self.evaluations();
+        let mut before = 0;
+        for pass in 0.. {
+            if !self.work.begin(pass) {
+                break;
+            }
+            let (start, most) = (before, self.work.pass_most());
+            while self.work.pass_total() > 0 {
+                let (at, points) = (before, self.work.pass_total());
+                progress.begin();
+                let mut first = 0;
+                while let Some((count, values)) = progress.record(first)? {
+                    if (first + count) as u64 > points || values.len() != RESULTS * count {
+                        let found = format!("{count} points with {} values from point {first}", values.len());
+                        return Err(Error::invalid("journal", format!("{found}, expected up to {points} points")));
+                    }
+                    self.work.take(first as u64, &values)?;
+                    first += count;
+                }
+                let Progress { journal, observe, stage, .. } = &mut *progress;
+                let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
+                sweep::run(&mut self.devices, &mut job, first as u64..points, &mut |done| observe(at + done))?;
+                before += points;
+                if progress.origin.is_none()
+                    && let Some(i) = self.work.not_finite
+                {
+                    progress.origin = Some(self.look(i));
+                }
+                self.work.settle();
+            }
+            before = start + most;
+        }
+        let (field, work) = (&self.field, &self.work);
+        let terms: Vec<_> = work.terms.iter().collect();
+        (progress.done, progress.recorded) = (total, total); // tiles are recorded with their own evaluations
+        let worst = progress.worst(work.verified, &terms, |&(&(place, point), term)| {
+            let twin = work.term_by_twin(field.as_ref(), place, point)?;
+            Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
+        })?;
+        let part = Part { origin: progress.origin.take(), ..part(work, worst) };
+        Ok((part, self.devices.log().clone()))
+    }
+
+    /// Looks into a point of the pass at which the field was not finite.
+    fn look(&mut self, i: u64) -> String {
+        let (gpu, (k, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
+        let mut point = || -> Result<Vec<f32>> {
+            let mut executor = Executor::new(&gpu, self.points.clone(), 1)?;
+            self.work.prepare(&executor, i, 1)?;
+            executor.run(1, self.work.ports.x)
+        };
+        match point() {
+            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], k, &place),
+            Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
+        }
+    }
+}
+
+/// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
+fn part(work: &Work, worst: f64) -> Part {
+    let adaptive: Vec<&str> = work.paths.iter().filter(|p| p.rule.is_some()).map(|p| p.path.name()).collect();
+    let facts = json!({
+        "paths": work.options.path_names(),
+        "timesteps": work.options.timesteps,
+        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
+        "points": work.options.points,
+        "checked": work.options.checked_samples(),
+        "adaptive": adaptive,
+    });
+    let sizes = [work.levels.len(), work.samples, work.paths.len()];
+    sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
+}
+
+/// Work whose tiles are recorded as they are taken.
+struct Recorded<'a, 'b> {
+    work: &'a mut Work<'b>,
+    journal: &'a mut Journal,
+    stage: u64,
+}
+
+impl Job for Recorded<'_, '_> {
+    fn prepare(&mut self, executor: &Executor, first: u64, lanes: usize) -> Result<()> {
+        self.work.prepare(executor, first, lanes)
+    }
+
+    fn collect(&mut self, first: u64, lanes: usize, _: BufferId, values: &[f32]) -> Result<()> {
+        self.work.take(first, values)?;
+        self.journal.append(self.stage, first, lanes as u64, lanes as u64, values)
+    }
+}

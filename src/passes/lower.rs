@@ -1,0 +1,74 @@
+//! Lowering: the steps of every node, in order. In: a graph that every kernel can read, its layout, the timesteps of the run. Out:
+//! buffers and steps appended to a program.
+use super::views::Layout;
+use super::{Draft, Ports, liveness};
+use crate::error::{Error, Result};
+use crate::ops::{Lowering, Place, View};
+use crate::program::{BufferId, Builder, Role};
+use crate::target::KernelFamily;
+use std::collections::BTreeMap;
+
+/// `largest`: pixels of the largest image of the network, were nothing cut.
+pub(super) fn lower(
+    Draft { graph, whole }: &Draft,
+    layout: &Layout,
+    timesteps: &[usize],
+    ports: &Ports,
+    largest: usize,
+    program: &mut Builder,
+) -> Result<()> {
+    let slots = liveness::assign(graph, layout);
+    let slot = |(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch);
+    let buffers: Vec<BufferId> = slots.bytes.iter().enumerate().map(slot).collect();
+    let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len()); graph.rows.len()];
+    for &k in timesteps {
+        rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
+    }
+    if program.target().family == KernelFamily::Cpu {
+        // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
+        let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
+        program.limit_lanes((1 << 23) / pixels);
+    }
+    let mut shared = BTreeMap::new();
+    for ((node, leaf), &whole) in graph.nodes.iter().zip(&layout.leaves).zip(whole) {
+        let Some(leaf) = leaf else { continue };
+        let buffer = |root: usize| {
+            let slot = slots.of_root[root].ok_or_else(|| Error::invalid(&node.name, "has no buffer"))?;
+            Ok::<BufferId, Error>(buffers[slot])
+        };
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for &id in &node.inputs {
+            let found = layout.found(graph, id)?;
+            let (buffer, stride) = (buffer(found.root)?, layout.strides[found.root]);
+            let (segments, slots) = found.readable();
+            inputs.push(View { buffer, shape: graph.shape(id), stride, segments, slots });
+        }
+        let output = Place {
+            buffer: match node.op.writes_port() {
+                Some(port) => ports.outputs[port],
+                None => buffer(leaf.root)?,
+            },
+            shape: node.shape,
+            stride: layout.strides[leaf.root],
+            offset: leaf.offset,
+            blocks: leaf.blocks,
+            slots: leaf.slots.clone(),
+        };
+        node.op.lower(&mut Lowering {
+            program,
+            node: &node.name,
+            held: graph.held,
+            direct: graph.direct,
+            largest,
+            inputs,
+            output,
+            whole,
+            lanes: ports.lanes,
+            rows: &rows,
+            flat_inputs: &ports.inputs,
+            timesteps: timesteps.len(),
+            shared: &mut shared,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Graph to program, pass by pass, each a file: simplify, fuse, put channels where kernels can read them (layout), cut into bands
+//! what no buffer holds, share buffers by liveness, lower. Plain data in and out, no GPU.
+//! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
+mod band;
+mod banded;
+mod fuse;
+mod fused;
+mod layout;
+mod liveness;
+mod lower;
+mod simplify;
+mod views;
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::held::Held;
+use crate::ops::output::Output;
+use crate::program::{BufferId, Builder};
+use crate::shape::Shape;
+use crate::target::Target;
+
+pub use fuse::{RULES, Rule};
+pub use fused::FUSED;
+
+/// What a network's plan connects to.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// Flat `[lane][D]` buffers of its inputs, in the order of `Graph::inputs`.
+    pub inputs: Vec<BufferId>,
+    /// Flat buffers of its outputs, in the order of `Graph::outputs`.
+    pub outputs: Vec<BufferId>,
+    /// Per-lane table (`paths::Lane`).
+    pub lanes: BufferId,
+}
+
+impl Ports {
+    /// Of a network with one input and one output.
+    pub fn one(input: BufferId, output: BufferId, lanes: BufferId) -> Self {
+        Self { inputs: vec![input], outputs: vec![output], lanes }
+    }
+
+    /// Refuses a network of other ends.
+    fn fit(&self, graph: &Graph) -> Result<()> {
+        let ends = [("inputs", &self.inputs, &graph.inputs), ("outputs", &self.outputs, &graph.outputs)];
+        for (what, buffers, ends) in ends {
+            if buffers.len() != ends.len() {
+                let message = format!("found {} buffers, the network has {} {what}", buffers.len(), ends.len());
+                return Err(Error::invalid("ports", message));
+            }
+        }
+        match graph.outputs.is_empty() {
+            true => Err(Error::invalid("network", "has no output")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a network is fused for.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    target: &'a Target,
+    /// K
+    tangents: u32,
+    /// How the device holds weights.
+    held: Held,
+}
+
+/// A network between passes.
+struct Draft {
+    graph: Graph,
+    /// `[C, H, W]` of every node's output before it was cut into bands of rows.
+    whole: Vec<Shape>,
+}
+
+impl Draft {
+    /// Of a network that is not cut. From here on its ends are nodes like others.
+    fn of(mut graph: Graph) -> Result<Self> {
+        graph.inputs.clear();
+        for (port, (name, id)) in std::mem::take(&mut graph.outputs).into_iter().enumerate() {
+            graph.push(name, Output { port }, &[id])?;
+        }
+        let whole = graph.nodes.iter().map(|node| node.shape).collect();
+        Ok(Self { graph, whole })
+    }
+
+    fn push(&mut self, node: Node, whole: Shape) -> NodeId {
+        self.graph.nodes.push(node);
+        self.whole.push(whole);
+        NodeId(self.graph.nodes.len() - 1)
+    }
+}
+
+/// The network that is planned for a target and K tangents, its ops fused, and the names of the rules by which, in order (`RULES`).
+pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
+    fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held })
+}
+
+/// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
+/// lane's `row` indexes them.
+pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    let (graph, _) = fused(graph, program.target(), program.tangents());
+    steps(graph, timesteps, ports, program)
+}
+
+/// The same, node by node: what fusion is compared with.
+pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    steps(simplify::simplify(graph), timesteps, ports, program)
+}
+
+fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    ports.fit(&graph)?;
+    let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
+    let (mut draft, mut layout) = layout::layout(Draft::of(graph)?)?;
+    if let Some(room) = program.budget()
+        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), room)?
+    {
+        (draft, layout) = layout::layout(cut)?;
+        let bytes = layout.bytes(&draft.graph);
+        if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > room) {
+            let message =
+                format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
+            return Err(Error::OutOfMemory { place: "plan".into(), message });
+        }
+    }
+    lower::lower(&draft, &layout, timesteps, ports, largest, program)
+}

@@ -1,0 +1,140 @@
+//! How a run goes on: what earlier processes have recorded, and who is told and may stop it. In: a journal, an observer.
+//! Out: what is recorded, then the places from which to go on.
+//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
+use super::journal::Journal;
+use crate::error::{Error, Result};
+use crate::field::{Field, first_not_finite};
+use crate::gpu::Gpu;
+use bytemuck::Pod;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// A record that is none of this run.
+pub(crate) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
+    Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
+}
+
+/// Whose points a call is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    /// Of all of them.
+    pub k: usize,
+    /// What they are called, and their numbers.
+    pub what: &'static str,
+    pub samples: &'a [usize],
+}
+
+/// What a measurement needs besides its options.
+pub struct Progress<'a> {
+    pub(crate) journal: Journal,
+    pub(crate) observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+    /// The stage that is under way, from 1.
+    pub(crate) stage: u64,
+    /// Evaluations so far, and those of them that are recorded.
+    pub(crate) done: u64,
+    pub(crate) recorded: u64,
+    /// Where the field first was not finite, in words.
+    pub(crate) origin: Option<String>,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing is recorded. `observe` is told the evaluations (lanes) that are done and may stop the run.
+    pub fn new(observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
+        Self { journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0, origin: None }
+    }
+
+    /// The same of a measurement that goes on where the journal ends.
+    pub fn of(journal: Journal, observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
+        Self { journal, ..Self::new(observe) }
+    }
+
+    /// Counts evaluations, tells the observer, and stops where it says so.
+    pub(crate) fn add(&mut self, lanes: u64) -> Result<()> {
+        self.done += lanes;
+        if (self.observe)(self.done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Looks into the first point at which the field, or its derivative along `tangent`, was not finite; numbers that have become
+    /// of one are not points of their own.
+    pub(crate) fn look(
+        &mut self,
+        gpu: &Gpu,
+        field: &Arc<dyn Field>,
+        x: &[f32],
+        tangent: &[f32],
+        at: &Whose,
+        point: usize,
+    ) {
+        if self.origin.is_none() && x.iter().all(|v| v.is_finite()) {
+            let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
+            self.origin = Some(first_not_finite(gpu, field, x, tangent, at.k, &place));
+        }
+    }
+
+    /// The next stage.
+    pub(crate) fn begin(&mut self) {
+        self.stage += 1;
+    }
+
+    /// The record of the points from `first`, if there is one: how many, and their values, one or more of each.
+    pub(crate) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
+        let Some((count, lanes, values)) = self.journal.next(self.stage, first as u64)? else { return Ok(None) };
+        self.done += lanes;
+        self.recorded = self.done;
+        match usize::try_from(count) {
+            Ok(count @ 1..) if count <= values.len() => Ok(Some((count, values))),
+            _ => Err(wrong(first, count, values.len(), "one value or more of each")),
+        }
+    }
+
+    /// Begins a stage of so many points: the values, `each` of a point, of all that are recorded, from the first.
+    pub(crate) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
+        self.begin();
+        let (mut all, mut first) = (vec![], 0);
+        while let Some((count, values)) = self.record::<T>(first)? {
+            if first + count > points || values.len() != each * count {
+                return Err(wrong(
+                    first,
+                    count as u64,
+                    values.len(),
+                    &format!("{each} of each, {points} points in all"),
+                ));
+            }
+            first += count;
+            all.extend(values);
+        }
+        Ok(all)
+    }
+
+    /// Records the values of `count` points, and with them the evaluations since the last record.
+    pub(crate) fn keep<T: Pod>(&mut self, first: usize, count: usize, values: &[T]) -> Result<()> {
+        let lanes = self.done - self.recorded;
+        self.recorded = self.done;
+        self.journal.append(self.stage, first as u64, count as u64, lanes, values)
+    }
+
+    /// Begins a stage: the largest of what `gap` says of each pick, which the f64 twin takes its time for. NaN if none was
+    /// asked for, or nothing is known of any pick, as `gap` says by NaN; 0 if they are all in other shards.
+    pub(crate) fn worst<Pick>(
+        &mut self,
+        asked: usize,
+        picks: &[Pick],
+        mut gap: impl FnMut(&Pick) -> Result<f64>,
+    ) -> Result<f64> {
+        self.begin();
+        let mut worst = if asked == 0 || !picks.is_empty() { f64::NAN } else { 0.0 };
+        for (nth, pick) in picks.iter().enumerate() {
+            let found = match self.record::<f64>(nth)? {
+                Some((_, values)) => values.first().copied().unwrap_or(f64::NAN),
+                None => {
+                    let found = gap(pick)?;
+                    self.keep(nth, 1, &[found])?;
+                    self.add(0)?;
+                    found
+                }
+            };
+            worst = worst.max(found);
+        }
+        Ok(worst)
+    }
+}
