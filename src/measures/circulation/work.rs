@@ -110,7 +110,7 @@ enum At {
     },
 }
 
-/// The paths that are asked for, and the rules of those that are integrated adaptively.
+/// The paths of a run of points of `dim` components, and the rules of those that are integrated adaptively.
 fn choose(options: &Options, dim: usize) -> Result<(Vec<Chosen>, Vec<Nested>)> {
     let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
     for path in &options.paths {
@@ -127,10 +127,10 @@ fn choose(options: &Options, dim: usize) -> Result<(Vec<Chosen>, Vec<Nested>)> {
         };
         chosen.push(Chosen { path: path.clone(), rule });
     }
-    match chosen.is_empty() {
-        true => Err(Error::invalid("paths", "none given")),
-        false => Ok((chosen, rules)),
+    if chosen.is_empty() {
+        return Err(Error::invalid("paths", "none given"));
     }
+    Ok((chosen, rules))
 }
 
 impl<'a> Work<'a> {
