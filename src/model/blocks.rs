@@ -159,7 +159,7 @@ impl<'a> Net<'a> {
 
     /// scale (x + z).
     pub fn sum(&mut self, name: &str, x: NodeId, z: NodeId, scale: f64) -> Result<NodeId> {
-        self.graph.push(format!("{name}.sum"), Add { scales: [scale as f32; 2] }, &[x, z])
+        self.graph.push(format!("{name}.sum"), Add { scales: [f64::from(scale as f32); 2] }, &[x, z])
     }
 
     pub fn concat(&mut self, name: &str, x: NodeId, z: NodeId) -> Result<NodeId> {
@@ -174,7 +174,7 @@ impl<'a> Net<'a> {
     /// softmax(q k / sqrt(features of a head)) v, by head (arXiv 1706.03762).
     pub fn attention(&mut self, name: &str, [q, k, v]: [NodeId; 3], heads: usize) -> Result<NodeId> {
         let scale = (self.channels(q) as f64 / heads.max(1) as f64).sqrt().recip() as f32;
-        let logits = self.graph.push(format!("{name}.attention_logits"), AttentionLogits { heads, scale }, &[q, k])?;
+        let logits = self.graph.push(format!("{name}.attention_logits"), AttentionLogits { heads, scale: f64::from(scale) }, &[q, k])?;
         let weights = self.graph.push(format!("{name}.softmax"), Softmax { heads, scale: 1.0 }, &[logits])?;
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }

@@ -264,7 +264,7 @@ impl Builder<'_> {
         } else {
             self.net.conv(&format!("{name}.res_conv"), x, out, Geometry::same(1))?
         };
-        self.net.graph.push(format!("{name}.sum"), Add { scales: [scale, 1.0] }, &[y, shortcut])
+        self.net.graph.push(format!("{name}.sum"), Add { scales: [f64::from(scale), 1.0] }, &[y, shortcut])
     }
 
     /// silu(conv(g(t) norm(x) + h(t))).

@@ -3,13 +3,15 @@ mod beside;
 mod call;
 mod evaluate;
 mod file;
+mod import;
 mod ops;
 mod proto;
 mod stored;
 mod tensor;
+mod view;
 
 pub use file::{File, Node, OPSETS, Port};
+pub use import::{Imported, Roles, import, supported};
 pub use ops::OPERATORS;
 pub use stored::{Constant, Element};
 pub use tensor::{Data, Tensor};
-mod import;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Add {
     /// s and t.
-    pub scales: [f32; 2],
+    pub scales: [f64; 2],
 }
 
 impl Op for Add {
@@ -28,7 +28,7 @@ impl Op for Add {
     }
 
     fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
-        let [s, t] = self.scales.map(f64::from);
+        let [s, t] = self.scales;
         inputs[0].iter().zip(inputs[1]).map(|(&x, &z)| x * s + z * t).collect()
     }
 
@@ -53,7 +53,7 @@ impl Op for Add {
         if z.slots != cx.inputs[0].slots {
             return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));
         }
-        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], self.scales.map(f32::to_bits))).collect();
+        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], self.scales.map(|s| (s as f32).to_bits()))).collect();
         Elementwise {
             name: "add",
             second: Some((z.buffer, z.bytes())),

@@ -11,11 +11,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// A constant factor.
-    pub gain: f32,
+    pub gain: f64,
     /// Index into `Graph::rows` of a row of one number, the other factor.
     pub table: Option<usize>,
     /// Added to every channel.
-    pub shift: f32,
+    pub shift: f64,
 }
 
 impl Op for Affine {
@@ -28,8 +28,8 @@ impl Op for Affine {
     }
 
     fn twin(&self, inputs: &[&[Dual]], _: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
-        let gain = f64::from(self.gain) * self.table.map_or(1.0, |t| rows[t][0]);
-        inputs[0].iter().map(|&x| x * gain + Dual::constant(f64::from(self.shift))).collect()
+        let gain = self.gain * self.table.map_or(1.0, |t| rows[t][0]);
+        inputs[0].iter().map(|&x| x * gain + Dual::constant(self.shift)).collect()
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -46,12 +46,12 @@ impl Op for Affine {
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let factor = |k: usize| self.table.map_or(1.0, |t| cx.rows[t][k][0]);
-        let gains: Vec<f32> = (0..cx.timesteps).map(|k| (f64::from(self.gain) * factor(k)) as f32).collect();
+        let gains: Vec<f32> = (0..cx.timesteps).map(|k| (self.gain * factor(k)) as f32).collect();
         let rows = cx.program.constant(cx.label("gains"), &gains);
         Elementwise {
             name: "affine",
             reads: &[("rows", rows), ("lanes", cx.lanes)],
-            own: &[("shift", self.shift.to_bits())],
+            own: &[("shift", (self.shift as f32).to_bits())],
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }

@@ -14,7 +14,7 @@ pub struct AttentionLogits {
     /// Runs of channels.
     pub heads: usize,
     /// s
-    pub scale: f32,
+    pub scale: f64,
 }
 
 impl Op for AttentionLogits {
@@ -40,7 +40,7 @@ impl Op for AttentionLogits {
             for j in 0..m {
                 for i in 0..n {
                     let dot: Dual = (first..first + size).map(|c| inputs[0][c * n + i] * inputs[1][c * m + j]).sum();
-                    y.push(dot * f64::from(self.scale));
+                    y.push(dot * self.scale);
                 }
             }
         }
@@ -76,7 +76,7 @@ impl Op for AttentionLogits {
                 ("z_pixels", pixels as u32),
                 ("size", features as u32),
                 ("channels", cx.output.shape.c as u32),
-                ("scale", self.scale.to_bits()),
+                ("scale", (self.scale as f32).to_bits()),
             ],
             flops: self.flops(&[q.shape, k.shape], cx.output.shape),
             ..Default::default()

@@ -20,7 +20,7 @@ pub enum Combine {
     /// min(x, z)
     Smaller,
     /// s x + t z; of tensors of one shape this is what `Add` is for.
-    Sum([f32; 2]),
+    Sum([f64; 2]),
 }
 
 impl Combine {
@@ -30,7 +30,7 @@ impl Combine {
             Self::Quotient => x / z,
             Self::Larger => if z.v > x.v { z } else { x },
             Self::Smaller => if z.v < x.v { z } else { x },
-            Self::Sum([s, t]) => x * f64::from(s) + z * f64::from(t),
+            Self::Sum([s, t]) => x * s + z * t,
         }
     }
 }
@@ -77,7 +77,7 @@ impl Op for Combine {
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (x, z) = (cx.inputs[0].shape, cx.inputs[1].clone());
         let [s, t] = if let Self::Sum(scales) = self { *scales } else { [0.0; 2] };
-        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], [s, t].map(f32::to_bits))).collect();
+        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], [s, t].map(|s| (s as f32).to_bits()))).collect();
         let is = |on: bool| i64::from(on);
         let constants = [
             ("PRODUCT", is(*self == Self::Product)),

@@ -46,7 +46,7 @@ pub(super) enum Kind {
     Quotient,
     Larger,
     Smaller,
-    Sum([f32; 2]),
+    Sum([f64; 2]),
 }
 
 impl Kind {
@@ -186,7 +186,7 @@ impl Import<'_> {
         let x = self.whole(name, &Seen { view, node: x.node })?;
         if let (true, Source::Known(t)) = (given.tensor.len() == 1, &given.source) {
             let v = numbers(t)[0];
-            if let Some(made) = self.by_number(name, &x, v as f32, v, kind, first)? {
+            if let Some(made) = self.by_number(name, &x, v, kind, first)? {
                 return Ok(made);
             }
         }
@@ -229,11 +229,11 @@ impl Import<'_> {
     }
 
     /// One number: a scale, a shift, a bound.
-    fn by_number(&mut self, name: &str, x: &Seen, v: f32, exact: f64, kind: Kind, first: bool) -> Result<Option<Seen>> {
-        let affine = |gain: f32, shift: f32| Some((gain, shift));
+    fn by_number(&mut self, name: &str, x: &Seen, v: f64, kind: Kind, first: bool) -> Result<Option<Seen>> {
+        let affine = |gain: f64, shift: f64| Some((gain, shift));
         let made = match (kind, first) {
             (Kind::Product, _) => affine(v, 0.0),
-            (Kind::Quotient, false) => affine((1.0 / exact) as f32, 0.0),
+            (Kind::Quotient, false) => affine(1.0 / v, 0.0),
             (Kind::Sum([s, t]), false) => affine(s, t * v),
             (Kind::Sum([s, t]), true) => affine(t, s * v),
             _ => None,
@@ -246,8 +246,8 @@ impl Import<'_> {
             return Ok(Some(Seen { node, ..x.clone() }));
         }
         Ok(match kind {
-            Kind::Larger => Some(self.function(name, x, Pointwise::Clip([v, f32::MAX]))?),
-            Kind::Smaller => Some(self.function(name, x, Pointwise::Clip([f32::MIN, v]))?),
+            Kind::Larger => Some(self.function(name, x, Pointwise::Clip([v as f32, f32::MAX]))?),
+            Kind::Smaller => Some(self.function(name, x, Pointwise::Clip([f32::MIN, v as f32]))?),
             Kind::Quotient => {
                 let inverse = self.function(&format!("{name}.inverse"), x, Pointwise::Reciprocal)?;
                 let node = self.scaled(name, inverse.node, v, 0.0)?;
@@ -334,7 +334,7 @@ impl Import<'_> {
     }
 
     /// 1 where the first is above the second (or, with -1, below it), else 0.
-    fn above(&mut self, step: &Step, sign: f32) -> Result<Vec<Seen>> {
+    fn above(&mut self, step: &Step, sign: f64) -> Result<Vec<Seen>> {
         let gap = self.pair(step, 0, 1, Kind::Sum([sign, -sign]))?;
         Ok(vec![self.function(&step.label("step"), &gap, Pointwise::Step)?])
     }
@@ -351,7 +351,7 @@ fn composed(own: &Scale, then: &Scale) -> Option<Scale> {
 fn mean(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let n = step.inputs.len();
     let sum = import.many(step, Kind::Sum([1.0, 1.0]))?;
-    Ok(vec![import.affine(&step.label("mean"), &sum[0], 1.0 / n as f32, 0.0)?])
+    Ok(vec![import.affine(&step.label("mean"), &sum[0], 1.0 / n as f64, 0.0)?])
 }
 
 /// x^p for the exponents that networks have.

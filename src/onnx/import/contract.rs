@@ -108,7 +108,7 @@ impl Import<'_> {
     }
 
     /// Two tensors that depend on x, their sums times `scale`.
-    fn of_both(&mut self, name: &str, a: (&Seen, &[char]), b: (&Seen, &[char]), result: &[char], scale: f32) -> Result<Seen> {
+    fn of_both(&mut self, name: &str, a: (&Seen, &[char]), b: (&Seen, &[char]), result: &[char], scale: f64) -> Result<Seen> {
         let twice = |letters: &[char]| letters.iter().enumerate().any(|(i, c)| letters[..i].contains(c));
         if twice(a.1) || twice(b.1) {
             return Err(Error::invalid("equation", "an axis comes twice in one operand, which is not supported"));
@@ -125,7 +125,7 @@ impl Import<'_> {
     }
 
     /// Products of pixels: those of the second become channels.
-    fn logits(&mut self, name: &str, s: &Sides, result: &[char], scale: f32) -> Result<Seen> {
+    fn logits(&mut self, name: &str, s: &Sides, result: &[char], scale: f64) -> Result<Seen> {
         let q = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.summed), None, None)?;
         let k = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.summed), None, None)?;
         let (q_node, g) = self.unscaled(q.node);
@@ -146,7 +146,7 @@ impl Import<'_> {
     }
 
     /// Sums of the second's pixels with the first's channels as weights.
-    fn mixed(&mut self, name: &str, s: &Sides, result: &[char], scale: f32) -> Result<Seen> {
+    fn mixed(&mut self, name: &str, s: &Sides, result: &[char], scale: f64) -> Result<Seen> {
         let w = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.summed), None, None)?;
         let order: Vec<usize> = s.summed.iter().map(|&c| s.axis_b(c)).chain(s.ones_b()).collect();
         let v = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.right), Some(&order), None)?;
@@ -166,7 +166,7 @@ impl Import<'_> {
     }
 
     /// The node that this one scales by one number, and the number.
-    fn unscaled(&self, node: NodeId) -> (NodeId, f32) {
+    fn unscaled(&self, node: NodeId) -> (NodeId, f64) {
         let of = &self.graph.nodes[node.0];
         match of.op.downcast::<Affine>() {
             Some(Affine { gain, table: None, shift: 0.0 }) => (of.inputs[0], *gain),
@@ -371,7 +371,7 @@ fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         Term { letters: of(ta, 'i', 'k'), value: step.value(0)?, name: step.names[0] },
         Term { letters: of(tb, 'k', 'j'), value: step.value(1)?, name: step.names[1] },
     ];
-    let (alpha, beta) = (step.call.float("alpha", 1.0)? as f32, step.call.float("beta", 1.0)?);
+    let (alpha, beta) = (step.call.float("alpha", 1.0)?, step.call.float("beta", 1.0)?);
     let mut y = import.contracted(&step.label("product"), &terms[0], &terms[1], &['i', 'j'])?;
     if alpha != 1.0 {
         y = import.affine(&step.label("alpha"), &y, alpha, 0.0)?;
@@ -440,7 +440,7 @@ fn attention(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     let name = step.label("");
     let logits = ['b', 'h', 'g', 's', 't'];
-    let mut weights = import.of_both(&step.label("logits"), (&q, &['b', 'h', 'g', 's', 'd']), (&k, &['b', 'h', 't', 'd']), &logits, scale as f32)?;
+    let mut weights = import.of_both(&step.label("logits"), (&q, &['b', 'h', 'g', 's', 'd']), (&k, &['b', 'h', 't', 'd']), &logits, scale)?;
     weights = import.masked(step, weights, [sq[2], sk[2]])?;
     let weights = import.softmax(&step.label("softmax"), &weights, &[4])?;
     let y = import.of_both(&name, (&weights, &logits), (&v, &['b', 'h', 't', 'e']), &['b', 'h', 'g', 's', 'e'], 1.0)?;

@@ -2,7 +2,7 @@
 //! zero between them, kernels that are not square or dilated as larger ones with zeros.
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
-use crate::onnx::ops::conv::{Window, extents, pads, spread, two, weights, window};
+use crate::onnx::ops::conv::{Weights, Window, extents, pads, spread, two, weights, window};
 use crate::onnx::view::{Atom, View};
 use crate::ops::conv::{Conv, Padding};
 use crate::ops::depthwise::Depthwise;
@@ -104,16 +104,40 @@ fn bias(step: &Step, channels: usize) -> Result<Arc<[f32]>> {
     }
 }
 
+/// One kernel for all of a batch is one for all of as many channels.
 fn conv(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    let (x, w, name) = (step.seen(0)?.clone(), step.known(1)?, step.label(""));
+    let (x, w) = (step.seen(0)?.clone(), step.known(1)?);
     let shape = x.view.shape();
-    let of = weights(&step.call, &shape, &w.shape, false)?;
-    let window = window(&step.call, &w.shape[2..], &shape[2..])?;
+    if shape.len() < 3 || shape[0] == 1 || shape[1] != 1 || w.shape[..2] != [1, 1] {
+        let weights = super::host::numbers(w);
+        return convolved(import, step, x, &w.shape, &weights, None);
+    }
+    let mut order: Vec<usize> = (0..shape.len()).collect();
+    order.swap(0, 1);
+    let turned = Seen { view: x.view.permuted(&order), ..x };
+    let weights = super::host::numbers(w).repeat(shape[0]);
+    let mut of = w.shape.clone();
+    of[0] = shape[0];
+    let made = convolved(import, step, turned, &of, &weights, Some(shape[0]))?;
+    Ok(made.into_iter().map(|y| Seen { view: y.view.permuted(&order), ..y }).collect())
+}
+
+/// x against these weights, in so many groups, or in those that the node says.
+fn convolved(import: &mut Import, step: &Step, x: Seen, w: &[usize], numbers: &[f64], group: Option<usize>) -> Result<Vec<Seen>> {
+    let (name, shape) = (step.label(""), x.view.shape());
+    let of = match group {
+        Some(group) => Weights { group, inputs: 1, outputs: 1 },
+        None => weights(&step.call, &shape, w, false)?,
+    };
+    let window = window(&step.call, &w[2..], &shape[2..])?;
     let sides = two(&shape[2..], 1)?;
     let [h, width] = extents(&window, sides)?;
-    let floats: Vec<f32> = super::host::numbers(w).into_iter().map(|v| v as f32).collect();
+    let floats: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
     let (channels, rank) = (of.group * of.outputs, shape.len());
-    let bias = bias(step, channels)?;
+    let bias = match group {
+        Some(_) => bias(step, 1)?.repeat(channels).into(),
+        None => bias(step, channels)?,
+    };
     let flat = window == Window { kernel: [1; 2], strides: [1; 2], dilations: window.dilations, pads: [[0; 2]; 2] };
     if flat && of.group == 1 {
         // Pixels may lie in any order.

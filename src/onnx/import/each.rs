@@ -48,7 +48,7 @@ impl Import<'_> {
     }
 
     /// gain x + shift.
-    pub(super) fn affine(&mut self, name: &str, x: &Seen, gain: f32, shift: f32) -> Result<Seen> {
+    pub(super) fn affine(&mut self, name: &str, x: &Seen, gain: f64, shift: f64) -> Result<Seen> {
         let x = self.whole(name, x)?;
         let node = self.scaled(name, x.node, gain, shift)?;
         Ok(Seen { node, ..x })
@@ -61,16 +61,15 @@ impl Import<'_> {
         Ok(Seen { node, ..x })
     }
 
-    fn affine_of(&self, gain: f32, shift: f32) -> Affine {
+    fn affine_of(&self, gain: f64, shift: f64) -> Affine {
         Affine { gain, table: None, shift }
     }
 
     /// gain x + shift, by the node before it where that has a scale.
-    pub(super) fn scaled(&mut self, name: &str, x: crate::graph::NodeId, gain: f32, shift: f32) -> Result<crate::graph::NodeId> {
+    pub(super) fn scaled(&mut self, name: &str, x: crate::graph::NodeId, gain: f64, shift: f64) -> Result<crate::graph::NodeId> {
         let of = &self.graph.nodes[x.0];
         if let Some(add) = of.op.downcast::<crate::ops::add::Add>().filter(|_| shift == 0.0) {
-            // Powers of two and their like are exact; others round once either way.
-            let (op, inputs) = (crate::ops::add::Add { scales: add.scales.map(|s| s * gain) }, of.inputs.clone());
+                let (op, inputs) = (crate::ops::add::Add { scales: add.scales.map(|s| s * gain) }, of.inputs.clone());
             return self.push(name.to_string(), op, &inputs);
         }
         let op = self.affine_of(gain, shift);
@@ -87,7 +86,7 @@ fn gelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 
 fn swish(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let x = step.seen(0)?.clone();
-    match step.call.float("alpha", 1.0)? as f32 {
+    match step.call.float("alpha", 1.0)? {
         1.0 => Ok(vec![import.silu(&step.label(""), &x)?]),
         // x s(a x) = silu(a x) / a
         a if a != 0.0 => {

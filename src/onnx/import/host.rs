@@ -56,12 +56,14 @@ pub(super) struct Host {
     roles: Roles,
     /// The node that makes each value.
     makers: BTreeMap<String, usize>,
+    /// Values that nodes make of constants alone.
+    folded: BTreeMap<String, Arc<Tensor>>,
     rows: Vec<Row>,
 }
 
 impl Host {
     pub fn new(file: Arc<File>, roles: &Roles) -> Self {
-        Self { file, roles: roles.clone(), makers: BTreeMap::new(), rows: vec![] }
+        Self { file, roles: roles.clone(), makers: BTreeMap::new(), folded: BTreeMap::new(), rows: vec![] }
     }
 
     /// The input that is told the label, at some label: its shape and kind.
@@ -72,6 +74,11 @@ impl Host {
     /// A value is computed by node number `node`.
     pub fn made(&mut self, value: &str, node: usize) {
         self.makers.insert(value.to_string(), node);
+    }
+
+    /// A value is a constant, made of others.
+    pub fn folded(&mut self, value: &str, tensor: Arc<Tensor>) {
+        self.folded.insert(value.to_string(), tensor);
     }
 
     /// The number of a row of these numbers of a value.
@@ -168,8 +175,11 @@ impl Program {
             }
         }
         let label = host.roles.label.as_ref().and_then(|name| file.inputs.iter().find(|p| p.name == *name)).cloned();
+        let mut contexts = host.roles.contexts.clone();
+        let read = |node: &usize| file.nodes[*node].proto.input.iter();
+        let folded = needed.iter().flat_map(read).filter_map(|name| Some((name.clone(), (**host.folded.get(name)?).clone())));
+        contexts.extend(folded);
         let nodes = needed.into_iter().collect();
-        let contexts = host.roles.contexts.clone();
         let mut program = Self { file, label, contexts, nodes, wanted, ranges: BTreeMap::new(), width: 0 };
         for (name, tensor) in program.wanted.clone().into_iter().zip(program.values(1.0)?) {
             program.ranges.insert(name, program.width);

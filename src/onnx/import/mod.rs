@@ -161,7 +161,7 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
         let value = match (&roles.label, roles.contexts.get(&port.name)) {
             _ if port.name == roles.x => {
                 let view = View::of(input, &shape, shape.len() == 3).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
-                Value::Seen(Seen { node: import.graph.input(), view })
+                Value::Seen(Seen { node: import.graph.input("x")?, view })
             }
             (Some(label), _) if *label == port.name => Value::Told(Arc::new(import.host.label_at_first(port)?)),
             (_, Some(given)) => Value::Known(Arc::new(given.clone())),
@@ -169,8 +169,8 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
         };
         import.values.insert(&port.name, value);
     }
-    for node in &file.nodes {
-        import.step(node).map_err(|e| within(node, e))?;
+    for (i, node) in file.nodes.iter().enumerate() {
+        import.step(i, node).map_err(|e| within(node, e))?;
     }
     import.finish(roles, input)
 }
@@ -212,7 +212,7 @@ fn within(node: &Node, error: Error) -> Error {
 }
 
 impl<'f> Import<'f> {
-    fn step(&mut self, node: &'f Node) -> Result<()> {
+    fn step(&mut self, number: usize, node: &'f Node) -> Result<()> {
         ops::find(node)?;
         let names: Vec<&'f str> = node.proto.input.iter().map(String::as_str).collect();
         let inputs: Vec<Option<Value>> = names.iter().map(|name| self.values.get(name).cloned()).collect();
@@ -220,7 +220,9 @@ impl<'f> Import<'f> {
         let outputs = node.proto.output.iter();
         if all(|v| matches!(v, Value::Known(_))) || node.proto.op_type == "Shape" || node.proto.op_type == "Size" {
             for (name, tensor) in outputs.zip(self.folded(node, &inputs)?) {
-                self.values.insert(name, Value::Known(Arc::new(tensor)));
+                let tensor = Arc::new(tensor);
+                self.host.folded(name, tensor.clone());
+                self.values.insert(name, Value::Known(tensor));
             }
             return Ok(());
         }
@@ -230,7 +232,7 @@ impl<'f> Import<'f> {
                 _ => None,
             });
             for (name, tensor) in outputs.zip(ops::evaluate(self.file, node, given.collect())?) {
-                self.host.made(name, node);
+                self.host.made(name, number);
                 self.values.insert(name, Value::Told(Arc::new(tensor)));
             }
             return Ok(());
@@ -282,8 +284,8 @@ impl<'f> Import<'f> {
             _ => (vec![1], vec![0, 2, 3]),
         };
         let laid = self.laid("output", &seen, &channels, Some(&order), Some((output.h, output.w)))?;
-        self.graph.output("output", laid.node);
-        self.graph.rows_of(self.host)?;
+        self.graph.output("output", laid.node)?;
+        self.host.finish(&mut self.graph.rows)?;
         Ok(Imported { graph: self.graph, input, output })
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Epilogue {
     /// SiLU of the sum with the row.
     pub again: bool,
     /// s and t, where one more input is added: s times what came before, and t times the input.
-    pub residual: Option<[f32; 2]>,
+    pub residual: Option<[f64; 2]>,
 }
 
 impl Epilogue {
@@ -49,7 +49,7 @@ impl Epilogue {
     }
 
     /// s times this and t times one more input; none if there is such an input already.
-    pub fn then_residual(&self, scales: [f32; 2]) -> Option<Self> {
+    pub fn then_residual(&self, scales: [f64; 2]) -> Option<Self> {
         self.residual.is_none().then(|| Self { residual: Some(scales), ..self.clone() })
     }
 
@@ -92,7 +92,7 @@ impl Epilogue {
             y.iter_mut().for_each(|v| *v = v.silu());
         }
         if let (Some(scales), Some(z)) = (self.residual, residual) {
-            let [s, t] = scales.map(f64::from);
+            let [s, t] = scales;
             y.iter_mut().zip(z).for_each(|(v, &z)| *v = *v * s + z * t);
         }
         y
@@ -127,7 +127,7 @@ impl Ending {
             if z.slots != cx.output.slots {
                 return Err(Error::invalid(cx.node, "the channels of its residual are ordered differently in memory"));
             }
-            let ([stride, first, count, second], [s, t]) = (z.second(), scales.map(f32::to_bits));
+            let ([stride, first, count, second], [s, t]) = (z.second(), scales.map(|s| (s as f32).to_bits()));
             added = [stride, first, count, second, ("s", s), ("t", t)];
             residual = Some((z.buffer, z.bytes()));
         }
