@@ -6,7 +6,7 @@ use vorticity::field::{Field, FieldLaunch};
 use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::model::{Process, ProcessConfig, Schedule};
 use vorticity::paths::rotation::Rotation;
-use vorticity::program::{Access, Grid, Kernel, Part, Step};
+use vorticity::program::{Access, Grid, Kernel, LaneRole, Step};
 use vorticity::{dual::Dual, error::Result, shape::Shape};
 
 /// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
@@ -29,7 +29,7 @@ impl Field for Own {
             op: "field",
             kernel: Kernel { shader: "own_field", constants: vec![] },
             bindings: vec![("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![("dim", d as u32), ("flat", flat as u32)],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,

@@ -15,7 +15,7 @@ use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
 use vorticity::passes::{RULES, fused, lower};
-use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
 use vorticity::target::{STORAGE_BUFFERS, Target};
@@ -163,7 +163,7 @@ fn binding(shader: &'static str, buffers: usize, first: Access) -> Result<Progra
         op: "greedy",
         kernel: Kernel { shader, constants: vec![] },
         bindings: ids.iter().enumerate().map(|(i, id)| ("b", *id, if i == 0 { first } else { Access::Read })).collect(),
-        part: Part::All,
+        role: LaneRole::All,
         immediates: vec![],
         grid: Grid { items: 1, workgroup: 1, groups: 1 },
         flops: 0,

@@ -6,7 +6,7 @@ use super::window::{Padding, Window, extent, inside};
 use super::{Case, Family, Locality, Lowering, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ impl Op for Depthwise {
                 ("weights", weights, Access::Read),
                 ("y", place.buffer, Access::Write),
             ],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: words,
             grid,
             flops: self.flops(&[view.shape], s),

@@ -7,7 +7,7 @@ use super::elementwise::{Elementwise, grouped};
 use super::{Case, Family, Lowering, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -66,11 +66,11 @@ impl GroupNorm {
         }
     }
 
-    /// Appends the kernels that make the coefficients from the rows in these views, for one part of the lanes.
+    /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
     fn measure(
         &self,
         cx: &mut Lowering,
-        part: Part,
+        role: LaneRole,
         views: &[View],
         [sums, moments, coefficients]: [BufferId; 3],
         tables: [BufferId; 2],
@@ -96,8 +96,8 @@ impl GroupNorm {
             let words = words.into_iter().chain(view.runs()).chain([("group", group)]).chain(shape);
             words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
         };
-        let tangents = part == Part::Tangents;
-        let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];
+        let tangents = role == LaneRole::Tangents;
+        let lanes = [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", tangents as i64)];
         let access = cx.x_access();
         let known = tangents.then_some(("moments", moments, Access::Read));
         let mut first = 0;
@@ -116,7 +116,7 @@ impl GroupNorm {
                     constants: [cx.family().constant()].into_iter().chain(lanes).collect(),
                 },
                 bindings: bindings.collect(),
-                part,
+                role,
                 immediates: immediates(view, first, pixels),
                 grid: Grid { items: (pixels.div_ceil(chunk) * blocks) as u32, workgroup: 64, groups: 1 },
                 flops: 3 * view.shape.len() as u64,
@@ -142,7 +142,7 @@ impl GroupNorm {
                 ("moments", moments, Access::Write),
                 ("coefficients", coefficients, Access::Write),
             ],
-            part,
+            role,
             immediates: immediates(&views[0], 0, pixels),
             grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
             flops: (8 * chunks * self.channels) as u64,
@@ -236,10 +236,11 @@ impl GroupNorm {
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
-        let lanes: &[Part] = if cx.program.tangents() == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
+        let lanes: &[LaneRole] =
+            if cx.program.tangents() == 0 { &[LaneRole::All] } else { &[LaneRole::Primals, LaneRole::Tangents] };
         if measured {
-            for &part in lanes {
-                self.measure(cx, part, parts, [sums, moments, coefficients], [members, rows]);
+            for &role in lanes {
+                self.measure(cx, role, parts, [sums, moments, coefficients], [members, rows]);
             }
         }
         Ok(coefficients)

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::held::Held;
 use crate::ops::{Lowering, held};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step};
 use half::f16;
 
 /// Pixels and channels of a tile.
@@ -79,7 +79,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
                 constants: all.into_iter().chain(loading.iter().copied()).collect(),
             },
             bindings: bindings.into_iter().chain(loaded.iter().copied()).collect(),
-            part: Part::All,
+            role: LaneRole::All,
             immediates: words(&[kernel]),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: 256, groups: 1 },
             flops: 0,
@@ -109,7 +109,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
                     .collect(),
             },
             bindings,
-            part: pass.part,
+            role: pass.role,
             immediates: words(&own),
             grid: Grid {
                 items: place.shape.pixels() as u32,

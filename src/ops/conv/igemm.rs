@@ -32,7 +32,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
             op: job.op(),
             kernel: Kernel { shader: "conv", constants },
             bindings,
-            part: pass.part,
+            role: pass.role,
             immediates: immediates(&view, &place, cx.program.group(), stride, padding, &own),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups },
             flops: job.flops,

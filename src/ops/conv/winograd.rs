@@ -127,7 +127,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
                 op: "winograd_out",
                 kernel: Kernel { shader: "winograd_out", constants },
                 bindings: bindings.into_iter().chain(extra).collect(),
-                part: pass.part,
+                role: pass.role,
                 immediates: words,
                 grid: Grid { items: (count * written) as u32, workgroup: 256, groups: 1 },
                 // Ten passes over four channels, of 14 operations each.
