@@ -7,12 +7,17 @@ use vorticity::error::Error;
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower};
 use vorticity::program::Program;
+use vorticity::target::KernelFamily;
 
 /// The plan for one timestep with `room` bytes per lane and buffer.
-fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vorticity::error::Result<(Program, Ports)> {
+fn plan(
+    graph: &Graph,
+    family: KernelFamily,
+    tangents: u32,
+    room: Option<u64>,
+) -> vorticity::error::Result<(Program, Ports)> {
     let mut program = builder(family, tangents, room);
     let ports = ports(&mut program, graph);
     lower(graph, &[3], &ports, &mut program)?;

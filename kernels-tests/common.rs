@@ -2,13 +2,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::program::{Builder, Program, Role};
 use vorticity::shape::Shape;
-use vorticity::target::Target;
+use vorticity::target::{KernelFamily, Target};
 
 pub use vorticity::selftest::families;
 
@@ -28,7 +27,7 @@ pub fn choice() -> AdapterChoice {
 }
 
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.
-pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize]) -> Vec<f32> {
+pub fn evaluate(gpu: &Gpu, graph: &Graph, family: KernelFamily, x: &[f32], ks: &[usize]) -> Vec<f32> {
     let mut timesteps = ks.to_vec();
     timesteps.sort_unstable();
     timesteps.dedup();
@@ -46,7 +45,7 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
 }
 
 /// An empty program for samples with so many tangents, whose buffers may have `budget` bytes per lane.
-pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
+pub fn builder(family: KernelFamily, tangents: u32, budget: Option<u64>) -> Builder {
     let buffer_bytes = budget.map(|bytes| bytes * u64::from(1 + tangents));
     Builder::new(Target { buffer_bytes, ..Target::of(family) }, tangents)
 }

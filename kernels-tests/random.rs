@@ -11,10 +11,10 @@ use vorticity::dual::Dual;
 use vorticity::error::Error;
 use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId};
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::paths::Lane;
 use vorticity::program::{Buffer, Program};
+use vorticity::target::KernelFamily;
 
 /// Networks of an ordinary run.
 const CASES: u32 = 24;
@@ -41,7 +41,7 @@ const ORDER: f64 = 0.1;
 
 /// How a network is planned.
 struct Plan {
-    family: Family,
+    family: KernelFamily,
     tangents: u32,
     fused: bool,
     /// Bytes per lane and buffer.

@@ -4,11 +4,12 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
-use super::{Case, Family, Lowering, Op, Reads, View};
+use super::{Case, Lowering, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
@@ -125,7 +126,7 @@ impl GroupNorm {
             first += pixels.div_ceil(chunk);
         }
         // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
-        let workgroup = if cx.family() == Family::Cpu { 8 } else { 64 };
+        let workgroup = if cx.family() == KernelFamily::Cpu { 8 } else { 64 };
         let [members, rows] = tables;
         cx.program.push(Step {
             label: cx.label("coefficients"),

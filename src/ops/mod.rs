@@ -4,14 +4,13 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use window::Window;
-
-pub use crate::target::KernelFamily as Family;
 
 mod activation;
 mod elementwise;
@@ -308,13 +307,13 @@ impl Lowering<'_> {
     }
 
     /// The family of kernels to use.
-    fn family(&self) -> Family {
+    fn family(&self) -> KernelFamily {
         self.program.target().family
     }
 
     /// How kernels of the family read what the network's ops write; images have to be `mirror`ed first.
     fn x_access(&self) -> Access {
-        if self.family() == Family::Cpu { Access::Image } else { Access::Read }
+        if self.family() == KernelFamily::Cpu { Access::Image } else { Access::Read }
     }
 
     /// The shared buffer of that name, of at least so many bytes per lane: free as soon as the node's steps are done.

@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::held::Held;
-use crate::ops::{Family, Lowering, Op, Place, Segment, View};
+use crate::ops::{Lowering, Op, Place, Segment, View};
 use crate::program::{Access, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ const LARGEST: usize = 64 * 64;
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
-    cx.family() == Family::Cpu
+    cx.family() == KernelFamily::Cpu
         && !cx.direct
         && cx.held == Held::F32
         && cx.largest <= LARGEST
