@@ -10,7 +10,7 @@ use super::watch::stop_flag;
 use crate::diagnostics::{Options, PathExport};
 use crate::error::{Error, Result};
 use crate::field::ScoreScale;
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
     let (given, shape, scale) = (args.process.open()?, args.shape.as_deref(), ScoreScale::Definition);
-    let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, Held::F32, given.as_ref())?;
+    let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, WeightFormat::F32, given.as_ref())?;
     let shard = args.shard.parse()?;
     let paths = args.paths.open((field.shape(), field.data_range()))?;
     let midpoints = [timesteps.len(), args.samples, args.points].into_iter().fold(paths.len(), usize::saturating_mul);

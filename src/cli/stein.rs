@@ -5,7 +5,7 @@ use crate::diagnostics::{self, Divergence, Progress, SteinOptions};
 use crate::error::Result;
 use crate::field::{self, EXACT, Field, ScoreScale};
 use crate::measures::Stein;
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ fn open(spec: &Spec, opened: &Opened) -> Result<Arc<dyn Field>> {
         return field::open(spec, shape, scale);
     }
     let own = opened.field.process().clone().said("as the field that is measured has it");
-    field::open_given(spec, shape, scale, Held::F32, Some(&own))
+    field::open_given(spec, shape, scale, WeightFormat::F32, Some(&own))
 }
 
 /// Why the reference may be of another system than the field and its data.

@@ -4,7 +4,7 @@ use crate::dual::Dual;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
-use crate::ops::held::Rounding;
+use crate::ops::weight_format::Rounding;
 use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
 use crate::shape::Shape;

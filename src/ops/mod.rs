@@ -14,7 +14,7 @@ use window::Window;
 
 mod activation;
 mod elementwise;
-pub mod held;
+pub mod weight_format;
 pub mod window;
 
 /// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
@@ -277,7 +277,7 @@ pub struct Lowering<'a> {
     /// Name of the graph's node.
     pub node: &'a str,
     /// How the device holds weights.
-    pub held: held::Held,
+    pub held: weight_format::WeightFormat,
     /// `Graph::direct`.
     pub direct: bool,
     /// Pixels of the largest image of the network, were nothing cut.

@@ -13,8 +13,8 @@ mod views;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
-use crate::ops::held::Held;
 use crate::ops::output::Output;
+use crate::ops::weight_format::WeightFormat;
 use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
 use crate::target::Target;
@@ -62,7 +62,7 @@ struct Setting<'a> {
     /// K
     tangents: u32,
     /// How the device holds weights.
-    held: Held,
+    held: WeightFormat,
 }
 
 /// A network between passes.

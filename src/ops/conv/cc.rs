@@ -4,7 +4,7 @@ use super::epilogue::Ending;
 use super::{Job, Padding, immediates, operands};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Lowering, held};
+use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 
 pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
@@ -41,7 +41,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
             }
         }
     }
-    let weights = held::buffer(cx, &packed);
+    let weights = weight_format::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
     let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && job.phase.is_none();

@@ -10,7 +10,7 @@ mod prologue;
 pub(crate) mod winograd;
 
 use self::coop::Matrices;
-use super::held::Held;
+use super::weight_format::WeightFormat;
 use super::window::{Window, extent, inside};
 use super::{Case, Locality, Lowering, Op, Place, View};
 use crate::choice::{Class, Needs};
@@ -175,7 +175,7 @@ impl Job<'_> {
                     inputs: conv.in_channels,
                     outputs: conv.out_channels,
                     pixels_log2: cx.whole.pixels().ilog2(),
-                    half: cx.held == Held::F16,
+                    half: cx.held == WeightFormat::F16,
                 };
                 let name = cx.program.choose(class, VARIANTS[0].name);
                 let found = VARIANTS.iter().find(|v| v.name == name);

@@ -6,7 +6,7 @@ use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::ops::{Lowering, Op, Place, Segment, View};
 use crate::program::{Access, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
@@ -36,7 +36,7 @@ const LARGEST: usize = 64 * 64;
 pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
     cx.family() == KernelFamily::Cpu
         && !cx.direct
-        && cx.held == Held::F32
+        && cx.held == WeightFormat::F32
         && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
         && bytes(cx.output.blocks) <= SPARE
