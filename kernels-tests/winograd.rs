@@ -36,9 +36,9 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
     graph
 }
 
-/// The plan with `room` bytes per lane and buffer.
-fn plan(graph: &Graph, family: KernelFamily, tangents: u32, room: Option<u64>) -> (Program, Ports) {
-    let mut program = builder(family, tangents, room);
+/// The plan with `budget` bytes per lane and buffer.
+fn plan(graph: &Graph, family: KernelFamily, tangents: u32, budget: Option<u64>) -> (Program, Ports) {
+    let mut program = builder(family, tangents, budget);
     let ports = ports(&mut program, graph);
     lower(graph, &[3], &ports, &mut program).unwrap();
     (program.finish().unwrap(), ports)
@@ -116,16 +116,16 @@ fn bands_and_pieces_give_the_same_bits() {
         assert_eq!(tiled(&whole.0), 3);
         let most = 4 * 48 * 18 * 14;
         let want = bits(&gpu, &graph, whole, &x, lanes);
-        for room in [most, most - 1, most / 2] {
-            let (program, ports) = plan(&graph, KernelFamily::Cpu, tangents, Some(room));
+        for budget in [most, most - 1, most / 2] {
+            let (program, ports) = plan(&graph, KernelFamily::Cpu, tangents, Some(budget));
             let bands = program.steps().filter(|s| s.op == "rows").count();
-            assert_eq!(bands > 0, room < most, "{room}");
+            assert_eq!(bands > 0, budget < most, "{budget}");
             assert!(tiled(&program) > 6, "{} pieces", tiled(&program));
             let scratch = program.buffers.iter().filter(|b| matches!(b.role, Role::Scratch));
-            scratch.for_each(|b| assert!(b.bytes_per_lane <= room, "{} of {room}: {}", b.bytes_per_lane, b.label));
+            scratch.for_each(|b| assert!(b.bytes_per_lane <= budget, "{} of {budget}: {}", b.bytes_per_lane, b.label));
             let got = bits(&gpu, &graph, (program, ports), &x, lanes);
             let differ = got.iter().zip(&want).filter(|(a, b)| a != b).count();
-            assert_eq!(differ, 0, "{tangents} tangents, room {room}: of {}", want.len());
+            assert_eq!(differ, 0, "{tangents} tangents, budget {budget}: of {}", want.len());
         }
     }
 }
