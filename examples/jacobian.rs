@@ -1,21 +1,19 @@
 //! The full Jacobian of a field in few dimensions, here of a closed form: cargo run --release --example jacobian
-use std::ops::ControlFlow;
-use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{Selection, jacobian};
+use vorticity::diagnostics::Selection;
 use vorticity::error::Result;
-use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
+use vorticity::measures::jacobian::JacobianOptions;
 use vorticity::run::Numbers;
+use vorticity::session::Opening;
 use vorticity::shape::Shape;
 
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let shape = Shape::new(1, 3, 3);
-    let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition)?;
-    let images =
-        Images { shape, count: 1, values: vec![0.5; shape.len()], levels: Levels::Real, sha256: String::new() };
+    let opening = Opening { shape: Some(shape), ..Opening::new("field:tilted?omega=0.5", "data:gaussian", 1) };
+    let session = opening.open()?.on(vec![gpu], 0)?;
     let selection = Selection { timesteps: vec![501], samples: 1, seed: 0 };
-    let table = jacobian(&gpu, &field, &images, &selection, 2, &mut |_| ControlFlow::Continue(()))?;
+    let table = session.table(&JacobianOptions { selection, verified: 2 })?;
     if let Numbers::F32(entries) = &table.array("jacobian")?.values {
         entries.chunks(shape.len()).for_each(|row| println!("{row:4.1?}"));
     }

@@ -1,12 +1,12 @@
 //! A field of your own, WGSL and f64 twin, and its circulation: cargo run --release --example own_field
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::field::{Field, FieldLaunch};
 use vorticity::gpu::{AdapterChoice, Gpu};
+use vorticity::measures::circulation::{Options, loops};
 use vorticity::model::{Process, ProcessConfig, Schedule};
 use vorticity::paths::rotation::Rotation;
 use vorticity::program::{Access, Grid, Kernel, LaneRole, Step};
+use vorticity::session::Session;
 use vorticity::{dual::Dual, error::Result, shape::Shape};
 
 /// s_i = x_{i+1}^2 / 2 - x_i, i cyclic: not a gradient.
@@ -49,11 +49,11 @@ impl Field for Own {
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
-    let field: Arc<dyn Field> = Arc::new(Own(images.shape, Process::new(&ProcessConfig::vp(Schedule::Cosine, 1000))?));
+    let field = Own(images.shape, Process::new(&ProcessConfig::vp(Schedule::Cosine, 1000))?);
+    let session = Session::new(vec![gpu], Arc::new(field), images)?;
     let (timesteps, samples) = (vec![501], 2);
     let options = Options { paths: vec![Arc::new(Rotation)], timesteps, samples, points: 100, ..Options::default() };
-    let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
-    let measured = vorticity::measures::circulation::loops(&result)?[0];
+    let measured = loops(&session.table(&options)?)?[0];
     println!("circulation {:+.3e} nat, error {:.1e}", measured.integral, measured.error());
     Ok(())
 }

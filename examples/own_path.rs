@@ -1,13 +1,11 @@
 //! A closed path of your own, WGSL and f64 twin, and a rotor's circulation around it: cargo run --release --example own_path
 use std::f64::consts::TAU;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::{Error, Result};
-use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, Gpu};
-use vorticity::measures::circulation::loops;
+use vorticity::measures::circulation::{Options, loops};
 use vorticity::paths::{Anchor, ClosedPath, Lane};
+use vorticity::session::Opening;
 
 /// A circle of radius 3 sigma around a x_0, in the plane of the first two components.
 #[derive(Debug)]
@@ -42,12 +40,12 @@ impl ClosedPath for Circle {
 
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
-    let images = vorticity::data::load("assets/data/mnist-test-256-idx3-ubyte.gz", 2, [-1.0, 1.0])?;
-    let field = field::open("field:rotor?omega=1", Some(images.shape), ScoreScale::Definition)?;
+    let data = "assets/data/mnist-test-256-idx3-ubyte.gz";
+    let session = Opening::new("field:rotor?omega=1", data, 2).open()?.on(vec![gpu], 0)?;
     let options =
         Options { paths: vec![Arc::new(Circle)], timesteps: vec![501], samples: 2, points: 100, ..Options::default() };
-    let result = CirculationRun::new(&gpu, &field, &images, options)?.run(&mut |_| ControlFlow::Continue(()))?;
-    let (area, measured) = (TAU / 2.0 * 9.0 * field.process().noise(501)?.1.powi(2), loops(&result)?[0]);
+    let measured = loops(&session.table(&options)?)?[0];
+    let area = TAU / 2.0 * 9.0 * session.subject().field.process().noise(501)?.1.powi(2);
     println!("circulation {:+.4} nat, -2 omega area {:+.4}", measured.integral, -2.0 * area);
     Ok(())
 }

@@ -3,13 +3,13 @@
 use crate::circulation::{closed, images, options, run};
 use crate::common::{gpu, noise};
 use std::ops::ControlFlow;
-use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
+use vorticity::measures::circulation::{CirculationRun, Options};
 use vorticity::program::{Access, Action, BufferId, Builder, Grid, Immediate, Kernel, LaneRole, Program, Role, Step};
-use vorticity::run::{Journal, Table};
+use vorticity::run::{Progress, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
 use vorticity::target::{KernelFamily, Target};
@@ -34,7 +34,7 @@ fn two_devices_give_the_bits_of_one() {
     for tile in [Some(1), Some(7), None] {
         let job = CirculationRun::on(&pair, &field, &images, options(tile)).unwrap();
         let total = job.evaluations();
-        let (two, log) = job.measure(Journal::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+        let (two, log) = job.measure(&mut Progress::new(&mut |_| ControlFlow::Continue(()))).unwrap();
         let two = two.finish().unwrap();
         assert_eq!(bits(&one), bits(&two), "tile {tile:?}");
         // Every query was run once, in order, by one of the two; neighbours in the log are of different devices.

@@ -191,5 +191,5 @@ pub fn scores(folder: &Path, name: &str) -> Vec<String> {
     fs::write(&loops, seed("npz", name)).unwrap();
     fs::write(&scores, floats("(2, 1, 2)", &[0.0; 4])).unwrap();
     let out = folder.join("out");
-    arguments(&["circulation", "--scores", text(&scores), "--exported", text(&loops), "--out", text(&out)])
+    arguments(&["integrate", text(&scores), "--exported", text(&loops), "--out", text(&out)])
 }

@@ -3,12 +3,16 @@
 use crate::common::{builder, choice, families, gpu, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
+use vorticity::dual::Dual;
 use vorticity::error::Error;
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
+use vorticity::ops::pointwise::Pointwise;
+use vorticity::ops::{Locality, Lowering, Op};
 use vorticity::passes::{Ports, lower};
 use vorticity::program::Program;
+use vorticity::shape::Shape;
 use vorticity::target::KernelFamily;
 
 /// The plan for one timestep with `budget` bytes per lane and buffer.
@@ -107,4 +111,59 @@ fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
     assert!(fewer.memory().device() <= memory);
     let none = Gpu::open_within(&choice(), Bounds { binding: Some(1000), memory: None }).err().unwrap();
     assert!(none.to_string().contains("1000 bytes"), "{none}");
+}
+
+/// An op of a caller's own, which may say that its pixels are made of the same pixels.
+#[derive(Debug)]
+struct Mine {
+    of: Pointwise,
+    local: bool,
+}
+
+impl Op for Mine {
+    fn name(&self) -> &'static str {
+        "mine"
+    }
+    fn shape(&self, inputs: &[Shape]) -> vorticity::error::Result<Shape> {
+        self.of.shape(inputs)
+    }
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        self.of.twin(inputs, shapes, rows)
+    }
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
+        self.of.flops(inputs, output)
+    }
+    fn keeps_layout(&self) -> bool {
+        true
+    }
+    fn locality(&self, _: usize) -> Locality {
+        if self.local { Locality::ByPixel } else { Locality::Whole }
+    }
+    fn lower(&self, cx: &mut Lowering) -> vorticity::error::Result<()> {
+        self.of.lower(cx)
+    }
+}
+
+/// Nothing need be known of an op that is not cut; where it is to be, its locality is all that need be.
+#[test]
+fn an_op_is_cut_by_what_it_says_of_its_locality() {
+    let gpu = gpu();
+    let graph = |local: bool| {
+        let mut graph = Graph::new(Shape::new(4, 16, 8));
+        let x = graph.input("x").unwrap();
+        let y = graph.push("node", Mine { of: Pointwise::Mish, local }, &[x]).unwrap();
+        graph.output("y", y).unwrap();
+        graph
+    };
+    let (x, most) = (noise(size(&graph(true)), 3), 16 * 16 * 8);
+    for family in families(&gpu) {
+        let of = |local, room| plan(&graph(local), family, 0, room);
+        let [whole, uncut] = [true, false].map(|local| run(&gpu, &graph(local), of(local, None).unwrap(), &x, 1));
+        assert_eq!(whole, uncut);
+        let cut = of(true, Some(most / 2)).unwrap();
+        assert!(cut.0.steps().filter(|s| s.op == "pointwise").count() > 1);
+        assert_eq!(run(&gpu, &graph(true), cut, &x, 1), whole);
+        let error = of(false, Some(most / 2)).unwrap_err().to_string();
+        assert!(error.contains("node") && error.contains("'mine' cannot be computed by rows"), "{error}");
+    }
 }

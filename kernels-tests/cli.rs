@@ -13,7 +13,18 @@ pub fn vorticity(arguments: &[&str]) -> Command {
     if let Ok(adapter) = std::env::var("VORTICITY_ADAPTER")
         && !matches!(
             arguments.first(),
-            Some(&("compare" | "completions" | "devices" | "init" | "inspect" | "man" | "merge" | "paths" | "report"))
+            Some(
+                &("compare"
+                    | "completions"
+                    | "devices"
+                    | "init"
+                    | "inspect"
+                    | "integrate"
+                    | "man"
+                    | "merge"
+                    | "paths"
+                    | "report")
+            )
         )
     {
         command.args(["--adapter", &adapter]);

@@ -1,11 +1,16 @@
 //! What the tests share: the adapter (there must be one), a graph run on it, comparisons that name the worst place.
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use vorticity::data::Images;
+use vorticity::error::Result;
+use vorticity::field::Field;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::program::{Builder, Program, Role};
+use vorticity::run::{Table, Task};
+use vorticity::session::Session;
 use vorticity::shape::Shape;
 use vorticity::target::{KernelFamily, Target};
 
@@ -24,6 +29,11 @@ pub fn gpu() -> MutexGuard<'static, Gpu> {
 /// Which adapter is under test.
 pub fn choice() -> AdapterChoice {
     std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n))
+}
+
+/// The table of a task, as a session measures it.
+pub fn measured(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, task: &dyn Task) -> Result<Table> {
+    Session::new(vec![gpu.clone()], field.clone(), images.clone())?.table(task)
 }
 
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.

@@ -1,15 +1,17 @@
 //! Laws of the Jacobian's diagnostics: a gradient is symmetric, a rotor antisymmetric, the tilted field in between as its
 //! closed form says; differences agree with tangents within their own error; probes agree with the whole matrix.
 use crate::circulation::{closed, images, write_mixture};
-use crate::common::gpu;
-use std::ops::ControlFlow;
+use crate::common::{gpu, measured};
 use std::path::Path;
 use std::sync::Arc;
 use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{self, AsymmetryOptions, CurlOptions, Method, STEP, Selection};
+use vorticity::diagnostics::Selection;
 use vorticity::error::Result;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
+use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::curl::{CurlOptions, Method, STEP};
+use vorticity::measures::jacobian::JacobianOptions;
 use vorticity::run::{Numbers, Table, Verdict, verdicts};
 use vorticity::shape::Shape;
 
@@ -29,12 +31,12 @@ fn curl(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, method: Method, comp
         richardson: false,
         verified: 3,
     };
-    diagnostics::curl(gpu, field, images, &options, &mut |_| ControlFlow::Continue(()))
+    measured(gpu, field, images, &options)
 }
 
 fn asymmetry(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, probes: Option<usize>) -> Table {
     let options = AsymmetryOptions { selection: selection(&[1, 300, 900], 3), probes, verified: 3 };
-    diagnostics::asymmetry(gpu, field, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
+    measured(gpu, field, images, &options).unwrap()
 }
 
 fn values<'a>(table: &'a Table, name: &str) -> &'a [f64] {
@@ -149,7 +151,7 @@ fn differences_agree_with_tangents_within_their_own_error() {
         let selection = selection(&[300], 3);
         let options =
             CurlOptions { selection, components: 20, method: Method::Both, step: 0.5, richardson, verified: 0 };
-        let table = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+        let table = measured(&gpu, &field, &images, &options).unwrap();
         assert!(values(&table, "arithmetic").iter().all(|v| v.is_nan()));
         values(&table, "method_gap").iter().sum::<f64>()
     };
@@ -163,7 +165,7 @@ fn what_has_no_curl_is_refused() {
     let says = |change: &dyn Fn(&mut CurlOptions)| {
         let mut options = CurlOptions { selection: selection(&[1], 2), components: 4, ..CurlOptions::default() };
         change(&mut options);
-        let run = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()));
+        let run = measured(&gpu, &field, &images, &options);
         run.map(|t| t.measure).unwrap_err().to_string()
     };
     assert!(says(&|o| o.components = 76).contains("components: 76, expected 2..=75"));
@@ -175,12 +177,11 @@ fn what_has_no_curl_is_refused() {
     assert!(says(&|o| o.selection.samples = 4).contains("samples: 4, expected 1..=3"));
     assert!(says(&|o| o.selection.timesteps = vec![]).contains("timesteps"));
     let options = AsymmetryOptions { selection: selection(&[1], 1), probes: Some(1), verified: 0 };
-    let run = diagnostics::asymmetry(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(()));
+    let run = measured(&gpu, &field, &images, &options);
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("probes: 1, expected at least 2"));
     let large = closed("field:rotor", Shape::new(3, 256, 256));
     let pictures = crate::circulation::images(large.shape(), 1);
-    let run =
-        diagnostics::jacobian(&gpu, &large, &pictures, &selection(&[1], 1), 0, &mut |_| ControlFlow::Continue(()));
+    let run = measured(&gpu, &large, &pictures, &JacobianOptions { selection: selection(&[1], 1), verified: 0 });
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("1 of 196608 x 196608 are 154.6 GB"));
 }
 
@@ -203,12 +204,12 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
         Images { shape: Shape::new(1, 8, 8), count: 4, values: values_of, levels: Levels::Real, sha256: String::new() };
 
     let selection = selection(&[100, 600], 4);
-    let mut go = |_| ControlFlow::Continue(());
-    let whole = diagnostics::jacobian(&gpu, &field, &images, &selection, 4, &mut go).unwrap();
+    let whole =
+        measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), verified: 4 }).unwrap();
     let options = AsymmetryOptions { selection: selection.clone(), probes: Some(48), verified: 2 };
-    let probed = diagnostics::asymmetry(&gpu, &field, &images, &options, &mut go).unwrap();
+    let probed = measured(&gpu, &field, &images, &options).unwrap();
     let unit = AsymmetryOptions { selection, probes: None, verified: 2 };
-    let unit = diagnostics::asymmetry(&gpu, &field, &images, &unit, &mut go).unwrap();
+    let unit = measured(&gpu, &field, &images, &unit).unwrap();
     for (place, want) in values(&whole, "nasym").iter().enumerate() {
         let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
         println!("nasym {want:.5}, by probes {got:.5} ± {se:.5}");

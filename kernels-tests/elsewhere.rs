@@ -1,4 +1,4 @@
-//! `vorticity paths export` and `vorticity circulation --scores` as a user runs them.
+//! `vorticity paths export` and `vorticity integrate` as a user runs them.
 use assert_cmd::Command;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter};
@@ -36,7 +36,7 @@ fn loops_go_out_and_scores_come_back() {
     assert_eq!(vorticity(folder, CASE).0, 2, "an existing file is left alone");
 
     // The midpoints themselves are the scores of a growing Gaussian: a gradient field, no circulation.
-    let run = "circulation --scores loops.npz#midpoints --exported loops.npz --out run";
+    let run = "integrate loops.npz#midpoints --exported loops.npz --out run";
     let (code, out, error) = vorticity(folder, run);
     assert!(code == 0 && out.contains("brownian"), "{out}{error}");
     let manifest: serde_json::Value =
@@ -108,15 +108,15 @@ fn shards_of_an_export_are_one_run() {
     assert_eq!(dry["bytes"], fs::metadata(folder.join("whole.npz")).unwrap().len());
     assert_eq!((&dry["gauss_points"], &dry["repeated"]), (&480.into(), &8.into()));
     answer(&folder.join("whole.npz"), &folder.join("whole-scores.npz"), false);
-    let out = ran("circulation --scores whole-scores.npz --exported whole.npz --out whole");
+    let out = ran("integrate whole-scores.npz --exported whole.npz --out whole");
     assert!(out.contains("On rotation loops the field circulates") && !out.contains("was not checked"), "{out}");
-    let out = ran("circulation --scores whole-scores.npz#scores --exported whole.npz --out bare");
+    let out = ran("integrate whole-scores.npz#scores --exported whole.npz --out bare");
     assert!(out.contains("nothing is established: quadrature and arithmetic was not checked"), "{out}");
     // Two samples are checked: the third shard has none, and the scores of its loops no more than themselves.
     for i in 1..=3 {
         ran(&format!("{case} --shard {i}/3 --out part{i}.npz"));
         answer(&folder.join(format!("part{i}.npz")), &folder.join(format!("scores{i}.npz")), false);
-        let out = ran(&format!("circulation --scores scores{i}.npz --exported part{i}.npz --out shard{i}"));
+        let out = ran(&format!("integrate scores{i}.npz --exported part{i}.npz --out shard{i}"));
         assert!(out.contains(&format!("shard {i}/3: the results are those of all 3 merged")), "{out}");
     }
     let out = ran("merge shard3 shard1 shard2 --out merged");
@@ -136,7 +136,7 @@ fn shards_of_an_export_are_one_run() {
     // Shards of other loops do not go together.
     ran(&format!("{case} --seed 3 --shard 2/3 --out foreign.npz"));
     answer(&folder.join("foreign.npz"), &folder.join("scores2.npz"), true);
-    ran("circulation --scores scores2.npz --exported foreign.npz --out foreign");
+    ran("integrate scores2.npz --exported foreign.npz --out foreign");
     let (code, _, error) = vorticity(folder, "merge shard1 foreign shard3 --out mixed");
     assert!(code == 2 && error.contains("seed: found 3, expected 0"), "{error}");
 }
@@ -149,14 +149,22 @@ fn what_does_not_go_together_is_refused() {
         assert!(code == 2 && words.iter().all(|w| error.contains(w)), "{arguments}: {code}, {error}");
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{arguments} left something behind");
     };
-    refused("circulation --scores s.npy --exported l.npz --data DIGITS --out run", &["--scores", "--data"]);
-    refused("circulation field:gaussian --scores s.npy --exported l.npz --out run", &["--scores", "MODEL"]);
-    refused("circulation --scores s.npy --exported l.npz --seed 1 --out run", &["--scores", "--seed"]);
-    refused("circulation --scores s.npy --out run", &["--exported"]);
-    refused("circulation --scores s.npy --exported l.npz", &["--out"]);
-    refused("circulation --exported l.npz --out run", &["--scores"]);
+    refused("integrate s.npy --exported l.npz --data DIGITS --out run", &["--data"]);
+    refused("integrate field:gaussian s.npy --exported l.npz --out run", &["s.npy"]);
+    refused("integrate s.npy --exported l.npz --seed 1 --out run", &["--seed"]);
+    refused("integrate s.npy --out run", &["--exported"]);
+    refused("integrate s.npy --exported l.npz", &["--out"]);
+    refused("integrate --exported l.npz --out run", &["SCORES"]);
     refused("circulation --out run", &["MODEL", "--data"]);
-    refused("circulation --scores s.npy --exported l.npz --out run", &["l.npz"]);
+    refused("integrate s.npy --exported l.npz --out run", &["l.npz"]);
+    // As the verb was called before.
+    let now = "vorticity integrate s.npy --exported l.npz --gauss-scores g.npy --out run";
+    refused("circulation --scores s.npy --exported l.npz --gauss-scores g.npy --out run", &[now]);
+    refused(
+        "circulation --exported l.npz --scores=s.npy --out run",
+        &["vorticity integrate s.npy --exported l.npz --out run"],
+    );
+    refused("circulation --scores", &["vorticity integrate SCORES"]);
     refused("paths export field:gaussian --data DIGITS --samples 8 --out loops.npz", &["4 GiB", "fewer samples"]);
     refused(&CASE.replace("loops.npz", "no/such/place.npz"), &["place.npz"]);
     refused(&CASE.replace("20", "21"), &["projection", "21"]);

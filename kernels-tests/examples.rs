@@ -2,7 +2,7 @@
 //! refused; a path of one's own gives what Green's formula says.
 use crate::circulation::{closed, column, images, options, run};
 use std::sync::Arc;
-use vorticity::diagnostics::Options;
+use vorticity::measures::circulation::{CirculationRun, Options};
 use vorticity::shaders::assemble_with;
 use vorticity::shape::Shape;
 
@@ -77,7 +77,7 @@ fn a_path_of_ones_own_goes_around_its_area_beside_others() {
     }
     let mut twice = options(&["rotation"], &[100], 2, n);
     twice.paths.push(twice.paths[0].clone());
-    let refused = vorticity::diagnostics::CirculationRun::new(&gpu, &field, &images, twice).err().unwrap();
+    let refused = CirculationRun::new(&gpu, &field, &images, twice).err().unwrap();
     assert!(refused.to_string().contains("paths: 'rotation' is given twice"), "{refused}");
 }
 

@@ -1,7 +1,7 @@
 //! Variance-exploding processes: noise levels and labels, the laws of every diagnostic on closed forms, sampling along
 //! known flows, golden cases by sigma, and what is refused there.
 use crate::circulation::{closed, column, images, options, rotor_on_rotation, run, write_mixture};
-use crate::common::{gpu, noise};
+use crate::common::{gpu, measured, noise};
 use crate::golden;
 use crate::networks::model;
 use serde_json::{Value, json};
@@ -9,12 +9,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use vorticity::data::Images;
-use vorticity::diagnostics::{self, CurlOptions, Divergence, LikelihoodOptions, STEP, Selection, SteinOptions};
-use vorticity::diagnostics::{Method as CurlMethod, Options};
+use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::error::Result;
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
-use vorticity::measures::stein;
+use vorticity::measures::circulation::Options;
+use vorticity::measures::curl::{CurlOptions, Method as CurlMethod, STEP};
+use vorticity::measures::likelihood::LikelihoodOptions;
+use vorticity::measures::stein::{self, SteinOptions};
 use vorticity::model::{Model, Process, ProcessConfig, Schedule};
 use vorticity::paths::normal::normals;
 use vorticity::paths::philox::{Purpose, Stream};
@@ -166,7 +168,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     let selection = Selection { timesteps: KS.to_vec(), samples: 3, seed: 5 };
     let curl =
         CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, step: STEP, richardson: false };
-    let table = diagnostics::curl(&gpu, &field, &images, &curl, &mut |_| ControlFlow::Continue(())).unwrap();
+    let table = measured(&gpu, &field, &images, &curl).unwrap();
     let of = |name: &str| &table.column(name).unwrap().values;
     for (place, gap) in of("method_gap").iter().enumerate() {
         let (step, largest, arithmetic) = (of("step")[place], of("asymmetry_max")[place], of("arithmetic")[place]);
@@ -183,8 +185,9 @@ fn a_mixture_is_conservative_within_its_errors() {
 
 fn stein(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images) -> Table {
     let selection = Selection { timesteps: KS.to_vec(), samples: images.count, seed: 3 };
-    let options = SteinOptions { selection, divergence: Divergence::Exact, verified: 4 };
-    diagnostics::stein(gpu, field, None, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
+    let divergence = Divergence::Exact;
+    let options = SteinOptions { selection, divergence, reference: None, warnings: vec![], verified: 4 };
+    measured(gpu, field, images, &options).unwrap()
 }
 
 #[test]
@@ -240,15 +243,13 @@ fn what_needs_preserved_variance_is_refused() {
         refused(draw(&gpu, &field, method, 20).unwrap_err().to_string(), name);
     }
     let options = LikelihoodOptions {
-        timesteps: vec![0, 500, 999],
-        samples: 2,
-        seed: 1,
+        selection: Selection { timesteps: vec![0, 500, 999], samples: 2, seed: 1 },
         divergence: Divergence::Exact,
         levels: None,
+        notes: String::new(),
         verified: 2,
     };
-    let mut observe = |_| ControlFlow::Continue(());
-    let error = diagnostics::likelihood(&gpu, &field, &images, &options, &mut observe).unwrap_err();
+    let error = measured(&gpu, &field, &images, &options).unwrap_err();
     refused(error.to_string(), "likelihood");
 
     let folder = tempfile::tempdir().unwrap();

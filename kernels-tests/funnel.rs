@@ -1,16 +1,16 @@
 //! Neal's funnel: the score against its density by brute force, the shader against its twin, the laws of a score on exact
 //! samples, and the exact samples themselves.
 use crate::circulation::{closed, column, options, run};
-use crate::common::{gpu, max_norm_error, noise};
-use std::ops::ControlFlow;
+use crate::common::{gpu, max_norm_error, measured, noise};
 use std::sync::Arc;
 use vorticity::data::{Images, sha256_bytes};
-use vorticity::diagnostics::{self, CurlOptions, Divergence, Selection, SteinOptions};
+use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::dual::Dual;
 use vorticity::evaluate::Room;
 use vorticity::field::{self, Field, open_data};
 use vorticity::gpu::Gpu;
-use vorticity::measures::stein;
+use vorticity::measures::curl::CurlOptions;
+use vorticity::measures::stein::{self, SteinOptions};
 use vorticity::paths::{Anchor, start};
 use vorticity::run::{Numbers, Table};
 use vorticity::shape::Shape;
@@ -180,7 +180,7 @@ fn its_jacobian_is_symmetric_to_rounding() {
     let selection = Selection { timesteps: TIMESTEPS.to_vec(), samples: 4, seed: 5 };
     // All components, y among them.
     let options = CurlOptions { selection, components: 64, verified: 8, ..CurlOptions::default() };
-    let table = diagnostics::curl(&gpu, &field, &images, &options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let table = measured(&gpu, &field, &images, &options).unwrap();
     let Numbers::F32(jacobians) = &table.array("jacobian").unwrap().values else { panic!() };
     let asymmetry = &table.column("asymmetry_max").unwrap().values;
     for (place, block) in jacobians.chunks(64 * 64).enumerate() {
@@ -193,8 +193,9 @@ fn its_jacobian_is_symmetric_to_rounding() {
 
 fn stein(gpu: &Gpu, model: &Arc<dyn Field>, reference: &Arc<dyn Field>, images: &Images, timesteps: &[usize]) -> Table {
     let selection = Selection { timesteps: timesteps.to_vec(), samples: images.count, seed: 3 };
-    let options = SteinOptions { selection, divergence: Divergence::Exact, verified: 4 };
-    diagnostics::stein(gpu, model, Some(reference), images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
+    let (divergence, reference) = (Divergence::Exact, Some(reference.clone()));
+    let options = SteinOptions { selection, divergence, reference, warnings: vec![], verified: 4 };
+    measured(gpu, model, images, &options).unwrap()
 }
 
 /// Stein's identity: E[div e + s.e] = 0 for s the score of the samples; with e = s - 0, of div s + |s|^2.

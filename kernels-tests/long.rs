@@ -4,9 +4,9 @@ use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use vorticity::cli::fleet::facts_of;
 use vorticity::cli::text::duration;
-use vorticity::cli::watch::MovingRate;
+use vorticity::session::MovingRate;
+use vorticity::session::fleet::facts_of;
 
 /// Exit code, standard output, standard error; not with the tests' adapter, which is named in the arguments.
 fn vorticity(arguments: &[&str]) -> (Option<i32>, String, String) {

@@ -75,6 +75,7 @@ mod resume;
 mod run;
 mod sample;
 mod schedulers;
+mod session;
 #[cfg(feature = "cli")]
 mod settled;
 #[cfg(feature = "cli")]

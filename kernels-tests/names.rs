@@ -21,8 +21,9 @@ fn run(arguments: &[&dyn AsRef<OsStr>]) {
     arguments.iter().for_each(|a| {
         command.arg(a.as_ref());
     });
-    let takes_adapter =
-        !["inspect", "report", "compare", "merge", "init", "paths"].iter().any(|v| arguments[0].as_ref() == *v);
+    let takes_adapter = !["inspect", "integrate", "report", "compare", "merge", "init", "paths"]
+        .iter()
+        .any(|v| arguments[0].as_ref() == *v);
     if let Some(adapter) = std::env::var_os("VORTICITY_ADAPTER").filter(|_| takes_adapter) {
         command.arg("--adapter").arg(adapter);
     }
@@ -78,7 +79,7 @@ fn runs_are_made_and_read_under_any_name() {
     // Scores that are zero everywhere.
     let scores = out("scores.npy");
     fs::write(&scores, npy("<f4", "(1, 1, 2, 20, 1, 12, 12)", &[0; 4 * 2 * 20 * 144])).unwrap();
-    run(&[&"circulation", &"--scores", &scores, &"--exported", &out("loops.npz"), &"--out", &out("elsewhere")]);
+    run(&[&"integrate", &scores, &"--exported", &out("loops.npz"), &"--out", &out("elsewhere")]);
 
     let points = out("x.npy");
     fs::write(&points, npy("<f4", "(1, 12, 12)", &0.5f32.to_le_bytes().repeat(144))).unwrap();

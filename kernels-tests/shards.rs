@@ -7,15 +7,17 @@ use serde_json::json;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use vorticity::data::{self, Images};
-use vorticity::diagnostics::{
-    self, AsymmetryOptions, CurlOptions, Divergence, LikelihoodOptions, Method, Progress, Selection, SteinOptions,
-};
+use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::error::{Error, Result};
-use vorticity::field::{self, Field, ScoreScale};
+use vorticity::field::{self, ScoreScale};
 use vorticity::measures::MEASURES;
-use vorticity::run::{Journal, Part, RunDir, Shard, Table, merge};
+use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::curl::{CurlOptions, Method};
+use vorticity::measures::jacobian::JacobianOptions;
+use vorticity::measures::likelihood::LikelihoodOptions;
+use vorticity::measures::stein::SteinOptions;
+use vorticity::run::{Journal, Part, Progress, RunDir, Shard, Subject, Table, Task, merge};
 use vorticity::shape::Shape;
 
 /// Runs, and expects success.
@@ -113,38 +115,35 @@ fn shards_of_a_network_are_one_run_of_every_file() {
     same(&at("merged"), &at("whole"));
 }
 
-type Measure<'a> = Box<dyn Fn(Progress) -> Result<Part> + 'a>;
-
-/// Every measure but circulation, on a closed form with tangents.
-fn measures<'a>(
-    gpu: &'a vorticity::gpu::Gpu,
-    field: &'a Arc<dyn Field>,
-    images: &'a Images,
-) -> Vec<(&'static str, Measure<'a>)> {
+/// Every measure but circulation.
+fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
     let selection = Selection { timesteps: vec![100, 500, 900], samples: images.count, seed: 3 };
     let curl = |method, richardson| {
         let components = 5;
-        let options =
-            CurlOptions { selection: selection.clone(), components, method, step: 0.03, richardson, verified: 3 };
-        move |p: Progress| diagnostics::curl_part(gpu, field, images, &options, p)
+        CurlOptions { selection: selection.clone(), components, method, step: 0.03, richardson, verified: 3 }
     };
     let asymmetry = AsymmetryOptions { selection: selection.clone(), probes: Some(3), verified: 4 };
-    let stein = SteinOptions { selection: selection.clone(), divergence: Divergence::Hutchinson(3), verified: 3 };
+    let stein = SteinOptions {
+        selection: selection.clone(),
+        divergence: Divergence::Hutchinson(3),
+        reference: None,
+        warnings: vec![],
+        verified: 3,
+    };
     let likelihood = LikelihoodOptions {
-        timesteps: (0..=800).step_by(200).collect(),
-        samples: images.count,
-        seed: 3,
+        selection: Selection { timesteps: (0..=800).step_by(200).collect(), ..selection.clone() },
         divergence: Divergence::Hutchinson(2),
         levels: Some(255),
+        notes: String::new(),
         verified: 2,
     };
     vec![
         ("curl", Box::new(curl(Method::Tangents, false))),
         ("curl", Box::new(curl(Method::Both, true))),
-        ("asymmetry", Box::new(move |p| diagnostics::asymmetry_part(gpu, field, images, &asymmetry, p))),
-        ("stein", Box::new(move |p| diagnostics::stein_part(gpu, field, None, images, &stein, p))),
-        ("jacobian", Box::new(move |p| diagnostics::jacobian_part(gpu, field, images, &selection, 2, p))),
-        ("likelihood", Box::new(move |p| diagnostics::likelihood_part(gpu, field, images, &likelihood, p))),
+        ("asymmetry", Box::new(asymmetry)),
+        ("stein", Box::new(stein)),
+        ("jacobian", Box::new(JacobianOptions { selection, verified: 2 })),
+        ("likelihood", Box::new(likelihood)),
     ]
 }
 
@@ -163,9 +162,14 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
     let images = Images { shape, values, ..images };
     let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for (nth, (name, measure)) in measures(&gpu, &field, &images).into_iter().enumerate() {
+    let tasks = measures(&images);
+    let subject = Subject::new(vec![gpu.clone()], field, images).unwrap();
+    for (nth, (name, task)) in tasks.into_iter().enumerate() {
+        let measure = |shard: Shard, mut progress: Progress| -> Result<Part> {
+            Ok(task.ready(&subject, shard)?.run(&mut progress)?.part)
+        };
         let mut go_on = |_| ControlFlow::Continue(());
-        let whole = bits(&measure(Progress::new(&mut go_on)).unwrap().finish().unwrap());
+        let whole = bits(&measure(Shard::WHOLE, Progress::new(&mut go_on)).unwrap().finish().unwrap());
         // Stopped at every record and started again.
         let out = folder.path().join(format!("{name}-{nth}"));
         let (mut starts, mut stopped) = (0, None);
@@ -180,7 +184,7 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
                 let grown = fs::metadata(&place).unwrap().len() > before;
                 if grown { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            match measure(Progress::of(Shard::WHOLE, journal, &mut observe)) {
+            match measure(Shard::WHOLE, Progress::of(journal, &mut observe)) {
                 Ok(part) => stopped = Some(part),
                 Err(Error::Interrupted) => {}
                 Err(e) => panic!("{name}: {e}"),
@@ -194,7 +198,7 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
         for number in 1..=3 {
             let place = folder.path().join(format!("{name}-{nth}-{number}"));
             let shard = Shard::new(number, 3).unwrap();
-            let part = measure(Progress::of(shard, Journal::default(), &mut go_on)).unwrap();
+            let part = measure(shard, Progress::of(Journal::default(), &mut go_on)).unwrap();
             let error = part.clone().finish().unwrap_err().to_string();
             assert!(error.contains(&format!("shard {number}/3 alone")), "{error}");
             let dir = RunDir::create(&place).unwrap();

@@ -1,15 +1,15 @@
 //! Laws of the Stein operator and of likelihood: the right score has no error field, the conditional score's mean is zero,
 //! and a Gaussian's likelihood is the one that can be written down.
 use crate::circulation::{closed, images, write_mixture};
-use crate::common::gpu;
+use crate::common::{gpu, measured};
 use std::f64::consts::{LN_2, TAU};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use vorticity::data::{Images, Levels};
-use vorticity::diagnostics::{self, Divergence, LikelihoodOptions, Selection, SteinOptions};
+use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
-use vorticity::measures::stein;
+use vorticity::measures::likelihood::LikelihoodOptions;
+use vorticity::measures::stein::{self, SteinOptions};
 use vorticity::paths::philox::{Purpose, Stream};
 use vorticity::run::Table;
 use vorticity::shape::Shape;
@@ -36,8 +36,9 @@ fn stein(
     divergence: Divergence,
 ) -> Table {
     let selection = Selection { timesteps: vec![50, 400, 900], samples: images.count, seed: 3 };
-    let options = SteinOptions { selection, divergence, verified: 4 };
-    diagnostics::stein(gpu, field, reference, images, &options, &mut |_| ControlFlow::Continue(())).unwrap()
+    let reference = reference.cloned();
+    let options = SteinOptions { selection, divergence, reference, warnings: vec![], verified: 4 };
+    measured(gpu, field, images, &options).unwrap()
 }
 
 #[test]
@@ -90,16 +91,14 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     let gpu = gpu();
     let d = SHAPE.len() as f64;
     let options = |levels| LikelihoodOptions {
-        timesteps: (0..991).step_by(15).collect(),
-        samples: 6,
-        seed: 4,
+        selection: Selection { timesteps: (0..991).step_by(15).collect(), samples: 6, seed: 4 },
         divergence: Divergence::Exact,
         levels,
+        notes: String::new(),
         verified: 2,
     };
-    let run = |field: &Arc<dyn Field>, images: &Images, options: &LikelihoodOptions| {
-        diagnostics::likelihood(&gpu, field, images, options, &mut |_| ControlFlow::Continue(()))
-    };
+    let run =
+        |field: &Arc<dyn Field>, images: &Images, options: &LikelihoodOptions| measured(&gpu, field, images, options);
     // N(0, I) data: the flow stands still.
     let (gaussian, data) = (closed("field:gaussian", SHAPE), normal(SHAPE, 6, 1.0));
     let table = run(&gaussian, &data, &options(None)).unwrap();
@@ -144,7 +143,8 @@ fn a_gaussians_likelihood_is_the_one_of_its_density() {
     let error = run(&field, &quantised, &options(Some(0))).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("at least two levels"), "{error}");
 
-    let even = LikelihoodOptions { timesteps: vec![0, 1, 2, 3], ..options(None) };
+    let mut even = options(None);
+    even.selection.timesteps = vec![0, 1, 2, 3];
     let error = run(&gaussian, &quantised, &even).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("4 of them, expected an odd number"), "{error}");
 }

@@ -2,10 +2,10 @@
 //! do not depend on it is for other tests (`adapters`, `faults`, `circulation`).
 use crate::circulation::{closed, images, options};
 use crate::common::{choice, gpu};
-use vorticity::diagnostics::{CirculationRun, Options};
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::field::tangent_evaluator;
 use vorticity::gpu::{Bounds, Gpu};
+use vorticity::measures::circulation::{CirculationRun, Options};
 use vorticity::shape::Shape;
 
 #[test]

@@ -63,11 +63,12 @@ pub mod latents;
 pub mod verify;
 pub mod field;
 pub mod sample;
+pub mod sweep;
 pub mod run;
 pub mod summary;
-pub mod measures;
-pub mod sweep;
 pub mod diagnostics;
+pub mod measures;
+pub mod session;
 pub mod selftest;
 pub mod report;
 #[cfg(feature = "cli")]

@@ -1,26 +1,21 @@
 //! Command line to library call to text and exit code; no numerics here.
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use vorticity::cli;
 use vorticity::error::Result;
+use vorticity::measures::{self, MEASURES};
 
 /// Measures how far a diffusion model's learned field is from being a gradient.
 ///
 /// MODEL is a model directory (config.json + model.safetensors) or a closed form such as field:gaussian.
 #[derive(Parser)]
-#[command(version, max_term_width = 100, after_help = cli::help())]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
+#[command(version, max_term_width = 100, after_help = cli::help(), subcommand_required = true, arg_required_else_help = true)]
+struct Cli;
 
+// The verbs besides those that measure; as a doc comment this would be the program's help.
 #[derive(Subcommand)]
 enum Verb {
-    Circulation(cli::circulation::Args),
-    Curl(cli::curl::Args),
-    Asymmetry(cli::asymmetry::Args),
-    Stein(cli::stein::Args),
-    Jacobian(cli::jacobian::Args),
-    Likelihood(cli::likelihood::Args),
+    Integrate(cli::integrate::Args),
     Evaluate(cli::evaluate::Args),
     Merge(cli::merge::Args),
     Verify(cli::verify::Args),
@@ -37,14 +32,25 @@ enum Verb {
     Compare(cli::compare::Args),
 }
 
+/// The whole command line: a verb for every measure, then the others.
+fn command() -> Command {
+    let measuring = MEASURES.iter().map(|measure| cli::measure::command(*measure));
+    Verb::augment_subcommands(Cli::command().subcommands(measuring))
+}
+
 fn run() -> Result<i32> {
-    match Cli::parse().verb {
-        Verb::Circulation(args) => cli::circulation::run(&args),
-        Verb::Curl(args) => cli::curl::run(&args),
-        Verb::Asymmetry(args) => cli::asymmetry::run(&args),
-        Verb::Stein(args) => cli::stein::run(&args),
-        Verb::Jacobian(args) => cli::jacobian::run(&args),
-        Verb::Likelihood(args) => cli::likelihood::run(&args),
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(error) = cli::integrate::renamed(&arguments) {
+        return Err(error);
+    }
+    let matches = command().get_matches();
+    if let Some((name, own)) = matches.subcommand()
+        && let Some(measure) = measures::find(name)
+    {
+        return cli::measure::run(measure, own);
+    }
+    match Verb::from_arg_matches(&matches).unwrap_or_else(|e| e.exit()) {
+        Verb::Integrate(args) => cli::integrate::run(&args),
         Verb::Evaluate(args) => cli::evaluate::run(&args),
         Verb::Merge(args) => cli::merge::run(&args),
         Verb::Verify(args) => cli::verify::run(&args),
@@ -57,8 +63,8 @@ fn run() -> Result<i32> {
         Verb::Report(args) => cli::report::run(&args),
         Verb::Compare(args) => cli::compare::run(&args),
         Verb::Bench(args) => cli::bench::run(&args),
-        Verb::Completions(args) => cli::completions::run(&args, Cli::command()),
-        Verb::Man(args) => cli::man::run(&args, Cli::command()),
+        Verb::Completions(args) => cli::completions::run(&args, command()),
+        Verb::Man(args) => cli::man::run(&args, command()),
     }
 }
 

@@ -2,13 +2,13 @@
 //! every closed-form field and the reduction, against their f64 twins. In: an adapter. Out: one `Check` per case.
 use crate::choice::Choices;
 use crate::data::{Images, Levels};
-use crate::diagnostics::{CirculationRun, Options, Quadrature};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::{Graph, RowLayer, RowTable};
+use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;

@@ -1,8 +1,7 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, as_given, rounded, warn};
+use super::common::{HeldArgs, exit, rounded, warn};
 use super::device::Device;
-use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
@@ -11,6 +10,7 @@ use crate::diagnostics::{Directional, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
 use crate::run::{Array, Numbers, check_file, check_room, write_arrays};
+use crate::session::{Marked, as_given};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use bytesize::ByteSize;
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<i32> {
     };
     let (scale, process) = (ScoreScale::Definition, args.process.open()?);
     let field = field::open_given(&args.model, shape, scale, args.held.weights, process.as_ref())?;
-    as_given(given, field.as_ref())?;
+    as_given(given, field.shape())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
     let (k, directions) = match &args.directions {
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<i32> {
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
-    warn(&[&gpu], args.output);
+    warn(std::slice::from_ref(&gpu), args.output);
     let seconds = start.elapsed().as_secs_f64();
 
     let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> Result<i32> {
             "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(), "not_finite": marked.json(),
         })
     })?;
-    Ok(marked.exit())
+    Ok(exit(&marked))
 }
 
 /// Channels, height and width of the points in a file, if it has any.

@@ -1,10 +1,10 @@
 //! `vorticity merge`: the shards of a run, put together to the run directory that one process would have written.
-use super::finished::{Told, publish};
+use super::common::exit;
 use super::output::Output;
 use super::text::command_line;
 use crate::error::Result;
-use crate::measures::MEASURES;
-use crate::run::{self, RunDir};
+use crate::run::RunDir;
+use crate::session;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -28,12 +28,15 @@ pub struct Args {
 /// Checks the shards, writes the run directory, prints the table; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let out = RunDir::fresh(&args.out)?;
-    let run::Merged { part, facts, title, logs } = run::merge(&args.shards, MEASURES)?;
-    let log = json!({ "command": command_line(), "shards": logs });
-    let (measure, path) = (part.measure.name(), args.out.display().to_string());
-    let Told { text, rows, found, marked } = publish(out, part, facts, log, &title)?;
-    args.output.say(&format!("{text}\n{} shards merged, written to {path}\n", args.shards.len()))?;
-    args.output
-        .document("merge", || json!({ "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "found": found, "not_finite": marked.json() }))?;
-    Ok(marked.exit())
+    let (found, marked) = session::merge(&args.shards, out, command_line())?;
+    let (measure, path) = (found.measure().name(), args.out.display().to_string());
+    args.output.say(&format!("{}\n{} shards merged, written to {path}\n", found.text()?, args.shards.len()))?;
+    let (rows, words) = (found.rows()?, found.words()?);
+    args.output.document("merge", || {
+        json!({
+            "measure": measure, "shards": args.shards.len(), "out": path, "table": rows, "found": words,
+            "not_finite": marked.json(),
+        })
+    })?;
+    Ok(exit(&marked))
 }

@@ -1,26 +1,20 @@
-//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints. What verbs
-//! share is in `common` (model, data, run directory), `output` (JSON or silence instead of text), `watch` (progress, predicted time) and `text` (tables).
+//! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints; the verbs that
+//! measure are made of `MEASURES` by one file, `measure`. What verbs share is in `common` (weights, warnings), `output` (JSON or
+//! silence instead of text), `watch` (progress, predicted time) and `text` (tables).
 use crate::error::EXIT_CODES;
 
-pub mod asymmetry;
 pub mod bench;
-pub mod circulation;
 pub mod common;
 pub mod compare;
 pub mod completions;
-pub mod curl;
 pub mod device;
 pub mod devices;
 pub mod evaluate;
-mod finished;
-pub mod fleet;
 pub mod init;
 pub mod inspect;
-pub mod jacobian;
-pub mod keep;
-pub mod likelihood;
+pub mod integrate;
 pub mod man;
-mod marked;
+pub mod measure;
 pub mod merge;
 pub mod output;
 mod path_args;
@@ -28,9 +22,7 @@ pub mod paths;
 pub mod process;
 pub mod report;
 pub mod sample;
-pub mod scores;
 pub mod selftest;
-pub mod stein;
 pub mod text;
 pub mod tune;
 pub mod verify;

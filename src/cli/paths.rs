@@ -1,16 +1,15 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
-use super::circulation::verify_points;
-use super::common::{data_facts, encoded, open, parse_timesteps, warn_of_range};
 use super::device::Device;
-use super::keep::ShardArgs;
+use super::measure::ShardArgs;
 use super::output::Output;
 use super::path_args::PathArgs;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::watch::stop_flag;
-use crate::diagnostics::{Options, PathExport};
 use crate::error::{Error, Result};
-use crate::field::ScoreScale;
-use crate::ops::weight_format::WeightFormat;
+use crate::measures::circulation::{Options, PathExport, verify_points};
+use crate::run::parse_timesteps;
+use crate::session::Opening;
+use crate::shape::Shape;
 use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -98,10 +97,14 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
-    let (given, shape, scale) = (args.process.open()?, args.shape.as_deref(), ScoreScale::Definition);
-    let (images, field) = open(&args.model, &args.data, args.samples, shape, scale, WeightFormat::F32, given.as_ref())?;
+    let opening = Opening {
+        shape: args.shape.as_deref().map(Shape::parse).transpose()?,
+        process: args.process.open()?,
+        ..Opening::new(args.model.clone(), args.data.clone(), args.samples)
+    };
+    let source = opening.open()?;
     let shard = args.shard.parse()?;
-    let paths = args.paths.open((field.shape(), field.data_range()))?;
+    let paths = args.paths.open((source.field.shape(), source.field.data_range()))?;
     let midpoints = [timesteps.len(), args.samples, args.points].into_iter().fold(paths.len(), usize::saturating_mul);
     let options = Options {
         paths,
@@ -113,11 +116,14 @@ pub fn run(args: &Args) -> Result<i32> {
         verify_points: verify_points(args.verify_fraction, midpoints)?,
         ..Options::default()
     };
-    warn_of_range(&args.model, &args.data, field.as_ref(), &images, args.output);
-    let gpu = args.device.open()?;
-    let images = encoded(&gpu, field.as_ref(), images, args.seed)?;
-    let facts = json!({ "field": field.describe(), "data": data_facts(&args.data, &images) });
-    let job = PathExport::new(&gpu, field.as_ref(), &images, options, shard, facts)?;
+    if let Some(misfit) = source.misfit().filter(|_| !args.output.quiet) {
+        eprintln!("warning: --data {}: {misfit}", args.data);
+    }
+    let session = source.on(vec![args.device.open()?], args.seed)?;
+    let (subject, gpu) = (session.subject(), session.subject().gpu());
+    let field = &subject.field;
+    let facts = json!({ "field": field.describe(), "data": session.data() });
+    let job = PathExport::new(gpu, field.as_ref(), &subject.images, options, shard, facts)?;
     let (total, layout) = (job.points(), job.layout());
     let (segments, repeated) = (layout.axes.dims()[..4].iter().product::<usize>() as u64, layout.repeat.len());
     let (samples, gauss, bytes) = (layout.axes.samples, total - segments, layout.bytes());

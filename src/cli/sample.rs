@@ -1,16 +1,17 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::{HeldArgs, as_given, rounded, warn};
+use super::common::{HeldArgs, exit, rounded, warn};
 use super::device::Device;
-use super::marked::Marked;
 use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
-use super::watch::{Plan, watch};
+use super::watch::{Plan, prediction, watch};
 use crate::error::{Error, Result};
-use crate::field::{self, ScoreScale};
+use crate::field::{self, Field, ScoreScale};
+use crate::gpu::Gpu;
 use crate::latents;
 use crate::run::{beside, check_file, place};
-use crate::sample::{METHODS, Method, Options, sample};
+use crate::sample::{METHODS, Method, Options, Samples, sample};
+use crate::session::{Load, Marked, as_given, predicted, timed};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use serde_json::json;
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
     let (scale, given) = (ScoreScale::Definition, args.process.open()?);
     let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
-    as_given(shape, field.as_ref())?;
+    as_given(shape, field.shape())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
@@ -93,44 +94,28 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
     output.say(&settled(field.as_ref()))?;
     let facts = settled_json(&field.facts());
-    let plan = Plan {
-        output,
-        total,
-        at_most: false,
-        least: 0,
-        checks: 0,
-        check: &|| Ok(()),
-        yes: args.yes,
-        dry_run: args.dry_run,
-    };
+    let plan = Plan { output, total, at_most: false, yes: args.yes || args.dry_run };
+    let load = Load { total, least: 0, checks: 0, check: &|| Ok(()) };
     let start = Instant::now();
-    let watched = watch(plan, |observe| sample(&gpu, &field, &options, observe))?;
-    warn(&[&gpu], output);
-    let predicted = watched.prediction.map(|p| p.json());
-    let Some((samples, out)) = watched.result.zip(args.out.as_ref()) else {
+    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
+        let found = watch(plan, |observe| predicted(load, observe, |told| sample(&gpu, &field, &options, told)))?;
+        output.say(&prediction(&found, false))?;
         output.document("sample", || {
-            json!({ "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations, "predicted": predicted, "settled": facts })
+            json!({
+                "dry_run": true, "model": args.model, "adapter": adapter, "evaluations": evaluations,
+                "predicted": found.json(), "settled": facts,
+            })
         })?;
         return Ok(0);
     };
-    let shown = |x: &[f32]| match field.autoencoder() {
-        Some(autoencoder) => latents::decode(&gpu, autoencoder, x),
-        None => Ok(x.to_vec()),
-    };
+    let drawn = watch(plan, |observe| timed(load, observe, |told| sample(&gpu, &field, &options, told)))?;
+    warn(std::slice::from_ref(&gpu), output);
+    let (samples, predicted) = (drawn.result, drawn.prediction.map(|p| p.json()));
+    pictures(args, &gpu, field.as_ref(), &samples, (shape, out))?;
 
     let bad = &samples.not_finite;
     let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.n, list(bad));
     let marked = Marked::new(bad.len(), &told, samples.origin.clone());
-    let range = field.data_range();
-    let columns = (args.n as f64).sqrt().ceil() as usize;
-    write(out, &shown(&samples.x)?, columns, shape, range)?;
-    if let Some(path) = &args.strip {
-        let (rows, d) = (STRIP.0.min(args.n), shape.len());
-        let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;
-        let strip: Vec<f32> =
-            (0..rows).flat_map(|i| stages.iter().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
-        write(path, &strip, samples.states.len(), shape, range)?;
-    }
     let (n, steps, out) = (args.n, args.steps, out.display().to_string());
     let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
     args.output.say(&format!(
@@ -141,11 +126,30 @@ pub fn run(args: &Args) -> Result<i32> {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
-            "dry_run": false, "settled": facts, "predicted": predicted, "out": out, "strip": args.strip.as_ref().map(|p| p.display().to_string()),
-            "not_finite": marked.json(),
+            "dry_run": false, "settled": facts, "predicted": predicted, "out": out,
+            "strip": args.strip.as_ref().map(|p| p.display().to_string()), "not_finite": marked.json(),
         })
     })?;
-    Ok(marked.exit())
+    Ok(exit(&marked))
+}
+
+/// Writes the grid and, if it is asked for, the strip; `shape` is that of a picture.
+fn pictures(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, (shape, out): (Shape, &Path)) -> Result<()> {
+    let shown = |x: &[f32]| match field.autoencoder() {
+        Some(autoencoder) => latents::decode(gpu, autoencoder, x),
+        None => Ok(x.to_vec()),
+    };
+    let range = field.data_range();
+    let columns = (args.n as f64).sqrt().ceil() as usize;
+    write(out, &shown(&samples.x)?, columns, shape, range)?;
+    if let Some(path) = &args.strip {
+        let (rows, d) = (STRIP.0.min(args.n), shape.len());
+        let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;
+        let strip: Vec<f32> =
+            (0..rows).flat_map(|i| stages.iter().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();
+        write(path, &strip, samples.states.len(), shape, range)?;
+    }
+    Ok(())
 }
 
 /// The first few numbers.

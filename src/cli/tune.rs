@@ -1,12 +1,10 @@
-//! The variants of a verb's kernels: `--tune`. In: devices and a field's networks. Out: the devices with choices, and what
-//! a manifest says of them.
+//! The variants of a verb's kernels: `--tune`. In: devices and a field's networks. Out: the devices with choices.
 use super::output::Output;
 use crate::error::Result;
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::tune::{Mode, tuned};
-use serde_json::Value;
 
 /// Which variants of the kernels run.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,19 +37,5 @@ impl TuneArgs {
     /// `tuned` of one device.
     pub(super) fn tuned_one(&self, gpu: Gpu, field: &dyn Field, output: Output) -> Result<Gpu> {
         Ok(self.tuned(vec![gpu.clone()], field, output)?.pop().unwrap_or(gpu))
-    }
-}
-
-/// Variants by class, where any were chosen; those of each kind of device, where they differ.
-pub(super) fn variants(gpus: &[Gpu]) -> Option<Value> {
-    let mut all: Vec<&Gpu> = vec![];
-    for gpu in gpus {
-        if !all.iter().any(|other| other.choices() == gpu.choices()) {
-            all.push(gpu);
-        }
-    }
-    match all[..] {
-        [one] => (!one.choices().is_empty()).then(|| one.choices().json()),
-        _ => Some(all.iter().map(|gpu| gpu.choices().json()).collect()),
     }
 }

@@ -1,17 +1,17 @@
 //! A field and its Jacobian-vector products at many points, any number of tangents each: as many at a time as fit.
 //! In: points `[N, D]`, their timesteps, and a way to make tangent j of a point. Out: s `[N, D]`; each J v is handed on.
 use super::numbers::finite;
-use super::progress::{At, Progress};
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
+use crate::run::{Progress, Whose};
 use std::sync::Arc;
 
 /// Tiles of work in one call, so that one is queued while the other is read back.
 const TILES: usize = 2;
 
-pub(super) struct Derivatives {
+pub(crate) struct Derivatives {
     gpu: Gpu,
     field: Arc<dyn Field>,
     evaluator: Evaluator,
@@ -47,7 +47,7 @@ impl Derivatives {
     pub fn run(
         &mut self,
         x: &[f32],
-        at: &At,
+        at: &Whose,
         count: usize,
         mut fill: impl FnMut(usize, usize, &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32]),

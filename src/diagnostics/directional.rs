@@ -2,10 +2,10 @@
 //! estimate of their own error. In: points `[N, D]`, directions `[N, K, D]`. Out: s, J v, and the differences beside them.
 use super::derivatives::Derivatives;
 use super::numbers::{finite, largest};
-use super::progress::{At, Progress};
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Measured, Memory};
+use crate::run::{Progress, Whose};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ pub fn directional(
     let mut progress = Progress::new(observe);
     let mut found = Found::default();
     let numbers: Vec<usize> = (0..n).collect();
-    let at = At { k: timestep, what: "point", samples: &numbers };
+    let at = Whose { k: timestep, what: "point", samples: &numbers };
     if k == 0 {
         let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;
         found.memory = evaluator.memory();
@@ -143,7 +143,7 @@ fn by_differences(
             .map(|h| x.iter().zip(v).map(|(&x, &v)| (f64::from(x) + h * f64::from(v)) as f32).collect::<Vec<f32>>());
         let s = evaluator.evaluate(&ends.concat(), &[timestep; 4])?;
         if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
-            let at = At { k: timestep, what: "point", samples: &[i / k] };
+            let at = Whose { k: timestep, what: "point", samples: &[i / k] };
             progress.look(gpu, field, &ends[bad], &[], &at, 0);
         }
         progress.add(4)?;

@@ -1,35 +1,15 @@
-//! How measures are measured. One file per diagnostic; each builds a program (points, field, reduction over D on the
-//! GPU), sweeps it, and sums on the host in f64. What becomes of the numbers is said in `measures`.
-mod adaptive;
-mod asymmetry;
-mod circulation;
-mod curl;
+//! What several measures measure with: noisy points and picks among them, Jacobian-vector products in batches, divergences,
+//! small arithmetic. In: a subject. Out: numbers on the host. What they are for is said in `measures`.
 mod derivatives;
 mod directional;
-mod export;
-mod jacobian;
-mod likelihood;
-mod nested;
+mod divergence;
 mod numbers;
-mod options;
 mod points;
-mod progress;
-mod queries;
-mod scores;
-mod stein;
-mod work;
 
-pub use adaptive::FLOOR;
-pub use asymmetry::{AsymmetryOptions, asymmetry, asymmetry_lanes, asymmetry_part};
-pub use circulation::{CirculationRun, circulation_bytes};
-pub use curl::{CurlOptions, Method, STEP, curl, curl_lanes, curl_part};
+pub(crate) use derivatives::Derivatives;
 pub use directional::{Directional, Found, directional};
-pub use export::PathExport;
-pub use jacobian::{jacobian, jacobian_lanes, jacobian_part};
-pub use likelihood::{LikelihoodOptions, likelihood, likelihood_lanes, likelihood_part};
-pub use nested::{Nested, Node};
-pub use options::{Options, Quadrature};
+pub use divergence::Divergence;
+pub(crate) use divergence::{PROBES, parse_probes, unit};
+pub(crate) use numbers::{dot, finite, largest};
 pub use points::Selection;
-pub use progress::Progress;
-pub use scores::{Integrated, Scores, integrate};
-pub use stein::{Divergence, SteinOptions, stein, stein_lanes, stein_part};
+pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, spread};

@@ -1,19 +1,22 @@
-//! The points that diagnostics of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
-//! where all paths start too. In: field, images, seed. Out: points and their noise, made in f64 on the host.
-use super::progress::At;
-use super::queries::spread;
+//! The points that measures of derivatives look at: x_t = a x_0 + sigma eps of the first samples at every timestep,
+//! where all paths start too. In: a subject, a seed. Out: points and their noise, made in f64 on the host; and
+//! what all such measures have in common around them: settings, a measurement that is ready, a part.
 use crate::data::Images;
 use crate::error::{Error, Result};
-use crate::field::Field;
-use crate::measures::rows::ROWS;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::{self, Anchor};
-use crate::run::{Measure, Numbers, Part, PartArray, Shard};
+use crate::run::{
+    Cost, Measure, Measured, Numbers, Part, PartArray, Progress, Ready, SAMPLES, SEED, Settings, Shard, Subject,
+    TIMESTEPS, Whose,
+};
 use crate::shape::Shape;
 use bytemuck::Pod;
 use serde_json::{Value, json};
 
-/// Where a diagnostic looks.
+/// The array of a part that has what is known at each place of the table.
+pub(crate) const ROWS: &str = "rows";
+
+/// Where a measure of derivatives looks.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// Strictly increasing.
@@ -24,8 +27,18 @@ pub struct Selection {
     pub seed: u64,
 }
 
+/// About `count` points spread over all of so many places and all parts of them: a place, and a share of its way.
+pub(crate) fn spread(places: usize, count: usize) -> Vec<(usize, f64)> {
+    let pick = |j: usize| {
+        let nth = (2 * j + 1) as f64 / (2 * count) as f64;
+        // The golden ratio's multiples visit every part of a place, whatever the stride over the places.
+        ((nth * places as f64) as usize, (j as f64 * 0.618_033_988_749_894_9).fract())
+    };
+    (0..count).map(pick).collect()
+}
+
 /// Refuses what does not fit the data or the field's shape.
-pub(super) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[usize]) -> Result<()> {
+pub(crate) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[usize]) -> Result<()> {
     if images.shape != shape {
         let found = images.shape;
         return Err(Error::invalid("data", format!("images are {found}, the field takes {shape}")));
@@ -43,7 +56,7 @@ pub(super) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[
 const MATRICES: u64 = 4 << 30;
 
 /// Refuses more matrices of n x n f32 than fit.
-pub(super) fn check_matrices(count: usize, n: usize) -> Result<()> {
+pub(crate) fn check_matrices(count: usize, n: usize) -> Result<()> {
     let bytes = 4.0 * count as f64 * (n as f64).powi(2);
     if bytes <= MATRICES as f64 {
         return Ok(());
@@ -54,20 +67,61 @@ pub(super) fn check_matrices(count: usize, n: usize) -> Result<()> {
 }
 
 /// x_t and the noise that made it.
-pub(super) struct Noisy {
+pub(crate) struct Noisy {
     pub x: Vec<f32>,
     pub eps: Vec<f64>,
 }
 
 impl Selection {
-    pub(super) fn check(&self, field: &dyn Field, images: &Images, shard: Shard) -> Result<()> {
-        check(images, field.shape(), self.samples, &self.timesteps)?;
+    /// Where the settings that all such measures have look.
+    pub(crate) fn asked(asked: &Settings) -> Result<Self> {
+        let (samples, seed) = (asked.count(SAMPLES.name)?, asked.count(SEED.name)? as u64);
+        Ok(Selection { timesteps: asked.timesteps(TIMESTEPS.name)?, samples, seed })
+    }
+
+    /// A measurement of all that is selected, ready to run: `lanes` are the evaluations of all samples, `options` what the
+    /// manifest says of them.
+    pub(crate) fn ready<'a>(
+        &self,
+        subject: &'a Subject,
+        shard: Shard,
+        (lanes, checks): (u64, usize),
+        options: Value,
+        run: impl FnOnce(&mut Progress) -> Result<Part> + Send + 'a,
+    ) -> Result<Ready<'a>> {
+        shard.check(self.samples)?;
+        let own = shard.count(self.samples);
+        let evaluations = lanes / self.samples as u64 * own as u64;
+        let cost = Cost { evaluations, checks: checks.div_ceil(shard.of()), ..Cost::default() };
+        let run = move |progress: &mut Progress| {
+            let part = run(progress)?;
+            Ok(Measured {
+                part: Part { origin: progress.origin.take(), ..part },
+                evaluations: progress.done,
+                devices: None,
+            })
+        };
+        let shape = subject.field.shape();
+        Ok(Ready {
+            facts: json!({ "seed": self.seed, "options": options }),
+            decides: json!({ "timesteps": self.timesteps, "samples": self.samples }),
+            text: format!(
+                "work         {own} samples of {shape}, {evaluations} evaluations, a tangent counted as one\n"
+            ),
+            ..Ready::new(shard, self.samples, cost, run)
+        })
+    }
+
+    pub(crate) fn check(&self, subject: &Subject, shard: Shard) -> Result<()> {
+        let field = &subject.field;
+        check(&subject.images, field.shape(), self.samples, &self.timesteps)?;
         shard.check(self.samples)?;
         self.timesteps.iter().try_for_each(|&k| field.process().noise(k).map(drop))
     }
 
     /// x_t of one sample.
-    pub(super) fn noisy(&self, field: &dyn Field, images: &Images, sample: usize, k: usize) -> Result<Noisy> {
+    pub(crate) fn noisy(&self, subject: &Subject, sample: usize, k: usize) -> Result<Noisy> {
+        let Subject { field, images, .. } = subject;
         let (a, sigma) = field.process().noise(k)?;
         let d = images.shape.len();
         let anchor = Anchor {
@@ -85,19 +139,19 @@ impl Selection {
     }
 
     /// Random tangent number `probe`, components +1 or -1.
-    pub(super) fn probe(&self, sample: usize, k: usize, probe: usize, dim: usize) -> Vec<f32> {
+    pub(crate) fn probe(&self, sample: usize, k: usize, probe: usize, dim: usize) -> Vec<f32> {
         let (seed, draw) = (self.seed, probe as u32);
         Stream { seed, purpose: Purpose::Probe, draw, sample: sample as u32, k: k as u32 }.signs(dim)
     }
 
     /// `count` different components of `dim`, chosen at random, the same at every timestep.
-    pub(super) fn components(&self, sample: usize, dim: usize, count: usize) -> Vec<usize> {
+    pub(crate) fn components(&self, sample: usize, dim: usize, count: usize) -> Vec<usize> {
         let stream = Stream { seed: self.seed, purpose: Purpose::Components, draw: 0, sample: sample as u32, k: 0 };
         stream.permutation(dim, count).into_iter().rev().take(count).map(|i| i as usize).collect()
     }
 
     /// Points in the order of a table's places, from one of them, at most `size` of one timestep at a time.
-    pub(super) fn batches(&self, shard: Shard, from: usize, size: usize) -> impl Iterator<Item = Batch> {
+    pub(crate) fn batches(&self, shard: Shard, from: usize, size: usize) -> impl Iterator<Item = Batch> {
         let n = shard.count(self.samples);
         let starts = move |t: usize| (if t == from / n { from % n } else { 0 }..n).step_by(size);
         let batch = move |t: usize, first: usize| Batch {
@@ -109,13 +163,13 @@ impl Selection {
     }
 
     /// Places of a table of the shard's samples.
-    pub(super) fn places(&self, shard: Shard) -> usize {
+    pub(crate) fn places(&self, shard: Shard) -> usize {
         self.timesteps.len() * shard.count(self.samples)
     }
 
     /// About `count` picks spread over the whole run, those of the shard: place in its table, (timestep, sample), and a
     /// share of whatever there is at that place.
-    pub(super) fn picks(&self, shard: Shard, count: usize) -> Vec<Pick> {
+    pub(crate) fn picks(&self, shard: Shard, count: usize) -> Vec<Pick> {
         let n = self.samples;
         let pick = |(place, share): (usize, f64)| {
             let local = shard.place(place % n)?;
@@ -126,25 +180,26 @@ impl Selection {
     }
 
     /// x_t of the samples of a batch, one after the other.
-    pub(super) fn points(&self, field: &dyn Field, images: &Images, batch: &Batch) -> Result<Vec<f32>> {
-        let mut x = Vec::with_capacity(batch.samples.len() * images.shape.len());
+    pub(crate) fn points(&self, subject: &Subject, batch: &Batch) -> Result<Vec<f32>> {
+        let mut x = Vec::with_capacity(batch.samples.len() * subject.dim());
         for &sample in &batch.samples {
-            x.extend(self.noisy(field, images, sample, batch.k)?.x);
+            x.extend(self.noisy(subject, sample, batch.k)?.x);
         }
         Ok(x)
     }
 
     /// What a shard measured: `rows` of plain f64 over [timestep, sample], other arrays, facts of its own, a JSON object.
-    pub(super) fn part<Row: Pod>(
+    pub(crate) fn part<Row: Pod>(
         &self,
         measure: &'static dyn Measure,
-        field: &dyn Field,
+        subject: &Subject,
         shard: Shard,
         rows: &[Row],
         worst: f64,
         facts: Value,
     ) -> Result<Part> {
-        let noise = self.timesteps.iter().map(|&k| Ok(field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
+        let noise =
+            self.timesteps.iter().map(|&k| Ok(subject.field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
         let shape = vec![self.timesteps.len(), shard.count(self.samples), size_of::<Row>() / size_of::<f64>()];
         let values = Numbers::F64(bytemuck::cast_slice(rows).to_vec());
         Ok(Part {
@@ -160,7 +215,7 @@ impl Selection {
 }
 
 /// Some samples at one timestep.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     pub k: usize,
     /// Place of the first of them in the shard's table.
     pub first: usize,
@@ -170,13 +225,13 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Its points.
-    pub fn at(&self) -> At<'_> {
-        At { k: self.k, what: "sample", samples: &self.samples }
+    pub fn at(&self) -> Whose<'_> {
+        Whose { k: self.k, what: "sample", samples: &self.samples }
     }
 }
 
 /// Something to be computed again.
-pub(super) struct Pick {
+pub(crate) struct Pick {
     /// In the shard's table.
     pub place: usize,
     pub k: usize,

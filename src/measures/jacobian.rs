@@ -1,26 +1,66 @@
-//! Full Jacobians in few dimensions. In: rows of `diagnostics::jacobian`, one per sample and timestep, and the matrices. Out:
-//! the run's table; text and JSON rows.
+//! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column. In: a subject, where to look. Out: the
+//! run's table, with the matrices in it; text and JSON rows.
 use super::curl::of_ratio;
 use super::rows::{self, Column};
+use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, largest, unit};
+use crate::dual::Dual;
 use crate::error::Result;
-use crate::run::{About, Applied, Figure, Matrices, Measure, MeasureInfo, Part, Rule, SAMPLE, TIMESTEP, Table, Taken};
+use crate::run::{
+    About, Applied, Figure, Kind, Matrices, Measure, MeasureInfo, Numbers, Parameter, Part, PartArray, Progress, Ready,
+    Rule, SAMPLE, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+};
 use crate::summary::timesteps::{self, Shown};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The measure.
 pub struct Jacobian;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Row {
-    pub nasym: f64,
-    pub fro2: f64,
-    pub trace: f64,
-    pub trace2: f64,
-    pub asymmetry: f64,
+struct Row {
+    nasym: f64,
+    fro2: f64,
+    trace: f64,
+    trace2: f64,
+    asymmetry: f64,
     /// max |J|, the unit of the arithmetic error.
-    pub largest: f64,
-    pub arithmetic: f64,
+    largest: f64,
+    arithmetic: f64,
+}
+
+impl Row {
+    /// Of a matrix; NaN where it is not finite.
+    fn of(block: &[f32], d: usize) -> Self {
+        let at = |a: usize, b: usize| f64::from(block[a * d + b]);
+        if !finite(block) {
+            let nan = f64::NAN;
+            return Row {
+                nasym: nan,
+                fro2: nan,
+                trace: nan,
+                trace2: nan,
+                asymmetry: nan,
+                largest: nan,
+                arithmetic: nan,
+            };
+        }
+        let largest = block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
+        let mut row =
+            Row { nasym: 0.0, fro2: 0.0, trace: 0.0, trace2: 0.0, asymmetry: 0.0, largest, arithmetic: f64::NAN };
+        let mut asymmetric = 0.0;
+        for a in 0..d {
+            row.trace += at(a, a);
+            for b in 0..d {
+                let gap = at(a, b) - at(b, a);
+                row.fro2 += at(a, b) * at(a, b);
+                row.trace2 += at(a, b) * at(b, a);
+                row.asymmetry = row.asymmetry.max(gap.abs());
+                asymmetric += gap * gap;
+            }
+        }
+        row.nasym = asymmetric / (4.0 * row.fro2);
+        row
+    }
 }
 
 /// Every column, in the order of the files.
@@ -51,6 +91,9 @@ const RULES: &[Rule] = &[
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "jacobian",
+    help: "Write the score's full Jacobian, D x D, at noisy samples: for few dimensions.\n\n\
+           Writes OUT/jacobian.npz with the array jacobian [timestep, sample, D, D], jacobian.csv, manifest.json and \
+           run_log.json (docs/FORMATS.md), and prints a table.",
     title: "Full Jacobians",
     prose: "All of J_ab = ∂s_a/∂x_b at noisy samples, in few dimensions. It is symmetric for a gradient.",
     source: "a gradient's Jacobian is symmetric (Schwarz)",
@@ -84,6 +127,80 @@ const SHOWN: &[Shown] = &[
     Shown { heading: "arithm.",     column: "arithmetic",    quartiles: false },
 ];
 
+/// What it can be asked.
+const PARAMETERS: &[Parameter] = &[
+    SAMPLES,
+    SEED,
+    TIMESTEPS.or("1..1000:100"),
+    Parameter::new(
+        "verify",
+        Kind::Count,
+        "Columns, spread over the run, to repeat in f64 on the host, for the arithmetic error",
+    )
+    .or("4"),
+];
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct JacobianOptions {
+    /// Where.
+    pub selection: Selection,
+    /// Columns, spread over the run, that the f64 twin computes again.
+    pub verified: usize,
+}
+
+impl Task for JacobianOptions {
+    fn measure(&self) -> &'static dyn Measure {
+        &Jacobian
+    }
+
+    fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
+        let selection = &self.selection;
+        selection.check(subject, shard)?;
+        check_matrices(selection.places(shard), subject.dim())?;
+        // A sample's value counts once however many tangents fit at a time.
+        let lanes = (selection.timesteps.len() * selection.samples * (1 + subject.dim())) as u64;
+        let options = json!({ "verified_columns": self.verified });
+        selection.ready(subject, shard, (lanes, self.verified), options, move |p| self.part(subject, shard, p))
+    }
+}
+
+impl JacobianOptions {
+    fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
+        let (d, selection) = (subject.dim(), &self.selection);
+        let samples = shard.count(selection.samples);
+        let mut derivatives = Derivatives::new(subject.gpu(), &subject.field, &selection.timesteps, samples, d)?;
+        let mut all: Vec<f32> = progress.recorded(selection.places(shard), d * d)?;
+        for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
+            let mut blocks = vec![0f32; batch.samples.len() * d * d];
+            derivatives.run(
+                &selection.points(subject, &batch)?,
+                &batch.at(),
+                d,
+                |_, j, v| v[j] = 1.0,
+                |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
+                progress,
+            )?;
+            progress.keep(batch.first, batch.samples.len(), &blocks)?;
+            all.extend(blocks);
+        }
+        let rows: Vec<Row> = all.chunks_exact(d * d).map(|block| Row::of(block, d)).collect();
+        let picks = selection.picks(shard, self.verified);
+        let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
+            let j = (share * d as f64) as usize;
+            let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
+            let block = &all[place * d * d..(place + 1) * d * d];
+            let twin = subject.field.twin(&Dual::along(&x, &unit(d, j)), k)?;
+            let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
+            Ok(largest(twin.iter().enumerate().map(gap)))
+        })?;
+        let mut part = selection.part(&Jacobian, subject, shard, &rows, worst, json!({ "dimensions": d }))?;
+        let shape = vec![selection.timesteps.len(), samples, d, d];
+        part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
+        Ok(part)
+    }
+}
+
 impl Measure for Jacobian {
     fn info(&self) -> &'static MeasureInfo {
         &INFO
@@ -91,6 +208,14 @@ impl Measure for Jacobian {
 
     fn columns(&self) -> Vec<About> {
         rows::abouts(COLUMNS)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn task(&self, asked: &Settings, _: &Subject) -> Result<Box<dyn Task>> {
+        Ok(Box::new(JacobianOptions { selection: Selection::asked(asked)?, verified: asked.count("verify")? }))
     }
 
     fn finish(&self, part: Part) -> Result<Table> {

@@ -1,14 +1,12 @@
 //! From rows of plain f64, one per place, to a table. In: a part that has all samples, the columns of its measure. Out:
 //! `run::Table`.
+use crate::diagnostics::ROWS;
 use crate::error::Result;
 use crate::run::{
     About, Array, Labels, Numbers, Part, PartArray, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
 };
 use bytemuck::Pod;
 use serde_json::{Map, Value, json};
-
-/// The array of a part that has what is known at each place of the table.
-pub(crate) const ROWS: &str = "rows";
 
 /// A column: what it says, and its value.
 pub(crate) type Column<Row> = (About, fn(&Row) -> f64);

@@ -114,12 +114,12 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
-    /// On which pixels of an input a pixel of the output depends.
+    /// On which pixels of an input a pixel of the output depends: what must be known to make some rows of the output alone.
     fn locality(&self, _input: usize) -> Locality {
         Locality::Whole
     }
 
-    /// The same op with other padding above and below, for ops that depend on a window; none if that is no padding.
+    /// The same op with other padding above and below, for ops that depend on a window; none if no kernel pads so.
     fn padded(&self, _rows: [isize; 2]) -> Option<Arc<dyn Op>> {
         None
     }
@@ -145,7 +145,7 @@ impl dyn Op {
 pub enum Locality {
     /// On the pixel at the same place of an image as large.
     ByPixel,
-    /// On those under a window around it.
+    /// On those under a window around it; of one input at most (`Op::padded`).
     Window(Window),
     /// On all.
     Whole,

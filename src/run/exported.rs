@@ -94,6 +94,11 @@ const GAUSS: usize = 2;
 const REPEAT_POINTS: usize = 3;
 
 impl LoopLayout {
+    /// Segments of all loops of this file.
+    pub fn segments(&self) -> u64 {
+        self.axes.dims()[..4].iter().product::<usize>() as u64
+    }
+
     /// Samples of this file that have Gauss points: its first ones.
     pub fn checked(&self) -> usize {
         self.shard.count(self.run.checked)

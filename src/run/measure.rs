@@ -1,9 +1,11 @@
-//! What a measure says about itself: its name, prose, columns, errors, statistics and figures, and how the numbers of its
-//! parts become a table. In: nothing. Out: the trait whose rows `measures::MEASURES` lists, and which every reader of a
-//! table asks: data files, verdicts, marks, `merge`, `compare`, terminal, plots and the page.
+//! What a measure says about itself: its name, prose, parameters, columns, errors, statistics and figures, how it measures,
+//! and how the numbers of its parts become a table. In: nothing. Out: the trait whose rows `measures::MEASURES` lists, and
+//! which everybody asks: sessions, the command line, data files, verdicts, marks, `merge`, `compare`, plots and the page.
+use super::parameters::{Parameter, Settings};
 use super::part::Part;
 use super::rules::{Errors, Rule, of_rules};
 use super::table::{About, Table};
+use super::task::{Subject, Task};
 use crate::error::Result;
 use serde_json::Value;
 use std::fmt;
@@ -98,6 +100,8 @@ pub struct Matrices {
 pub struct MeasureInfo {
     /// Its name: that of the verb, of the data files, and of its part of the manifest.
     pub name: &'static str,
+    /// What it does, as its command line's help has it: a sentence, an empty line, more.
+    pub help: &'static str,
     /// Its chapter's heading on the page.
     pub title: &'static str,
     /// What is measured and how it is read, for a person who does not know.
@@ -134,6 +138,20 @@ pub trait Measure: Send + Sync {
 
     /// What its columns say, in the order of the files.
     fn columns(&self) -> Vec<About>;
+
+    /// What it can be asked.
+    fn parameters(&self) -> &'static [Parameter];
+
+    /// What it was asked, read: options, which the subject's shape and data decide on where nothing is said.
+    ///
+    /// # Errors
+    /// Settings that are missing, make no sense, or do not fit the subject.
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>>;
+
+    /// Whether several devices can share its work.
+    fn shares_devices(&self) -> bool {
+        false
+    }
 
     /// The table of a part that has all samples.
     ///

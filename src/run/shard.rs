@@ -10,6 +10,13 @@ pub struct Shard {
     of: usize,
 }
 
+impl Default for Shard {
+    /// All samples.
+    fn default() -> Self {
+        Shard::WHOLE
+    }
+}
+
 impl Shard {
     /// All samples.
     pub const WHOLE: Shard = Shard { index: 0, of: 1 };

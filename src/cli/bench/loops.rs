@@ -3,10 +3,12 @@
 use super::cost::{Cost, Seconds};
 use super::network::Effort;
 use crate::data::Images;
-use crate::diagnostics::{CirculationRun, CurlOptions, FLOOR, Method, Options, Quadrature, Selection, curl_lanes};
+use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
+use crate::measures::circulation::{CirculationRun, FLOOR, Options, Quadrature};
+use crate::measures::curl::{CurlOptions, Method};
 use crate::paths::ClosedPath;
 use crate::paths::rotation::Rotation;
 use crate::run::Table;
@@ -20,8 +22,7 @@ pub(super) fn differences(gpu: &Gpu, field: &Arc<dyn Field>, k: u32, effort: Eff
     let timestep = field.process().timesteps() / 2;
     let selection = Selection { timesteps: vec![timestep], samples: 1, seed: 0 };
     let method = Method::Differences;
-    let lanes =
-        curl_lanes(&CurlOptions { selection, components: k as usize, method, ..CurlOptions::default() }) as usize;
+    let lanes = CurlOptions { selection, components: k as usize, method, ..CurlOptions::default() }.lanes() as usize;
     let mut evaluator = field::evaluator(gpu, field, &[timestep], effort.tile.unwrap_or(lanes).min(lanes))?;
     // Any finite points do: no kernel's time depends on the values.
     let x: Vec<f32> = (0..lanes * field.shape().len()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();

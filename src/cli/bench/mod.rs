@@ -6,14 +6,16 @@ mod cost;
 mod loops;
 mod network;
 
-use super::common::{HeldArgs, encoded, open, rounded, sized, warn};
+use super::common::{HeldArgs, rounded, sized, warn};
 use super::device::Device;
 use super::output::Output;
 use super::process::{lines as settled, settled_json};
-use super::tune::{TuneArgs, variants};
+use super::tune::TuneArgs;
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
-use crate::field::ScoreScale;
+use crate::gpu::Gpu;
+use crate::session::{Opening, encoded, fleet};
+use crate::shape::Shape;
 use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
@@ -88,6 +90,47 @@ fn ceilings_line(c: &Ceilings) -> String {
     )
 }
 
+impl Args {
+    fn asks(&self, what: What) -> bool {
+        self.what.contains(&what)
+    }
+
+    /// Differences and loops of the network as a field.
+    fn of_field(&self, gpu: &Gpu, effort: Effort) -> Result<Vec<Cost>> {
+        let mut costs = vec![];
+        if !self.asks(What::Differences) && !self.asks(What::Circulation) {
+            return Ok(costs);
+        }
+        let shape = self.shape.as_deref().map(Shape::parse).transpose()?;
+        let opening = Opening::new(self.model.clone(), self.data.clone(), 1);
+        let source = Opening { shape, weights: self.held.weights, ..opening }.open()?;
+        if self.asks(What::Differences) {
+            costs.push(loops::differences(gpu, &source.field, self.tangents, effort)?);
+        }
+        if self.asks(What::Circulation) {
+            let images = encoded(gpu, source.field.as_ref(), source.images, 0)?;
+            let size = [self.points, effort.rounds];
+            costs.extend(loops::circulation(gpu, &source.field, &images, size, self.accuracy, self.tile)?);
+        }
+        Ok(costs)
+    }
+}
+
+/// Says what things cost.
+fn told(costs: &[Cost], output: Output) -> Result<()> {
+    output.say(&lines(costs))?;
+    for cost in costs {
+        output.say(&cost.shares())?;
+    }
+    if costs.iter().any(|c| !c.ops.is_empty()) {
+        output.say(
+            "Ops are timed one dispatch at a time, so they add up to a little more than the whole. \"of ceiling\" is the roofline's \
+             least time over the time taken; what caches hold may beat the bandwidth of memory.\n",
+        )?;
+    }
+    Ok(())
+}
+
 /// Measures and prints; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let old = args.compare.as_ref().map(|path| Ok((path, against::read(path)?))).transpose()?;
@@ -113,49 +156,27 @@ pub fn run(args: &Args) -> Result<i32> {
         start.first_run,
     ))?;
 
-    let asked = |what| args.what.contains(&what);
     let ceilings = ceilings::measure(&gpu, rounds.min(5))?;
     output.say(&format!("{}\n", ceilings_line(&ceilings)))?;
     let mut costs: Vec<Cost> = vec![];
-    if asked(What::Forward) {
+    if args.asks(What::Forward) {
         costs.push(network::forward(ready, &ceilings, effort)?);
     } else {
         drop(ready); // its memory is needed
     }
-    if asked(What::Tangents) {
+    if args.asks(What::Tangents) {
         costs.push(network::tangents(&gpu, &model, args.tangents, &ceilings, effort)?);
     }
     let facts = settled_json(&model.facts);
     let (sha256, rounding) = (model.sha256.clone(), model.rounding.map(|r| r.json()));
     drop(model);
-    if asked(What::Differences) || asked(What::Circulation) {
-        let scale = ScoreScale::Definition;
-        let shape = args.shape.as_deref();
-        let (images, field) = open(&args.model, &args.data, 1, shape, scale, args.held.weights, None)?;
-        if asked(What::Differences) {
-            costs.push(loops::differences(&gpu, &field, args.tangents, effort)?);
-        }
-        if asked(What::Circulation) {
-            let images = encoded(&gpu, field.as_ref(), images, 0)?;
-            let size = [args.points, rounds];
-            costs.extend(loops::circulation(&gpu, &field, &images, size, args.accuracy, args.tile)?);
-        }
-    }
-    warn(&[&gpu], output);
-
-    output.say(&lines(&costs))?;
-    for cost in &costs {
-        output.say(&cost.shares())?;
-    }
-    if costs.iter().any(|c| !c.ops.is_empty()) {
-        output.say(
-            "Ops are timed one dispatch at a time, so they add up to a little more than the whole. \"of ceiling\" is the roofline's \
-             least time over the time taken; what caches hold may beat the bandwidth of memory.\n",
-        )?;
-    }
+    costs.extend(args.of_field(&gpu, effort)?);
+    let gpus = [gpu];
+    warn(&gpus, output);
+    told(&costs, output)?;
     let mut document = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
-        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": variants(&[gpu]),
+        "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": fleet::variants(&gpus),
         "rounds": rounds, "tangents": args.tangents, "accuracy": args.accuracy, "points": args.points,
         "flops_per_evaluation": flops, "settled": facts,
         "start": {

@@ -1,6 +1,6 @@
-//! The columns of a circulation run: the measured values of one loop, and every column that follows from them.
-//! In: what `finish` makes of a loop's sums. Out: columns, and back from a table's columns to the loops. Definitions: the
-//! integral constraint, eq. 4 and 7 of the paper.
+//! The columns of a circulation run: what is summed along one loop in f64 (paper, eq. 4 and 7, and PROTOCOL's L, M, S, R), the
+//! measured values that come of it, and every column that follows from them. In: the dot products of one point at a time,
+//! whoever computed them. Out: columns, and back from a table's columns to the loops.
 use crate::error::Result;
 use crate::measures::rows::Column;
 use crate::run::{About, Table};
@@ -35,6 +35,23 @@ pub struct Loop {
 }
 
 impl Loop {
+    /// Of a loop's sums, the error of its quadrature, and the largest error of a term in units of |s| |d|.
+    pub(super) fn of(sums: &Sums, quadrature: f64, worst: f64) -> Self {
+        Loop {
+            integral: sums.integral,
+            length: sums.length,
+            norm_sum: sums.norm_sum,
+            abs_terms: sums.abs_terms,
+            score_norm_sum: sums.score_norm_sum,
+            authors: sums.authors,
+            rounding: sums.rounding,
+            quadrature,
+            // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
+            arithmetic: worst * sums.score_norm_sum,
+            evaluations: sums.evaluations,
+        }
+    }
+
     /// Sizes of the errors, in the order of `ERRORS`; NaN where unknown.
     pub fn errors(&self) -> [f64; 3] {
         [self.rounding, self.quadrature, self.arithmetic].map(f64::abs)
@@ -58,7 +75,7 @@ const MEASURED: usize = size_of::<Loop>() / size_of::<f64>();
 /// `s` is the field, `m` a segment's midpoint, `d` its step; sums run over the segments of the loop. `x` is the unit of the data;
 /// a score has the unit nat/x, so that its integral is in nats.
 #[rustfmt::skip]
-pub(crate) const COLUMNS: &[Column<Loop>] = &[
+pub(super) const COLUMNS: &[Column<Loop>] = &[
     (About::new("integral", "Gamma = sum s.d", "nat", "signed circulation"), |l| l.integral),
     (About::new("length", "L = sum |d|", "x", "length of the loop"), |l| l.length),
     (About::new("norm_sum", "M = sum |m| |d|", "x^2", "strength of the flow -x along the loop"), |l| l.norm_sum),
@@ -101,4 +118,83 @@ pub fn loops(table: &Table) -> Result<Vec<Loop>> {
 pub(super) fn follows((about, value): &Column<Loop>) -> bool {
     let ones: Loop = bytemuck::cast([1.0; MEASURED]);
     about.name != "error" && value(&ones.with_integral(2.0)) != value(&ones.with_integral(1.0))
+}
+
+/// The same as the device writes them: s.d, m.d, |d|^2, |m|^2, |s|^2.
+pub(super) type Products = [f32; 5];
+
+/// Dot products of one point over its D components: s the field, m the point (a midpoint), d the step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dots {
+    pub sd: f64,
+    pub md: f64,
+    pub dd: f64,
+    pub mm: f64,
+    pub ss: f64,
+}
+
+impl Dots {
+    /// The products of three vectors of D components.
+    pub fn of(s: &[f64], m: &[f64], d: &[f64]) -> Self {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+        Dots { sd: dot(s, d), md: dot(m, d), dd: dot(d, d), mm: dot(m, m), ss: dot(s, s) }
+    }
+
+    /// What `shaders/circulation.wgsl` writes for a lane, without the padding behind it.
+    pub fn read(lane: Products) -> Self {
+        let [sd, md, dd, mm, ss] = lane.map(f64::from);
+        Dots { sd, md, dd, mm, ss }
+    }
+
+    /// Whether the point and the step are, whatever the field.
+    pub fn has_finite_point(&self) -> bool {
+        [self.md, self.dd, self.mm].iter().all(|v| v.is_finite())
+    }
+
+    pub fn is_finite(&self) -> bool {
+        self.has_finite_point() && self.sd.is_finite() && self.ss.is_finite()
+    }
+
+    /// The same with NaN for what follows from the field, if any of that is not finite: no infinity may turn into a zero where it
+    /// is divided by.
+    pub fn marked(self) -> Self {
+        if self.is_finite() { self } else { Dots { sd: f64::NAN, ss: f64::NAN, ..self } }
+    }
+
+    /// |s| |d|: the largest that s.d can be.
+    pub fn size(&self) -> f64 {
+        self.ss.sqrt() * self.dd.sqrt()
+    }
+}
+
+/// Running sums of one loop; the names are those of `Loop`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct Sums {
+    pub integral: f64,
+    pub length: f64,
+    pub norm_sum: f64,
+    pub abs_terms: f64,
+    pub score_norm_sum: f64,
+    pub authors: f64,
+    pub rounding: f64,
+    /// Error of the quadrature; NaN as long as nothing is known of it.
+    pub quadrature: f64,
+    /// Evaluations of the field.
+    pub evaluations: f64,
+}
+
+impl Sums {
+    /// Adds a point with its weight. `variance` is a^2 + sigma^2 at the loop's timestep.
+    pub fn add(&mut self, dots: &Dots, weight: f64, variance: f64) {
+        let (m, d) = (dots.mm.sqrt(), dots.dd.sqrt());
+        self.integral += weight * dots.sd;
+        self.length += weight * d;
+        self.norm_sum += weight * m * d;
+        self.abs_terms += weight * dots.sd.abs();
+        self.score_norm_sum += weight * dots.size();
+        self.authors += if m > 0.0 { weight * dots.sd / m } else { 0.0 };
+        // The Gaussian field -x / (a^2 + sigma^2) on the same points, whose circulation is zero.
+        self.rounding -= weight * dots.md / variance;
+    }
 }

@@ -1,9 +1,8 @@
 //! From the sums of all loops to the table of a circulation run. In: a part that has all samples, as `sums_part` makes it and
 //! shards are merged to. Out: `run::Table`, with the two errors that loops have in common: that of the quadrature,
 //! which a loop that was not checked takes from those that were, and that of the arithmetic.
-use super::columns::Loop;
+use super::columns::{Loop, Sums};
 use super::loops::{Circulation, Loops};
-use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::run::{Numbers, Part, PartArray, Shard, Table};
 use serde_json::Value;
@@ -78,7 +77,7 @@ pub(super) fn spread(loops: &[Rule], elsewhere: f64) -> Vec<f64> {
 }
 
 /// The part of a shard of `samples` samples: sums of its loops `[timestep, sample, path]`.
-pub(crate) fn sums_part(
+pub(super) fn sums_part(
     shard: Shard,
     samples: usize,
     sizes: [usize; 3],
@@ -125,19 +124,7 @@ pub(super) fn finish(mut part: Part) -> Result<Table> {
     });
     let one = |(i, quadrature): (usize, f64)| {
         let sums = of(i / (t * n), i / n % t, i % n);
-        Loop {
-            integral: sums.integral,
-            length: sums.length,
-            norm_sum: sums.norm_sum,
-            abs_terms: sums.abs_terms,
-            score_norm_sum: sums.score_norm_sum,
-            authors: sums.authors,
-            rounding: sums.rounding,
-            quadrature,
-            // Errors of terms are taken to add up: the bound that holds for a wrong kernel as for rounding.
-            arithmetic: part.worst * sums.score_norm_sum,
-            evaluations: sums.evaluations,
-        }
+        Loop::of(sums, quadrature, part.worst)
     };
     let loops = quadrature.enumerate().map(one).collect();
     Loops { paths, timesteps, noise: part.fact("noise")?, samples: n, points: part.fact("points")?, loops }.table()

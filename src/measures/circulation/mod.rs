@@ -1,30 +1,51 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed loops, with what it is compared with, and three errors.
-//! In: sums of loops as `diagnostics::circulation` and `diagnostics::scores` make them. Out: the run's table; text, what was
-//! found in words, box plots.
+//! In: a subject, options; or scores that were evaluated elsewhere at exported points. Out: the run's table; text, what was found
+//! in words, box plots.
+mod adaptive;
+mod asked;
 mod columns;
+mod export;
 mod finish;
 mod loops;
+mod nested;
+mod options;
 #[cfg(feature = "cli")]
 mod plots;
-pub(crate) mod sums;
+mod queries;
+mod run;
+mod scores;
 mod text;
 mod words;
+mod work;
 
+pub use adaptive::FLOOR;
+pub use asked::chosen;
 pub use columns::{ERRORS, Loop, loops, measured};
+pub use export::PathExport;
 pub use finish::circulation_evaluations;
-pub(crate) use finish::sums_part;
 pub use loops::{Circulation, Loops};
+pub use nested::{Nested, Node};
+pub use options::{Options, Quadrature, verify_points};
 #[cfg(feature = "cli")]
 pub use plots::{PLOTS, Plot};
+pub use run::CirculationRun;
+pub use scores::{Integrated, Scores, integrate};
 
 use super::rows;
 use crate::error::Result;
-use crate::run::{About, Errors, Figure, Measure, MeasureInfo, PATH, Part, SAMPLE, TIMESTEP, Table, Taken};
+use crate::run::{
+    About, Errors, Figure, Measure, MeasureInfo, PATH, Parameter, Part, SAMPLE, Settings, Subject, TIMESTEP, Table,
+    Taken, Task,
+};
+use asked::PARAMETERS;
 use columns::{COLUMNS, follows};
 use serde_json::Value;
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "circulation",
+    help: "Integrate the field around closed paths (the paper's eq. 4).\n\n\
+           Writes OUT/circulation.csv, circulation.npz, manifest.json, run_log.json and plots/*.svg (docs/FORMATS.md), and \
+           prints a table. The defaults are the paper's protocol: 76.8 million evaluations; try --dry-run first.",
     title: "Circulation",
     prose: "The integral of a gradient around any closed path is zero. Γ = ∮ s·dx is that integral of the learned field s, \
             one loop per path, timestep and sample; what it is beyond its errors is not a gradient. The normalisations \
@@ -64,6 +85,18 @@ impl Measure for Circulation {
 
     fn columns(&self) -> Vec<About> {
         rows::abouts(COLUMNS)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
+        Ok(Box::new(asked::options(asked, subject)?))
+    }
+
+    fn shares_devices(&self) -> bool {
+        true
     }
 
     fn finish(&self, part: Part) -> Result<Table> {

@@ -1,57 +1,24 @@
-//! Curl: |J_ab - J_ba| over pairs of components of all samples (Figs. 2c, 2d, 8c). In: rows of `diagnostics::curl`, one per
-//! sample and timestep, and their sub-Jacobians. Out: the run's table; text, JSON, and two box plots: score and raw output.
-use super::rows::{self, Column};
+//! Curl: |J_ab - J_ba| over pairs of components of all samples (Figs. 2c, 2d, 8c). In: rows of `run`, one per sample and
+//! timestep, and their sub-Jacobians. Out: the run's table; text, JSON, and two box plots: score and raw output.
+#[cfg(feature = "cli")]
+mod plots;
+mod run;
+
+pub use run::{CurlOptions, Method, STEP};
+
+use super::rows;
+use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::run::{
-    About, Applied, At, Figure, Matrices, Measure, MeasureInfo, Part, Rule, SAMPLE, TIMESTEP, Table, Taken,
+    About, Applied, At, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SEED,
+    Settings, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
+use run::{COLUMNS, Row};
 use serde_json::Value;
 
 /// The measure.
 pub struct Curl;
-
-/// What is known of one sample at one timestep; NaN where not.
-#[repr(C)]
-#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Row {
-    pub median: f64,
-    pub mean: f64,
-    pub max: f64,
-    pub raw: f64,
-    pub entry: f64,
-    pub largest: f64,
-    pub sub_nasym: f64,
-    pub step: f64,
-    pub gap: f64,
-    pub arithmetic: f64,
-    /// 1 if J is of differences, whose step then is an error; else 0.
-    pub stepped: f64,
-}
-
-impl Row {
-    /// The largest error of a |J_ab - J_ba| that is known.
-    fn error(&self) -> f64 {
-        if self.stepped > 0.0 { self.step.max(self.arithmetic) } else { self.arithmetic }
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-const COLUMNS: &[Column<Row>] = &[
-    (About::new("asymmetry",      "median |J_ab - J_ba|, a < b", "nat/x^2", "of the score, over pairs of components (Figs. 2c, 8c)"), |r| r.median),
-    (About::new("asymmetry_mean", "mean |J_ab - J_ba|",          "nat/x^2", "of the score"),                                         |r| r.mean),
-    (About::new("asymmetry_max",  "max |J_ab - J_ba|",           "nat/x^2", "of the score"),                                         |r| r.max),
-    (About::new("raw_asymmetry",  "median |J_ab - J_ba|",        "1/x",     "of the network's raw output"),                          |r| r.median * r.raw),
-    (About::new("raw_asymmetry_mean", "mean |J_ab - J_ba|",      "1/x",     "of the network's raw output"),                          |r| r.mean * r.raw),
-    (About::new("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
-    (About::new("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
-    (About::new("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
-    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on eight columns or more"), |r| r.step),
-    (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
-    (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
-];
 
 /// The step of differences, which is an error only where J is of differences.
 const fn step(size: fn(&At) -> f64) -> Applied {
@@ -105,6 +72,10 @@ fn of_differences(table: &Table) -> bool {
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "curl",
+    help: "Measure the asymmetry of the score's Jacobian at random components (the paper's eq. 5).\n\n\
+           Writes OUT/curl.csv, curl.npz (with every sub-Jacobian), manifest.json, run_log.json and plots/*.svg \
+           (docs/FORMATS.md), and prints a table. The defaults are the paper's protocol: 100 timesteps, 256 samples, 64 \
+           components.",
     title: "Curl",
     prose: "The Jacobian of a gradient is symmetric. J_ab = ∂s_a/∂x_b is taken between random components of each sample; \
             |J_ab − J_ba| over all pairs is how asymmetric the learned score is.",
@@ -147,6 +118,42 @@ fn shown(table: &Table) -> Vec<Shown> {
     SHOWN.into_iter().chain(both.then_some(GAP)).collect()
 }
 
+/// What it can be asked.
+const PARAMETERS: &[Parameter] = &[
+    SAMPLES,
+    SEED,
+    TIMESTEPS,
+    Parameter::new(
+        "components",
+        Kind::Count,
+        "Components K per sample, chosen at random, the same for rows and columns: a K x K sub-Jacobian",
+    )
+    .or("64"),
+    Parameter::new(
+        "method",
+        Kind::Choice(&["jvp", "fd", "both"]),
+        "jvp: exact tangents; fd: central differences, forward passes only; both: the results of jvp, and how far fd is off",
+    )
+    .or("jvp"),
+    Parameter::new(
+        "step",
+        Kind::Number,
+        "Step h of the differences in units of sigma; the default balances truncation against f32 rounding",
+    )
+    .or("0.03"),
+    Parameter::new(
+        "richardson",
+        Kind::Flag,
+        "Eliminate the differences' h^2 error with a second step 2h, for twice the evaluations",
+    ),
+    Parameter::new(
+        "verify",
+        Kind::Count,
+        "Columns of the Jacobian, spread over the run, to repeat in f64 on the host, for the arithmetic error",
+    )
+    .or("4"),
+];
+
 impl Measure for Curl {
     fn info(&self) -> &'static MeasureInfo {
         &INFO
@@ -154,6 +161,21 @@ impl Measure for Curl {
 
     fn columns(&self) -> Vec<About> {
         rows::abouts(COLUMNS)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn task(&self, asked: &Settings, _: &Subject) -> Result<Box<dyn Task>> {
+        Ok(Box::new(CurlOptions {
+            selection: Selection::asked(asked)?,
+            components: asked.count("components")?,
+            method: Method::named(asked.text("method")?),
+            step: asked.number("step")?,
+            richardson: asked.flag("richardson"),
+            verified: asked.count("verify")?,
+        }))
     }
 
     fn finish(&self, part: Part) -> Result<Table> {
@@ -177,47 +199,5 @@ impl Measure for Curl {
     #[cfg(feature = "cli")]
     fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
         plots::all(table, about)
-    }
-}
-
-#[cfg(feature = "cli")]
-mod plots {
-    use crate::error::Result;
-    use crate::run::{Plots, Table};
-    use crate::summary::boxplot::{Boxed, Figure, Series, svg};
-    use crate::summary::pairs::pairs;
-    use crate::summary::timesteps::{levels, samples};
-    use crate::summary::{BoxStats, Cell, Results};
-
-    /// Every plot, as (name in the run directory, SVG).
-    pub fn all(table: &Table, about: &str) -> Result<Plots> {
-        let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
-        let n = table.shape()[1];
-        let (mut score, mut raw) = (vec![], vec![]);
-        for t in 0..timesteps.len() {
-            let pairs = pairs(table, t)?;
-            // One factor per timestep.
-            let (whole, part) = (samples(table, "asymmetry_max", t)?, samples(table, "raw_asymmetry_max", t)?);
-            let sum = |values: &[f64]| values.iter().filter(|v| v.is_finite()).sum::<f64>();
-            let scale = sum(part) / sum(whole);
-            let errors = results.statistic("asymmetry")?.cell(t).errors;
-            let boxed = |scale: f64| {
-                let stats = BoxStats::of(&pairs.iter().map(|p| p * scale).collect::<Vec<_>>());
-                Boxed::of(&Cell { stats, errors: errors.iter().map(|e| e * scale).collect() })
-            };
-            score.push(boxed(1.0));
-            raw.push(boxed(scale));
-        }
-        let figure = |title, label, name: &str, boxes| {
-            let of = format!("all pairs of {n} samples");
-            svg(&Figure { title, about, label, timesteps, of, series: vec![Series { name: name.into(), boxes }] })
-        };
-        Ok(vec![
-            ("plots/asymmetry.svg", figure("Curl of the learned score", "|∂ₐsᵦ − ∂ᵦsₐ|  (nat / x²)", "score", score)?),
-            (
-                "plots/raw_asymmetry.svg",
-                figure("Curl of the network's raw output", "|∂ₐfᵦ − ∂ᵦfₐ|  (1 / x)", "raw output", raw)?,
-            ),
-        ])
     }
 }

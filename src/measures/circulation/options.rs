@@ -1,7 +1,7 @@
 //! What a circulation run is asked for, and what does not depend on how its loops are integrated. In: what a user chose. Out:
 //! options that fit the data.
-use super::points::check;
 use crate::data::Images;
+use crate::diagnostics::check;
 use crate::error::{Error, Result};
 use crate::paths::{self, ClosedPath};
 use crate::shape::Shape;
@@ -56,6 +56,21 @@ impl Default for Options {
             tile: None,
             family: None,
         }
+    }
+}
+
+/// Points that a run repeats in f64 unless told otherwise.
+const VERIFIED: usize = 8;
+
+/// How many of a run's midpoints a share of them is, which are to be computed again.
+///
+/// # Errors
+/// A share that is none.
+pub fn verify_points(share: Option<f64>, midpoints: usize) -> Result<usize> {
+    match share {
+        None => Ok(VERIFIED.min(midpoints)),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok((share * midpoints as f64).ceil() as usize),
+        Some(share) => Err(Error::invalid("--verify-fraction", format!("{share}, expected 0 to 1"))),
     }
 }
 

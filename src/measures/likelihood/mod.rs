@@ -1,50 +1,24 @@
-//! Likelihood: bits per dimension of each sample, with their mean. In: rows of `diagnostics::likelihood`, one per sample. Out:
-//! the run's table; text and JSON.
-use super::rows::{self, Column, ROWS};
+//! Likelihood: bits per dimension of each sample, with their mean. In: rows of `run`, one per sample. Out: the run's table;
+//! text and JSON.
+mod flow;
+mod levels;
+mod run;
+
+pub use run::LikelihoodOptions;
+
+use super::rows;
+use crate::diagnostics::{Divergence, PROBES, ROWS, Selection};
 use crate::error::Result;
 use crate::run::{
-    About, Applied, Labels, MeanOf, Measure, MeasureInfo, Part, Rule, SAMPLE, SCHEMA, Table, TableAxis, Taken,
+    About, Applied, Kind, Labels, MeanOf, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SCHEMA, SEED,
+    Settings, Subject, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
 use crate::summary::{BoxStats, Results, number, stats};
+use run::{COLUMNS, Row};
 use serde_json::{Value, json};
 
 /// The measure.
 pub struct Likelihood;
-
-/// What is known of one sample.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Row {
-    pub bits: f64,
-    pub nats: f64,
-    pub prior: f64,
-    pub flow: f64,
-    pub probes: f64,
-    pub grid: f64,
-    /// The integral of |div s|, bits: the unit of the arithmetic error.
-    pub size: f64,
-    pub arithmetic: f64,
-}
-
-impl Row {
-    /// The largest error that is known.
-    fn error(&self) -> f64 {
-        self.probes.max(self.grid).max(self.arithmetic)
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-const COLUMNS: &[Column<Row>] = &[
-    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
-    (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
-    (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
-    (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
-    (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
-    (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
-    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
-];
 
 /// Which errors apply to what.
 const RULES: &[Rule] = &[Rule {
@@ -58,6 +32,9 @@ const RULES: &[Rule] = &[Rule {
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "likelihood",
+    help: "Measure the likelihood of data under the model's probability-flow ODE, in bits per dimension.\n\n\
+           Heun's rule over the given timesteps, twice: on all of them, and on every second one for the error. Writes \
+           OUT/likelihood.csv, likelihood.npz, manifest.json and run_log.json (docs/FORMATS.md).",
     title: "Likelihood",
     prose: "Bits per dimension of each sample by the probability-flow ODE. Less is better; it is a property of the learned \
             field's flow and says by itself nothing of gradients.",
@@ -86,6 +63,32 @@ fn mean(bits: &[f64]) -> (f64, f64) {
     stats::mean(&bits.iter().copied().filter(|b| b.is_finite()).collect::<Vec<f64>>())
 }
 
+/// What it can be asked.
+const PARAMETERS: &[Parameter] = &[
+    SAMPLES,
+    SEED,
+    Parameter {
+        help: "The grid, an odd number of timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list",
+        ..TIMESTEPS.or("0..991:15")
+    },
+    PROBES,
+    Parameter::new(
+        "levels",
+        Kind::Choice(&["8-bit", "16-bit", "continuous"]),
+        "What the data are: 8-bit or 16-bit levels (dequantised; bits are counted per level), or continuous, real numbers (no \
+         dequantisation, no bits for their scaling) [default: what the file holds; floating-point data are 8-bit levels if \
+         every value is one, else continuous]",
+    ),
+    Parameter::new("continuous", Kind::Flag, "The same as --levels continuous").without(&["levels"]),
+    Parameter::new(
+        "verify",
+        Kind::Count,
+        "Tangents, spread over the run, to compute again in f64 for the arithmetic error; with 0 the verdict is \"not checked\"",
+    )
+    .of("n")
+    .or("4"),
+];
+
 impl Measure for Likelihood {
     fn info(&self) -> &'static MeasureInfo {
         &INFO
@@ -93,6 +96,22 @@ impl Measure for Likelihood {
 
     fn columns(&self) -> Vec<About> {
         rows::abouts(COLUMNS)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
+        let word = if asked.flag("continuous") { Some("continuous") } else { asked.text_if("levels") };
+        let (levels, why) = levels::of(word, subject.field.as_ref(), &subject.images)?;
+        Ok(Box::new(LikelihoodOptions {
+            selection: Selection::asked(asked)?,
+            divergence: Divergence::asked(asked.text_if(PROBES.name), subject.dim())?,
+            levels: levels.most(),
+            notes: format!("levels       the data are {levels} ({why})\n"),
+            verified: asked.count("verify")?,
+        }))
     }
 
     fn finish(&self, mut part: Part) -> Result<Table> {

@@ -1,12 +1,11 @@
-//! What a verb says of results that are not finite. In: which they are and where that began, in words. Out: standard error, the
-//! exit code, and the same for `--json` and the log.
-use crate::error::NOT_FINITE;
+//! Results that are not finite. In: which they are and where that began, in words. Out: the words, and the same for documents
+//! and logs.
 use crate::run::Table;
 use serde_json::{Value, json};
 
 /// Results that are not finite.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marked {
+pub struct Marked {
     /// How many; of a shard unknown.
     count: Option<usize>,
     /// Which they are; none: every result is finite as far as is known.
@@ -40,13 +39,9 @@ impl Marked {
         }
     }
 
-    /// Says it, whatever else is to be said; the verb's exit code.
-    pub fn exit(&self) -> i32 {
-        let Some(told) = &self.told else { return 0 };
-        eprintln!("warning: {told}");
-        if let Some(origin) = &self.origin {
-            eprintln!("warning: {origin}");
-        }
-        NOT_FINITE
+    /// What there is to say of them, line by line; nothing if every result is finite as far as is known.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let origin = self.origin.iter().filter(|_| self.told.is_some());
+        self.told.iter().chain(origin).map(String::as_str)
     }
 }

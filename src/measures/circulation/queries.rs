@@ -75,13 +75,3 @@ fn on_segment(place: u64, n: u64) -> (u32, f32) {
         Some(gauss) => ((gauss / 2) as u32, if gauss % 2 == 0 { -GAUSS } else { GAUSS }),
     }
 }
-
-/// About `count` points spread over all loops and all parts of them: a loop's place, and a share of its way.
-pub(super) fn spread(loops: usize, count: usize) -> Vec<(usize, f64)> {
-    let pick = |j: usize| {
-        let nth = (2 * j + 1) as f64 / (2 * count) as f64;
-        // The golden ratio's multiples visit every part of the loop, whatever the stride over the loops.
-        ((nth * loops as f64) as usize, (j as f64 * 0.618_033_988_749_894_9).fract())
-    };
-    (0..count).map(pick).collect()
-}

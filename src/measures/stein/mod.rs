@@ -1,43 +1,25 @@
-//! Stein: |e| per timestep (Fig. 4), and the mean of the Stein operator with its error. In: rows of `diagnostics::stein`, one
-//! per sample and timestep. Out: the run's table; text, JSON rows, two plots.
-use super::rows::{self, Column};
+//! Stein: |e| per timestep (Fig. 4), and the mean of the Stein operator with its error. In: rows of `run`, one per sample and
+//! timestep. Out: the run's table; text, JSON rows, two plots.
+mod reference;
+mod run;
+
+pub use run::SteinOptions;
+
+use super::rows;
+use crate::diagnostics::{Divergence, PROBES, Selection};
 use crate::error::Result;
-use crate::run::{About, Applied, Figure, MeanOf, Measure, MeasureInfo, Part, Rule, SAMPLE, TIMESTEP, Table, Taken};
+use crate::run::{
+    About, Applied, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SEED, Settings,
+    Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+};
 use crate::summary::timesteps::{self, Shown, levels, samples};
 use crate::summary::{evenly, number, stats};
+use run::{COLUMNS, Row};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// The measure.
 pub struct Stein;
-
-/// What is known of one sample at one timestep.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct Row {
-    /// |e|
-    pub error_norm: f64,
-    /// Value and standard error.
-    pub stein: [f64; 2],
-    pub div_model: f64,
-    pub div_score: f64,
-    pub work: f64,
-    /// Mean |v.J v|, the unit of the arithmetic error.
-    pub size: f64,
-    pub arithmetic: f64,
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-const COLUMNS: &[Column<Row>] = &[
-    (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
-    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein[0]),
-    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein[1]),
-    (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
-    (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
-    (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
-    (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
-];
 
 /// Which errors apply to what.
 const RULES: &[Rule] = &[Rule {
@@ -50,6 +32,10 @@ const RULES: &[Rule] = &[Rule {
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "stein",
+    help: "Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).\n\n\
+           s is the conditional score -eps/sigma of the noise that made each sample, or a field given with --reference, which \
+           should then be the marginal score of the data. Writes OUT/stein.csv, stein.npz, manifest.json, run_log.json and \
+           plots/*.svg (docs/FORMATS.md), and prints a table.",
     title: "Stein operator",
     prose: "e = s − s_θ is the score's error and S = ∇·e + s·e. For s the score that made the samples the mean of S is \
             zero, for any model; |e| against the conditional score includes a gap that no training removes.",
@@ -91,6 +77,27 @@ pub fn mean(table: &Table, timestep: usize) -> Result<(f64, f64)> {
     Ok(stats::mean(&values.collect::<Vec<f64>>()))
 }
 
+/// What it can be asked.
+const PARAMETERS: &[Parameter] = &[
+    SAMPLES,
+    SEED,
+    TIMESTEPS,
+    PROBES,
+    Parameter::new(
+        "reference",
+        Kind::File,
+        "The marginal score of the data, where it is known, such as field:mixture?file=F, or field:funnel of data:funnel. Its \
+         process is that of MODEL unless its parameters name another",
+    )
+    .of("field"),
+    Parameter::new(
+        "verify",
+        Kind::Count,
+        "Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error",
+    )
+    .or("4"),
+];
+
 impl Measure for Stein {
     fn info(&self) -> &'static MeasureInfo {
         &INFO
@@ -98,6 +105,21 @@ impl Measure for Stein {
 
     fn columns(&self) -> Vec<About> {
         rows::abouts(COLUMNS)
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
+        let spec = asked.file("reference");
+        Ok(Box::new(SteinOptions {
+            selection: Selection::asked(asked)?,
+            divergence: Divergence::asked(asked.text_if(PROBES.name), subject.dim())?,
+            reference: spec.map(|spec| reference::open(spec, subject)).transpose()?,
+            warnings: spec.map_or(vec![], |spec| reference::strangers(spec, subject)),
+            verified: asked.count("verify")?,
+        }))
     }
 
     fn finish(&self, part: Part) -> Result<Table> {

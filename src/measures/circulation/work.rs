@@ -2,15 +2,16 @@
 //! In: the sweep's tiles. Out: `Sums` of every loop of the shard. Pass by pass: midpoints, then groups of loops that are
 //! integrated adaptively.
 use super::adaptive::Group;
+use super::columns::{Dots, Sums};
 use super::nested::{Nested, Node};
 use super::options::{Options, Quadrature, RESULTS};
-use super::queries::{Queries, Query, spread};
+use super::queries::{Queries, Query};
 use crate::data::Images;
+use crate::diagnostics::spread;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::gpu::Executor;
-use crate::measures::circulation::sums::{Dots, Sums};
 use crate::paths::{self, Anchor, ClosedPath, Lane, PathPorts, Tables};
 use crate::program::{BufferId, Builder, Role};
 use crate::run::Shard;

@@ -1,16 +1,15 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
 //! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
 //! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
+use super::finish::sums_part;
 use super::options::{Options, RESULTS};
-use super::progress::Progress;
 use super::work::Work;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory, tiles};
-use crate::measures::circulation::sums_part;
 use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
-use crate::run::{Journal, Part, Shard, Table};
+use crate::run::{Journal, Part, Progress, Shard, Table};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -136,14 +135,13 @@ impl<'a> CirculationRun<'a> {
 
     /// Runs everything; `observe` is told how much of `evaluations` is done, or was not needed, and may stop the run.
     pub fn run(self, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<Table> {
-        self.measure(Journal::default(), observe)?.0.finish()
+        self.measure(&mut Progress::new(observe))?.0.finish()
     }
 
-    /// `run` up to what shards have in common, going on where the journal ends; `observe` is not told of what is in it. And which device did
-    /// what.
-    pub fn measure(mut self, journal: Journal, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(Part, Log)> {
+    /// `run` up to what shards have in common, going on where the journal ends; the observer is not told of what is in it. And
+    /// which device did what.
+    pub fn measure(mut self, progress: &mut Progress) -> Result<(Part, Log)> {
         let total = self.evaluations();
-        let mut progress = Progress::of(self.work.shard, journal, observe);
         let mut before = 0;
         for pass in 0.. {
             if !self.work.begin(pass) {
@@ -162,7 +160,7 @@ impl<'a> CirculationRun<'a> {
                     self.work.take(first as u64, &values)?;
                     first += count;
                 }
-                let Progress { journal, observe, stage, .. } = &mut progress;
+                let Progress { journal, observe, stage, .. } = &mut *progress;
                 let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
                 sweep::run(&mut self.devices, &mut job, first as u64..points, &mut |done| observe(at + done))?;
                 before += points;
@@ -182,7 +180,7 @@ impl<'a> CirculationRun<'a> {
             let twin = work.term_by_twin(field.as_ref(), place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
         })?;
-        let part = Part { origin: progress.origin, ..part(work, worst) };
+        let part = Part { origin: progress.origin.take(), ..part(work, worst) };
         Ok((part, self.devices.log().clone()))
     }
 
@@ -214,16 +212,6 @@ fn part(work: &Work, worst: f64) -> Part {
     });
     let sizes = [work.levels.len(), work.samples, work.paths.len()];
     sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
-}
-
-/// Bytes of an evaluation in the journal (docs/FORMATS.md).
-const RECORD: u64 = 32;
-/// Bytes of a loop in CSV and NPZ: some thirty numbers in each.
-const LOOP: u64 = 1000;
-
-/// Bytes that a run of so many loops takes on disk while it runs and records so many evaluations.
-pub fn circulation_bytes(loops: u64, evaluations: u64) -> u64 {
-    evaluations.saturating_mul(RECORD).saturating_add(loops.saturating_mul(LOOP))
 }
 
 /// Work whose tiles are recorded as they are taken.

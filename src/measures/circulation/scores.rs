@@ -1,11 +1,11 @@
 //! Circulation of scores that were evaluated elsewhere, at exported midpoints. In: an NPZ of loops, an array of scores of the
 //! same shape and, for the errors to be known, scores at the Gauss points and float64 scores at the points to be repeated.
 //! Out: `run::Part`, of the shard that the loops are; sums on the host in f64, one segment in memory at a time.
+use super::columns::{Dots, Sums};
+use super::finish::sums_part;
 use super::work::GAUSS_TOO;
 use crate::data::Array;
 use crate::error::{Error, Result};
-use crate::measures::circulation::sums::{Dots, Sums};
-use crate::measures::circulation::sums_part;
 use crate::run::{ExportedFile, LoopAxes, Part};
 use serde_json::json;
 use std::ops::ControlFlow;

@@ -1,6 +1,5 @@
 //! What a run on one or several devices says of them. In: the devices and the sweep's log. Out: facts for the manifest,
 //! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
-use super::tune::variants;
 use crate::gpu::{Gpu, Trouble};
 use crate::sweep::Log;
 use serde_json::{Map, Value, json};
@@ -27,7 +26,7 @@ fn once<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 /// For people: the adapters, and how many devices are open on each kind.
-pub(super) fn text(gpus: &[Gpu]) -> String {
+pub fn text(gpus: &[Gpu]) -> String {
     let count = |kind: &str| gpus.iter().filter(|gpu| gpu.describe() == kind).count();
     let line = |(kind, _): (String, _)| match count(&kind) {
         1 => kind,
@@ -70,12 +69,26 @@ pub(super) fn troubles(gpus: &[Gpu]) -> Value {
     gpus.iter().enumerate().flat_map(trouble).collect()
 }
 
-/// Devices, tiles, failures and troubles, for the log.
-pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> [(&'static str, Value); 4] {
+/// Devices, tiles and failures, for the log.
+pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> Value {
     let device = |(gpu, lanes): (&Gpu, &usize)| json!({ "adapter": gpu.describe(), "kernels": gpu.family().name(), "tile_lanes": lanes });
     let devices: Vec<Value> = gpus.iter().zip(tiles).map(device).collect();
     let spans: Vec<Value> = log.spans.iter().map(|s| json!([s.sweep, s.first, s.queries, s.device])).collect();
     let failures: Vec<Value> =
         log.failures.iter().map(|f| json!({ "device": f.device, "message": f.message })).collect();
-    [("devices", devices.into()), ("tiles", spans.into()), ("failures", failures.into()), ("troubles", troubles(gpus))]
+    json!({ "devices": devices, "tiles": spans, "failures": failures })
+}
+
+/// Variants by class, where any were chosen; those of each kind of device, where they differ.
+pub fn variants(gpus: &[Gpu]) -> Option<Value> {
+    let mut all: Vec<&Gpu> = vec![];
+    for gpu in gpus {
+        if !all.iter().any(|other| other.choices() == gpu.choices()) {
+            all.push(gpu);
+        }
+    }
+    match all[..] {
+        [one] => (!one.choices().is_empty()).then(|| one.choices().json()),
+        _ => Some(all.iter().map(|gpu| gpu.choices().json()).collect()),
+    }
 }

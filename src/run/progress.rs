@@ -1,23 +1,22 @@
-//! How a run goes on: which samples it is of, what earlier processes have recorded, and who is told and may stop it.
-//! In: a shard, a journal, an observer. Out: what is recorded, then the places from which to go on.
+//! How a run goes on: what earlier processes have recorded, and who is told and may stop it. In: a journal, an observer.
+//! Out: what is recorded, then the places from which to go on.
 //! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
-use super::numbers::finite;
+use super::journal::Journal;
 use crate::error::{Error, Result};
 use crate::field::{Field, first_not_finite};
 use crate::gpu::Gpu;
-use crate::run::{Journal, Shard};
 use bytemuck::Pod;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A record that is none of this run.
-pub(super) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
+pub(crate) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
     Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
 }
 
 /// Whose points a call is about.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
+pub(crate) struct Whose<'a> {
     /// Of all of them.
     pub k: usize,
     /// What they are called, and their numbers.
@@ -27,59 +26,58 @@ pub(super) struct At<'a> {
 
 /// What a measurement needs besides its options.
 pub struct Progress<'a> {
-    pub(super) shard: Shard,
-    pub(super) journal: Journal,
-    pub(super) observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
+    pub(crate) journal: Journal,
+    pub(crate) observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>,
     /// The stage that is under way, from 1.
-    pub(super) stage: u64,
+    pub(crate) stage: u64,
     /// Evaluations so far, and those of them that are recorded.
-    pub(super) done: u64,
-    pub(super) recorded: u64,
+    pub(crate) done: u64,
+    pub(crate) recorded: u64,
     /// Where the field first was not finite, in words.
-    pub(super) origin: Option<String>,
+    pub(crate) origin: Option<String>,
 }
 
 impl<'a> Progress<'a> {
-    /// All samples, nothing recorded. `observe` is told the evaluations (lanes) that are done and may stop the run.
+    /// Nothing is recorded. `observe` is told the evaluations (lanes) that are done and may stop the run.
     pub fn new(observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
-        Self { shard: Shard::WHOLE, journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0, origin: None }
+        Self { journal: Journal::default(), observe, stage: 0, done: 0, recorded: 0, origin: None }
     }
 
-    /// The same of one shard, whose measurement goes on where the journal ends.
-    pub fn of(shard: Shard, journal: Journal, observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
-        Self { shard, journal, ..Self::new(observe) }
+    /// The same of a measurement that goes on where the journal ends.
+    pub fn of(journal: Journal, observe: &'a mut dyn FnMut(u64) -> ControlFlow<()>) -> Self {
+        Self { journal, ..Self::new(observe) }
     }
 
     /// Counts evaluations, tells the observer, and stops where it says so.
-    pub(super) fn add(&mut self, lanes: u64) -> Result<()> {
+    pub(crate) fn add(&mut self, lanes: u64) -> Result<()> {
         self.done += lanes;
         if (self.observe)(self.done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// Looks into the first point at which the field, or its derivative along `tangent`, was not finite; numbers that have become
     /// of one are not points of their own.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         gpu: &Gpu,
         field: &Arc<dyn Field>,
         x: &[f32],
         tangent: &[f32],
-        at: &At,
+        at: &Whose,
         point: usize,
     ) {
-        if self.origin.is_none() && finite(x) {
+        if self.origin.is_none() && x.iter().all(|v| v.is_finite()) {
             let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
             self.origin = Some(first_not_finite(gpu, field, x, tangent, at.k, &place));
         }
     }
 
     /// The next stage.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.stage += 1;
     }
 
     /// The record of the points from `first`, if there is one: how many, and their values, one or more of each.
-    pub(super) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
+    pub(crate) fn record<T: Pod>(&mut self, first: usize) -> Result<Option<(usize, Vec<T>)>> {
         let Some((count, lanes, values)) = self.journal.next(self.stage, first as u64)? else { return Ok(None) };
         self.done += lanes;
         self.recorded = self.done;
@@ -90,7 +88,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Begins a stage of so many points: the values, `each` of a point, of all that are recorded, from the first.
-    pub(super) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
+    pub(crate) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
         self.begin();
         let (mut all, mut first) = (vec![], 0);
         while let Some((count, values)) = self.record::<T>(first)? {
@@ -109,7 +107,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Records the values of `count` points, and with them the evaluations since the last record.
-    pub(super) fn keep<T: Pod>(&mut self, first: usize, count: usize, values: &[T]) -> Result<()> {
+    pub(crate) fn keep<T: Pod>(&mut self, first: usize, count: usize, values: &[T]) -> Result<()> {
         let lanes = self.done - self.recorded;
         self.recorded = self.done;
         self.journal.append(self.stage, first as u64, count as u64, lanes, values)
@@ -117,7 +115,7 @@ impl<'a> Progress<'a> {
 
     /// Begins a stage: the largest of what `gap` says of each pick, which the f64 twin takes its time for. NaN if none was
     /// asked for, or nothing is known of any pick, as `gap` says by NaN; 0 if they are all in other shards.
-    pub(super) fn worst<Pick>(
+    pub(crate) fn worst<Pick>(
         &mut self,
         asked: usize,
         picks: &[Pick],

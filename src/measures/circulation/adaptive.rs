@@ -1,8 +1,8 @@
 //! Adaptive quadrature on smooth paths: the loops of a group climb the levels of their nested rules together, one sweep
 //! per level, and leave when they have converged, so that tiles stay full. In: the products at the points of a level.
 //! Out: `Sums` of every loop with its error estimate. A group's points are kept until it is done: MEMORY bounds it.
+use super::columns::{Dots, Products, Sums};
 use super::nested::Nested;
-use crate::measures::circulation::sums::{Dots, Products, Sums};
 
 /// Bytes of products that a group may keep.
 const MEMORY: usize = 64 << 20;

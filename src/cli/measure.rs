@@ -1,0 +1,263 @@
+//! The verbs that measure, one for every measure: its parameters and what all of them share as arguments, the session that
+//! they ask for, and what came of it in text. In: a row of `MEASURES`, arguments. Out: a run directory; text or a document.
+use super::common::{HeldArgs, exit, rounded, warn};
+use super::device::Device;
+use super::output::Output;
+use super::process::{ProcessArgs, settled, settled_json};
+use super::text::command_line;
+use super::tune::TuneArgs;
+use super::watch::{Plan, prediction, watch};
+use crate::error::Result;
+use crate::field::ScoreScale;
+use crate::run::{Kind, Measure, Parameter, RunDir, SAMPLES, SEED, Setting, Settings, Shard};
+use crate::session::{Finished, How, Opening, Prediction, Prepared, Session, fleet};
+use crate::shape::Shape;
+use crate::spec::Spec;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// What every measure is given besides its own parameters: a model on data, a device, and where results go.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Shared {
+    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
+    pub model: Spec,
+    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
+    /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
+    #[arg(long)]
+    pub data: Spec,
+    /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
+    /// the same command goes on
+    #[arg(long, required_unless_present = "dry_run")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    /// Where it runs.
+    pub device: Device,
+    /// Which variants of its kernels.
+    #[command(flatten)]
+    pub tune: TuneArgs,
+    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
+    #[arg(long)]
+    pub shape: Option<String>,
+    /// Noise levels of a closed-form field.
+    #[command(flatten)]
+    pub process: ProcessArgs,
+    /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
+    #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
+    pub score_scale: String,
+    /// Which of them this process measures.
+    #[command(flatten)]
+    pub shard: ShardArgs,
+    /// Print evaluations and predicted time, measured on the first tiles of the real work, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask where more than an hour is predicted, which is measured on the first tiles of the run
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    /// f32 or f16.
+    pub held: HeldArgs,
+    /// Text, JSON or nothing.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Which samples a process measures.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ShardArgs {
+    /// Measure shard I of N, counted from 1: every Nth sample, from the Ith. OUT is then for `vorticity merge`, which joins
+    /// all N to the run that one process would have written
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+}
+
+impl ShardArgs {
+    /// The shard, all samples if none is given.
+    pub(super) fn parse(&self) -> Result<Shard> {
+        self.shard.as_deref().map_or(Ok(Shard::WHOLE), Shard::parse)
+    }
+}
+
+/// The command line of a measure.
+pub fn command(measure: &'static dyn Measure) -> Command {
+    let help = measure.info().help;
+    let about = help.split_once("\n\n").map_or(help, |(first, _)| first).trim_end_matches('.');
+    let own = Command::new(measure.name()).args(measure.parameters().iter().map(argument));
+    Shared::augment_args(own).about(about).long_about(help)
+}
+
+fn argument(parameter: &Parameter) -> Arg {
+    let called = if parameter.unit.is_empty() { parameter.name } else { parameter.unit };
+    let mut arg = Arg::new(parameter.name)
+        .long(parameter.name)
+        .help(parameter.help)
+        .value_name(called.replace('-', "_").to_uppercase())
+        .conflicts_with_all(parameter.excludes)
+        .hide(parameter.hidden);
+    if let Some(default) = parameter.default {
+        arg = arg.default_value(default);
+    }
+    match parameter.kind {
+        Kind::Count => arg.value_parser(value_parser!(u64)),
+        Kind::Number => arg.value_parser(value_parser!(f64)),
+        Kind::Flag => arg.action(ArgAction::SetTrue),
+        Kind::Choice(words) => arg.value_parser(PossibleValuesParser::new(words)),
+        Kind::List => arg.action(ArgAction::Append).value_parser(value_parser!(Spec)),
+        Kind::File => arg.value_parser(value_parser!(Spec)),
+        Kind::Text | Kind::Timesteps => arg.value_parser(value_parser!(String)),
+    }
+}
+
+/// What was asked of a measure.
+fn asked(measure: &'static dyn Measure, matches: &ArgMatches) -> Result<Settings> {
+    let mut asked = Settings::of(measure)?;
+    for &Parameter { name, kind, .. } in measure.parameters() {
+        let given = match kind {
+            Kind::Count => matches.get_one(name).copied().map(Setting::Count),
+            Kind::Number => matches.get_one(name).copied().map(Setting::Number),
+            Kind::Flag => Some(Setting::Flag(matches.get_flag(name))),
+            Kind::List => matches.get_many(name).map(|all| Setting::List(all.cloned().collect())),
+            Kind::File => matches.get_one(name).cloned().map(Setting::File),
+            Kind::Text | Kind::Timesteps | Kind::Choice(_) => matches.get_one(name).cloned().map(Setting::Text),
+        };
+        if let Some(given) = given {
+            asked.set(name, given)?;
+        }
+    }
+    Ok(asked)
+}
+
+impl Shared {
+    fn opening(&self, samples: usize) -> Result<Opening> {
+        let notebook = self.score_scale == "notebook";
+        Ok(Opening {
+            shape: self.shape.as_deref().map(Shape::parse).transpose()?,
+            scale: if notebook { ScoreScale::Notebook } else { ScoreScale::Definition },
+            weights: self.held.weights,
+            process: self.process.open()?,
+            ..Opening::new(self.model.clone(), self.data.clone(), samples)
+        })
+    }
+
+    /// Opens data, field and devices, in this order: what is cheap to refuse comes first.
+    fn session(&self, measure: &dyn Measure, asked: &Settings) -> Result<Session> {
+        let source = self.opening(asked.count(SAMPLES.name)?)?.open()?;
+        if let Some(misfit) = source.misfit().filter(|_| !self.output.quiet) {
+            eprintln!("warning: --data {}: {misfit}", self.data);
+        }
+        let gpus = if measure.shares_devices() { self.device.open_all()? } else { vec![self.device.open()?] };
+        let gpus = self.tune.tuned(gpus, source.field.as_ref(), self.output)?;
+        source.on(gpus, asked.count(SEED.name)? as u64)
+    }
+}
+
+/// Measures, writes the run directory, prints the table; the exit code.
+pub fn run(measure: &'static dyn Measure, matches: &ArgMatches) -> Result<i32> {
+    let args = Shared::from_arg_matches(matches).unwrap_or_else(|e| e.exit());
+    let (asked, shard) = (asked(measure, matches)?, args.shard.parse()?);
+    let out = args.out.as_ref().filter(|_| !args.dry_run).map(|out| RunDir::create(out)).transpose()?;
+    let session = args.session(measure, &asked)?;
+    let task = session.task(&asked)?;
+    let mut prepared = session.prepare(task.as_ref(), How { shard, out, command: command_line() })?;
+    begin(&args, &session, &prepared)?;
+    let cost = prepared.about().cost;
+    let plan = Plan { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: args.yes };
+    if args.dry_run {
+        let predicted = watch(Plan { yes: true, ..plan }, |observe| prepared.predict(observe))?;
+        args.output.say(&prediction(&predicted, cost.at_most))?;
+        args.output.document(measure.name(), || document(&args, &session, &prepared, Some(&predicted)))?;
+        return Ok(0);
+    }
+    let finished = watch(plan, |observe| prepared.run(observe));
+    warn(session.subject().gpus(), args.output);
+    if let (Err(_), Some(place)) = (&finished, prepared.kept()) {
+        eprintln!("what was measured is kept in {}: the same command goes on from there", place.display());
+    }
+    end(measure, &args, &session, &prepared, finished?)
+}
+
+/// Says what is about to be done, and what is there already.
+fn begin(args: &Shared, session: &Session, prepared: &Prepared) -> Result<()> {
+    let (about, subject) = (prepared.about(), session.subject());
+    for warning in about.warnings.iter().filter(|_| !args.output.quiet) {
+        eprintln!("warning: {warning}");
+    }
+    args.output.say(&format!(
+        "{}adapter      {}\n{}{}{}",
+        about.notes,
+        fleet::text(subject.gpus()),
+        settled(subject.field.as_ref()),
+        rounded(subject.field.rounding()),
+        about.text
+    ))?;
+    let ((recorded, dropped), total) = (prepared.recorded(), about.cost.evaluations);
+    if let Some(place) = prepared.kept() {
+        args.output.say(&format!("goes on      {recorded} of {total} evaluations are in {}\n", place.display()))?;
+        if dropped > 0 {
+            let said = format!("             {dropped} bytes of it were torn or damaged and are made again\n");
+            args.output.say(&said)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what was found; the exit code.
+fn end(
+    measure: &'static dyn Measure,
+    args: &Shared,
+    session: &Session,
+    prepared: &Prepared,
+    finished: Finished,
+) -> Result<i32> {
+    let Finished { found, marked, evaluations, recorded, seconds, prediction, failures } = finished;
+    for failure in failures.iter().filter(|_| !args.output.quiet) {
+        eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
+    }
+    let path = args.out.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    let now = evaluations.saturating_sub(recorded);
+    let rate = now as f64 / seconds;
+    args.output.say(&format!(
+        "{}\n{evaluations} evaluations, {now} of them in {seconds:.1} s = {rate:.1} evaluations/s\nwritten to {path}\n",
+        found.text()?
+    ))?;
+    let (rows, words) = (found.rows()?, found.words()?);
+    args.output.document(measure.name(), || {
+        let mut document = document(args, session, prepared, prediction.as_ref());
+        for (key, value) in [
+            ("dry_run", json!(false)),
+            ("evaluations", json!(evaluations)),
+            ("seconds", json!(seconds)),
+            ("out", json!(path)),
+            ("table", json!(rows)),
+            ("found", json!(words)),
+            ("not_finite", marked.json()),
+        ] {
+            document[key] = value;
+        }
+        document
+    })?;
+    Ok(exit(&marked))
+}
+
+/// What a document says of a task before it has run.
+fn document(args: &Shared, session: &Session, prepared: &Prepared, predicted: Option<&Prediction>) -> Value {
+    let (about, subject) = (prepared.about(), session.subject());
+    let facts = &about.facts;
+    let common = json!({
+        "model": args.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": subject.gpus().len(),
+        "samples": about.samples, "shard": about.shard.to_string(), "predicted": predicted.map(|p| p.json()),
+        "settled": settled_json(&subject.field.facts()),
+    });
+    let (mut document, mut work) = (common.clone(), about.work.clone());
+    if let (Value::Object(work), Value::Object(common)) = (&mut work, common) {
+        work.extend(common);
+    }
+    document["dry_run"] = json!(true);
+    document["evaluations"] = json!(about.cost.evaluations);
+    document["work"] = work;
+    if let Some(options) = facts.get("options") {
+        document["options"] = options.clone();
+    }
+    document
+}

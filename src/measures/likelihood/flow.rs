@@ -1,0 +1,130 @@
+//! The probability-flow ODE from data to noise, with the integral of its divergence: Heun's rule in the angle phi with
+//! `tan phi = sigma / a`, `dt = tan phi dphi`. In: starts, a grid of timesteps. Out: ln p_T and the integral, of every sample.
+use super::run::LikelihoodOptions;
+use crate::data::Images;
+use crate::diagnostics::{Derivatives, Divergence, dot};
+use crate::error::{Error, Result};
+use crate::paths::normal::uniform;
+use crate::paths::philox::{Purpose, Stream};
+use crate::run::{Progress, Shard, Whose, wrong};
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+/// ln p_0's parts for every sample.
+pub(super) struct Ends {
+    /// `[sample]`
+    pub prior: Vec<f64>,
+    /// `[sample][tangent]`: each tangent's estimate of the integral.
+    pub integral: Vec<f64>,
+}
+
+/// Width of a level in the data range, if there are levels.
+pub(super) fn level(levels: Option<u32>, [low, high]: [f64; 2]) -> Result<Option<f64>> {
+    match levels {
+        Some(0) => Err(Error::invalid("levels", "integers 0..=0, expected at least two levels")),
+        most => Ok(most.map(|most| (high - low) / f64::from(most))),
+    }
+}
+
+/// A clean image, its levels spread uniformly over their width, centred.
+pub(super) fn start(seed: u64, images: &Images, sample: usize, level: Option<f64>) -> Vec<f64> {
+    let d = images.shape.len();
+    let clean = images.values[sample * d..(sample + 1) * d].iter().map(|&v| f64::from(v));
+    let Some(level) = level else {
+        return clean.collect();
+    };
+    let stream = Stream { seed, purpose: Purpose::Dequantise, draw: 0, sample: sample as u32, k: 0 };
+    let words = (0..d.div_ceil(4) as u32).flat_map(|block| stream.block(block));
+    clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
+}
+
+/// The samples of a shard on their way from data to noise.
+pub(super) struct Flow<'a> {
+    pub options: &'a LikelihoodOptions,
+    pub shard: Shard,
+    /// Tangents per sample.
+    pub count: usize,
+    pub d: usize,
+    /// `[sample][D]`
+    pub x0: Vec<f64>,
+}
+
+impl Flow<'_> {
+    /// All samples along one grid; every step of a batch is recorded.
+    pub fn run(&self, derivatives: &mut Derivatives, grid: &[(usize, f64)], progress: &mut Progress) -> Result<Ends> {
+        let Flow { count, d, .. } = *self;
+        let samples = self.x0.len() / d;
+        let (mut prior, mut integral) = (vec![], vec![]);
+        progress.begin();
+        let mut first = 0;
+        while first < samples {
+            let mut size = derivatives.batch().min(samples - first);
+            // x of all samples, then each tangent's estimate of the integral.
+            let mut state = [self.x0[first * d..(first + size) * d].to_vec(), vec![0.0; size * count]].concat();
+            for (step, ends) in grid.windows(2).enumerate() {
+                let key = first * grid.len() + step;
+                if let Some((recorded, values)) = progress.record(key)? {
+                    if first + recorded > samples || values.len() != recorded * (d + count) {
+                        return Err(wrong(key, recorded as u64, values.len(), &format!("{} of each", d + count)));
+                    }
+                    (size, state) = (recorded, values);
+                    continue;
+                }
+                self.step(derivatives, first..first + size, ends, &mut state, progress)?;
+                progress.keep(key, size, &state)?;
+            }
+            let (x, sums) = state.split_at(size * d);
+            prior.extend(x.chunks_exact(d).map(|x| {
+                let square: f64 = x.iter().map(|v| v * v).sum();
+                -0.5 * (square + d as f64 * TAU.ln())
+            }));
+            integral.extend_from_slice(sums);
+            first += size;
+        }
+        Ok(Ends { prior, integral })
+    }
+
+    /// One step of Heun's rule.
+    fn step(
+        &self,
+        derivatives: &mut Derivatives,
+        batch: Range<usize>,
+        ends: &[(usize, f64)],
+        state: &mut [f64],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let Flow { options, shard, count, d, .. } = *self;
+        // The same tangents all along a trajectory.
+        let tangent = |point: usize, j: usize| {
+            let sample = shard.sample(batch.start + point);
+            options.divergence.tangent(d, j, || options.selection.probe(sample, 0, j, d))
+        };
+        let samples: Vec<usize> = batch.clone().map(|i| shard.sample(i)).collect();
+        // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
+        let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
+        // dx / dphi and d integral / dphi.
+        let mut slope = |x: &[f64], (k, phi): (usize, f64)| -> Result<(Vec<f64>, Vec<f64>)> {
+            let at: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            let mut change = vec![0f64; batch.len() * count];
+            let s = derivatives.run(
+                &at,
+                &Whose { k, what: "sample", samples: &samples },
+                count,
+                |point, j, v| v.copy_from_slice(&tangent(point, j)),
+                |point, j, jv| {
+                    change[point * count + j] = phi.tan() * (identity + dot(&tangent(point, j), jv));
+                },
+                progress,
+            )?;
+            Ok((x.iter().zip(&s).map(|(x, &s)| -phi.tan() * (x + f64::from(s))).collect(), change))
+        };
+        let turn = ends[1].1 - ends[0].1;
+        let (x, integral) = state.split_at_mut(batch.len() * d);
+        let (v0, g0) = slope(x, ends[0])?;
+        let ahead: Vec<f64> = x.iter().zip(&v0).map(|(x, v)| x + turn * v).collect();
+        let (v1, g1) = slope(&ahead, ends[1])?;
+        x.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(x, (p, q))| *x += 0.5 * turn * (p + q));
+        integral.iter_mut().zip(g0.iter().zip(&g1)).for_each(|(sum, (p, q))| *sum += 0.5 * turn * (p + q));
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Likelihood of data by the probability-flow ODE (PROTOCOL, "Sampling and likelihood"; arXiv 2011.13456): along
+//! `dx/dt = v = -x - s`, `d ln p / dt = -div v = D + div s`, so `ln p_0(x_0) = ln p_T(x_T) - integral of (D + div s) dt`,
+//! `p_T = N(0, I)`. VP only, on the table's timesteps, from the first of them, whose noise is taken to be none.
+//! bits/dim = `-ln p_0 / (D ln 2)` + the offset of the data's scaling. In: a subject, options. Out: a part, a row per sample.
+use super::Likelihood;
+use super::flow::{Ends, Flow, level, start};
+use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::measures::rows::Column;
+use crate::run::{About, Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
+use serde_json::json;
+use std::f64::consts::LN_2;
+use std::ops::ControlFlow;
+
+/// What is known of one sample.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct Row {
+    pub bits: f64,
+    pub nats: f64,
+    pub prior: f64,
+    pub flow: f64,
+    pub probes: f64,
+    pub grid: f64,
+    /// The integral of |div s|, bits: the unit of the arithmetic error.
+    pub size: f64,
+    pub arithmetic: f64,
+}
+
+impl Row {
+    /// The largest error that is known.
+    fn error(&self) -> f64 {
+        self.probes.max(self.grid).max(self.arithmetic)
+    }
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
+    (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
+    (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
+    (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
+    (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
+    (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
+    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
+    (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
+];
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct LikelihoodOptions {
+    /// The grid, an odd number of timesteps so that every second one makes the coarser grid; how many images, from the first;
+    /// the key of probes and dequantisation.
+    pub selection: Selection,
+    /// How div s is found.
+    pub divergence: Divergence,
+    /// Data are integers 0..=this, scaled to the field's range (255: 8-bit): spread each over its level, and count bits per
+    /// level. None: real numbers, whose density is measured as it is.
+    pub levels: Option<u32>,
+    /// How that is known, in lines for people; may be empty.
+    pub notes: String,
+    /// Tangents, spread over noisy samples of the grid's timesteps, that the f64 twin computes again: the arithmetic error. 0
+    /// for none.
+    pub verified: usize,
+}
+
+impl Task for LikelihoodOptions {
+    fn measure(&self) -> &'static dyn Measure {
+        &Likelihood
+    }
+
+    fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
+        let (field, selection) = (&subject.field, &self.selection);
+        let n = selection.timesteps.len();
+        if n < 3 {
+            return Err(Error::invalid("timesteps", format!("{n} of them, expected at least 3")));
+        }
+        selection.check(subject, shard)?;
+        self.divergence.check()?;
+        if n.is_multiple_of(2) {
+            let message = format!("{n} of them, expected an odd number from 3 on: every second one is a grid too");
+            return Err(Error::invalid("timesteps", message));
+        }
+        field.process().require_vp("likelihood")?;
+        if field.autoencoder().is_some() {
+            return Err(Error::invalid(
+                "likelihood",
+                "is of images; this network works on latents, which are not quantised",
+            ));
+        }
+        selection.timesteps.iter().try_for_each(|&k| field.process().require_signal(k, "the flow's velocity"))?;
+        level(self.levels, field.data_range())?;
+        let options = json!({
+            "divergence": self.divergence.name(), "dequantised": self.levels.is_some(),
+            "levels": self.levels.map(|most| u64::from(most) + 1), "verified_tangents": self.verified,
+        });
+        let lanes = (self.lanes(subject.dim()), self.verified);
+        let ready = selection.ready(subject, shard, lanes, options, move |p| self.part(subject, shard, p))?;
+        Ok(Ready { notes: self.notes.clone(), ..ready })
+    }
+}
+
+impl LikelihoodOptions {
+    /// Evaluations (lanes) that all samples take, a sample's value counted once however many tangents fit at a time.
+    pub fn lanes(&self, dim: usize) -> u64 {
+        let steps = self.selection.timesteps.len() - 1;
+        let evaluations = 2 * (steps + steps / 2);
+        (evaluations * self.selection.samples * (1 + self.divergence.tangents(dim))) as u64
+    }
+
+    fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
+        let (d, field, selection) = (subject.dim(), &subject.field, &self.selection);
+        let (samples, timesteps) = (shard.count(selection.samples), &selection.timesteps);
+        let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
+        let grid: Vec<(usize, f64)> = timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
+        let level = level(self.levels, field.data_range())?;
+        let of_sample = |i| start(selection.seed, &subject.images, shard.sample(i), level);
+        let x0: Vec<f64> = (0..samples).flat_map(of_sample).collect();
+
+        let count = self.divergence.tangents(d);
+        let mut derivatives = Derivatives::new(subject.gpu(), field, timesteps, samples, count)?;
+        let coarse: Vec<(usize, f64)> = grid.iter().copied().step_by(2).collect();
+        let flow = Flow { options: self, shard, count, d, x0 };
+        let fine = flow.run(&mut derivatives, &grid, progress)?;
+        let coarse = flow.run(&mut derivatives, &coarse, progress)?;
+
+        let offset = level.map_or(0.0, |width| -width.log2());
+        // Of the flow: dt = tan phi dphi.
+        let time = (grid[0].1.cos() / grid[grid.len() - 1].1.cos()).ln();
+        let ends = |flow: &Ends, sample: usize| {
+            let (integral, se) = self.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
+            (flow.prior[sample], integral, se)
+        };
+        let row = |sample| Row::of(ends(&fine, sample), ends(&coarse, sample), d as f64, time, offset);
+        let rows: Vec<Row> = (0..samples).map(row).collect();
+        let worst = self.worst(subject, shard, &mut derivatives, progress)?;
+        let shape = vec![samples, size_of::<Row>() / size_of::<f64>()];
+        let values = Numbers::F64(bytemuck::cast_slice(&rows).to_vec());
+        Ok(Part {
+            measure: &Likelihood,
+            shard,
+            samples: selection.samples,
+            facts: json!({
+                "timesteps": timesteps,
+                "divergence": self.divergence.name(),
+                "offset_bits": offset,
+                "dequantised": level.is_some(),
+                "levels": self.levels.map(|most| u64::from(most) + 1),
+            }),
+            arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(0), values }],
+            worst,
+            origin: None,
+        })
+    }
+
+    /// The largest relative difference of a v.J v from the f64 twin's, at noisy samples of the grid's timesteps: the flow
+    /// passes where these lie.
+    fn worst(
+        &self,
+        subject: &Subject,
+        shard: Shard,
+        derivatives: &mut Derivatives,
+        progress: &mut Progress,
+    ) -> Result<f64> {
+        let (d, selection) = (subject.dim(), &self.selection);
+        let count = self.divergence.tangents(d);
+        let picks = selection.picks(shard, self.verified);
+        progress.worst(self.verified, &picks, |&Pick { k, sample, share, .. }| {
+            let pick = (share * count as f64) as usize;
+            let tangent = |j: usize| self.divergence.tangent(d, j, || selection.probe(sample, k, j, d));
+            let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
+            let (v, mut got) = (tangent(pick), f64::NAN);
+            // As much as the flow has at a time, so that it is the flow's arithmetic; not counted among its evaluations.
+            let mut uncounted = |_| ControlFlow::Continue(());
+            derivatives.run(
+                &x,
+                &Whose { k, what: "sample", samples: &[sample] },
+                count,
+                |_, j, v| v.copy_from_slice(&tangent(j)),
+                |_, j, jv| {
+                    if j == pick {
+                        got = dot(&v, jv);
+                    }
+                },
+                &mut Progress::new(&mut uncounted),
+            )?;
+            let twin = subject.field.twin(&Dual::along(&x, &v), k)?;
+            let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+            Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
+        })
+    }
+}
+
+impl Row {
+    /// Of (ln p_T, the integral, its standard error over probes) on the grid and on every second of its timesteps; D, the time of
+    /// the flow, and the bits of the data's scaling.
+    fn of(fine: (f64, f64, f64), coarse: (f64, f64, f64), d: f64, time: f64, offset: f64) -> Self {
+        let ((prior, integral, se), (other_prior, other, _)) = (fine, coarse);
+        let to_bits = 1.0 / (d * LN_2);
+        Row {
+            bits: offset - (prior - integral) * to_bits,
+            nats: prior - integral,
+            prior,
+            flow: integral,
+            probes: se * to_bits,
+            grid: ((prior - integral) - (other_prior - other)).abs() * to_bits,
+            size: (d * time + integral.abs()) * to_bits,
+            arithmetic: f64::NAN,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The Stein operator on the error field (paper, eq. 20, 21, Fig. 4): `e = s - s_theta`, `S = div e + s.e` per sample.
+//! For s the conditional score -eps / sigma (div s = -D / sigma^2) `E[S] = 0` for any e (Stein's identity): the mean checks
+//! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
+//! marginal score is known as a field, it can be s. In: a subject, options. Out: a part, a row per place.
+use super::Stein;
+use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection, dot};
+use crate::dual::Dual;
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::measures::rows::Column;
+use crate::run::{About, Measure, Part, Progress, Ready, Shard, Subject, Task};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What is known of one sample at one timestep.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct Row {
+    /// |e|
+    pub error_norm: f64,
+    /// Value and standard error.
+    pub stein: [f64; 2],
+    pub div_model: f64,
+    pub div_score: f64,
+    pub work: f64,
+    /// Mean |v.J v|, the unit of the arithmetic error.
+    pub size: f64,
+    pub arithmetic: f64,
+}
+
+/// Every column, in the order of the files.
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Column<Row>] = &[
+    (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
+    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein[0]),
+    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein[1]),
+    (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
+    (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
+    (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
+    (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
+];
+
+/// What to measure.
+#[derive(Clone)]
+pub struct SteinOptions {
+    /// Where.
+    pub selection: Selection,
+    /// How div s_theta is found.
+    pub divergence: Divergence,
+    /// The score that made the samples; none for the conditional score -eps / sigma.
+    pub reference: Option<Arc<dyn Field>>,
+    /// Why the reference may be of another system.
+    pub warnings: Vec<String>,
+    /// Tangents, spread over the run, that the f64 twin computes again.
+    pub verified: usize,
+}
+
+/// Numbers of a row.
+const ROW: usize = size_of::<Row>() / size_of::<f64>();
+
+impl Task for SteinOptions {
+    fn measure(&self) -> &'static dyn Measure {
+        &Stein
+    }
+
+    fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
+        let selection = &self.selection;
+        selection.check(subject, shard)?;
+        self.divergence.check()?;
+        if let Some(reference) = &self.reference {
+            self.fits(reference.as_ref(), subject.field.as_ref())?;
+        }
+        // A sample's value counts once however many tangents fit at a time.
+        let places = selection.timesteps.len() * selection.samples;
+        let fields = if self.reference.is_some() { 2 } else { 1 };
+        let lanes = (fields * places * (1 + self.divergence.tangents(subject.dim()))) as u64;
+        let options = json!({
+            "divergence": self.divergence.name(), "verified_tangents": self.verified,
+            "reference": self.reference.as_ref().map_or("conditional score".into(), |r| r.describe()),
+        });
+        let run = move |p: &mut Progress| self.part(subject, shard, p);
+        let ready = selection.ready(subject, shard, (lanes, self.verified), options, run)?;
+        Ok(Ready { warnings: self.warnings.clone(), ..ready })
+    }
+}
+
+impl SteinOptions {
+    /// Refuses a reference of another shape or process than the field that is measured.
+    fn fits(&self, reference: &dyn Field, field: &dyn Field) -> Result<()> {
+        if reference.shape() != field.shape() {
+            let found = reference.shape();
+            return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));
+        }
+        for &k in &self.selection.timesteps {
+            let [theirs, ours] = [reference.process().noise(k)?, field.process().noise(k)?];
+            if theirs != ours {
+                let found = format!("has (a, sigma) {theirs:?} at timestep {k}, the model {ours:?}");
+                return Err(Error::invalid("reference", found));
+            }
+        }
+        Ok(())
+    }
+
+    fn tangent(&self, dim: usize, sample: usize, k: usize, j: usize) -> Vec<f32> {
+        self.divergence.tangent(dim, j, || self.selection.probe(sample, k, j, dim))
+    }
+
+    fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
+        let (d, selection) = (subject.dim(), &self.selection);
+        let count = self.divergence.tangents(d);
+        let (samples, ks) = (shard.count(selection.samples), &selection.timesteps);
+        let of = |field| Derivatives::new(subject.gpu(), field, ks, samples, count);
+        let mut model = of(&subject.field)?;
+        let mut other = self.reference.as_ref().map(of).transpose()?;
+        // Of every place: its row, and v.J v of every tangent.
+        let mut all: Vec<f64> = progress.recorded(selection.places(shard), ROW + count)?;
+        for batch in selection.batches(shard, all.len() / (ROW + count), model.batch()) {
+            let found = self.batch(subject, &batch, &mut model, other.as_mut(), progress)?;
+            progress.keep(batch.first, batch.samples.len(), &found)?;
+            all.extend(found);
+        }
+        let picks = selection.picks(shard, self.verified);
+        let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
+            let j = (share * count as f64) as usize;
+            let (v, point) = (self.tangent(d, sample, k, j), selection.noisy(subject, sample, k)?);
+            let twin = subject.field.twin(&Dual::along(&point.x, &v), k)?;
+            let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+            Ok((all[place * (ROW + count) + ROW + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
+        })?;
+        let facts = json!({
+            "divergence": self.divergence.name(),
+            "reference": if self.reference.is_some() { "field" } else { "conditional score" },
+        });
+        let rows = all.chunks_exact(ROW + count).flat_map(|c| bytemuck::pod_collect_to_vec(&c[..ROW]));
+        selection.part(&Stein, subject, shard, &rows.collect::<Vec<Row>>(), worst, facts)
+    }
+
+    /// Of every sample of a batch: its row, and v.J v of every tangent.
+    fn batch(
+        &self,
+        subject: &Subject,
+        batch: &Batch,
+        model: &mut Derivatives,
+        other: Option<&mut Derivatives>,
+        progress: &mut Progress,
+    ) -> Result<Vec<f64>> {
+        let (d, k, own) = (subject.dim(), batch.k, &batch.samples);
+        let count = self.divergence.tangents(d);
+        let sigma = subject.field.process().noise(k)?.1;
+        let points = own.iter().map(|&sample| self.selection.noisy(subject, sample, k));
+        let points: Vec<Noisy> = points.collect::<Result<_>>()?;
+        let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
+        let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
+            let mut found = vec![0f64; own.len() * count];
+            let s = derivatives.run(
+                &x,
+                &batch.at(),
+                count,
+                |point, j, v| v.copy_from_slice(&self.tangent(d, own[point], k, j)),
+                |point, j, row| found[point * count + j] = dot(&self.tangent(d, own[point], k, j), row),
+                progress,
+            )?;
+            Ok((s, found))
+        };
+        let (values, found) = look(model)?;
+        let known = other.map(&mut look).transpose()?;
+        let mut all = vec![];
+        for (i, point) in points.iter().enumerate() {
+            let theirs = &found[i * count..(i + 1) * count];
+            let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
+                Some((s, found)) => (
+                    s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
+                    found[i * count..(i + 1) * count].to_vec(),
+                ),
+                None => {
+                    // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
+                    let each = -1.0 / (sigma * sigma);
+                    let share = if self.divergence == Divergence::Exact { each } else { each * d as f64 };
+                    (point.eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
+                }
+            };
+            let error: Vec<f64> = score.iter().zip(&values[i * d..]).map(|(s, &v)| s - f64::from(v)).collect();
+            let row = Row::of(self.divergence, &score, &error, &ours, theirs);
+            all.extend_from_slice(bytemuck::cast_slice(&[row]));
+            all.extend_from_slice(theirs);
+        }
+        Ok(all)
+    }
+}
+
+impl Row {
+    /// Of the score s, the error e = s - s_theta, and v.J v of every tangent for s and for s_theta.
+    fn of(divergence: Divergence, score: &[f64], error: &[f64], ours: &[f64], theirs: &[f64]) -> Self {
+        let work: f64 = score.iter().zip(error).map(|(s, e)| s * e).sum();
+        let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
+        let (div, se) = divergence.of_products(&div_error);
+        Row {
+            error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
+            stein: [div + work, se],
+            div_model: divergence.of_products(theirs).0,
+            div_score: divergence.of_products(ours).0,
+            work,
+            size: theirs.iter().map(|v| v.abs()).sum::<f64>()
+                / if divergence == Divergence::Exact { 1.0 } else { theirs.len() as f64 },
+            arithmetic: f64::NAN,
+        }
+    }
+}

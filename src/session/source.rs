@@ -1,0 +1,120 @@
+//! A model on data, opened by name. In: what a user names. Out: field and images, which a device turns into a session.
+use super::Session;
+use crate::data::{Images, Levels, misfit};
+use crate::error::{Error, Result};
+use crate::field::{self, Field, ScoreScale};
+use crate::gpu::Gpu;
+use crate::latents;
+use crate::model::{Process, leaves_size_open};
+use crate::ops::weight_format::WeightFormat;
+use crate::run::Subject;
+use crate::shape::Shape;
+use crate::spec::Spec;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What is to be opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// A model directory, or a closed form `field:NAME?..`.
+    pub model: Spec,
+    /// Clean images, or exact samples `data:NAME?..`.
+    pub data: Spec,
+    /// How many images, from the first.
+    pub samples: usize,
+    /// Of a closed form, or of a network that leaves it open; that of the data if not given.
+    pub shape: Option<Shape>,
+    /// How eps-predictions become scores.
+    pub scale: ScoreScale,
+    /// How the device holds a network's weights.
+    pub weights: WeightFormat,
+    /// Noise levels of a closed form.
+    pub process: Option<Process>,
+}
+
+impl Opening {
+    /// A model on the first so many images, everything else as it comes.
+    pub fn new(model: impl Into<Spec>, data: impl Into<Spec>, samples: usize) -> Self {
+        let (model, data, scale) = (model.into(), data.into(), ScoreScale::Definition);
+        Opening { model, data, samples, shape: None, scale, weights: WeightFormat::F32, process: None }
+    }
+
+    /// Reads both. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
+    ///
+    /// # Errors
+    /// Files that are missing or not what they should be; a shape or a process that is not the network's.
+    pub fn open(&self) -> Result<Source> {
+        let Opening { model, data, samples, shape, scale, weights, process } = self;
+        let (images, field) = if model.is_closed_form() {
+            let images = field::open_data(data, *samples, [-1.0, 1.0], *shape)?;
+            let shape = Some(shape.unwrap_or(images.shape));
+            (images, field::open_given(model, shape, *scale, *weights, process.as_ref())?)
+        } else {
+            let known = match shape {
+                None if leaves_size_open(model.path())? => Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape),
+                shape => *shape,
+            };
+            let field = field::open_given(model, known, *scale, *weights, process.as_ref())?;
+            as_given(*shape, field.shape())?;
+            let expected = field.autoencoder().map_or(field.shape(), |a| a.image());
+            (field::open_data(data, *samples, field.data_range(), Some(expected))?, field)
+        };
+        Ok(Source { model: model.clone(), data: data.clone(), field, images })
+    }
+}
+
+/// A field and clean images, read.
+pub struct Source {
+    model: Spec,
+    data: Spec,
+    /// The field.
+    pub field: Arc<dyn Field>,
+    /// Clean images.
+    pub images: Images,
+}
+
+impl Source {
+    /// Why floating-point data may be no data of the network's range. Closed forms have no range of their own.
+    pub fn misfit(&self) -> Option<String> {
+        let scaled = self.model.is_closed_form() || self.images.levels != Levels::Real;
+        misfit(&self.images.values, self.field.data_range()).filter(|_| !scaled)
+    }
+
+    /// The session on these devices. `seed` is the key of latents that are drawn.
+    ///
+    /// # Errors
+    /// No device, or what it says while images are encoded.
+    pub fn on(self, gpus: Vec<Gpu>, seed: u64) -> Result<Session> {
+        let Source { model, data, field, images } = self;
+        let Some(gpu) = gpus.first() else { return Err(Error::NoAdapter("a run was given none".into())) };
+        let images = encoded(gpu, field.as_ref(), images, seed)?;
+        let about = data_facts(&data, &images);
+        let subject = Subject::new(gpus, field, images)?.of(data);
+        Ok(Session { subject, name: model.file_name(), data: about })
+    }
+}
+
+/// What the field lives on: the images themselves, or the latents that its autoencoder gives them.
+pub fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -> Result<Images> {
+    match field.autoencoder() {
+        Some(autoencoder) => latents::encode(gpu, autoencoder, &images, field.posterior(), seed),
+        None => Ok(images),
+    }
+}
+
+/// What a manifest says of images by name: the file, or what was drawn.
+fn data_facts(spec: &Spec, images: &Images) -> Value {
+    let drawn = spec.after("data:").is_some();
+    let (key, name) = if drawn { ("drawn", spec.to_string()) } else { ("file", spec.file_name()) };
+    json!({ key: name, "sha256": images.sha256, "shape": images.shape.to_string() })
+}
+
+/// Refuses a shape that is given and not that of the network.
+pub fn as_given(shape: Option<Shape>, found: Shape) -> Result<()> {
+    match shape {
+        Some(given) if given != found => {
+            Err(Error::invalid("shape", format!("{given} is given, the network works on {found}")))
+        }
+        _ => Ok(()),
+    }
+}
