@@ -3,7 +3,7 @@
     cargo build --release && python examples/pytorch_round_trip.py
 
 1. `vorticity paths export` writes the loops' midpoints, the Gauss points of some loops and points to be repeated, 2. PyTorch
-evaluates the score at all of them, at the last in float64, 3. `vorticity circulation --scores` integrates it and, with
+evaluates the score at all of them, at the last in float64, 3. `vorticity integrate` integrates it and, with
 these, knows its errors, 4. `vorticity circulation MODEL` does it all itself. Prints max |difference of Gamma| / S per
 path, S the sum of the absolute terms, and exits with 1 if it exceeds --bound anywhere. Beside it the same over
 R = sum |s||d|, the scale of f32 rounding: where the path runs across the score (rotation, little noise), S is a
@@ -82,7 +82,7 @@ def main() -> int:
             for x, (_, t, _, _) in zip(loops["repeat_points"], loops["repeat"])
         ]
         np.savez(folder / "scores.npz", scores=scores, gauss_scores=gauss, float64_scores=np.stack(float64))
-        found = json.loads(vorticity("circulation", "--scores", folder / "scores.npz", "--exported", folder / "loops.npz",
+        found = json.loads(vorticity("integrate", folder / "scores.npz", "--exported", folder / "loops.npz",
                                      "--out", folder / "torch", "--json"))["found"]
         vorticity("circulation", args.model, *case, "--out", folder / "engine")
         torch_run, engine_run = (np.load(folder / name / "circulation.npz") for name in ("torch", "engine"))

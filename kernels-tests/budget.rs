@@ -1,10 +1,10 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
-use crate::common::{builder, families, gpu, noise, ports, size};
+use crate::common::{builder, families, gpu, lookup, noise, ports, size};
 use std::collections::BTreeSet;
 use vorticity::choice::Choices;
 use vorticity::dual::Dual;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::conv::{Conv, Padding, VARIANTS};
@@ -56,10 +56,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     let mut g = Graph::new(Shape::new(c, 4, 3));
     let x = g.input("x").unwrap();
     let noisy = |n, seed| noise(n, seed).into();
-    let row_table = |g: &mut Graph| {
-        let layers = vec![RowLayer::Lookup { table: noisy(5 * OUT, 5), rows: 5, width: OUT }];
-        AddRow { table: g.push_row(RowTable { name: "row".into(), width: OUT, layers }), width: OUT }
-    };
+    let row_table = |g: &mut Graph| AddRow { table: lookup(g, OUT, noise(5 * OUT, 5)), width: OUT };
     // What is added in the end: of the output's shape, and made by ops that take no sum in.
     let z = conv(&mut g, x, 1, Padding::all(0));
     let z = g.push("other", Pointwise::Mish, &[z]).unwrap();

@@ -9,6 +9,8 @@ use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::program::{Builder, Program, Role};
+use vorticity::rows::Rows;
+use vorticity::rows::functions::Lookup;
 use vorticity::run::{Table, Task};
 use vorticity::session::Session;
 use vorticity::shape::Shape;
@@ -150,4 +152,10 @@ pub fn every_path(nodes: usize) -> Vec<Arc<dyn ClosedPath>> {
 /// Closed paths by name and parameters.
 pub fn paths(specs: &[&str]) -> Vec<Arc<dyn ClosedPath>> {
     specs.iter().map(|spec| paths::open(*spec, (Shape::new(1, 1, 1), [-1.0, 1.0])).unwrap()).collect()
+}
+
+/// A row of the timestep that ops read: one of five in a table.
+pub fn lookup(graph: &mut Graph, width: usize, table: Vec<f32>) -> usize {
+    let row = graph.rows.apply(Lookup { table: table.into(), rows: 5, width }, &[Rows::LABEL]).unwrap();
+    graph.rows.push("row", row).unwrap()
 }

@@ -1,11 +1,11 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{builder, families, gpu, max_norm_error, noise, ports, run, size};
+use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
 use vorticity::gpu::Gpu;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::channels::Channels;
@@ -52,9 +52,7 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
 }
 
 fn row(graph: &mut Graph, width: usize, seed: u64) -> AddRow {
-    let layers = vec![RowLayer::Lookup { table: noise(5 * width, seed).into(), rows: 5, width }];
-    let table = graph.push_row(RowTable { name: "row".into(), width, layers });
-    AddRow { table, width }
+    AddRow { table: lookup(graph, width, noise(5 * width, seed)), width }
 }
 
 /// Everything that is folded: SiLU, a time row and SiLU again behind a shuffle of two convolutions, a residual from either

@@ -288,6 +288,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-evaluate",
         "-init",
         "-inspect",
+        "-integrate",
         "-jacobian",
         "-likelihood",
         "-man",

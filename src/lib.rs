@@ -1,27 +1,21 @@
 //! `vorticity` measures how far a diffusion model's learned field is from being a gradient.
 //!
 //! ```no_run
-//! use std::ops::ControlFlow;
-//! use std::sync::Arc;
-//! use vorticity::diagnostics::{CirculationRun, Options, Quadrature};
-//! use vorticity::paths::rotation::Rotation;
-//! use vorticity::{data, field, gpu};
+//! use vorticity::gpu::{AdapterChoice, Gpu};
+//! use vorticity::measures::Circulation;
+//! use vorticity::run::Settings;
+//! use vorticity::session::Opening;
 //!
 //! # fn main() -> vorticity::error::Result<()> {
-//! let gpu = gpu::Gpu::open(&gpu::AdapterChoice::Best)?;
-//! let field = field::open("assets/models/mnist", None, field::ScoreScale::Definition)?;
-//! let images = data::load("digits-idx3-ubyte", 8, field.data_range())?;
-//! let options = Options {
-//!     paths: vec![Arc::new(Rotation)],
-//!     timesteps: vec![1, 501, 991],
-//!     samples: 8,
-//!     points: 100,
-//!     quadrature: Quadrature::Adaptive { tolerance: 1e-3 },
-//!     ..Options::default()
-//! };
-//! let run = CirculationRun::new(&gpu, &field, &images, options)?;
-//! let result = run.run(&mut |_| ControlFlow::Continue(()))?;
-//! println!("{:?}", result.column("integral")?.values); // Gamma, [path, timestep, sample]
+//! let gpu = Gpu::open(&AdapterChoice::Best)?;
+//! let session = Opening::new("assets/models/mnist", "digits-idx3-ubyte", 8).open()?.on(vec![gpu], 0)?;
+//! let asked = Settings::of(&Circulation)?
+//!     .with("paths", ["rotation"])?
+//!     .with("timesteps", [1, 501, 991])?
+//!     .with("samples", 8)?
+//!     .with("quadrature", "adaptive")?;
+//! let table = session.table(session.task(&asked)?.as_ref())?;
+//! println!("{:?}", table.column("integral")?.values); // Gamma, [path, timestep, sample]
 //! # Ok(())
 //! # }
 //! ```
@@ -46,6 +40,7 @@ pub mod ops;
 pub mod paths;
 #[doc(hidden)]
 pub mod shaders;
+pub mod rows;
 pub mod graph;
 #[doc(hidden)]
 pub mod twin;

@@ -102,7 +102,6 @@ pub fn sample(
         keep => (0..keep - 1).map(|i| (options.steps - 1) * (keep - 1 - i) / (keep - 1)).collect(),
     };
     let single = |x: &[f64]| x.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-    let [low, high] = field.clean_range();
     let scale = field.process().prior_scale();
     let mut x: Vec<f64> = noise(0).into_iter().map(|z| z * scale).collect();
     let mut states = vec![];
@@ -114,42 +113,14 @@ pub fn sample(
         let (a, sigma) = field.process().noise(k)?;
         let (next_a, next_sigma) = if i > 0 { field.process().noise(ks[i - 1])? } else { (1.0, 0.0) };
         let s = score(&x, k)?;
-        match options.method {
-            Method::Ode => {
-                // With c = |(a, sigma)| and tan phi = sigma/a, x/c = x0 cos phi + eps sin phi; this is its derivative.
-                let velocity = |x: &[f64], s: &[f64], a: f64, sigma: f64| -> Vec<f64> {
-                    let c = a.hypot(sigma);
-                    let one = |(x, s): (&f64, &f64)| -sigma * (a * s + (x + sigma * sigma * s) / a) / c;
-                    x.iter().zip(s).map(one).collect()
-                };
-                let (c, next_c) = (a.hypot(sigma), next_a.hypot(next_sigma));
-                let turn = next_sigma.atan2(next_a) - sigma.atan2(a);
-                let go =
-                    |v: &[f64]| -> Vec<f64> { x.iter().zip(v).map(|(x, v)| next_c * (x / c + turn * v)).collect() };
-                let first = velocity(&x, &s, a, sigma);
-                let mut next = go(&first);
-                if i > 0 {
-                    let second = velocity(&next, &score(&next, ks[i - 1])?, next_a, next_sigma);
-                    next = go(&first.iter().zip(&second).map(|(p, q)| 0.5 * (p + q)).collect::<Vec<_>>());
-                }
-                x = next;
-            }
-            Method::Ddim | Method::Ddpm => {
-                let fresh =
-                    if options.method == Method::Ddpm && i > 0 { noise((options.steps - i) as u32) } else { vec![] };
-                for (j, x) in x.iter_mut().enumerate() {
-                    let x0 = ((*x + sigma * sigma * s[j]) / a).clamp(low, high);
-                    *x = if fresh.is_empty() {
-                        next_a * x0 + next_sigma * (*x - a * x0) / sigma
-                    } else {
-                        // x_t given x_t' has scale r = a/a' and variance v = sigma^2 - r^2 sigma'^2.
-                        let r = a / next_a;
-                        let v = sigma * sigma - r * r * next_sigma * next_sigma;
-                        let mean = (next_a * v * x0 + r * next_sigma * next_sigma * *x) / (sigma * sigma);
-                        mean + (v.max(0.0)).sqrt() * next_sigma / sigma * fresh[j]
-                    };
-                }
-            }
+        let (now, next) = ((a, sigma), (next_a, next_sigma));
+        if options.method == Method::Ode {
+            let again = |x: &[f64]| if i > 0 { score(x, ks[i - 1]).map(Some) } else { Ok(None) };
+            x = heun(&x, &s, now, next, again)?;
+        } else {
+            let fresh = options.method == Method::Ddpm && i > 0;
+            let fresh = if fresh { noise((options.steps - i) as u32) } else { vec![] };
+            denoise(&mut x, &s, now, next, field.clean_range(), &fresh);
         }
     }
     let x = single(&x);
@@ -158,4 +129,52 @@ pub fn sample(
     }
     let not_finite = (0..n).filter(|i| x[i * d..(i + 1) * d].iter().any(|v| !v.is_finite())).collect();
     Ok(Samples { x, states, not_finite, origin })
+}
+
+/// With c = |(a, sigma)| and tan phi = sigma/a, x/c = x0 cos phi + eps sin phi: its derivative by phi.
+fn velocity(x: &[f64], s: &[f64], (a, sigma): (f64, f64)) -> Vec<f64> {
+    let c = a.hypot(sigma);
+    let one = |(x, s): (&f64, &f64)| -sigma * (a * s + (x + sigma * sigma * s) / a) / c;
+    x.iter().zip(s).map(one).collect()
+}
+
+/// A step of the flow from one (a, sigma) to the next; `again` is the score there, none where the flow ends.
+fn heun(
+    x: &[f64],
+    s: &[f64],
+    now: (f64, f64),
+    next: (f64, f64),
+    again: impl FnOnce(&[f64]) -> Result<Option<Vec<f64>>>,
+) -> Result<Vec<f64>> {
+    let (c, next_c) = (now.0.hypot(now.1), next.0.hypot(next.1));
+    let turn = next.1.atan2(next.0) - now.1.atan2(now.0);
+    let go = |v: &[f64]| -> Vec<f64> { x.iter().zip(v).map(|(x, v)| next_c * (x / c + turn * v)).collect() };
+    let first = velocity(x, s, now);
+    let ahead = go(&first);
+    let Some(there) = again(&ahead)? else { return Ok(ahead) };
+    let second = velocity(&ahead, &there, next);
+    Ok(go(&first.iter().zip(&second).map(|(p, q)| 0.5 * (p + q)).collect::<Vec<_>>()))
+}
+
+/// A step of ddim, or with fresh noise of ddpm, from one (a, sigma) to the next; x0 is kept in the range.
+fn denoise(
+    x: &mut [f64],
+    s: &[f64],
+    (a, sigma): (f64, f64),
+    (next_a, next_sigma): (f64, f64),
+    [low, high]: [f64; 2],
+    fresh: &[f64],
+) {
+    for (j, x) in x.iter_mut().enumerate() {
+        let x0 = ((*x + sigma * sigma * s[j]) / a).clamp(low, high);
+        *x = if fresh.is_empty() {
+            next_a * x0 + next_sigma * (*x - a * x0) / sigma
+        } else {
+            // x_t given x_t' has scale r = a/a' and variance v = sigma^2 - r^2 sigma'^2.
+            let r = a / next_a;
+            let v = sigma * sigma - r * r * next_sigma * next_sigma;
+            let mean = (next_a * v * x0 + r * next_sigma * next_sigma * *x) / (sigma * sigma);
+            mean + (v.max(0.0)).sqrt() * next_sigma / sigma * fresh[j]
+        };
+    }
 }

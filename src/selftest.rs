@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
-use crate::graph::{Graph, RowLayer, RowTable};
+use crate::graph::Graph;
 use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
@@ -18,6 +18,8 @@ use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::polyline::Polyline;
 use crate::paths::{self, ClosedPath, PATHS};
+use crate::rows::Rows;
+use crate::rows::functions::Lookup;
 use crate::shape::Shape;
 use crate::target::KernelFamily;
 use crate::twin;
@@ -231,8 +233,8 @@ pub fn graph_of(case: &Case) -> Result<Graph> {
         first += s.c;
     }
     if let Some(width) = case.row {
-        let layers = vec![RowLayer::Lookup { table: noise(5 * width, 3).into(), rows: 5, width }];
-        graph.push_row(RowTable { name: "row".into(), width, layers });
+        let row = graph.rows.apply(Lookup { table: noise(5 * width, 3).into(), rows: 5, width }, &[Rows::LABEL])?;
+        graph.rows.push("row", row)?;
     }
     let y = graph.push_arc(case.name, case.op.clone(), &inputs)?;
     graph.output("y", y)?;

@@ -6,7 +6,7 @@ use super::output::Output;
 use super::process::{ProcessArgs, settled, settled_json};
 use super::tune::TuneArgs;
 use crate::data::Array as Input;
-use crate::diagnostics::{Directional, directional};
+use crate::diagnostics::{Directional, Found, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
 use crate::run::{Array, Numbers, check_file, check_room, write_arrays};
@@ -99,23 +99,15 @@ pub fn run(args: &Args) -> Result<i32> {
     warn(std::slice::from_ref(&gpu), args.output);
     let seconds = start.elapsed().as_secs_f64();
 
-    let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
     let told = format!("{} of {n} points have values or derivatives that are not finite", found.not_finite);
-    let marked = Marked::new(found.not_finite, &told, found.origin);
+    let marked = Marked::new(found.not_finite, &told, found.origin.clone());
     let gap = gap(&found.derivatives, &found.differences, &found.errors);
-    let mut arrays = vec![array("s", vec![n, c, h, w], Numbers::F32(found.values))];
-    if k > 0 {
-        arrays.push(array("jvp", vec![n, k, c, h, w], Numbers::F32(found.derivatives)));
-    }
-    if args.differences.is_some() {
-        arrays.push(array("differences", vec![n, k, c, h, w], Numbers::F32(found.differences)));
-        arrays.push(array("difference_error", vec![n, k], Numbers::F64(found.errors.clone())));
-    }
-    write_arrays(&args.out, &arrays)?;
+    let (device, measured) = (found.memory.device(), found.measured.clone());
+    let taken = found.memory;
+    write(args, [n, k, c, h, w], found)?;
 
     let parameters = field.describe()["parameters"].as_u64().unwrap_or(0);
-    let (device, measured) = (found.memory.device(), found.measured);
-    let predicted = if gpu.is_software() { found.memory.process(parameters) } else { device };
+    let predicted = if gpu.is_software() { taken.process(parameters) } else { device };
     let memory = measured.as_ref().map_or("nobody measures it here".into(), |m| {
         format!("{}: {} predicted, {} measured", m.meter, ByteSize(predicted), ByteSize(m.bytes))
     });
@@ -142,6 +134,20 @@ pub fn run(args: &Args) -> Result<i32> {
         })
     })?;
     Ok(exit(&marked))
+}
+
+/// Writes the arrays; sizes are points, directions of each, and the shape of a point.
+fn write(args: &Args, [n, k, c, h, w]: [usize; 5], found: Found) -> Result<()> {
+    let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
+    let mut arrays = vec![array("s", vec![n, c, h, w], Numbers::F32(found.values))];
+    if k > 0 {
+        arrays.push(array("jvp", vec![n, k, c, h, w], Numbers::F32(found.derivatives)));
+    }
+    if args.differences.is_some() {
+        arrays.push(array("differences", vec![n, k, c, h, w], Numbers::F32(found.differences)));
+        arrays.push(array("difference_error", vec![n, k], Numbers::F64(found.errors)));
+    }
+    write_arrays(&args.out, &arrays)
 }
 
 /// Channels, height and width of the points in a file, if it has any.

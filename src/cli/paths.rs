@@ -32,7 +32,7 @@ enum Verb {
 ///
 /// The points are made by the same shaders as in `vorticity circulation` and are, on one adapter and with the same
 /// arguments, the same f32 numbers. Evaluate the score at the array `midpoints`; for its errors to be known also at `gauss`
-/// and, in float64, at `repeat_points`. Hand all of it back with `vorticity circulation --scores SCORES --exported FILE`
+/// and, in float64, at `repeat_points`. Hand all of it back with `vorticity integrate SCORES --exported FILE --out RUN`
 /// (docs/FORMATS.md, examples/pytorch_round_trip.py). The file is written as the points are made, in little memory.
 #[derive(clap::Args)]
 struct ExportArgs {

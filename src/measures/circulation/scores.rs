@@ -6,7 +6,7 @@ use super::finish::sums_part;
 use super::work::GAUSS_TOO;
 use crate::data::Array;
 use crate::error::{Error, Result};
-use crate::run::{ExportedFile, LoopAxes, Part};
+use crate::run::{ExportedFile, LoopAxes, LoopLayout, Part};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -56,6 +56,29 @@ impl Reader {
     }
 }
 
+/// Scores at Gauss points; refused where the loops have none.
+fn at_gauss(array: Array, layout: &LoopLayout) -> Result<Reader> {
+    if layout.checked() == 0 {
+        let said = format!("scores at Gauss points, but the loops of shard {} have none", layout.shard);
+        return Err(array.error(said));
+    }
+    Reader::new(array, &layout.axes.gauss_dims(layout.checked()), "Gauss points")
+}
+
+/// Scores at points to be repeated, in float64; refused where the loops have none.
+fn at_repeated(array: Array, layout: &LoopLayout) -> Result<Reader> {
+    if array.kind() != "f64" {
+        let said = format!("holds {} values, expected f64: scores computed again in float64", array.kind());
+        return Err(array.error(said));
+    }
+    if layout.repeat.is_empty() {
+        let said = format!("float64 scores, but the loops of shard {} have no points to be repeated", layout.shard);
+        return Err(array.error(said));
+    }
+    let shape = layout.axes.shape;
+    Reader::new(array, &[layout.repeat.len(), shape.c, shape.h, shape.w], "points to be repeated")
+}
+
 /// Integrates `scores` along `loops`. Errors that cannot be told from what was handed back are NaN: that of the quadrature
 /// without scores at Gauss points, that of the arithmetic without float64 scores. Rounding is that of the exported points.
 /// `observe` is told the segments done and may stop.
@@ -73,29 +96,8 @@ pub fn integrate(
     let (dims, shape) = (axes.dims(), axes.shape);
     let [mut own, mut m, mut step] = [scores.midpoints, midpoints, steps].map(|array| Reader { array, values: vec![] });
     own = Reader::new(own.array, &dims, "midpoints")?;
-    let mut gauss = match scores.gauss {
-        Some(array) if checked == 0 => {
-            return Err(
-                array.error(format!("scores at Gauss points, but the loops of shard {} have none", layout.shard))
-            );
-        }
-        Some(array) => Some(Reader::new(array, &axes.gauss_dims(checked), "Gauss points")?),
-        None => None,
-    };
-    let mut repeated = match scores.repeated {
-        Some(array) if array.kind() != "f64" => {
-            let said = format!("holds {} values, expected f64: scores computed again in float64", array.kind());
-            return Err(array.error(said));
-        }
-        Some(array) if layout.repeat.is_empty() => {
-            let said = format!("float64 scores, but the loops of shard {} have no points to be repeated", layout.shard);
-            return Err(array.error(said));
-        }
-        Some(array) => {
-            Some(Reader::new(array, &[layout.repeat.len(), shape.c, shape.h, shape.w], "points to be repeated")?)
-        }
-        None => None,
-    };
+    let mut gauss = scores.gauss.map(|array| at_gauss(array, &layout)).transpose()?;
+    let mut repeated = scores.repeated.map(|array| at_repeated(array, &layout)).transpose()?;
     // Merged, NaN gives way to what other shards found.
     let mut worst = f64::NAN;
     let mut cast = repeated.is_some();

@@ -110,6 +110,29 @@ enum At {
     },
 }
 
+/// The paths of a run of points of `dim` components, and the rules of those that are integrated adaptively.
+fn choose(options: &Options, dim: usize) -> Result<(Vec<Chosen>, Vec<Nested>)> {
+    let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
+    for path in &options.paths {
+        path.check(dim, options.points, options.samples)?;
+        if chosen.iter().any(|p| p.path.name() == path.name()) {
+            return Err(Error::invalid("paths", format!("'{}' is given twice", path.name())));
+        }
+        let rule = match (options.quadrature, path.smooth()) {
+            (Quadrature::Adaptive { .. }, Some(smooth)) => {
+                rules.push(Nested::of(smooth.curve(), options.points));
+                Some(rules.len() - 1)
+            }
+            _ => None,
+        };
+        chosen.push(Chosen { path: path.clone(), rule });
+    }
+    if chosen.is_empty() {
+        return Err(Error::invalid("paths", "none given"));
+    }
+    Ok((chosen, rules))
+}
+
 impl<'a> Work<'a> {
     /// Checks the options, and appends to `program` the buffers and steps that make the points; `points` is what the
     /// buffers of points and steps are for.
@@ -125,24 +148,7 @@ impl<'a> Work<'a> {
         options.check(images, shape)?;
         shard.check(options.samples)?;
         let samples = shard.count(options.samples);
-        let (mut chosen, mut rules): (Vec<Chosen>, Vec<Nested>) = (vec![], vec![]);
-        for path in &options.paths {
-            path.check(shape.len(), options.points, options.samples)?;
-            if chosen.iter().any(|p| p.path.name() == path.name()) {
-                return Err(Error::invalid("paths", format!("'{}' is given twice", path.name())));
-            }
-            let rule = match (options.quadrature, path.smooth()) {
-                (Quadrature::Adaptive { .. }, Some(smooth)) => {
-                    rules.push(Nested::of(smooth.curve(), options.points));
-                    Some(rules.len() - 1)
-                }
-                _ => None,
-            };
-            chosen.push(Chosen { path: path.clone(), rule });
-        }
-        if chosen.is_empty() {
-            return Err(Error::invalid("paths", "none given"));
-        }
+        let (chosen, rules) = choose(&options, shape.len())?;
         let level = |&k: &usize| -> Result<Level> {
             let (a, sigma) = field.process().noise(k)?;
             let (alpha, beta) = field.coefficients(k)?;

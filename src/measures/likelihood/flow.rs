@@ -1,8 +1,7 @@
 //! The probability-flow ODE from data to noise, with the integral of its divergence: Heun's rule in the angle phi with
 //! `tan phi = sigma / a`, `dt = tan phi dphi`. In: starts, a grid of timesteps. Out: ln p_T and the integral, of every sample.
-use super::run::LikelihoodOptions;
 use crate::data::Images;
-use crate::diagnostics::{Derivatives, Divergence, dot};
+use crate::diagnostics::{Derivatives, Divergence, Selection, dot};
 use crate::error::{Error, Result};
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
@@ -40,7 +39,8 @@ pub(super) fn start(seed: u64, images: &Images, sample: usize, level: Option<f64
 
 /// The samples of a shard on their way from data to noise.
 pub(super) struct Flow<'a> {
-    pub options: &'a LikelihoodOptions,
+    pub selection: &'a Selection,
+    pub divergence: Divergence,
     pub shard: Shard,
     /// Tangents per sample.
     pub count: usize,
@@ -93,15 +93,15 @@ impl Flow<'_> {
         state: &mut [f64],
         progress: &mut Progress,
     ) -> Result<()> {
-        let Flow { options, shard, count, d, .. } = *self;
+        let Flow { selection, divergence, shard, count, d, .. } = *self;
         // The same tangents all along a trajectory.
         let tangent = |point: usize, j: usize| {
             let sample = shard.sample(batch.start + point);
-            options.divergence.tangent(d, j, || options.selection.probe(sample, 0, j, d))
+            divergence.tangent(d, j, || selection.probe(sample, 0, j, d))
         };
         let samples: Vec<usize> = batch.clone().map(|i| shard.sample(i)).collect();
         // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
-        let identity = if options.divergence == Divergence::Exact { 1.0 } else { d as f64 };
+        let identity = if divergence == Divergence::Exact { 1.0 } else { d as f64 };
         // dx / dphi and d integral / dphi.
         let mut slope = |x: &[f64], (k, phi): (usize, f64)| -> Result<(Vec<f64>, Vec<f64>)> {
             let at: Vec<f32> = x.iter().map(|&v| v as f32).collect();

@@ -122,7 +122,7 @@ impl LikelihoodOptions {
         let count = self.divergence.tangents(d);
         let mut derivatives = Derivatives::new(subject.gpu(), field, timesteps, samples, count)?;
         let coarse: Vec<(usize, f64)> = grid.iter().copied().step_by(2).collect();
-        let flow = Flow { options: self, shard, count, d, x0 };
+        let flow = Flow { selection, divergence: self.divergence, shard, count, d, x0 };
         let fine = flow.run(&mut derivatives, &grid, progress)?;
         let coarse = flow.run(&mut derivatives, &coarse, progress)?;
 
