@@ -40,7 +40,7 @@ fn projected(shape: Shape, channels: usize) -> (Graph, [NodeId; 3]) {
 fn full(shape: Shape, heads: usize, features: usize) -> Graph {
     let (mut graph, [q, k, v]) = projected(shape, heads * features);
     let scale = (features as f32).sqrt().recip();
-    let logits = graph.push("attention_logits", AttentionLogits { heads, scale }, &[q, k]).unwrap();
+    let logits = graph.push("attention_logits", AttentionLogits { heads, scale: f64::from(scale) }, &[q, k]).unwrap();
     let weights = graph.push("softmax", Softmax { heads, scale: 1.0 }, &[logits]).unwrap();
     let y = graph.push("mix", Mix { heads, by_row: false }, &[weights, v]).unwrap();
     graph.output("y", y).unwrap();

@@ -232,7 +232,7 @@ impl Builder {
             }
             Silu { x } => self.push(silu::Silu, &[at(x)]),
             Point { x, of } => self.push(*of, &[at(x)]),
-            Sum { a, b, scales } => self.push(Add { scales: *scales }, &[at(a), at(b)]),
+            Sum { a, b, scales } => self.push(Add { scales: scales.map(f64::from) }, &[at(a), at(b)]),
             Row { x, silu } => {
                 let (x, width) = (at(x), self.shape(*x).c);
                 let table = self.row(width, 0.0, seed);
@@ -264,7 +264,7 @@ impl Builder {
             Attention { q, k, v, heads } => {
                 let (q, k, v, heads) = (at(q), at(k), at(v), *heads);
                 let scale = ((self.graph.shape(q).c / heads) as f32).sqrt().recip();
-                let logits = self.push(AttentionLogits { heads, scale }, &[q, k]);
+                let logits = self.push(AttentionLogits { heads, scale: f64::from(scale) }, &[q, k]);
                 let p = self.push(softmax::Softmax { heads, scale: 1.0 }, &[logits]);
                 self.push(Mix { heads, by_row: false }, &[p, v])
             }

@@ -2,8 +2,8 @@
 //! A family in `model/` builds it, the twin interprets it, the planner turns it into a program.
 use crate::error::{Error, Result};
 use crate::ops::Op;
-use crate::ops::held::{Held, Rounding};
 use crate::ops::input::Input;
+use crate::ops::weight_format::{Rounding, WeightFormat};
 use crate::rows::Rows;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Graph {
     /// The number that the network is told at timestep k; none: k itself.
     pub labels: Option<Vec<f64>>,
     /// How the device holds its weights.
-    pub held: Held,
+    pub held: WeightFormat,
     /// True if its convolutions are to be computed as they are written, to the last digit that f32 gives, and not by a faster
     /// scheme that rounds more.
     pub direct: bool,
@@ -147,7 +147,7 @@ impl Graph {
             let added = node.op.weights().map_or(Ok(()), |weights| rounding.add(weights));
             added.map_err(|e| Error::invalid(format!("weights of '{}'", node.name), e))?;
         }
-        self.held = Held::F16;
+        self.held = WeightFormat::F16;
         Ok(rounding)
     }
 

@@ -4,7 +4,7 @@
 use super::{Case, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ impl Op for Gather {
                     .into_iter()
                     .chain(tables)
                     .collect(),
-                part: Part::All,
+                role: LaneRole::All,
                 immediates: words.chain([("group", group), ("fill", self.fill.to_bits())]).collect(),
                 grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,

@@ -6,10 +6,11 @@ use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
-use crate::ops::held::Held;
-use crate::ops::{Family, Lowering, Op, Place, Segment, View};
+use crate::ops::weight_format::WeightFormat;
+use crate::ops::{Lowering, Op, Place, Segment, View};
 use crate::program::{Access, BufferId, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -33,9 +34,9 @@ const LARGEST: usize = 64 * 64;
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
-    cx.family() == Family::Cpu
+    cx.family() == KernelFamily::Cpu
         && !cx.direct
-        && cx.held == Held::F32
+        && cx.held == WeightFormat::F32
         && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
         && bytes(cx.output.blocks) <= SPARE
@@ -134,7 +135,7 @@ fn stored(job: &Job, cx: &mut Lowering, ending: &Ending, bias: BufferId, sums: &
             op: "winograd_out",
             kernel: Kernel { shader: "winograd_out", constants },
             bindings: bindings.into_iter().chain(extra).collect(),
-            part: pass.part,
+            role: pass.role,
             immediates: words,
             grid: Grid { items: (count * place.blocks) as u32, workgroup: 256, groups: 1 },
             // Ten passes over four channels, of 14 operations each.
