@@ -12,6 +12,7 @@ use crate::shape::Shape;
 use crate::spec::{Params, Spec};
 use philox::{DRAW_LIMIT, Purpose, Stream};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ pub trait ClosedPath: Debug + Send + Sync {
     /// path's index; it leaves the others alone.
     fn shader(&self) -> &'static str;
     /// WGSL of the shader, where it is not in `shaders/`.
-    fn source(&self) -> Option<&'static str> {
+    fn source(&self) -> Option<Cow<'static, str>> {
         None
     }
     /// What the shader binds besides lanes, points and steps: the clean images, if the path does not say otherwise. At most
