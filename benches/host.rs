@@ -7,7 +7,6 @@ use std::path::Path;
 use vorticity::gpu;
 use vorticity::graph::Graph;
 use vorticity::model::{self, Model, Weights};
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::philox::{Purpose, Stream, philox4x32};
 use vorticity::paths::{Anchor, Lane, lane, of_the_paper};
@@ -15,12 +14,12 @@ use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::run::{Array, Numbers, RunDir, write_arrays};
 use vorticity::shaders::assemble;
 use vorticity::summary::BoxStats;
-use vorticity::target::Target;
+use vorticity::target::{KernelFamily, Target};
 
 const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/mnist");
 
 /// What a network's plan is made of.
-fn plan(graph: &Graph, family: Family) -> Program {
+fn plan(graph: &Graph, family: KernelFamily) -> Program {
     let mut program = Builder::new(Target::of(family), 0);
     let [input, output] = graph.end_shapes().expect("one input and one output").map(|s| 4 * s.flat_stride() as u64);
     let ports = Ports::one(
@@ -34,7 +33,7 @@ fn plan(graph: &Graph, family: Family) -> Program {
 
 fn planner(c: &mut Criterion) {
     let mnist = Model::open(MNIST).expect("the model that ships").graph;
-    for family in [Family::Cpu, Family::Gpu] {
+    for family in [KernelFamily::Cpu, KernelFamily::Gpu] {
         c.bench_function(&format!("plan mnist, {}", family.name()), |b| b.iter(|| plan(&mnist, family)));
     }
     let folder = tempfile::tempdir().expect("a scratch folder");
@@ -46,7 +45,7 @@ fn planner(c: &mut Criterion) {
     let open = || model::network(&config.family, &config.hyper, &weights).expect("it can be read").0;
     group.bench_function("read and build", |b| b.iter_with_large_drop(open));
     let graph = open();
-    group.bench_function("plan, igemm", |b| b.iter_with_large_drop(|| plan(&graph, Family::Gpu)));
+    group.bench_function("plan, igemm", |b| b.iter_with_large_drop(|| plan(&graph, KernelFamily::Gpu)));
     group.finish();
 }
 
@@ -56,7 +55,7 @@ fn shaders(c: &mut Criterion) {
     let mut group = c.benchmark_group("kernels of mnist, cc");
     group.sample_size(10);
     let mut kernels: Vec<Kernel> = vec![];
-    for step in plan(&mnist, Family::Cpu).steps() {
+    for step in plan(&mnist, KernelFamily::Cpu).steps() {
         if !kernels.contains(&step.kernel) {
             kernels.push(step.kernel.clone());
         }

@@ -5,7 +5,7 @@ use vorticity::gpu::{AdapterChoice, Gpu};
 use vorticity::measures::circulation::{Options, loops};
 use vorticity::model::{Process, ProcessConfig, Schedule};
 use vorticity::paths::rotation::Rotation;
-use vorticity::program::{Access, Grid, Kernel, Part, Step};
+use vorticity::program::{Access, Grid, Kernel, LaneRole, Step};
 use vorticity::session::Session;
 use vorticity::{dual::Dual, error::Result, shape::Shape};
 
@@ -29,7 +29,7 @@ impl Field for Own {
             op: "field",
             kernel: Kernel { shader: "own_field", constants: vec![] },
             bindings: vec![("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![("dim", d as u32), ("flat", flat as u32)],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,

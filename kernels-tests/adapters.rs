@@ -8,7 +8,7 @@ use vorticity::evaluate::Room;
 use vorticity::field::{self, ScoreScale};
 use vorticity::gpu::{AdapterChoice, AdapterSummary, Executor, Gpu, all_of};
 use vorticity::measures::circulation::{CirculationRun, Options};
-use vorticity::program::{Access, Action, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, Action, BufferId, Builder, Grid, Immediate, Kernel, LaneRole, Program, Role, Step};
 use vorticity::run::{Progress, Table};
 use vorticity::shape::Shape;
 use vorticity::sweep::{self, Devices, Job};
@@ -63,7 +63,7 @@ fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
             op: "adder",
             kernel: Kernel { shader: "adder", constants: vec![] },
             bindings: vec![("x", from, Access::Read), ("y", to, Access::Write)],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![("add", add)],
             grid: Grid { items: 1, workgroup: 64, groups: 1 },
             flops,

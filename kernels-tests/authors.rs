@@ -4,7 +4,6 @@ use crate::common::{families, gpu};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use vorticity::graph::RowLayer;
 use vorticity::model::{self, AUTOENCODERS, Autoencoder, Weights};
 use vorticity::verify::{Case, verify};
 
@@ -71,8 +70,8 @@ fn an_odd_time_embedding_has_the_authors_frequencies() {
     let hyper = json!({ "dim": 5, "init_dim": 160, "dim_mults": [32], "channels": 1, "image_size": 2 });
     let family = model::family("lucid_unet").unwrap();
     let graph = (family.build)(&hyper, &Weights::random(1)).unwrap();
-    let first = graph.rows[0].layers.first();
-    assert!(matches!(first, Some(RowLayer::Sinusoid { width: 5, divisor: 1.0, cos_first: false })), "{first:?}");
+    let of_label = graph.rows.of_label().next();
+    assert_eq!(format!("{:?}", of_label.unwrap().1), "Sinusoid { width: 5, divisor: 1.0, cos_first: false }");
 }
 
 /// What the class cannot run, or this program does not, is refused by the name of the option.

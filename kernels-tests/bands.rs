@@ -9,14 +9,20 @@ use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
 use vorticity::ops::pointwise::Pointwise;
-use vorticity::ops::{Family, Locality, Lowering, Op};
+use vorticity::ops::{Locality, Lowering, Op};
 use vorticity::passes::{Ports, lower};
 use vorticity::program::Program;
 use vorticity::shape::Shape;
+use vorticity::target::KernelFamily;
 
-/// The plan for one timestep with `room` bytes per lane and buffer.
-fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> vorticity::error::Result<(Program, Ports)> {
-    let mut program = builder(family, tangents, room);
+/// The plan for one timestep with `budget` bytes per lane and buffer.
+fn plan(
+    graph: &Graph,
+    family: KernelFamily,
+    tangents: u32,
+    budget: Option<u64>,
+) -> vorticity::error::Result<(Program, Ports)> {
+    let mut program = builder(family, tangents, budget);
     let ports = ports(&mut program, graph);
     lower(graph, &[3], &ports, &mut program)?;
     Ok((program.finish()?, ports))
@@ -41,18 +47,18 @@ fn cut_tensors_give_the_same_bits() {
             let want = run(&gpu, &graph, whole, &x, lanes);
             assert!(want.iter().all(|v| v.is_finite()), "{name}");
             // As small as the network allows.
-            let rooms = [most - 1, most / 2, most / 3];
-            for room in rooms {
-                let (program, ports) = match plan(&graph, family, tangents, Some(room)) {
+            let budgets = [most - 1, most / 2, most / 3];
+            for budget in budgets {
+                let (program, ports) = match plan(&graph, family, tangents, Some(budget)) {
                     Ok(planned) => planned,
                     Err(Error::OutOfMemory { .. }) => continue,
                     Err(e) => panic!("{name}: {e}"),
                 };
-                assert!(largest(&program) <= room, "{name}: {} bytes of {room}", largest(&program));
+                assert!(largest(&program) <= budget, "{name}: {} bytes of {budget}", largest(&program));
                 assert!(program.steps().any(|s| s.op == "rows"), "{name}");
                 let got = run(&gpu, &graph, (program, ports), &x, lanes);
                 let differ = got.iter().zip(&want).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-                assert_eq!(differ, 0, "{name}, {family:?}, {tangents} tangents, room {room}: of {}", want.len());
+                assert_eq!(differ, 0, "{name}, {family:?}, {tangents} tangents, budget {budget}: of {}", want.len());
                 cut += 1;
             }
         }

@@ -1,11 +1,10 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
-use crate::common::{builder, families, gpu, noise, ports, size};
+use crate::common::{builder, families, gpu, lookup, noise, ports, size};
 use std::collections::BTreeSet;
 use vorticity::choice::Choices;
 use vorticity::dual::Dual;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
-use vorticity::ops::Family;
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::conv::{Conv, Padding, VARIANTS};
@@ -15,10 +14,10 @@ use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::silu::Silu;
 use vorticity::passes::{RULES, fused, lower};
-use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, Part, Program, Role, Step};
+use vorticity::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
-use vorticity::target::{STORAGE_BUFFERS, Target};
+use vorticity::target::{KernelFamily, STORAGE_BUFFERS, Target};
 use vorticity::twin;
 
 /// Channels of the convolution's output.
@@ -57,10 +56,7 @@ fn network(front: Front, [first, row, second, residual]: Behind) -> Graph {
     let mut g = Graph::new(Shape::new(c, 4, 3));
     let x = g.input("x").unwrap();
     let noisy = |n, seed| noise(n, seed).into();
-    let row_table = |g: &mut Graph| {
-        let layers = vec![RowLayer::Lookup { table: noisy(5 * OUT, 5), rows: 5, width: OUT }];
-        AddRow { table: g.push_row(RowTable { name: "row".into(), width: OUT, layers }), width: OUT }
-    };
+    let row_table = |g: &mut Graph| AddRow { table: lookup(g, OUT, noise(5 * OUT, 5)), width: OUT };
     // What is added in the end: of the output's shape, and made by ops that take no sum in.
     let z = conv(&mut g, x, 1, Padding::all(0));
     let z = g.push("other", Pointwise::Mish, &[z]).unwrap();
@@ -116,7 +112,7 @@ fn combinations() -> Vec<(Front, Behind)> {
     fronts.into_iter().flat_map(|front| (0..16).map(move |i| (front, behind(i)))).collect()
 }
 
-fn plan(graph: &Graph, family: Family, tangents: u32, variant: &str) -> Program {
+fn plan(graph: &Graph, family: KernelFamily, tangents: u32, variant: &str) -> Program {
     let target = Target { choices: Choices::always(variant).into(), subgroup: 32, ..Target::of(family) };
     let mut program = Builder::new(target, tangents);
     let ports = ports(&mut program, graph);
@@ -129,9 +125,11 @@ fn no_fusion_binds_more_than_every_adapter_can() {
     let mut greediest = 0;
     for (front, behind) in combinations() {
         let graph = network(front, behind);
-        for (family, tangents) in [(Family::Cpu, 0), (Family::Cpu, 2), (Family::Gpu, 0), (Family::Gpu, 2)] {
+        for (family, tangents) in
+            [(KernelFamily::Cpu, 0), (KernelFamily::Cpu, 2), (KernelFamily::Gpu, 0), (KernelFamily::Gpu, 2)]
+        {
             // Of the other family there is one.
-            for variant in if family == Family::Gpu { VARIANTS } else { &VARIANTS[..1] } {
+            for variant in if family == KernelFamily::Gpu { VARIANTS } else { &VARIANTS[..1] } {
                 let program = plan(&graph, family, tangents, variant.name);
                 for step in program.steps() {
                     let binds = step.storage_buffers();
@@ -144,7 +142,7 @@ fn no_fusion_binds_more_than_every_adapter_can() {
                     greediest = greediest.max(binds);
                 }
                 // What would be one too many stands alone: the sum behind all else, where slopes are bound too.
-                let all = front == Front::Depthwise && family == Family::Gpu && tangents > 0;
+                let all = front == Front::Depthwise && family == KernelFamily::Gpu && tangents > 0;
                 let all = all && behind[1] && behind[3] && (behind[0] || behind[2]);
                 let sums = program.steps().filter(|s| s.op == "add").count();
                 assert_eq!(sums, usize::from(all), "{front:?} {behind:?}, {family:?}, {tangents} tangents");
@@ -156,14 +154,14 @@ fn no_fusion_binds_more_than_every_adapter_can() {
 
 /// A step of one shader that binds so many buffers, the first by that access.
 fn binding(shader: &'static str, buffers: usize, first: Access) -> Result<Program, String> {
-    let mut program = builder(Family::Gpu, 0, None);
+    let mut program = builder(KernelFamily::Gpu, 0, None);
     let ids: Vec<BufferId> = (0..buffers).map(|i| program.buffer(format!("b{i}"), 16, Role::Scratch)).collect();
     let step = |label: &str, first: Access| Step {
         label: label.into(),
         op: "greedy",
         kernel: Kernel { shader, constants: vec![] },
         bindings: ids.iter().enumerate().map(|(i, id)| ("b", *id, if i == 0 { first } else { Access::Read })).collect(),
-        part: Part::All,
+        role: LaneRole::All,
         immediates: vec![],
         grid: Grid { items: 1, workgroup: 1, groups: 1 },
         flops: 0,
@@ -196,7 +194,7 @@ fn every_rule_makes_the_same_function() {
         let graph = network(front, behind);
         let x = Dual::along(&noise(size(&graph), 6), &noise(size(&graph), 7));
         let want = twin::evaluate(&graph, &x, 3).unwrap();
-        for (family, tangents) in [(Family::Cpu, 0), (Family::Gpu, 0), (Family::Gpu, 2)] {
+        for (family, tangents) in [(KernelFamily::Cpu, 0), (KernelFamily::Gpu, 0), (KernelFamily::Gpu, 2)] {
             let (fused, rules) = fused(&graph, &Target::of(family), tangents);
             assert!(fused.nodes.len() + rules.len() <= graph.nodes.len(), "{front:?} {behind:?}: {rules:?}");
             applied.extend(rules);

@@ -3,8 +3,8 @@
 use crate::common::{families, gpu, noise};
 use vorticity::ceilings::{self, Bound, Ceilings, Probe, RECURRENCE, ROWS, SIDE, STEPS, THREADS};
 use vorticity::gpu::{Executor, Gpu};
-use vorticity::ops::Family;
 use vorticity::program::Role;
+use vorticity::target::KernelFamily;
 
 /// Two lanes of the probe's output, from as much input as that needs.
 fn run(gpu: &Gpu, mut probe: Probe, input: &[f32]) -> Vec<f32> {
@@ -67,8 +67,8 @@ fn rates_fit_together() {
 #[test]
 fn the_roof_is_the_lower_of_two() {
     let ceilings = Ceilings { multiply_add: 100.0, gemm: 40.0, bandwidth: 10.0, dispatch: 0.0, submission: 0.0 };
-    assert_eq!(ceilings.roof(Family::Cpu, 200.0, 10.0), (2.0, Bound::Compute));
-    assert_eq!(ceilings.roof(Family::Gpu, 200.0, 10.0), (5.0, Bound::Compute));
-    assert_eq!(ceilings.roof(Family::Cpu, 200.0, 30.0), (3.0, Bound::Memory));
-    assert_eq!(ceilings.roof(Family::Cpu, 0.0, 30.0), (3.0, Bound::Memory));
+    assert_eq!(ceilings.roof(KernelFamily::Cpu, 200.0, 10.0), (2.0, Bound::Compute));
+    assert_eq!(ceilings.roof(KernelFamily::Gpu, 200.0, 10.0), (5.0, Bound::Compute));
+    assert_eq!(ceilings.roof(KernelFamily::Cpu, 200.0, 30.0), (3.0, Bound::Memory));
+    assert_eq!(ceilings.roof(KernelFamily::Cpu, 0.0, 30.0), (3.0, Bound::Memory));
 }

@@ -7,12 +7,12 @@ use vorticity::dual::Dual;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
-use vorticity::ops::Family;
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::rotation::{MINUS, Rotation, pairs};
 use vorticity::paths::{Anchor, ClosedPath, eps};
 use vorticity::run::Table;
 use vorticity::shape::Shape;
+use vorticity::target::KernelFamily;
 
 const SHAPE: Shape = Shape::new(1, 28, 28);
 const PATHS: [&str; 3] = ["brownian", "rotation", "projection"];
@@ -150,7 +150,7 @@ fn network_loops_do_not_depend_on_tiles_in_either_family() {
     let at = |family| {
         run(&gpu, &field, &images, Options { family: Some(family), ..options(&["projection"], &[700], 1, 10) })
     };
-    let (a, b) = (at(Family::Gpu), at(gpu.family()));
+    let (a, b) = (at(KernelFamily::Gpu), at(gpu.family()));
     let gap = (column(&a, "integral")[0] - column(&b, "integral")[0]).abs();
     assert!(gap <= 1e-5 * column(&a, "abs_terms")[0], "families differ by {gap}");
 }

@@ -5,15 +5,16 @@ use vorticity::error::Result;
 use vorticity::field::Field;
 use vorticity::gpu::{AdapterChoice, Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
 use vorticity::paths::{self, ClosedPath, Lane, PATHS};
 use vorticity::program::{Builder, Program, Role};
+use vorticity::rows::Rows;
+use vorticity::rows::functions::Lookup;
 use vorticity::run::{Table, Task};
 use vorticity::session::Session;
 use vorticity::shape::Shape;
-use vorticity::target::Target;
+use vorticity::target::{KernelFamily, Target};
 
 pub use vorticity::selftest::families;
 
@@ -38,7 +39,7 @@ pub fn measured(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, task: &dyn T
 }
 
 /// The network on the adapter: `x` is `[lanes][D]`, lane i at timestep `ks[i]`; `[lanes][D_out]` comes back.
-pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize]) -> Vec<f32> {
+pub fn evaluate(gpu: &Gpu, graph: &Graph, family: KernelFamily, x: &[f32], ks: &[usize]) -> Vec<f32> {
     let mut timesteps = ks.to_vec();
     timesteps.sort_unstable();
     timesteps.dedup();
@@ -56,7 +57,7 @@ pub fn evaluate(gpu: &Gpu, graph: &Graph, family: Family, x: &[f32], ks: &[usize
 }
 
 /// An empty program for samples with so many tangents, whose buffers may have `budget` bytes per lane.
-pub fn builder(family: Family, tangents: u32, budget: Option<u64>) -> Builder {
+pub fn builder(family: KernelFamily, tangents: u32, budget: Option<u64>) -> Builder {
     let buffer_bytes = budget.map(|bytes| bytes * u64::from(1 + tangents));
     Builder::new(Target { buffer_bytes, ..Target::of(family) }, tangents)
 }
@@ -151,4 +152,10 @@ pub fn every_path(nodes: usize) -> Vec<Arc<dyn ClosedPath>> {
 /// Closed paths by name and parameters.
 pub fn paths(specs: &[&str]) -> Vec<Arc<dyn ClosedPath>> {
     specs.iter().map(|spec| paths::open(*spec, (Shape::new(1, 1, 1), [-1.0, 1.0])).unwrap()).collect()
+}
+
+/// A row of the timestep that ops read: one of five in a table.
+pub fn lookup(graph: &mut Graph, width: usize, table: Vec<f32>) -> usize {
+    let row = graph.rows.apply(Lookup { table: table.into(), rows: 5, width }, &[Rows::LABEL]).unwrap();
+    graph.rows.push("row", row).unwrap()
 }

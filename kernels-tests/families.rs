@@ -10,7 +10,7 @@ use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
 use vorticity::model::{self, AUTOENCODERS, FAMILIES};
-use vorticity::ops::Family;
+use vorticity::target::KernelFamily;
 use vorticity::twin;
 use vorticity::verify::{Case, Report, check, verify};
 
@@ -28,7 +28,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// A case without its whole Jacobian, which costs more than all else.
-fn verified(gpu: &Gpu, family: Family, folder: &Path) -> Report {
+fn verified(gpu: &Gpu, family: KernelFamily, folder: &Path) -> Report {
     let mut case = Case::open(folder).unwrap();
     if AUTOENCODERS.iter().any(|a| a.name == case.family) {
         return verify(&gpu.clone().with_family(family), folder).unwrap();

@@ -1,12 +1,11 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{builder, families, gpu, max_norm_error, noise, ports, run, size};
+use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
 use vorticity::gpu::Gpu;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
-use vorticity::ops::Family;
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::channels::Channels;
@@ -18,12 +17,13 @@ use vorticity::ops::silu::Silu;
 use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::program::Program;
 use vorticity::shape::Shape;
+use vorticity::target::KernelFamily;
 use vorticity::twin;
 
 const K: usize = 3;
 
 /// The plan for one timestep.
-fn plan(graph: &Graph, family: Family, tangents: u32, fused: bool) -> (Program, Ports) {
+fn plan(graph: &Graph, family: KernelFamily, tangents: u32, fused: bool) -> (Program, Ports) {
     let mut program = builder(family, tangents, None);
     let ports = ports(&mut program, graph);
     let planned =
@@ -52,9 +52,7 @@ fn conv(graph: &mut Graph, name: &str, x: NodeId, out: usize, kernel: usize, see
 }
 
 fn row(graph: &mut Graph, width: usize, seed: u64) -> AddRow {
-    let layers = vec![RowLayer::Lookup { table: noise(5 * width, seed).into(), rows: 5, width }];
-    let table = graph.push_row(RowTable { name: "row".into(), width, layers });
-    AddRow { table, width }
+    AddRow { table: lookup(graph, width, noise(5 * width, seed)), width }
 }
 
 /// Everything that is folded: SiLU, a time row and SiLU again behind a shuffle of two convolutions, a residual from either
@@ -82,7 +80,7 @@ fn all_of_it() -> Graph {
 }
 
 /// Largest difference of values and tangents from the twin's, in units of the largest of either.
-fn against_twin(gpu: &Gpu, graph: &Graph, family: Family, fused: bool) -> [f64; 2] {
+fn against_twin(gpu: &Gpu, graph: &Graph, family: KernelFamily, fused: bool) -> [f64; 2] {
     let [d, out] = graph.end_shapes().unwrap().map(|s| s.len());
     let x = noise(2 * d, 4);
     let y = run(gpu, graph, plan(graph, family, 1, fused), &x, 2);
@@ -153,10 +151,10 @@ fn what_gpus_fold_into_loads_gives_the_twins_values_and_tangents() {
         let (program, _) = plan(&graph, family, tangents, true);
         ["depthwise", "group_norm", "depthwise + 1x1"].map(|op| count(&program, op))
     };
-    assert_eq!(counts(Family::Cpu, 0), [1, 2, 0], "CPU adapters load a pixel many times");
-    assert_eq!(counts(Family::Gpu, 0), [0, 0, 1]);
+    assert_eq!(counts(KernelFamily::Cpu, 0), [1, 2, 0], "CPU adapters load a pixel many times");
+    assert_eq!(counts(KernelFamily::Gpu, 0), [0, 0, 1]);
     // Tangents share what a kernel of its own makes of the primal; SiLU on the store is two dispatches then.
-    assert_eq!(counts(Family::Gpu, 1), [0, 3, 2]);
+    assert_eq!(counts(KernelFamily::Gpu, 1), [0, 3, 2]);
     let d = size(&graph);
     let x = noise(2 * d, 8);
     for family in families(&gpu) {
@@ -240,9 +238,9 @@ fn every_family_gives_what_it_gave_unfused() {
 fn a_transposed_convolution_multiplies_no_zeros() {
     let config = json!({ "dim": 32, "dim_mults": [1, 2, 2], "channels": 3, "attn_heads": 2, "attn_dim_head": 8, "image_size": 8 });
     let graph = random("lucid_unet", config, json!({ "kind": "vp", "schedule": "linear", "timesteps": 10 }));
-    let (program, _) = plan(&graph, Family::Gpu, 0, true);
+    let (program, _) = plan(&graph, KernelFamily::Gpu, 0, true);
     assert_eq!(count(&program, "resample"), 0);
-    let (before, _) = plan(&graph, Family::Gpu, 0, false);
+    let (before, _) = plan(&graph, KernelFamily::Gpu, 0, false);
     let conv = |p: &Program| p.steps().filter(|s| s.label.contains("upsample: conv")).map(|s| s.flops).sum::<u64>();
     assert_eq!(4 * conv(&program), conv(&before), "four of sixteen taps see a pixel");
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use vorticity::evaluate::Evaluator;
 use vorticity::graph::Graph;
 use vorticity::model;
-use vorticity::ops::{Family, channels::Channels};
+use vorticity::ops::channels::Channels;
+use vorticity::target::KernelFamily;
 use vorticity::verify::{Case, Report, check, verify};
 
 pub fn folder() -> PathBuf {
@@ -55,7 +56,7 @@ fn golden_case_passes_in_every_family() {
         let network = network();
         let evaluator = Evaluator::new(&gpu.clone().with_family(family), &network, &[0], 1).unwrap();
         let cc = evaluator.program().steps().any(|s| s.kernel.shader == "conv_cc");
-        assert_eq!(cc, family == Family::Cpu);
+        assert_eq!(cc, family == KernelFamily::Cpu);
     }
 }
 

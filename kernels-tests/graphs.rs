@@ -1,9 +1,9 @@
 //! Small networks drawn at random from all ops. Values stay of order one: weights are divided by the root of what they sum.
-use crate::common::noise;
+use crate::common::{lookup, noise};
 use proptest::prelude::*;
 use std::fmt;
 use vorticity::dual::Dual;
-use vorticity::graph::{Graph, NodeId, RowLayer, RowTable};
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::attention_logits::AttentionLogits;
@@ -183,8 +183,7 @@ impl Builder {
 
     fn row(&mut self, width: usize, middle: f32, seed: u64) -> usize {
         let table = noise(5 * width, seed).into_iter().map(|v| middle + 0.5 * v).collect();
-        let layers = vec![RowLayer::Lookup { table, rows: 5, width }];
-        self.graph.push_row(RowTable { name: "row".into(), width, layers })
+        lookup(&mut self.graph, width, table)
     }
 
     fn conv(&mut self, x: NodeId, out: usize, kernel: usize, stride: usize, padding: Padding, seed: u64) -> NodeId {

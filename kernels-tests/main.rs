@@ -82,6 +82,7 @@ mod settled;
 mod shards;
 mod stein;
 mod tangents;
+mod tiles;
 mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]

@@ -13,7 +13,6 @@ use vorticity::data::{Images, Levels};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
-use vorticity::ops::Family;
 use vorticity::ops::conv::VARIANTS;
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::Lane;
@@ -21,16 +20,16 @@ use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::selftest::{VARIED, tested};
 use vorticity::shaders::{SOURCES, assemble};
 use vorticity::shape::Shape;
-use vorticity::target::Target;
+use vorticity::target::{KernelFamily, Target};
 
 const STORAGE_BUFFERS: usize = 8;
 
 /// Most threads a workgroup and bytes of its memory: WebGPU's least for kernels that run anywhere, what `Gpu::family`
 /// asks of software adapters for those that run there only.
-fn workgroup_limits(family: Family) -> (u32, u32) {
+fn workgroup_limits(family: KernelFamily) -> (u32, u32) {
     match family {
-        Family::Gpu => (256, 16 << 10),
-        Family::Cpu => (512, 32 << 10),
+        KernelFamily::Gpu => (256, 16 << 10),
+        KernelFamily::Cpu => (512, 32 << 10),
     }
 }
 
@@ -43,7 +42,7 @@ fn immediates(module: &naga::Module) -> Vec<String> {
 
 /// Words of SPIR-V, and bytes of MSL and HLSL, and names of immediates; or what is wrong with the text.
 /// Cooperative matrices exist in SPIR-V, and those of 8x8 in MSL; what is not translated has length 0.
-fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), String> {
+fn translate(text: &str, family: KernelFamily) -> Result<([usize; 3], Vec<String>), String> {
     let (cooperative, large) = (text.contains("enable wgpu_cooperative_matrix;"), text.contains("coop_mat16x16"));
     let capabilities = match family {
         _ if cooperative => {
@@ -53,8 +52,10 @@ fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), St
                 | Capabilities::SUBGROUP
                 | Capabilities::COOPERATIVE_MATRIX
         }
-        Family::Gpu => Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
-        Family::Cpu => Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        KernelFamily::Gpu => Capabilities::IMMEDIATES | Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+        KernelFamily::Cpu => {
+            Capabilities::IMMEDIATES | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        }
     };
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module =
@@ -139,7 +140,7 @@ fn translate(text: &str, family: Family) -> Result<([usize; 3], Vec<String>), St
 }
 
 /// A plan of the graph, with so many tangents a sample.
-fn plan(graph: &Graph, family: Family, tangents: u32, choices: Choices) -> Program {
+fn plan(graph: &Graph, family: KernelFamily, tangents: u32, choices: Choices) -> Program {
     let target = Target { choices: choices.into(), subgroup: 32, ..Target::of(family) };
     let mut program = Builder::new(target, tangents);
     let ports = Ports::one(
@@ -152,7 +153,7 @@ fn plan(graph: &Graph, family: Family, tangents: u32, choices: Choices) -> Progr
 }
 
 /// Circulation of every closed form and of a small network, as it is really run, in every family of the adapter.
-fn circulations() -> Vec<(Family, Program)> {
+fn circulations() -> Vec<(KernelFamily, Program)> {
     let folder = tempfile::tempdir().unwrap();
     let (mixture, image) = (folder.path().join("mixture.safetensors"), vec![0.5; 144]);
     let tensors = [("means", Stored::f32(&[2, 144], &[0.5; 288])), ("variances", Stored::f32(&[2], &[0.1, 0.2]))];
@@ -179,7 +180,7 @@ fn circulations() -> Vec<(Family, Program)> {
         tile: Some(2),
         family: Some(family),
     };
-    let program = |(spec, family): (&String, Family)| {
+    let program = |(spec, family): (&String, KernelFamily)| {
         let field = field::open(spec, Some(shape), ScoreScale::Definition).unwrap();
         (family, CirculationRun::new(&gpu, &field, &images, options(family)).unwrap().program().clone())
     };
@@ -187,7 +188,7 @@ fn circulations() -> Vec<(Family, Program)> {
 }
 
 /// Shader and constants to the most threads that it may use, and the names of the words that steps give it.
-type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), (Family, Vec<&'static str>)>;
+type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), (KernelFamily, Vec<&'static str>)>;
 
 /// Every kernel that some plan has.
 fn kernels() -> Kernels {
@@ -205,7 +206,7 @@ fn kernels() -> Kernels {
         graph
     });
     let graphs: Vec<Graph> = halves.chain(graphs).collect();
-    for family in [Family::Gpu, Family::Cpu] {
+    for family in [KernelFamily::Gpu, KernelFamily::Cpu] {
         let plan = |g, tangents| (family, plan(g, family, tangents, Choices::default()));
         programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
     }
@@ -219,10 +220,11 @@ fn kernels() -> Kernels {
         })
         .collect();
     for variant in VARIANTS {
-        let plan = |g, tangents| (Family::Gpu, plan(g, Family::Gpu, tangents, Choices::always(variant.name)));
+        let plan =
+            |g, tangents| (KernelFamily::Gpu, plan(g, KernelFamily::Gpu, tangents, Choices::always(variant.name)));
         programs.extend(varied.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
     }
-    for family in [Family::Gpu, Family::Cpu] {
+    for family in [KernelFamily::Gpu, KernelFamily::Cpu] {
         let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];
         programs.extend(probes.map(|probe| (family, probe.unwrap().program)));
     }
@@ -234,8 +236,8 @@ fn kernels() -> Kernels {
             // A kernel of both families must be fit for anywhere.
             let (strictest, words) = all.entry((shader, constants)).or_insert((*family, given.clone()));
             assert_eq!(*words, given, "{}", step.label);
-            if *family == Family::Gpu {
-                *strictest = Family::Gpu;
+            if *family == KernelFamily::Gpu {
+                *strictest = KernelFamily::Gpu;
             }
         }
     }
@@ -302,10 +304,10 @@ fn broken_shaders_are_refused() {
     let sound = "@group(0) @binding(0) var<storage, read_write> y: array<f32>;
         var<workgroup> w: array<f32, 16>;
         @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { w[i % 16u] = 1.0; y[i] = w[0]; }";
-    translate(sound, Family::Gpu).unwrap();
+    translate(sound, KernelFamily::Gpu).unwrap();
     let refused = |from: &str, to: &str, names: &str| {
         assert!(sound.contains(from));
-        let error = translate(&sound.replace(from, to), Family::Gpu).unwrap_err();
+        let error = translate(&sound.replace(from, to), KernelFamily::Gpu).unwrap_err();
         assert!(error.contains(names), "'{names}' not in '{error}'");
     };
     refused("y[i] =", "z[i] =", "no definition in scope");
@@ -314,6 +316,6 @@ fn broken_shaders_are_refused() {
     refused("array<f32, 16>", "array<f32, 4097>", "16388 bytes of workgroup memory");
     let many: String =
         (1..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> b{i}: array<f32>;")).collect();
-    let error = translate(&(many + sound), Family::Gpu).unwrap_err();
+    let error = translate(&(many + sound), KernelFamily::Gpu).unwrap_err();
     assert!(error.contains("9 storage buffers"), "{error}");
 }

@@ -11,10 +11,10 @@ use vorticity::dual::Dual;
 use vorticity::error::Error;
 use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId};
-use vorticity::ops::Family;
 use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::paths::Lane;
 use vorticity::program::{Buffer, Program};
+use vorticity::target::KernelFamily;
 
 /// Networks of an ordinary run.
 const CASES: u32 = 24;
@@ -41,16 +41,16 @@ const ORDER: f64 = 0.1;
 
 /// How a network is planned.
 struct Plan {
-    family: Family,
+    family: KernelFamily,
     tangents: u32,
     fused: bool,
     /// Bytes per lane and buffer.
-    room: Option<u64>,
+    budget: Option<u64>,
 }
 
 impl Plan {
     fn of(&self, graph: &Graph) -> vorticity::error::Result<(Program, Ports)> {
-        let mut program = builder(self.family, self.tangents, self.room);
+        let mut program = builder(self.family, self.tangents, self.budget);
         let ports = ports(&mut program, graph);
         match self.fused {
             true => lower(graph, &KS, &ports, &mut program)?,
@@ -206,24 +206,24 @@ impl Seen {
         whole: &[Vec<Vec<f32>>],
         largest: u64,
     ) -> Result<(), String> {
-        for room in [largest - 1, largest / 2] {
-            let plan = Plan { room: Some(room), ..plan };
+        for budget in [largest - 1, largest / 2] {
+            let plan = Plan { budget: Some(budget), ..plan };
             let planned = match plan.of(graph) {
                 Ok(planned) => planned,
                 Err(e @ Error::OutOfMemory { .. }) => {
                     let known = REFUSED.iter().position(|(word, _)| e.to_string().contains(word));
                     self.refused.resize(REFUSED.len(), 0);
-                    self.refused[known.ok_or_else(|| format!("room {room}: {e}"))?] += 1;
+                    self.refused[known.ok_or_else(|| format!("budget {budget}: {e}"))?] += 1;
                     continue;
                 }
-                Err(e) => return Err(format!("room {room}: {e}")),
+                Err(e) => return Err(format!("budget {budget}: {e}")),
             };
             self.cut += 1;
             let got = plan.run(gpu, graph, planned);
             let bits = |y: &[Vec<Vec<f32>>]| y.iter().flatten().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
             if bits(&got) != bits(whole) {
                 return Err(format!(
-                    "{:?}, {} tangents, room {room}: other bits than uncut",
+                    "{:?}, {} tangents, budget {budget}: other bits than uncut",
                     plan.family, plan.tangents
                 ));
             }
@@ -241,7 +241,7 @@ impl Seen {
         self.several += usize::from(graph.inputs.len() + graph.outputs.len() > 2);
         for family in families(gpu) {
             for (tangents, fused) in [(2, true), (2, false), (0, true)] {
-                let plan = Plan { family, tangents, fused, room: None };
+                let plan = Plan { family, tangents, fused, budget: None };
                 let what = format!("{family:?}, {tangents} tangents, fused {fused}");
                 let planned = plan.of(&graph).map_err(|e| format!("{what}: {e}"))?;
                 planned.0.steps().for_each(|step| *self.ops.entry(step.op).or_default() += 1);

@@ -4,9 +4,9 @@ use crate::common::{gpu, noise};
 use half::f16;
 use vorticity::choice::{Choices, Class};
 use vorticity::evaluate::Evaluator;
-use vorticity::ops::Family;
 use vorticity::ops::conv::VARIANTS;
 use vorticity::selftest::{VARIED, graph_of, tested, variants};
+use vorticity::target::KernelFamily;
 
 /// A sample has the same bits alone and among others, in every variant.
 #[test]
@@ -20,7 +20,7 @@ fn company_changes_no_bit() {
             let graph = graph_of(case).unwrap();
             let (input, ks) = (graph.end_shapes().unwrap()[0].len(), [0, 3, 3, 0, 4]);
             let mut evaluator =
-                Evaluator::new(&gpu.clone().with_family(Family::Gpu), &graph, &[0, 3, 4], ks.len()).unwrap();
+                Evaluator::new(&gpu.clone().with_family(KernelFamily::Gpu), &graph, &[0, 3, 4], ks.len()).unwrap();
             // Neighbours of very different sizes: what is scaled must not be scaled by them.
             let size = |i: usize| 10f32.powi((i / input % 5) as i32 * 4 - 8);
             let x: Vec<f32> = noise(ks.len() * input, 3).iter().enumerate().map(|(i, v)| v * size(i)).collect();

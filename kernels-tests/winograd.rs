@@ -3,13 +3,13 @@
 use crate::common::{builder, families, gpu, noise, ports, run, size};
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
-use vorticity::ops::Family;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::silu::Silu;
 use vorticity::passes::{Ports, lower};
 use vorticity::program::{Program, Role};
 use vorticity::selftest::compare;
 use vorticity::shape::Shape;
+use vorticity::target::KernelFamily;
 
 fn conv(read: usize, written: usize, kernel: usize, stride: usize, weight: Vec<f32>) -> Conv {
     Conv {
@@ -36,9 +36,9 @@ fn one(input: Shape, written: usize, kernel: usize, stride: usize) -> Graph {
     graph
 }
 
-/// The plan with `room` bytes per lane and buffer.
-fn plan(graph: &Graph, family: Family, tangents: u32, room: Option<u64>) -> (Program, Ports) {
-    let mut program = builder(family, tangents, room);
+/// The plan with `budget` bytes per lane and buffer.
+fn plan(graph: &Graph, family: KernelFamily, tangents: u32, budget: Option<u64>) -> (Program, Ports) {
+    let mut program = builder(family, tangents, budget);
     let ports = ports(&mut program, graph);
     lower(graph, &[3], &ports, &mut program).unwrap();
     (program.finish().unwrap(), ports)
@@ -54,10 +54,10 @@ fn shape_and_weights_decide() {
     let of = |graph: &Graph, family| tiled(&plan(graph, family, 0, None).0);
     let square = |c: usize, side: usize| Shape::new(c, side, side);
     let many = one(square(64, 16), 64, 3, 1);
-    assert_eq!((of(&many, Family::Cpu), of(&many, Family::Gpu)), (1, 0));
+    assert_eq!((of(&many, KernelFamily::Cpu), of(&many, KernelFamily::Gpu)), (1, 0));
     let mut half = many;
     half.hold_f16().unwrap();
-    assert_eq!(of(&half, Family::Cpu), 0, "weights held as f16 are not transformed");
+    assert_eq!(of(&half, KernelFamily::Cpu), 0, "weights held as f16 are not transformed");
     for (graph, why) in [
         (one(square(64, 16), 64, 3, 2), "stride"),
         (one(square(64, 16), 64, 5, 1), "kernel"),
@@ -67,7 +67,7 @@ fn shape_and_weights_decide() {
         (one(square(64, 5), 64, 3, 1), "tiles mostly beyond the image"),
         (one(square(64, 68), 64, 3, 1), "a network on large images"),
     ] {
-        assert_eq!(of(&graph, Family::Cpu), 0, "{why}");
+        assert_eq!(of(&graph, KernelFamily::Cpu), 0, "{why}");
     }
 }
 
@@ -75,15 +75,15 @@ fn shape_and_weights_decide() {
 #[test]
 fn it_is_not_much_rougher_than_a_direct_convolution() {
     let gpu = gpu();
-    if !families(&gpu).contains(&Family::Cpu) {
+    if !families(&gpu).contains(&KernelFamily::Cpu) {
         return; // this adapter never goes that way
     }
     for c in [48, 160] {
         let tiles = one(Shape::new(c, 7, 11), 40, 3, 1);
         let mut direct = tiles.clone();
         direct.hold_f16().unwrap();
-        assert_eq!([&tiles, &direct].map(|g| tiled(&plan(g, Family::Cpu, 2, None).0)), [1, 0]);
-        let [rough, fine] = [&tiles, &direct].map(|g| compare(&gpu, g, Family::Cpu).unwrap());
+        assert_eq!([&tiles, &direct].map(|g| tiled(&plan(g, KernelFamily::Cpu, 2, None).0)), [1, 0]);
+        let [rough, fine] = [&tiles, &direct].map(|g| compare(&gpu, g, KernelFamily::Cpu).unwrap());
         println!("{c} channels: {rough:.2e} by tiles, {fine:.2e} direct");
         assert!(fine > 0.0 && rough < 4.0 * fine, "{c} channels: {rough:e} against {fine:e}");
     }
@@ -97,7 +97,7 @@ fn bits(gpu: &Gpu, graph: &Graph, planned: (Program, Ports), x: &[f32], lanes: u
 #[test]
 fn bands_and_pieces_give_the_same_bits() {
     let gpu = gpu();
-    if !families(&gpu).contains(&Family::Cpu) {
+    if !families(&gpu).contains(&KernelFamily::Cpu) {
         return;
     }
     let mut graph = Graph::new(Shape::new(40, 18, 14));
@@ -112,20 +112,20 @@ fn bands_and_pieces_give_the_same_bits() {
     for tangents in [0, 2] {
         let lanes = 2 * (1 + tangents as usize);
         let x = noise(lanes * size(&graph), 3);
-        let whole = plan(&graph, Family::Cpu, tangents, None);
+        let whole = plan(&graph, KernelFamily::Cpu, tangents, None);
         assert_eq!(tiled(&whole.0), 3);
         let most = 4 * 48 * 18 * 14;
         let want = bits(&gpu, &graph, whole, &x, lanes);
-        for room in [most, most - 1, most / 2] {
-            let (program, ports) = plan(&graph, Family::Cpu, tangents, Some(room));
+        for budget in [most, most - 1, most / 2] {
+            let (program, ports) = plan(&graph, KernelFamily::Cpu, tangents, Some(budget));
             let bands = program.steps().filter(|s| s.op == "rows").count();
-            assert_eq!(bands > 0, room < most, "{room}");
+            assert_eq!(bands > 0, budget < most, "{budget}");
             assert!(tiled(&program) > 6, "{} pieces", tiled(&program));
             let scratch = program.buffers.iter().filter(|b| matches!(b.role, Role::Scratch));
-            scratch.for_each(|b| assert!(b.bytes_per_lane <= room, "{} of {room}: {}", b.bytes_per_lane, b.label));
+            scratch.for_each(|b| assert!(b.bytes_per_lane <= budget, "{} of {budget}: {}", b.bytes_per_lane, b.label));
             let got = bits(&gpu, &graph, (program, ports), &x, lanes);
             let differ = got.iter().zip(&want).filter(|(a, b)| a != b).count();
-            assert_eq!(differ, 0, "{tangents} tangents, room {room}: of {}", want.len());
+            assert_eq!(differ, 0, "{tangents} tangents, budget {budget}: of {}", want.len());
         }
     }
 }

@@ -3,7 +3,7 @@
 //! judged by the roofline model (Williams, Waterman, Patterson; CACM 52, 2009).
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, tiles};
-use crate::program::{Access, BufferId, Builder, Grid, Immediate, Kernel, Part, Program, Role, Step};
+use crate::program::{Access, BufferId, Builder, Grid, Immediate, Kernel, LaneRole, Program, Role, Step};
 use crate::target::{KernelFamily, Target};
 
 /// Rates of one adapter, each the best of several.
@@ -89,7 +89,7 @@ fn step(shader: &'static str, words: &[Immediate], grid: Grid, [flops, bytes]: [
         op: "ceiling",
         kernel: Kernel { shader, constants: vec![] },
         bindings: vec![],
-        part: Part::All,
+        role: LaneRole::All,
         immediates: words.to_vec(),
         grid,
         flops,

@@ -40,6 +40,7 @@ pub mod ops;
 pub mod paths;
 #[doc(hidden)]
 pub mod shaders;
+pub mod rows;
 pub mod graph;
 #[doc(hidden)]
 pub mod twin;

@@ -7,18 +7,21 @@ use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
-use crate::graph::{Graph, RowLayer, RowTable};
+use crate::graph::Graph;
 use crate::measures::circulation::{CirculationRun, Options, Quadrature};
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
 use crate::ops::resample::Resample;
-use crate::ops::{Case, Family, OPS, Tested};
+use crate::ops::{Case, OPS, Tested};
 use crate::passes::FUSED;
 use crate::paths::normal::normals;
 use crate::paths::philox::{Purpose, Stream};
 use crate::paths::polyline::Polyline;
 use crate::paths::{self, ClosedPath, PATHS};
+use crate::rows::Rows;
+use crate::rows::functions::Lookup;
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use crate::twin;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,7 +45,7 @@ pub struct Check {
     /// The case and its shapes.
     pub case: String,
     /// None where there is one kernel for all adapters.
-    pub family: Option<Family>,
+    pub family: Option<KernelFamily>,
     /// The variant of convolutions, where it is not the family's own.
     pub variant: Option<&'static str>,
     /// Relative; infinite if anything was not a number.
@@ -59,10 +62,10 @@ impl Check {
 }
 
 /// The families that the adapter can run.
-pub fn families(gpu: &Gpu) -> Vec<Family> {
-    let mut all = vec![Family::Gpu];
-    if gpu.family() == Family::Cpu {
-        all.push(Family::Cpu);
+pub fn families(gpu: &Gpu) -> Vec<KernelFamily> {
+    let mut all = vec![KernelFamily::Gpu];
+    if gpu.family() == KernelFamily::Cpu {
+        all.push(KernelFamily::Cpu);
     }
     all
 }
@@ -118,7 +121,7 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
 }
 
 /// An op's case on three samples at different timesteps against the twin: values alone, then values with two tangents.
-pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
+pub fn op(gpu: &Gpu, name: &str, case: &Case, family: KernelFamily) -> Result<Check> {
     let graph = graph_of(case)?;
     let (error, tiled) = compared(gpu, &graph, family)?;
     let [input, output] = graph.end_shapes()?;
@@ -130,16 +133,16 @@ pub fn op(gpu: &Gpu, name: &str, case: &Case, family: Family) -> Result<Check> {
 /// `op` of a convolution, by a variant.
 pub fn varied(gpu: &Gpu, name: &str, case: &Case, variant: &Variant) -> Result<Check> {
     let gpu = gpu.clone().with_choices(Choices::always(variant.name));
-    Ok(Check { variant: Some(variant.name), ..op(&gpu, name, case, Family::Gpu)? })
+    Ok(Check { variant: Some(variant.name), ..op(&gpu, name, case, KernelFamily::Gpu)? })
 }
 
 /// The largest error of a graph's values and tangents on the adapter, of the largest value and tangent.
-pub fn compare(gpu: &Gpu, graph: &Graph, family: Family) -> Result<f64> {
+pub fn compare(gpu: &Gpu, graph: &Graph, family: KernelFamily) -> Result<f64> {
     compared(gpu, graph, family).map(|found| found.0)
 }
 
 /// `compare`, and whether some convolution went by tiles.
-fn compared(gpu: &Gpu, graph: &Graph, family: Family) -> Result<(f64, bool)> {
+fn compared(gpu: &Gpu, graph: &Graph, family: KernelFamily) -> Result<(f64, bool)> {
     let [input, output] = graph.end_shapes()?;
     let (d, out, ks) = (input.len(), output.len(), [3, 0, 4]);
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
@@ -230,8 +233,8 @@ pub fn graph_of(case: &Case) -> Result<Graph> {
         first += s.c;
     }
     if let Some(width) = case.row {
-        let layers = vec![RowLayer::Lookup { table: noise(5 * width, 3).into(), rows: 5, width }];
-        graph.push_row(RowTable { name: "row".into(), width, layers });
+        let row = graph.rows.apply(Lookup { table: noise(5 * width, 3).into(), rows: 5, width }, &[Rows::LABEL])?;
+        graph.rows.push("row", row)?;
     }
     let y = graph.push_arc(case.name, case.op.clone(), &inputs)?;
     graph.output("y", y)?;

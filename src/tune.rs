@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
 use crate::ops::conv::{BOUND, Conv, Padding, VARIANTS};
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::passes::{Ports, lower};
 use crate::paths::Lane;
 use crate::program::{Builder, Program, Role};
@@ -208,7 +208,7 @@ fn trial(class: &Class) -> Result<Graph> {
     let y = graph.push(TRIAL, conv, &[graph.input("x")?])?;
     graph.output("y", y)?;
     if half {
-        graph.held = Held::F16;
+        graph.held = WeightFormat::F16;
     }
     Ok(graph)
 }

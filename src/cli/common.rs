@@ -3,7 +3,7 @@ use super::output::Output;
 use crate::error::{NOT_FINITE, Result};
 use crate::gpu::Gpu;
 use crate::model::Model;
-use crate::ops::held::{Held, Rounding};
+use crate::ops::weight_format::{Rounding, WeightFormat};
 use crate::session::{Marked, as_given};
 use crate::shape::Shape;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -15,11 +15,12 @@ pub struct HeldArgs {
     /// How the device holds the weights of convolutions and linear layers: f32, or f16 in half the memory, with arithmetic
     /// in f32 all the same. Rounding is printed and recorded, and part of the error against f64
     #[arg(long, value_name = "FORMAT", value_parser = formats(), default_value = "f32")]
-    pub weights: Held,
+    pub weights: WeightFormat,
 }
 
-fn formats() -> impl TypedValueParser<Value = Held> {
-    PossibleValuesParser::new([Held::F32, Held::F16].map(Held::name)).try_map(|name| Held::parse(&name))
+fn formats() -> impl TypedValueParser<Value = WeightFormat> {
+    PossibleValuesParser::new([WeightFormat::F32, WeightFormat::F16].map(WeightFormat::name))
+        .try_map(|name| WeightFormat::parse(&name))
 }
 
 /// The line that says how weights are rounded, if they are.
@@ -28,7 +29,7 @@ pub(super) fn rounded(rounding: Option<Rounding>) -> String {
 }
 
 /// The network of a model directory; `shape` for one that leaves it open.
-pub(super) fn sized(model: &Path, shape: Option<&str>, held: Held) -> Result<Model> {
+pub(super) fn sized(model: &Path, shape: Option<&str>, held: WeightFormat) -> Result<Model> {
     let given = shape.map(Shape::parse).transpose()?;
     let model = Model::open_sized(model, given, held)?;
     as_given(given, model.shape())?;

@@ -5,8 +5,8 @@ use super::output::Output;
 use super::text::table;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::ops::Family;
 use crate::selftest::{self, Check};
+use crate::target::KernelFamily;
 use serde_json::{Map, Value, json};
 
 /// Check every kernel on this adapter against double precision.
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<i32> {
 pub fn describe(gpu: &Gpu, checks: &[Check]) -> String {
     let row = |c: &Check| {
         let verdict = if c.passed() { "ok" } else { "FAILED" };
-        let kernels = c.variant.or(c.family.map(Family::name)).unwrap_or("any");
+        let kernels = c.variant.or(c.family.map(KernelFamily::name)).unwrap_or("any");
         [c.what.clone(), kernels.into(), c.case.clone(), format!("{:.1e}", c.error), verdict.into()]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
@@ -65,7 +65,7 @@ fn right(checks: &[Check], variant: &str) -> bool {
 }
 
 /// Whether everything that a family of kernels needs has passed: its own ops and what all families share.
-fn trusted(checks: &[Check], family: Family) -> bool {
+fn trusted(checks: &[Check], family: KernelFamily) -> bool {
     let own = |c: &&Check| c.variant.is_none() && c.family.is_none_or(|f| f == family);
     checks.iter().filter(own).all(Check::passed)
 }
@@ -74,7 +74,7 @@ fn trusted(checks: &[Check], family: Family) -> bool {
 fn document(gpu: &Gpu, checks: &[Check]) -> Value {
     let check = |c: &Check| {
         json!({
-            "op": c.what, "kernels": c.family.map(Family::name), "variant": c.variant, "case": c.case, "error": c.error,
+            "op": c.what, "kernels": c.family.map(KernelFamily::name), "variant": c.variant, "case": c.case, "error": c.error,
             "tolerance": c.tolerance, "passed": c.passed(),
         })
     };

@@ -6,8 +6,8 @@ use super::text::table;
 use crate::choice::Choices;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::ops::Family;
 use crate::ops::conv::VARIANTS;
+use crate::target::KernelFamily;
 use crate::verify::{Report, Row, verify};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<i32> {
 /// What `--kernels` names: a family, or a variant on the kernels of GPUs.
 fn chosen(gpu: Gpu, name: &str) -> Result<Gpu> {
     let Some(variant) = VARIANTS.iter().find(|v| v.name == name) else {
-        let family = Family::parse(name).map_err(|_| {
+        let family = KernelFamily::parse(name).map_err(|_| {
             let names: Vec<&str> = VARIANTS.iter().map(|v| v.name).collect();
             Error::invalid("--kernels", format!("'{name}' is not one of cc, igemm, {}", names.join(", ")))
         })?;
@@ -69,7 +69,7 @@ fn chosen(gpu: Gpu, name: &str) -> Result<Gpu> {
     };
     match gpu.lacks(variant.needs) {
         Some(lacks) => Err(Error::invalid("--kernels", format!("'{name}' cannot run on {}: {lacks}", gpu.name()))),
-        None => Ok(gpu.with_family(Family::Gpu).with_choices(Choices::always(name))),
+        None => Ok(gpu.with_family(KernelFamily::Gpu).with_choices(Choices::always(name))),
     }
 }
 

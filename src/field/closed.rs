@@ -4,7 +4,7 @@ use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::model::{Process, facts};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use crate::spec::Params;
 use serde_json::json;
@@ -53,7 +53,7 @@ impl Field for Linear {
             op: "field",
             kernel: Kernel { shader: "field_linear", constants: vec![] },
             bindings: vec![("lanes", cx.lanes, Access::Read), ("x", cx.x, Access::Read), ("s", cx.s, Access::Write)],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![
                 ("dim", self.shape.len() as u32),
                 ("flat", flat as u32),

@@ -6,7 +6,7 @@ use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, facts};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use crate::spec::Params;
 use serde_json::json;
@@ -148,7 +148,7 @@ impl Field for Funnel {
                 ("levels", levels, Access::Read),
                 ("s", cx.s, Access::Write),
             ],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![("dim", d as u32), ("flat", flat as u32), ("group", cx.program.group())],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: (6 * d + 200 * NODES) as u64,

@@ -5,7 +5,7 @@ use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, Weights, facts};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use crate::spec::Params;
 use serde_json::json;
@@ -104,7 +104,7 @@ impl Field for Mixture {
                 ("table", table, Access::Read),
                 ("s", cx.s, Access::Write),
             ],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![
                 ("dim", d as u32),
                 ("flat", flat as u32),

@@ -11,13 +11,14 @@ pub use exact::{EXACT, open_data};
 pub use finite::first_not_finite;
 pub use network::{NetworkField, ScoreScale};
 
+pub use crate::ops::weight_format::{Rounding, WeightFormat};
+
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Schedule, facts};
-use crate::ops::held::{Held, Rounding};
 use crate::paths::Lane;
 use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
@@ -205,11 +206,16 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Arc<dyn Field>> {
-    open_held(spec, shape, scale, Held::F32)
+    open_held(spec, shape, scale, WeightFormat::F32)
 }
 
 /// `open`, of a network whose weights the device is to hold so; closed forms have none.
-pub fn open_held(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale, held: Held) -> Result<Arc<dyn Field>> {
+pub fn open_held(
+    spec: impl Into<Spec>,
+    shape: Option<Shape>,
+    scale: ScoreScale,
+    held: WeightFormat,
+) -> Result<Arc<dyn Field>> {
     open_given(spec, shape, scale, held, None)
 }
 
@@ -218,7 +224,7 @@ pub fn open_given(
     spec: impl Into<Spec>,
     shape: Option<Shape>,
     scale: ScoreScale,
-    held: Held,
+    held: WeightFormat,
     given: Option<&Process>,
 ) -> Result<Arc<dyn Field>> {
     let spec = &spec.into();
@@ -236,7 +242,7 @@ pub fn open_given(
         }
         return Ok(Arc::new(NetworkField::new(model, scale)));
     };
-    if held != Held::F32 {
+    if held != WeightFormat::F32 {
         return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));
     }
     let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {

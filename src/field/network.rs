@@ -4,9 +4,9 @@ use crate::dual::Dual;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
-use crate::ops::held::Rounding;
+use crate::ops::weight_format::Rounding;
 use crate::passes::{Ports, lower};
-use crate::program::{Access, Grid, Kernel, Part, Role, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
 use crate::shape::Shape;
 use crate::twin;
 use serde_json::json;
@@ -86,7 +86,7 @@ impl Field for NetworkField {
                 ("raw", raw, Access::Read),
                 ("s", cx.s, Access::Write),
             ],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![("flat", flat as u32)],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 3 * flat as u64,

@@ -137,11 +137,11 @@ impl<'a> Executor<'a> {
                         pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
                     pass.set_pipeline(&self.on.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
-                    let part = self.on.program.part(step.part, lanes as u64);
+                    let own = self.on.program.lanes_of(step.role, lanes as u64);
                     let words: Vec<u32> =
-                        [part as u32].into_iter().chain(step.immediates.iter().map(|word| word.1)).collect();
+                        [own as u32].into_iter().chain(step.immediates.iter().map(|word| word.1)).collect();
                     pass.set_immediates(0, bytemuck::cast_slice(&words));
-                    let groups = (part * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
+                    let groups = (own * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }
                 Command::Mirror { slot, bytes_per_lane } => {

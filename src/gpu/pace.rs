@@ -29,7 +29,7 @@ impl Pace {
             let (flops, bytes) = match action {
                 Action::Mirror { bytes_per_lane, .. } => (0, 2 * bytes_per_lane * group),
                 Action::Dispatch(step) => {
-                    let lanes = program.part(step.part, group);
+                    let lanes = program.lanes_of(step.role, group);
                     (step.flops * lanes, step.bytes * lanes)
                 }
             };

@@ -54,7 +54,12 @@ pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
         // Kernels count pixels and elements in 32 bits.
         most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
     }
-    (most - most % group) as usize
+    most -= most % group;
+    // Each buffer is rounded up.
+    while most > group && device(most) > bytes {
+        most -= group;
+    }
+    most as usize
 }
 
 /// Bytes of a program with a tile's buffers by default.

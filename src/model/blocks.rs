@@ -2,7 +2,7 @@
 //! Out: the node after it. Shapes come from the graph, so a family file says only what is peculiar to it.
 use super::Weights;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, RowLayer, RowTable};
+use crate::graph::{Graph, NodeId};
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::attention_logits::AttentionLogits;
@@ -13,6 +13,8 @@ use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
 use crate::ops::silu::Silu;
 use crate::ops::softmax::Softmax;
+use crate::rows::functions::Linear;
+use crate::rows::{RowFunction, RowId};
 use crate::shape::Shape;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -206,36 +208,33 @@ impl<'a> Net<'a> {
     }
 
     /// A linear layer of a time row, `name.weight` `[out, input]`.
-    pub fn dense(&self, name: &str, out: usize, input: usize) -> Result<RowLayer> {
+    pub fn dense(&self, name: &str, out: usize, input: usize) -> Result<Linear> {
         let weight = self.weights.take(&format!("{name}.weight"), &[out, input])?;
         let bias = self.weights.take(&format!("{name}.bias"), &[out])?;
-        Ok(RowLayer::Linear { weight, bias, input })
+        Ok(Linear { weight, bias, input })
     }
 
-    /// A function of the network's label. Tables that begin with the same layers share their work.
-    pub fn row(&mut self, name: &str, width: usize, layers: Vec<RowLayer>) -> usize {
-        self.graph.push_row(RowTable { name: name.into(), width, layers })
+    /// A function of earlier rows.
+    pub fn apply(&mut self, function: impl RowFunction + 'static, input: RowId) -> Result<RowId> {
+        self.graph.rows.apply(function, &[input])
     }
 
-    /// A linear function of a row that has layers and a width, `name.weight` `[out, width]`.
-    pub fn dense_row(&mut self, name: &str, time: &Time, out: usize) -> Result<usize> {
-        let mut layers = time.layers.clone();
-        layers.push(self.dense(name, out, time.width)?);
-        Ok(self.row(name, out, layers))
+    /// A linear function of a row, `name.weight` `[out, width]`.
+    pub fn apply_dense(&mut self, name: &str, out: usize, input: RowId) -> Result<RowId> {
+        let dense = self.dense(name, out, self.graph.rows.width(input)?)?;
+        self.apply(dense, input)
+    }
+
+    /// The same as a row that ops read.
+    pub fn dense_row(&mut self, name: &str, time: RowId, out: usize) -> Result<usize> {
+        let row = self.apply_dense(name, out, time)?;
+        self.graph.rows.push(name, row)
     }
 
     /// x plus such a function, one number per channel.
-    pub fn add_time(&mut self, name: &str, x: NodeId, time: &Time) -> Result<NodeId> {
+    pub fn add_time(&mut self, name: &str, x: NodeId, time: RowId) -> Result<NodeId> {
         let width = self.channels(x);
         let table = self.dense_row(name, time, width)?;
         self.graph.push(name, AddRow { table, width }, &[x])
     }
-}
-
-/// The embedding of the label that all blocks of a network see.
-#[derive(Clone)]
-pub(super) struct Time {
-    pub layers: Vec<RowLayer>,
-    /// Numbers in it.
-    pub width: usize,
 }

@@ -1,10 +1,10 @@
 //! The CIFAR-10 network of the paper: a U-Net of adaptive GroupNorm blocks with linear attention, full attention in the
 //! middle. In: the tensor names of simple-latent-diffusion-model. Out: a graph.
-use super::blocks::{Geometry, Net, Time, defaults, hyper, sane};
+use super::blocks::{Geometry, Net, defaults, hyper, sane};
 use super::sides::Sides;
 use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, RowLayer};
+use crate::graph::{Graph, NodeId};
 use crate::ops::add::Add;
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::mix::Mix;
@@ -12,6 +12,8 @@ use crate::ops::outer::Outer;
 use crate::ops::rms_norm::RmsNorm;
 use crate::ops::softmax::Softmax;
 use crate::ops::softmax_pixels::SoftmaxPixels;
+use crate::rows::functions::{Each, Sinusoid};
+use crate::rows::{RowId, Rows};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -180,21 +182,21 @@ impl Plan {
 
 struct Builder<'a> {
     net: Net<'a>,
-    time: Time,
+    /// The embedding of the label that all blocks see.
+    time: RowId,
 }
 
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let h: Hyper = hyper(value)?;
     let plan = h.plan()?;
-    let net = Net::new(h.image_size.shape(h.channels), weights);
+    let mut net = Net::new(h.image_size.shape(h.channels), weights);
     let (inner, width) = (4 * h.dim, h.dim);
-    let layers = vec![
-        RowLayer::Sinusoid { width, divisor: (width / 2) as f64 - 1.0, cos_first: false },
-        net.dense("time_mlp.1", inner, width)?,
-        RowLayer::Gelu,
-        net.dense("time_mlp.3", inner, inner)?,
-    ];
-    let mut b = Builder { net, time: Time { layers, width: inner } };
+    let sines = Sinusoid { width, divisor: (width / 2) as f64 - 1.0, cos_first: false };
+    let mut time = net.apply(sines, Rows::LABEL)?;
+    time = net.apply_dense("time_mlp.1", inner, time)?;
+    time = net.apply(Each::GELU, time)?;
+    time = net.apply_dense("time_mlp.3", inner, time)?;
+    let mut b = Builder { net, time };
     let input = b.net.graph.input("x")?;
     let first = b.net.conv("init_conv", input, plan.dims[0], Geometry::same(7))?;
     let mut skips = vec![];
@@ -267,7 +269,7 @@ impl Builder<'_> {
     /// silu(conv(g(t) norm(x) + h(t))).
     fn half(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
         let channels = self.net.channels(x);
-        let mut row = |part: &str| self.net.dense_row(&format!("{name}.norm.{part}"), &self.time, channels);
+        let mut row = |part: &str| self.net.dense_row(&format!("{name}.norm.{part}"), self.time, channels);
         let scale = Scale::Rows { gain: row("gamma_proj")?, shift: row("beta_proj")? };
         let norm = GroupNorm { channels, groups: GROUPS, epsilon: EPSILON, scale };
         let y = self.net.graph.push(format!("{name}.norm"), norm, &[x])?;

@@ -3,7 +3,7 @@
 use super::sides::Sides;
 use super::{FamilyInfo, Schedule, Weights};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, NodeId, RowLayer, RowTable};
+use crate::graph::{Graph, NodeId};
 use crate::ops::{
     add_row::AddRow,
     channels::Channels,
@@ -12,6 +12,8 @@ use crate::ops::{
     silu::Silu,
     upsample::Upsample,
 };
+use crate::rows::functions::{Each, Linear, Lookup};
+use crate::rows::{RowId, Rows};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -50,7 +52,7 @@ struct Builder<'a> {
     graph: Graph,
     weights: &'a Weights,
     /// The shared time table.
-    embedding: RowLayer,
+    embedding: RowId,
     time_dim: usize,
 }
 
@@ -70,8 +72,9 @@ fn build(hyper: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     }
     h.image_size.halve(h.dim_mults.len())?;
     let table = weights.take("time_embedding.weight", &[h.timesteps, h.time_embedding_dim])?;
-    let embedding = RowLayer::Lookup { table, rows: h.timesteps, width: h.time_embedding_dim };
-    let graph = Graph::new(h.image_size.shape(h.in_channels));
+    let mut graph = Graph::new(h.image_size.shape(h.in_channels));
+    let lookup = Lookup { table, rows: h.timesteps, width: h.time_embedding_dim };
+    let embedding = graph.rows.apply(lookup, &[Rows::LABEL])?;
     let mut b = Builder { graph, weights, embedding, time_dim: h.time_embedding_dim };
 
     let input = b.graph.input("x")?;
@@ -206,14 +209,17 @@ impl Builder<'_> {
     /// silu(x + MLP(time table row)), hidden width `hidden`.
     fn time(&mut self, name: &str, x: NodeId, hidden: usize) -> Result<NodeId> {
         let width = hidden / 2;
-        let linear = |layer: usize, out: usize, input: usize| -> Result<RowLayer> {
+        let linear = |layer: usize, out: usize, input: usize| -> Result<Linear> {
             let weight = self.weights.take(&format!("{name}.mlp.{layer}.weight"), &[out, input])?;
             let bias = self.weights.take(&format!("{name}.mlp.{layer}.bias"), &[out])?;
-            Ok(RowLayer::Linear { weight, bias, input })
+            Ok(Linear { weight, bias, input })
         };
-        let layers =
-            vec![self.embedding.clone(), linear(0, hidden, self.time_dim)?, RowLayer::Silu, linear(2, width, hidden)?];
-        let table = self.graph.push_row(RowTable { name: name.into(), width, layers });
+        let (first, second, rows) =
+            (linear(0, hidden, self.time_dim)?, linear(2, width, hidden)?, &mut self.graph.rows);
+        let mut row = rows.apply(first, &[self.embedding])?;
+        row = rows.apply(Each::SILU, &[row])?;
+        row = rows.apply(second, &[row])?;
+        let table = rows.push(name, row)?;
         let y = self.graph.push(name, AddRow { table, width }, &[x])?;
         self.graph.push(format!("{name}.silu"), Silu, &[y])
     }

@@ -36,7 +36,7 @@ pub use weights::{Files, Weights};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::ops::held::{Held, Rounding};
+use crate::ops::weight_format::{Rounding, WeightFormat};
 use crate::shape::Shape;
 use crate::spec::Spec;
 use std::path::{Path, PathBuf};
@@ -203,14 +203,14 @@ pub struct Model {
 impl Model {
     /// Reads and checks a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_sized(path, None, Held::F32)
+        Self::open_sized(path, None, WeightFormat::F32)
     }
 
     /// `open`, and the device is to hold the network's weights so; an autoencoder's stay f32: it makes the data. `shape` is
     /// that of a sample, for a network that leaves it open (`leaves_size_open`): others know theirs.
-    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: Held) -> Result<Self> {
+    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: WeightFormat) -> Result<Self> {
         let mut model = Self::read(path.as_ref(), shape)?;
-        if held == Held::F16 {
+        if held == WeightFormat::F16 {
             model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
         }
         Ok(model)

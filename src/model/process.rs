@@ -3,7 +3,8 @@
 //! VE: a = 1, sigma_k = sigma_min (sigma_max / sigma_min)^(k / (T-1)), or a list; networks are told sigma (arXiv 2011.13456).
 use super::schedule::{self, Schedule};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, RowLayer};
+use crate::graph::Graph;
+use crate::rows::Told;
 use serde::{Deserialize, Serialize};
 
 /// The process as `config.json` names it.
@@ -240,19 +241,18 @@ impl Process {
     /// fewer timesteps than there are.
     pub fn require_told(&self, graph: &Graph) -> Result<()> {
         let (vp, steps) = (self.preserves_variance(), self.timesteps());
-        for table in &graph.rows {
-            let embeds = match table.layers.first() {
-                Some(RowLayer::Lookup { rows, .. }) if vp && *rows < steps => {
+        for (name, function) in graph.rows.of_label() {
+            let embeds = match function.told() {
+                Some(Told::Timestep(Some(rows))) if vp && rows < steps => {
                     format!("timesteps 0..={}", rows.saturating_sub(1))
                 }
-                Some(RowLayer::Lookup { .. } | RowLayer::Sinusoid { .. }) if !vp => "timesteps".into(),
-                Some(RowLayer::Fourier { .. } | RowLayer::Reciprocal) if vp => "noise levels".into(),
+                Some(Told::Timestep(_)) if !vp => "timesteps".into(),
+                Some(Told::NoiseLevel) if vp => "noise levels".into(),
                 _ => continue,
             };
             let told = if vp { format!("the timestep, 0..={}", steps - 1) } else { "sigma".into() };
             let process = self.config.describe();
-            let message =
-                format!("{process}: it tells its network {told}; '{}' of this one is made of {embeds}", table.name);
+            let message = format!("{process}: it tells its network {told}; '{name}' of this one is made of {embeds}");
             return Err(Error::invalid("process", message));
         }
         Ok(())

@@ -2,11 +2,11 @@
 //! tangent's. A kernel that stores its own sums cannot see another lane's z, so it runs twice: on the primals, which also
 //! leave silu'(z) in a buffer, then on the tangents, which multiply by it. Shaders: `SILU`, `KEEP` and `SLOPED` of conv.
 use super::{Lowering, Place};
-use crate::program::{Access, BufferId, Part};
+use crate::program::{Access, BufferId, LaneRole};
 
 /// One dispatch of such a kernel.
 pub(super) struct Pass {
-    pub part: Part,
+    pub role: LaneRole,
     /// Apply SiLU to the values stored.
     pub silu: bool,
     /// Of values: where their slopes go. Of tangents: where they come from.
@@ -15,7 +15,7 @@ pub(super) struct Pass {
 
 impl Pass {
     /// Without SiLU all lanes are alike.
-    pub const LINEAR: Pass = Pass { part: Part::All, silu: false, slope: None };
+    pub const LINEAR: Pass = Pass { role: LaneRole::All, silu: false, slope: None };
 
     /// The dispatches that store `place`; one where there are no tangents or no SiLU.
     pub fn of(cx: &mut Lowering, silu: bool, place: &Place) -> Vec<Pass> {
@@ -25,14 +25,14 @@ impl Pass {
         let slope = cx.slope(16 * (place.shape.pixels() * place.blocks) as u64, 16 * place.blocks as u64);
         let loaded = cx.x_access();
         vec![
-            Pass { part: Part::Primals, silu, slope: Some((slope, Access::Write)) },
-            Pass { part: Part::Tangents, silu: false, slope: Some((slope, loaded)) },
+            Pass { role: LaneRole::Primals, silu, slope: Some((slope, Access::Write)) },
+            Pass { role: LaneRole::Tangents, silu: false, slope: Some((slope, loaded)) },
         ]
     }
 
     /// Constants of the shader.
     pub fn constants(&self) -> [(&'static str, i64); 3] {
-        let (keep, sloped) = (self.part == Part::Primals, self.part == Part::Tangents);
+        let (keep, sloped) = (self.role == LaneRole::Primals, self.role == LaneRole::Tangents);
         [("SILU", self.silu as i64), ("KEEP", keep as i64), ("SLOPED", sloped as i64)]
     }
 

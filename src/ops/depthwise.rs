@@ -3,11 +3,12 @@
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{Loading, immediates, noise};
 use super::window::{Padding, Window, extent, inside};
-use super::{Case, Family, Locality, Lowering, Op, View};
+use super::{Case, Locality, Lowering, Op, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::sync::Arc;
 
 /// 3x3 convolution of each channel alone, with bias.
@@ -112,7 +113,7 @@ impl Op for Depthwise {
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
         let (shader, access, grid, constants) = match cx.family() {
-            Family::Cpu => (
+            KernelFamily::Cpu => (
                 "depthwise_cc",
                 Access::Image,
                 Grid {
@@ -130,7 +131,7 @@ impl Op for Depthwise {
                 .map(|(name, value)| (name, value as i64))
                 .to_vec(),
             ),
-            Family::Gpu => (
+            KernelFamily::Gpu => (
                 "depthwise",
                 Access::Read,
                 Grid { items: (s.pixels() * place.blocks) as u32, workgroup: 256, groups: 1 },
@@ -149,7 +150,7 @@ impl Op for Depthwise {
                 ("weights", weights, Access::Read),
                 ("y", place.buffer, Access::Write),
             ],
-            part: Part::All,
+            role: LaneRole::All,
             immediates: words,
             grid,
             flops: self.flops(&[view.shape], s),

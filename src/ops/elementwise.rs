@@ -3,7 +3,7 @@
 use super::activation::Pass;
 use super::{Lowering, View};
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step};
 
 /// What one elementwise kernel has of its own.
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Elementwise<'_> {
         ]
         .map(|(name, v)| (name, v as u32));
         for pass in Pass::of(cx, self.silu, &place) {
-            let reads = self.reads.iter().filter(|_| pass.part != Part::Tangents);
+            let reads = self.reads.iter().filter(|_| pass.role != LaneRole::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
             let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
             let second = self.second.map(|(buffer, _)| ("z", buffer, access));
@@ -62,7 +62,7 @@ impl Elementwise<'_> {
                     constants: constants.chain(self.constants.iter().copied()).collect(),
                 },
                 bindings,
-                part: pass.part,
+                role: pass.role,
                 immediates: words.chain(self.own.iter().copied()).collect(),
                 grid: Grid { items: self.items.unwrap_or(written) as u32, workgroup: 256, groups: 1 },
                 flops: self.flops,

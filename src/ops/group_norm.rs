@@ -4,11 +4,12 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
-use super::{Case, Family, Lowering, Op, Reads, View};
+use super::{Case, Lowering, Op, Reads, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step, named};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
@@ -66,11 +67,11 @@ impl GroupNorm {
         }
     }
 
-    /// Appends the kernels that make the coefficients from the rows in these views, for one part of the lanes.
+    /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
     fn measure(
         &self,
         cx: &mut Lowering,
-        part: Part,
+        role: LaneRole,
         views: &[View],
         [sums, moments, coefficients]: [BufferId; 3],
         tables: [BufferId; 2],
@@ -96,8 +97,8 @@ impl GroupNorm {
             let words = words.into_iter().chain(view.runs()).chain([("group", group)]).chain(shape);
             words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
         };
-        let tangents = part == Part::Tangents;
-        let lanes = [("KEEP", (part == Part::Primals) as i64), ("SLOPED", tangents as i64)];
+        let tangents = role == LaneRole::Tangents;
+        let lanes = [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", tangents as i64)];
         let access = cx.x_access();
         let known = tangents.then_some(("moments", moments, Access::Read));
         let mut first = 0;
@@ -116,7 +117,7 @@ impl GroupNorm {
                     constants: [cx.family().constant()].into_iter().chain(lanes).collect(),
                 },
                 bindings: bindings.collect(),
-                part,
+                role,
                 immediates: immediates(view, first, pixels),
                 grid: Grid { items: (pixels.div_ceil(chunk) * blocks) as u32, workgroup: 64, groups: 1 },
                 flops: 3 * view.shape.len() as u64,
@@ -125,7 +126,7 @@ impl GroupNorm {
             first += pixels.div_ceil(chunk);
         }
         // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
-        let workgroup = if cx.family() == Family::Cpu { 8 } else { 64 };
+        let workgroup = if cx.family() == KernelFamily::Cpu { 8 } else { 64 };
         let [members, rows] = tables;
         cx.program.push(Step {
             label: cx.label("coefficients"),
@@ -142,7 +143,7 @@ impl GroupNorm {
                 ("moments", moments, Access::Write),
                 ("coefficients", coefficients, Access::Write),
             ],
-            part,
+            role,
             immediates: immediates(&views[0], 0, pixels),
             grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
             flops: (8 * chunks * self.channels) as u64,
@@ -236,10 +237,11 @@ impl GroupNorm {
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
-        let lanes: &[Part] = if cx.program.tangents() == 0 { &[Part::All] } else { &[Part::Primals, Part::Tangents] };
+        let lanes: &[LaneRole] =
+            if cx.program.tangents() == 0 { &[LaneRole::All] } else { &[LaneRole::Primals, LaneRole::Tangents] };
         if measured {
-            for &part in lanes {
-                self.measure(cx, part, parts, [sums, moments, coefficients], [members, rows]);
+            for &role in lanes {
+                self.measure(cx, role, parts, [sums, moments, coefficients], [members, rows]);
             }
         }
         Ok(coefficients)

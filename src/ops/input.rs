@@ -3,7 +3,7 @@
 use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Part, Step, named};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
 
 /// Flat points to the channels-last layout.
@@ -44,7 +44,7 @@ pub(crate) fn lower(cx: &mut Lowering, port: usize, outside: Outside) {
         op: "input",
         kernel: Kernel { shader: "input", constants: vec![] },
         bindings: vec![("x", cx.flat_inputs[port], Access::Read), ("y", cx.output.buffer, Access::Write)],
-        part: Part::All,
+        role: LaneRole::All,
         immediates: named(["channels", "pixels", "blocks"], [s.c, s.pixels(), cx.output.blocks].map(|n| n as u32))
             .into_iter()
             .chain(outside.words())

@@ -4,6 +4,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,11 +12,9 @@ use std::sync::Arc;
 
 use window::Window;
 
-pub use crate::target::KernelFamily as Family;
-
 mod activation;
 mod elementwise;
-pub mod held;
+pub mod weight_format;
 pub mod window;
 
 /// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
@@ -278,7 +277,7 @@ pub struct Lowering<'a> {
     /// Name of the graph's node.
     pub node: &'a str,
     /// How the device holds weights.
-    pub held: held::Held,
+    pub held: weight_format::WeightFormat,
     /// `Graph::direct`.
     pub direct: bool,
     /// Pixels of the largest image of the network, were nothing cut.
@@ -308,13 +307,13 @@ impl Lowering<'_> {
     }
 
     /// The family of kernels to use.
-    fn family(&self) -> Family {
+    fn family(&self) -> KernelFamily {
         self.program.target().family
     }
 
     /// How kernels of the family read what the network's ops write; images have to be `mirror`ed first.
     fn x_access(&self) -> Access {
-        if self.family() == Family::Cpu { Access::Image } else { Access::Read }
+        if self.family() == KernelFamily::Cpu { Access::Image } else { Access::Read }
     }
 
     /// The shared buffer of that name, of at least so many bytes per lane: free as soon as the node's steps are done.

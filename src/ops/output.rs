@@ -3,7 +3,7 @@
 use super::{Lowering, Op, Outside};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Part, Step, named};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
 
 /// The channels-last layout to flat values.
@@ -60,7 +60,7 @@ pub(crate) fn lower(cx: &mut Lowering, outside: Outside) {
             ("slots", table, Access::Read),
             ("y", cx.output.buffer, Access::Write),
         ],
-        part: Part::All,
+        role: LaneRole::All,
         immediates: named(["channels", "pixels", "stride"], [s.c, s.pixels(), 4 * stride].map(|n| n as u32))
             .into_iter()
             .chain(outside)

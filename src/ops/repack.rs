@@ -5,7 +5,7 @@ use super::channels::Channels;
 use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
 use crate::error::Result;
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Op for Repack {
                     ("slots", slots, Access::Read),
                     ("y", place.buffer, Access::Write),
                 ],
-                part: Part::All,
+                role: LaneRole::All,
                 immediates: words.map(|(name, v)| (name, v as u32)).to_vec(),
                 grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,

@@ -3,7 +3,7 @@
 use super::{Case, Lowering, Op, Reads};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Op for Rows {
                 op: "rows",
                 kernel: Kernel { shader: "rows", constants: vec![] },
                 bindings: vec![("x", view.buffer, Access::Read), ("y", place.buffer, Access::Write)],
-                part: Part::All,
+                role: LaneRole::All,
                 immediates: words.into_iter().chain(view.runs()).collect(),
                 grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,

@@ -14,8 +14,8 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. None if all fit.
-pub(super) fn band(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<Draft>> {
-    let sizes = sizes(graph, buffers, room)?;
+pub(super) fn band(graph: &Graph, buffers: &[u64], budget: u64) -> Result<Option<Draft>> {
+    let sizes = sizes(graph, buffers, budget)?;
     if sizes.is_empty() {
         return Ok(None);
     }
@@ -29,7 +29,7 @@ pub(super) fn band(graph: &Graph, buffers: &[u64], room: u64) -> Result<Option<D
             Some(count) => rows(node.shape, count),
             None => vec![0..node.shape.h],
         };
-        let mut made = pieces(&mut out, node, &shapes, &all, &bands, room)?;
+        let mut made = pieces(&mut out, node, &shapes, &all, &bands, budget)?;
         // Whoever reads it wants bands of its own size; joined at once, channels keep their order in memory.
         let wanted = match sizes.get(&(node.shape.h, node.shape.w)) {
             Some(&count) => rows(node.shape, count),
@@ -54,7 +54,7 @@ fn pieces(
     inputs: &[Shape],
     all: &[Range<usize>],
     bands: &[Bands],
-    room: u64,
+    budget: u64,
 ) -> Result<Bands> {
     let mut made = Vec::with_capacity(all.len());
     let mut copies = HashMap::new();
@@ -63,7 +63,7 @@ fn pieces(
             1 => (node.op.clone(), inputs.iter().map(|s| 0..s.h).enumerate().collect()),
             _ => banded(&node.op, &Cut { inputs, output: node.shape, bands: all, which }).ok_or_else(|| {
                 let message = format!(
-                    "{} ({}): it or what it reads takes more than the {room} bytes per lane that a buffer may have \
+                    "{} ({}): it or what it reads takes more than the {budget} bytes per lane that a buffer may have \
                      here, and '{}' cannot be computed by rows",
                     node.shape,
                     node.name,
@@ -88,16 +88,16 @@ fn pieces(
 }
 
 /// Bands by height and width of the images that need them.
-fn sizes(graph: &Graph, buffers: &[u64], room: u64) -> Result<HashMap<(usize, usize), usize>> {
+fn sizes(graph: &Graph, buffers: &[u64], budget: u64) -> Result<HashMap<(usize, usize), usize>> {
     let mut sizes = HashMap::new();
-    for (node, &bytes) in graph.nodes.iter().zip(buffers).filter(|(_, bytes)| **bytes > room) {
+    for (node, &bytes) in graph.nodes.iter().zip(buffers).filter(|(_, bytes)| **bytes > budget) {
         let row = bytes / node.shape.h as u64;
-        let most = room / row;
+        let most = budget / row;
         // Two rows more than its own are what a 3x3 kernel reads.
         let fits = |count: &usize| rows(node.shape, *count).iter().all(|band| band.len() as u64 + 2 <= most);
         let Some(needed) = (2..=node.shape.h).find(fits) else {
             let message = format!(
-                "{} ({}): a band and two rows beside it, of {row} bytes a row, do not fit the {room} bytes per lane that a buffer may have",
+                "{} ({}): a band and two rows beside it, of {row} bytes a row, do not fit the {budget} bytes per lane that a buffer may have",
                 node.shape, node.name
             );
             return Err(Error::OutOfMemory { place: "plan".into(), message });

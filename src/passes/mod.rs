@@ -13,8 +13,8 @@ mod views;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
-use crate::ops::held::Held;
 use crate::ops::output::Output;
+use crate::ops::weight_format::WeightFormat;
 use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
 use crate::target::Target;
@@ -62,7 +62,7 @@ struct Setting<'a> {
     /// K
     tangents: u32,
     /// How the device holds weights.
-    held: Held,
+    held: WeightFormat,
 }
 
 /// A network between passes.
@@ -111,14 +111,14 @@ fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder
     ports.fit(&graph)?;
     let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
     let (mut draft, mut layout) = layout::layout(Draft::of(graph)?)?;
-    if let Some(room) = program.budget()
-        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), room)?
+    if let Some(budget) = program.budget()
+        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), budget)?
     {
         (draft, layout) = layout::layout(cut)?;
         let bytes = layout.bytes(&draft.graph);
-        if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > room) {
+        if let Some((node, bytes)) = draft.graph.nodes.iter().zip(bytes).find(|(_, bytes)| *bytes > budget) {
             let message =
-                format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {room}", node.shape, node.name);
+                format!("{} ({}) takes {bytes} bytes per lane, a buffer may have {budget}", node.shape, node.name);
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         }
     }

@@ -3,7 +3,7 @@
 //! and in each lane where its rows are.
 use super::{Anchor, ClosedPath, Lane};
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Builder, Grid, Kernel, Part, Role, Step};
+use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Role, Step};
 use std::sync::Arc;
 
 /// A table that a path's shader reads: rows of D words, padded to blocks of four.
@@ -122,7 +122,7 @@ impl Tables {
             op: "path",
             kernel: Kernel { shader: path.shader(), constants: vec![] },
             bindings,
-            part: Part::All,
+            role: LaneRole::All,
             immediates: vec![
                 ("dim", self.dim as u32),
                 ("stride", stride as u32),

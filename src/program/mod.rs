@@ -6,7 +6,7 @@ mod step;
 
 pub use builder::Builder;
 pub(crate) use step::named;
-pub use step::{Access, Grid, Immediate, Kernel, Part, Step};
+pub use step::{Access, Grid, Immediate, Kernel, LaneRole, Step};
 
 use crate::choice::Class;
 use std::borrow::Cow;
@@ -95,13 +95,13 @@ impl Program {
         self.tangents + 1
     }
 
-    /// How many of `lanes` belong to a part.
-    pub fn part(&self, part: Part, lanes: u64) -> u64 {
+    /// How many of `lanes` have a role.
+    pub fn lanes_of(&self, role: LaneRole, lanes: u64) -> u64 {
         let samples = lanes / u64::from(self.group());
-        match part {
-            Part::All => lanes,
-            Part::Primals => samples,
-            Part::Tangents => lanes - samples,
+        match role {
+            LaneRole::All => lanes,
+            LaneRole::Primals => samples,
+            LaneRole::Tangents => lanes - samples,
         }
     }
 
@@ -132,6 +132,6 @@ impl Program {
     /// Floating-point operations per lane, on average over the lanes of a sample.
     pub fn flops(&self) -> u64 {
         let group = u64::from(self.group());
-        self.steps().map(|s| s.flops * self.part(s.part, group)).sum::<u64>() / group
+        self.steps().map(|s| s.flops * self.lanes_of(s.role, group)).sum::<u64>() / group
     }
 }

@@ -14,7 +14,7 @@ pub struct Grid {
 
 /// Which lanes of every sample a step is for: a sample is 1 + K lanes, its primal first, then its K tangents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Part {
+pub enum LaneRole {
     /// All lanes alike.
     #[default]
     All,
@@ -64,15 +64,15 @@ pub struct Step {
     /// Shader variable, buffer, access.
     pub bindings: Vec<(&'static str, BufferId, Access)>,
     /// Which lanes it is for.
-    pub part: Part,
-    /// The members of the shader's `var<immediate>` behind the first, in order. The first is `lanes`, the number of lanes in
-    /// that part, and is filled in at each run.
+    pub role: LaneRole,
+    /// The members of the shader's `var<immediate>` behind the first, in order. The first is `lanes`, the number of lanes of
+    /// that role, and is filled in at each run.
     pub immediates: Vec<Immediate>,
     /// How much of it runs.
     pub grid: Grid,
-    /// Floating-point operations per lane of the part (2 per multiply-add).
+    /// Floating-point operations per lane of that role (2 per multiply-add).
     pub flops: u64,
-    /// Bytes read and written per lane of the part, weights not counted.
+    /// Bytes read and written per lane of that role, weights not counted.
     pub bytes: u64,
 }
 

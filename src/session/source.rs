@@ -6,7 +6,7 @@ use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
 use crate::model::{Process, leaves_size_open};
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::run::Subject;
 use crate::shape::Shape;
 use crate::spec::Spec;
@@ -27,7 +27,7 @@ pub struct Opening {
     /// How eps-predictions become scores.
     pub scale: ScoreScale,
     /// How the device holds a network's weights.
-    pub weights: Held,
+    pub weights: WeightFormat,
     /// Noise levels of a closed form.
     pub process: Option<Process>,
 }
@@ -36,7 +36,7 @@ impl Opening {
     /// A model on the first so many images, everything else as it comes.
     pub fn new(model: impl Into<Spec>, data: impl Into<Spec>, samples: usize) -> Self {
         let (model, data, scale) = (model.into(), data.into(), ScoreScale::Definition);
-        Opening { model, data, samples, shape: None, scale, weights: Held::F32, process: None }
+        Opening { model, data, samples, shape: None, scale, weights: WeightFormat::F32, process: None }
     }
 
     /// Reads both. Closed forms take [-1, 1] data and, unless told otherwise, their shape.

@@ -97,9 +97,10 @@ impl Ready {
                 if round > 0 {
                     continue;
                 }
-                // Per lane of the tile, not of the part that the step is for.
-                let of =
-                    |step: &Step, amount: u64| (amount * program.part(step.part, lanes as u64)) as f64 / lanes as f64;
+                // Per lane of the tile, not of the role that the step is for.
+                let of = |step: &Step, amount: u64| {
+                    (amount * program.lanes_of(step.role, lanes as u64)) as f64 / lanes as f64
+                };
                 let (flops, bytes) = step.map_or((0.0, 0.0), |s| (of(s, s.flops), of(s, s.bytes)));
                 let (roof, bound) = ceilings.roof(family, flops, bytes);
                 cost.dispatches += 1;

@@ -3,9 +3,9 @@
 use crate::data::Images;
 use crate::diagnostics::check;
 use crate::error::{Error, Result};
-use crate::ops::Family;
 use crate::paths::{self, ClosedPath};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::sync::Arc;
 
 /// Numbers that the device makes of a point, with padding.
@@ -38,7 +38,7 @@ pub struct Options {
     /// Lanes per tile; by memory if not given. Does not change results.
     pub tile: Option<usize>,
     /// Kernel family; by adapter if not given.
-    pub family: Option<Family>,
+    pub family: Option<KernelFamily>,
 }
 
 /// The paper's protocol, on 256 samples; errors of 5% of the samples and of 8 points.

@@ -8,7 +8,7 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory, tiles};
-use crate::program::{self, Access, BufferId, Builder, Grid, Kernel, Program, Role, Step};
+use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
 use crate::run::{Journal, Part, Progress, Shard, Table};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
@@ -66,7 +66,7 @@ impl<'a> CirculationRun<'a> {
                 ("s", s, Access::Read),
                 ("sums", sums, Access::Write),
             ],
-            part: program::Part::All,
+            role: LaneRole::All,
             immediates: vec![("dim", shape.len() as u32), ("flat", shape.flat_stride() as u32)],
             grid: Grid { items: 1, workgroup: 1, groups: 1 },
             flops: 10 * shape.len() as u64,

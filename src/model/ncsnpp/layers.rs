@@ -1,11 +1,13 @@
 //! What an NCSN++ is built of: residual blocks of BigGAN or DDPM, resampling by means, neighbours or filters, attention, and
 //! the embedding of the noise level. In: a builder whose next module is numbered. Out: the builder, one module or more on.
-use super::super::blocks::{Geometry, Net, Time};
+use super::super::blocks::{Geometry, Net};
 use super::config::{Block, Embedding, Hyper, Nonlinearity};
 use crate::error::Result;
-use crate::graph::{NodeId, RowLayer};
+use crate::graph::NodeId;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::resample::Resample;
+use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid};
+use crate::rows::{RowId, Rows};
 use std::f64::consts::FRAC_1_SQRT_2;
 
 pub(super) const EPSILON: f64 = 1e-6;
@@ -21,7 +23,7 @@ pub(super) struct Builder<'a> {
     /// Number of the next of `all_modules`.
     pub next: usize,
     /// What blocks see of the noise level; none where `conditional` is false.
-    pub time: Option<Time>,
+    pub time: Option<RowId>,
 }
 
 /// A change of size.
@@ -40,42 +42,46 @@ impl Builder<'_> {
     /// The embedding of the noise level. What the class makes of it and does not use is checked and dropped.
     pub fn embed(&mut self) -> Result<()> {
         let nf = self.h.nf;
-        let (first, width) = match self.h.embedding_type {
+        let mut row = match self.h.embedding_type {
             Embedding::Fourier => {
                 let weights = self.net.weights.take(&format!("{}.W", self.module()), &[nf])?;
-                (RowLayer::Fourier { weights, log: true }, 2 * nf)
+                self.net.apply(Fourier { weights, log: true }, Rows::LABEL)?
             }
             Embedding::Positional => {
-                (RowLayer::Sinusoid { width: nf, divisor: (nf / 2) as f64 - 1.0, cos_first: false }, nf)
+                let sines = Sinusoid { width: nf, divisor: (nf / 2) as f64 - 1.0, cos_first: false };
+                self.net.apply(sines, Rows::LABEL)?
             }
         };
         if self.h.conditional {
-            let (one, two, act) = (self.module(), self.module(), self.row_act());
-            let dense = [self.net.dense(&one, 4 * nf, width)?, self.net.dense(&two, 4 * nf, 4 * nf)?];
-            let [one, two] = dense;
-            self.time = Some(Time { layers: vec![first, one, act.clone(), two, act], width: 4 * nf });
+            let act = self.row_act();
+            for name in [self.module(), self.module()] {
+                row = self.net.apply_dense(&name, 4 * nf, row)?;
+                row = self.net.apply(act, row)?;
+            }
+            self.time = Some(row);
         }
         Ok(())
     }
 
-    fn row_act(&self) -> RowLayer {
+    fn row_act(&self) -> Each {
         match self.h.nonlinearity {
-            Nonlinearity::Elu => RowLayer::Elu,
-            Nonlinearity::Relu => RowLayer::Relu,
-            Nonlinearity::Lrelu => RowLayer::LeakyRelu,
-            Nonlinearity::Swish => RowLayer::Silu,
+            Nonlinearity::Elu => Each::ELU,
+            Nonlinearity::Relu => Each::RELU,
+            Nonlinearity::Lrelu => Each::LEAKY_RELU,
+            Nonlinearity::Swish => Each::SILU,
         }
     }
 
-    /// A table of the noise level that the output is divided by: the label itself, or, of a positional embedding, the one that
+    /// A row of the noise level that the output is divided by: the label itself, or, of a positional embedding, the one that
     /// the label numbers.
-    pub fn sigma(&self) -> Result<Vec<RowLayer>> {
+    pub fn sigma(&mut self) -> Result<RowId> {
         if self.h.embedding_type == Embedding::Fourier {
-            return Ok(vec![RowLayer::Reciprocal]);
+            return self.net.apply(Reciprocal, Rows::LABEL);
         }
         let stored = self.net.weights.has("sigmas");
         let table = if stored { self.net.weights.take_buffer("sigmas")? } else { self.h.sigmas()?.into() };
-        Ok(vec![RowLayer::Lookup { rows: table.len(), table, width: 1 }, RowLayer::Reciprocal])
+        let sigma = self.net.apply(Lookup { rows: table.len(), table, width: 1 }, Rows::LABEL)?;
+        self.net.apply(Reciprocal, sigma)
     }
 
     /// A sum with what was there before, over the root of two where the configuration rescales.
@@ -181,7 +187,7 @@ impl Builder<'_> {
         y = self.net.conv(&format!("{name}.Conv_0"), y, out, Geometry::same(3))?;
         let dense = format!("{name}.Dense_0");
         match self.time.clone() {
-            Some(time) => y = self.net.add_time(&dense, y, &time)?,
+            Some(time) => y = self.net.add_time(&dense, y, time)?,
             // Blocks have this layer even where they are told nothing.
             None => drop(self.net.dense(&dense, out, 4 * self.h.nf)?),
         }

@@ -50,8 +50,8 @@ impl Builder<'_> {
         y = self.block(y, deepest)?;
         y = self.up(y, &mut skips)?;
         if self.h.scale_by_sigma {
-            let layers = self.sigma()?;
-            let table = Some(self.net.row("1 / sigma", 1, layers));
+            let row = self.sigma()?;
+            let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
             y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
         self.net.graph.output("y", y)

@@ -1,12 +1,14 @@
 //! Residual blocks and attention of `UNet2DModel`, by the options that reach them.
+use super::Builder;
 use super::config::{Act, refused};
-use super::{Builder, Time};
 use crate::error::Result;
-use crate::graph::{NodeId, RowLayer};
+use crate::graph::NodeId;
 use crate::model::blocks::Geometry;
 use crate::ops::group_norm::{GroupNorm, Scale};
 use crate::ops::pointwise::Pointwise;
 use crate::ops::resample::Resample;
+use crate::rows::RowId;
+use crate::rows::functions::{Scaled, Shifted};
 use std::sync::Arc;
 
 /// (x + f(x)) / scale, f of two convolutions.
@@ -84,11 +86,11 @@ impl Builder<'_> {
 
     /// The second norm of a residual block, and the time embedding, added before it or scaling and shifting behind it.
     fn tell(&mut self, name: &str, x: NodeId, groups: usize) -> Result<NodeId> {
-        let (told, norm) = (self.told.clone(), format!("{name}.norm2"));
+        let (told, norm) = (self.told, format!("{name}.norm2"));
         let projection = format!("{name}.time_emb_proj");
         match self.h.resnet_time_scale_shift.as_str() {
             "default" => {
-                let y = self.net.add_time(&projection, x, &told)?;
+                let y = self.net.add_time(&projection, x, told)?;
                 self.net.group_norm(&norm, y, groups, self.h.norm_eps)
             }
             "scale_shift" => {
@@ -97,7 +99,7 @@ impl Builder<'_> {
                 let shift = self.net.weights.take(&format!("{norm}.bias"), &[width])?;
                 let (groups, epsilon) = (groups, self.h.norm_eps);
                 let norm = Modulated { name: &norm, groups, epsilon, projection: &projection, weights: [gain, shift] };
-                self.modulated(norm, x, &told)
+                self.modulated(norm, x, told)
             }
             other => {
                 let message = format!("resnet_time_scale_shift '{other}' of {name} is not one of default, scale_shift");
@@ -107,27 +109,24 @@ impl Builder<'_> {
     }
 
     /// GroupNorm, then y (1 + scale) + shift, both linear functions of the time embedding: one layer of twice the channels.
-    fn modulated(&mut self, norm: Modulated, x: NodeId, time: &Time) -> Result<NodeId> {
+    fn modulated(&mut self, norm: Modulated, x: NodeId, time: RowId) -> Result<NodeId> {
         let Modulated { name, groups, epsilon, projection, weights: [gain, shift] } = norm;
         let channels = self.net.channels(x);
-        let mut layers = time.layers.clone();
-        layers.push(self.net.dense(projection, 2 * channels, time.width)?);
-        let mut row = |what: &str, layer| {
-            let layers = layers.iter().cloned().chain([layer]).collect();
-            self.net.row(&format!("{projection}.{what}"), channels, layers)
-        };
-        let gain = row("scale", RowLayer::Scaled { weights: gain });
-        let shift = row("shift", RowLayer::Shifted { weights: shift });
+        let both = self.net.apply_dense(projection, 2 * channels, time)?;
+        let (gain, shift) =
+            (self.net.apply(Scaled { weights: gain }, both)?, self.net.apply(Shifted { weights: shift }, both)?);
+        let gain = self.net.graph.rows.push(format!("{projection}.scale"), gain)?;
+        let shift = self.net.graph.rows.push(format!("{projection}.shift"), shift)?;
         let scale = Scale::Rows { gain, shift };
         self.net.graph.push(name, GroupNorm { channels, groups, epsilon, scale }, &[x])
     }
 
     /// The norm of K blocks, which has no weights but those that the time embedding goes through.
     pub fn adaptive(&mut self, name: &str, x: NodeId, groups: usize, epsilon: f64) -> Result<NodeId> {
-        let (channels, time) = (self.net.channels(x), self.raw.clone());
+        let (channels, time) = (self.net.channels(x), self.raw);
         let (weights, projection) =
             ([vec![1.0; channels].into(), vec![0.0; channels].into()], format!("{name}.linear"));
-        self.modulated(Modulated { name, groups, epsilon, projection: &projection, weights }, x, &time)
+        self.modulated(Modulated { name, groups, epsilon, projection: &projection, weights }, x, time)
     }
 
     /// A residual block of k-diffusion; `to` are the channels of its two convolutions.

@@ -5,12 +5,14 @@ mod down;
 mod layers;
 mod up;
 
-use super::blocks::{Geometry, Net, Time};
+use super::blocks::{Geometry, Net};
 use super::{FamilyInfo, Weights};
 use crate::error::Result;
-use crate::graph::{Graph, NodeId, RowLayer};
+use crate::graph::{Graph, NodeId};
 use crate::ops::affine::Affine;
 use crate::ops::resample::Resample;
+use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid};
+use crate::rows::{RowId, Rows};
 use config::{Act, Hyper, TimeKind, refused};
 pub(super) use config::{give_size, is_sizeless};
 use layers::Resnet;
@@ -39,9 +41,9 @@ struct Builder<'a> {
     net: Net<'a>,
     h: Hyper,
     /// The embedding that K blocks see.
-    raw: Time,
+    raw: RowId,
     /// The embedding behind an activation, as all other blocks see it.
-    told: Time,
+    told: RowId,
     /// What the blocks on the way down leave for the way up; none where a block leaves nothing in its place.
     skips: Vec<Option<NodeId>>,
     /// The image at the size of the block (on the way down), or the sum of what blocks show of theirs (on the way up).
@@ -105,8 +107,7 @@ fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
         types.iter().try_for_each(|name| Kind::parse(name, way).map(drop))?;
     }
     let net = Net::new(h.shape, weights);
-    let none = || Time { layers: vec![], width: 0 };
-    let mut b = Builder { net, h, raw: none(), told: none(), skips: vec![], pyramid: None };
+    let mut b = Builder { net, h, raw: Rows::LABEL, told: Rows::LABEL, skips: vec![], pyramid: None };
     b.network()?;
     Ok(b.net.graph)
 }
@@ -138,7 +139,8 @@ impl Builder<'_> {
         y = self.net.conv("conv_out", y, self.h.shape.c, Geometry::same(3))?;
         y = self.shown(y)?;
         if matches!(self.h.time, TimeKind::Fourier) {
-            let table = Some(self.net.row("1 / sigma", 1, vec![RowLayer::Reciprocal]));
+            let row = self.net.apply(Reciprocal, Rows::LABEL)?;
+            let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
             y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
         self.net.graph.output("y", y)
@@ -162,35 +164,31 @@ impl Builder<'_> {
     }
 
     fn embed(&mut self, width: usize) -> Result<()> {
-        let (first, input) = match self.h.time {
+        let first = match self.h.time {
             TimeKind::Fourier => {
                 let weights = self.net.weights.take("time_proj.weight", &[width])?;
-                (RowLayer::Fourier { weights, log: true }, 2 * width)
+                self.net.apply(Fourier { weights, log: true }, Rows::LABEL)?
             }
             TimeKind::Positional { freq_shift, cos_first } => {
                 let divisor = (width / 2) as f64 - freq_shift;
-                (RowLayer::Sinusoid { width, divisor, cos_first }, width)
+                self.net.apply(Sinusoid { width, divisor, cos_first }, Rows::LABEL)?
             }
             TimeKind::Learned { rows } => {
                 let table = self.net.weights.take("time_proj.weight", &[rows, width])?;
-                (RowLayer::Lookup { table, rows, width }, width)
+                self.net.apply(Lookup { table, rows, width }, Rows::LABEL)?
             }
         };
         let inner = self.h.time_embedding_dim;
-        let mut layers = vec![
-            first,
-            self.net.dense("time_embedding.linear_1", inner, input)?,
-            RowLayer::Silu,
-            self.net.dense("time_embedding.linear_2", inner, inner)?,
-        ];
-        self.raw = Time { layers: layers.clone(), width: inner };
-        layers.push(match self.h.act {
-            Act::Silu => RowLayer::Silu,
-            Act::Mish => RowLayer::Mish,
-            Act::Gelu => RowLayer::Gelu,
-            Act::Relu => RowLayer::Relu,
-        });
-        self.told = Time { layers, width: inner };
+        let act = match self.h.act {
+            Act::Silu => Each::SILU,
+            Act::Mish => Each::MISH,
+            Act::Gelu => Each::GELU,
+            Act::Relu => Each::RELU,
+        };
+        let hidden = self.net.apply_dense("time_embedding.linear_1", inner, first)?;
+        let hidden = self.net.apply(Each::SILU, hidden)?;
+        self.raw = self.net.apply_dense("time_embedding.linear_2", inner, hidden)?;
+        self.told = self.net.apply(act, self.raw)?;
         Ok(())
     }
 

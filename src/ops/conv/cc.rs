@@ -4,8 +4,8 @@ use super::epilogue::Ending;
 use super::{Job, Padding, immediates, operands};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Lowering, held};
-use crate::program::{Access, Grid, Kernel, Part, Step};
+use crate::ops::{Lowering, weight_format};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 
 pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     at_positions(job, 1, job.op(), cx)
@@ -41,7 +41,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
             }
         }
     }
-    let weights = held::buffer(cx, &packed);
+    let weights = weight_format::buffer(cx, &packed);
     let bias = conv.bias_buffer(cx, positions * place.blocks);
     // The kernel's one pixel of a plain 1x1 is where its output is: no coordinates to work out.
     let plain = taps == 1 && conv.stride == 1 && conv.padding == Padding::all(0) && job.phase.is_none();
@@ -51,7 +51,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let last = Pass::of(cx, job.epilogue.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
         // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
-        let most = if pass.part == Part::Primals { 128 } else { 512 };
+        let most = if pass.role == LaneRole::Primals { 128 } else { 512 };
         let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
@@ -68,7 +68,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
             op,
             kernel: Kernel { shader: "conv_cc", constants },
             bindings,
-            part: pass.part,
+            role: pass.role,
             immediates: immediates(&view, &place, cx.program.group(), conv.stride, conv.padding, &own),
             grid: Grid {
                 items: place.shape.pixels() as u32,

@@ -4,9 +4,9 @@ use super::epilogue::Ending;
 use super::{Job, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::held::Held;
-use crate::ops::{Lowering, held};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, Part, Step};
+use crate::ops::weight_format::WeightFormat;
+use crate::ops::{Lowering, weight_format};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step};
 use half::f16;
 
 /// Pixels and channels of a tile.
@@ -36,11 +36,11 @@ fn power(e: i32) -> f32 {
 /// Both f16 of 2^e w, one part behind the other. Where the device holds weights as f16 there is only the first.
 fn split(cx: &mut Lowering, weights: &[f32], e: i32) -> (BufferId, usize) {
     let scaled: Vec<f32> = match cx.held {
-        Held::F32 => weights.iter().map(|w| w * power(e)).collect(),
-        Held::F16 => weights.iter().map(|&w| f16::from_f32(w).to_f32() * power(e)).collect(),
+        WeightFormat::F32 => weights.iter().map(|w| w * power(e)).collect(),
+        WeightFormat::F16 => weights.iter().map(|&w| f16::from_f32(w).to_f32() * power(e)).collect(),
     };
     let mut parts: Vec<f16> = scaled.iter().map(|&w| f16::from_f32(w)).collect();
-    let count = if cx.held == Held::F16 { 1 } else { 2 };
+    let count = if cx.held == WeightFormat::F16 { 1 } else { 2 };
     if count == 2 {
         let low = |(&w, high): (&f32, &f16)| f16::from_f32((w - high.to_f32()) * LIFT);
         let lows: Vec<f16> = scaled.iter().zip(&parts).map(low).collect();
@@ -57,7 +57,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
     let e = exponent(&weights);
     let ((weights, parts), half) = match matrices.split {
         true => (split(cx, &weights, e), 1),
-        false => ((held::buffer(cx, &weights), 1), cx.held.constant().1),
+        false => ((weight_format::buffer(cx, &weights), 1), cx.held.constant().1),
     };
     let bias = conv.bias_buffer(cx, place.blocks);
     let ending = Ending::of(job.epilogue, cx)?;
@@ -79,7 +79,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
                 constants: all.into_iter().chain(loading.iter().copied()).collect(),
             },
             bindings: bindings.into_iter().chain(loaded.iter().copied()).collect(),
-            part: Part::All,
+            role: LaneRole::All,
             immediates: words(&[kernel]),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: 256, groups: 1 },
             flops: 0,
@@ -109,7 +109,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
                     .collect(),
             },
             bindings,
-            part: pass.part,
+            role: pass.role,
             immediates: words(&own),
             grid: Grid {
                 items: place.shape.pixels() as u32,

@@ -6,7 +6,7 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::Lowering;
 use crate::ops::activation::Pass;
-use crate::program::{Access, BufferId, Immediate, Part};
+use crate::program::{Access, BufferId, Immediate, LaneRole};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ impl Ending {
         pass: &Pass,
         last: bool,
     ) -> (Vec<(&'static str, i64)>, Vec<(&'static str, BufferId, Access)>) {
-        let values = last && pass.part != Part::Tangents;
+        let values = last && pass.role != LaneRole::Tangents;
         let (rows, residual) = (self.rows.filter(|_| values), self.residual.filter(|_| last));
         let [_, keep, sloped] = pass.constants();
         let own = [

@@ -3,7 +3,7 @@ use super::epilogue::Ending;
 use super::{Job, immediates, operands, packed};
 use crate::error::Result;
 use crate::ops::activation::Pass;
-use crate::ops::{Lowering, held};
+use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, Grid, Kernel, Step};
 
 /// Each of 16x16 threads makes `tile`: pixels (4 or 8) and blocks of channels.
@@ -11,7 +11,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let weights = packed(conv, &view, &place);
-    let weights = held::buffer(cx, &weights);
+    let weights = weight_format::buffer(cx, &weights);
     let bias = conv.bias_buffer(cx, place.blocks);
     let ending = Ending::of(job.epilogue, cx)?;
     let (loading, loaded) = job.loading.extra();
@@ -32,7 +32,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
             op: job.op(),
             kernel: Kernel { shader: "conv", constants },
             bindings,
-            part: pass.part,
+            role: pass.role,
             immediates: immediates(&view, &place, cx.program.group(), stride, padding, &own),
             grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups },
             flops: job.flops,

@@ -10,14 +10,15 @@ mod prologue;
 pub(crate) mod winograd;
 
 use self::coop::Matrices;
-use super::held::Held;
+use super::weight_format::WeightFormat;
 use super::window::{Window, extent, inside};
-use super::{Case, Family, Locality, Lowering, Op, Place, View};
+use super::{Case, Locality, Lowering, Op, Place, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Immediate};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::sync::Arc;
 
 pub use super::window::Padding;
@@ -162,19 +163,19 @@ impl Job<'_> {
     pub fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let conv = self.conv;
         match cx.family() {
-            Family::Cpu if !matches!(self.loading, Loading::Plain) => {
+            KernelFamily::Cpu if !matches!(self.loading, Loading::Plain) => {
                 Err(Error::invalid(cx.node, "kernels of CPU adapters load an input as it is"))
             }
             _ if self.phase.is_none() && winograd::suits(conv, cx) => winograd::lower(self, cx),
-            Family::Cpu => cc::lower(self, cx),
-            Family::Gpu => {
+            KernelFamily::Cpu => cc::lower(self, cx),
+            KernelFamily::Gpu => {
                 let class = Class {
                     kernel: conv.kernel,
                     stride: conv.stride,
                     inputs: conv.in_channels,
                     outputs: conv.out_channels,
                     pixels_log2: cx.whole.pixels().ilog2(),
-                    half: cx.held == Held::F16,
+                    half: cx.held == WeightFormat::F16,
                 };
                 let name = cx.program.choose(class, VARIANTS[0].name);
                 let found = VARIANTS.iter().find(|v| v.name == name);

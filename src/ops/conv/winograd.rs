@@ -6,10 +6,11 @@ use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
 use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
-use crate::ops::held::Held;
-use crate::ops::{Family, Lowering, Op, Place, Segment, View};
-use crate::program::{Access, Grid, Kernel, SPARE, Step};
+use crate::ops::weight_format::WeightFormat;
+use crate::ops::{Lowering, Op, Place, Segment, View};
+use crate::program::{Access, BufferId, Grid, Kernel, SPARE, Step};
 use crate::shape::Shape;
+use crate::target::KernelFamily;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -33,9 +34,9 @@ const LARGEST: usize = 64 * 64;
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
-    cx.family() == Family::Cpu
+    cx.family() == KernelFamily::Cpu
         && !cx.direct
-        && cx.held == Held::F32
+        && cx.held == WeightFormat::F32
         && cx.largest <= LARGEST
         && (conv.kernel, conv.stride) == (3, 1)
         && bytes(cx.output.blocks) <= SPARE
@@ -68,7 +69,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     let pieces = tiles.div_ceil(most);
     let products =
         Conv { kernel: 1, padding: Padding::all(0), weight: transformed(conv), bias: vec![].into(), ..conv.clone() };
-    let sums = Epilogue::default();
+    let plain = Epilogue::default();
     let bias = conv.bias_buffer(cx, written);
     let ending = Ending::of(job.epilogue, cx)?;
     for piece in 0..pieces {
@@ -111,32 +112,37 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
         .push(cx);
         (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
         let flops = products.flops(&[], outside.shape);
-        let each = Job { conv: &products, loading: Loading::Plain, epilogue: &sums, phase: None, flops };
+        let each = Job { conv: &products, loading: Loading::Plain, epilogue: &plain, phase: None, flops };
         cc::at_positions(&each, POSITIONS, "conv winograd", cx)?;
         (cx.inputs, cx.output) = (inputs.clone(), place.clone());
-        let sums = reads(&outside, &place.slots);
-        let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
-        cx.program.mirror(sums.buffer, sums.bytes());
-        for pass in Pass::of(cx, job.epilogue.curved(), &place) {
-            let (constants, extra) = ending.pass(job, cx, &pass, true);
-            let bindings =
-                [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
-            let words = immediates(&sums, &place, cx.program.group(), 1, Padding::all(0), &own);
-            cx.program.push(Step {
-                label: cx.label("winograd_out"),
-                op: "winograd_out",
-                kernel: Kernel { shader: "winograd_out", constants },
-                bindings: bindings.into_iter().chain(extra).collect(),
-                part: pass.part,
-                immediates: words,
-                grid: Grid { items: (count * written) as u32, workgroup: 256, groups: 1 },
-                // Ten passes over four channels, of 14 operations each.
-                flops: (count * written * 4 * 10 * 14) as u64,
-                bytes: 16 * (count * (POSITIONS + TILE * TILE) * written) as u64,
-            });
-        }
+        stored(job, cx, &ending, bias, &reads(&outside, &place.slots), [across, first]);
     }
     Ok(())
+}
+
+/// The transform out: the tiles of `sums`, of `across` in a row of the output the ones from `first` on, stored with bias and epilogue.
+fn stored(job: &Job, cx: &mut Lowering, ending: &Ending, bias: BufferId, sums: &View, [across, first]: [usize; 2]) {
+    let (place, count) = (cx.output.clone(), sums.shape.w);
+    let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
+    cx.program.mirror(sums.buffer, sums.bytes());
+    for pass in Pass::of(cx, job.epilogue.curved(), &place) {
+        let (constants, extra) = ending.pass(job, cx, &pass, true);
+        let bindings =
+            [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
+        let words = immediates(sums, &place, cx.program.group(), 1, Padding::all(0), &own);
+        cx.program.push(Step {
+            label: cx.label("winograd_out"),
+            op: "winograd_out",
+            kernel: Kernel { shader: "winograd_out", constants },
+            bindings: bindings.into_iter().chain(extra).collect(),
+            role: pass.role,
+            immediates: words,
+            grid: Grid { items: (count * place.blocks) as u32, workgroup: 256, groups: 1 },
+            // Ten passes over four channels, of 14 operations each.
+            flops: (count * place.blocks * 4 * 10 * 14) as u64,
+            bytes: 16 * (count * (POSITIONS + TILE * TILE) * place.blocks) as u64,
+        });
+    }
 }
 
 /// G of the points: the rows that a filter's three taps are multiplied by.

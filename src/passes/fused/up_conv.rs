@@ -5,7 +5,7 @@ use super::Fused;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::ops::conv::{Conv, Epilogue, Job, Loading, OPERANDS, Padding, TimeRow, noisy};
-use crate::ops::held::Held;
+use crate::ops::weight_format::WeightFormat;
 use crate::ops::window::Window;
 use crate::ops::{Case, Lowering, Op, Place, Reads};
 use crate::shape::Shape;
@@ -50,11 +50,11 @@ fn axis(kernel: usize, padding: usize, doubling: Doubling, a: usize) -> Option<(
 impl UpConv {
     /// `conv` of a doubled image; none if its phases are not convolutions of one size, which keep the small image's, or if
     /// it sees single pixels.
-    pub fn of(conv: &Conv, doubling: Doubling, held: Held) -> Option<Self> {
+    pub fn of(conv: &Conv, doubling: Doubling, held: WeightFormat) -> Option<Self> {
         let Padding { rows, columns } = conv.padding;
         let kept = if doubling == Doubling::Repeated { conv.kernel - 1 } else { conv.kernel };
         // Sums of rounded weights are not what rounding promises.
-        let exact = doubling == Doubling::Spread || held == Held::F32;
+        let exact = doubling == Doubling::Spread || held == WeightFormat::F32;
         let same = rows == columns && rows[0] + rows[1] == kept;
         if conv.kernel == 1 || conv.stride != 1 || !same || !exact {
             return None;
@@ -188,7 +188,7 @@ pub(super) fn cases() -> Vec<Case> {
         let conv = noisy(ci, co, kernel, 1, Padding::trailing(kept / 2, kept % 2));
         let residual = epilogue.residual.map(|_| Shape::new(co, 2 * h, 2 * w));
         let row = epilogue.row.as_ref().map(|r| r.entries.len());
-        UpConv::of(&conv, doubling, Held::F32).map(|op| Case {
+        UpConv::of(&conv, doubling, WeightFormat::F32).map(|op| Case {
             name,
             op: Arc::new(op.with(epilogue)),
             inputs: [Shape::new(ci, h, w)].into_iter().chain(residual).collect(),

@@ -9,7 +9,7 @@ use std::num::FpCategory;
 
 /// How the device holds weights. Filters of depthwise convolutions, biases, gains and time rows are few and always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Held {
+pub enum WeightFormat {
     /// As they are.
     #[default]
     F32,
@@ -17,24 +17,24 @@ pub enum Held {
     F16,
 }
 
-impl Held {
+impl WeightFormat {
     /// As the command line and manifests have it.
     pub const fn name(self) -> &'static str {
         match self {
-            Held::F32 => "f32",
-            Held::F16 => "f16",
+            WeightFormat::F32 => "f32",
+            WeightFormat::F16 => "f16",
         }
     }
 
     /// The format of that name.
     pub fn parse(name: &str) -> Result<Self> {
-        let found = [Held::F32, Held::F16].into_iter().find(|h| h.name() == name);
+        let found = [WeightFormat::F32, WeightFormat::F16].into_iter().find(|h| h.name() == name);
         found.ok_or_else(|| Error::invalid("weights", format!("'{name}' is not one of f32, f16")))
     }
 
     /// `HALF` of the shaders that read weights.
     pub(super) const fn constant(self) -> (&'static str, i64) {
-        ("HALF", matches!(self, Held::F16) as i64)
+        ("HALF", matches!(self, WeightFormat::F16) as i64)
     }
 }
 
@@ -42,8 +42,8 @@ impl Held {
 pub(super) fn buffer(cx: &mut Lowering, packed: &[f32]) -> BufferId {
     let label = cx.label("weights");
     match cx.held {
-        Held::F32 => cx.program.constant(label, packed),
-        Held::F16 => {
+        WeightFormat::F32 => cx.program.constant(label, packed),
+        WeightFormat::F16 => {
             let halves: Vec<f16> = packed.iter().map(|&w| f16::from_f32(w)).collect();
             cx.program.constant(label, &halves)
         }
@@ -93,7 +93,7 @@ impl Rounding {
     /// For manifests.
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
-            "format": Held::F16.name(), "weights": self.weights, "largest_relative_rounding": self.relative,
+            "format": WeightFormat::F16.name(), "weights": self.weights, "largest_relative_rounding": self.relative,
             "subnormal": self.subnormal, "zero": self.zero,
         })
     }

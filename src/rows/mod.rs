@@ -1,0 +1,185 @@
+//! Rows of numbers that a network's ops read, one per timestep: functions of its label (the timestep, or sigma) and of fixed
+//! contexts, as a small graph that the host evaluates in f64, once per timestep. In: functions pushed in order, each
+//! on earlier rows. Out: the named rows for a label. What several rows have in common is one node that they share.
+pub mod functions;
+
+use crate::error::{Error, Result};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A row of a `Rows`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowId(usize);
+
+/// A function of rows to a row: one of `functions`, or the caller's own.
+pub trait RowFunction: Debug + Send + Sync {
+    /// How many numbers it makes of inputs of so many; refuses inputs that it is not defined for.
+    fn width(&self, inputs: &[usize]) -> Result<usize>;
+    /// The numbers, of inputs that `width` accepts.
+    fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>>;
+    /// What a label must be that is its input; none if any number will do.
+    fn told(&self) -> Option<Told> {
+        None
+    }
+}
+
+/// A function that others hold too.
+impl<F: RowFunction + ?Sized> RowFunction for Arc<F> {
+    fn width(&self, inputs: &[usize]) -> Result<usize> {
+        (**self).width(inputs)
+    }
+
+    fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>> {
+        (**self).apply(inputs)
+    }
+
+    fn told(&self) -> Option<Told> {
+        (**self).told()
+    }
+}
+
+/// What a function takes a label for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A timestep: any whole number, or one of so many.
+    Timestep(Option<usize>),
+    /// A noise level.
+    NoiseLevel,
+}
+
+/// Functions of the label and of contexts, and those of them that ops read, by number.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// In order of evaluation; the first is the label.
+    nodes: Vec<Node>,
+    /// Name and place of what ops read.
+    tables: Vec<(String, RowId)>,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    made: Made,
+    width: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Made {
+    Label,
+    Context(String, Arc<[f64]>),
+    Function(Arc<dyn RowFunction>, Vec<RowId>),
+}
+
+/// The label alone.
+impl Default for Rows {
+    fn default() -> Self {
+        Self { nodes: vec![Node { made: Made::Label, width: 1 }], tables: vec![] }
+    }
+}
+
+impl Rows {
+    /// One number: what the network is told at a timestep.
+    pub const LABEL: RowId = RowId(0);
+
+    /// Numbers that are the same at every timestep, finite, under a name that no other context has.
+    pub fn context(&mut self, name: &str, values: &[f64]) -> Result<RowId> {
+        let place = || format!("context '{name}'");
+        if self.nodes.iter().any(|node| matches!(&node.made, Made::Context(other, _) if other == name)) {
+            return Err(Error::invalid(place(), "is given twice"));
+        }
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(Error::invalid(place(), format!("element {i} is {}, expected a finite number", values[i])));
+        }
+        Ok(self.push_node(Made::Context(name.into(), values.into()), values.len()))
+    }
+
+    /// A function of earlier rows; its width rule is checked here.
+    pub fn apply(&mut self, function: impl RowFunction + 'static, inputs: &[RowId]) -> Result<RowId> {
+        let widths = inputs.iter().map(|&row| self.width(row)).collect::<Result<Vec<_>>>()?;
+        let width = function.width(&widths)?;
+        Ok(self.push_node(Made::Function(Arc::new(function), inputs.to_vec()), width))
+    }
+
+    /// Makes a row one that ops read, under a name for messages; ops refer to it by the number returned.
+    pub fn push(&mut self, name: impl Into<String>, row: RowId) -> Result<usize> {
+        self.width(row)?;
+        self.tables.push((name.into(), row));
+        Ok(self.tables.len() - 1)
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self, row: RowId) -> Result<usize> {
+        let missing = || Error::invalid("rows", format!("number {} is not below {}", row.0, self.nodes.len()));
+        self.nodes.get(row.0).map(|node| node.width).ok_or_else(missing)
+    }
+
+    /// How many rows ops read.
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// True if ops read none.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// The rows that ops read, in order, for a label; finite. Each function is evaluated once, and only if one of them needs it.
+    pub fn at(&self, label: f64) -> Result<Vec<Vec<f64>>> {
+        let needed = self.needed(&self.tables.iter().map(|(_, row)| *row).collect::<Vec<_>>());
+        let mut values: Vec<Vec<f64>> = Vec::with_capacity(self.nodes.len());
+        for (node, needed) in self.nodes.iter().zip(needed) {
+            values.push(match &node.made {
+                _ if !needed => vec![],
+                Made::Label => vec![label],
+                Made::Context(_, values) => values.to_vec(),
+                Made::Function(function, inputs) => {
+                    let inputs: Vec<&[f64]> = inputs.iter().map(|row| &values[row.0][..]).collect();
+                    let y = function.apply(&inputs)?;
+                    if y.len() != node.width {
+                        let found = format!("{} numbers, its width rule says {}", y.len(), node.width);
+                        return Err(Error::invalid(format!("row function {function:?}"), found));
+                    }
+                    y
+                }
+            });
+        }
+        let finite = |(name, row): &(String, RowId)| {
+            let row = values[row.0].clone();
+            match row.iter().position(|v| !v.is_finite()) {
+                None => Ok(row),
+                Some(i) => {
+                    let found = format!("element {i} is {}, expected a finite number", row[i]);
+                    Err(Error::invalid(format!("time row '{name}' at {label}"), found))
+                }
+            }
+        };
+        self.tables.iter().map(finite).collect()
+    }
+
+    /// What reads the label itself: the name of each row that ops read, and every such function that it is made of.
+    pub fn of_label(&self) -> impl Iterator<Item = (&str, &dyn RowFunction)> {
+        self.tables.iter().flat_map(|(name, row)| {
+            let readers = self.nodes.iter().zip(self.needed(&[*row])).filter_map(|(node, needed)| match &node.made {
+                Made::Function(function, inputs) if needed && inputs.contains(&Self::LABEL) => Some(function.as_ref()),
+                _ => None,
+            });
+            readers.map(|function| (name.as_str(), function))
+        })
+    }
+
+    fn push_node(&mut self, made: Made, width: usize) -> RowId {
+        self.nodes.push(Node { made, width });
+        RowId(self.nodes.len() - 1)
+    }
+
+    /// Which nodes these rows are made of.
+    fn needed(&self, rows: &[RowId]) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        rows.iter().for_each(|row| needed[row.0] = true);
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            if let (true, Made::Function(_, inputs)) = (needed[i], &node.made) {
+                inputs.iter().for_each(|row| needed[row.0] = true);
+            }
+        }
+        needed
+    }
+}
