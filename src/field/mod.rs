@@ -142,13 +142,20 @@ fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) 
 
 type Make = fn(Shape, Process, &mut Params) -> Result<Arc<dyn Field>>;
 
-/// From one line per closed form: its file's module, and its row of `FIELDS`. What makes it is a function of its name.
+/// From one line per closed form: its file's module, and its row of `FIELDS` and of `HELP`. What makes it is a function of its
+/// name.
 macro_rules! fields {
     ($($file:ident { $($name:ident $about:literal)* })*) => {
         $(mod $file;)*
 
         /// Every closed form: name, what it is, how it is made of its parameters.
         pub const FIELDS: &[(&str, &str, Make)] = &[$($((stringify!($name), $about, $file::$name),)*)*];
+
+        /// What a model can be, for the help of command lines.
+        pub(crate) const HELP: &str = concat!(
+            "Model directory, or a closed form, with parameters as in field:rotor?omega=2:"
+            $($(, "\nfield:", stringify!($name), ": ", $about)*)*
+        );
     };
 }
 
