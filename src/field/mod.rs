@@ -154,7 +154,7 @@ macro_rules! fields {
         /// What a model can be, for the help of command lines.
         pub(crate) const HELP: &str = concat!(
             "Model directory, or a closed form, with parameters as in field:rotor?omega=2:"
-            $($(, "\nfield:", stringify!($name), ": ", $about)*)*
+            $($(, "\n- field:", stringify!($name), ": ", $about)*)*
         );
     };
 }

@@ -31,7 +31,7 @@ macro_rules! paths {
         /// What a list of paths can be, for the help of command lines.
         pub(crate) const HELP: &str = concat!(
             "Closed paths, comma-separated, with parameters as in projection?arcs=5:"
-            $(, "\n", stringify!($path), ": ", $about)*
+            $(, "\n- ", stringify!($path), ": ", $about)*
         );
 
         /// The paths' kernels: names and texts.
@@ -45,7 +45,7 @@ paths! {
     rotation "the noise turned in random planes: as probable as x_t everywhere" ["path_rotation"]
     projection "a ring of noisings of one image; parameter arcs (10), which must divide the points" ["path_projection"]
     polyline "a polygon of your own, nodes in the space of the noisy data; parameter file: floating-point NPY, NPZ or safetensors \
-              of N = --points nodes [N, C, H, W], or of one loop per sample, one after the other" ["path_polyline"]
+              of nodes [N, C, H, W], as many as a loop has points, or of one loop per sample, one after the other" ["path_polyline"]
 }
 
 /// Where a path is to run: the shape of a point, and what 0 and 255 of 8-bit images map to.
