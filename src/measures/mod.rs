@@ -1,6 +1,7 @@
-//! Every measure, one file each and one line of `measures!`: what its columns say, which errors apply, how its parts become a table, what is shown of it.
-//! In: parts as `diagnostics` measures them, tables. Out: `MEASURES`, the one list that `merge`, `compare`, the page, the
-//! reader of run directories, the verbs and the tables of docs/FORMATS.md are made from.
+//! Every measure, a file or a folder each and one line of `measures!`: what it can be asked, how it measures, what its columns
+//! say, which errors apply, how its parts become a table, what is shown of it. In: a subject and settings. Out: `MEASURES`, the
+//! one list that sessions, the verbs, `merge`, `compare`, the page, the reader of run directories and the tables of
+//! docs/FORMATS.md are made from.
 pub(crate) mod rows;
 
 use crate::run::Measure;

@@ -5,7 +5,7 @@
 use super::Likelihood;
 use super::columns::Row;
 use super::flow::{Ends, Flow, level, start};
-use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot};
+use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot, lanes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
@@ -60,18 +60,17 @@ impl Task for LikelihoodOptions {
             "divergence": self.divergence.name(), "dequantised": self.levels.is_some(),
             "levels": self.levels.map(|most| u64::from(most) + 1), "verified_tangents": self.verified,
         });
-        let lanes = (self.lanes(subject.dim()), self.verified);
-        let ready = selection.ready(subject, shard, lanes, options, move |p| self.part(subject, shard, p))?;
+        let cost = (self.lanes(subject.dim()), self.verified);
+        let ready = selection.ready(subject, shard, cost, options, move |p| self.part(subject, shard, p))?;
         Ok(Ready { notes: self.notes.clone(), ..ready })
     }
 }
 
 impl LikelihoodOptions {
-    /// Evaluations (lanes) that all samples take, a sample's value counted once however many tangents fit at a time.
-    pub fn lanes(&self, dim: usize) -> u64 {
+    /// Evaluations (lanes) that all samples take: two a step, on the grid and on every second of its timesteps.
+    fn lanes(&self, dim: usize) -> u64 {
         let steps = self.selection.timesteps.len() - 1;
-        let evaluations = 2 * (steps + steps / 2);
-        (evaluations * self.selection.samples * (1 + self.divergence.tangents(dim))) as u64
+        lanes(2 * (steps + steps / 2) as u64, self.selection.samples, self.divergence.tangents(dim))
     }
 
     fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {

@@ -4,7 +4,7 @@
 //! marginal score is known as a field, it can be s. In: a subject, options. Out: a part, a row per place.
 use super::Stein;
 use super::columns::Row;
-use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection, dot};
+use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection, dot, lanes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -42,10 +42,9 @@ impl Task for SteinOptions {
         if let Some(reference) = &self.reference {
             self.fits(reference.as_ref(), subject.field.as_ref())?;
         }
-        // A sample's value counts once however many tangents fit at a time.
         let places = selection.timesteps.len() * selection.samples;
         let fields = if self.reference.is_some() { 2 } else { 1 };
-        let lanes = (fields * places * (1 + self.divergence.tangents(subject.dim()))) as u64;
+        let lanes = lanes(fields, places, self.divergence.tangents(subject.dim()));
         let options = json!({
             "divergence": self.divergence.name(), "verified_tangents": self.verified,
             "reference": self.reference.as_ref().map_or("conditional score".into(), |r| r.describe()),
