@@ -1,4 +1,5 @@
 //! A closed path of your own, WGSL and f64 twin, and a rotor's circulation around it: cargo run --release --example own_path
+use std::borrow::Cow;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 use vorticity::error::{Error, Result};
@@ -21,8 +22,8 @@ impl ClosedPath for Circle {
     fn shader(&self) -> &'static str {
         "own_path"
     }
-    fn source(&self) -> Option<&'static str> {
-        Some(include_str!("own_path.wgsl"))
+    fn source(&self) -> Option<Cow<'static, str>> {
+        Some(include_str!("own_path.wgsl").into())
     }
     fn check(&self, dim: usize, _: usize, _: usize) -> Result<()> {
         if dim < 2 { Err(Error::invalid("path circle", format!("{dim} components; it needs 2"))) } else { Ok(()) }

@@ -83,7 +83,7 @@ fn immediates_are_given_by_name() {
     let gpu = gpu();
     let run = |shader: &'static str, words: &[Immediate]| {
         let (mut program, _) = adder(1, 0, 1);
-        program.sources.extend([("pair", PAIR), ("wide", WIDE), ("bare", BARE)]);
+        program.sources.extend([("pair", PAIR.into()), ("wide", WIDE.into()), ("bare", BARE.into())]);
         let Some(Action::Dispatch(step)) = program.actions.last_mut() else { panic!("no step") };
         step.kernel.shader = shader;
         step.immediates = words.to_vec();

@@ -23,6 +23,7 @@ fn arguments<'a>(verb: &'a str, own: &[&'a str], out: &'a Path) -> Vec<&'a str> 
 #[test]
 fn run_directories_open_and_repeat() {
     let folder = tempfile::tempdir().unwrap();
+    assert_eq!(VERBS.len(), MEASURES.len() - 1, "a row for every measure but circulation");
     for ((verb, own, plots), measure) in VERBS.into_iter().zip(&MEASURES[1..]) {
         assert_eq!(verb, measure.name());
         let [first, again] = ["first", "again"].map(|n| folder.path().join(format!("{verb}-{n}")));

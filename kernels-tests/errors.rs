@@ -172,6 +172,8 @@ const ROWS: &[Row] = &[
         |d| verb(d, "circulation", &["--arcs", "5"])),
     ("option that a path's file replaced", "--polyline: belongs to its path now: --paths 'rotation,polyline?file=nodes.npy'", 2,
         |d| verb(d, "circulation", &["--paths", "rotation,polyline", "--polyline", "nodes.npy"])),
+    ("scores given to circulation", "circulation --scores: is a verb of its own now: vorticity integrate s.npy --exported l.npz --out run", 2,
+        |_| arguments(&["circulation", "--scores", "s.npy", "--exported", "l.npz", "--out", "run"])),
     ("points that arcs do not divide", "path projection: 7 segments in 10 arcs; it needs 2 or more arcs that divide the segments", 2,
         |d| verb(d, "circulation", &["--points", "7"])),
     ("too few components for a path", "path projection: 2 components; it needs 8 to 2^30 - 1", 2,

@@ -154,3 +154,22 @@ fn files_are_short_and_open_with_a_card() {
         }
     }
 }
+
+/// `scripts/slow` leaves out tests that there are, each with a reason: a name that is no test's would leave out nothing.
+#[test]
+fn what_is_slow_is_there_and_has_a_reason() {
+    let list = std::fs::read_to_string(root().join("scripts/slow")).unwrap();
+    let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        let (name, reason) = line.split_once(' ').unwrap_or((line, ""));
+        let (module, test) = name.split_once("::").unwrap_or_else(|| panic!("{name} is not MODULE:: or MODULE::TEST"));
+        let file = root().join(format!("kernels-tests/{module}.rs"));
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        // A module within the module may come before the test's own name.
+        let own = test.rsplit("::").next().unwrap_or_default();
+        let there = if own.is_empty() { "#[test]\n".into() } else { format!("fn {own}() {{") };
+        assert!(text.contains(&there), "{name} is no test");
+        assert!(reason.split_whitespace().count() > 1, "{name} has no reason");
+    }
+}

@@ -114,7 +114,7 @@ fn all_rows_are_those_of_each_alone() {
         &[],
     ];
     let mut graph = Graph::new(Shape::new(1, 2, 2));
-    let embedding = chain(&mut graph.rows, &[halves.clone()]);
+    let embedding = chain(&mut graph.rows, std::slice::from_ref(&halves));
     for functions in chains {
         let row = match functions.split_first() {
             Some((first, rest)) if Arc::ptr_eq(first, &halves) => {

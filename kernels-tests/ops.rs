@@ -1,11 +1,12 @@
 //! Every op of the table against its f64 twin, in every family of kernels, at several lanes; and that a wrong kernel,
 //! a wrong path or a wrong field does not pass.
-use crate::common::gpu;
+use crate::common::{every_path, gpu};
 use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::{Case, Lowering, Op};
+use vorticity::paths::PATHS;
 use vorticity::selftest::{self, VARIED, families, tested, variants};
 use vorticity::shape::Shape;
 
@@ -26,7 +27,14 @@ fn the_selftest_passes_and_covers_every_op() {
         let exact = found.iter().all(|c| c.error == 0.0);
         assert!(!exact || ["channels", "repack", "rows"].contains(op), "{op}: f32 that is never off by a digit?");
     }
-    assert_eq!(checks.iter().filter(|c| c.what.starts_with("path ")).count(), 4 * 3 + 2 * 3);
+    let paths = every_path(1);
+    assert_eq!(paths.len(), PATHS.len());
+    for path in paths {
+        // On three fields; a smooth one as a curve too.
+        let expected = if path.smooth().is_some() { 6 } else { 3 };
+        let found = checks.iter().filter(|c| c.what == format!("path {}", path.name())).count();
+        assert_eq!(found, expected, "path {}", path.name());
+    }
 }
 
 /// An op whose kernel is another op's: what a driver's or a programmer's mistake looks like.

@@ -277,7 +277,9 @@ fn paths_are_made_by_name_and_own_their_parameters() {
         }
     }
     let refused = |spec: &str| open(spec, space).unwrap_err().to_string();
-    assert_eq!(refused("spiral?arms=2"), "path: 'spiral' is not one of brownian, rotation, projection, polyline");
+    let known = PATHS.iter().map(|p| p.0).collect::<Vec<_>>().join(", ");
+    assert!(known.contains("rotation, projection"), "{known}");
+    assert_eq!(refused("spiral?arms=2"), format!("path: 'spiral' is not one of {known}"));
     let unknown = "projection?acs=5: 'acs' is not a parameter of projection; known: arcs";
     assert_eq!(refused("projection?acs=5"), unknown);
     assert!(refused("rotation?arcs=5").ends_with("'arcs' is not a parameter of rotation; it has none"));

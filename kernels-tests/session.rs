@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread;
 use vorticity::error::Error;
 use vorticity::gpu::Gpu;
-use vorticity::measures::{Circulation, Curl, MEASURES};
+use vorticity::measures::{Asymmetry, Circulation, Curl, Jacobian, Likelihood, MEASURES, Stein};
 use vorticity::run::{Measure, RunDir, Settings, Shard};
 use vorticity::session::{Found, How, Opening, Session, State, merge};
 use vorticity::shape::Shape;
@@ -163,6 +163,19 @@ fn what_makes_no_sense_is_refused_by_name() {
     let task = session.task(&asked).unwrap();
     let error = session.table(task.as_ref()).map(|t| t.measure).unwrap_err().to_string();
     assert!(error.contains("components: 10, expected 2..=9"), "{error}");
+    // Numbers that no run could have.
+    let most = u64::MAX.to_string();
+    for (measure, name, said) in [
+        (&Asymmetry as &'static dyn Measure, "probes", "evaluator tangents: 18446744073709551615 at a time"),
+        (&Stein, "probes", "evaluator tangents: 18446744073709551615 at a time"),
+        (&Likelihood, "probes", "evaluator tangents: 18446744073709551615 at a time"),
+        (&Asymmetry, "verify", "verify: 18446744073709551615 checks in f64, expected at most 1048576"),
+        (&Jacobian, "verify", "verify: 18446744073709551615 checks in f64"),
+    ] {
+        let task = session.task(&small(measure).with(name, most.as_str()).unwrap()).unwrap();
+        let error = session.table(task.as_ref()).map(|t| t.measure).unwrap_err().to_string();
+        assert!(error.contains(said), "{measure}: {error}");
+    }
     // Two devices, where a measure runs on one.
     let two = Opening { shape: Some(Shape::new(1, 3, 3)), ..Opening::new("field:gaussian", "data:gaussian", 5) };
     let two = two.open().unwrap().on(vec![gpu.clone(), gpu.clone()], 0).unwrap();

@@ -8,7 +8,7 @@ use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, prediction, watch};
 use crate::error::Result;
-use crate::field::ScoreScale;
+use crate::field::{HELP, ScoreScale};
 use crate::run::{Kind, Measure, Parameter, RunDir, SAMPLES, SEED, Setting, Settings, Shard};
 use crate::session::{Finished, How, Opening, Prediction, Prepared, Session, fleet};
 use crate::shape::Shape;
@@ -21,7 +21,8 @@ use std::path::PathBuf;
 /// What every measure is given besides its own parameters: a model on data, a device, and where results go.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Shared {
-    /// Model directory, or field:gaussian, field:rotor?omega=1, field:tilted?omega=1, field:mixture?file=F, field:funnel
+    /// As `field::open` takes it.
+    #[arg(help = HELP, long_help = HELP)]
     pub model: Spec,
     /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
     /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0

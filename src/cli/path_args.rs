@@ -1,17 +1,15 @@
 //! Closed paths as arguments: a list of `NAME?key=value&..`. Options that once were a path's own say what to write instead.
 use crate::error::Result;
 use crate::measures::circulation::chosen;
-use crate::paths::{ClosedPath, Space};
+use crate::paths::{ClosedPath, HELP, Space};
 use crate::spec::Spec;
 use std::sync::Arc;
 
 /// Which closed paths.
 #[derive(clap::Args)]
 pub struct PathArgs {
-    /// Closed paths, comma-separated: brownian, rotation, projection?arcs=10 (noisings in the ring; must divide the points),
-    /// polyline?file=F (nodes in the space of the noisy data: floating-point NPY, NPZ or safetensors of N = --points
-    /// nodes [N, C, H, W], or of one loop per sample, one after the other)
-    #[arg(long, default_value = "brownian,rotation,projection")]
+    /// Each as `paths::open` takes it.
+    #[arg(long, default_value = "brownian,rotation,projection", help = HELP, long_help = HELP)]
     paths: Vec<Spec>,
     #[arg(long, hide = true)]
     arcs: Option<Spec>,

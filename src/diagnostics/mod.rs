@@ -12,4 +12,4 @@ pub use divergence::Divergence;
 pub(crate) use divergence::{PROBES, parse_probes, unit};
 pub(crate) use numbers::{dot, finite, largest};
 pub use points::Selection;
-pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, spread};
+pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, lanes, spread};

@@ -52,6 +52,15 @@ pub(crate) fn check(images: &Images, shape: Shape, samples: usize, timesteps: &[
     Ok(())
 }
 
+/// Evaluations of the f64 twin that a run may have: the list of them is held in memory.
+const MOST_CHECKS: usize = 1 << 20;
+
+/// Evaluations of `fields` fields at so many places with so many tangents each, a sample's value counted once however many
+/// tangents fit at a time. What no number holds is refused later, by the device.
+pub(crate) fn lanes(fields: u64, places: usize, tangents: usize) -> u64 {
+    (tangents as u64).saturating_add(1).saturating_mul(places as u64).saturating_mul(fields)
+}
+
 /// Bytes of matrices that a run may hold.
 const MATRICES: u64 = 4 << 30;
 
@@ -90,6 +99,9 @@ impl Selection {
         run: impl FnOnce(&mut Progress) -> Result<Part> + Send + 'a,
     ) -> Result<Ready<'a>> {
         shard.check(self.samples)?;
+        if checks > MOST_CHECKS {
+            return Err(Error::invalid("verify", format!("{checks} checks in f64, expected at most {MOST_CHECKS}")));
+        }
         let own = shard.count(self.samples);
         let evaluations = lanes / self.samples as u64 * own as u64;
         let cost = Cost { evaluations, checks: checks.div_ceil(shard.of()), ..Cost::default() };

@@ -32,7 +32,7 @@ struct Funnel {
     process: Process,
 }
 
-pub(super) fn make(shape: Shape, process: Process, _: &mut Params) -> Result<Arc<dyn Field>> {
+pub(super) fn funnel(shape: Shape, process: Process, _: &mut Params) -> Result<Arc<dyn Field>> {
     if shape.len() < LEAST {
         let found = format!("shape {shape} has {} component, expected at least {LEAST}: y and one x", shape.len());
         return Err(Error::invalid("field:funnel", found));

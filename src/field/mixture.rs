@@ -27,7 +27,7 @@ struct Mixture {
     log_weights: Vec<f64>,
 }
 
-pub(super) fn make(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
+pub(super) fn mixture(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
     let Some(file) = params.take_file() else {
         return Err(Error::invalid("field:mixture", "needs file=PATH, a safetensors file with means and variances"));
     };

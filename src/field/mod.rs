@@ -1,10 +1,7 @@
 //! A field s(x, t): a trained network or a closed form, wherever the other may stand. It appends the steps that turn flat
-//! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `FIELDS`.
-mod closed;
+//! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `fields!`.
 mod exact;
 mod finite;
-mod funnel;
-mod mixture;
 mod network;
 
 pub use exact::{EXACT, open_data};
@@ -145,14 +142,32 @@ fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) 
 
 type Make = fn(Shape, Process, &mut Params) -> Result<Arc<dyn Field>>;
 
-/// Name, what it is, how it is made.
-pub const FIELDS: &[(&str, &str, Make)] = &[
-    ("gaussian", "score of N(0, I) data: s = -x / (a^2 + sigma^2)", closed::gaussian),
-    ("rotor", "s_i = omega (x_{i+1} - x_{i-1}), cyclic; parameter omega (1)", closed::rotor),
-    ("tilted", "s = -x + rotor; parameter omega (1)", closed::tilted),
-    ("mixture", "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)", mixture::make),
-    ("funnel", "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)", funnel::make),
-];
+/// From one line per closed form: its file's module, and its row of `FIELDS` and of `HELP`. What makes it is a function of its
+/// name.
+macro_rules! fields {
+    ($($file:ident { $($name:ident $about:literal)* })*) => {
+        $(mod $file;)*
+
+        /// Every closed form: name, what it is, how it is made of its parameters.
+        pub const FIELDS: &[(&str, &str, Make)] = &[$($((stringify!($name), $about, $file::$name),)*)*];
+
+        /// What a model can be, for the help of command lines.
+        pub(crate) const HELP: &str = concat!(
+            "Model directory, or a closed form, with parameters as in field:rotor?omega=2:"
+            $($(, "\n- field:", stringify!($name), ": ", $about)*)*
+        );
+    };
+}
+
+fields! {
+    closed {
+        gaussian "score of N(0, I) data: s = -x / (a^2 + sigma^2)"
+        rotor "s_i = omega (x_{i+1} - x_{i-1}), cyclic; parameter omega (1)"
+        tilted "s = -x + rotor; parameter omega (1)"
+    }
+    mixture { mixture "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)" }
+    funnel { funnel "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)" }
+}
 
 /// Parameters of closed forms that make a process.
 const PROCESS: [&str; 5] = ["process", "schedule", "timesteps", "sigma_min", "sigma_max"];

@@ -136,7 +136,8 @@ impl<'a> Loaded<'a> {
     }
 
     fn bind(&mut self) -> Result<()> {
-        self.cache.fill(&self.gpu.device, self.program.steps().map(|s| &s.kernel), &self.program.sources)?;
+        let own = self.program.texts();
+        self.cache.fill(&self.gpu.device, self.program.steps().map(|s| &s.kernel), &own)?;
         let mut next = 0;
         for action in &self.program.actions {
             let step = match action {
@@ -146,7 +147,7 @@ impl<'a> Loaded<'a> {
                 }
                 Action::Dispatch(step) => step,
             };
-            let pipeline = self.cache.index(&self.gpu.device, &step.kernel, &self.program.sources)?;
+            let pipeline = self.cache.index(&self.gpu.device, &step.kernel, &own)?;
             let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
             self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
             next += 1;

@@ -2,7 +2,7 @@
 //! `|J|^2 = E |J v|^2`, `tr J = E v.J v`, `tr J^2 = E v.J(J v)`, and `nasym = |J - J'|^2 / (4 |J|^2) = (|J|^2 - tr J^2) / (2 |J|^2)`:
 //! 0 for a gradient, 1 for an antisymmetric J. Two chained tangents per probe v; or all D unit vectors, then exactly.
 use super::rows::{self, Column};
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, dot, parse_probes, unit};
+use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, dot, lanes, parse_probes, unit};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -209,10 +209,15 @@ impl Task for AsymmetryOptions {
             return Err(Error::invalid("probes", format!("{count}, expected at least 2: their spread is the error")));
         }
         let places = self.selection.timesteps.len() * self.selection.samples;
-        let lanes = 2 * (places * (1 + count)) as u64; // a sample's value counts once however many tangents fit at a time
         let probes = self.probes.map_or("all".into(), |n| n.to_string());
         let options = json!({ "probes": probes, "verified_probes": self.verified });
-        self.selection.ready(subject, shard, (lanes, 2 * self.verified), options, move |p| self.part(subject, shard, p))
+        self.selection.ready(
+            subject,
+            shard,
+            (lanes(2, places, count), self.verified.saturating_mul(2)),
+            options,
+            move |p| self.part(subject, shard, p),
+        )
     }
 }
 

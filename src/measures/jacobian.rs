@@ -2,7 +2,7 @@
 //! run's table, with the matrices in it; text and JSON rows.
 use super::curl::of_ratio;
 use super::rows::{self, Column};
-use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, largest, unit};
+use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, lanes, largest, unit};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::run::{
@@ -158,8 +158,7 @@ impl Task for JacobianOptions {
         let selection = &self.selection;
         selection.check(subject, shard)?;
         check_matrices(selection.places(shard), subject.dim())?;
-        // A sample's value counts once however many tangents fit at a time.
-        let lanes = (selection.timesteps.len() * selection.samples * (1 + subject.dim())) as u64;
+        let lanes = lanes(1, selection.timesteps.len() * selection.samples, subject.dim());
         let options = json!({ "verified_columns": self.verified });
         selection.ready(subject, shard, (lanes, self.verified), options, move |p| self.part(subject, shard, p))
     }

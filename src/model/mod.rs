@@ -1,5 +1,5 @@
 //! A model directory (`config.json` + `model.safetensors`) becomes a network: graph, process, prediction, provenance.
-//! Adding a family is one file and one line of `FAMILIES`.
+//! Adding a family is one file and one line of `families!`.
 mod autoencoder;
 mod autoencoder_diffusers;
 mod blocks;
@@ -11,15 +11,11 @@ mod halves;
 mod json;
 pub(crate) use json::not_a_pointer;
 mod latent_space;
-mod lucid_unet;
 mod made;
-mod mnist_shuffle_unet;
-mod ncsnpp;
 mod process;
 mod random;
 mod schedule;
 mod sides;
-mod unet2d;
 mod vae_sksq;
 mod vae_sld;
 mod weights;
@@ -60,9 +56,22 @@ pub struct FamilyInfo {
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
 }
 
-/// Every network architecture that model directories may name.
-pub const FAMILIES: &[FamilyInfo] =
-    &[mnist_shuffle_unet::FAMILY, lucid_unet::FAMILY, ncsnpp::FAMILY, unet2d::FAMILY, unet2d::NCSNPP];
+/// From one line per file: its module, and its rows of `FAMILIES`.
+macro_rules! families {
+    ($($file:ident [$($family:ident),*])*) => {
+        $(mod $file;)*
+
+        /// Every network architecture that model directories may name.
+        pub const FAMILIES: &[FamilyInfo] = &[$($($file::$family,)*)*];
+    };
+}
+
+families! {
+    mnist_shuffle_unet [FAMILY]
+    lucid_unet [FAMILY]
+    ncsnpp [FAMILY]
+    unet2d [FAMILY, NCSNPP]
+}
 
 /// The family of that name, or an error that lists what there is.
 pub fn family(name: &str) -> Result<&'static FamilyInfo> {

@@ -38,6 +38,27 @@ fn whole(parts: &[View]) -> Shape {
 }
 
 impl GroupNorm {
+    /// Immediates of the kernels that make the coefficients from the rows in `views`: for `view`, so many pixels behind so
+    /// many chunks.
+    fn words(&self, cx: &Lowering, views: &[View], view: &View, first: usize, pixels: usize) -> Vec<Immediate> {
+        let (whole, blocks) = (whole(views), views[0].blocks());
+        let chunk = chunk(whole);
+        let words = named(["pixels", "in_stride", "blocks"], [pixels, view.stride, blocks].map(|v| v as u32));
+        let shape = [
+            ("chunk", chunk),
+            ("chunks", pixels.div_ceil(chunk)),
+            ("first", first),
+            ("all", whole.pixels().div_ceil(chunk)),
+            ("groups", self.groups),
+            ("size", self.channels / self.groups),
+            ("padding", 4 * blocks - self.channels),
+            ("rowed", matches!(self.scale, Scale::Rows { .. }) as usize),
+        ]
+        .map(|(name, v)| (name, v as u32));
+        let words = words.into_iter().chain(view.runs()).chain([("group", cx.program.group())]).chain(shape);
+        words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
+    }
+
     /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
     fn measure(
         &self,
@@ -47,27 +68,10 @@ impl GroupNorm {
         [sums, moments, coefficients]: [BufferId; 3],
         tables: [BufferId; 2],
     ) {
-        let (blocks, size, group) = (views[0].blocks(), self.channels / self.groups, cx.program.group());
+        let blocks = views[0].blocks();
         let whole = whole(views);
-        let (pixels, chunk, padding) = (whole.pixels(), chunk(whole), 4 * blocks - self.channels);
+        let (pixels, chunk) = (whole.pixels(), chunk(whole));
         let chunks = pixels.div_ceil(chunk);
-        let rowed = matches!(self.scale, Scale::Rows { .. }) as usize;
-        let immediates = |view: &View, first: usize, pixels: usize| -> Vec<Immediate> {
-            let words = named(["pixels", "in_stride", "blocks"], [pixels, view.stride, blocks].map(|v| v as u32));
-            let shape = [
-                ("chunk", chunk),
-                ("chunks", pixels.div_ceil(chunk)),
-                ("first", first),
-                ("all", chunks),
-                ("groups", self.groups),
-                ("size", size),
-                ("padding", padding),
-                ("rowed", rowed),
-            ]
-            .map(|(name, v)| (name, v as u32));
-            let words = words.into_iter().chain(view.runs()).chain([("group", group)]).chain(shape);
-            words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
-        };
         let tangents = role == LaneRole::Tangents;
         let lanes = [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", tangents as i64)];
         let access = cx.x_access();
@@ -89,7 +93,7 @@ impl GroupNorm {
                 },
                 bindings: bindings.collect(),
                 role,
-                immediates: immediates(view, first, pixels),
+                immediates: self.words(cx, views, view, first, pixels),
                 grid: Grid { items: (pixels.div_ceil(chunk) * blocks) as u32, workgroup: 64, groups: 1 },
                 flops: 3 * view.shape.len() as u64,
                 bytes: read as u64,
@@ -115,7 +119,7 @@ impl GroupNorm {
                 ("coefficients", coefficients, Access::Write),
             ],
             role,
-            immediates: immediates(&views[0], 0, pixels),
+            immediates: self.words(cx, views, &views[0], 0, pixels),
             grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
             flops: (8 * chunks * self.channels) as u64,
             bytes: (32 * chunks * blocks + 48 * blocks) as u64,

@@ -12,19 +12,27 @@ use crate::shape::Shape;
 use crate::spec::{Params, Spec};
 use philox::{DRAW_LIMIT, Purpose, Stream};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use lane::{Lane, lane, tangent_lane};
 pub use tables::{PathPorts, Table, Tables, Tile};
 
-/// From one line per path: its module, its row of `PATHS`, and the kernels of `shaders/` that are its own, for `KERNELS`.
+/// From one line per path: its module, its row of `PATHS` and of `HELP`, and the kernels of `shaders/` that are its own, for
+/// `KERNELS`.
 macro_rules! paths {
     ($($path:ident $about:literal [$($kernel:literal),*])*) => {
         $(pub mod $path;)*
 
         /// Every closed path: name, what it is, how it is made of its parameters.
         pub const PATHS: &[(&str, &str, Make)] = &[$((stringify!($path), $about, $path::make)),*];
+
+        /// What a list of paths can be, for the help of command lines.
+        pub(crate) const HELP: &str = concat!(
+            "Closed paths, comma-separated, with parameters as in projection?arcs=5:"
+            $(, "\n- ", stringify!($path), ": ", $about)*
+        );
 
         /// The paths' kernels: names and texts.
         pub(crate) const KERNELS: &[(&str, &str)] =
@@ -35,8 +43,9 @@ macro_rules! paths {
 paths! {
     brownian "x_t and a Brownian bridge: leaves the typical set of the noise" ["path_brownian"]
     rotation "the noise turned in random planes: as probable as x_t everywhere" ["path_rotation"]
-    projection "a ring of noisings of one image; parameter arcs (10)" ["path_projection"]
-    polyline "a polygon of your own; parameter file (nodes [N, C, H, W], one loop or one per sample)" ["path_polyline"]
+    projection "a ring of noisings of one image; parameter arcs (10), which must divide the points" ["path_projection"]
+    polyline "a polygon of your own, nodes in the space of the noisy data; parameter file: floating-point NPY, NPZ or safetensors \
+              of nodes [N, C, H, W], as many as a loop has points, or of one loop per sample, one after the other" ["path_polyline"]
 }
 
 /// Where a path is to run: the shape of a point, and what 0 and 255 of 8-bit images map to.
@@ -116,7 +125,7 @@ pub trait ClosedPath: Debug + Send + Sync {
     /// path's index; it leaves the others alone.
     fn shader(&self) -> &'static str;
     /// WGSL of the shader, where it is not in `shaders/`.
-    fn source(&self) -> Option<&'static str> {
+    fn source(&self) -> Option<Cow<'static, str>> {
         None
     }
     /// What the shader binds besides lanes, points and steps: the clean images, if the path does not say otherwise. At most

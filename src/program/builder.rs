@@ -59,9 +59,10 @@ impl Builder {
 
     /// Brings WGSL of the caller's own, under a name that no file of `shaders/` has; kernels then name it like one. The
     /// text may `#import` files of `shaders/lib` and of the caller. Two texts of one name are an error when they are used.
-    pub fn shader(&mut self, name: &'static str, wgsl: &'static str) {
-        if !self.program.sources.contains(&(name, wgsl)) {
-            self.program.sources.push((name, wgsl));
+    pub fn shader(&mut self, name: &'static str, wgsl: impl Into<Cow<'static, str>>) {
+        let source = (name, wgsl.into());
+        if !self.program.sources.contains(&source) {
+            self.program.sources.push(source);
         }
     }
 

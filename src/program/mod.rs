@@ -9,6 +9,7 @@ pub(crate) use step::named;
 pub use step::{Access, Grid, Immediate, Kernel, LaneRole, Step};
 
 use crate::choice::Class;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Index into `Program::buffers`.
@@ -80,10 +81,15 @@ pub struct Program {
     /// The classes of work that there are, and the variant of each.
     pub chosen: BTreeMap<Class, String>,
     /// WGSL that is not in `shaders/`, by name.
-    pub sources: Vec<(&'static str, &'static str)>,
+    pub sources: Vec<(&'static str, Cow<'static, str>)>,
 }
 
 impl Program {
+    /// `sources`, as the assembler takes them.
+    pub(crate) fn texts(&self) -> Vec<(&str, &str)> {
+        self.sources.iter().map(|(name, text)| (*name, text.as_ref())).collect()
+    }
+
     /// Lanes per sample, 1 + K. Runs are of whole samples.
     pub fn group(&self) -> u32 {
         self.tangents + 1

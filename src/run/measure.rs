@@ -131,7 +131,7 @@ pub struct MeasureInfo {
 /// Plots by their names in the run directory, as SVG.
 pub type Plots = Vec<(&'static str, String)>;
 
-/// A measure. One file of `measures` implements it, and one line of `MEASURES` makes it known.
+/// A measure. One file of `measures` implements it, and one line of `measures!` makes it known.
 pub trait Measure: Send + Sync {
     /// Its plain facts.
     fn info(&self) -> &'static MeasureInfo;

@@ -15,14 +15,7 @@ use std::sync::Arc;
 
 /// What it can be asked.
 pub(super) const PARAMETERS: &[Parameter] = &[
-    Parameter::new(
-        "paths",
-        Kind::List,
-        "Closed paths, comma-separated: brownian, rotation, projection?arcs=10 (noisings in the ring; must divide the points), \
-         polyline?file=F (nodes in the space of the noisy data: floating-point NPY, NPZ or safetensors of N = --points nodes [N, \
-         C, H, W], or of one loop per sample, one after the other)",
-    )
-    .or("brownian,rotation,projection"),
+    Parameter::new("paths", Kind::List, paths::HELP).or("brownian,rotation,projection"),
     Parameter::new("arcs", Kind::File, "What is now projection?arcs=").hidden(),
     Parameter::new("polyline", Kind::File, "What is now polyline?file=").hidden(),
     TIMESTEPS,

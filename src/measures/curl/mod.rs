@@ -1,74 +1,26 @@
 //! Curl: |J_ab - J_ba| over pairs of components of all samples (Figs. 2c, 2d, 8c). In: rows of `run`, one per sample and
 //! timestep, and their sub-Jacobians. Out: the run's table; text, JSON, and two box plots: score and raw output.
+mod columns;
 #[cfg(feature = "cli")]
 mod plots;
 mod run;
 
+pub(super) use columns::of_ratio;
 pub use run::{CurlOptions, Method, STEP};
 
 use super::rows;
 use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::run::{
-    About, Applied, At, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SEED,
-    Settings, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
+    TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
-use run::{COLUMNS, Row};
+use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
 /// The measure.
 pub struct Curl;
-
-/// The step of differences, which is an error only where J is of differences.
-const fn step(size: fn(&At) -> f64) -> Applied {
-    Applied { name: "step", size, applies: of_differences }
-}
-
-const fn arithmetic(size: fn(&At) -> f64) -> Applied {
-    Applied::always("arithmetic", size)
-}
-
-/// Which errors apply to what.
-#[rustfmt::skip]
-const RULES: &[Rule] = &[
-    Rule { statistics: &["asymmetry", "asymmetry_mean", "asymmetry_max", "entry_rms"], errors: &[
-        step(|at| at.get("step")), arithmetic(|at| at.get("arithmetic")),
-    ] },
-    Rule { statistics: &["raw_asymmetry", "raw_asymmetry_mean", "raw_asymmetry_max"], errors: &[
-        step(|at| at.get("step") * raw(at)), arithmetic(|at| at.get("arithmetic") * raw(at)),
-    ] },
-    Rule { statistics: &["sub_nasym"], errors: &[
-        step(|at| of_share(at, at.get("step"))), arithmetic(|at| of_share(at, at.get("arithmetic"))),
-    ] },
-];
-
-/// The raw output's J over the score's, one factor per timestep.
-fn raw(at: &At) -> f64 {
-    (at.get("raw_asymmetry_max") / at.get("asymmetry_max")).abs()
-}
-
-/// Error of nasym = |J - J'|^2 / (4 |J|^2) where |J - J'| is off by `gap` and `size` is |J|, or less.
-pub(super) fn of_ratio(nasym: f64, gap: f64, size: f64) -> f64 {
-    gap * nasym.abs().sqrt() / size + gap * gap / (4.0 * size * size)
-}
-
-/// Error of a K x K block's nasym where a |J_ab - J_ba| is off by `error`. Its size is at least that of the entries off the
-/// diagonal.
-fn of_share(at: &At, error: f64) -> f64 {
-    let k = at.fact("components");
-    of_ratio(at.get("sub_nasym"), error * (k * (k - 1.0)).sqrt(), at.get("entry_rms") * (k * (k - 1.0)).sqrt())
-}
-
-/// Whether a run's J is of differences. Runs of schema 1 do not say so: there `error` is the largest of those that count.
-fn of_differences(table: &Table) -> bool {
-    if let Some(said) = table.facts["differences"].as_bool() {
-        return said;
-    }
-    let (Ok(step), Ok(error)) = (table.column("step"), table.column("error")) else { return false };
-    let known = step.values.iter().any(|s| s.is_finite());
-    known && !step.values.iter().zip(&error.values).any(|(s, e)| s > e)
-}
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "curl",

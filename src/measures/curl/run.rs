@@ -2,55 +2,13 @@
 //! In: a subject, options. Out: a part, a row per timestep and sample, with the sub-Jacobians themselves.
 //! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
 use super::Curl;
+use super::columns::Row;
 use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, largest};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field;
-use crate::measures::rows::Column;
-use crate::run::{About, Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
+use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
 use serde_json::json;
-
-/// What is known of one sample at one timestep; NaN where not.
-#[repr(C)]
-#[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    pub median: f64,
-    pub mean: f64,
-    pub max: f64,
-    pub raw: f64,
-    pub entry: f64,
-    pub largest: f64,
-    pub sub_nasym: f64,
-    pub step: f64,
-    pub gap: f64,
-    pub arithmetic: f64,
-    /// 1 if J is of differences, whose step then is an error; else 0.
-    pub stepped: f64,
-}
-
-impl Row {
-    /// The largest error of a |J_ab - J_ba| that is known.
-    fn error(&self) -> f64 {
-        if self.stepped > 0.0 { self.step.max(self.arithmetic) } else { self.arithmetic }
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("asymmetry",      "median |J_ab - J_ba|, a < b", "nat/x^2", "of the score, over pairs of components (Figs. 2c, 8c)"), |r| r.median),
-    (About::new("asymmetry_mean", "mean |J_ab - J_ba|",          "nat/x^2", "of the score"),                                         |r| r.mean),
-    (About::new("asymmetry_max",  "max |J_ab - J_ba|",           "nat/x^2", "of the score"),                                         |r| r.max),
-    (About::new("raw_asymmetry",  "median |J_ab - J_ba|",        "1/x",     "of the network's raw output"),                          |r| r.median * r.raw),
-    (About::new("raw_asymmetry_mean", "mean |J_ab - J_ba|",      "1/x",     "of the network's raw output"),                          |r| r.mean * r.raw),
-    (About::new("raw_asymmetry_max",  "max |J_ab - J_ba|",       "1/x",     "of the network's raw output"),                          |r| r.max * r.raw),
-    (About::new("entry_rms",      "sqrt(mean J_ab^2), a != b",   "nat/x^2", "size of what is compared"),                             |r| r.entry),
-    (About::new("sub_nasym",      "|B - B'|^2 / (4 |B|^2)",      "1",       "of the sub-Jacobian B: 0 symmetric, 1 antisymmetric"),   |r| r.sub_nasym),
-    (About::new("step",           "2 max |D(h) - D(2h)|",        "nat/x^2", "error of the differences: one step and the other, on eight columns or more"), |r| r.step),
-    (About::new("method_gap",     "max |differences - tangents|", "nat/x^2", "how far apart the two methods are, of an entry"),       |r| r.gap),
-    (About::new("arithmetic",     "2 max |B| max |J_ab - f64| / max |J|", "nat/x^2", "error: columns recomputed in f64; of a |J_ab - J_ba|"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "nat/x^2", "what a |J_ab - J_ba| is uncertain by"),                  Row::error),
-];
 
 /// How columns of the Jacobian are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,32 +304,5 @@ impl Blocks<'_> {
             };
             Ok(largest(own.iter().enumerate().map(gap)))
         })
-    }
-}
-
-impl Row {
-    /// Statistics of a block; NaN where it is not finite.
-    fn describe(&mut self, block: &[f32], n: usize) {
-        if !finite(block) {
-            let nan = f64::NAN;
-            *self =
-                Row { median: nan, mean: nan, max: nan, entry: nan, largest: nan, sub_nasym: nan, step: nan, ..*self };
-            return;
-        }
-        let at = |a: usize, b: usize| f64::from(block[a * n + b]);
-        let mut pairs: Vec<f64> =
-            (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).map(|(a, b)| (at(a, b) - at(b, a)).abs()).collect();
-        pairs.sort_by(f64::total_cmp);
-        let square = |v: f64| v * v;
-        let all: f64 = block.iter().map(|&v| square(f64::from(v))).sum();
-        let diagonal: f64 = (0..n).map(|a| square(at(a, a))).sum();
-        let asymmetric: f64 = pairs.iter().map(|&p| 2.0 * square(p)).sum();
-        let middle = pairs.len() / 2;
-        self.median = if pairs.len() % 2 == 1 { pairs[middle] } else { 0.5 * (pairs[middle - 1] + pairs[middle]) };
-        self.mean = pairs.iter().sum::<f64>() / pairs.len() as f64;
-        self.max = pairs[pairs.len() - 1];
-        self.entry = ((all - diagonal) / (n * (n - 1)) as f64).max(0.0).sqrt();
-        self.largest = block.iter().fold(f64::MIN_POSITIVE, |most, &v| f64::from(v.abs()).max(most));
-        self.sub_nasym = asymmetric / (4.0 * all);
     }
 }

@@ -1,5 +1,6 @@
 //! Likelihood: bits per dimension of each sample, with their mean. In: rows of `run`, one per sample. Out: the run's table;
 //! text and JSON.
+mod columns;
 mod flow;
 mod levels;
 mod run;
@@ -10,25 +11,15 @@ use super::rows;
 use crate::diagnostics::{Divergence, PROBES, ROWS, Selection};
 use crate::error::Result;
 use crate::run::{
-    About, Applied, Kind, Labels, MeanOf, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SCHEMA, SEED,
-    Settings, Subject, TIMESTEPS, Table, TableAxis, Taken, Task,
+    About, Kind, Labels, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SCHEMA, SEED, Settings,
+    Subject, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
 use crate::summary::{BoxStats, Results, number, stats};
-use run::{COLUMNS, Row};
+use columns::{COLUMNS, RULES, Row};
 use serde_json::{Value, json};
 
 /// The measure.
 pub struct Likelihood;
-
-/// Which errors apply to what.
-const RULES: &[Rule] = &[Rule {
-    statistics: &["bits_per_dim"],
-    errors: &[
-        Applied::always("probe_se", |at| at.get("probe_se")),
-        Applied::always("grid", |at| at.get("grid")),
-        Applied::always("arithmetic", |at| at.get("arithmetic")),
-    ],
-}];
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "likelihood",

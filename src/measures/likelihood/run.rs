@@ -3,50 +3,14 @@
 //! `p_T = N(0, I)`. VP only, on the table's timesteps, from the first of them, whose noise is taken to be none.
 //! bits/dim = `-ln p_0 / (D ln 2)` + the offset of the data's scaling. In: a subject, options. Out: a part, a row per sample.
 use super::Likelihood;
+use super::columns::Row;
 use super::flow::{Ends, Flow, level, start};
-use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot};
+use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot, lanes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::measures::rows::Column;
-use crate::run::{About, Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
+use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
 use serde_json::json;
-use std::f64::consts::LN_2;
 use std::ops::ControlFlow;
-
-/// What is known of one sample.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    pub bits: f64,
-    pub nats: f64,
-    pub prior: f64,
-    pub flow: f64,
-    pub probes: f64,
-    pub grid: f64,
-    /// The integral of |div s|, bits: the unit of the arithmetic error.
-    pub size: f64,
-    pub arithmetic: f64,
-}
-
-impl Row {
-    /// The largest error that is known.
-    fn error(&self) -> f64 {
-        self.probes.max(self.grid).max(self.arithmetic)
-    }
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("bits_per_dim",   "-ln p_0 / (D ln 2) + offset", "bit", "per component; of levels where data were dequantised"), |r| r.bits),
-    (About::new("log_likelihood", "ln p_0",                      "nat", "density of the data in the field's units"),                   |r| r.nats),
-    (About::new("log_prior",      "ln N(x_T; 0, I)",             "nat", "where the flow ends"),                                        |r| r.prior),
-    (About::new("flow",           "integral of (D + div s) dt",  "nat", "what the flow compresses"),                                   |r| r.flow),
-    (About::new("probe_se",       "standard error over probes",  "bit", "error of bits_per_dim; 0 where the divergence is exact"),      |r| r.probes),
-    (About::new("grid",           "|bits - on every second timestep|", "bit", "error of bits_per_dim: the grid's"),                     |r| r.grid),
-    (About::new("arithmetic",     "(D T + |flow|) max |v.J v - f64| / |v.J v|", "bit", "error of bits_per_dim: tangents recomputed in f64; T the time of the flow"), |r| r.arithmetic),
-    (About::new("error",          "largest of the errors",       "bit", "what bits_per_dim is uncertain by"),                          Row::error),
-];
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -96,18 +60,17 @@ impl Task for LikelihoodOptions {
             "divergence": self.divergence.name(), "dequantised": self.levels.is_some(),
             "levels": self.levels.map(|most| u64::from(most) + 1), "verified_tangents": self.verified,
         });
-        let lanes = (self.lanes(subject.dim()), self.verified);
-        let ready = selection.ready(subject, shard, lanes, options, move |p| self.part(subject, shard, p))?;
+        let cost = (self.lanes(subject.dim()), self.verified);
+        let ready = selection.ready(subject, shard, cost, options, move |p| self.part(subject, shard, p))?;
         Ok(Ready { notes: self.notes.clone(), ..ready })
     }
 }
 
 impl LikelihoodOptions {
-    /// Evaluations (lanes) that all samples take, a sample's value counted once however many tangents fit at a time.
-    pub fn lanes(&self, dim: usize) -> u64 {
+    /// Evaluations (lanes) that all samples take: two a step, on the grid and on every second of its timesteps.
+    fn lanes(&self, dim: usize) -> u64 {
         let steps = self.selection.timesteps.len() - 1;
-        let evaluations = 2 * (steps + steps / 2);
-        (evaluations * self.selection.samples * (1 + self.divergence.tangents(dim))) as u64
+        lanes(2 * (steps + steps / 2) as u64, self.selection.samples, self.divergence.tangents(dim))
     }
 
     fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
@@ -190,24 +153,5 @@ impl LikelihoodOptions {
             let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
         })
-    }
-}
-
-impl Row {
-    /// Of (ln p_T, the integral, its standard error over probes) on the grid and on every second of its timesteps; D, the time of
-    /// the flow, and the bits of the data's scaling.
-    fn of(fine: (f64, f64, f64), coarse: (f64, f64, f64), d: f64, time: f64, offset: f64) -> Self {
-        let ((prior, integral, se), (other_prior, other, _)) = (fine, coarse);
-        let to_bits = 1.0 / (d * LN_2);
-        Row {
-            bits: offset - (prior - integral) * to_bits,
-            nats: prior - integral,
-            prior,
-            flow: integral,
-            probes: se * to_bits,
-            grid: ((prior - integral) - (other_prior - other)).abs() * to_bits,
-            size: (d * time + integral.abs()) * to_bits,
-            arithmetic: f64::NAN,
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Stein: |e| per timestep (Fig. 4), and the mean of the Stein operator with its error. In: rows of `run`, one per sample and
 //! timestep. Out: the run's table; text, JSON rows, two plots.
+mod columns;
 mod reference;
 mod run;
 
@@ -9,26 +10,17 @@ use super::rows;
 use crate::diagnostics::{Divergence, PROBES, Selection};
 use crate::error::Result;
 use crate::run::{
-    About, Applied, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, Rule, SAMPLE, SAMPLES, SEED, Settings,
-    Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
+    TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown, levels, samples};
 use crate::summary::{evenly, number, stats};
-use run::{COLUMNS, Row};
+use columns::{COLUMNS, RULES, Row};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// The measure.
 pub struct Stein;
-
-/// Which errors apply to what.
-const RULES: &[Rule] = &[Rule {
-    statistics: &["stein"],
-    errors: &[
-        Applied::always("stein_se", |at| at.get("stein_se")),
-        Applied::always("arithmetic", |at| at.get("arithmetic")),
-    ],
-}];
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "stein",

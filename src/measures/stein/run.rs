@@ -3,42 +3,14 @@
 //! the estimator and the spread informs; |e| then includes the gap between conditional and marginal score. Where the
 //! marginal score is known as a field, it can be s. In: a subject, options. Out: a part, a row per place.
 use super::Stein;
-use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection, dot};
+use super::columns::Row;
+use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection, dot, lanes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::measures::rows::Column;
-use crate::run::{About, Measure, Part, Progress, Ready, Shard, Subject, Task};
+use crate::run::{Measure, Part, Progress, Ready, Shard, Subject, Task};
 use serde_json::json;
 use std::sync::Arc;
-
-/// What is known of one sample at one timestep.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
-    /// |e|
-    pub error_norm: f64,
-    /// Value and standard error.
-    pub stein: [f64; 2],
-    pub div_model: f64,
-    pub div_score: f64,
-    pub work: f64,
-    /// Mean |v.J v|, the unit of the arithmetic error.
-    pub size: f64,
-    pub arithmetic: f64,
-}
-
-/// Every column, in the order of the files.
-#[rustfmt::skip]
-pub(super) const COLUMNS: &[Column<Row>] = &[
-    (About::new("error_norm",  "|e| = |s - s_theta|",        "nat/x",   "size of the error field (Fig. 4a)"),                     |r| r.error_norm),
-    (About::new("stein",       "S = div e + s.e",            "nat/x^2", "Stein operator on e (Fig. 4b); its mean is 0 for s the score that made the samples"), |r| r.stein[0]),
-    (About::new("stein_se",    "standard error over probes", "nat/x^2", "error; 0 where the divergence is exact"),                |r| r.stein[1]),
-    (About::new("div_model",   "div s_theta",                "nat/x^2", "divergence of the model's score"),                       |r| r.div_model),
-    (About::new("div_score",   "div s",                      "nat/x^2", "divergence of the reference score"),                     |r| r.div_score),
-    (About::new("score_error", "s.e",                        "nat^2/x^2", "reference score times error field"),                   |r| r.work),
-    (About::new("arithmetic",  "mean |v.J v| max |v.J v - f64| / |v.J v|", "nat/x^2", "error: tangents recomputed in f64"),      |r| r.arithmetic),
-];
 
 /// What to measure.
 #[derive(Clone)]
@@ -70,10 +42,9 @@ impl Task for SteinOptions {
         if let Some(reference) = &self.reference {
             self.fits(reference.as_ref(), subject.field.as_ref())?;
         }
-        // A sample's value counts once however many tangents fit at a time.
         let places = selection.timesteps.len() * selection.samples;
         let fields = if self.reference.is_some() { 2 } else { 1 };
-        let lanes = (fields * places * (1 + self.divergence.tangents(subject.dim()))) as u64;
+        let lanes = lanes(fields, places, self.divergence.tangents(subject.dim()));
         let options = json!({
             "divergence": self.divergence.name(), "verified_tangents": self.verified,
             "reference": self.reference.as_ref().map_or("conditional score".into(), |r| r.describe()),
@@ -185,24 +156,5 @@ impl SteinOptions {
             all.extend_from_slice(theirs);
         }
         Ok(all)
-    }
-}
-
-impl Row {
-    /// Of the score s, the error e = s - s_theta, and v.J v of every tangent for s and for s_theta.
-    fn of(divergence: Divergence, score: &[f64], error: &[f64], ours: &[f64], theirs: &[f64]) -> Self {
-        let work: f64 = score.iter().zip(error).map(|(s, e)| s * e).sum();
-        let div_error: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a - b).collect();
-        let (div, se) = divergence.of_products(&div_error);
-        Row {
-            error_norm: error.iter().map(|e| e * e).sum::<f64>().sqrt(),
-            stein: [div + work, se],
-            div_model: divergence.of_products(theirs).0,
-            div_score: divergence.of_products(ours).0,
-            work,
-            size: theirs.iter().map(|v| v.abs()).sum::<f64>()
-                / if divergence == Divergence::Exact { 1.0 } else { theirs.len() as f64 },
-            arithmetic: f64::NAN,
-        }
     }
 }

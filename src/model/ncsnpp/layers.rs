@@ -186,7 +186,7 @@ impl Builder<'_> {
         }
         y = self.net.conv(&format!("{name}.Conv_0"), y, out, Geometry::same(3))?;
         let dense = format!("{name}.Dense_0");
-        match self.time.clone() {
+        match self.time {
             Some(time) => y = self.net.add_time(&dense, y, time)?,
             // Blocks have this layer even where they are told nothing.
             None => drop(self.net.dense(&dense, out, 4 * self.h.nf)?),

@@ -3,6 +3,8 @@
 //!
 //! A tensor of the file that depends on x is a node of the graph and a view of it (`onnx::view`): reshaping, transposing, slicing
 //! change the view; an op asks for the axes that it wants as channels and as pixels, and only what no view has is copied.
+mod attention;
+mod choose;
 mod combine;
 mod contract;
 mod convolve;
@@ -128,7 +130,7 @@ type Rule = fn(&mut Import, &Step) -> Result<Vec<Seen>>;
 /// The rule of an operator.
 fn rule(op: &str) -> Option<Rule> {
     let tables = [
-        each::RULES, combine::RULES, space::RULES, contract::RULES, convolve::RULES, norm::RULES, reduce::RULES, resize::RULES,
+        each::RULES, combine::RULES, choose::RULES, space::RULES, contract::RULES, attention::RULES, convolve::RULES, norm::RULES, reduce::RULES, resize::RULES,
     ];
     tables.iter().flat_map(|table| table.iter()).find(|row| row.0 == op).map(|row| row.1)
 }
