@@ -11,11 +11,11 @@ use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::Padding;
 use vorticity::ops::depthwise::Depthwise;
 use vorticity::ops::group_norm::GroupNorm;
-use vorticity::ops::scale::Scale;
 use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::rms_norm::RmsNorm;
+use vorticity::ops::scale::Scale;
 use vorticity::ops::upsample::Upsample;
 use vorticity::ops::{affine, conv, resample, silu, softmax, softmax_pixels};
 use vorticity::shape::Shape;
@@ -138,8 +138,14 @@ const RESAMPLING: [&str; 9] = [
     "five taps down",
 ];
 
-const POINTS: [Pointwise; 6] =
-    [Pointwise::Gelu, Pointwise::Sigmoid, Pointwise::Mish, Pointwise::Elu([1.0, 1.0]), Pointwise::LeakyRelu(0.2), Pointwise::Relu];
+const POINTS: [Pointwise; 6] = [
+    Pointwise::Gelu,
+    Pointwise::Sigmoid,
+    Pointwise::Mish,
+    Pointwise::Elu([1.0, 1.0]),
+    Pointwise::LeakyRelu(0.2),
+    Pointwise::Relu,
+];
 
 fn resampling(by: &str) -> Option<resample::Resample> {
     Some(match by {

@@ -57,6 +57,7 @@ mod names;
 mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
+mod onnx;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;

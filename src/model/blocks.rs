@@ -9,9 +9,9 @@ use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::channels::Channels;
 use crate::ops::conv::{Conv, Padding};
 use crate::ops::group_norm::GroupNorm;
-use crate::ops::scale::Scale;
 use crate::ops::mix::Mix;
 use crate::ops::resample::Resample;
+use crate::ops::scale::Scale;
 use crate::ops::silu::Silu;
 use crate::ops::softmax::Softmax;
 use crate::rows::functions::Linear;
@@ -174,7 +174,11 @@ impl<'a> Net<'a> {
     /// softmax(q k / sqrt(features of a head)) v, by head (arXiv 1706.03762).
     pub fn attention(&mut self, name: &str, [q, k, v]: [NodeId; 3], heads: usize) -> Result<NodeId> {
         let scale = (self.channels(q) as f64 / heads.max(1) as f64).sqrt().recip() as f32;
-        let logits = self.graph.push(format!("{name}.attention_logits"), AttentionLogits { heads, scale: f64::from(scale) }, &[q, k])?;
+        let logits = self.graph.push(
+            format!("{name}.attention_logits"),
+            AttentionLogits { heads, scale: f64::from(scale) },
+            &[q, k],
+        )?;
         let weights = self.graph.push(format!("{name}.softmax"), Softmax { heads, scale: 1.0 }, &[logits])?;
         self.graph.push(format!("{name}.mix"), Mix { heads, by_row: false }, &[weights, v])
     }

@@ -27,7 +27,10 @@ pub(super) fn read(model: &Path, tensor: &TensorProto, wanted: u64) -> Result<By
     let end = offset.checked_add(wanted).filter(|end| *end <= size);
     if end.is_none() {
         let end = u128::from(offset) + u128::from(wanted);
-        return Err(Error::invalid("external data", format!("wants bytes {offset}..{end} of {location}, which has {size}")));
+        return Err(Error::invalid(
+            "external data",
+            format!("wants bytes {offset}..{end} of {location}, which has {size}"),
+        ));
     }
     file.seek(SeekFrom::Start(offset)).map_err(fail)?;
     let mut bytes = vec![0; wanted as usize];
@@ -37,7 +40,8 @@ pub(super) fn read(model: &Path, tensor: &TensorProto, wanted: u64) -> Result<By
 
 /// The file that `location` names, which must lie in the model's folder, links followed.
 fn inside(model: &Path, location: &str) -> Result<PathBuf> {
-    let refused = || Error::invalid("external data", format!("location '{location}' leaves the model's folder: refused"));
+    let refused =
+        || Error::invalid("external data", format!("location '{location}' leaves the model's folder: refused"));
     let relative = Path::new(location);
     if relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
         return Err(refused());
@@ -57,7 +61,8 @@ fn inside(model: &Path, location: &str) -> Result<PathBuf> {
 
 fn missing(model: &Path, location: &str) -> Error {
     let name = model.file_name().unwrap_or_default().to_string_lossy();
-    let message =
-        format!("its bytes are in '{location}', which is not beside {name}: copy it there, or export with external_data=False");
+    let message = format!(
+        "its bytes are in '{location}', which is not beside {name}: copy it there, or export with external_data=False"
+    );
     Error::invalid("external data", message)
 }

@@ -17,8 +17,21 @@ pub struct Call<'a> {
 
 /// Types of attributes by their numbers.
 const TYPES: [&str; 15] = [
-    "nothing", "a float", "an integer", "text", "a tensor", "a graph", "floats", "integers", "texts", "tensors", "graphs",
-    "a sparse tensor", "sparse tensors", "a type", "types",
+    "nothing",
+    "a float",
+    "an integer",
+    "text",
+    "a tensor",
+    "a graph",
+    "floats",
+    "integers",
+    "texts",
+    "tensors",
+    "graphs",
+    "a sparse tensor",
+    "sparse tensors",
+    "a type",
+    "types",
 ];
 
 impl<'a> Call<'a> {
@@ -123,7 +136,9 @@ impl<'a> Call<'a> {
         let found = self.text(name, default)?;
         match known.contains(&found.as_str()) {
             true => Ok(found),
-            false => Err(Error::invalid("attribute", format!("{name} is '{found}', expected one of {}", known.join(", ")))),
+            false => {
+                Err(Error::invalid("attribute", format!("{name} is '{found}', expected one of {}", known.join(", "))))
+            }
         }
     }
 

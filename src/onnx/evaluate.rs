@@ -24,7 +24,8 @@ impl File {
                 let stored = if known.contains_key(name.as_str()) { None } else { self.constants.get(name) };
                 constants.push(stored.map(|c| c.tensor()).transpose()?);
             }
-            let given = node.proto.input.iter().zip(&constants).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
+            let given =
+                node.proto.input.iter().zip(&constants).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
             let made = ops::evaluate(self, node, given.collect())?;
             for name in node.proto.input.iter().filter(|name| last.get(name.as_str()) == Some(&i)) {
                 known.remove(name.as_str());

@@ -155,7 +155,8 @@ fn undecoded(path: &Path, bytes: &[u8], error: &prost::DecodeError) -> Error {
     match cut_at(bytes) {
         Some(at) => {
             let size = bytes.len();
-            let message = format!("the file ends inside a field that begins at byte {at} of {size}: a download that broke off?");
+            let message =
+                format!("the file ends inside a field that begins at byte {at} of {size}: a download that broke off?");
             Error::file(path, message)
         }
         None => Error::file(path, format!("not an ONNX file: {error}")),
@@ -203,8 +204,12 @@ fn opset(model: &ModelProto) -> std::result::Result<i64, String> {
     };
     let (first, last) = (OPSETS.start(), OPSETS.end());
     match set.version {
-        v if v > *last => Err(format!("opset {v} of the default domain is newer than {last}, the newest that is supported")),
-        v if v < *first => Err(format!("opset {v} of the default domain is older than {first}, the oldest that is supported")),
+        v if v > *last => {
+            Err(format!("opset {v} of the default domain is newer than {last}, the newest that is supported"))
+        }
+        v if v < *first => {
+            Err(format!("opset {v} of the default domain is older than {first}, the oldest that is supported"))
+        }
         v => Ok(v),
     }
 }

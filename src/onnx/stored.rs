@@ -120,7 +120,8 @@ impl Constant {
         if found != Some(wanted) {
             let bytes = constant.tensor.raw_data.len();
             let found = found.map_or(format!("{bytes} bytes"), |n| format!("{n} numbers"));
-            let message = format!("{found}, expected {wanted} of type {} for its shape {:?}", element.name(), constant.shape);
+            let message =
+                format!("{found}, expected {wanted} of type {} for its shape {:?}", element.name(), constant.shape);
             return Err(Error::invalid("data", message));
         }
         if let Some(i) = constant.first_nan() {
@@ -175,7 +176,8 @@ impl Constant {
     fn ints(&self) -> Result<Vec<i64>> {
         let t = &self.tensor;
         let raw = &t.raw_data[..];
-        let wide = |v: u64| i64::try_from(v).map_err(|_| Error::invalid("data", format!("{v} is larger than an int64")));
+        let wide =
+            |v: u64| i64::try_from(v).map_err(|_| Error::invalid("data", format!("{v} is larger than an int64")));
         Ok(match (self.element, raw.is_empty()) {
             (Element::I8, false) => numbers(raw).map(|b| i64::from(i8::from_le_bytes(b))).collect(),
             (Element::U8 | Element::Bool, false) => numbers(raw).map(|[b]| i64::from(b)).collect(),

@@ -37,7 +37,9 @@ impl Data {
 /// Numbers in a tensor of this shape; an error where they cannot be counted.
 pub fn count(shape: &[usize]) -> Result<usize> {
     let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    product.filter(|n| *n <= isize::MAX as usize / 16).ok_or_else(|| Error::invalid("shape", format!("{shape:?} is too large")))
+    product
+        .filter(|n| *n <= isize::MAX as usize / 16)
+        .ok_or_else(|| Error::invalid("shape", format!("{shape:?} is too large")))
 }
 
 /// Steps between neighbours along each axis, in numbers.

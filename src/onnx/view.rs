@@ -198,14 +198,19 @@ impl View {
             [Atom { size, stride }] => size == pixels && stride == own,
             _ => false,
         };
-        if !pixels_as_they_are || inner.iter().any(|a| a.stride.unsigned_abs() * a.size > self.of.c.max(1) || a.stride == 0) {
+        if !pixels_as_they_are
+            || inner.iter().any(|a| a.stride.unsigned_abs() * a.size > self.of.c.max(1) || a.stride == 0)
+        {
             return None;
         }
         let mut places = vec![self.first];
         for a in &inner {
             places = places.iter().flat_map(|&at| (0..a.size as isize).map(move |i| at + i * a.stride)).collect();
         }
-        let places = places.into_iter().map(|p| usize::try_from(p).ok().filter(|p| *p < self.of.c)).collect::<Option<Vec<_>>>()?;
+        let places = places
+            .into_iter()
+            .map(|p| usize::try_from(p).ok().filter(|p| *p < self.of.c))
+            .collect::<Option<Vec<_>>>()?;
         let as_it_is = c == self.of.c && places.iter().enumerate().all(|(i, p)| i == *p);
         Some(if as_it_is { Laid::AsItIs } else { Laid::Named(places) })
     }
@@ -260,7 +265,8 @@ fn progression(places: &[isize]) -> Option<Vec<Atom>> {
         return None;
     }
     let starts: Vec<isize> = places.iter().step_by(run).copied().collect();
-    let regular = places.chunks_exact(run).all(|chunk| chunk.iter().enumerate().all(|(i, p)| *p == chunk[0] + i as isize * step));
+    let regular =
+        places.chunks_exact(run).all(|chunk| chunk.iter().enumerate().all(|(i, p)| *p == chunk[0] + i as isize * step));
     let mut atoms = progression(&starts).filter(|_| regular)?;
     if run > 1 {
         atoms.push(Atom { size: run, stride: step });
@@ -297,7 +303,8 @@ mod tests {
     #[test]
     fn a_shuffle_names_channels_and_a_slice_some_of_them() {
         let x = View::of(Shape::new(6, 2, 2), &[1, 6, 2, 2], false).unwrap();
-        let shuffled = x.reshaped(&[1, 2, 3, 2, 2]).unwrap().permuted(&[0, 2, 1, 3, 4]).reshaped(&[1, 6, 2, 2]).unwrap();
+        let shuffled =
+            x.reshaped(&[1, 2, 3, 2, 2]).unwrap().permuted(&[0, 2, 1, 3, 4]).reshaped(&[1, 6, 2, 2]).unwrap();
         assert_eq!(shuffled.laid(&[1], Some(&[2, 3])), Laid::Named(vec![0, 3, 1, 4, 2, 5]));
         let half = x.sliced(1, 3, 1, 3).unwrap();
         assert_eq!(half.laid(&[1], Some(&[2, 3])), Laid::Named(vec![3, 4, 5]));
@@ -309,12 +316,16 @@ mod tests {
     #[test]
     fn patches_are_copied_and_split_atoms_line_up() {
         let x = View::of(Shape::new(2, 4, 6), &[1, 2, 4, 6], false).unwrap();
-        let patches = x.reshaped(&[1, 2, 2, 2, 3, 2]).unwrap().permuted(&[0, 2, 4, 1, 3, 5]).reshaped(&[1, 6, 8]).unwrap();
+        let patches =
+            x.reshaped(&[1, 2, 2, 2, 3, 2]).unwrap().permuted(&[0, 2, 4, 1, 3, 5]).reshaped(&[1, 6, 8]).unwrap();
         let Laid::Copied { first, outer, inner } = patches.laid(&[2], None) else { panic!("moved without a copy") };
         assert_eq!(first, 0);
         assert_eq!(outer, [Atom { size: 2, stride: 24 }, Atom { size: 3, stride: 4 }]);
         assert_eq!(inner, [Atom { size: 2, stride: 1 }, Atom { size: 2, stride: 12 }, Atom { size: 2, stride: 2 }]);
-        assert_eq!(View::of(Shape::new(1, 3, 4), &[1, 1, 3, 4], false).unwrap().reshaped(&[4, 3]).unwrap().shape(), [4, 3]);
+        assert_eq!(
+            View::of(Shape::new(1, 3, 4), &[1, 1, 3, 4], false).unwrap().reshaped(&[4, 3]).unwrap().shape(),
+            [4, 3]
+        );
         let cut = x.sliced(3, 0, 1, 5).unwrap();
         assert!(cut.reshaped(&[1, 2, 20]).is_some() && cut.reshaped(&[1, 2, 5, 4]).is_none());
     }

@@ -53,7 +53,8 @@ impl Op for Add {
         if z.slots != cx.inputs[0].slots {
             return Err(Error::invalid(cx.node, "the channels of its two inputs are ordered differently in memory"));
         }
-        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], self.scales.map(|s| (s as f32).to_bits()))).collect();
+        let own: Vec<_> =
+            z.second().into_iter().chain(named(["s", "t"], self.scales.map(|s| (s as f32).to_bits()))).collect();
         Elementwise {
             name: "add",
             second: Some((z.buffer, z.bytes())),

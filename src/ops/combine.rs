@@ -28,8 +28,20 @@ impl Combine {
         match self {
             Self::Product => x * z,
             Self::Quotient => x / z,
-            Self::Larger => if z.v > x.v { z } else { x },
-            Self::Smaller => if z.v < x.v { z } else { x },
+            Self::Larger => {
+                if z.v > x.v {
+                    z
+                } else {
+                    x
+                }
+            }
+            Self::Smaller => {
+                if z.v < x.v {
+                    z
+                } else {
+                    x
+                }
+            }
             Self::Sum([s, t]) => x * s + z * t,
         }
     }
@@ -77,7 +89,8 @@ impl Op for Combine {
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (x, z) = (cx.inputs[0].shape, cx.inputs[1].clone());
         let [s, t] = if let Self::Sum(scales) = self { *scales } else { [0.0; 2] };
-        let own: Vec<_> = z.second().into_iter().chain(named(["s", "t"], [s, t].map(|s| (s as f32).to_bits()))).collect();
+        let own: Vec<_> =
+            z.second().into_iter().chain(named(["s", "t"], [s, t].map(|s| (s as f32).to_bits()))).collect();
         let is = |on: bool| i64::from(on);
         let constants = [
             ("PRODUCT", is(*self == Self::Product)),

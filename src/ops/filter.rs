@@ -94,7 +94,8 @@ impl Op for Filter {
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (s, out) = (cx.inputs[0].shape, cx.output.shape);
-        let words = |taps: &Taps| taps.table.iter().flat_map(|&(at, weight)| [at, weight.to_bits()]).collect::<Vec<u32>>();
+        let words =
+            |taps: &Taps| taps.table.iter().flat_map(|&(at, weight)| [at, weight.to_bits()]).collect::<Vec<u32>>();
         let table = [words(&self.rows), words(&self.columns)].concat();
         let taps = cx.program.constant(cx.label("taps"), &table);
         let own = [("in_pixels", s.pixels()), ("in_w", s.w), ("out_w", out.w), ("columns", self.rows.table.len())];
@@ -113,7 +114,11 @@ impl Op for Filter {
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
-    let linear = Taps::new(&(0..6usize).map(|i| vec![(i / 2, 0.75), ((i / 2 + 2 * (i % 2)).saturating_sub(1).min(2), 0.25)]).collect::<Vec<_>>());
+    let linear = Taps::new(
+        &(0..6usize)
+            .map(|i| vec![(i / 2, 0.75), ((i / 2 + 2 * (i % 2)).saturating_sub(1).min(2), 0.25)])
+            .collect::<Vec<_>>(),
+    );
     let mean = |n: usize| Taps::new(&[(0..n).map(|i| (i, 1.0 / n as f64)).collect()]);
     let uneven = Taps::new(&[vec![(0, 1.0)], vec![(1, 0.5), (2, -0.25), (4, 0.75)], vec![]]);
     let case = |name, rows, columns, h, w| Case {

@@ -143,7 +143,9 @@ pub fn cases() -> Vec<Case> {
     let patches = Gather::of(Shape::new(12, 2, 3), corners, patch);
     // Two tensors below each other, and ones around them.
     let rows = |first: u32, own: std::ops::Range<u32>| -> Arc<[u32]> {
-        (0..7 * 5).map(|p| if own.contains(&(p / 5)) && p % 5 < 4 { (p / 5 - first) * 8 + p % 5 * 2 } else { NOWHERE }).collect()
+        (0..7 * 5)
+            .map(|p| if own.contains(&(p / 5)) && p % 5 < 4 { (p / 5 - first) * 8 + p % 5 * 2 } else { NOWHERE })
+            .collect()
     };
     let both: Arc<[u32]> = [0, 1, NOWHERE].into();
     let below = Gather {

@@ -172,7 +172,7 @@ impl GroupNorm {
     /// The f64 oracle: x, some rows of a tensor, normalised by the moments of all its rows, which `parts` hold.
     pub(crate) fn values(&self, (x, s): (&[Dual], Shape), parts: &[(&[Dual], Shape)], rows: &[Vec<f64>]) -> Vec<Dual> {
         let (pixels, size) = (s.pixels(), self.channels / self.groups);
-let mut y = Vec::with_capacity(x.len());
+        let mut y = Vec::with_capacity(x.len());
         for (g, x) in x.chunks_exact(size * pixels).enumerate() {
             let all = || parts.iter().flat_map(|(x, s)| &x[g * size * s.pixels()..(g + 1) * size * s.pixels()]);
             let per = 1.0 / all().count() as f64;

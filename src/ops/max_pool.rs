@@ -26,7 +26,9 @@ impl MaxPool {
     /// Where output i along an axis looks: each place inside the image.
     fn seen(&self, along: usize, i: usize, n: usize) -> impl Iterator<Item = usize> + Clone {
         let (stride, dilation, before) = (self.strides[along], self.dilations[along], self.before[along]);
-        (0..self.kernel[along]).filter_map(move |t| (i * stride + t * dilation).checked_sub(before)).filter(move |p| *p < n)
+        (0..self.kernel[along])
+            .filter_map(move |t| (i * stride + t * dilation).checked_sub(before))
+            .filter(move |p| *p < n)
     }
 }
 

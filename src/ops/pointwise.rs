@@ -55,8 +55,25 @@ pub enum Pointwise {
 
 /// Constants of the shader, one per function.
 const NAMES: [&str; 19] = [
-    "RELU", "SIGMOID", "GELU", "GELU_TANH", "MISH", "ELU", "LEAKY", "TANH", "EXP", "LOG", "SQRT", "RECIPROCAL", "SOFTPLUS", "ABS", "ERF",
-    "CLIP", "HARD_SIGMOID", "HARD_SWISH", "STEP",
+    "RELU",
+    "SIGMOID",
+    "GELU",
+    "GELU_TANH",
+    "MISH",
+    "ELU",
+    "LEAKY",
+    "TANH",
+    "EXP",
+    "LOG",
+    "SQRT",
+    "RECIPROCAL",
+    "SOFTPLUS",
+    "ABS",
+    "ERF",
+    "CLIP",
+    "HARD_SIGMOID",
+    "HARD_SWISH",
+    "STEP",
 ];
 
 impl Pointwise {
@@ -103,7 +120,13 @@ impl Pointwise {
                 let (a, g) = (f64::from(a), f64::from(g));
                 if z > 0.0 { along(g * z, g) } else { along(g * a * z.exp_m1(), g * a * z.exp()) }
             }
-            Self::LeakyRelu(a) => if z > 0.0 { x } else { x * f64::from(a) },
+            Self::LeakyRelu(a) => {
+                if z > 0.0 {
+                    x
+                } else {
+                    x * f64::from(a)
+                }
+            }
             Self::Tanh => along(z.tanh(), 1.0 - z.tanh().powi(2)),
             Self::Exp => x.exp(),
             Self::Log => x.ln(),
@@ -121,7 +144,13 @@ impl Pointwise {
                 along((a * z + b).clamp(0.0, 1.0), if (0.0..=1.0).contains(&(a * z + b)) { a } else { 0.0 })
             }
             Self::HardSwish => {
-                let slope = if z <= -3.0 { 0.0 } else if z >= 3.0 { 1.0 } else { (2.0 * z + 3.0) / 6.0 };
+                let slope = if z <= -3.0 {
+                    0.0
+                } else if z >= 3.0 {
+                    1.0
+                } else {
+                    (2.0 * z + 3.0) / 6.0
+                };
                 along(z * ((z + 3.0) / 6.0).clamp(0.0, 1.0), slope)
             }
             Self::Step => along(f64::from(z > 0.0), 0.0),

@@ -49,7 +49,8 @@ impl Op for Told {
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (place, group) = (cx.output.clone(), cx.program.group());
         let (width, pixels) = (self.width(), place.shape.pixels());
-        let f32s: Vec<f32> = cx.rows[self.table].iter().flat_map(|row| row[..width].iter().map(|&v| v as f32)).collect();
+        let f32s: Vec<f32> =
+            cx.rows[self.table].iter().flat_map(|row| row[..width].iter().map(|&v| v as f32)).collect();
         let rows = cx.program.constant(cx.label("rows"), &f32s);
         let mut channels = vec![u32::MAX; 4 * place.blocks];
         place.slots.iter().enumerate().for_each(|(c, &slot)| channels[slot] = (c * self.steps[1]) as u32);

@@ -9,7 +9,10 @@ pub(super) const RULES: &[(&str, Rule)] = &[("Attention", attention)];
 /// softmax(Q K' s + mask) V by heads.
 fn attention(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if step.call.outputs() > 1 || (4..step.inputs.len()).any(|i| step.inputs[i].is_some()) {
-        return Err(Error::invalid("inputs", "keys and values of earlier calls, and outputs besides the first, are not supported"));
+        return Err(Error::invalid(
+            "inputs",
+            "keys and values of earlier calls, and outputs besides the first, are not supported",
+        ));
     }
     if step.call.float("softcap", 0.0)? != 0.0 {
         return Err(Error::invalid("softcap", "is not supported"));
@@ -21,7 +24,9 @@ fn attention(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
             [_, _, _, _] => Ok(x.clone()),
             [n, tokens, all] => {
                 let heads = crate::onnx::call::size(attribute, step.call.required(attribute)?)?;
-                let view = (heads > 0 && all.is_multiple_of(heads)).then(|| x.view.reshaped(&[n, tokens, heads, all / heads])).flatten();
+                let view = (heads > 0 && all.is_multiple_of(heads))
+                    .then(|| x.view.reshaped(&[n, tokens, heads, all / heads]))
+                    .flatten();
                 let view = view.ok_or_else(|| Error::invalid(attribute, format!("{heads} heads of {all} numbers")))?;
                 Ok(Seen { node: x.node, view: view.permuted(&[0, 2, 1, 3]) })
             }
@@ -42,7 +47,13 @@ fn attention(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     let name = step.label("");
     let logits = ['b', 'h', 'g', 's', 't'];
-    let mut weights = import.of_both(&step.label("logits"), (&q, &['b', 'h', 'g', 's', 'd']), (&k, &['b', 'h', 't', 'd']), &logits, scale)?;
+    let mut weights = import.of_both(
+        &step.label("logits"),
+        (&q, &['b', 'h', 'g', 's', 'd']),
+        (&k, &['b', 'h', 't', 'd']),
+        &logits,
+        scale,
+    )?;
     weights = import.masked(step, weights, [sq[2], sk[2]])?;
     let weights = import.softmax(&step.label("softmax"), &weights, &[4])?;
     let y = import.of_both(&name, (&weights, &logits), (&v, &['b', 'h', 't', 'e']), &['b', 'h', 'g', 's', 'e'], 1.0)?;
@@ -80,7 +91,8 @@ impl Import<'_> {
             logits = self.plus_constant(&step.label("mask"), &logits, &tensor, 1.0)?;
         }
         if step.call.flag("is_causal", false)? {
-            let ahead = (0..rows * columns).map(|i| dual(if i % columns <= i / columns { 0.0 } else { SHUT })).collect();
+            let ahead =
+                (0..rows * columns).map(|i| dual(if i % columns <= i / columns { 0.0 } else { SHUT })).collect();
             logits = self.plus_constant(&step.label("causal"), &logits, &Tensor::float([rows, columns], ahead), 1.0)?;
         }
         Ok(logits)

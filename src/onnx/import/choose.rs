@@ -24,7 +24,11 @@ fn choose(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     if let Source::Known(t) = &wanted.source {
         // All of one kind: one of both, as it is.
-        let whole = |i: usize| step.value(i).ok().filter(|v| matches!(v, Value::Seen(_)) && broadcast(&v.shape(), &t.shape) == Some(v.shape()));
+        let whole = |i: usize| {
+            step.value(i)
+                .ok()
+                .filter(|v| matches!(v, Value::Seen(_)) && broadcast(&v.shape(), &t.shape) == Some(v.shape()))
+        };
         let bools = t.bools()?;
         for (i, kind) in [(1, true), (2, false)] {
             if let (true, Some(Value::Seen(seen))) = (bools.iter().all(|b| *b == kind), whole(i)) {
@@ -33,15 +37,21 @@ fn choose(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         }
     }
     let masked = |import: &mut Import, at: usize, turned: Turned, ending: &str| -> Result<Option<Seen>> {
-        let as_numbers = Tensor::float(wanted.tensor.shape.clone(), numbers(&wanted.tensor).into_iter().map(crate::dual::Dual::constant).collect());
+        let as_numbers = Tensor::float(
+            wanted.tensor.shape.clone(),
+            numbers(&wanted.tensor).into_iter().map(crate::dual::Dual::constant).collect(),
+        );
         match (step.value(at)?, &wanted.source) {
             (Value::Seen(seen), Source::Known(_)) => {
-                let values = numbers(&as_numbers).into_iter().map(|v| crate::dual::Dual::constant(turned.of(v))).collect();
+                let values =
+                    numbers(&as_numbers).into_iter().map(|v| crate::dual::Dual::constant(turned.of(v))).collect();
                 let mask = Arc::new(Tensor::float(wanted.tensor.shape.clone(), values));
                 let mask = Given { tensor: mask.clone(), source: Source::Known(mask) };
                 import.with(&step.label(ending), seen, &mask, Kind::Product, false).map(Some)
             }
-            (Value::Seen(_), Source::Told(_)) => Err(Error::invalid("condition", "depends on the label, which is not supported")),
+            (Value::Seen(_), Source::Told(_)) => {
+                Err(Error::invalid("condition", "depends on the label, which is not supported"))
+            }
             _ => Ok(None),
         }
     };

@@ -112,7 +112,8 @@ impl Import<'_> {
             return self.silu(name, &x);
         }
         let (sa, sb) = (a.view.shape(), b.view.shape());
-        let shape = broadcast(&sa, &sb).ok_or_else(|| Error::invalid("inputs", format!("shapes {sa:?} and {sb:?} cannot be broadcast")))?;
+        let shape = broadcast(&sa, &sb)
+            .ok_or_else(|| Error::invalid("inputs", format!("shapes {sa:?} and {sb:?} cannot be broadcast")))?;
         let numbers = |s: &[usize]| s.iter().product::<usize>();
         // The larger one first, if the order does not matter.
         if let Some(swapped) = kind.swapped().filter(|_| numbers(&sb) > numbers(&sa)) {
@@ -127,7 +128,8 @@ impl Import<'_> {
             Some(_) => b,
             None => self.whole(name, &b)?,
         };
-        let runs = refined(&a.view, &b.view).ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        let runs = refined(&a.view, &b.view)
+            .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
         if let Some(z) = self.narrow(name, &a.view, &b, &runs)? {
             let node = self.push(name.to_string(), kind.op(), &[a.node, z])?;
             return Ok(Seen { node, view: a.view });
@@ -180,7 +182,8 @@ impl Import<'_> {
     /// A tensor that depends on x, and one that does not; `first`: that one is the first of both.
     pub(super) fn with(&mut self, name: &str, x: &Seen, given: &Given, kind: Kind, first: bool) -> Result<Seen> {
         let (sx, sg) = (x.view.shape(), &given.tensor.shape);
-        let shape = broadcast(&sx, sg).ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
+        let shape = broadcast(&sx, sg)
+            .ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
         let view = x.view.stretched(&shape).ok_or_else(|| Error::invalid("inputs", "cannot be stretched"))?;
         let x = self.whole(name, &Seen { view, node: x.node })?;
         if let (true, Source::Known(t)) = (given.tensor.len() == 1, &given.source) {
@@ -190,7 +193,8 @@ impl Import<'_> {
             }
         }
         let other = Seen { node: x.node, view: self.as_view(&given.tensor, &shape)? };
-        let runs = refined(&x.view, &other.view).ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        let runs = refined(&x.view, &other.view)
+            .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
         let (pixels, channels) = tables(x.view.of, &runs);
         let c = x.view.of.c as isize;
         let by_channel = runs.iter().all(|r| r.stride < c || r.other == 0);
@@ -224,7 +228,8 @@ impl Import<'_> {
         let axes = tensor.shape.iter().zip(&steps);
         let axes = axes.map(|(&size, &stride)| if size > 1 { vec![Atom { size, stride }] } else { vec![] }).collect();
         let view = View { of: Shape::new(tensor.len().max(1), 1, 1), first: 0, axes };
-        view.stretched(shape).ok_or_else(|| Error::invalid("inputs", format!("{:?} cannot be stretched to {shape:?}", tensor.shape)))
+        view.stretched(shape)
+            .ok_or_else(|| Error::invalid("inputs", format!("{:?} cannot be stretched to {shape:?}", tensor.shape)))
     }
 
     /// One number: a scale, a shift, a bound.
@@ -257,7 +262,15 @@ impl Import<'_> {
     }
 
     /// A gain or a shift for every channel; none if that is not what it is.
-    fn by_channel(&mut self, name: &str, x: NodeId, given: &Given, places: &[usize], kind: Kind, first: bool) -> Result<Option<NodeId>> {
+    fn by_channel(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        given: &Given,
+        places: &[usize],
+        kind: Kind,
+        first: bool,
+    ) -> Result<Option<NodeId>> {
         let (gain, shift) = match (kind, first) {
             (Kind::Product, _) => (Some(Turned::AsItIs), None),
             (Kind::Quotient, false) => (Some(Turned::Inverted), None),
@@ -284,7 +297,12 @@ impl Import<'_> {
             return self.push(name.to_string(), op, &[x]).map(Some);
         }
         let gain = row(gain.unwrap_or(Turned::AsItIs));
-        let zeros = self.host.row(format!("{name}.zeros"), Source::Known(Arc::new(Tensor::number(0.0))), vec![0; channels], Turned::AsItIs);
+        let zeros = self.host.row(
+            format!("{name}.zeros"),
+            Source::Known(Arc::new(Tensor::number(0.0))),
+            vec![0; channels],
+            Turned::AsItIs,
+        );
         let scale = Scale::Rows { gain, shift: zeros };
         self.push(name.to_string(), Modulate { channels, scale }, &[x]).map(Some)
     }
@@ -321,7 +339,14 @@ impl Import<'_> {
     }
 
     /// A tensor of numbers that do not depend on x, where those of `of` lie; and whether it is as large.
-    fn told(&mut self, name: &str, of: Shape, runs: &[Run], given: &Given, (pixels, channels): (&[i64], &[i64])) -> Result<(NodeId, bool)> {
+    fn told(
+        &mut self,
+        name: &str,
+        of: Shape,
+        runs: &[Run],
+        given: &Given,
+        (pixels, channels): (&[i64], &[i64]),
+    ) -> Result<(NodeId, bool)> {
         let c = of.c as isize;
         let by_pixel = of.c > 1 && runs.iter().all(|r| r.stride >= c || r.other == 0);
         let shape = if by_pixel { Shape { c: 1, ..of } } else { of };
@@ -394,7 +419,13 @@ impl Import<'_> {
     pub(super) fn plus_constant(&mut self, name: &str, x: &Seen, constant: &Tensor, times: f64) -> Result<Seen> {
         let values = numbers(constant).into_iter().map(|v| crate::dual::Dual::constant(times * v)).collect();
         let tensor = Arc::new(Tensor::float(constant.shape.clone(), values));
-        self.with(name, x, &Given { tensor: tensor.clone(), source: Source::Known(tensor) }, Kind::Sum([1.0, 1.0]), false)
+        self.with(
+            name,
+            x,
+            &Given { tensor: tensor.clone(), source: Source::Known(tensor) },
+            Kind::Sum([1.0, 1.0]),
+            false,
+        )
     }
 
     /// x times a constant.

@@ -16,12 +16,8 @@ use crate::shape::Shape;
 use std::sync::Arc;
 
 /// The table.
-pub(super) const RULES: &[(&str, Rule)] = &[
-    ("MatMul", matmul),
-    ("Gemm", gemm),
-    ("Einsum", einsum),
-    ("Softmax", |i, s| i.soft(s)),
-];
+pub(super) const RULES: &[(&str, Rule)] =
+    &[("MatMul", matmul), ("Gemm", gemm), ("Einsum", einsum), ("Softmax", |i, s| i.soft(s))];
 
 /// A tensor with a letter for each axis.
 struct Term<'a> {
@@ -32,10 +28,18 @@ struct Term<'a> {
 
 impl Import<'_> {
     /// x with these axes summed against the rows of a matrix `[K, J]`, K their numbers in order; the J sums are the last axis.
-    pub(super) fn linear(&mut self, name: &str, x: &Seen, axes: &[usize], weight: &[f32], outputs: usize) -> Result<Seen> {
+    pub(super) fn linear(
+        &mut self,
+        name: &str,
+        x: &Seen,
+        axes: &[usize],
+        weight: &[f32],
+        outputs: usize,
+    ) -> Result<Seen> {
         let x = self.laid(name, x, axes, None, None)?;
         let inputs = x.view.of.c;
-        let turned: Arc<[f32]> = (0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))).map(|(o, i)| weight[i * outputs + o]).collect();
+        let turned: Arc<[f32]> =
+            (0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))).map(|(o, i)| weight[i * outputs + o]).collect();
         let op = Conv {
             in_channels: inputs,
             out_channels: outputs,
@@ -65,24 +69,43 @@ impl Import<'_> {
     }
 
     /// A tensor that depends on x and constant weights.
-    fn with_weights(&mut self, name: &str, (x, xs): (&Seen, &[char]), (w, ws): (&Tensor, &[char]), result: &[char]) -> Result<Seen> {
+    fn with_weights(
+        &mut self,
+        name: &str,
+        (x, xs): (&Seen, &[char]),
+        (w, ws): (&Tensor, &[char]),
+        result: &[char],
+    ) -> Result<Seen> {
         let sizes = x.view.shape();
         let size = |c: char| xs.iter().position(|x| *x == c).map_or(1, |i| sizes[i]);
         let of_w = |c: &char| ws.iter().position(|w| w == c).map_or(1, |i| w.shape[i]);
         let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c)).collect();
-        let heads: Vec<char> = xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
+        let heads: Vec<char> =
+            xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
         let made: Vec<char> = result.iter().copied().filter(|c| !xs.contains(c)).collect();
         let numbers = |letters: &[char], of: &dyn Fn(char) -> usize| letters.iter().map(|&c| of(c)).product::<usize>();
         let (k, j, h) = (numbers(&summed, &size), made.iter().map(of_w).product::<usize>(), numbers(&heads, &size));
         if let Some(c) = ws.iter().find(|c| !xs.contains(c) && !result.contains(c) && of_w(c) > 1) {
-            return Err(Error::invalid("weights", format!("axis '{c}' of the weights alone is summed, which is not supported")));
+            return Err(Error::invalid(
+                "weights",
+                format!("axis '{c}' of the weights alone is summed, which is not supported"),
+            ));
         }
         // [heads, K] rows and [heads, J] columns, zero between heads.
         let floats: Vec<f32> = super::host::numbers(w).into_iter().map(|v| v as f32).collect();
         let steps = crate::onnx::tensor::strides(&w.shape);
-        let step = |c: char| ws.iter().zip(&steps).zip(&w.shape).filter(|((w, _), n)| **w == c && **n > 1).map(|((_, s), _)| *s as usize).sum::<usize>();
+        let step = |c: char| {
+            ws.iter()
+                .zip(&steps)
+                .zip(&w.shape)
+                .filter(|((w, _), n)| **w == c && **n > 1)
+                .map(|((_, s), _)| *s as usize)
+                .sum::<usize>()
+        };
         let places = |letters: &[char], of: &dyn Fn(char) -> usize| -> Vec<usize> {
-            letters.iter().fold(vec![0], |all, &c| all.iter().flat_map(|&at| (0..of(c)).map(move |i| at + i * step(c))).collect())
+            letters
+                .iter()
+                .fold(vec![0], |all, &c| all.iter().flat_map(|&at| (0..of(c)).map(move |i| at + i * step(c))).collect())
         };
         let (of_heads, of_rows) = (places(&heads, &size), places(&summed, &size));
         let of_columns = places(&made, &|c| of_w(&c));
@@ -107,7 +130,14 @@ impl Import<'_> {
     }
 
     /// Two tensors that depend on x, their sums times `scale`.
-    pub(super) fn of_both(&mut self, name: &str, a: (&Seen, &[char]), b: (&Seen, &[char]), result: &[char], scale: f64) -> Result<Seen> {
+    pub(super) fn of_both(
+        &mut self,
+        name: &str,
+        a: (&Seen, &[char]),
+        b: (&Seen, &[char]),
+        result: &[char],
+        scale: f64,
+    ) -> Result<Seen> {
         let twice = |letters: &[char]| letters.iter().enumerate().any(|(i, c)| letters[..i].contains(c));
         if twice(a.1) || twice(b.1) {
             return Err(Error::invalid("equation", "an axis comes twice in one operand, which is not supported"));
@@ -232,14 +262,18 @@ struct Sides<'a> {
 impl<'a> Sides<'a> {
     fn of(a: (&'a Seen, &'a [char]), b: (&'a Seen, &'a [char]), result: &[char]) -> Result<Self> {
         let (sa, sb) = (a.0.view.shape(), b.0.view.shape());
-        let size = |letters: &[char], sizes: &[usize], c: char| letters.iter().position(|l| *l == c).map_or(1, |i| sizes[i]);
+        let size =
+            |letters: &[char], sizes: &[usize], c: char| letters.iter().position(|l| *l == c).map_or(1, |i| sizes[i]);
         let wide = |c: char| (size(a.1, &sa, c), size(b.1, &sb, c));
         let (mut heads, mut summed) = (vec![], vec![]);
         for &c in a.1.iter().filter(|c| b.1.contains(c)) {
             match (wide(c), result.contains(&c)) {
                 ((1, 1), _) => {}
                 ((m, n), _) if m != n => {
-                    return Err(Error::invalid("inputs", format!("an axis of {m} in one and {n} in the other is not supported")));
+                    return Err(Error::invalid(
+                        "inputs",
+                        format!("an axis of {m} in one and {n} in the other is not supported"),
+                    ));
                 }
                 (_, true) => heads.push(c),
                 (_, false) => summed.push(c),
@@ -247,7 +281,15 @@ impl<'a> Sides<'a> {
         }
         let alone = |own: &[char], sizes: &[usize], other: &[char]| -> Result<Vec<char>> {
             let alone = own.iter().copied().filter(|c| !other.contains(c) && size(own, sizes, *c) > 1);
-            alone.map(|c| if result.contains(&c) { Ok(c) } else { Err(Error::invalid("equation", "an axis of one tensor alone is summed, which is not supported")) }).collect()
+            alone
+                .map(|c| {
+                    if result.contains(&c) {
+                        Ok(c)
+                    } else {
+                        Err(Error::invalid("equation", "an axis of one tensor alone is summed, which is not supported"))
+                    }
+                })
+                .collect()
         };
         let (left, right) = (alone(a.1, &sa, b.1)?, alone(b.1, &sb, a.1)?);
         Ok(Self { a, b, heads, summed, left, right })
@@ -358,7 +400,8 @@ fn matmul(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (la, lb) = (of(ra, ['k'], ['i', 'k']), of(rb, ['k'], ['k', 'j']));
     let mut result: Vec<char> = (0..outer).map(letter).collect();
     result.extend((ra > 1).then_some('i').into_iter().chain((rb > 1).then_some('j')));
-    let terms = [Term { letters: la, value: a, name: step.names[0] }, Term { letters: lb, value: b, name: step.names[1] }];
+    let terms =
+        [Term { letters: la, value: a, name: step.names[0] }, Term { letters: lb, value: b, name: step.names[1] }];
     Ok(vec![import.contracted(&step.label(""), &terms[0], &terms[1], &result)?])
 }
 
@@ -390,13 +433,17 @@ fn einsum(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         ([Value::Seen(x)], [letters]) => {
             let gone = letters.iter().any(|c| !equation.result.contains(c));
             if gone {
-                return Err(Error::invalid("equation", "sums over axes of one operand, which is not supported: use ReduceSum"));
+                return Err(Error::invalid(
+                    "equation",
+                    "sums over axes of one operand, which is not supported: use ReduceSum",
+                ));
             }
             let view = ordered(&x.view, letters, &equation.result)?;
             Ok(vec![Seen { node: x.node, view }])
         }
         ([a, b], [la, lb]) => {
-            let term = |i: usize, letters: &Vec<char>, value| Term { letters: letters.clone(), value, name: step.names[i] };
+            let term =
+                |i: usize, letters: &Vec<char>, value| Term { letters: letters.clone(), value, name: step.names[i] };
             Ok(vec![import.contracted(&name, &term(0, la, a), &term(1, lb, b), &equation.result)?])
         }
         _ => Err(Error::invalid("inputs", format!("{} operands, at most 2 are supported", values.len()))),

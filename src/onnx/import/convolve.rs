@@ -56,7 +56,8 @@ fn separated(kernel: &[f32], [h, w]: [usize; 2]) -> Option<[Vec<f64>; 2]> {
     let share = most.abs().sqrt().log2().round().exp2();
     let rows: Vec<f64> = (0..h).map(|i| f64::from(kernel[i * w + q]) / share).collect();
     let columns: Vec<f64> = (0..w).map(|j| f64::from(kernel[r * w + j]) * share / most).collect();
-    let exact = (0..h * w).all(|i| (rows[i / w] as f32) as f64 * (columns[i % w] as f32) as f64 == f64::from(kernel[i]));
+    let exact =
+        (0..h * w).all(|i| (rows[i / w] as f32) as f64 * (columns[i % w] as f32) as f64 == f64::from(kernel[i]));
     exact.then_some([rows, columns])
 }
 
@@ -123,7 +124,14 @@ fn conv(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 }
 
 /// x against these weights, in so many groups, or in those that the node says.
-fn convolved(import: &mut Import, step: &Step, x: Seen, w: &[usize], numbers: &[f64], group: Option<usize>) -> Result<Vec<Seen>> {
+fn convolved(
+    import: &mut Import,
+    step: &Step,
+    x: Seen,
+    w: &[usize],
+    numbers: &[f64],
+    group: Option<usize>,
+) -> Result<Vec<Seen>> {
     let (name, shape) = (step.label(""), x.view.shape());
     let of = match group {
         Some(group) => Weights { group, inputs: 1, outputs: 1 },
@@ -141,7 +149,10 @@ fn convolved(import: &mut Import, step: &Step, x: Seen, w: &[usize], numbers: &[
     let flat = window == Window { kernel: [1; 2], strides: [1; 2], dilations: window.dilations, pads: [[0; 2]; 2] };
     if flat && of.group == 1 {
         // Pixels may lie in any order.
-        let turned: Vec<f32> = (0..of.inputs).flat_map(|i| (0..channels).map(move |o| (i, o))).map(|(i, o)| floats[o * of.inputs + i]).collect();
+        let turned: Vec<f32> = (0..of.inputs)
+            .flat_map(|i| (0..channels).map(move |o| (i, o)))
+            .map(|(i, o)| floats[o * of.inputs + i])
+            .collect();
         let y = import.linear(&name, &x, &[1], &turned, channels)?;
         let last = rank - 1;
         let order: Vec<usize> = [0, last].into_iter().chain(1..last).collect();
@@ -153,7 +164,13 @@ fn convolved(import: &mut Import, step: &Step, x: Seen, w: &[usize], numbers: &[
         let tight = Window { pads: window.pads, strides: [window.strides[0]; 2], kernel: [3; 2], dilations: [1; 2] };
         if window == tight && (1..=2).contains(&window.strides[0]) {
             let [rows, columns] = window.pads;
-            let op = Depthwise { channels, stride: window.strides[0], padding: Padding { rows, columns }, weight: floats.into(), bias };
+            let op = Depthwise {
+                channels,
+                stride: window.strides[0],
+                padding: Padding { rows, columns },
+                weight: floats.into(),
+                bias,
+            };
             let node = import.push(name, op, &[x.node])?;
             return Ok(vec![import.as_file(node, rank)?]);
         }
@@ -222,7 +239,10 @@ fn transposed(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let floats: Vec<f32> = super::host::numbers(w).into_iter().map(|v| v as f32).collect();
     let (channels, rank) = (of.group * of.outputs, shape.len());
     let bias = bias(step, channels)?;
-    if of.inputs == 1 && of.outputs == 1 && let Some(parts) = common_filter(&floats, window.kernel) {
+    if of.inputs == 1
+        && of.outputs == 1
+        && let Some(parts) = common_filter(&floats, window.kernel)
+    {
         let (x, _) = import.image(&name, &x)?;
         let taps = |along: usize| spread_taps(&parts[along], &window, along, sides[along], outputs[along], cut[along]);
         let node = import.push(name, Filter { rows: taps(0), columns: taps(1) }, &[x.node])?;
@@ -254,7 +274,12 @@ fn transposed(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         let behind = (outputs[i] + window.extent(i) - 1).checked_sub(between + before.unwrap_or(0));
         around.pads[i] = match (before, behind) {
             (Some(before), Some(behind)) => [before, behind],
-            _ => return Err(Error::invalid("pads", format!("{:?} are more than the kernel reaches, which is not supported", window.pads[i]))),
+            _ => {
+                return Err(Error::invalid(
+                    "pads",
+                    format!("{:?} are more than the kernel reaches, which is not supported", window.pads[i]),
+                ));
+            }
         };
     }
     let Square { side, stride, padding, weight } = square(&turned, &around, of.group, of.inputs, of.outputs);
@@ -285,15 +310,31 @@ impl Import<'_> {
             [2, 2] => self.push(name.to_string(), Resample::zeros(), &[x.node]),
             _ => {
                 let taps = |n: usize, by: usize| {
-                    Taps::new(&(0..(n - 1) * by + 1).map(|i| if i % by == 0 { vec![(i / by, 1.0)] } else { vec![] }).collect::<Vec<_>>())
+                    Taps::new(
+                        &(0..(n - 1) * by + 1)
+                            .map(|i| if i % by == 0 { vec![(i / by, 1.0)] } else { vec![] })
+                            .collect::<Vec<_>>(),
+                    )
                 };
-                self.push(name.to_string(), Filter { rows: taps(h, strides[0]), columns: taps(w, strides[1]) }, &[x.node])
+                self.push(
+                    name.to_string(),
+                    Filter { rows: taps(h, strides[0]), columns: taps(w, strides[1]) },
+                    &[x.node],
+                )
             }
         }
     }
 
     /// Kernels that do not overlap: a linear layer to all pixels of a patch.
-    fn patches(&mut self, step: &Step, x: &Seen, w: &[f32], window: &Window, (inputs, outputs): (usize, usize), bias: &[f32]) -> Result<Vec<Seen>> {
+    fn patches(
+        &mut self,
+        step: &Step,
+        x: &Seen,
+        w: &[f32],
+        window: &Window,
+        (inputs, outputs): (usize, usize),
+        bias: &[f32],
+    ) -> Result<Vec<Seen>> {
         let shape = x.view.shape();
         let (rank, taps) = (shape.len(), window.kernel[0] * window.kernel[1]);
         debug_assert_eq!(inputs, shape[1]);
@@ -303,10 +344,12 @@ impl Import<'_> {
         let last = rank - 1;
         let spatial = &shape[2..];
         let kernel = if rank == 4 { window.kernel.to_vec() } else { vec![window.kernel[1]] };
-        let cut: Vec<usize> = [1].into_iter().chain(spatial.iter().copied()).chain([outputs]).chain(kernel.iter().copied()).collect();
+        let cut: Vec<usize> =
+            [1].into_iter().chain(spatial.iter().copied()).chain([outputs]).chain(kernel.iter().copied()).collect();
         let fail = || Error::invalid("result", "cannot be seen");
         let view = y.view.reshaped(&cut).ok_or_else(fail)?;
-        let pair = |i: usize| -> Vec<Atom> { view.axes[1 + i].iter().chain(&view.axes[last + 1 + i]).copied().collect() };
+        let pair =
+            |i: usize| -> Vec<Atom> { view.axes[1 + i].iter().chain(&view.axes[last + 1 + i]).copied().collect() };
         let axes = [vec![], view.axes[last].clone()].into_iter().chain((0..spatial.len()).map(pair)).collect();
         Ok(vec![Seen { node: y.node, view: View { axes, ..view } }])
     }

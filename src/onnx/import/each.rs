@@ -66,10 +66,16 @@ impl Import<'_> {
     }
 
     /// gain x + shift, by the node before it where that has a scale.
-    pub(super) fn scaled(&mut self, name: &str, x: crate::graph::NodeId, gain: f64, shift: f64) -> Result<crate::graph::NodeId> {
+    pub(super) fn scaled(
+        &mut self,
+        name: &str,
+        x: crate::graph::NodeId,
+        gain: f64,
+        shift: f64,
+    ) -> Result<crate::graph::NodeId> {
         let of = &self.graph.nodes[x.0];
         if let Some(add) = of.op.downcast::<crate::ops::add::Add>().filter(|_| shift == 0.0) {
-                let (op, inputs) = (crate::ops::add::Add { scales: add.scales.map(|s| s * gain) }, of.inputs.clone());
+            let (op, inputs) = (crate::ops::add::Add { scales: add.scales.map(|s| s * gain) }, of.inputs.clone());
             return self.push(name.to_string(), op, &inputs);
         }
         let op = self.affine_of(gain, shift);
@@ -121,7 +127,10 @@ fn cast(_: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let to = i32::try_from(step.call.required("to")?).unwrap_or_default();
     match crate::onnx::Element::of(to) {
         Ok(element) if element.is_float() => Ok(vec![step.seen(0)?.clone()]),
-        Ok(element) => Err(Error::invalid("to", format!("{}: what depends on x has no derivative as whole numbers", element.name()))),
+        Ok(element) => Err(Error::invalid(
+            "to",
+            format!("{}: what depends on x has no derivative as whole numbers", element.name()),
+        )),
         Err(e) => Err(Error::invalid("to", e)),
     }
 }

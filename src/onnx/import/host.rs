@@ -1,11 +1,11 @@
 //! What depends on the label and on fixed contexts alone: nodes of the file that the host computes in f64, once per timestep, however the
 //! file computes it. In: names of values, and which of their numbers an op wants. Out: rows of the graph.
 use super::Roles;
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::file::{File, Port};
 use crate::onnx::ops;
 use crate::onnx::tensor::{Data, Tensor};
-use crate::dual::Dual;
 use crate::rows::{RowFunction, Rows, Told};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -89,8 +89,11 @@ impl Host {
 
     /// Puts the rows into the graph, in the order of their numbers.
     pub fn finish(self, rows: &mut Rows) -> Result<()> {
-        let wanted: BTreeSet<&String> =
-            self.rows.iter().filter_map(|r| if let Source::Told(name) = &r.source { Some(name) } else { None }).collect();
+        let wanted: BTreeSet<&String> = self
+            .rows
+            .iter()
+            .filter_map(|r| if let Source::Told(name) = &r.source { Some(name) } else { None })
+            .collect();
         let wanted: Vec<String> = wanted.into_iter().cloned().collect();
         let told = match wanted.is_empty() {
             true => None,
@@ -132,12 +135,16 @@ pub(super) fn numbers(tensor: &Tensor) -> Vec<f64> {
 fn label_of(port: &Port, label: f64) -> Result<Tensor> {
     let shape: Vec<usize> = port.shape.iter().flatten().map(|size| size.clone().unwrap_or(1)).collect();
     if shape.iter().any(|&n| n != 1) {
-        return Err(Error::invalid(format!("input '{}'", port.name), format!("{shape:?}: expected one number, the label")));
+        return Err(Error::invalid(
+            format!("input '{}'", port.name),
+            format!("{shape:?}: expected one number, the label"),
+        ));
     }
     match port.element {
         Some(element) if !element.is_float() => {
             if label.fract() != 0.0 {
-                let message = format!("{label} is no whole number, which input '{}' of type {} wants", port.name, element.name());
+                let message =
+                    format!("{label} is no whole number, which input '{}' of type {} wants", port.name, element.name());
                 return Err(Error::invalid("timestep", message));
             }
             Ok(Tensor::int(shape, vec![label as i64]))
@@ -177,7 +184,8 @@ impl Program {
         let label = host.roles.label.as_ref().and_then(|name| file.inputs.iter().find(|p| p.name == *name)).cloned();
         let mut contexts = host.roles.contexts.clone();
         let read = |node: &usize| file.nodes[*node].proto.input.iter();
-        let folded = needed.iter().flat_map(read).filter_map(|name| Some((name.clone(), (**host.folded.get(name)?).clone())));
+        let folded =
+            needed.iter().flat_map(read).filter_map(|name| Some((name.clone(), (**host.folded.get(name)?).clone())));
         contexts.extend(folded);
         let nodes = needed.into_iter().collect();
         let mut program = Self { file, label, contexts, nodes, wanted, ranges: BTreeMap::new(), width: 0 };
@@ -201,11 +209,13 @@ impl Program {
                 let own = if known.contains_key(name.as_str()) { None } else { self.file.constants.get(name) };
                 stored.push(own.map(|c| c.tensor()).transpose()?);
             }
-            let given = node.proto.input.iter().zip(&stored).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
+            let given =
+                node.proto.input.iter().zip(&stored).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
             let made = ops::evaluate(&self.file, node, given.collect())?;
             known.extend(node.proto.output.iter().map(String::as_str).zip(made));
         }
-        let value = |name: &String| known.get(name.as_str()).cloned().ok_or_else(|| Error::invalid(name, "is not computed"));
+        let value =
+            |name: &String| known.get(name.as_str()).cloned().ok_or_else(|| Error::invalid(name, "is not computed"));
         self.wanted.iter().map(value).collect()
     }
 }

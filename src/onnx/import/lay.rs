@@ -54,7 +54,8 @@ impl Import<'_> {
         others: &[usize],
         sides: Option<(usize, usize)>,
     ) -> Result<Seen> {
-        let atoms = |axes: &[usize]| -> Vec<Atom> { axes.iter().flat_map(|&i| seen.view.axes[i].iter().copied()).collect() };
+        let atoms =
+            |axes: &[usize]| -> Vec<Atom> { axes.iter().flat_map(|&i| seen.view.axes[i].iter().copied()).collect() };
         let sizes = |axes: &[usize]| axes.iter().flat_map(|&i| &seen.view.axes[i]).map(|a| a.size).product::<usize>();
         let (c, pixels) = (sizes(channels), sizes(others));
         let (h, w) = sides.unwrap_or((pixels, 1));
@@ -90,7 +91,8 @@ impl Import<'_> {
 
     /// `b` where `a`, which is whole, has the same numbers of the file: one layout for both. What is stretched is copied out.
     pub(super) fn alike(&mut self, name: &str, a: &View, b: &Seen) -> Result<Seen> {
-        let runs = refined(a, &b.view).ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        let runs = refined(a, &b.view)
+            .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
         if a.of == b.view.of && b.view.first == 0 && runs.iter().all(|r| r.stride == r.other) {
             return Ok(Seen { node: b.node, view: a.clone() });
         }

@@ -83,7 +83,10 @@ struct Step<'a, 'f> {
 impl Step<'_, '_> {
     /// Input i, which must be there.
     fn value(&self, i: usize) -> Result<&Value> {
-        self.inputs.get(i).and_then(Option::as_ref).ok_or_else(|| Error::invalid("inputs", format!("number {i} is missing")))
+        self.inputs
+            .get(i)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| Error::invalid("inputs", format!("number {i} is missing")))
     }
 
     /// Input i, which depends on x.
@@ -130,7 +133,16 @@ type Rule = fn(&mut Import, &Step) -> Result<Vec<Seen>>;
 /// The rule of an operator.
 fn rule(op: &str) -> Option<Rule> {
     let tables = [
-        each::RULES, combine::RULES, choose::RULES, space::RULES, contract::RULES, attention::RULES, convolve::RULES, norm::RULES, reduce::RULES, resize::RULES,
+        each::RULES,
+        combine::RULES,
+        choose::RULES,
+        space::RULES,
+        contract::RULES,
+        attention::RULES,
+        convolve::RULES,
+        norm::RULES,
+        reduce::RULES,
+        resize::RULES,
     ];
     tables.iter().flat_map(|table| table.iter()).find(|row| row.0 == op).map(|row| row.1)
 }
@@ -153,7 +165,12 @@ pub struct Imported {
 /// The graph of a file.
 pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     let shape = x_shape(file, roles)?;
-    let input = image(&shape).ok_or_else(|| Error::invalid(format!("input '{}'", roles.x), format!("{shape:?}: expected one to three axes beside the batch's")))?;
+    let input = image(&shape).ok_or_else(|| {
+        Error::invalid(
+            format!("input '{}'", roles.x),
+            format!("{shape:?}: expected one to three axes beside the batch's"),
+        )
+    })?;
     let graph = Graph::new(input);
     let mut import = Import { file, values: BTreeMap::new(), host: Host::new(file.clone(), roles), graph };
     for (name, constant) in &file.constants {
@@ -162,12 +179,18 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     for port in &file.inputs {
         let value = match (&roles.label, roles.contexts.get(&port.name)) {
             _ if port.name == roles.x => {
-                let view = View::of(input, &shape, shape.len() == 3).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
+                let view =
+                    View::of(input, &shape, shape.len() == 3).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
                 Value::Seen(Seen { node: import.graph.input("x")?, view })
             }
             (Some(label), _) if *label == port.name => Value::Told(Arc::new(import.host.label_at_first(port)?)),
             (_, Some(given)) => Value::Known(Arc::new(given.clone())),
-            _ => return Err(Error::invalid(format!("input '{}'", port.name), "is neither x, the label nor a condition: say what it is")),
+            _ => {
+                return Err(Error::invalid(
+                    format!("input '{}'", port.name),
+                    "is neither x, the label nor a condition: say what it is",
+                ));
+            }
         };
         import.values.insert(&port.name, value);
     }
@@ -190,7 +213,10 @@ fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
         Ok(n) if i > 0 || *n == 1 => Ok(*n),
         Ok(n) => Err(Error::invalid(place(), format!("a batch of {n}: export with a batch of 1, or an open one"))),
         Err(_) if i == 0 => Ok(1),
-        Err(name) => open.next().copied().ok_or_else(|| Error::invalid(place(), format!("axis {i} ('{name}') is open: give its size"))),
+        Err(name) => open
+            .next()
+            .copied()
+            .ok_or_else(|| Error::invalid(place(), format!("axis {i} ('{name}') is open: give its size"))),
     };
     shape.iter().enumerate().map(size).collect()
 }
@@ -240,8 +266,10 @@ impl<'f> Import<'f> {
             return Ok(());
         }
         let op = node.proto.op_type.as_str();
-        let rule = rule(op).ok_or_else(|| Error::invalid(op, format!("{op} of something that depends on x {}", why_not(op))))?;
-        let known: Vec<Option<Arc<Tensor>>> = inputs.iter().map(|v| if let Some(Value::Known(t)) = v { Some(t.clone()) } else { None }).collect();
+        let rule = rule(op)
+            .ok_or_else(|| Error::invalid(op, format!("{op} of something that depends on x {}", why_not(op))))?;
+        let known: Vec<Option<Arc<Tensor>>> =
+            inputs.iter().map(|v| if let Some(Value::Known(t)) = v { Some(t.clone()) } else { None }).collect();
         let call = Call { node, opset: self.file.opset, inputs: known.iter().map(|t| t.as_deref()).collect() };
         let made = rule(self, &Step { node, call, inputs: inputs.clone(), names })?;
         for (name, seen) in outputs.zip(made) {
@@ -296,7 +324,9 @@ impl<'f> Import<'f> {
 fn why_not(op: &str) -> &'static str {
     match op {
         "ArgMax" | "ArgMin" => "has no derivative",
-        "Floor" | "Ceil" | "Round" | "Sign" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => "has no useful derivative",
+        "Floor" | "Ceil" | "Round" | "Sign" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => {
+            "has no useful derivative"
+        }
         _ => "is not supported",
     }
 }

@@ -44,7 +44,8 @@ impl Import<'_> {
             }
         };
         let channels = x.view.of.c;
-        let node = self.push(name.to_string(), GroupNorm { channels, groups, epsilon, scale: plain(channels) }, &[x.node])?;
+        let node =
+            self.push(name.to_string(), GroupNorm { channels, groups, epsilon, scale: plain(channels) }, &[x.node])?;
         Ok(Seen { node, ..x })
     }
 
@@ -66,7 +67,9 @@ impl Import<'_> {
             y = self.times_constant(&format!("{name}.gain"), &y, gain)?;
         }
         match shift {
-            Some(shift) if shift.floats()?.iter().any(|h| h.v != 0.0) => self.plus_constant(&format!("{name}.shift"), &y, shift, 1.0),
+            Some(shift) if shift.floats()?.iter().any(|h| h.v != 0.0) => {
+                self.plus_constant(&format!("{name}.shift"), &y, shift, 1.0)
+            }
             _ => Ok(y),
         }
     }
@@ -98,7 +101,8 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let per_channel = |i: usize| -> Result<Tensor> {
         let given = super::host::numbers(step.known(i)?);
         let each = step.call.opset < 21 && given.len() == groups;
-        let values: Vec<f64> = (0..channels).map(|c| if each { given[c / (channels / groups)] } else { given[c] }).collect();
+        let values: Vec<f64> =
+            (0..channels).map(|c| if each { given[c / (channels / groups)] } else { given[c] }).collect();
         Ok(along(&values, 1, shape.len()))
     };
     let (gain, shift) = (per_channel(1)?, per_channel(2)?);
@@ -118,12 +122,14 @@ fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
         // Everything is one group, wherever it lies.
         let x = import.whole(&name, &x)?;
         let channels = x.view.of.c;
-        let node = import.push(name.clone(), GroupNorm { channels, groups: 1, epsilon, scale: plain(channels) }, &[x.node])?;
+        let node =
+            import.push(name.clone(), GroupNorm { channels, groups: 1, epsilon, scale: plain(channels) }, &[x.node])?;
         Seen { node, ..x }
     } else {
         let x = import.laid(&name, &x, &axes, None, None)?;
         let channels = x.view.of.c;
-        let node = import.push(name.clone(), LayerNorm { channels, epsilon, centred, scale: plain(channels) }, &[x.node])?;
+        let node =
+            import.push(name.clone(), LayerNorm { channels, epsilon, centred, scale: plain(channels) }, &[x.node])?;
         Seen { node, ..x }
     };
     let shift = if step.inputs.get(2).is_some_and(Option::is_some) { Some(step.known(2)?) } else { None };

@@ -10,7 +10,8 @@ use crate::ops::resample::Resample;
 use crate::ops::upsample::Upsample;
 
 /// The table.
-pub(super) const RULES: &[(&str, Rule)] = &[("Resize", resize), ("Upsample", resize), ("AveragePool", average), ("MaxPool", most)];
+pub(super) const RULES: &[(&str, Rule)] =
+    &[("Resize", resize), ("Upsample", resize), ("AveragePool", average), ("MaxPool", most)];
 
 fn resize(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
@@ -65,13 +66,20 @@ fn average(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let (shape, rank) = (x.view.shape(), x.view.axes.len());
     if !(3..=4).contains(&rank) {
-        return Err(Error::invalid("input", format!("{shape:?}, expected three axes or four; images of three are not supported")));
+        return Err(Error::invalid(
+            "input",
+            format!("{shape:?}, expected three axes or four; images of three are not supported"),
+        ));
     }
     let window = window(&step.call, &step.call.sizes("kernel_shape", 0, rank - 2)?, &shape[2..])?;
     let outputs = extents(&step.call, &window, two(&shape[2..], 1)?)?;
     let padding_counts = step.call.flag("count_include_pad", false)?;
     let (x, sides) = import.image(&name, &x)?;
-    if window.kernel == [2; 2] && window.strides == [2; 2] && window.pads == [[0; 2]; 2] && sides.iter().all(|n| n % 2 == 0) {
+    if window.kernel == [2; 2]
+        && window.strides == [2; 2]
+        && window.pads == [[0; 2]; 2]
+        && sides.iter().all(|n| n % 2 == 0)
+    {
         let node = import.push(name, Resample::average(), &[x.node])?;
         return Ok(vec![import.as_file(node, rank)?]);
     }
@@ -95,7 +103,10 @@ fn most(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let (shape, rank) = (x.view.shape(), x.view.axes.len());
     if !(3..=4).contains(&rank) {
-        return Err(Error::invalid("input", format!("{shape:?}, expected three axes or four; images of three are not supported")));
+        return Err(Error::invalid(
+            "input",
+            format!("{shape:?}, expected three axes or four; images of three are not supported"),
+        ));
     }
     let window = window(&step.call, &step.call.sizes("kernel_shape", 0, rank - 2)?, &shape[2..])?;
     let outputs = extents(&step.call, &window, two(&shape[2..], 1)?)?;

@@ -61,7 +61,10 @@ impl Import<'_> {
             return Ok(Seen { view, node: x.node });
         }
         let x = self.in_order(name, x)?;
-        let view = x.view.reshaped(wanted).ok_or_else(|| Error::invalid("shape", format!("{wanted:?} cannot be had of {:?}", x.view.shape())))?;
+        let view = x
+            .view
+            .reshaped(wanted)
+            .ok_or_else(|| Error::invalid("shape", format!("{wanted:?} cannot be had of {:?}", x.view.shape())))?;
         Ok(Seen { view, node: x.node })
     }
 
@@ -77,7 +80,14 @@ impl Import<'_> {
         Ok(Seen { node, view })
     }
 
-    fn turned(&mut self, step: &Step, x: &Seen, seen: &[usize], order: &[usize], wanted: &[usize]) -> Result<Vec<Seen>> {
+    fn turned(
+        &mut self,
+        step: &Step,
+        x: &Seen,
+        seen: &[usize],
+        order: &[usize],
+        wanted: &[usize],
+    ) -> Result<Vec<Seen>> {
         let cut = self.reshaped(&step.label("cut"), x, seen)?;
         let view = cut.view.permuted(order);
         Ok(vec![self.reshaped(&step.label(""), &Seen { view, node: cut.node }, wanted)?])
@@ -156,7 +166,10 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let n = shape[along] as i64;
     let index = |&i: &i64| {
         let at = if i < 0 { i + n } else { i };
-        usize::try_from(at).ok().filter(|at| (*at as i64) < n).ok_or_else(|| Error::invalid("indices", format!("{i} of an axis of {n} numbers")))
+        usize::try_from(at)
+            .ok()
+            .filter(|at| (*at as i64) < n)
+            .ok_or_else(|| Error::invalid("indices", format!("{i} of an axis of {n} numbers")))
     };
     let chosen = indices.ints()?.iter().map(index).collect::<Result<Vec<_>>>()?;
     let [first, ..] = chosen[..] else { return Err(Error::invalid("indices", "none, which is not supported")) };
@@ -167,8 +180,12 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         false => {
             // By naming channels, after a copy where they are none.
             let laid = import.laid(&name, &x, &[along], None, None)?;
-            let node = import.push(name.clone(), Channels::gather(chosen.iter().map(|&c| (0, c)).collect()), &[laid.node])?;
-            let view = laid.view.with_channels(along, chosen.len()).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
+            let node =
+                import.push(name.clone(), Channels::gather(chosen.iter().map(|&c| (0, c)).collect()), &[laid.node])?;
+            let view = laid
+                .view
+                .with_channels(along, chosen.len())
+                .ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
             Seen { node, view }
         }
     };
@@ -183,7 +200,10 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let along = axis(step.call.required("axis")?, shapes[0].len())?;
     let alike = |s: &Vec<usize>| s.len() == shapes[0].len() && (0..s.len()).all(|i| i == along || s[i] == shapes[0][i]);
     if let Some(other) = shapes.iter().find(|s| !alike(s)) {
-        return Err(Error::invalid("inputs", format!("{:?} and {other:?} cannot be joined along axis {along}", shapes[0])));
+        return Err(Error::invalid(
+            "inputs",
+            format!("{:?} and {other:?} cannot be joined along axis {along}", shapes[0]),
+        ));
     }
     let first = values.iter().find_map(|v| if let Value::Seen(seen) = v { Some(seen) } else { None });
     let first = first.ok_or_else(|| Error::invalid("inputs", "none depends on x"))?.clone();
@@ -195,7 +215,8 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         for (i, value) in values.iter().enumerate() {
             nodes.push(import.beside(step, i, value, &like.view, along)?);
         }
-        let map: Vec<(usize, usize)> = nodes.iter().enumerate().flat_map(|(i, n)| (0..import.graph.shape(*n).c).map(move |c| (i, c))).collect();
+        let map: Vec<(usize, usize)> =
+            nodes.iter().enumerate().flat_map(|(i, n)| (0..import.graph.shape(*n).c).map(move |c| (i, c))).collect();
         let c = map.len();
         let node = import.push(name, Channels::gather(map), &nodes)?;
         let view = like.view.with_channels(along, c).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
@@ -220,7 +241,14 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 
 impl Import<'_> {
     /// A tensor as the node whose pixels lie as those of another, with this axis as channels.
-    fn beside(&mut self, step: &Step, i: usize, value: &Value, like: &View, along: usize) -> Result<crate::graph::NodeId> {
+    fn beside(
+        &mut self,
+        step: &Step,
+        i: usize,
+        value: &Value,
+        like: &View,
+        along: usize,
+    ) -> Result<crate::graph::NodeId> {
         let n = value.shape()[along];
         let target = like.with_channels(along, n).ok_or_else(|| Error::invalid("inputs", "cannot be joined"))?;
         let seen = match value {
@@ -272,7 +300,10 @@ impl Import<'_> {
                         let k = if i == along { k.checked_sub(*from).filter(|k| k < n)? } else { k };
                         own.get(k).copied()
                     };
-                    all.iter().flat_map(|&base| (0..wanted[i]).map(move |k| (base, k))).map(|(base, k)| Some(base? + at(k)?)).collect()
+                    all.iter()
+                        .flat_map(|&base| (0..wanted[i]).map(move |k| (base, k)))
+                        .map(|(base, k)| Some(base? + at(k)?))
+                        .collect()
                 })
             };
             let (p, q) = (place(&others), place(channels));
@@ -316,8 +347,12 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     }
     let mut wanted = vec![];
     for (&n, &[before, behind]) in shape.iter().zip(&pads) {
-        let size = (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (1..1 << 31).contains(m));
-        wanted.push(size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))? as usize);
+        let size =
+            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (1..1 << 31).contains(m));
+        wanted.push(
+            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?
+                as usize,
+        );
     }
     let channels = import.of_channels(&x.view);
     let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
@@ -326,14 +361,18 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
             let own = addresses(&x.view.axes[i]);
             let (before, n) = (pads[i][0], shape[i] as i64);
             let at = |k: usize| select::source(k as i64 - before, n, &mode).map(|s| own[s]);
-            all.iter().flat_map(|&base| (0..wanted[i]).map(move |k| (base, k))).map(|(base, k)| Some(base? + at(k)?)).collect()
+            all.iter()
+                .flat_map(|&base| (0..wanted[i]).map(move |k| (base, k)))
+                .map(|(base, k)| Some(base? + at(k)?))
+                .collect()
         })
     };
     let (p, q) = (place(&others), place(&channels));
     let least = q.iter().flatten().copied().min().unwrap_or(0).min(0);
     let word = |at: Option<i64>, by: i64| at.map_or(NOWHERE, |at| (at + by) as u32);
     let first = x.view.first as i64 + least;
-    let (c, pixels): (usize, usize) = (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
+    let (c, pixels): (usize, usize) =
+        (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
     let (h, w) = if wanted.len() == 4 && channels == [1] { (wanted[2], wanted[3]) } else { (pixels, 1) };
     let of = Shape::new(c, h, w);
     let taken = Taken {

@@ -41,12 +41,17 @@ fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
         return Err(Error::invalid("heads", format!("{heads} of queries, {own} of keys or values")));
     }
     let times = heads / own;
-    Ok(x.reshaped([batch, own, 1, tokens, width]).stretched(&[batch, own, times, tokens, width]).reshaped([batch, heads, tokens, width]))
+    Ok(x.reshaped([batch, own, 1, tokens, width])
+        .stretched(&[batch, own, times, tokens, width])
+        .reshaped([batch, heads, tokens, width]))
 }
 
 fn attention(call: &Call) -> Result<Vec<Tensor>> {
     if call.outputs() > 1 || (4..call.inputs.len()).any(|i| call.optional(i).is_some()) {
-        return Err(Error::invalid("inputs", "keys and values of earlier calls, and outputs besides the first, are not supported"));
+        return Err(Error::invalid(
+            "inputs",
+            "keys and values of earlier calls, and outputs besides the first, are not supported",
+        ));
     }
     let q = heads(call, 0, "q_num_heads")?;
     let h = q.shape[1];

@@ -65,7 +65,12 @@ pub fn window(call: &Call, kernel: &[usize], image: &[usize]) -> Result<Window> 
             })
             .collect(),
     };
-    Ok(Window { kernel: two(kernel, 1)?, strides: two(&strides, 1)?, dilations: two(&dilations, 1)?, pads: two(&pads, [0; 2])? })
+    Ok(Window {
+        kernel: two(kernel, 1)?,
+        strides: two(&strides, 1)?,
+        dilations: two(&dilations, 1)?,
+        pads: two(&pads, [0; 2])?,
+    })
 }
 
 /// `pads` of so many axes, before and behind each.
@@ -92,7 +97,8 @@ pub struct Weights {
 /// Checks weights against the input's channels.
 pub fn weights(call: &Call, x: &[usize], w: &[usize], transposed: bool) -> Result<Weights> {
     if x.len() != w.len() || !(3..=4).contains(&x.len()) {
-        let message = format!("x {x:?} and weights {w:?}: expected three axes each, or four; images of three are not supported");
+        let message =
+            format!("x {x:?} and weights {w:?}: expected three axes each, or four; images of three are not supported");
         return Err(Error::invalid("inputs", message));
     }
     let group = size("group", call.int("group", 1)?)?;
@@ -121,7 +127,12 @@ pub fn extents(window: &Window, image: [usize; 2]) -> Result<[usize; 2]> {
     let along = |i: usize| {
         let [before, behind] = window.pads[i];
         let room = (image[i] + before + behind).checked_sub(window.extent(i));
-        let message = || format!("{} pixels with {:?} zeros around them do not hold a kernel of {}", image[i], window.pads[i], window.kernel[i]);
+        let message = || {
+            format!(
+                "{} pixels with {:?} zeros around them do not hold a kernel of {}",
+                image[i], window.pads[i], window.kernel[i]
+            )
+        };
         room.map(|room| room / window.strides[i] + 1).ok_or_else(|| Error::invalid("input", message()))
     };
     Ok([along(0)?, along(1)?])

@@ -36,10 +36,15 @@ impl Equation {
             return Err(invalid(format!("names {} operands, {} are given", operands.len(), ranks.len())));
         }
         let letters = |term: &str| term.replace("...", "").chars().count();
-        let open = operands.iter().zip(ranks).filter(|(term, _)| term.contains("...")).map(|(term, &rank)| rank.checked_sub(letters(term)));
+        let open = operands
+            .iter()
+            .zip(ranks)
+            .filter(|(term, _)| term.contains("..."))
+            .map(|(term, &rank)| rank.checked_sub(letters(term)));
         let widest = open.clone().flatten().max().unwrap_or(0);
         // Letters that nobody writes.
-        let hidden = |n: usize| (widest - n..widest).filter_map(|i| char::from_u32(0xE000 + i as u32)).collect::<Vec<_>>();
+        let hidden =
+            |n: usize| (widest - n..widest).filter_map(|i| char::from_u32(0xE000 + i as u32)).collect::<Vec<_>>();
         let read = |term: &str, rest: usize| -> Result<Vec<char>> {
             let expanded = term.replacen("...", &hidden(rest).iter().collect::<String>(), 1);
             match expanded.chars().find(|c| !c.is_ascii_alphabetic() && !('\u{E000}'..'\u{F000}').contains(c)) {
@@ -51,7 +56,10 @@ impl Equation {
         for (term, &rank) in operands.iter().zip(ranks) {
             let rest = if term.contains("...") { rank.checked_sub(letters(term)) } else { Some(0) };
             let axes = rest.map(|rest| read(term, rest)).transpose()?;
-            read_operands.push(axes.filter(|axes| axes.len() == rank).ok_or_else(|| invalid(format!("names other axes than the {rank} of an operand")))?);
+            read_operands.push(
+                axes.filter(|axes| axes.len() == rank)
+                    .ok_or_else(|| invalid(format!("names other axes than the {rank} of an operand")))?,
+            );
         }
         let result = match result {
             Some(result) => read(result, if result.contains("...") { widest } else { 0 })?,
@@ -74,7 +82,10 @@ pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
         for (c, &n) in axes.iter().zip(&t.shape) {
             match sizes.insert(*c, n) {
                 Some(m) if m != n && m != 1 && n != 1 => {
-                    return Err(Error::invalid("inputs", format!("axis '{c}' has {m} numbers in one and {n} in another")));
+                    return Err(Error::invalid(
+                        "inputs",
+                        format!("axis '{c}' has {m} numbers in one and {n} in another"),
+                    ));
                 }
                 Some(m) => drop(sizes.insert(*c, m.max(n))),
                 None => {}
@@ -82,8 +93,10 @@ pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
         }
     }
     let unknown = |c: &char| Error::invalid("equation", format!("the result's axis '{c}' is in no operand"));
-    let shape = equation.result.iter().map(|c| sizes.get(c).copied().ok_or_else(|| unknown(c))).collect::<Result<Vec<_>>>()?;
-    let inner: Vec<(char, usize)> = sizes.iter().filter(|(c, _)| !equation.result.contains(c)).map(|(c, n)| (*c, *n)).collect();
+    let shape =
+        equation.result.iter().map(|c| sizes.get(c).copied().ok_or_else(|| unknown(c))).collect::<Result<Vec<_>>>()?;
+    let inner: Vec<(char, usize)> =
+        sizes.iter().filter(|(c, _)| !equation.result.contains(c)).map(|(c, n)| (*c, *n)).collect();
     let inner_shape: Vec<usize> = inner.iter().map(|i| i.1).collect();
     let (total, terms) = (count(&shape)?, count(&inner_shape)?);
     // Of every operand, where the numbers of a result begin, and how far from there those of each term are.
@@ -104,7 +117,8 @@ pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
                 at.iter().zip(bt).map(|(&p, &q)| a[p] * b[q]).sum()
             }
             all => {
-                let term = |t: usize| all.iter().map(|(x, x0, xt)| x[x0[i] + xt[t]]).fold(Dual::constant(1.0), |p, v| p * v);
+                let term =
+                    |t: usize| all.iter().map(|(x, x0, xt)| x[x0[i] + xt[t]]).fold(Dual::constant(1.0), |p, v| p * v);
                 (0..terms).map(term).sum()
             }
         }
@@ -135,10 +149,8 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let of = |rank: usize, last: [char; 2]| -> Vec<char> {
         (0..outer.len()).skip(outer.len() + 2 - rank).map(letter).chain(last).collect()
     };
-    let equation = Equation {
-        operands: vec![of(ra, ['i', 'k']), of(rb, ['k', 'j'])],
-        result: of(outer.len() + 2, ['i', 'j']),
-    };
+    let equation =
+        Equation { operands: vec![of(ra, ['i', 'k']), of(rb, ['k', 'j'])], result: of(outer.len() + 2, ['i', 'j']) };
     let mut shape = outer.clone();
     if a.shape.len() > 1 {
         shape.push(a.shape[ra - 2]);
@@ -164,7 +176,8 @@ fn gemm(call: &Call) -> Result<Vec<Tensor>> {
     let mut values: Vec<Dual> = product.floats()?.iter().map(|&v| v * alpha).collect();
     if let Some(c) = call.optional(2) {
         let shape = broadcast(&product.shape, &c.shape).filter(|s| *s == product.shape);
-        let shape = shape.ok_or_else(|| Error::invalid("C", format!("{:?} cannot be stretched to {:?}", c.shape, product.shape)))?;
+        let shape = shape
+            .ok_or_else(|| Error::invalid("C", format!("{:?} cannot be stretched to {:?}", c.shape, product.shape)))?;
         let c = c.stretched(&shape);
         values.iter_mut().zip(c.floats()?).for_each(|(v, &c)| *v += c * beta);
     }

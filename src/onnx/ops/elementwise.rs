@@ -6,7 +6,11 @@ use crate::onnx::call::Call;
 use crate::onnx::tensor::{Data, Tensor, broadcast};
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
-const fn call(name: &'static str, attributes: &'static [&'static str], rule: fn(&Call) -> Result<Vec<Tensor>>) -> Operator {
+const fn call(
+    name: &'static str,
+    attributes: &'static [&'static str],
+    rule: fn(&Call) -> Result<Vec<Tensor>>,
+) -> Operator {
     Operator::call(name, attributes, rule)
 }
 
@@ -184,7 +188,9 @@ fn modulo(call: &Call) -> Result<Vec<Tensor>> {
             if b.contains(&0) {
                 return Err(Error::invalid("inputs", "the remainder of a division by 0"));
             }
-            let of = |(&a, &b): (&i64, &i64)| if truncated { a.wrapping_rem(b) } else { (a.wrapping_rem(b) + b).wrapping_rem(b) };
+            let of = |(&a, &b): (&i64, &i64)| {
+                if truncated { a.wrapping_rem(b) } else { (a.wrapping_rem(b) + b).wrapping_rem(b) }
+            };
             Data::Int(a.iter().zip(b).map(of).collect())
         }
         _ if !truncated => return Err(Error::invalid("inputs", "floating-point numbers, which need fmod = 1")),

@@ -67,7 +67,10 @@ pub const OPERATORS: &[&[Operator]] = &[
 /// Operators that no network here can have, and what to do about it.
 const REFUSED: &[(&str, &str)] = &[
     ("If", "control flow is not supported: export one branch, with what it depends on fixed"),
-    ("Loop", "loops are not supported: export with the loop unrolled (torch.onnx.export with dynamo=True, or torch.jit.trace)"),
+    (
+        "Loop",
+        "loops are not supported: export with the loop unrolled (torch.onnx.export with dynamo=True, or torch.jit.trace)",
+    ),
     ("Scan", "loops are not supported: export with the loop unrolled"),
     ("SequenceMap", "loops are not supported: export with the loop unrolled"),
     ("RandomNormal", "makes the output random, which has no exact Jacobian: export in evaluation mode"),

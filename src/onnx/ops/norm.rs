@@ -30,7 +30,10 @@ fn normal(v: &[Dual], epsilon: f64, centred: bool) -> Vec<Dual> {
 fn by_channel(shape: &[usize], values: &[Dual], w: &[Dual], b: &[Dual]) -> Result<Tensor> {
     let (channels, pixels) = (shape[1], count(&shape[2..])?);
     if [w.len(), b.len()] != [channels; 2] {
-        return Err(Error::invalid("inputs", format!("{} gains and {} shifts for {channels} channels", w.len(), b.len())));
+        return Err(Error::invalid(
+            "inputs",
+            format!("{} gains and {} shifts for {channels} channels", w.len(), b.len()),
+        ));
     }
     let channel = |i: usize| i / pixels.max(1) % channels;
     let scaled = values.iter().enumerate().map(|(i, &v)| v * w[channel(i)] + b[channel(i)]).collect();
@@ -107,7 +110,10 @@ fn batch(call: &Call) -> Result<Vec<Tensor>> {
     let [w, b, mean, var] = [1, 2, 3, 4].map(|i| call.input(i).and_then(|t| t.floats()));
     let (w, b, mean, var) = (w?, b?, mean?, var?);
     if [mean.len(), var.len(), w.len(), b.len()] != [x.shape[1]; 4] {
-        return Err(Error::invalid("inputs", format!("scale, bias, mean and variance are not of {} channels", x.shape[1])));
+        return Err(Error::invalid(
+            "inputs",
+            format!("scale, bias, mean and variance are not of {} channels", x.shape[1]),
+        ));
     }
     let gain: Vec<Dual> = w.iter().zip(var).map(|(&w, &v)| w / (v + Dual::constant(epsilon)).sqrt()).collect();
     let shift: Vec<Dual> = b.iter().zip(&gain).zip(mean).map(|((&b, &g), &m)| b - m * g).collect();

@@ -37,7 +37,9 @@ pub fn extents(call: &Call, window: &Window, image: [usize; 2]) -> Result<[usize
     let along = |i: usize| {
         let [before, behind] = window.pads[i];
         let room = (image[i] + before + behind).checked_sub(window.extent(i));
-        let room = room.ok_or_else(|| Error::invalid("input", format!("{} pixels do not hold a window of {}", image[i], window.kernel[i])))?;
+        let room = room.ok_or_else(|| {
+            Error::invalid("input", format!("{} pixels do not hold a window of {}", image[i], window.kernel[i]))
+        })?;
         let n = if ceil { room.div_ceil(window.strides[i]) } else { room / window.strides[i] } + 1;
         Ok(if ceil && (n - 1) * window.strides[i] >= image[i] + before { n - 1 } else { n })
     };
@@ -49,7 +51,10 @@ fn pooled(call: &Call, f: fn(&[Dual], usize) -> Dual) -> Result<Vec<Tensor>> {
     let x = call.input(0)?;
     let axes = x.shape.len().saturating_sub(2);
     if !(1..=2).contains(&axes) {
-        return Err(Error::invalid("input", format!("{:?}, expected three axes or four; images of three are not supported", x.shape)));
+        return Err(Error::invalid(
+            "input",
+            format!("{:?}, expected three axes or four; images of three are not supported", x.shape),
+        ));
     }
     let kernel = call.sizes("kernel_shape", 0, axes)?;
     let window = window(call, &kernel, &x.shape[2..])?;
@@ -63,7 +68,8 @@ fn pooled(call: &Call, f: fn(&[Dual], usize) -> Dual) -> Result<Vec<Tensor>> {
             seen.clear();
             let mut counted = 0;
             for t in 0..window.kernel[0] * window.kernel[1] {
-                let at = |along: usize, out: usize, tap: usize| out * window.strides[along] + tap * window.dilations[along];
+                let at =
+                    |along: usize, out: usize, tap: usize| out * window.strides[along] + tap * window.dilations[along];
                 let (r, q) = (at(0, i, t / window.kernel[1]), at(1, j, t % window.kernel[1]));
                 let inside = |along: usize, p: usize, n: usize| p.checked_sub(window.pads[along][0]).filter(|p| *p < n);
                 if let (Some(r), Some(q)) = (inside(0, r, h), inside(1, q, w)) {

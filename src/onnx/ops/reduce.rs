@@ -118,7 +118,17 @@ pub fn along(x: &Tensor, axis: usize, f: fn(&[Dual]) -> Vec<Dual>) -> Result<Ten
     let values: Vec<Dual> = ordered.floats()?.chunks_exact(size.max(1)).flat_map(f).collect();
     // The axis goes back to its place.
     let rank = x.shape.len();
-    let back: Vec<usize> = (0..rank).map(|i| if i == axis { rank - 1 } else if i < axis { i } else { i - 1 }).collect();
+    let back: Vec<usize> = (0..rank)
+        .map(|i| {
+            if i == axis {
+                rank - 1
+            } else if i < axis {
+                i
+            } else {
+                i - 1
+            }
+        })
+        .collect();
     Ok(Tensor::float(ordered.shape, values).permuted(&back))
 }
 

@@ -10,8 +10,15 @@ pub const OPERATORS: &[Operator] = &[
     Operator::call(
         "Resize",
         &[
-            "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value",
-            "keep_aspect_ratio_policy", "mode", "nearest_mode",
+            "antialias",
+            "axes",
+            "coordinate_transformation_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+            "keep_aspect_ratio_policy",
+            "mode",
+            "nearest_mode",
         ],
         |c| apply(c.input(0)?, &tables(c, &c.input(0)?.shape)?),
     ),
@@ -35,7 +42,11 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
                 "half_pixel",
                 &["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners"],
             )?,
-            call.one_of("nearest_mode", "round_prefer_floor", &["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])?,
+            call.one_of(
+                "nearest_mode",
+                "round_prefer_floor",
+                &["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"],
+            )?,
         ),
     };
     let axes = match call.ints("axes")? {
@@ -48,7 +59,8 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
             continue;
         }
         let at = |i: usize| position(i as f64, x[a] as f64, n as f64, scale, &place);
-        let row = |i: usize| if mode == "linear" { between(at(i), x[a]) } else { vec![(near(at(i), x[a], &nearest), 1.0)] };
+        let row =
+            |i: usize| if mode == "linear" { between(at(i), x[a]) } else { vec![(near(at(i), x[a], &nearest), 1.0)] };
         tables[a] = Some((0..n).map(row).collect());
     }
     Ok(tables)
@@ -89,7 +101,13 @@ fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool) -> Result<Vec<(f64
 fn position(i: f64, m: f64, n: f64, scale: f64, place: &str) -> f64 {
     match place {
         "asymmetric" => i / scale,
-        "align_corners" => if n == 1.0 { 0.0 } else { i * (m - 1.0) / (n - 1.0) },
+        "align_corners" => {
+            if n == 1.0 {
+                0.0
+            } else {
+                i * (m - 1.0) / (n - 1.0)
+            }
+        }
         "pytorch_half_pixel" if n <= 1.0 => 0.0,
         "half_pixel_symmetric" => {
             let shift = m / 2.0 * (1.0 - n / (scale * m));

@@ -31,15 +31,22 @@ pub const OPERATORS: &[Operator] = &[
 fn choose(call: &Call) -> Result<Vec<Tensor>> {
     let [a, b] = call.input(1)?.together(call.input(2)?)?;
     let wanted = call.input(0)?;
-    let shape = broadcast(&wanted.shape, &a.shape)
-        .ok_or_else(|| Error::invalid("inputs", format!("condition {:?} and {:?} cannot be broadcast", wanted.shape, a.shape)))?;
+    let shape = broadcast(&wanted.shape, &a.shape).ok_or_else(|| {
+        Error::invalid("inputs", format!("condition {:?} and {:?} cannot be broadcast", wanted.shape, a.shape))
+    })?;
     count(&shape)?;
     let [wanted, a, b] = [wanted, &a, &b].map(|t| t.stretched(&shape));
     let pick = wanted.bools()?.iter();
     let data = match (&a.data, &b.data) {
-        (Data::Float(a), Data::Float(b)) => Data::Float(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect()),
-        (Data::Int(a), Data::Int(b)) => Data::Int(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect()),
-        (Data::Bool(a), Data::Bool(b)) => Data::Bool(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect()),
+        (Data::Float(a), Data::Float(b)) => {
+            Data::Float(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect())
+        }
+        (Data::Int(a), Data::Int(b)) => {
+            Data::Int(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect())
+        }
+        (Data::Bool(a), Data::Bool(b)) => {
+            Data::Bool(pick.enumerate().map(|(i, &w)| if w { a[i] } else { b[i] }).collect())
+        }
         (a, b) => return Err(Error::invalid("inputs", format!("{} and {}, expected one kind", a.kind(), b.kind()))),
     };
     Ok(vec![Tensor { shape, data }])
@@ -118,7 +125,8 @@ pub fn sliced(call: &Call, x: &[usize]) -> Result<Slices> {
         None => vec![1; starts.len()],
     };
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        let message = format!("{} starts, {} ends, {} axes and {} steps", starts.len(), ends.len(), axes.len(), steps.len());
+        let message =
+            format!("{} starts, {} ends, {} axes and {} steps", starts.len(), ends.len(), axes.len(), steps.len());
         return Err(Error::invalid("inputs", message));
     }
     let mut taken: Vec<(usize, i64, usize)> = x.iter().map(|&n| (0, 1, n)).collect();
@@ -209,7 +217,8 @@ fn concat(call: &Call) -> Result<Vec<Tensor>> {
 /// The shape that `Expand` stretches a tensor of this one to.
 pub fn expanded(call: &Call, x: &[usize]) -> Result<Vec<usize>> {
     let asked = call.input(1)?.ints()?.iter().map(|&n| size("shape", n)).collect::<Result<Vec<_>>>()?;
-    let shape = broadcast(x, &asked).ok_or_else(|| Error::invalid("shape", format!("{x:?} cannot be stretched to {asked:?}")))?;
+    let shape = broadcast(x, &asked)
+        .ok_or_else(|| Error::invalid("shape", format!("{x:?} cannot be stretched to {asked:?}")))?;
     count(&shape)?;
     Ok(shape)
 }
@@ -253,8 +262,10 @@ fn pad(call: &Call) -> Result<Vec<Tensor>> {
     // Along every axis the place that each number of the result is taken from; none for a constant.
     let mut taken: Vec<Vec<Option<usize>>> = vec![];
     for (&n, &[before, behind]) in x.shape.iter().zip(&pads) {
-        let size = (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (0..1 << 40).contains(m));
-        let size = size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?;
+        let size =
+            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (0..1 << 40).contains(m));
+        let size =
+            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?;
         taken.push((0..size).map(|i| source(i - before, n as i64, &mode)).collect());
     }
     let shape: Vec<usize> = taken.iter().map(Vec::len).collect();
@@ -332,7 +343,9 @@ fn triangle(call: &Call) -> Result<Vec<Tensor>> {
         if upper { column - row >= k } else { column - row <= k }
     };
     let data = match &x.data {
-        Data::Float(v) => Data::Float(v.iter().enumerate().map(|(i, &v)| if kept(i) { v } else { Dual::default() }).collect()),
+        Data::Float(v) => {
+            Data::Float(v.iter().enumerate().map(|(i, &v)| if kept(i) { v } else { Dual::default() }).collect())
+        }
         Data::Int(v) => Data::Int(v.iter().enumerate().map(|(i, &v)| if kept(i) { v } else { 0 }).collect()),
         Data::Bool(v) => Data::Bool(v.iter().enumerate().map(|(i, &v)| v && kept(i)).collect()),
     };

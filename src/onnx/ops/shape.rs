@@ -109,7 +109,9 @@ pub fn reshaped(call: &Call, from: &[usize]) -> Result<Vec<usize>> {
     let mut shape = Vec::with_capacity(asked.len());
     for (i, &n) in asked.iter().enumerate() {
         shape.push(match n {
-            0 if kept => *from.get(i).ok_or_else(|| Error::invalid("shape", format!("{asked:?}: 0 keeps an axis that {from:?} lacks")))?,
+            0 if kept => *from
+                .get(i)
+                .ok_or_else(|| Error::invalid("shape", format!("{asked:?}: 0 keeps an axis that {from:?} lacks")))?,
             -1 if open.is_none() => {
                 open = Some(i);
                 1
