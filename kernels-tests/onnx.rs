@@ -21,7 +21,7 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden/onnx");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/onnx");
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     folders.sort();
