@@ -1,11 +1,12 @@
 //! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
 //! heads, those of both that go are summed, the others stay as pixels and channels.
+use super::sides::Sides;
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::onnx::ops::einsum::Equation;
 use crate::onnx::tensor::Tensor;
-use crate::onnx::view::{Atom, Laid, View};
+use crate::onnx::view::{Atom, View};
 use crate::ops::affine::Affine;
 use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::conv::{Conv, Padding};
@@ -242,102 +243,6 @@ impl Import<'_> {
         let x = self.laid(name, x, axes, None, None)?;
         let node = self.push(name.to_string(), Softmax { heads: 1, scale: 1.0 }, &[x.node])?;
         Ok(Seen { node, ..x })
-    }
-}
-
-/// Letters of two tensors by what becomes of them.
-struct Sides<'a> {
-    a: (&'a Seen, &'a [char]),
-    b: (&'a Seen, &'a [char]),
-    /// In both, and in the result.
-    heads: Vec<char>,
-    /// In both, and not in the result.
-    summed: Vec<char>,
-    /// In the first alone.
-    left: Vec<char>,
-    /// In the second alone.
-    right: Vec<char>,
-}
-
-impl<'a> Sides<'a> {
-    fn of(a: (&'a Seen, &'a [char]), b: (&'a Seen, &'a [char]), result: &[char]) -> Result<Self> {
-        let (sa, sb) = (a.0.view.shape(), b.0.view.shape());
-        let size =
-            |letters: &[char], sizes: &[usize], c: char| letters.iter().position(|l| *l == c).map_or(1, |i| sizes[i]);
-        let wide = |c: char| (size(a.1, &sa, c), size(b.1, &sb, c));
-        let (mut heads, mut summed) = (vec![], vec![]);
-        for &c in a.1.iter().filter(|c| b.1.contains(c)) {
-            match (wide(c), result.contains(&c)) {
-                ((1, 1), _) => {}
-                ((m, n), _) if m != n => {
-                    return Err(Error::invalid(
-                        "inputs",
-                        format!("an axis of {m} in one and {n} in the other is not supported"),
-                    ));
-                }
-                (_, true) => heads.push(c),
-                (_, false) => summed.push(c),
-            }
-        }
-        let alone = |own: &[char], sizes: &[usize], other: &[char]| -> Result<Vec<char>> {
-            let alone = own.iter().copied().filter(|c| !other.contains(c) && size(own, sizes, *c) > 1);
-            alone
-                .map(|c| {
-                    if result.contains(&c) {
-                        Ok(c)
-                    } else {
-                        Err(Error::invalid("equation", "an axis of one tensor alone is summed, which is not supported"))
-                    }
-                })
-                .collect()
-        };
-        let (left, right) = (alone(a.1, &sa, b.1)?, alone(b.1, &sb, a.1)?);
-        Ok(Self { a, b, heads, summed, left, right })
-    }
-
-    fn axis_a(&self, c: char) -> usize {
-        self.a.1.iter().position(|l| *l == c).unwrap_or_default()
-    }
-
-    fn axis_b(&self, c: char) -> usize {
-        self.b.1.iter().position(|l| *l == c).unwrap_or_default()
-    }
-
-    fn axes_a(&self, first: &[char], then: &[char]) -> Vec<usize> {
-        first.iter().chain(then).map(|&c| self.axis_a(c)).collect()
-    }
-
-    fn axes_b(&self, first: &[char], then: &[char]) -> Vec<usize> {
-        first.iter().chain(then).map(|&c| self.axis_b(c)).collect()
-    }
-
-    /// Axes of the second of one number.
-    fn ones_b(&self) -> impl Iterator<Item = usize> {
-        let shape = self.b.0.view.shape();
-        (0..shape.len()).filter(move |&i| shape[i] == 1)
-    }
-
-    fn size(&self, c: char) -> usize {
-        let of = |(seen, letters): (&Seen, &[char])| letters.iter().position(|l| *l == c).map(|i| seen.view.shape()[i]);
-        of(self.a).or_else(|| of(self.b)).unwrap_or(1)
-    }
-
-    fn count(&self, letters: &[char]) -> usize {
-        letters.iter().map(|&c| self.size(c)).product()
-    }
-
-    /// How many of both would have to be copied.
-    fn copies(&self, logits: bool) -> usize {
-        let copied = |laid: Laid| usize::from(matches!(laid, Laid::Copied { .. }));
-        let first = copied(self.a.0.view.laid(&self.axes_a(&self.heads, &self.summed), None));
-        let second = match logits {
-            true => self.b.0.view.laid(&self.axes_b(&self.heads, &self.summed), None),
-            false => {
-                let order: Vec<usize> = self.summed.iter().map(|&c| self.axis_b(c)).chain(self.ones_b()).collect();
-                self.b.0.view.laid(&self.axes_b(&self.heads, &self.right), Some(&order))
-            }
-        };
-        first + copied(second)
     }
 }
 

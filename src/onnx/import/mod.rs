@@ -14,6 +14,7 @@ mod lay;
 mod norm;
 mod reduce;
 mod resize;
+mod sides;
 mod space;
 
 use super::call::Call;
