@@ -25,7 +25,10 @@ fn the_selftest_passes_and_covers_every_op() {
         assert_eq!(found.len(), cases().len() * (families(&gpu).len() + variants), "{op}");
         assert!(!found.is_empty(), "{op} has no cases");
         let exact = found.iter().all(|c| c.error == 0.0);
-        assert!(!exact || ["channels", "repack", "rows"].contains(op), "{op}: f32 that is never off by a digit?");
+        assert!(
+            !exact || ["channels", "gather", "max_pool", "repack", "rows", "told"].contains(op),
+            "{op}: f32 that is never off by a digit?"
+        );
     }
     let paths = every_path(1);
     assert_eq!(paths.len(), PATHS.len());

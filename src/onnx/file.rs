@@ -107,7 +107,8 @@ impl File {
         }
         let makes = |name: &str| self.nodes.iter().find(|n| n.proto.output.iter().any(|o| o == name));
         for node in &self.nodes {
-            for read in node.proto.input.iter().filter(|i| !i.is_empty() && !made.contains(i.as_str())) {
+            let unknown = node.proto.input.iter().find(|i| !i.is_empty() && !made.contains(i.as_str()));
+            if let Some(read) = unknown {
                 return Err(match makes(read) {
                     Some(later) if later.name == node.name => format!("node '{}' reads what it makes", node.name),
                     Some(later) => format!(

@@ -84,7 +84,7 @@ impl Import<'_> {
         let shape = seen.view.shape();
         let wide = (0..shape.len()).filter(|&i| shape[i] > 1);
         let named = wide.clone().find(|&i| !matches!(seen.view.laid(&[i], None), Laid::Copied { .. }));
-        let channels = named.or_else(|| wide.clone().find(|&i| i == 1)).or_else(|| wide.last());
+        let channels = named.or_else(|| wide.clone().find(|&i| i == 1)).or_else(|| wide.clone().next_back());
         let channels: Vec<usize> = channels.into_iter().collect();
         self.laid(name, seen, &channels, None, None)
     }

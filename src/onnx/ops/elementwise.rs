@@ -33,7 +33,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::each("Atanh", |x| (x.atanh(), 1.0 / (1.0 - x * x))),
     Operator::each("Tanh", |x| (x.tanh(), 1.0 - x.tanh().powi(2))),
     Operator::each("Sigmoid", |x| { let s = sigmoid(x); (s, s * sigmoid(-x)) }),
-    Operator::each("Relu", |x| (if x > 0.0 { x } else if x.is_nan() { x } else { 0.0 }, f64::from(x > 0.0))),
+    Operator::each("Relu", |x| (if x <= 0.0 { 0.0 } else { x }, f64::from(x > 0.0))),
     Operator::each("Erf", |x| (libm::erf(x), FRAC_2_SQRT_PI * (-x * x).exp())),
     Operator::each("Reciprocal", |x| (1.0 / x, -1.0 / (x * x))),
     Operator::each("Softplus", |x| (x.max(0.0) + (-x.abs()).exp().ln_1p(), sigmoid(x))),

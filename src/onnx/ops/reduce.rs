@@ -10,7 +10,7 @@ const KEEP: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
 /// The table.
 #[rustfmt::skip]
 pub const OPERATORS: &[Operator] = &[
-    Operator::call("ReduceSum",       KEEP, |c| reduced(c, |v| sum(v))),
+    Operator::call("ReduceSum",       KEEP, |c| reduced(c, sum)),
     Operator::call("ReduceMean",      KEEP, |c| reduced(c, |v| sum(v) * (1.0 / v.len() as f64))),
     Operator::call("ReduceSumSquare", KEEP, |c| reduced(c, squares)),
     Operator::call("ReduceL1",        KEEP, |c| reduced(c, |v| v.iter().map(|x| if x.v < 0.0 { *x * -1.0 } else { *x }).sum())),
