@@ -152,6 +152,7 @@ macro_rules! fields {
         pub const FIELDS: &[(&str, &str, Make)] = &[$($((stringify!($name), $about, $file::$name),)*)*];
 
         /// What a model can be, for the help of command lines.
+        #[cfg(feature = "cli")]
         pub(crate) const HELP: &str = concat!(
             "Model directory, or a closed form, with parameters as in field:rotor?omega=2:"
             $($(, "\n- field:", stringify!($name), ": ", $about)*)*
