@@ -133,16 +133,11 @@ impl Op for GroupNorm {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let s = super::one(inputs)?;
-        if s.c != self.channels {
-            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
-        }
         if self.groups == 0 || !self.channels.is_multiple_of(self.groups) {
             let message = format!("{} channels do not form {} equal groups", self.channels, self.groups);
             return Err(Error::invalid("groups", message));
         }
-        self.scale.check(self.channels)?;
-        Ok(s)
+        self.scale.shape(inputs, self.channels)
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {

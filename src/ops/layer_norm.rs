@@ -5,7 +5,7 @@ use super::elementwise::{Elementwise, there};
 use super::scale::Scale;
 use super::{Case, Locality, Lowering, Op};
 use crate::dual::Dual;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -28,12 +28,7 @@ impl Op for LayerNorm {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let s = super::one(inputs)?;
-        if s.c != self.channels {
-            return Err(Error::invalid("input", format!("{} channels, the weights expect {}", s.c, self.channels)));
-        }
-        self.scale.check(self.channels)?;
-        Ok(s)
+        self.scale.shape(inputs, self.channels)
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {

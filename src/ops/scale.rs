@@ -2,6 +2,7 @@
 use super::Lowering;
 use crate::error::{Error, Result};
 use crate::program::BufferId;
+use crate::shape::Shape;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
@@ -24,14 +25,18 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// Refuses fixed ones that are not of so many channels.
-    pub(crate) fn check(&self, channels: usize) -> Result<()> {
+    /// The shape of an op's one input, which must have as many channels as these are for.
+    pub(super) fn shape(&self, inputs: &[Shape], channels: usize) -> Result<Shape> {
+        let s = super::one(inputs)?;
+        if s.c != channels {
+            return Err(Error::invalid("input", format!("{} channels, the weights expect {channels}", s.c)));
+        }
         match self {
             Scale::Fixed { gain, shift } if [gain.len(), shift.len()] != [channels; 2] => Err(Error::invalid(
                 "weights",
                 format!("{} gains and {} shifts for {channels} channels", gain.len(), shift.len()),
             )),
-            _ => Ok(()),
+            _ => Ok(s),
         }
     }
 

@@ -62,18 +62,7 @@ impl Import<'_> {
         let shape = Shape::new(c, h, w);
         let gather = gather(shape, seen.view.first as i64, addresses(&atoms(others)), addresses(&atoms(channels)))?;
         let node = self.push(format!("{name}.moved"), gather, &[seen.node])?;
-        // Every axis is now one run.
-        let mut axes = vec![vec![]; seen.view.axes.len()];
-        let mut stride = 1;
-        for &i in others.iter().chain(channels).rev().collect::<Vec<_>>() {
-            let size = sizes(&[i]);
-            if size > 1 {
-                axes[i] = vec![Atom { size, stride }];
-            }
-            stride *= size as isize;
-        }
-        // Channels lie innermost: the loop above went through them first.
-        Ok(Seen { node, view: View { of: shape, first: 0, axes } })
+        Ok(Seen { node, view: in_runs(shape, &seen.view.shape(), others, channels) })
     }
 
     /// The same tensor, every number of whose node is seen, and once.
@@ -101,6 +90,19 @@ impl Import<'_> {
         let node = self.push(format!("{name}.alike"), gather, &[b.node])?;
         Ok(Seen { node, view: a.clone() })
     }
+}
+
+/// The view of a copy in which every axis is one run: pixels and channels in the order of these axes, the last innermost.
+pub(super) fn in_runs(of: Shape, sizes: &[usize], others: &[usize], channels: &[usize]) -> View {
+    let mut axes = vec![vec![]; sizes.len()];
+    let mut stride = 1;
+    for &i in others.iter().chain(channels).rev().collect::<Vec<_>>() {
+        if sizes[i] > 1 {
+            axes[i] = vec![Atom { size: sizes[i], stride }];
+        }
+        stride *= sizes[i] as isize;
+    }
+    View { of, first: 0, axes }
 }
 
 /// The view of a tensor whose named channels lie side by side now, so many of them.

@@ -100,7 +100,12 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let view = y.view.reshaped(&shape).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
     let per_channel = |i: usize| -> Result<Tensor> {
         let given = super::host::numbers(step.known(i)?);
+        // Before version 21 there is a gain per group.
         let each = step.call.opset < 21 && given.len() == groups;
+        if !each && given.len() != channels {
+            let message = format!("{} numbers, expected {channels}, one a channel", given.len());
+            return Err(Error::invalid(step.name(i), message));
+        }
         let values: Vec<f64> =
             (0..channels).map(|c| if each { given[c / (channels / groups)] } else { given[c] }).collect();
         Ok(along(&values, 1, shape.len()))

@@ -1,7 +1,7 @@
 //! Shapes, orders and parts of tensors: nothing moves where a view says it all. Joining and padding are copies where channels cannot be
 //! named.
 use super::host::{Source, Turned};
-use super::lay::addresses;
+use super::lay::{addresses, in_runs};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
@@ -316,15 +316,7 @@ impl Import<'_> {
         }
         let nodes: Vec<_> = parts.iter().map(|p| p.0.node).collect();
         let node = self.push(name.to_string(), Gather { shape: of, taken, fill }, &nodes)?;
-        let mut axes = vec![vec![]; wanted.len()];
-        let mut stride = 1;
-        for &i in others.iter().chain(channels).rev().collect::<Vec<_>>() {
-            if wanted[i] > 1 {
-                axes[i] = vec![Atom { size: wanted[i], stride }];
-            }
-            stride *= wanted[i] as isize;
-        }
-        Ok(Seen { node, view: View { of, first: 0, axes } })
+        Ok(Seen { node, view: in_runs(of, wanted, &others, channels) })
     }
 }
 
@@ -380,13 +372,5 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         channels: q.into_iter().map(|at| word(at, -least)).collect(),
     };
     let node = import.push(name, Gather { shape: of, taken: vec![taken], fill }, &[x.node])?;
-    let mut axes = vec![vec![]; wanted.len()];
-    let mut stride = 1;
-    for &i in others.iter().chain(&channels).rev().collect::<Vec<_>>() {
-        if wanted[i] > 1 {
-            axes[i] = vec![Atom { size: wanted[i], stride }];
-        }
-        stride *= wanted[i] as isize;
-    }
-    Ok(vec![Seen { node, view: View { of, first: 0, axes } }])
+    Ok(vec![Seen { node, view: in_runs(of, &wanted, &others, &channels) }])
 }

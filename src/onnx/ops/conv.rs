@@ -59,7 +59,8 @@ pub fn window(call: &Call, kernel: &[usize], image: &[usize]) -> Result<Window> 
         _ => (0..axes)
             .map(|i| {
                 let extent = (kernel[i] - 1) * dilations[i] + 1;
-                let all = ((image[i].div_ceil(strides[i]) - 1) * strides[i] + extent).saturating_sub(image[i]);
+                let all =
+                    (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent).saturating_sub(image[i]);
                 let (small, large) = (all / 2, all - all / 2);
                 if auto == "SAME_UPPER" { [small, large] } else { [large, small] }
             })

@@ -152,8 +152,11 @@ pub fn parts(call: &Call, x: &[usize]) -> Result<(usize, Vec<usize>)> {
     let sizes = match call.ints_or(1, "split")? {
         Some(given) => given.iter().map(|&n| size("split", n)).collect::<Result<Vec<_>>>()?,
         None => {
-            let count = size("num_outputs", call.int("num_outputs", outputs as i64)?)?.max(1);
-            let each = x[axis].div_ceil(count);
+            let count = size("num_outputs", call.int("num_outputs", outputs as i64)?)?;
+            if count != outputs {
+                return Err(Error::invalid("num_outputs", format!("{count}, the node has {outputs} outputs")));
+            }
+            let each = x[axis].div_ceil(count.max(1));
             (0..count).map(|i| each.min(x[axis].saturating_sub(i * each))).collect()
         }
     };
