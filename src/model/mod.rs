@@ -9,7 +9,6 @@ pub mod facts;
 mod given;
 mod halves;
 mod json;
-pub(crate) use json::not_a_pointer;
 mod latent_space;
 mod made;
 mod process;

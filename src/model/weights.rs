@@ -1,6 +1,6 @@
 //! Tensors by name, from safetensors files or made up at random. Every tensor that a family takes from a file is checked
 //! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
-use super::{json, random};
+use super::random;
 use crate::data;
 use crate::error::{Error, Result};
 use safetensors::Dtype;
@@ -235,7 +235,7 @@ impl Weights {
 impl File {
     fn open(path: &Path) -> Result<Self> {
         let bytes = data::bytes(path)?;
-        json::not_a_pointer(path, &bytes)?;
+        data::not_a_pointer(path, &bytes)?;
         // The header, and that its tensors are the rest of the file, is checked here once.
         let (data, header) = data::tensors::of_file(&bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;

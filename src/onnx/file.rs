@@ -139,7 +139,7 @@ fn is_onnx(path: &Path, bytes: &[u8]) -> Result<()> {
     if bytes.is_empty() {
         return Err(Error::file(path, "the file is empty"));
     }
-    crate::model::not_a_pointer(path, bytes)?;
+    crate::data::not_a_pointer(path, bytes)?;
     let other = match bytes {
         [0x80, 2..=5, ..] => "a pickle: a checkpoint of torch?",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive: a checkpoint of torch?",

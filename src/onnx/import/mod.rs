@@ -36,12 +36,14 @@ pub struct Roles {
     pub x: String,
     /// The input that is told the label, if there is one.
     pub label: Option<String>,
-    /// Values of every other input.
-    pub contexts: BTreeMap<String, Tensor>,
+    /// Values of every other input: one, or one for each of several conditions.
+    pub contexts: BTreeMap<String, Vec<Tensor>>,
     /// Sizes of x along axes that the file leaves open.
     pub shape: Vec<usize>,
     /// The output that is meant.
     pub output: String,
+    /// How many of the output's first channels are meant; all if not said.
+    pub channels: Option<usize>,
 }
 
 /// A value of the file.
@@ -49,7 +51,7 @@ pub struct Roles {
 enum Value {
     /// A constant.
     Known(Arc<Tensor>),
-    /// A function of the label alone: what it is at some label, for its shape and kind.
+    /// A function of the label and of contexts alone: what it is for some, for its shape and kind.
     Told(Arc<Tensor>),
     /// A function of x.
     Seen(Seen),
@@ -180,12 +182,15 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     for port in &file.inputs {
         let value = match (&roles.label, roles.contexts.get(&port.name)) {
             _ if port.name == roles.x => {
-                let view =
-                    View::of(input, &shape, shape.len() == 3).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
+                let view = View::of(input, &shape, false).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
                 Value::Seen(Seen { node: import.graph.input("x")?, view })
             }
             (Some(label), _) if *label == port.name => Value::Told(Arc::new(import.host.label_at_first(port)?)),
-            (_, Some(given)) => Value::Known(Arc::new(given.clone())),
+            (_, Some(given)) => match &given[..] {
+                [value] => Value::Known(Arc::new(value.clone())),
+                [first, ..] => Value::Told(Arc::new(first.clone())),
+                [] => return Err(Error::invalid(format!("input '{}'", port.name), "is given no value")),
+            },
             _ => {
                 return Err(Error::invalid(
                     format!("input '{}'", port.name),
@@ -222,11 +227,11 @@ fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
     shape.iter().enumerate().map(size).collect()
 }
 
-/// `[1, D]`, `[1, S, E]` and `[1, C, H, W]` as an image; tokens are pixels.
-fn image(shape: &[usize]) -> Option<Shape> {
+/// `[1, D]`, `[1, S, E]` and `[1, C, H, W]` as an image whose numbers are in the same order; tokens are the rows of one channel.
+pub(super) fn image(shape: &[usize]) -> Option<Shape> {
     match *shape {
         [1, d] => Some(Shape::new(d, 1, 1)),
-        [1, s, e] => Some(Shape::new(e, s, 1)),
+        [1, s, e] => Some(Shape::new(1, s, e)),
         [1, c, h, w] => Some(Shape::new(c, h, w)),
         _ => None,
     }
@@ -305,19 +310,39 @@ impl<'f> Import<'f> {
             Some(_) => return Err(Error::invalid(place(), "does not depend on x")),
             None => return Err(Error::invalid(place(), "is not there")),
         };
+        let seen = self.taken(roles, seen)?;
         let shape = seen.view.shape();
         let fail = || Error::invalid(place(), format!("{shape:?}: expected a batch of one and one to three axes"));
         let output = image(&shape).ok_or_else(fail)?;
-        // Flat outputs are in C order: channels before rows and columns, tokens before their channels.
+        // Flat outputs are in the file's order: channels before rows and columns.
         let (channels, order): (Vec<usize>, Vec<usize>) = match shape.len() {
             2 => (vec![1], vec![0]),
-            3 => (vec![2], vec![0, 1]),
+            3 => (vec![0], vec![1, 2]),
             _ => (vec![1], vec![0, 2, 3]),
         };
         let laid = self.laid("output", &seen, &channels, Some(&order), Some((output.h, output.w)))?;
         self.graph.output("output", laid.node)?;
         self.host.finish(&mut self.graph.rows)?;
         Ok(Imported { graph: self.graph, input, output })
+    }
+}
+
+impl Import<'_> {
+    /// The channels of the output that are meant.
+    fn taken(&self, roles: &Roles, seen: Seen) -> Result<Seen> {
+        let Some(count) = roles.channels else { return Ok(seen) };
+        let shape = seen.view.shape();
+        let fail = |message: String| Error::invalid(format!("output '{}'", roles.output), message);
+        let axis = 1;
+        match shape.get(axis) {
+            Some(&whole) if (1..=whole).contains(&count) => {
+                let view = seen.view.sliced(axis, 0, 1, count);
+                Ok(Seen { view: view.ok_or_else(|| fail(format!("its first {count} channels lie apart")))?, ..seen })
+            }
+            _ => {
+                Err(fail(format!("{shape:?}: {count} channels are asked for, expected at most as many as axis 1 has")))
+            }
+        }
     }
 }
 
