@@ -121,7 +121,7 @@ def packed(small):
         tensors[f"{test.name}|model"] = bytes_of(test.model)
         tensors[f"{test.name}|near"] = np.array([test.rtol, test.atol])
         for kind, all in (("in", given), ("out", wanted)):
-            tensors |= {f"{test.name}|{kind}|{i}": np.ascontiguousarray(v) for i, v in enumerate(all) if v is not None}
+            tensors |= {f"{test.name}|{kind}|{i}": np.array(v, order="C") for i, v in enumerate(all) if v is not None}
         if any(v is None for v in given):
             continue
         for i, port in enumerate(test.model.graph.input):

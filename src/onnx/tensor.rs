@@ -142,12 +142,28 @@ impl Tensor {
         }
     }
 
-    /// The one number of a tensor that has one, as f64.
-    pub fn one(&self) -> Result<f64> {
+    /// The one number of a tensor that has one, perhaps moving.
+    pub fn moving(&self) -> Result<Dual> {
         match &self.data {
-            Data::Float(v) if v.len() == 1 => Ok(v[0].v),
-            Data::Int(v) if v.len() == 1 => Ok(v[0] as f64),
+            Data::Float(v) if v.len() == 1 => Ok(v[0]),
+            Data::Int(v) if v.len() == 1 => Ok(Dual::constant(v[0] as f64)),
             _ => Err(Error::invalid("input", format!("of shape {:?}, expected one number", self.shape))),
+        }
+    }
+
+    /// The one integer of a tensor that has one.
+    pub fn whole(&self) -> Result<i64> {
+        match self.ints()? {
+            [n] => Ok(*n),
+            _ => Err(Error::invalid("input", format!("of shape {:?}, expected one number", self.shape))),
+        }
+    }
+
+    /// `moving` where it must stand still.
+    pub fn one(&self) -> Result<f64> {
+        match self.moving()? {
+            Dual { v, d: 0.0 } => Ok(v),
+            _ => Err(Error::invalid("input", "depends on x, expected a number that does not")),
         }
     }
 

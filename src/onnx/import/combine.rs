@@ -74,6 +74,20 @@ pub(super) struct Given {
     pub source: Source,
 }
 
+/// What stands for infinity in sums, which device code need not know: softmax makes zero of its negative.
+const INFINITE: f64 = 1e30;
+
+/// A constant in which some number is infinite, with finite ones instead; none of others.
+fn finite(given: &Given) -> Option<Given> {
+    let Source::Known(t) = &given.source else { return None };
+    let values = numbers(t);
+    values.iter().any(|v| v.is_infinite()).then(|| {
+        let values = values.into_iter().map(|v| if v.is_infinite() { v.signum() * INFINITE } else { v });
+        let tensor = Arc::new(Tensor::float(t.shape.clone(), values.map(crate::dual::Dual::constant).collect()));
+        Given { tensor: tensor.clone(), source: Source::Known(tensor) }
+    })
+}
+
 pub(super) fn given(step: &Step, i: usize) -> Result<Option<Given>> {
     Ok(match step.value(i)? {
         Value::Known(t) => Some(Given { tensor: t.clone(), source: Source::Known(t.clone()) }),
@@ -90,10 +104,22 @@ impl Import<'_> {
 
     fn many(&mut self, step: &Step, kind: Kind) -> Result<Vec<Seen>> {
         match step.inputs.len() {
-            1 => Ok(vec![step.seen(0)?.clone()]),
-            2 => self.two(step, kind),
-            n => Err(Error::invalid("inputs", format!("{n} that depend on x, at most 2 are supported"))),
+            1 => return Ok(vec![step.seen(0)?.clone()]),
+            2 => return self.two(step, kind),
+            _ => {}
         }
+        // One after the other, the first that depends on x first.
+        let all = (0..step.inputs.len()).map(|i| Ok((i, given(step, i)?))).collect::<Result<Vec<_>>>()?;
+        let first = all.iter().find(|(_, given)| given.is_none()).map_or(0, |(i, _)| *i);
+        let mut made = step.seen(first)?.clone();
+        for (i, given) in all.into_iter().filter(|(i, _)| *i != first) {
+            let name = step.label(if i + 1 == step.inputs.len() { "" } else { "part" });
+            made = match given {
+                Some(t) => self.with(&name, &made, &t, kind, false)?,
+                None => self.of_two(&name, &made, step.seen(i)?, kind)?,
+            };
+        }
+        Ok(vec![made])
     }
 
     fn pair(&mut self, step: &Step, i: usize, j: usize, kind: Kind) -> Result<Seen> {
@@ -181,6 +207,8 @@ impl Import<'_> {
 
     /// A tensor that depends on x, and one that does not; `first`: that one is the first of both.
     pub(super) fn with(&mut self, name: &str, x: &Seen, given: &Given, kind: Kind, first: bool) -> Result<Seen> {
+        let shut = matches!(kind, Kind::Sum(_)).then(|| finite(given)).flatten();
+        let given = shut.as_ref().unwrap_or(given);
         let (sx, sg) = (x.view.shape(), &given.tensor.shape);
         let shape = broadcast(&sx, sg)
             .ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
@@ -378,31 +406,33 @@ fn mean(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     Ok(vec![import.affine(&step.label("mean"), &sum[0], 1.0 / n as f64, 0.0)?])
 }
 
-/// x^p for the exponents that networks have.
+/// x^p for whole numbers p and halves of them.
 fn power(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    let (x, name) = (step.seen(0)?.clone(), step.label(""));
-    let p = numbers(step.known(1)?);
-    let made = match p[..] {
-        [1.0] => x,
-        [2.0] => import.of_two(&name, &x, &x, Kind::Product)?,
-        [3.0] => {
-            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
-            import.of_two(&name, &square, &x, Kind::Product)?
-        }
-        [4.0] => {
-            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
-            import.of_two(&name, &square, &square, Kind::Product)?
-        }
-        [0.5] => import.function(&name, &x, Pointwise::Sqrt)?,
-        [-1.0] => import.function(&name, &x, Pointwise::Reciprocal)?,
-        [-0.5] => {
-            let root = import.function(&step.label("root"), &x, Pointwise::Sqrt)?;
-            import.function(&name, &root, Pointwise::Reciprocal)?
-        }
-        _ => return Err(Error::invalid("exponent", format!("{p:?}, expected one of -1, -0.5, 0.5, 1, 2, 3, 4"))),
+    let (x, exponents) = (step.seen(0)?.clone(), step.known(1)?);
+    let all = numbers(exponents);
+    let one = all.first().copied().filter(|p| all.iter().all(|q| q == p) && (2.0 * p).fract() == 0.0);
+    let fits = broadcast(&x.view.shape(), &exponents.shape) == Some(x.view.shape());
+    let Some(p) = one.filter(|p| fits && p.abs() <= MOST_POWER) else {
+        let shown = &all[..all.len().min(4)];
+        let message = format!("{shown:?}, expected one number, whole or half of a whole one, of at most {MOST_POWER}");
+        return Err(Error::invalid("exponent", message));
     };
-    Ok(vec![made])
+    let (name, size) = (step.label(""), p.abs());
+    let whole = match size.trunc() as usize {
+        0 => None,
+        n => Some(import.whole_power(&step.label("whole"), &x, n)?),
+    };
+    let root = (size.fract() != 0.0).then(|| import.function(&step.label("root"), &x, Pointwise::Sqrt)).transpose()?;
+    let y = match (whole, root) {
+        (Some(y), None) | (None, Some(y)) => y,
+        (Some(y), Some(root)) => import.of_two(&step.label("both"), &y, &root, Kind::Product)?,
+        (None, None) => return Ok(vec![import.affine(&name, &x, 0.0, 1.0)?]),
+    };
+    Ok(vec![if p < 0.0 { import.function(&name, &y, Pointwise::Reciprocal)? } else { y }])
 }
+
+/// Powers beyond this one are refused: rounding grows with them.
+const MOST_POWER: f64 = 32.0;
 
 /// max(x, 0) + a min(x, 0).
 fn prelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -415,6 +445,16 @@ fn prelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 }
 
 impl Import<'_> {
+    /// x^n, n >= 1, by squares.
+    fn whole_power(&mut self, name: &str, x: &Seen, n: usize) -> Result<Seen> {
+        if n == 1 {
+            return Ok(x.clone());
+        }
+        let half = self.whole_power(name, x, n / 2)?;
+        let square = self.of_two(&format!("{name}{}", n / 2 * 2), &half, &half, Kind::Product)?;
+        if n % 2 == 0 { Ok(square) } else { self.of_two(&format!("{name}{n}"), &square, x, Kind::Product) }
+    }
+
     /// x plus `times` a constant.
     pub(super) fn plus_constant(&mut self, name: &str, x: &Seen, constant: &Tensor, times: f64) -> Result<Seen> {
         let values = numbers(constant).into_iter().map(|v| crate::dual::Dual::constant(times * v)).collect();

@@ -1,5 +1,6 @@
 //! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
 //! heads, those of both that go are summed, the others stay as pixels and channels.
+use super::reduce::What;
 use super::sides::Sides;
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
@@ -78,9 +79,13 @@ impl Import<'_> {
         result: &[char],
     ) -> Result<Seen> {
         let sizes = x.view.shape();
+        // An axis of one number that the weights stretch is theirs.
+        let wide = |c: &char| ws.iter().position(|w| w == c).is_some_and(|i| w.shape[i] > 1);
+        let own = |(c, &n): (&char, &usize)| if n == 1 && wide(c) { NOBODY } else { *c };
+        let xs: Vec<char> = xs.iter().zip(&sizes).map(own).collect();
         let size = |c: char| xs.iter().position(|x| *x == c).map_or(1, |i| sizes[i]);
         let of_w = |c: &char| ws.iter().position(|w| w == c).map_or(1, |i| w.shape[i]);
-        let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c)).collect();
+        let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c) && *c != NOBODY).collect();
         let heads: Vec<char> =
             xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
         let made: Vec<char> = result.iter().copied().filter(|c| !xs.contains(c)).collect();
@@ -246,6 +251,9 @@ impl Import<'_> {
     }
 }
 
+/// The letter of axes of one number that are not looked at.
+const NOBODY: char = '\u{F8FF}';
+
 /// One run of numbers; none of one number.
 fn run(size: usize, stride: isize) -> Vec<Atom> {
     if size > 1 { vec![Atom { size, stride }] } else { vec![] }
@@ -336,21 +344,43 @@ fn einsum(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let name = step.label("");
     match (&values[..], &equation.operands[..]) {
         ([Value::Seen(x)], [letters]) => {
-            let gone = letters.iter().any(|c| !equation.result.contains(c));
-            if gone {
-                return Err(Error::invalid(
-                    "equation",
-                    "sums over axes of one operand, which is not supported: use ReduceSum",
-                ));
+            let (mut x, letters) = diagonal(x, letters)?;
+            let gone: Vec<usize> = (0..letters.len()).filter(|&i| !equation.result.contains(&letters[i])).collect();
+            if !gone.is_empty() {
+                x = import.over(&name, &x, &gone, true, What::Sum)?;
             }
-            let view = ordered(&x.view, letters, &equation.result)?;
+            let view = ordered(&x.view, &letters, &equation.result)?;
             Ok(vec![Seen { node: x.node, view }])
         }
         ([a, b], [la, lb]) => {
-            let term =
-                |i: usize, letters: &Vec<char>, value| Term { letters: letters.clone(), value, name: step.names[i] };
-            Ok(vec![import.contracted(&name, &term(0, la, a), &term(1, lb, b), &equation.result)?])
+            let own = |letters: &[char], value: &Value| -> Result<(Value, Vec<char>)> {
+                match value {
+                    Value::Seen(x) => diagonal(x, letters).map(|(x, letters)| (Value::Seen(x), letters)),
+                    other => Ok((other.clone(), letters.to_vec())),
+                }
+            };
+            let ((a, la), (b, lb)) = (own(la, a)?, own(lb, b)?);
+            let term = |i: usize, letters, value| Term { letters, value, name: step.names[i] };
+            Ok(vec![import.contracted(&name, &term(0, la, &a), &term(1, lb, &b), &equation.result)?])
         }
         _ => Err(Error::invalid("inputs", format!("{} operands, at most 2 are supported", values.len()))),
     }
+}
+
+/// A tensor without the axes whose letter an earlier one has: of both, the numbers with equal places.
+fn diagonal(x: &Seen, letters: &[char]) -> Result<(Seen, Vec<char>)> {
+    let mut axes: Vec<(char, Vec<Atom>)> = vec![];
+    for (&c, atoms) in letters.iter().zip(&x.view.axes) {
+        let Some((_, own)) = axes.iter_mut().find(|a| a.0 == c) else {
+            axes.push((c, atoms.clone()));
+            continue;
+        };
+        let alike = own.len() == atoms.len() && own.iter().zip(atoms).all(|(a, b)| a.size == b.size);
+        if !alike {
+            return Err(Error::invalid("equation", format!("both axes '{c}' of one operand cannot be seen as one")));
+        }
+        own.iter_mut().zip(atoms).for_each(|(a, b)| a.stride += b.stride);
+    }
+    let (letters, axes) = axes.into_iter().unzip();
+    Ok((Seen { node: x.node, view: View { axes, ..x.view.clone() } }, letters))
 }

@@ -249,7 +249,11 @@ impl<'f> Import<'f> {
     fn step(&mut self, number: usize, node: &'f Node) -> Result<()> {
         ops::find(node)?;
         let names: Vec<&'f str> = node.proto.input.iter().map(String::as_str).collect();
-        let inputs: Vec<Option<Value>> = names.iter().map(|name| self.values.get(name).cloned()).collect();
+        let mut inputs: Vec<Option<Value>> = names.iter().map(|name| self.values.get(name).cloned()).collect();
+        if let ("CastLike", Some(Some(like @ Value::Seen(_)))) = (node.proto.op_type.as_str(), inputs.get_mut(1)) {
+            // Of the second the type alone matters.
+            *like = Value::Known(Arc::new(Tensor::float([0], vec![])));
+        }
         let all = |kind: fn(&Value) -> bool| inputs.iter().flatten().all(kind);
         let outputs = node.proto.output.iter();
         if all(|v| matches!(v, Value::Known(_))) || node.proto.op_type == "Shape" || node.proto.op_type == "Size" {

@@ -1,11 +1,15 @@
 //! Normalisations, wherever their groups lie: over channels of a pixel, over all pixels of some channels.
+use super::combine::Kind;
+use super::reduce::What;
 use super::{Import, Rule, Seen, Step};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::onnx::ops::reduce::axes;
 use crate::onnx::tensor::Tensor;
 use crate::onnx::view::Atom;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
+use crate::ops::pointwise::Pointwise;
 use crate::ops::rms_norm::RmsNorm;
 use crate::ops::scale::Scale;
 use std::sync::Arc;
@@ -18,6 +22,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("RMSNormalization", |i, s| layer(i, s, false)),
     ("BatchNormalization", batch),
     ("LpNormalization", lp),
+    ("MeanVarianceNormalization", mean_variance),
 ];
 
 /// Ones and zeros.
@@ -78,10 +83,14 @@ impl Import<'_> {
 fn instance(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let (shape, epsilon) = (x.view.shape(), step.call.float("epsilon", 1e-5)?);
-    if shape.len() < 3 || shape[0] != 1 {
-        return Err(Error::invalid("input", format!("{shape:?}: expected a batch of one and two axes or more")));
+    if shape.len() < 3 {
+        return Err(Error::invalid("input", format!("{shape:?}: expected three axes or more")));
     }
-    let y = import.by_axis(&name, &x, epsilon)?;
+    // Every channel of a batch is normalised alone.
+    let seen = [1, shape[0] * shape[1], shape[2..].iter().product()];
+    let seen = if shape[0] == 1 { x } else { import.reshaped(&step.label("batch"), &x, &seen)? };
+    let y = import.by_axis(&name, &seen, epsilon)?;
+    let y = import.reshaped(&step.label("shape"), &y, &shape)?;
     let [gain, shift] = [1, 2].map(|i| step.known(i).map(|t| along(&super::host::numbers(t), 1, shape.len())));
     Ok(vec![import.scaled_by(&name, y, &gain?, Some(&shift?))?])
 }
@@ -95,9 +104,9 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         return Err(Error::invalid("num_groups", format!("{channels} channels do not form {groups} equal groups")));
     }
     let rest: usize = shape[2..].iter().product::<usize>() * channels / groups;
-    let seen = x.view.reshaped(&[1, groups, rest]).ok_or_else(|| Error::invalid("input", "cannot be grouped"))?;
-    let y = import.by_axis(&name, &Seen { view: seen, node: x.node }, epsilon)?;
-    let view = y.view.reshaped(&shape).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
+    let seen = import.reshaped(&step.label("groups"), &x, &[1, shape[0] * groups, rest])?;
+    let y = import.by_axis(&name, &seen, epsilon)?;
+    let y = import.reshaped(&step.label("shape"), &y, &shape)?;
     let per_channel = |i: usize| -> Result<Tensor> {
         let given = super::host::numbers(step.known(i)?);
         // Before version 21 there is a gain per group.
@@ -111,7 +120,7 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         Ok(along(&values, 1, shape.len()))
     };
     let (gain, shift) = (per_channel(1)?, per_channel(2)?);
-    Ok(vec![import.scaled_by(&name, Seen { view, node: y.node }, &gain, Some(&shift))?])
+    Ok(vec![import.scaled_by(&name, y, &gain, Some(&shift))?])
 }
 
 fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
@@ -159,11 +168,35 @@ fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 }
 
 fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    step.call.only("p", 2)?;
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let axis = step.call.axis("axis", -1, x.view.axes.len())?;
+    match step.call.int("p", 2)? {
+        1 => {
+            let sizes = import.over(&step.label("sizes"), &x, &[axis], true, What::Sizes)?;
+            let sizes = import.function(&step.label("size"), &sizes, Pointwise::Clip([1e-12, f32::MAX]))?;
+            return Ok(vec![import.of_two(&name, &x, &sizes, Kind::Quotient)?]);
+        }
+        2 => {}
+        p => return Err(Error::invalid("p", format!("{p}, expected 1 or 2"))),
+    }
     let x = import.laid(&name, &x, &[axis], None, None)?;
     let gain: Arc<[f32]> = vec![1.0; x.view.of.c].into();
     let node = import.push(name, RmsNorm { gain }, &[x.node])?;
     Ok(vec![Seen { node, ..x }])
+}
+
+/// (x - mean) / sqrt(var + 1e-9) over some axes.
+fn mean_variance(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, rank) = (step.seen(0)?.clone(), step.seen(0)?.view.axes.len());
+    let along = match step.call.ints("axes")? {
+        None if rank == 4 => vec![0, 2, 3],
+        _ => axes(&step.call, rank)?.unwrap_or_default(),
+    };
+    let mean = import.over(&step.label("mean"), &x, &along, true, What::Mean)?;
+    let centred = import.of_two(&step.label("centred"), &x, &mean, Kind::Sum([1.0, -1.0]))?;
+    let squares = import.of_two(&step.label("squares"), &centred, &centred, Kind::Product)?;
+    let variance = import.over(&step.label("variance"), &squares, &along, true, What::Mean)?;
+    let above = import.affine(&step.label("above"), &variance, 1.0, 1e-9)?;
+    let deviation = import.function(&step.label("deviation"), &above, Pointwise::Sqrt)?;
+    Ok(vec![import.of_two(&step.label(""), &centred, &deviation, Kind::Quotient)?])
 }

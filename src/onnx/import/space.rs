@@ -56,7 +56,7 @@ impl Import<'_> {
         Ok(vec![self.reshaped(&step.label(""), &x, &wanted)?])
     }
 
-    fn reshaped(&mut self, name: &str, x: &Seen, wanted: &[usize]) -> Result<Seen> {
+    pub(super) fn reshaped(&mut self, name: &str, x: &Seen, wanted: &[usize]) -> Result<Seen> {
         if let Some(view) = x.view.reshaped(wanted) {
             return Ok(Seen { view, node: x.node });
         }
@@ -259,7 +259,7 @@ impl Import<'_> {
     }
 
     /// What does not depend on x, as a tensor of the graph: one row of numbers, in the file's order.
-    fn given_as(&mut self, step: &Step, i: usize, value: &Value) -> Result<Seen> {
+    pub(super) fn given_as(&mut self, step: &Step, i: usize, value: &Value) -> Result<Seen> {
         let (tensor, source) = match value {
             Value::Known(t) => (t.clone(), Source::Known(t.clone())),
             Value::Told(t) => (t.clone(), Source::Told(step.names[i].to_string())),
@@ -287,7 +287,7 @@ impl Import<'_> {
         let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
         let (c, pixels) = (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
         let (h, w) = match wanted.len() {
-            4 if channels == [1] => (wanted[2], wanted[3]),
+            4 if channels == [1] && wanted[0] == 1 => (wanted[2], wanted[3]),
             _ => (pixels, 1),
         };
         let of = Shape::new(c, h, w);
@@ -365,7 +365,8 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let first = x.view.first as i64 + least;
     let (c, pixels): (usize, usize) =
         (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
-    let (h, w) = if wanted.len() == 4 && channels == [1] { (wanted[2], wanted[3]) } else { (pixels, 1) };
+    let as_image = wanted.len() == 4 && channels == [1] && wanted[0] == 1;
+    let (h, w) = if as_image { (wanted[2], wanted[3]) } else { (pixels, 1) };
     let of = Shape::new(c, h, w);
     let taken = Taken {
         pixels: p.into_iter().map(|at| word(at, first)).collect(),

@@ -46,6 +46,26 @@ fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
         .reshaped([batch, heads, tokens, width]))
 }
 
+/// What is added to logits of so many rows and columns: the mask, and minus infinity for what may not be seen.
+fn bias(call: &Call, [rows, columns]: [usize; 2]) -> Result<Tensor> {
+    let shut = Dual::constant(f64::NEG_INFINITY);
+    let causal = call.flag("is_causal", false)?;
+    let ahead = |i: usize| if causal && i % columns > i / columns { shut } else { Dual::default() };
+    let mut bias = Tensor::float([rows, columns], (0..rows * columns).map(ahead).collect());
+    if let Some(mask) = call.optional(3) {
+        let mask = match &mask.data {
+            Data::Bool(open) => {
+                let values = open.iter().map(|&open| if open { Dual::default() } else { shut }).collect();
+                Tensor::float(mask.shape.clone(), values)
+            }
+            _ => mask.clone(),
+        };
+        let [b, mask] = bias.together(&mask)?;
+        bias = Tensor::float(b.shape.clone(), b.floats()?.iter().zip(mask.floats()?).map(|(&b, &m)| b + m).collect());
+    }
+    Ok(bias)
+}
+
 fn attention(call: &Call) -> Result<Vec<Tensor>> {
     if call.outputs() > 1 || (4..call.inputs.len()).any(|i| call.optional(i).is_some()) {
         return Err(Error::invalid(
@@ -64,29 +84,21 @@ fn attention(call: &Call) -> Result<Vec<Tensor>> {
     };
     let mut logits = mapped(&matmul(&q, &k.permuted(&[0, 1, 3, 2]))?, |x| (x * scale, scale))?;
     let cap = call.float("softcap", 0.0)?;
-    let masked = |logits: &Tensor| -> Result<Tensor> {
-        let Some(mask) = call.optional(3) else { return Ok(logits.clone()) };
-        let [logits, mask] = logits.together(mask)?;
-        let shut = |(x, open): (&Dual, &bool)| if *open { *x } else { Dual::constant(f64::NEG_INFINITY) };
-        let values = match &mask.data {
-            Data::Bool(open) => logits.floats()?.iter().zip(open).map(shut).collect(),
-            _ => logits.floats()?.iter().zip(mask.floats()?).map(|(&x, &m)| x + m).collect(),
-        };
-        Ok(Tensor::float(logits.shape, values))
-    };
-    logits = masked(&logits)?;
-    if call.flag("is_causal", false)? {
-        let (rows, columns) = (logits.shape[2], logits.shape[3]);
-        let shut = |(i, &x): (usize, &Dual)| match i % columns <= i / columns % rows {
-            true => x,
-            false => Dual::constant(f64::NEG_INFINITY),
-        };
-        logits = Tensor::float(logits.shape.clone(), logits.floats()?.iter().enumerate().map(shut).collect());
-    }
     if cap > 0.0 {
         logits = mapped(&logits, |x| (cap * (x / cap).tanh(), 1.0 - (x / cap).tanh().powi(2)))?;
     }
-    let y = matmul(&softmax(&logits, 3)?, &v)?;
+    let bias = bias(call, [logits.shape[2], logits.shape[3]])?;
+    let [logits, bias] = logits.together(&bias)?;
+    let shut = |b: &Dual| b.v == f64::NEG_INFINITY;
+    let biased = logits.floats()?.iter().zip(bias.floats()?).map(|(&x, b)| if shut(b) { *b } else { x + *b });
+    let mut weights = softmax(&Tensor::float(logits.shape.clone(), biased.collect()), 3)?;
+    // Who may see nothing sees zeros.
+    let columns = logits.shape[3].max(1);
+    if let Data::Float(values) = &mut weights.data {
+        let rows = values.chunks_exact_mut(columns).zip(bias.floats()?.chunks_exact(columns));
+        rows.filter(|(_, bias)| bias.iter().all(shut)).for_each(|(row, _)| row.fill(Dual::default()));
+    }
+    let y = matmul(&weights, &v)?;
     match call.input(0)?.shape[..] {
         [batch, tokens, _] => {
             let width = v.shape[3];

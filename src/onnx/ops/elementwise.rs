@@ -49,16 +49,16 @@ pub const OPERATORS: &[Operator] = &[
     call("Sign", &[], |c| signed(c, |x| (sign(x), 0.0), |n| n.signum())),
     call("Abs", &[], |c| signed(c, |x| (x.abs(), sign(x)), i64::abs)),
     call("Neg", &[], |c| signed(c, |x| (-x, -1.0), |n| -n)),
-    call("LeakyRelu", &["alpha"], |c| { let a = c.float("alpha", 0.01)?; one(c, |x| if x < 0.0 { (a * x, a) } else { (x, 1.0) }) }),
+    call("LeakyRelu", &["alpha"], |c| { let a = c.float("alpha", 0.01)?; one(c, |x| if x <= 0.0 { (a * x, a) } else { (x, 1.0) }) }),
     call("ThresholdedRelu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x > a { (x, 1.0) } else { (0.0, 0.0) }) }),
-    call("Elu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x < 0.0 { (a * x.exp_m1(), a * x.exp()) } else { (x, 1.0) }) }),
+    call("Elu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x <= 0.0 { (a * x.exp_m1(), a * x.exp()) } else { (x, 1.0) }) }),
     call("Celu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x < 0.0 { (a * (x / a).exp_m1(), (x / a).exp()) } else { (x, 1.0) }) }),
     call("Selu", &["alpha", "gamma"], selu),
     call("HardSigmoid", &["alpha", "beta"], hard_sigmoid),
     call("Gelu", &["approximate"], gelu),
     call("Swish", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| { let s = sigmoid(a * x); (x * s, s + a * x * s * sigmoid(-a * x)) }) }),
     call("Clip", &["min", "max"], clip),
-    call("PRelu", &[], |c| pairs(c, |x, a| if x.v < 0.0 { x * a } else { x }, None)),
+    call("PRelu", &[], |c| pairs(c, |x, a| if x.v <= 0.0 { x * a } else { x }, None)),
     call("Add", &[], |c| pairs(c, |a, b| a + b, Some(i64::checked_add))),
     call("Sub", &[], |c| pairs(c, |a, b| a - b, Some(i64::checked_sub))),
     call("Mul", &[], |c| pairs(c, |a, b| a * b, Some(i64::checked_mul))),
@@ -139,17 +139,26 @@ fn gelu(call: &Call) -> Result<Vec<Tensor>> {
 
 /// Its slope at a bound is 1, as PyTorch has it.
 fn clip(call: &Call) -> Result<Vec<Tensor>> {
-    let bound = |i: usize, name: &str, none: f64| match call.optional(i) {
-        Some(given) => given.one(),
-        None => call.float(name, none as f32),
-    };
-    let (least, most) = (bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?);
     let x = call.input(0)?;
     if let Data::Int(v) = &x.data {
-        let clipped = v.iter().map(|&n| (n as f64).max(least).min(most) as i64).collect();
-        return Ok(vec![Tensor::int(x.shape.clone(), clipped)]);
+        let bound = |i: usize, none: i64| match call.optional(i) {
+            Some(given) => given.whole(),
+            None => Ok(none),
+        };
+        let (least, most) = (bound(1, i64::MIN)?, bound(2, i64::MAX)?);
+        return Ok(vec![Tensor::int(x.shape.clone(), v.iter().map(|&n| n.max(least).min(most)).collect())]);
     }
-    one(call, |x| (x.max(least).min(most), f64::from((least..=most).contains(&x))))
+    let bound = |i: usize, name: &str, none: f32| match call.optional(i) {
+        Some(given) => given.moving(),
+        None => call.float(name, none).map(Dual::constant),
+    };
+    let (least, most) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
+    let clipped = |&x: &Dual| match x {
+        x if most.v < x.v.max(least.v) => most,
+        x if x.v < least.v => least,
+        x => x,
+    };
+    Ok(vec![Tensor::float(x.shape.clone(), x.floats()?.iter().map(clipped).collect())])
 }
 
 /// A function of two numbers; of integers too, if it has such a rule.
@@ -193,9 +202,16 @@ fn modulo(call: &Call) -> Result<Vec<Tensor>> {
             };
             Data::Int(a.iter().zip(b).map(of).collect())
         }
-        _ if !truncated => return Err(Error::invalid("inputs", "floating-point numbers, which need fmod = 1")),
         _ => {
-            let of = |(a, b): (&Dual, &Dual)| Dual::new(a.v % b.v, a.d - (a.v / b.v).trunc() * b.d);
+            // The remainder has the sign of a, or of b.
+            let of = |(a, b): (&Dual, &Dual)| {
+                let (rest, times) = (a.v % b.v, (a.v / b.v).trunc());
+                match truncated || rest == 0.0 || (rest < 0.0) == (b.v < 0.0) {
+                    true => Dual::new(if truncated || rest != 0.0 { rest } else { rest.copysign(b.v) }, a.d - times * b.d),
+                    false if b.v.is_infinite() => Dual::new(b.v, b.d),
+                    false => Dual::new(rest + b.v, a.d - (times - 1.0) * b.d),
+                }
+            };
             Data::Float(a.floats()?.iter().zip(b.floats()?).map(of).collect())
         }
     };
@@ -216,7 +232,7 @@ fn power(call: &Call) -> Result<Vec<Tensor>> {
     let of = |(x, p): (&Dual, &Dual)| {
         let v = x.v.powf(p.v);
         let by_x = if x.d == 0.0 { 0.0 } else { x.d * p.v * x.v.powf(p.v - 1.0) };
-        Dual::new(v, by_x + if p.d == 0.0 { 0.0 } else { p.d * v * x.v.ln() })
+        Dual::new(v, by_x + if p.d == 0.0 || v == 0.0 { 0.0 } else { p.d * v * x.v.ln() })
     };
     let values = a.floats()?.iter().zip(&exponents).map(of).collect();
     Ok(vec![Tensor::float(a.shape, values)])

@@ -132,9 +132,10 @@ fn lp(call: &Call) -> Result<Vec<Tensor>> {
     Ok(vec![super::reduce::along(x, axis, f)?])
 }
 
-/// All over one number; zeros stay zeros.
+/// All over one number, which is at least 1e-12, as PyTorch has it: zeros stay zeros.
 fn over(v: &[Dual], size: Dual) -> Vec<Dual> {
-    v.iter().map(|&x| if size.v == 0.0 { Dual::default() } else { x / size }).collect()
+    let size = if size.v > 1e-12 { size } else { Dual::constant(1e-12) };
+    v.iter().map(|&x| x / size).collect()
 }
 
 fn mean_variance(call: &Call) -> Result<Vec<Tensor>> {

@@ -32,7 +32,7 @@ pub type Table = Vec<Vec<(usize, f64)>>;
 pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
     let old = call.node.proto.op_type == "Upsample" || call.opset < 11;
     call.only("antialias", 0)?;
-    call.one_of("keep_aspect_ratio_policy", "stretch", &["stretch"])?;
+    let policy = call.one_of("keep_aspect_ratio_policy", "stretch", &["stretch", "not_larger", "not_smaller"])?;
     let mode = call.one_of("mode", "nearest", &["nearest", "linear"])?;
     let (place, nearest) = match old {
         true => ("asymmetric".to_string(), "floor".to_string()),
@@ -54,9 +54,13 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
         None => (0..x.len()).collect(),
     };
     let mut tables = vec![None; x.len()];
-    for (&a, (scale, n)) in axes.iter().zip(sizes(call, x, &axes, old)?) {
+    for (&a, (scale, n)) in axes.iter().zip(sizes(call, x, &axes, old, &policy)?) {
         if n == x[a] && scale == 1.0 {
             continue;
+        }
+        if place == "align_corners" && (scale * x[a] as f64 - n as f64).abs() > 1e-3 {
+            let message = format!("align_corners with scale {scale} of {} numbers, which makes no whole number of them: export with sizes", x[a]);
+            return Err(Error::invalid("scales", message));
         }
         let at = |i: usize| position(i as f64, x[a] as f64, n as f64, scale, &place);
         let row =
@@ -67,7 +71,7 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
 }
 
 /// Scale and size of every named axis.
-fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool) -> Result<Vec<(f64, usize)>> {
+fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool, policy: &str) -> Result<Vec<(f64, usize)>> {
     let given = |t: Option<&Tensor>| -> Option<Tensor> { t.filter(|t| !t.is_empty()).cloned() };
     let (scales, wanted) = match (old, call.floats("scales")?) {
         (true, Some(scales)) => (Some(Tensor::float([scales.len()], Dual::lift(&scales))), None),
@@ -82,7 +86,17 @@ fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool) -> Result<Vec<(f64
         (_, Some(wanted)) => {
             let wanted = wanted.ints()?.iter().map(|&n| size("sizes", n)).collect::<Result<Vec<_>>>()?;
             fits(wanted.len())?;
-            Ok(wanted.iter().zip(axes).map(|(&n, &a)| (n as f64 / x[a] as f64, n)).collect())
+            let scales = wanted.iter().zip(axes).map(|(&n, &a)| n as f64 / x[a] as f64);
+            // One scale for all axes, so that nothing is larger, or smaller, than asked.
+            let common = match policy {
+                "not_larger" => Some(scales.clone().fold(f64::INFINITY, f64::min)),
+                "not_smaller" => Some(scales.clone().fold(0.0, f64::max)),
+                _ => None,
+            };
+            Ok(scales
+                .zip(wanted.iter().zip(axes))
+                .map(|(own, (&n, &a))| common.map_or((own, n), |s| (s, (s * x[a] as f64).round() as usize)))
+                .collect())
         }
         (Some(scales), None) => {
             let scales = scales.floats()?;

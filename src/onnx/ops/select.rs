@@ -281,7 +281,8 @@ fn pad(call: &Call) -> Result<Vec<Tensor>> {
     debug_assert_eq!(from.len(), total);
     let data = match &x.data {
         Data::Float(v) => {
-            let fill = Dual::constant(call.optional(2).map_or_else(|| call.float("value", 0.0), Tensor::one)?);
+            let own = || call.float("value", 0.0).map(Dual::constant);
+            let fill = call.optional(2).map_or_else(own, Tensor::moving)?;
             Data::Float(from.iter().map(|at| at.map_or(fill, |i| v[i])).collect())
         }
         Data::Int(v) => {
