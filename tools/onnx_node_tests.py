@@ -77,7 +77,7 @@ def facing(model, index, values, results):
         graph.input[index].CopyFrom(helper.make_tensor_value_info(flat, x.type.tensor_type.elem_type, [1, int(np.prod(shape))]))
     for j, y in enumerate(list(graph.output)):
         result = results[j]
-        if result is None or not y.HasField("type") or not y.type.HasField("tensor_type") or is_image(result.shape):
+        if result is None or result.dtype.kind != "f" or not y.HasField("type") or not y.type.HasField("tensor_type") or is_image(result.shape):
             continue
         flat = y.name + ".flat"
         graph.initializer.append(numpy_helper.from_array(np.array([1, -1], np.int64), flat + ".shape"))

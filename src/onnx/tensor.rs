@@ -1,5 +1,6 @@
 //! Tensors of the host, of any rank: what constants are folded with, what depends on the label alone is computed with, and
 //! what an imported network is compared with. Floating-point numbers are f64 with a derivative along one tangent.
+use super::budget::Budget;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 
@@ -36,11 +37,20 @@ impl Data {
 
 /// Numbers in a tensor of this shape; an error where they cannot be counted.
 pub fn count(shape: &[usize]) -> Result<usize> {
-    let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    product
-        .filter(|n| *n <= isize::MAX as usize / 16)
-        .ok_or_else(|| Error::invalid("shape", format!("{shape:?} is too large")))
+    // Without axes of none, so that steps along the others can be counted too.
+    let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    let fits = product.is_some_and(|n| n <= isize::MAX as usize / 16) && shape.iter().all(|d| *d <= MOST_ALONG);
+    match fits {
+        true => Ok(shape.iter().product()),
+        false => {
+            let shown = &shape[..shape.len().min(8)];
+            Err(Error::invalid("shape", format!("{shown:?} is too large")))
+        }
+    }
 }
+
+/// Numbers along an axis.
+pub const MOST_ALONG: usize = i32::MAX as usize;
 
 /// Steps between neighbours along each axis, in numbers.
 pub fn strides(shape: &[usize]) -> Vec<isize> {
@@ -203,11 +213,11 @@ impl Tensor {
     }
 
     /// Both of them, stretched to one shape.
-    pub fn together(&self, other: &Self) -> Result<[Self; 2]> {
+    pub fn together(&self, other: &Self, budget: &Budget) -> Result<[Self; 2]> {
         let shape = broadcast(&self.shape, &other.shape).ok_or_else(|| {
             Error::invalid("inputs", format!("shapes {:?} and {:?} cannot be broadcast", self.shape, other.shape))
         })?;
-        count(&shape)?;
+        budget.numbers(&shape)?;
         Ok([self.stretched(&shape), other.stretched(&shape)])
     }
 }

@@ -100,7 +100,7 @@ impl Import<'_> {
                 _ => return Err(Error::invalid(step.name(3), format!("a mask {:?} for {shape:?}", mask.shape))),
             };
             let mask = Tensor::float([sizes[0], heads[0], heads[1], sizes[2], sizes[3]], open.into_iter().map(dual).collect());
-            let [own, mask] = bias.together(&mask)?;
+            let [own, mask] = step.call.together(&bias, &mask)?;
             let both = own.floats()?.iter().zip(mask.floats()?).map(|(a, b)| dual((a.v + b.v).max(SHUT)));
             bias = Tensor::float(own.shape.clone(), both.collect());
         }

@@ -181,6 +181,7 @@ impl Import<'_> {
             (true, false) => Shape { c: 1, ..a.of },
             _ => Shape::new(a.of.c, 1, 1),
         };
+        self.table(&[a.of.pixels() + a.of.c])?;
         let (pixels, channels) = tables(a.of, runs);
         let (pixels, channels) = (pixels[..of.pixels()].to_vec(), channels[..of.c].to_vec());
         let own = b.view.of;
@@ -223,6 +224,7 @@ impl Import<'_> {
         let other = Seen { node: x.node, view: self.as_view(&given.tensor, &shape)? };
         let runs = refined(&x.view, &other.view)
             .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        self.table(&[x.view.of.pixels() + x.view.of.c])?;
         let (pixels, channels) = tables(x.view.of, &runs);
         let c = x.view.of.c as isize;
         let by_channel = runs.iter().all(|r| r.stride < c || r.other == 0);
@@ -379,6 +381,7 @@ impl Import<'_> {
         let by_pixel = of.c > 1 && runs.iter().all(|r| r.stride >= c || r.other == 0);
         let shape = if by_pixel { Shape { c: 1, ..of } } else { of };
         let channels = &channels[..shape.c];
+        self.table(&[pixels.len(), channels.len()])?;
         let places = pixels.iter().flat_map(|p| channels.iter().map(move |q| (p + q) as usize)).collect();
         let table = self.host.row(name.to_string(), given.source.clone(), places, Turned::AsItIs);
         let node = self.push(format!("{name}.told"), Told { shape, table, steps: [shape.c, 1] }, &[])?;

@@ -115,6 +115,7 @@ impl Import<'_> {
         };
         let (of_heads, of_rows) = (places(&heads, &size), places(&summed, &size));
         let of_columns = places(&made, &|c| of_w(&c));
+        self.table(&[h, k, h, j])?;
         let mut weight = vec![0f32; h * k * h * j];
         for (i, first) in of_heads.iter().enumerate() {
             for (row, r) in of_rows.iter().enumerate() {
@@ -320,6 +321,11 @@ fn matmul(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 
 /// alpha A B + beta C, A of x and B, C constant.
 fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let ranks = [0, 1].map(|i| step.value(i).map(|v| v.shape().len()));
+    let [a, b] = ranks;
+    if (a?, b?) != (2, 2) {
+        return Err(Error::invalid("inputs", "expected matrices, of two axes each"));
+    }
     let of = |turned: bool, a: char, b: char| if turned { vec![b, a] } else { vec![a, b] };
     let (ta, tb) = (step.call.flag("transA", false)?, step.call.flag("transB", false)?);
     let terms = [

@@ -58,6 +58,8 @@ impl Import<'_> {
             |axes: &[usize]| -> Vec<Atom> { axes.iter().flat_map(|&i| seen.view.axes[i].iter().copied()).collect() };
         let sizes = |axes: &[usize]| axes.iter().flat_map(|&i| &seen.view.axes[i]).map(|a| a.size).product::<usize>();
         let (c, pixels) = (sizes(channels), sizes(others));
+        self.table(&[c])?;
+        self.table(&[pixels])?;
         let (h, w) = sides.unwrap_or((pixels, 1));
         let shape = Shape::new(c, h, w);
         let gather = gather(shape, seen.view.first as i64, addresses(&atoms(others)), addresses(&atoms(channels)))?;
@@ -85,6 +87,7 @@ impl Import<'_> {
         if a.of == b.view.of && b.view.first == 0 && runs.iter().all(|r| r.stride == r.other) {
             return Ok(Seen { node: b.node, view: a.clone() });
         }
+        self.table(&[a.of.pixels() + a.of.c])?;
         let (pixels, channels) = tables(a.of, &runs);
         let gather = gather(a.of, b.view.first as i64, pixels, channels)?;
         let node = self.push(format!("{name}.alike"), gather, &[b.node])?;

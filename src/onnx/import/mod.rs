@@ -17,10 +17,11 @@ mod resize;
 mod sides;
 mod space;
 
+use super::budget::Budget;
 use super::call::Call;
 use super::file::{File, Node};
 use super::ops;
-use super::tensor::Tensor;
+use super::tensor::{Tensor, count};
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
@@ -70,6 +71,32 @@ struct Import<'f> {
     graph: Graph,
     values: BTreeMap<&'f str, Value>,
     host: Host,
+    /// For what is computed of constants and of the label.
+    budget: Budget,
+    /// For tables of where numbers lie, and for weights that are laid out anew.
+    tables: Budget,
+}
+
+/// Numbers of a table, and of all tables: of 4 bytes each, in the graph.
+const TABLE: usize = 1 << 26;
+const TABLES: usize = 1 << 28;
+
+/// Numbers of a tensor that depends on x, and along one of its axes.
+const SEEN: usize = 1 << 30;
+const SEEN_ALONG: usize = 1 << 24;
+
+/// Refuses tensors that depend on x of no numbers, and of more than can be laid out.
+fn viewed(shape: &[usize]) -> Result<()> {
+    let n = count(shape)?;
+    match n > 0 && n <= SEEN && shape.iter().all(|d| *d <= SEEN_ALONG) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "{shape:?} depends on x: expected 1 to {SEEN} numbers, at most {SEEN_ALONG} of them along an axis"
+            );
+            Err(Error::invalid("shape", message))
+        }
+    }
 }
 
 /// A node at work: what it reads.
@@ -168,6 +195,7 @@ pub struct Imported {
 /// The graph of a file.
 pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     let shape = x_shape(file, roles)?;
+    viewed(&shape).map_err(|e| Error::invalid(format!("input '{}'", roles.x), e))?;
     let input = image(&shape).ok_or_else(|| {
         Error::invalid(
             format!("input '{}'", roles.x),
@@ -175,7 +203,8 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
         )
     })?;
     let graph = Graph::new(input);
-    let mut import = Import { file, values: BTreeMap::new(), host: Host::new(file.clone(), roles), graph };
+    let (host, budget, tables) = (Host::new(file.clone(), roles), Budget::of(file), Budget::tables(TABLE, TABLES));
+    let mut import = Import { file, values: BTreeMap::new(), host, graph, budget, tables };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
     }
@@ -213,6 +242,9 @@ fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
         let names: Vec<&str> = file.inputs.iter().map(|p| p.name.as_str()).collect();
         Error::invalid(place(), format!("is not there, expected one of {}", names.join(", ")))
     })?;
+    if let Some(whole) = port.element.filter(|e| !e.is_float()) {
+        return Err(Error::invalid(place(), format!("is of type {}, expected floating-point numbers", whole.name())));
+    }
     let shape = port.shape.as_ref().ok_or_else(|| Error::invalid(place(), "says no shape"))?;
     let mut open = roles.shape.iter();
     let size = |(i, size): (usize, &Result<usize, String>)| match size {
@@ -269,7 +301,7 @@ impl<'f> Import<'f> {
                 Some(Value::Known(t) | Value::Told(t)) => Some(&**t),
                 _ => None,
             });
-            for (name, tensor) in outputs.zip(ops::evaluate(self.file, node, given.collect())?) {
+            for (name, tensor) in outputs.zip(ops::evaluate(self.file, node, given.collect(), &self.budget)?) {
                 self.host.made(name, number);
                 self.values.insert(name, Value::Told(Arc::new(tensor)));
             }
@@ -280,9 +312,12 @@ impl<'f> Import<'f> {
             .ok_or_else(|| Error::invalid(op, format!("{op} of something that depends on x {}", why_not(op))))?;
         let known: Vec<Option<Arc<Tensor>>> =
             inputs.iter().map(|v| if let Some(Value::Known(t)) = v { Some(t.clone()) } else { None }).collect();
-        let call = Call { node, opset: self.file.opset, inputs: known.iter().map(|t| t.as_deref()).collect() };
+        let budget = Budget::of(self.file);
+        let known = known.iter().map(|t| t.as_deref()).collect();
+        let call = Call { node, opset: self.file.opset, inputs: known, budget: &budget };
         let made = rule(self, &Step { node, call, inputs: inputs.clone(), names })?;
         for (name, seen) in outputs.zip(made) {
+            viewed(&seen.view.shape())?;
             self.values.insert(name, Value::Seen(seen));
         }
         Ok(())
@@ -299,12 +334,26 @@ impl<'f> Import<'f> {
             let n = given[0].as_ref().map_or(1, |t| t.shape.iter().product::<usize>());
             return Ok(vec![Tensor::int([], vec![n as i64])]);
         }
-        ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect())
+        ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect(), &self.budget)
     }
 
     /// Appends an op of one input or several.
     fn push(&mut self, name: String, op: impl crate::ops::Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
-        self.graph.push(name, op, inputs)
+        let node = self.graph.push(name, op, inputs)?;
+        let Shape { c, h, w } = self.graph.shape(node);
+        viewed(&[c, h, w])?;
+        viewed(&[h.saturating_mul(w)])?;
+        Ok(node)
+    }
+
+    /// Leave for a table, or weights, of so many numbers, which is spent.
+    fn table(&self, sizes: &[usize]) -> Result<()> {
+        let n = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).unwrap_or(usize::MAX);
+        let refused = |_| {
+            let message = format!("{sizes:?} numbers to lay out, at most {TABLE} at once and {TABLES} in all are supported");
+            Error::invalid("size", message)
+        };
+        self.tables.spend(n).map_err(refused)
     }
 
     fn finish(mut self, roles: &Roles, input: Shape) -> Result<Imported> {

@@ -5,7 +5,7 @@ use super::{Import, Rule, Seen, Step};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
-use crate::onnx::tensor::Tensor;
+use crate::onnx::tensor::{Tensor, broadcast};
 use crate::onnx::view::Atom;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
@@ -68,6 +68,10 @@ impl Import<'_> {
 
     /// Gains and shifts of channels, where they are not 1 and 0.
     fn scaled_by(&mut self, name: &str, mut y: Seen, gain: &Tensor, shift: Option<&Tensor>) -> Result<Seen> {
+        let shape = y.view.shape();
+        if let Some(other) = [Some(gain), shift].into_iter().flatten().find(|t| broadcast(&shape, &t.shape) != Some(shape.clone())) {
+            return Err(Error::invalid("scale, bias", format!("{:?} does not fit {shape:?}", other.shape)));
+        }
         if gain.floats()?.iter().any(|g| g.v != 1.0) {
             y = self.times_constant(&format!("{name}.gain"), &y, gain)?;
         }
@@ -91,7 +95,14 @@ fn instance(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let seen = if shape[0] == 1 { x } else { import.reshaped(&step.label("batch"), &x, &seen)? };
     let y = import.by_axis(&name, &seen, epsilon)?;
     let y = import.reshaped(&step.label("shape"), &y, &shape)?;
-    let [gain, shift] = [1, 2].map(|i| step.known(i).map(|t| along(&super::host::numbers(t), 1, shape.len())));
+    let per_channel = |i: usize| -> Result<Tensor> {
+        let given = super::host::numbers(step.known(i)?);
+        match given.len() == shape[1] {
+            true => Ok(along(&given, 1, shape.len())),
+            false => Err(Error::invalid(step.name(i), format!("{} numbers, expected {}", given.len(), shape[1]))),
+        }
+    };
+    let [gain, shift] = [1, 2].map(per_channel);
     Ok(vec![import.scaled_by(&name, y, &gain?, Some(&shift?))?])
 }
 
@@ -158,12 +169,13 @@ fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name, epsilon) = (step.seen(0)?.clone(), step.label(""), step.call.float("epsilon", 1e-5)?);
     let [w, b, mean, var] = [1, 2, 3, 4].map(|i| step.known(i).map(super::host::numbers));
     let (w, b, mean, var) = (w?, b?, mean?, var?);
+    let rank = x.view.axes.len();
+    if rank < 2 || [w.len(), b.len(), mean.len(), var.len()] != [x.view.shape()[1]; 4] {
+        let message = format!("scale, bias, mean and variance are not of the channels of {:?}", x.view.shape());
+        return Err(Error::invalid("inputs", message));
+    }
     let gain: Vec<f64> = w.iter().zip(&var).map(|(w, v)| w / (v + epsilon).sqrt()).collect();
     let shift: Vec<f64> = b.iter().zip(&gain).zip(&mean).map(|((b, g), m)| b - m * g).collect();
-    let rank = x.view.axes.len();
-    if rank < 2 {
-        return Err(Error::invalid("input", "expected two axes or more"));
-    }
     Ok(vec![import.scaled_by(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
 }
 

@@ -85,11 +85,7 @@ impl Import<'_> {
                 return self.function(name, &sum, Pointwise::Log);
             }
             What::LogSumExp => {
-                let part = |part: &str| format!("{name}.{part}");
-                let most = self.over(&part("most"), x, axes, true, What::Most)?;
-                let lower = self.of_two(&part("lower"), x, &most, Kind::Sum([1.0, -1.0]))?;
-                let powers = self.function(&part("powers"), &lower, Pointwise::Exp)?;
-                let log = self.over(&part("log"), &powers, axes, true, What::LogSum)?;
+                let [most, _, log] = self.powers(name, x, axes)?;
                 let y = self.of_two(name, &log, &most, Kind::Sum([1.0, 1.0]))?;
                 return Ok(without(y, axes, keep));
             }
@@ -115,6 +111,16 @@ impl Import<'_> {
         }
         let view = View { of: Shape { c: 1, ..x.view.of }, first: 0, axes: kept };
         Ok(without(Seen { node, view }, axes, keep))
+    }
+
+    /// The largest number along axes, how far all lie below it, and the logarithm of the sum of these powers.
+    fn powers(&mut self, name: &str, x: &Seen, axes: &[usize]) -> Result<[Seen; 3]> {
+        let part = |part: &str| format!("{name}.{part}");
+        let most = self.over(&part("most"), x, axes, true, What::Most)?;
+        let lower = self.of_two(&part("lower"), x, &most, Kind::Sum([1.0, -1.0]))?;
+        let powers = self.function(&part("powers"), &lower, Pointwise::Exp)?;
+        let log = self.over(&part("log"), &powers, axes, true, What::LogSum)?;
+        Ok([most, lower, log])
     }
 
     /// Sums over rows, columns or both of an image; none if that is not what the axes are.
@@ -153,8 +159,8 @@ fn log_softmax(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         13.. => vec![step.call.axis("axis", -1, rank)?],
         _ => (step.call.axis("axis", 1, rank)?..rank).collect(),
     };
-    let sum = import.over(&step.label("sum"), &x, &axes, true, What::LogSumExp)?;
-    Ok(vec![import.of_two(&name, &x, &sum, Kind::Sum([1.0, -1.0]))?])
+    let [_, lower, log] = import.powers(&name, &x, &axes)?;
+    Ok(vec![import.of_two(&name, &lower, &log, Kind::Sum([1.0, -1.0]))?])
 }
 
 /// The longest axis that running sums are made along: their weights are a square of it.

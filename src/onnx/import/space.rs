@@ -2,7 +2,7 @@
 //! named.
 use super::host::{Source, Turned};
 use super::lay::{addresses, in_runs};
-use super::{Import, Rule, Seen, Step, Value};
+use super::{Import, Rule, Seen, Step, Value, viewed};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
 use crate::onnx::ops::{select, shape};
@@ -35,6 +35,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("Slice", slice),
     ("Split", split),
     ("Gather", gather),
+    ("GatherElements", elements),
     ("Concat", concat),
     ("Pad", pad),
     ("DepthToSpace", |i, s| {
@@ -72,6 +73,7 @@ impl Import<'_> {
     fn in_order(&mut self, name: &str, x: &Seen) -> Result<Seen> {
         let atoms: Vec<Atom> = x.view.axes.iter().flatten().copied().collect();
         let n: usize = atoms.iter().map(|a| a.size).product();
+        self.table(&[n])?;
         let of = Shape::new(1, n, 1);
         let op = super::lay::gather(of, x.view.first as i64, addresses(&atoms), vec![0])?;
         let node = self.push(format!("{name}.in_order"), op, &[x.node])?;
@@ -121,6 +123,7 @@ fn tile(_: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if repeats.len() != x.view.axes.len() || repeats.contains(&0) {
         return Err(Error::invalid("repeats", format!("{repeats:?} for {} axes", x.view.axes.len())));
     }
+    viewed(&x.view.shape().iter().zip(&repeats).map(|(n, r)| n.saturating_mul(*r)).collect::<Vec<_>>())?;
     let copies = |(atoms, &n): (&Vec<Atom>, &usize)| -> Vec<Atom> {
         let first = (n > 1).then_some(Atom { size: n, stride: 0 });
         first.into_iter().chain(atoms.iter().copied()).collect()
@@ -191,6 +194,19 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     let wanted = [&shape[..along], &indices.shape, &shape[along + 1..]].concat();
     Ok(vec![import.reshaped(&name, &part, &wanted)?])
+}
+
+/// Each number from a place of its own.
+fn elements(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, name, indices) = (step.seen(0)?, step.label(""), step.known(1)?);
+    import.table(&[indices.len()])?;
+    let places = select::elements(&step.call, &x.view.shape(), indices)?;
+    let x = import.in_order(&name, x)?;
+    let of = Shape::new(1, places.len(), 1);
+    let op = super::lay::gather(of, 0, places.into_iter().map(|p| p as i64).collect(), vec![0])?;
+    let node = import.push(name, op, &[x.node])?;
+    let view = View::of(of, &indices.shape, true).ok_or_else(|| Error::invalid("indices", "cannot be seen"))?;
+    Ok(vec![Seen { node, view }])
 }
 
 fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -266,6 +282,7 @@ impl Import<'_> {
             Value::Seen(seen) => return Ok(seen.clone()),
         };
         let n = tensor.len();
+        self.table(&[n])?;
         let table = self.host.row(step.label(&format!("input{i}")), source, (0..n).collect(), Turned::AsItIs);
         let of = Shape::new(n, 1, 1);
         let node = self.push(step.label(&format!("told{i}")), Told { shape: of, table, steps: [0, 1] }, &[])?;
@@ -291,6 +308,8 @@ impl Import<'_> {
             _ => (pixels, 1),
         };
         let of = Shape::new(c, h, w);
+        self.table(&[parts.len(), c])?;
+        self.table(&[parts.len(), pixels])?;
         let mut taken = vec![];
         for (seen, from, n) in parts {
             let place = |axes: &[usize]| -> Vec<Option<i64>> {
@@ -337,17 +356,12 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if pads.iter().all(|p| *p == [0, 0]) {
         return Ok(vec![x]);
     }
-    let mut wanted = vec![];
-    for (&n, &[before, behind]) in shape.iter().zip(&pads) {
-        let size =
-            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (1..1 << 31).contains(m));
-        wanted.push(
-            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?
-                as usize,
-        );
-    }
+    let wanted = select::padded(&shape, &pads)?;
+    viewed(&wanted)?;
     let channels = import.of_channels(&x.view);
     let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
+    import.table(&[channels.iter().map(|&i| wanted[i]).product()])?;
+    import.table(&[others.iter().map(|&i| wanted[i]).product()])?;
     let place = |axes: &[usize]| -> Vec<Option<i64>> {
         axes.iter().fold(vec![Some(0)], |all, &i| {
             let own = addresses(&x.view.axes[i]);

@@ -32,7 +32,7 @@ fn heads(call: &Call, i: usize, attribute: &str) -> Result<Tensor> {
 }
 
 /// Each head so often that there is one for every head of queries.
-fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
+fn repeated(call: &Call, x: Tensor, heads: usize) -> Result<Tensor> {
     let &[batch, own, tokens, width] = &x.shape[..] else { return Ok(x) };
     if own == heads {
         return Ok(x);
@@ -41,6 +41,7 @@ fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
         return Err(Error::invalid("heads", format!("{heads} of queries, {own} of keys or values")));
     }
     let times = heads / own;
+    call.budget.numbers(&[batch, heads, tokens, width])?;
     Ok(x.reshaped([batch, own, 1, tokens, width])
         .stretched(&[batch, own, times, tokens, width])
         .reshaped([batch, heads, tokens, width]))
@@ -50,8 +51,9 @@ fn repeated(x: Tensor, heads: usize) -> Result<Tensor> {
 fn bias(call: &Call, [rows, columns]: [usize; 2]) -> Result<Tensor> {
     let shut = Dual::constant(f64::NEG_INFINITY);
     let causal = call.flag("is_causal", false)?;
+    let all = call.budget.numbers(&[rows, columns])?;
     let ahead = |i: usize| if causal && i % columns > i / columns { shut } else { Dual::default() };
-    let mut bias = Tensor::float([rows, columns], (0..rows * columns).map(ahead).collect());
+    let mut bias = Tensor::float([rows, columns], (0..all).map(ahead).collect());
     if let Some(mask) = call.optional(3) {
         let mask = match &mask.data {
             Data::Bool(open) => {
@@ -60,7 +62,7 @@ fn bias(call: &Call, [rows, columns]: [usize; 2]) -> Result<Tensor> {
             }
             _ => mask.clone(),
         };
-        let [b, mask] = bias.together(&mask)?;
+        let [b, mask] = call.together(&bias, &mask)?;
         bias = Tensor::float(b.shape.clone(), b.floats()?.iter().zip(mask.floats()?).map(|(&b, &m)| b + m).collect());
     }
     Ok(bias)
@@ -75,20 +77,20 @@ fn attention(call: &Call) -> Result<Vec<Tensor>> {
     }
     let q = heads(call, 0, "q_num_heads")?;
     let h = q.shape[1];
-    let k = repeated(heads(call, 1, "kv_num_heads")?, h)?;
-    let v = repeated(heads(call, 2, "kv_num_heads")?, h)?;
+    let k = repeated(call, heads(call, 1, "kv_num_heads")?, h)?;
+    let v = repeated(call, heads(call, 2, "kv_num_heads")?, h)?;
     let default = 1.0 / (q.shape[3] as f64).sqrt();
     let scale = match call.float("scale", 0.0)? {
         0.0 => default,
         given => given,
     };
-    let mut logits = mapped(&matmul(&q, &k.permuted(&[0, 1, 3, 2]))?, |x| (x * scale, scale))?;
+    let mut logits = mapped(&matmul(call.budget, &q, &k.permuted(&[0, 1, 3, 2]))?, |x| (x * scale, scale))?;
     let cap = call.float("softcap", 0.0)?;
     if cap > 0.0 {
         logits = mapped(&logits, |x| (cap * (x / cap).tanh(), 1.0 - (x / cap).tanh().powi(2)))?;
     }
     let bias = bias(call, [logits.shape[2], logits.shape[3]])?;
-    let [logits, bias] = logits.together(&bias)?;
+    let [logits, bias] = call.together(&logits, &bias)?;
     let shut = |b: &Dual| b.v == f64::NEG_INFINITY;
     let biased = logits.floats()?.iter().zip(bias.floats()?).map(|(&x, b)| if shut(b) { *b } else { x + *b });
     let mut weights = softmax(&Tensor::float(logits.shape.clone(), biased.collect()), 3)?;
@@ -98,7 +100,7 @@ fn attention(call: &Call) -> Result<Vec<Tensor>> {
         let rows = values.chunks_exact_mut(columns).zip(bias.floats()?.chunks_exact(columns));
         rows.filter(|(_, bias)| bias.iter().all(shut)).for_each(|(row, _)| row.fill(Dual::default()));
     }
-    let y = matmul(&weights, &v)?;
+    let y = matmul(call.budget, &weights, &v)?;
     match call.input(0)?.shape[..] {
         [batch, tokens, _] => {
             let width = v.shape[3];

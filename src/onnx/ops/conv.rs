@@ -4,7 +4,7 @@ use super::Operator;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
-use crate::onnx::tensor::{Tensor, count};
+use crate::onnx::tensor::Tensor;
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
@@ -15,6 +15,10 @@ pub const OPERATORS: &[Operator] = &[
         transposed,
     ),
 ];
+
+/// Pixels that an image may have along an axis, and that a kernel may see.
+pub const MOST_PIXELS: usize = 1 << 20;
+const MOST_SEEN: usize = 1 << 14;
 
 /// A window on an image: along rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +56,19 @@ pub fn window(call: &Call, kernel: &[usize], image: &[usize]) -> Result<Window> 
     if kernel.contains(&0) || strides.contains(&0) || dilations.contains(&0) {
         return Err(Error::invalid("attribute", "kernel, strides and dilations are 1 or more"));
     }
+    let extent = |i: usize| (kernel[i] - 1) * dilations[i] + 1;
+    if let Some(i) = (0..axes).find(|&i| extent(i) > MOST_SEEN) {
+        let message = format!("sees {} pixels along an axis, at most {MOST_SEEN} are supported", extent(i));
+        return Err(Error::invalid("kernel", message));
+    }
     let auto = call.one_of("auto_pad", "NOTSET", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])?;
     let pads: Vec<[usize; 2]> = match auto.as_str() {
         "NOTSET" => pads(call, axes)?,
         "VALID" => vec![[0; 2]; axes],
         _ => (0..axes)
             .map(|i| {
-                let extent = (kernel[i] - 1) * dilations[i] + 1;
-                let all =
-                    (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent).saturating_sub(image[i]);
+                let all = (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent(i))
+                    .saturating_sub(image[i]);
                 let (small, large) = (all / 2, all - all / 2);
                 if auto == "SAME_UPPER" { [small, large] } else { [large, small] }
             })
@@ -117,9 +125,10 @@ pub fn weights(call: &Call, x: &[usize], w: &[usize], transposed: bool) -> Resul
             false => Err(wrong(w[0])),
         };
     }
-    match w[1] * group == x[1] && w[0].is_multiple_of(group) {
+    let wanted = w[1].saturating_mul(group);
+    match wanted == x[1] && w[0].is_multiple_of(group) {
         true => Ok(Weights { group, inputs: w[1], outputs: w[0] / group }),
-        false => Err(wrong(w[1] * group)),
+        false => Err(wrong(wanted)),
     }
 }
 
@@ -134,12 +143,24 @@ pub fn extents(window: &Window, image: [usize; 2]) -> Result<[usize; 2]> {
                 image[i], window.pads[i], window.kernel[i]
             )
         };
-        room.map(|room| room / window.strides[i] + 1).ok_or_else(|| Error::invalid("input", message()))
+        let n = room.map(|room| room / window.strides[i] + 1).ok_or_else(|| Error::invalid("input", message()))?;
+        at_most(n)
     };
     Ok([along(0)?, along(1)?])
 }
 
-fn kernel_shape(call: &Call, w: &[usize]) -> Result<Vec<usize>> {
+/// Pixels along an axis of an output, if there may be as many.
+fn at_most(n: usize) -> Result<usize> {
+    match n <= MOST_PIXELS {
+        true => Ok(n),
+        false => {
+            Err(Error::invalid("output", format!("{n} pixels along an axis, at most {MOST_PIXELS} are supported")))
+        }
+    }
+}
+
+/// Sizes of the kernel, which the weights have and the node may say too.
+pub fn kernel_shape(call: &Call, w: &[usize]) -> Result<Vec<usize>> {
     let own = w[2..].to_vec();
     match call.sizes("kernel_shape", 0, own.len())? {
         given if given.iter().all(|&n| n == 0) || given == own => Ok(own),
@@ -165,7 +186,9 @@ fn conv(call: &Call) -> Result<Vec<Tensor>> {
     let bias = bias(call, group * outputs)?;
     let (taps, pixels) = (window.kernel[0] * window.kernel[1], rows * columns);
     let (xs, ws) = (x.floats()?, w.floats()?);
-    let mut y = Vec::with_capacity(count(&[x.shape[0], group * outputs, pixels])?);
+    let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
+    call.budget.multiply(&[total, inputs, taps])?;
+    let mut y = Vec::with_capacity(total);
     for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
         let mut plane = vec![bias[o]; pixels];
         for c in 0..inputs {
@@ -233,6 +256,7 @@ pub fn spread(call: &Call, window: &Window, image: [usize; 2], axes: usize) -> R
             }
             None => (full.saturating_sub(window.pads[i].iter().sum()), window.pads[i][0]),
         };
+        at_most(sizes[i])?;
     }
     Ok((sizes, cut))
 }
@@ -249,9 +273,11 @@ fn transposed(call: &Call) -> Result<Vec<Tensor>> {
     let [h, width] = two(&x.shape[2..], 1)?;
     let ([rows, columns], cut) = spread(call, &window, [h, width], axes)?;
     let bias = bias(call, group * outputs)?;
-    let (taps, pixels) = (window.kernel[0] * window.kernel[1], count(&[rows, columns])?);
+    let (taps, pixels) = (window.kernel[0] * window.kernel[1], rows * columns);
     let (xs, ws) = (x.floats()?, w.floats()?);
-    let mut y = Vec::with_capacity(count(&[x.shape[0], group * outputs, pixels])?);
+    let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
+    call.budget.multiply(&[x.len(), outputs, taps])?;
+    let mut y = Vec::with_capacity(total);
     for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
         let mut plane = vec![bias[o]; pixels];
         let (g, own) = (o / outputs, o % outputs);

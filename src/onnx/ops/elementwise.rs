@@ -47,8 +47,8 @@ pub const OPERATORS: &[Operator] = &[
     Operator::each("Ceil", |x| (x.ceil(), 0.0)),
     Operator::each("Round", |x| (x.round_ties_even(), 0.0)),
     call("Sign", &[], |c| signed(c, |x| (sign(x), 0.0), |n| n.signum())),
-    call("Abs", &[], |c| signed(c, |x| (x.abs(), sign(x)), i64::abs)),
-    call("Neg", &[], |c| signed(c, |x| (-x, -1.0), |n| -n)),
+    call("Abs", &[], |c| signed(c, |x| (x.abs(), sign(x)), i64::wrapping_abs)),
+    call("Neg", &[], |c| signed(c, |x| (-x, -1.0), i64::wrapping_neg)),
     call("LeakyRelu", &["alpha"], |c| { let a = c.float("alpha", 0.01)?; one(c, |x| if x <= 0.0 { (a * x, a) } else { (x, 1.0) }) }),
     call("ThresholdedRelu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x > a { (x, 1.0) } else { (0.0, 0.0) }) }),
     call("Elu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x <= 0.0 { (a * x.exp_m1(), a * x.exp()) } else { (x, 1.0) }) }),
@@ -163,7 +163,7 @@ fn clip(call: &Call) -> Result<Vec<Tensor>> {
 
 /// A function of two numbers; of integers too, if it has such a rule.
 fn pairs(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: Option<fn(i64, i64) -> Option<i64>>) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let data = match (&a.data, &b.data, of_ints) {
         (Data::Int(a), Data::Int(b), Some(f)) => {
             let wrong = |a: i64, b: i64| Error::invalid("inputs", format!("{a} and {b} have no result among integers"));
@@ -178,7 +178,7 @@ fn pairs(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: Option<fn(i64, i64) ->
 fn many(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: fn(i64, i64) -> i64) -> Result<Vec<Tensor>> {
     let mut result = call.input(0)?.clone();
     for i in 1..call.inputs.len() {
-        let [a, b] = result.together(call.input(i)?)?;
+        let [a, b] = call.together(&result, call.input(i)?)?;
         let data = match (&a.data, &b.data) {
             (Data::Int(a), Data::Int(b)) => Data::Int(a.iter().zip(b).map(|(&a, &b)| of_ints(a, b)).collect()),
             _ => Data::Float(a.floats()?.iter().zip(b.floats()?).map(|(&a, &b)| f(a, b)).collect()),
@@ -191,14 +191,15 @@ fn many(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: fn(i64, i64) -> i64) ->
 /// Python's remainder, or C's where `fmod` says so.
 fn modulo(call: &Call) -> Result<Vec<Tensor>> {
     let truncated = call.flag("fmod", false)?;
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let data = match (&a.data, &b.data) {
         (Data::Int(a), Data::Int(b)) => {
             if b.contains(&0) {
                 return Err(Error::invalid("inputs", "the remainder of a division by 0"));
             }
             let of = |(&a, &b): (&i64, &i64)| {
-                if truncated { a.wrapping_rem(b) } else { (a.wrapping_rem(b) + b).wrapping_rem(b) }
+                let rest = a.wrapping_rem(b);
+                if truncated || rest == 0 || (rest < 0) == (b < 0) { rest } else { rest + b }
             };
             Data::Int(a.iter().zip(b).map(of).collect())
         }
@@ -220,7 +221,7 @@ fn modulo(call: &Call) -> Result<Vec<Tensor>> {
 
 /// x^p; its derivative by p only where p moves.
 fn power(call: &Call) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let exponents: Vec<Dual> = match &b.data {
         Data::Int(v) => v.iter().map(|&n| Dual::constant(n as f64)).collect(),
         _ => b.floats()?.to_vec(),
@@ -239,7 +240,7 @@ fn power(call: &Call) -> Result<Vec<Tensor>> {
 }
 
 fn compare(call: &Call, floats: fn(f64, f64) -> bool, ints: fn(i64, i64) -> bool) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let values = match (&a.data, &b.data) {
         (Data::Int(a), Data::Int(b)) => a.iter().zip(b).map(|(&a, &b)| ints(a, b)).collect(),
         (Data::Bool(a), Data::Bool(b)) => a.iter().zip(b).map(|(&a, &b)| ints(a.into(), b.into())).collect(),
@@ -251,7 +252,7 @@ fn compare(call: &Call, floats: fn(f64, f64) -> bool, ints: fn(i64, i64) -> bool
 fn logical(call: &Call, f: fn(bool, bool) -> bool) -> Result<Vec<Tensor>> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let shape = broadcast(&a.shape, &b.shape);
-    let [a, b] = a.together(b)?;
+    let [a, b] = call.together(a, b)?;
     let values = a.bools()?.iter().zip(b.bools()?).map(|(&a, &b)| f(a, b)).collect();
     Ok(vec![Tensor::bool(shape.unwrap_or(a.shape), values)])
 }
@@ -299,12 +300,12 @@ fn dequantize(call: &Call) -> Result<Vec<Tensor>> {
         shape[axis] = t.len();
         Ok(t.reshaped(shape))
     };
-    let [x, scale] = x.together(&along(scale)?)?;
+    let [x, scale] = call.together(x, &along(scale)?)?;
     let zero = match call.optional(2) {
-        Some(zero) => along(zero)?.together(&x)?[0].ints()?.to_vec(),
+        Some(zero) => call.together(&along(zero)?, &x)?[0].ints()?.to_vec(),
         None => vec![0; x.len()],
     };
-    let value = |((&n, &zero), scale): ((&i64, &i64), &Dual)| *scale * (n - zero) as f64;
+    let value = |((&n, &zero), scale): ((&i64, &i64), &Dual)| *scale * (n as f64 - zero as f64);
     let values = x.ints()?.iter().zip(&zero).zip(scale.floats()?).map(value).collect();
     Ok(vec![Tensor::float(x.shape, values)])
 }

@@ -1,6 +1,6 @@
 //! Normalisations: of channels, of groups of them, of layers, by mean squares; and the fixed one that training leaves behind.
 use super::Operator;
-use super::reduce::{axes, grouped, norm};
+use super::reduce::{axes, grouped, norm, sizes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
@@ -125,7 +125,7 @@ fn lp(call: &Call) -> Result<Vec<Tensor>> {
     let x = call.input(0)?;
     let axis = call.axis("axis", -1, x.shape.len())?;
     let f = match call.int("p", 2)? {
-        1 => |v: &[Dual]| over(v, v.iter().map(|x| if x.v < 0.0 { *x * -1.0 } else { *x }).sum()),
+        1 => |v: &[Dual]| over(v, sizes(v)),
         2 => |v: &[Dual]| over(v, norm(v)),
         p => return Err(Error::invalid("p", format!("{p}, expected 1 or 2"))),
     };

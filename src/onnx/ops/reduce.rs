@@ -13,7 +13,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator::call("ReduceSum",       KEEP, |c| reduced(c, sum)),
     Operator::call("ReduceMean",      KEEP, |c| reduced(c, |v| sum(v) * (1.0 / v.len() as f64))),
     Operator::call("ReduceSumSquare", KEEP, |c| reduced(c, squares)),
-    Operator::call("ReduceL1",        KEEP, |c| reduced(c, |v| v.iter().map(|x| if x.v < 0.0 { *x * -1.0 } else { *x }).sum())),
+    Operator::call("ReduceL1",        KEEP, |c| reduced(c, sizes)),
     Operator::call("ReduceL2",        KEEP, |c| reduced(c, norm)),
     Operator::call("ReduceMax",       KEEP, |c| reduced(c, |v| extreme(v, |a, b| a > b))),
     Operator::call("ReduceMin",       KEEP, |c| reduced(c, |v| extreme(v, |a, b| a < b))),
@@ -28,6 +28,12 @@ pub const OPERATORS: &[Operator] = &[
 
 fn sum(v: &[Dual]) -> Dual {
     v.iter().copied().sum()
+}
+
+/// Of all |x|; at 0 the slope is 0.
+pub fn sizes(v: &[Dual]) -> Dual {
+    let size = |x: &Dual| if x.v == 0.0 { Dual::default() } else { *x * x.v.signum() };
+    v.iter().map(size).sum()
 }
 
 fn squares(v: &[Dual]) -> Dual {
@@ -78,11 +84,13 @@ fn reduced(call: &Call, f: fn(&[Dual]) -> Dual) -> Result<Vec<Tensor>> {
     let (ordered, size) = grouped(x, &axes)?;
     let shape = shape_without(&x.shape, &axes, call.flag("keepdims", true)?);
     let values = match size {
-        0 => vec![f(&[]); count(&shape)?],
+        0 => vec![f(&[]); call.budget.numbers(&shape)?],
         n => ordered.floats()?.chunks_exact(n).map(f).collect(),
     };
     let made = Tensor::float(shape, values);
     match back {
+        // Of none, the extremes of truth values are the infinite ones.
+        Some(9) => Ok(vec![Tensor::bool(made.shape.clone(), made.floats()?.iter().map(|x| x.v > 0.0).collect())]),
         Some(kind) => super::elementwise::cast(&made, kind),
         None => Ok(vec![made]),
     }

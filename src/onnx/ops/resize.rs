@@ -2,6 +2,7 @@
 use super::Operator;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use super::conv::MOST_PIXELS;
 use crate::onnx::call::{Call, size};
 use crate::onnx::tensor::{Tensor, axis, count};
 
@@ -20,9 +21,9 @@ pub const OPERATORS: &[Operator] = &[
             "mode",
             "nearest_mode",
         ],
-        |c| apply(c.input(0)?, &tables(c, &c.input(0)?.shape)?),
+        |c| apply(c, &tables(c, &c.input(0)?.shape)?),
     ),
-    Operator::call("Upsample", &["mode", "scales"], |c| apply(c.input(0)?, &tables(c, &c.input(0)?.shape)?)),
+    Operator::call("Upsample", &["mode", "scales"], |c| apply(c, &tables(c, &c.input(0)?.shape)?)),
 ];
 
 /// Of every output along an axis: inputs and their weights.
@@ -57,6 +58,10 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
     for (&a, (scale, n)) in axes.iter().zip(sizes(call, x, &axes, old, &policy)?) {
         if n == x[a] && scale == 1.0 {
             continue;
+        }
+        if x[a] == 0 || n > MOST_PIXELS {
+            let message = format!("{n} numbers of {}, expected some of some, and at most {MOST_PIXELS}", x[a]);
+            return Err(Error::invalid("sizes", message));
         }
         if place == "align_corners" && (scale * x[a] as f64 - n as f64).abs() > 1e-3 {
             let message = format!("align_corners with scale {scale} of {} numbers, which makes no whole number of them: export with sizes", x[a]);
@@ -100,6 +105,9 @@ fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool, policy: &str) -> R
         }
         (Some(scales), None) => {
             let scales = scales.floats()?;
+            if scales.iter().any(|s| s.d != 0.0) {
+                return Err(Error::invalid("scales", "depend on x, expected constants"));
+            }
             fits(scales.len())?;
             let of = |(s, &a): (&Dual, &usize)| match s.v > 0.0 && s.v * x[a] as f64 <= 1e9 {
                 true => Ok((s.v, (x[a] as f64 * s.v).floor() as usize)),
@@ -153,15 +161,15 @@ fn between(at: f64, m: usize) -> Vec<(usize, f64)> {
     }
 }
 
-fn apply(x: &Tensor, tables: &[Option<Table>]) -> Result<Vec<Tensor>> {
-    let mut y = x.clone();
+fn apply(call: &Call, tables: &[Option<Table>]) -> Result<Vec<Tensor>> {
+    let mut y = call.input(0)?.clone();
     for (a, table) in tables.iter().enumerate() {
         let Some(table) = table else { continue };
         let (inner, m) = (count(&y.shape[a + 1..])?, y.shape[a]);
         let mut shape = y.shape.clone();
         shape[a] = table.len();
         let values = y.floats()?;
-        let mut made = Vec::with_capacity(count(&shape)?);
+        let mut made = Vec::with_capacity(call.budget.numbers(&shape)?);
         for block in values.chunks_exact((m * inner).max(1)) {
             for row in table {
                 made.extend((0..inner).map(|i| row.iter().map(|&(at, w)| block[at * inner + i] * w).sum::<Dual>()));

@@ -3,7 +3,7 @@ use super::Operator;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
 use crate::onnx::stored::Constant;
-use crate::onnx::tensor::{Data, Tensor, axis, count};
+use crate::onnx::tensor::{Data, MOST_ALONG, Tensor, axis, count};
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
@@ -31,9 +31,6 @@ pub const OPERATORS: &[Operator] = &[
     Operator::call("EyeLike", &["dtype", "k"], eye),
 ];
 
-/// Numbers that a constant of a shape may have.
-const MOST: usize = 1 << 28;
-
 fn constant(call: &Call) -> Result<Vec<Tensor>> {
     if let Some(tensor) = call.tensor("value")? {
         if tensor.data_location == 1 {
@@ -60,10 +57,7 @@ fn constant(call: &Call) -> Result<Vec<Tensor>> {
 
 fn constant_of_shape(call: &Call) -> Result<Vec<Tensor>> {
     let shape = sizes(call.input(0)?.ints()?)?;
-    let n = count(&shape)?;
-    if n > MOST {
-        return Err(Error::invalid("shape", format!("{shape:?} is too large for a constant")));
-    }
+    let n = call.budget.numbers(&shape)?;
     let value = match call.tensor("value")? {
         Some(tensor) => Constant::of(tensor)?.tensor()?,
         None => Tensor::number(0.0),
@@ -186,10 +180,10 @@ fn range(call: &Call) -> Result<Vec<Tensor>> {
     let (first, by) = (start.moving()?, delta.moving()?);
     let (a, b, step) = (first.v, limit.moving()?.v, by.v);
     let n = ((b - a) / step).ceil().max(0.0);
-    if n.is_nan() || n > MOST as f64 {
+    if n.is_nan() || n > MOST_ALONG as f64 {
         return Err(Error::invalid("inputs", format!("{a} to {b} by {step} is no range of numbers that fit")));
     }
-    let n = n as usize;
+    let n = call.budget.numbers(&[n as usize])?;
     Ok(vec![match start.data {
         Data::Int(_) => Tensor::int([n], (0..n).map(|i| (a + i as f64 * step) as i64).collect()),
         _ => Tensor::float([n], (0..n).map(|i| first + by * i as f64).collect()),
