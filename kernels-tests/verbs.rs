@@ -8,13 +8,12 @@ use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
     inspect::Args {
-        shape: None,
+        network: Default::default(),
         model: folder.into(),
         device: Device::default(),
         kernels: kernels.into(),
         tangents: 0,
         plan,
-        held: Default::default(),
         output: Output::default(),
     }
 }

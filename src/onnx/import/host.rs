@@ -59,11 +59,13 @@ pub(super) struct Host {
     /// Values that nodes make of constants alone.
     folded: BTreeMap<String, Arc<Tensor>>,
     rows: Vec<Row>,
+    /// Rows that the graph has already.
+    before: usize,
 }
 
 impl Host {
-    pub fn new(file: Arc<File>, roles: &Roles) -> Self {
-        Self { file, roles: roles.clone(), makers: BTreeMap::new(), folded: BTreeMap::new(), rows: vec![] }
+    pub fn new(file: Arc<File>, roles: &Roles, before: usize) -> Self {
+        Self { file, roles: roles.clone(), makers: BTreeMap::new(), folded: BTreeMap::new(), rows: vec![], before }
     }
 
     /// The input that is told the label, at some label: its shape and kind.
@@ -84,7 +86,7 @@ impl Host {
     /// The number of a row of these numbers of a value.
     pub fn row(&mut self, name: String, source: Source, places: Vec<usize>, turned: Turned) -> usize {
         self.rows.push(Row { name, source, places, turned });
-        self.rows.len() - 1
+        self.before + self.rows.len() - 1
     }
 
     /// Puts the rows, and the contexts that they are made of, into the graph, in the order of their numbers.
@@ -103,7 +105,7 @@ impl Host {
                 let mut inputs = vec![Rows::LABEL];
                 for (name, _) in &program.changing {
                     let values: Vec<Vec<f64>> = self.roles.contexts[name].iter().map(numbers).collect();
-                    inputs.push(rows.contexts(name, &values)?);
+                    inputs.push(rows.contexts(&format!("{name} of part {}", self.before), &values)?);
                 }
                 Some((rows.apply(program, &inputs)?, ranges))
             }
