@@ -69,6 +69,7 @@ fn verify_goes_on_after_an_unreadable_case() {
     drop(gpu()); // one adapter at a time: others may hold it
     let adapter = std::env::var("VORTICITY_ADAPTER").ok();
     let args = verify::Args {
+        model: None,
         cases: vec!["no/case".into(), "nor/here".into()],
         device: Device { adapter, ..Device::default() },
         kernels: None,
