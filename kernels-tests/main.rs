@@ -67,6 +67,7 @@ mod paths;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;
+mod processes;
 mod quadrature;
 mod random;
 mod readers;

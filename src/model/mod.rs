@@ -12,6 +12,7 @@ mod json;
 pub(crate) use json::not_a_pointer;
 mod latent_space;
 mod made;
+mod prediction;
 mod process;
 mod random;
 mod schedule;
@@ -22,12 +23,15 @@ mod weights;
 
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
 pub use autoencoder_diffusers::family as autoencoder_family;
-pub use config::{Config, Posterior, Prediction};
+pub use config::{Config, Posterior};
 pub use facts::Fact;
 pub use given::given_process;
 pub use latent_space::{Codebook, LatentSpace};
 pub use made::{RandomModel, init};
-pub use process::{Process, ProcessConfig};
+pub use prediction::Prediction;
+pub use process::{
+    Direction, EdmLabel, KINDS, Kind, Label, NEARLY_NOISE, Noising, Process, ProcessConfig, keys as process_keys,
+};
 pub use schedule::{SCHEDULES, Schedule};
 pub use weights::{Files, Weights};
 
@@ -104,9 +108,7 @@ pub fn configuration(family_name: &str, spec: impl Into<Spec>) -> Result<Config>
 /// The process of a configuration, if the network's prediction is one that it has a score for.
 fn process_of(config: &Config) -> Result<Process> {
     let process = Process::new(&config.process)?;
-    if config.prediction == Prediction::V {
-        process.require_vp("prediction v")?;
-    }
+    config.prediction.require(&process)?;
     Ok(process)
 }
 
@@ -238,6 +240,7 @@ impl Model {
         let shape = require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
+        config.prediction.scale_input(&mut graph, &process).map_err(here)?;
         let autoencoder = autoencoder_of(&config, &path, shape)?;
         let mut facts = facts::of_process(&process);
         facts.extend([
