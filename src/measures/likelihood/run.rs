@@ -39,6 +39,8 @@ impl Task for LikelihoodOptions {
 
     fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
         let (field, selection) = (&subject.field, &self.selection);
+        field.require_score("likelihood")?;
+        field.process().require_prior("likelihood")?;
         let n = selection.timesteps.len();
         if n < 3 {
             return Err(Error::invalid("timesteps", format!("{n} of them, expected at least 3")));
@@ -49,8 +51,6 @@ impl Task for LikelihoodOptions {
             let message = format!("{n} of them, expected an odd number from 3 on: every second one is a grid too");
             return Err(Error::invalid("timesteps", message));
         }
-        field.require_score("likelihood")?;
-        field.process().require_prior("likelihood")?;
         if field.autoencoder().is_some() {
             return Err(Error::invalid(
                 "likelihood",
