@@ -18,7 +18,7 @@ use vorticity::measures::asymmetry::AsymmetryOptions;
 use vorticity::measures::circulation::CirculationRun;
 use vorticity::measures::likelihood::LikelihoodOptions;
 use vorticity::measures::stein::SteinOptions;
-use vorticity::model::{Config, Kind, Prediction, Process, ProcessConfig, configuration, given_process, init};
+use vorticity::model::{Config, Kind, Prediction, Process, ProcessConfig, Said, configuration, given_process, init};
 use vorticity::paths::normal::normals;
 use vorticity::paths::philox::{Purpose, Stream};
 use vorticity::sample::{Method, Options as SampleOptions, sample};
@@ -344,7 +344,7 @@ fn a_bare_f_is_scaled_on_its_way_in_and_out() {
             .map(|(&f, x)| x * (-1.0 / var) + f * (0.5 / (sigma * var.sqrt())))
             .collect();
         let scale = want.iter().fold(0f64, |m, w| m.max(w.v.abs()));
-        let got = field.twin(&Dual::along(&x, &v), k).unwrap();
+        let got = field.twin(&Dual::along(&x, &v), k, 0).unwrap();
         got.iter().zip(&want).for_each(|(g, w)| {
             assert!((g.v - w.v).abs() <= 1e-11 * scale && (g.d - w.d).abs() <= 1e-9 * scale, "k {k}: {g:?} {w:?}")
         });
@@ -401,19 +401,19 @@ fn closed_forms_are_those_of_a_general_noise() {
             let vp = Process::new(&alphas).unwrap();
             for name in ["gaussian".to_string(), "funnel".into(), format!("mixture?file={}", file.display())] {
                 let open = |process: &Process| {
-                    let (spec, held) = (format!("field:{name}"), field::WeightFormat::F32);
-                    field::open_given(spec.as_str(), Some(shape), Default::default(), held, Some(process)).unwrap()
+                    let said = Said { shape: Some(shape), process: Some(process.clone()), ..Said::default() };
+                    field::open_said(format!("field:{name}"), Default::default(), &said).unwrap()
                 };
                 let (ours, theirs) = (open(&process), open(&vp));
                 let at =
                     |scale: f64| -> Vec<Dual> { y.iter().map(|&y| Dual::constant(scale * f64::from(y))).collect() };
-                let (got, want) = (ours.twin(&at(c), k).unwrap(), theirs.twin(&at(1.0), 0).unwrap());
+                let (got, want) = (ours.twin(&at(c), k, 0).unwrap(), theirs.twin(&at(1.0), 0, 0).unwrap());
                 let size = want.iter().fold(0f64, |m, w| m.max(w.v.abs())) / c;
                 for (g, w) in got.iter().zip(&want) {
                     assert!((g.v - w.v / c).abs() <= 1e-8 * size, "{text}, {name}, k {k}: {} not {}", g.v, w.v / c);
                 }
                 let x: Vec<f32> = y.iter().map(|&y| (c * f64::from(y)) as f32).collect();
-                let twin: Vec<f64> = ours.twin(&Dual::lift(&x), k).unwrap().iter().map(|y| y.v).collect();
+                let twin: Vec<f64> = ours.twin(&Dual::lift(&x), k, 0).unwrap().iter().map(|y| y.v).collect();
                 let device = field::evaluator(&gpu, &ours, &[k], 1).unwrap().evaluate(&x, &[k]).unwrap();
                 let error = max_norm_error(&device, &twin);
                 assert!(error <= 2e-5, "{text}, {name}, k {k}: {error:e}");
@@ -423,7 +423,7 @@ fn closed_forms_are_those_of_a_general_noise() {
     // And one in absolute terms: N(m, v) under a flow at t = 0.25.
     write_mixture(&file, shape, 1);
     let field = closed(&format!("field:mixture?file={}&process=flow&timesteps=4", file.display()), shape);
-    let (means, got) = (noise(9, 5), field.twin(&Dual::lift(&y), 0).unwrap());
+    let (means, got) = (noise(9, 5), field.twin(&Dual::lift(&y), 0, 0).unwrap());
     for i in 0..9 {
         near(got[i].v, (0.75 * f64::from(means[i]) - f64::from(y[i])) / (0.5625 * 0.5 + 0.0625), 1e-12);
     }
@@ -576,7 +576,8 @@ fn a_map_is_measured_as_it_is() {
         vorticity::model::network(&config.family, &config.hyper, &folder.path().join("model.safetensors")).unwrap();
     raw.labels = field.process().labels();
     let x = noise(field.shape().len(), 1);
-    let [ours, theirs] = [field.twin(&Dual::lift(&x), 1).unwrap(), twin::evaluate(&raw, &Dual::lift(&x), 1).unwrap()];
+    let [ours, theirs] =
+        [field.twin(&Dual::lift(&x), 1, 0).unwrap(), twin::evaluate(&raw, &Dual::lift(&x), 1).unwrap()];
     assert!(ours.iter().zip(&theirs).all(|(a, b)| a.v == b.v));
     let clean = images(field.shape(), 2);
     let selection = Selection { timesteps: vec![0, 1], samples: 2, seed: 1 };
