@@ -68,6 +68,7 @@ mod paths;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;
+mod processes;
 mod quadrature;
 mod random;
 mod readers;

@@ -2,8 +2,9 @@
 //! configuration, with what was guessed; then the graph, and the file's own nodes as its second opinion. What nobody can know from
 //! a file (process, prediction) is asked for by name.
 use super::condition::{Conditions, Given, Wanted};
-use super::config::{Config, Posterior, Prediction, SCHEMA};
+use super::config::{Config, Posterior, SCHEMA};
 use super::facts::{Fact, Sources};
+use super::prediction::Prediction;
 use super::process::ProcessConfig;
 use super::said::Said;
 use crate::data;
