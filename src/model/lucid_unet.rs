@@ -293,7 +293,7 @@ impl Builder<'_> {
     /// Keys as weights over pixels, queries as weights over features: cost linear in pixels (arXiv 1812.01243).
     fn linear_attention(&mut self, name: &str, x: NodeId, [q, k, v]: [NodeId; 3], at: Attention) -> Result<NodeId> {
         let (channels, heads) = (self.net.channels(x), at.heads);
-        let scale = (at.head as f64).sqrt().recip() as f32;
+        let scale = f64::from((at.head as f64).sqrt().recip() as f32);
         let graph = &mut self.net.graph;
         let q = graph.push(format!("{name}.queries"), Softmax { heads, scale }, &[q])?;
         let k = graph.push(format!("{name}.keys"), SoftmaxPixels, &[k])?;

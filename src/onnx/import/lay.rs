@@ -38,7 +38,7 @@ impl Import<'_> {
             Laid::Named(places) if as_wanted => {
                 let map = places.iter().map(|&p| (0, p)).collect();
                 let node = self.push(format!("{name}.channels"), Channels::gather(map), &[seen.node])?;
-                let view = renamed(view, channels, places.len());
+                let view = renamed(view, channels, &view.shape());
                 Ok(Seen { node, view })
             }
             _ => self.copied(name, seen, channels, &others, sides),
@@ -105,19 +105,16 @@ pub(super) fn in_runs(of: Shape, sizes: &[usize], others: &[usize], channels: &[
     View { of, first: 0, axes }
 }
 
-/// The view of a tensor whose named channels lie side by side now, so many of them.
-fn renamed(view: &View, channels: &[usize], c: usize) -> View {
-    let own = view.of.c as isize;
-    let mut axes: Vec<Vec<Atom>> = view
-        .axes
-        .iter()
-        .map(|atoms| atoms.iter().map(|a| Atom { stride: a.stride / own * c as isize, ..*a }).collect())
-        .collect();
+/// The view of a tensor of these pixels whose channels are these axes, in order, of these sizes.
+pub(super) fn renamed(view: &View, channels: &[usize], sizes: &[usize]) -> View {
+    let (own, c) = (view.of.c as isize, channels.iter().map(|&i| sizes[i]).product::<usize>());
+    let on_pixels =
+        |atoms: &Vec<Atom>| atoms.iter().map(|a| Atom { stride: a.stride / own * c as isize, ..*a }).collect();
+    let mut axes: Vec<Vec<Atom>> = view.axes.iter().map(on_pixels).collect();
     let mut stride = 1;
     for &i in channels.iter().rev() {
-        let size: usize = view.axes[i].iter().map(|a| a.size).product();
-        axes[i] = if size > 1 { vec![Atom { size, stride }] } else { vec![] };
-        stride *= size as isize;
+        axes[i] = if sizes[i] > 1 { vec![Atom { size: sizes[i], stride }] } else { vec![] };
+        stride *= sizes[i] as isize;
     }
     View { of: Shape { c, ..view.of }, first: 0, axes }
 }
