@@ -58,6 +58,7 @@ mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
 mod onnx;
+mod onnx_native;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;

@@ -302,7 +302,7 @@ impl Builder<'_> {
         let y = self.net.conv(&format!("{name}.to_out.0"), y, channels, Geometry::same(1))?;
         let root = (channels as f64).sqrt();
         let gain = self.net.weights.take(&format!("{name}.to_out.1.g"), &[1, channels, 1, 1])?;
-        let gain = gain.iter().map(|&g| (f64::from(g) * root) as f32).collect();
+        let gain = gain.iter().map(|&g| f64::from(g) * root).collect();
         let y = self.net.graph.push(format!("{name}.to_out.1"), RmsNorm { gain }, &[y])?;
         self.net.sum(name, y, x, 1.0)
     }

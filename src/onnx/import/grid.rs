@@ -152,7 +152,9 @@ fn ratio(own: &[Vec<(usize, f64)>], taps: &Taps) -> Option<f64> {
     }
     let mut found = None;
     for (i, own) in own.iter().enumerate() {
-        let terms = taps.terms(i);
+        let (mut own, mut terms) = (own.clone(), taps.terms(i));
+        own.sort_by_key(|tap| tap.0);
+        terms.sort_by_key(|tap| tap.0);
         if terms.len() != own.len() || own.is_empty() {
             return None;
         }

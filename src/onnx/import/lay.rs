@@ -56,19 +56,22 @@ impl Import<'_> {
     ) -> Result<Seen> {
         let atoms =
             |axes: &[usize]| -> Vec<Atom> { axes.iter().flat_map(|&i| seen.view.axes[i].iter().copied()).collect() };
-        let sizes = |axes: &[usize]| axes.iter().flat_map(|&i| &seen.view.axes[i]).map(|a| a.size).product::<usize>();
-        let (c, pixels) = (sizes(channels), sizes(others));
-        let (h, w) = sides.unwrap_or((pixels, 1));
-        let shape = Shape::new(c, h, w);
+        let sizes = seen.view.shape();
+        let (h, w) = sides.unwrap_or_else(|| sides_of(&sizes, others));
+        let shape = Shape::new(channels.iter().map(|&i| sizes[i]).product(), h, w);
         let gather = gather(shape, seen.view.first as i64, addresses(&atoms(others)), addresses(&atoms(channels)))?;
         let node = self.push(format!("{name}.moved"), gather, &[seen.node])?;
-        Ok(Seen { node, view: in_runs(shape, &seen.view.shape(), others, channels) })
+        Ok(Seen { node, view: in_runs(shape, &sizes, others, channels) })
     }
 
     /// The same tensor, every number of whose node is seen, and once.
     pub(super) fn whole(&mut self, name: &str, seen: &Seen) -> Result<Seen> {
         if seen.view.is_whole() {
             return Ok(seen.clone());
+        }
+        let named: Vec<usize> = (0..seen.view.axes.len()).filter(|i| seen.view.among_channels(*i)).collect();
+        if !matches!(seen.view.laid(&named, None), Laid::Copied { .. }) {
+            return self.laid(name, seen, &named, None, None);
         }
         let shape = seen.view.shape();
         let wide = (0..shape.len()).filter(|&i| shape[i] > 1);
@@ -89,6 +92,16 @@ impl Import<'_> {
         let gather = gather(a.of, b.view.first as i64, pixels, channels)?;
         let node = self.push(format!("{name}.alike"), gather, &[b.node])?;
         Ok(Seen { node, view: a.clone() })
+    }
+}
+
+/// Rows and columns of a copy whose pixels are these axes: those of an image, if that is what they are.
+pub(super) fn sides_of(sizes: &[usize], others: &[usize]) -> (usize, usize) {
+    let wide: Vec<usize> = others.iter().map(|&i| sizes[i]).filter(|n| *n > 1).collect();
+    match (others, &wide[..]) {
+        (&[0, 2, 3], _) if sizes.len() == 4 && sizes[0] == 1 => (sizes[2], sizes[3]),
+        (_, &[h, w]) => (h, w),
+        _ => (wide.iter().product(), 1),
     }
 }
 

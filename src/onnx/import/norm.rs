@@ -4,11 +4,10 @@ use super::{Import, Rule, Seen, Step};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::tensor::Tensor;
-use crate::onnx::view::Atom;
+use crate::onnx::view::{Atom, Laid};
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::rms_norm::RmsNorm;
-use std::sync::Arc;
 
 /// The table.
 pub(super) const RULES: &[(&str, Rule)] = &[
@@ -150,6 +149,12 @@ fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if rank < 2 {
         return Err(Error::invalid("input", "expected two axes or more"));
     }
+    // Behind a convolution it becomes part of that, rounded to f32, as exporters do it.
+    if x.view.laid(&[1], None) == Laid::AsItIs
+        && let Some(node) = import.in_weights(&name, x.node, &gain, &shift)?
+    {
+        return Ok(vec![Seen { node, ..x }]);
+    }
     Ok(vec![import.with_weights_of(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
 }
 
@@ -158,7 +163,7 @@ fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let axis = step.call.axis("axis", -1, x.view.axes.len())?;
     let x = import.laid(&name, &x, &[axis], None, None)?;
-    let gain: Arc<[f32]> = vec![1.0; x.view.of.c].into();
+    let gain = vec![1.0; x.view.of.c].into();
     let node = import.push(name, RmsNorm { gain }, &[x.node])?;
     Ok(vec![Seen { node, ..x }])
 }

@@ -9,7 +9,9 @@ use crate::onnx::tensor::Tensor;
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
 use crate::ops::affine::Affine;
+use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::conv::Conv;
+use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::modulate::Modulate;
@@ -122,9 +124,8 @@ impl Import<'_> {
             return self.step_of(name, inputs[0], gain, shift).map(Some);
         }
         if let Some(norm) = op.downcast::<RmsNorm>().filter(|_| shift.is(0.0)) {
-            let own = Factor::Fixed(norm.gain.iter().map(|&g| f64::from(g)).collect());
-            if let Some(gain) = own.of(gain, |a, b| a * b).and_then(|g| g.exact()) {
-                return self.push(name.into(), RmsNorm { gain }, inputs).map(Some);
+            if let Some(Factor::Fixed(gain)) = Factor::Fixed(norm.gain.to_vec()).of(gain, |a, b| a * b) {
+                return self.push(name.into(), RmsNorm { gain: gain.into() }, inputs).map(Some);
             }
         }
         if let Some(conv) = op.downcast::<Conv>().filter(|_| gain.is(1.0)) {
@@ -137,8 +138,32 @@ impl Import<'_> {
         if let Some(add) = op.downcast::<Add>() {
             return self.push(name.into(), Add { scales: add.scales.map(|s| s * by) }, inputs).map(Some);
         }
+        if let Some(&AttentionLogits { heads, scale }) = op.downcast() {
+            return self.push(name.into(), AttentionLogits { heads, scale: scale * by }, inputs).map(Some);
+        }
         if let Some(softmax) = op.downcast::<Softmax>() {
             return self.push(name.into(), Softmax { scale: softmax.scale * by, ..softmax.clone() }, inputs).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// A convolution with gains and shifts of what it makes, rounded to f32; none if the node is no convolution.
+    pub(super) fn in_weights(&mut self, name: &str, x: NodeId, gain: &[f64], shift: &[f64]) -> Result<Option<NodeId>> {
+        let of = self.graph.nodes[x.0].clone();
+        let weights = |own: &[f32]| -> Arc<[f32]> {
+            let each = own.len() / gain.len();
+            own.iter().enumerate().map(|(i, &w)| (f64::from(w) * gain[i / each]) as f32).collect()
+        };
+        let biases = |own: &[f32]| -> Arc<[f32]> {
+            own.iter().zip(gain.iter().zip(shift)).map(|(&b, (g, h))| (f64::from(b) * g + h) as f32).collect()
+        };
+        if let Some(conv) = of.op.downcast::<Conv>() {
+            let op = Conv { weight: weights(&conv.weight), bias: biases(&conv.bias), ..conv.clone() };
+            return self.push(name.into(), op, &of.inputs).map(Some);
+        }
+        if let Some(conv) = of.op.downcast::<Depthwise>() {
+            let op = Depthwise { weight: weights(&conv.weight), bias: biases(&conv.bias), ..conv.clone() };
+            return self.push(name.into(), op, &of.inputs).map(Some);
         }
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! Shapes, orders and parts of tensors: nothing moves where a view says it all. Joining and padding are copies where channels cannot be
 //! named.
 use super::host::{Source, Turned};
-use super::lay::{addresses, in_runs, renamed};
+use super::lay::{addresses, in_runs, renamed, sides_of};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
@@ -306,12 +306,8 @@ impl Import<'_> {
         fill: f32,
     ) -> Result<Seen> {
         let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
-        let (c, pixels) = (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
-        let (h, w) = match wanted.len() {
-            4 if channels == [1] => (wanted[2], wanted[3]),
-            _ => (pixels, 1),
-        };
-        let of = Shape::new(c, h, w);
+        let (h, w) = sides_of(wanted, &others);
+        let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
         let mut taken = vec![];
         for (seen, from, n) in parts {
             let place = |axes: &[usize]| -> Vec<Option<i64>> {
@@ -388,10 +384,8 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let least = q.iter().flatten().copied().min().unwrap_or(0).min(0);
     let word = |at: Option<i64>, by: i64| at.map_or(NOWHERE, |at| (at + by) as u32);
     let first = x.view.first as i64 + least;
-    let (c, pixels): (usize, usize) =
-        (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
-    let (h, w) = if wanted.len() == 4 && channels == [1] { (wanted[2], wanted[3]) } else { (pixels, 1) };
-    let of = Shape::new(c, h, w);
+    let (h, w) = sides_of(&wanted, &others);
+    let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
     let taken = Taken {
         pixels: p.into_iter().map(|at| word(at, first)).collect(),
         channels: q.into_iter().map(|at| word(at, -least)).collect(),
