@@ -27,6 +27,7 @@ fn imported(path: &Path, native: &Graph) -> Graph {
         contexts: BTreeMap::new(),
         shape: vec![s.c, s.h, s.w],
         output: file.outputs[0].name.clone(),
+        channels: None,
     };
     let graph = import(&file, &roles).unwrap_or_else(|e| panic!("{}: {e}", path.display())).graph;
     Graph { labels: native.labels.clone(), ..graph }
@@ -82,8 +83,8 @@ fn networks_of_diffusers_have_the_native_steps_and_values() {
     let gpu = gpu();
     for name in ["diffusers_ddpm", "diffusers_ncsnpp"] {
         let folder = asset("golden").join(name);
-        let (native, path) = (Model::open(&folder).unwrap().graph, folder.join("exported.onnx"));
-        let imported = imported(&path, &native);
+        let path = folder.join("exported.onnx");
+        let [native, imported] = [&folder, &path].map(|path| Model::open(path).unwrap().graph);
         same_steps(&path, &native, &imported);
         let (ks, d) = ([20, 700], native.end_shapes().unwrap()[0].len());
         let x = noise(ks.len() * d, 7);
@@ -102,7 +103,14 @@ fn networks_of_diffusers_have_the_native_steps_and_values() {
 fn what_an_older_opset_spells_out_is_found() {
     let path = asset("onnx/spelled/legacy_opset11.onnx");
     let file = Arc::new(File::open(&path).unwrap());
-    let roles = Roles { x: "x".into(), label: None, contexts: BTreeMap::new(), shape: vec![], output: "y".into() };
+    let roles = Roles {
+        x: "x".into(),
+        label: None,
+        contexts: BTreeMap::new(),
+        shape: vec![],
+        output: "y".into(),
+        channels: None,
+    };
     let graph = import(&file, &roles).unwrap().graph;
     let mut program = builder(KernelFamily::Gpu, 0, None);
     let ports = ports(&mut program, &graph);
@@ -111,7 +119,14 @@ fn what_an_older_opset_spells_out_is_found() {
     for step in program.finish().unwrap().steps() {
         *counts.entry(step.op).or_insert(0) += 1;
     }
-    let wanted =
-        [("conv", 1), ("conv 1x1", 4), ("input", 1), ("layer_norm", 2), ("output", 1), ("pointwise", 2), ("rms_norm", 1)];
+    let wanted = [
+        ("conv", 1),
+        ("conv 1x1", 4),
+        ("input", 1),
+        ("layer_norm", 2),
+        ("output", 1),
+        ("pointwise", 2),
+        ("rms_norm", 1),
+    ];
     assert_eq!(counts, BTreeMap::from(wanted));
 }
