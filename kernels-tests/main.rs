@@ -59,6 +59,7 @@ mod networks;
 mod notfinite;
 mod onnx;
 mod onnx_models;
+mod onnx_native;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;
