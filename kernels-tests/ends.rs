@@ -177,7 +177,7 @@ fn the_origin_of_what_is_not_finite_is_found_behind_any_output() {
     let beyond = graph.push("beyond", Affine { gain: 1e30, table: None, shift: 0.0 }, &[large]).unwrap();
     graph.output("fine", fine).unwrap();
     let (gpu, x) = (gpu(), noise(16, 3));
-    assert_eq!(trace::origin(&gpu, &graph, &x, &[], K).unwrap(), None);
+    assert_eq!(trace::origin(&gpu, &graph, &x, &[], (K, 0)).unwrap(), None);
     graph.output("beyond", beyond).unwrap();
-    assert_eq!(trace::origin(&gpu, &graph, &x, &[], K).unwrap().unwrap().node, "beyond");
+    assert_eq!(trace::origin(&gpu, &graph, &x, &[], (K, 0)).unwrap().unwrap().node, "beyond");
 }

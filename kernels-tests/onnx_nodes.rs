@@ -206,8 +206,7 @@ fn by(file: &Arc<File>, x: &[f64], case: &Case, gpu: &Gpu) -> Result<By, Outcome
         agree(&slopes, &quotient(&behind[j], &here[j]), &quotient(&here[j], &before[j]))
             .map_err(|e| Outcome::Failed(format!("derivative of '{}': {e}", port.name)))?;
         let (x_name, output) = (name.clone(), port.name.clone());
-        let roles =
-            Roles { x: x_name, label: None, contexts: BTreeMap::new(), shape: vec![], output, channels: None };
+        let roles = Roles { x: x_name, label: None, contexts: BTreeMap::new(), shape: vec![], output, channels: None };
         let imported = match import(file, &roles) {
             Ok(imported) => imported,
             Err(e) if e.to_string().contains("does not depend on x") && slopes.iter().all(|d| *d == 0.0) => continue,
@@ -215,7 +214,9 @@ fn by(file: &Arc<File>, x: &[f64], case: &Case, gpu: &Gpu) -> Result<By, Outcome
         };
         let mut graph = imported.graph;
         graph.labels = Some(vec![0.0]);
-        let failed = |place: &str, off: [f64; 2]| Outcome::Failed(format!("{place}, '{}': {:.1e} and {:.1e} off", port.name, off[0], off[1]));
+        let failed = |place: &str, off: [f64; 2]| {
+            Outcome::Failed(format!("{place}, '{}': {:.1e} and {:.1e} off", port.name, off[0], off[1]))
+        };
         let twin = twin::evaluate(&graph, &Dual::along(&x, &v), 0).map_err(|e| Outcome::Failed(e.to_string()))?;
         let most = |v: &[f64]| v.iter().filter(|v| v.is_finite()).fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
         let off = |y: &[f64], d: &[f64]| {
@@ -283,11 +284,8 @@ fn none_of_the_standards_own_tests_fails() {
     names.sort_unstable();
     let gpu = gpu();
     let filter = std::env::var("VORTICITY_NODE_FILTER").unwrap_or_default();
-    let tested: Vec<Tested> = names
-        .into_iter()
-        .filter(|n| n.contains(&filter))
-        .map(|name| run(&Case { name, all: &all }, &gpu))
-        .collect();
+    let tested: Vec<Tested> =
+        names.into_iter().filter(|n| n.contains(&filter)).map(|name| run(&Case { name, all: &all }, &gpu)).collect();
     let failed: Vec<String> = tested
         .iter()
         .filter_map(|t| if let Outcome::Failed(why) = &t.outcome { Some(format!("{}: {why}", t.name)) } else { None })

@@ -165,6 +165,9 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Number and shape of the images that a header promises, refused if no file could keep the promise.
 fn images_in(layout: &Layout, source: &Source) -> Result<(usize, Shape)> {
+    if layout.dtype.counts() {
+        return Err(source.error(format!("holds {} values, {}", layout.dtype.name(), source::Dtype::EXPECTED)));
+    }
     let (held, shape) = match layout.dims[..] {
         [n, d] => (n, Shape::new(d, 1, 1)),
         [n, h, w] => (n, Shape::new(1, h, w)),

@@ -8,7 +8,6 @@ use crate::ops::weight_format::Rounding;
 use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
 use crate::shape::Shape;
-use crate::twin;
 use serde_json::json;
 
 /// How eps-predictions become scores.
@@ -60,15 +59,19 @@ impl Field for NetworkField {
     }
 
     fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
-        let (a, sigma) = self.model.process.noise(k)?;
-        let (alpha, beta) = self.model.config.prediction.score_coefficients(a, sigma);
+        let process = &self.model.process;
+        let (alpha, beta) = self.model.config.prediction.score_coefficients(process, k)?;
         match (self.scale, self.model.config.prediction) {
             (ScoreScale::Notebook, Prediction::Eps) => {
-                self.model.process.require_vp("score scale notebook")?;
-                Ok((alpha, beta / sigma))
+                process.require_vp("score scale notebook")?;
+                Ok((alpha, beta / process.noise(k)?.1))
             }
             _ => Ok((alpha, beta)),
         }
+    }
+
+    fn require_score(&self, what: &str) -> Result<()> {
+        self.model.config.prediction.require_score(what)
     }
 
     fn launch(&self, cx: FieldLaunch) -> Result<()> {
@@ -111,10 +114,18 @@ impl Field for NetworkField {
         self.coefficients(k).map(Some)
     }
 
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], k: usize, sample: usize) -> Result<Vec<Dual>> {
         let (alpha, beta) = self.coefficients(k)?;
-        let raw = twin::evaluate(&self.model.graph, x, k)?;
+        let raw = self.model.twin(x, k, self.condition(sample)?)?;
         Ok(raw.iter().zip(x).map(|(&r, &x)| x * alpha + r * beta).collect())
+    }
+
+    fn conditions(&self) -> usize {
+        self.model.graph.rows.conditions()
+    }
+
+    fn condition(&self, sample: usize) -> Result<usize> {
+        self.model.conditions.number(sample)
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -135,6 +146,15 @@ impl Field for NetworkField {
                 ScoreScale::Notebook => "notebook",
             },
         });
+        // Where files of conditions lie on this machine is nobody's business; what they hold is.
+        for (key, conditions) in [("conditions", Some(&self.model.conditions)), ("null", self.model.null.as_ref())] {
+            if let Some(conditions) = conditions.filter(|c| !c.values.is_empty()) {
+                facts["config"][key] = conditions.json();
+            }
+        }
+        if let Some(g) = self.model.guidance {
+            facts["config"]["guidance"] = g.into();
+        }
         if let Some(rounding) = self.model.rounding {
             facts["weights_held"] = rounding.json();
         }

@@ -1,49 +1,16 @@
 //! `config.json` of a model directory, schema version 1 (docs/FORMATS.md). Unknown keys are errors, so that a
 //! misspelt option cannot silently mean its default.
+use super::condition::Given;
+use super::prediction::Prediction;
 use super::process::ProcessConfig;
 use crate::data;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Version of `config.json` that is read (docs/FORMATS.md).
 pub const SCHEMA: u32 = 1;
-
-/// What the network was trained to put out.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Prediction {
-    /// The noise: s = -eps / sigma.
-    Eps,
-    /// The score itself.
-    Score,
-    /// v = a eps - sigma x_0 (VP): s = -x - (a / sigma) v.
-    V,
-    /// The clean sample: s = (a x_0 - x) / sigma^2.
-    X0,
-}
-
-impl Prediction {
-    /// In words, for people.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Prediction::Eps => "eps, the noise",
-            Prediction::Score => "score",
-            Prediction::V => "v = a eps - sigma x_0",
-            Prediction::X0 => "x0, the clean sample",
-        }
-    }
-
-    /// (alpha, beta) with score = alpha x + beta output, for x = a x_0 + sigma eps.
-    pub fn score_coefficients(self, a: f64, sigma: f64) -> (f64, f64) {
-        match self {
-            Prediction::Eps => (0.0, -1.0 / sigma),
-            Prediction::Score => (0.0, 1.0),
-            Prediction::V => (-1.0, -a / sigma),
-            Prediction::X0 => (-1.0 / (sigma * sigma), a / (sigma * sigma)),
-        }
-    }
-}
 
 /// `config.json` of a model directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +28,15 @@ pub struct Config {
     pub prediction: Prediction,
     /// What 0 and 255 of an 8-bit image map to.
     pub data_range: [f64; 2],
+    /// Values of the network's conditions, by name: a number, numbers, or `FILE#tensor` in this directory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<String, Given>,
+    /// Those of them that guidance compares with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub null: BTreeMap<String, Given>,
+    /// g of s_null + g (s_cond - s_null); none: no guidance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Directory of the autoencoder on whose latents the network works, from this one on; none: it works on images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<String>,
@@ -96,13 +72,22 @@ impl Config {
             let found = config.vorticity_config;
             return Err(Error::file(path, format!("schema version {found}, this program reads {SCHEMA}")));
         }
-        if config.posterior.is_some() && config.autoencoder.is_none() {
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Refuses what does not go together; `path` is what errors call it.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        if self.posterior.is_some() && self.autoencoder.is_none() {
             return Err(Error::file(path, "posterior is given, but no autoencoder"));
         }
-        let [lo, hi] = config.data_range;
+        let [lo, hi] = self.data_range;
         if !(lo.is_finite() && hi.is_finite() && lo < hi) {
             return Err(Error::file(path, format!("data_range [{lo}, {hi}] is not an increasing pair of numbers")));
         }
-        Ok(config)
+        if let Some(g) = self.guidance.filter(|g| !g.is_finite()) {
+            return Err(Error::file(path, format!("guidance {g} is not a finite number")));
+        }
+        Ok(())
     }
 }

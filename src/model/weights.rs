@@ -43,6 +43,14 @@ impl Files {
         Self { shards: vec![(path.clone(), None)], path }
     }
 
+    /// Files that make one model together, the one that names the others first.
+    pub(super) fn parts(all: Vec<PathBuf>) -> Self {
+        Self {
+            path: all.first().cloned().unwrap_or_default(),
+            shards: all.into_iter().map(|file| (file, None)).collect(),
+        }
+    }
+
     /// The files of an index, and the tensors that each must have.
     pub(super) fn sharded(index: PathBuf, tensors: BTreeMap<PathBuf, BTreeSet<String>>) -> Self {
         Self { path: index, shards: tensors.into_iter().map(|(file, names)| (file, Some(names))).collect() }

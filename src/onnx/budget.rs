@@ -87,8 +87,11 @@ impl Budget {
     }
 
     fn refused(&self, found: &str) -> Error {
-        let message =
-            format!("{found}; a file of this size may have at most {} at once, {} are left", self.most, self.left.get());
+        let message = format!(
+            "{found}; a file of this size may have at most {} at once, {} are left",
+            self.most,
+            self.left.get()
+        );
         Error::invalid("shape", message)
     }
 }

@@ -54,6 +54,19 @@ pub struct Port {
 }
 
 impl File {
+    /// Every file that it was read from, its own first.
+    pub fn parts(&self) -> Vec<PathBuf> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let beside: BTreeSet<&str> = self.constants.values().filter_map(Constant::beside).collect();
+        [self.path.clone()].into_iter().chain(beside.into_iter().map(|name| folder.join(name))).collect()
+    }
+
+    /// Numbers of its floating-point constants.
+    pub fn parameters(&self) -> u64 {
+        let floats = self.constants.values().filter(|c| c.element.is_float());
+        floats.map(|c| c.shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// Reads and checks.
     pub fn open(path: &Path) -> Result<Self> {
         Self::of(path, crate::data::bytes(path)?.into())

@@ -47,6 +47,7 @@ impl<'a> CirculationRun<'a> {
         let Some(first) = gpus.first() else {
             return Err(Error::invalid("devices", "none given"));
         };
+        field.require_score("circulation")?;
         let mut program = Builder::new(first.target(), 0);
         let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);
@@ -186,14 +187,14 @@ impl<'a> CirculationRun<'a> {
 
     /// Looks into a point of the pass at which the field was not finite.
     fn look(&mut self, i: u64) -> String {
-        let (gpu, (k, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
+        let (gpu, (at, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
         let mut point = || -> Result<Vec<f32>> {
             let mut executor = Executor::new(&gpu, self.points.clone(), 1)?;
             self.work.prepare(&executor, i, 1)?;
             executor.run(1, self.work.ports.x)
         };
         match point() {
-            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], k, &place),
+            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], at, &place),
             Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
         }
     }

@@ -38,6 +38,7 @@ impl Task for SteinOptions {
     fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
         let selection = &self.selection;
         selection.check(subject, shard)?;
+        subject.field.require_score("stein")?;
         self.divergence.check()?;
         if let Some(reference) = &self.reference {
             self.fits(reference.as_ref(), subject.field.as_ref())?;
@@ -58,6 +59,7 @@ impl Task for SteinOptions {
 impl SteinOptions {
     /// Refuses a reference of another shape or process than the field that is measured.
     fn fits(&self, reference: &dyn Field, field: &dyn Field) -> Result<()> {
+        reference.require_score("reference")?;
         if reference.shape() != field.shape() {
             let found = reference.shape();
             return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));
@@ -94,7 +96,7 @@ impl SteinOptions {
         let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
             let j = (share * count as f64) as usize;
             let (v, point) = (self.tangent(d, sample, k, j), selection.noisy(subject, sample, k)?);
-            let twin = subject.field.twin(&Dual::along(&point.x, &v), k)?;
+            let twin = subject.field.twin(&Dual::along(&point.x, &v), k, sample)?;
             let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((all[place * (ROW + count) + ROW + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
         })?;

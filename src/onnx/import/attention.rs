@@ -99,7 +99,8 @@ impl Import<'_> {
                 [_, all, _, _] if all == shape[1] * shape[2] => [shape[1], shape[2]],
                 _ => return Err(Error::invalid(step.name(3), format!("a mask {:?} for {shape:?}", mask.shape))),
             };
-            let mask = Tensor::float([sizes[0], heads[0], heads[1], sizes[2], sizes[3]], open.into_iter().map(dual).collect());
+            let mask =
+                Tensor::float([sizes[0], heads[0], heads[1], sizes[2], sizes[3]], open.into_iter().map(dual).collect());
             let [own, mask] = step.call.together(&bias, &mask)?;
             let both = own.floats()?.iter().zip(mask.floats()?).map(|(a, b)| dual((a.v + b.v).max(SHUT)));
             bias = Tensor::float(own.shape.clone(), both.collect());

@@ -9,11 +9,14 @@ mod combine;
 mod contract;
 mod convolve;
 mod each;
+mod found;
+mod grid;
 mod host;
 mod lay;
 mod norm;
 mod reduce;
 mod resize;
+mod scale;
 mod sides;
 mod space;
 
@@ -27,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::shape::Shape;
 use host::Host;
+pub(super) use host::label_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -194,17 +198,31 @@ pub struct Imported {
 
 /// The graph of a file.
 pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
+    let input = input(file, roles)?;
+    let mut graph = Graph::new(input);
+    let x = graph.input("x")?;
+    let made = onto(&mut graph, x, file, roles)?;
+    graph.output("output", made)?;
+    let output = graph.shape(made);
+    Ok(Imported { graph, input, output })
+}
+
+/// `[C, H, W]` of x.
+pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
     let shape = x_shape(file, roles)?;
     viewed(&shape).map_err(|e| Error::invalid(format!("input '{}'", roles.x), e))?;
-    let input = image(&shape).ok_or_else(|| {
-        Error::invalid(
-            format!("input '{}'", roles.x),
-            format!("{shape:?}: expected one to three axes beside the batch's"),
-        )
-    })?;
-    let graph = Graph::new(input);
-    let (host, budget, tables) = (Host::new(file.clone(), roles), Budget::of(file), Budget::tables(TABLE, TABLES));
-    let mut import = Import { file, values: BTreeMap::new(), host, graph, budget, tables };
+    image(&shape).ok_or_else(|| {
+        let message = format!("{shape:?}: expected one to three axes beside the batch's");
+        Error::invalid(format!("input '{}'", roles.x), message)
+    })
+}
+
+/// Appends the network of a file to a graph that has its x, of `input`'s shape, as node `x`. Out: what it makes.
+pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
+    let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
+    let host = Host::new(file.clone(), roles, graph.rows.len());
+    let (budget, tables) = (Budget::of(file), Budget::tables(TABLE, TABLES));
+    let mut import = Import { file, values: BTreeMap::new(), host, graph: std::mem::take(graph), budget, tables };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
     }
@@ -212,7 +230,7 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
         let value = match (&roles.label, roles.contexts.get(&port.name)) {
             _ if port.name == roles.x => {
                 let view = View::of(input, &shape, false).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
-                Value::Seen(Seen { node: import.graph.input("x")?, view })
+                Value::Seen(Seen { node: x, view })
             }
             (Some(label), _) if *label == port.name => Value::Told(Arc::new(import.host.label_at_first(port)?)),
             (_, Some(given)) => match &given[..] {
@@ -232,11 +250,13 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     for (i, node) in file.nodes.iter().enumerate() {
         import.step(i, node).map_err(|e| within(node, e))?;
     }
-    import.finish(roles, input)
+    let (whole, made) = import.finish(roles)?;
+    *graph = whole;
+    Ok(made)
 }
 
 /// Sizes of x; the batch's is 1.
-fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
+pub(super) fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
     let place = || format!("input '{}'", roles.x);
     let port = file.inputs.iter().find(|p| p.name == roles.x).ok_or_else(|| {
         let names: Vec<&str> = file.inputs.iter().map(|p| p.name.as_str()).collect();
@@ -350,13 +370,14 @@ impl<'f> Import<'f> {
     fn table(&self, sizes: &[usize]) -> Result<()> {
         let n = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).unwrap_or(usize::MAX);
         let refused = |_| {
-            let message = format!("{sizes:?} numbers to lay out, at most {TABLE} at once and {TABLES} in all are supported");
+            let message =
+                format!("{sizes:?} numbers to lay out, at most {TABLE} at once and {TABLES} in all are supported");
             Error::invalid("size", message)
         };
         self.tables.spend(n).map_err(refused)
     }
 
-    fn finish(mut self, roles: &Roles, input: Shape) -> Result<Imported> {
+    fn finish(mut self, roles: &Roles) -> Result<(Graph, NodeId)> {
         let place = || format!("output '{}'", roles.output);
         let seen = match self.values.get(roles.output.as_str()).cloned() {
             Some(Value::Seen(seen)) => seen,
@@ -374,9 +395,8 @@ impl<'f> Import<'f> {
             _ => (vec![1], vec![0, 2, 3]),
         };
         let laid = self.laid("output", &seen, &channels, Some(&order), Some((output.h, output.w)))?;
-        self.graph.output("output", laid.node)?;
         self.host.finish(&mut self.graph.rows)?;
-        Ok(Imported { graph: self.graph, input, output })
+        Ok((self.graph, laid.node))
     }
 }
 

@@ -1,18 +1,17 @@
 //! Normalisations, wherever their groups lie: over channels of a pixel, over all pixels of some channels.
 use super::combine::Kind;
 use super::reduce::What;
+use super::scale::plain;
 use super::{Import, Rule, Seen, Step};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
 use crate::onnx::tensor::{Tensor, broadcast};
-use crate::onnx::view::Atom;
+use crate::onnx::view::{Atom, Laid};
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::rms_norm::RmsNorm;
-use crate::ops::scale::Scale;
-use std::sync::Arc;
 
 /// The table.
 pub(super) const RULES: &[(&str, Rule)] = &[
@@ -24,11 +23,6 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("LpNormalization", lp),
     ("MeanVarianceNormalization", mean_variance),
 ];
-
-/// Ones and zeros.
-fn plain(channels: usize) -> Scale {
-    Scale::Fixed { gain: vec![1.0; channels].into(), shift: vec![0.0; channels].into() }
-}
 
 /// Gains along an axis, as a tensor that goes with one of this rank.
 fn along(values: &[f64], axis: usize, rank: usize) -> Tensor {
@@ -67,9 +61,11 @@ impl Import<'_> {
     }
 
     /// Gains and shifts of channels, where they are not 1 and 0.
-    fn scaled_by(&mut self, name: &str, mut y: Seen, gain: &Tensor, shift: Option<&Tensor>) -> Result<Seen> {
+    fn with_weights_of(&mut self, name: &str, mut y: Seen, gain: &Tensor, shift: Option<&Tensor>) -> Result<Seen> {
         let shape = y.view.shape();
-        if let Some(other) = [Some(gain), shift].into_iter().flatten().find(|t| broadcast(&shape, &t.shape) != Some(shape.clone())) {
+        if let Some(other) =
+            [Some(gain), shift].into_iter().flatten().find(|t| broadcast(&shape, &t.shape) != Some(shape.clone()))
+        {
             return Err(Error::invalid("scale, bias", format!("{:?} does not fit {shape:?}", other.shape)));
         }
         if gain.floats()?.iter().any(|g| g.v != 1.0) {
@@ -103,7 +99,7 @@ fn instance(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         }
     };
     let [gain, shift] = [1, 2].map(per_channel);
-    Ok(vec![import.scaled_by(&name, y, &gain?, Some(&shift?))?])
+    Ok(vec![import.with_weights_of(&name, y, &gain?, Some(&shift?))?])
 }
 
 fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -131,7 +127,7 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         Ok(along(&values, 1, shape.len()))
     };
     let (gain, shift) = (per_channel(1)?, per_channel(2)?);
-    Ok(vec![import.scaled_by(&name, y, &gain, Some(&shift))?])
+    Ok(vec![import.with_weights_of(&name, y, &gain, Some(&shift))?])
 }
 
 fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
@@ -158,7 +154,7 @@ fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
         Seen { node, ..x }
     };
     let shift = if step.inputs.get(2).is_some_and(Option::is_some) { Some(step.known(2)?) } else { None };
-    Ok(vec![import.scaled_by(&name, y, step.known(1)?, shift)?])
+    Ok(vec![import.with_weights_of(&name, y, step.known(1)?, shift)?])
 }
 
 fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -176,7 +172,13 @@ fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     }
     let gain: Vec<f64> = w.iter().zip(&var).map(|(w, v)| w / (v + epsilon).sqrt()).collect();
     let shift: Vec<f64> = b.iter().zip(&gain).zip(&mean).map(|((b, g), m)| b - m * g).collect();
-    Ok(vec![import.scaled_by(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
+    // Behind a convolution it becomes part of that, rounded to f32, as exporters do it.
+    if x.view.laid(&[1], None) == Laid::AsItIs
+        && let Some(node) = import.in_weights(&name, x.node, &gain, &shift)?
+    {
+        return Ok(vec![Seen { node, ..x }]);
+    }
+    Ok(vec![import.with_weights_of(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
 }
 
 fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -192,7 +194,7 @@ fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         p => return Err(Error::invalid("p", format!("{p}, expected 1 or 2"))),
     }
     let x = import.laid(&name, &x, &[axis], None, None)?;
-    let gain: Arc<[f32]> = vec![1.0; x.view.of.c].into();
+    let gain = vec![1.0; x.view.of.c].into();
     let node = import.push(name, RmsNorm { gain }, &[x.node])?;
     Ok(vec![Seen { node, ..x }])
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
 use crate::onnx::tensor::axis;
 use crate::onnx::view::{Laid, View};
-use crate::ops::filter::{Filter, Taps};
+use crate::ops::filter::Taps;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::reduce::{Made, Reduce};
 use crate::shape::Shape;
@@ -137,8 +137,7 @@ impl Import<'_> {
         let (rows, columns) = (rank == 4 && axes.contains(&2), axes.contains(&(rank - 1)));
         let share = |on: bool| if on { scale } else { 1.0 };
         // The mean's factor goes with the columns, or with the rows where these stay.
-        let op = Filter { rows: sum(h, rows, share(!columns)), columns: sum(w, columns, scale) };
-        let node = self.push(name.to_string(), op, &[image.node])?;
+        let node = self.filter(name, image.node, sum(h, rows, share(!columns)), sum(w, columns, scale))?;
         self.as_file(node, rank).map(Some)
     }
 }
@@ -174,7 +173,10 @@ fn running(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (exclusive, reverse) = (step.call.flag("exclusive", false)?, step.call.flag("reverse", false)?);
     let n = x.view.shape()[along];
     if n > LONGEST {
-        return Err(Error::invalid("input", format!("{n} numbers along axis {along}, at most {LONGEST} are supported")));
+        return Err(Error::invalid(
+            "input",
+            format!("{n} numbers along axis {along}, at most {LONGEST} are supported"),
+        ));
     }
     let counts = |i: usize, o: usize| (i == o && !exclusive) || if reverse { i > o } else { i < o };
     let weight: Vec<f32> = (0..n * n).map(|at| if counts(at / n, at % n) { 1.0 } else { 0.0 }).collect();

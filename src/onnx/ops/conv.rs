@@ -67,8 +67,8 @@ pub fn window(call: &Call, kernel: &[usize], image: &[usize]) -> Result<Window> 
         "VALID" => vec![[0; 2]; axes],
         _ => (0..axes)
             .map(|i| {
-                let all = (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent(i))
-                    .saturating_sub(image[i]);
+                let all =
+                    (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent(i)).saturating_sub(image[i]);
                 let (small, large) = (all / 2, all - all / 2);
                 if auto == "SAME_UPPER" { [small, large] } else { [large, small] }
             })

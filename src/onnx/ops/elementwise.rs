@@ -208,7 +208,9 @@ fn modulo(call: &Call) -> Result<Vec<Tensor>> {
             let of = |(a, b): (&Dual, &Dual)| {
                 let (rest, times) = (a.v % b.v, (a.v / b.v).trunc());
                 match truncated || rest == 0.0 || (rest < 0.0) == (b.v < 0.0) {
-                    true => Dual::new(if truncated || rest != 0.0 { rest } else { rest.copysign(b.v) }, a.d - times * b.d),
+                    true => {
+                        Dual::new(if truncated || rest != 0.0 { rest } else { rest.copysign(b.v) }, a.d - times * b.d)
+                    }
                     false if b.v.is_infinite() => Dual::new(b.v, b.d),
                     false => Dual::new(rest + b.v, a.d - (times - 1.0) * b.d),
                 }

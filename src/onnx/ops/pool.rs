@@ -42,7 +42,10 @@ pub fn extents(call: &Call, window: &Window, image: [usize; 2]) -> Result<[usize
         })?;
         let n = if ceil { room.div_ceil(window.strides[i]) } else { room / window.strides[i] } + 1;
         if n > MOST_PIXELS {
-            return Err(Error::invalid("output", format!("{n} pixels along an axis, at most {MOST_PIXELS} are supported")));
+            return Err(Error::invalid(
+                "output",
+                format!("{n} pixels along an axis, at most {MOST_PIXELS} are supported"),
+            ));
         }
         Ok(if ceil && (n - 1) * window.strides[i] >= image[i] + before { n - 1 } else { n })
     };

@@ -1,8 +1,8 @@
 //! Resizing along axes, nearest and linear. Every axis is a table: what each output is a weighted sum of.
 use super::Operator;
+use super::conv::MOST_PIXELS;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use super::conv::MOST_PIXELS;
 use crate::onnx::call::{Call, size};
 use crate::onnx::tensor::{Tensor, axis, count};
 
@@ -64,7 +64,10 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
             return Err(Error::invalid("sizes", message));
         }
         if place == "align_corners" && (scale * x[a] as f64 - n as f64).abs() > 1e-3 {
-            let message = format!("align_corners with scale {scale} of {} numbers, which makes no whole number of them: export with sizes", x[a]);
+            let message = format!(
+                "align_corners with scale {scale} of {} numbers, which makes no whole number of them: export with sizes",
+                x[a]
+            );
             return Err(Error::invalid("scales", message));
         }
         let at = |i: usize| position(i as f64, x[a] as f64, n as f64, scale, &place);

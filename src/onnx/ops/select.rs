@@ -91,8 +91,8 @@ fn gather_elements(call: &Call) -> Result<Vec<Tensor>> {
 /// Places of what `GatherElements` takes of a tensor of this shape.
 pub fn elements(call: &Call, x: &[usize], indices: &Tensor) -> Result<Vec<usize>> {
     let axis = call.axis("axis", 0, x.len())?;
-    let fits =
-        x.len() == indices.shape.len() && x.iter().zip(&indices.shape).enumerate().all(|(i, (n, m))| i == axis || m <= n);
+    let fits = x.len() == indices.shape.len()
+        && x.iter().zip(&indices.shape).enumerate().all(|(i, (n, m))| i == axis || m <= n);
     if !fits {
         let message = format!("{:?} are no indices along axis {axis} of {x:?}", indices.shape);
         return Err(Error::invalid("indices", message));
