@@ -60,6 +60,7 @@ mod notfinite;
 mod onnx;
 mod onnx_bad;
 mod onnx_bytes;
+mod onnx_docs;
 mod onnx_models;
 mod onnx_native;
 mod onnx_nodes;

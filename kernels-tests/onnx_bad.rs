@@ -232,12 +232,14 @@ fn what_is_near_to_them_and_right_works() {
 #[test]
 fn a_file_cut_at_any_byte_is_refused() {
     let model = Model::of(&[1, 2, 6, 5]).with(floats("w", &[3, 2, 1, 1], &[1.0; 6]));
-    let bytes = model.node("Conv", &["x", "w"], &["h"], &[ints("pads", &[1; 4])]).node("Relu", &["h"], &["y"], &[]).bytes();
+    let bytes =
+        model.node("Conv", &["x", "w"], &["h"], &[ints("pads", &[1; 4])]).node("Relu", &["h"], &["y"], &[]).bytes();
     assert_eq!(said(bytes.clone()), None);
     for cut in 0..bytes.len() {
         let found = said(bytes[..cut].to_vec()).expect("refused");
         let whole = ["the file is empty", "does not say which version", "it has no graph"];
-        let known = found.contains("the file ends inside a field that begins at byte") || whole.iter().any(|w| found.contains(w));
+        let known = found.contains("the file ends inside a field that begins at byte")
+            || whole.iter().any(|w| found.contains(w));
         assert!(known, "{cut}: {found}");
     }
 }
@@ -305,4 +307,30 @@ fn nesting_costs_nothing() {
     let groups = [0x83, 0x06].repeat(5000);
     let found = said([number(1, 8), part(7, groups)].concat()).unwrap();
     assert!(found.contains("not an ONNX file"), "{found}");
+}
+
+#[test]
+fn zz_shared() {
+    let mut paths: Vec<_> = std::fs::read_dir("../shared/onnx/bad").unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    for path in paths.iter().filter(|p| p.extension().is_some_and(|e| e == "onnx")) {
+        let found = File::open(path).map_err(|e| e.to_string()).and_then(|file| {
+            let file = Arc::new(file);
+            let names: Vec<String> = file.inputs.iter().map(|p| format!("{}:{}", p.name, p.describe())).collect();
+            let x = file.inputs.iter().find(|p| p.name == "x").unwrap_or(&file.inputs[0]).name.clone();
+            let label = file.inputs.iter().find(|p| p.name == "t").map(|p| p.name.clone());
+            let roles = Roles {
+                x,
+                label,
+                contexts: BTreeMap::new(),
+                shape: vec![],
+                output: file.outputs[0].name.clone(),
+                channels: None,
+            };
+            import(&file, &roles)
+                .map(|i| format!("WORKS {names:?} {} -> {}", i.input, i.output))
+                .map_err(|e| e.to_string())
+        });
+        println!("{}: {}", path.file_name().unwrap().to_string_lossy(), found.unwrap_or_else(|e| e));
+    }
 }

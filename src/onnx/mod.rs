@@ -17,10 +17,10 @@ mod write;
 
 pub use budget::Budget;
 pub use file::{File, Node, OPSETS, Port};
-pub use import::{Imported, Roles, import, input, onto, supported};
-pub use ops::OPERATORS;
+pub use import::{Imported, Roles, import, input, onto, refusal, supported};
+pub use ops::{OPERATORS, Operator, REFUSED};
 pub use reference::Reference;
 pub use roles::{Found, Guess, Named, found};
-pub use stored::{Constant, Element};
+pub use stored::{Constant, ELEMENTS, Element};
 pub use tensor::{Data, Tensor};
 pub use write::{Written, written};

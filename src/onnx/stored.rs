@@ -38,7 +38,7 @@ pub enum Element {
 }
 
 /// The types by their numbers in files, and bytes of an element.
-const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
+pub const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
     (1, "float", Some(Element::F32), 4),
     (2, "uint8", Some(Element::U8), 1),
     (3, "int8", Some(Element::I8), 1),

@@ -186,6 +186,11 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
     ops::OPERATORS.iter().flat_map(|table| table.iter()).map(|o| o.name).filter(|name| rule(name).is_some())
 }
 
+/// Why an operator is refused where it depends on x; none of one that is taken.
+pub fn refusal(op: &str) -> Option<&'static str> {
+    rule(op).is_none().then(|| why_not(op))
+}
+
 /// What a file became.
 pub struct Imported {
     /// With one input, `x`, and one output.
@@ -423,9 +428,10 @@ impl Import<'_> {
 fn why_not(op: &str) -> &'static str {
     match op {
         "ArgMax" | "ArgMin" => "has no derivative",
-        "Floor" | "Ceil" | "Round" | "Sign" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => {
+        "Floor" | "Ceil" | "Round" | "Sign" | "Mod" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => {
             "has no useful derivative"
         }
+        "Shape" | "Size" | "Constant" => "is a constant whatever x is",
         _ => "is not supported",
     }
 }

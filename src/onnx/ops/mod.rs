@@ -66,7 +66,7 @@ pub const OPERATORS: &[&[Operator]] = &[
 ];
 
 /// Operators that no network here can have, and what to do about it.
-const REFUSED: &[(&str, &str)] = &[
+pub const REFUSED: &[(&str, &str)] = &[
     ("If", "control flow is not supported: export one branch, with what it depends on fixed"),
     (
         "Loop",
