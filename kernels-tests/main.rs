@@ -58,6 +58,7 @@ mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
 mod onnx;
+mod onnx_models;
 mod onnx_native;
 mod ops;
 #[cfg(feature = "cli")]
@@ -68,6 +69,7 @@ mod paths;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;
+mod processes;
 mod quadrature;
 mod random;
 mod readers;
