@@ -35,7 +35,7 @@ pub fn main() -> Result<()> {
     let scores = evaluator.evaluate(&x, &ks)?;
 
     for ((k, x), s) in ks.iter().zip(x.chunks(d)).zip(scores.chunks(d)) {
-        let twin = field.twin(&Dual::lift(x), *k)?;
+        let twin = field.twin(&Dual::lift(x), *k, 0)?;
         let norm = twin.iter().map(|t| t.v * t.v).sum::<f64>().sqrt();
         let gap = s.iter().zip(&twin).map(|(s, t)| (f64::from(*s) - t.v).powi(2)).sum::<f64>().sqrt();
         println!("k = {k}: |score| = {norm:.3} per x, {:.1e} of it away from f64", gap / norm);

@@ -10,7 +10,7 @@ use vorticity::shape::Shape;
 pub fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let shape = Shape::new(1, 3, 3);
-    let opening = Opening { shape: Some(shape), ..Opening::new("field:tilted?omega=0.5", "data:gaussian", 1) };
+    let opening = Opening::new("field:tilted?omega=0.5", "data:gaussian", 1).shaped(shape);
     let session = opening.open()?.on(vec![gpu], 0)?;
     let selection = Selection { timesteps: vec![501], samples: 1, seed: 0 };
     let table = session.table(&JacobianOptions { selection, verified: 2 })?;

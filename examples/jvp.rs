@@ -23,7 +23,7 @@ pub fn main() -> Result<()> {
 
     println!("|s| = {:.3}", s[..d].iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt());
     println!("ds_401/dx_400 = {:+.6}, ds_400/dx_401 = {:+.6}", jv[401], jv[d + 400]);
-    let twin = field.twin(&Dual::along(&x[..d], &v[2 * d..3 * d]), k)?;
+    let twin = field.twin(&Dual::along(&x[..d], &v[2 * d..3 * d]), k, 0)?;
     let gap = jv[2 * d..3 * d].iter().zip(&twin).map(|(j, t)| (f64::from(*j) - t.d).abs()).fold(0.0, f64::max);
     println!("along all pixels, at most {gap:.1e} away from f64");
     Ok(())

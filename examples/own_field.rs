@@ -37,7 +37,7 @@ impl Field for Own {
         });
         Ok(())
     }
-    fn twin(&self, x: &[Dual], _: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], _: usize, _: usize) -> Result<Vec<Dual>> {
         let at = |i: usize| x[i % x.len()];
         Ok((0..x.len()).map(|i| at(i + 1) * at(i + 1) * 0.5 - at(i)).collect())
     }

@@ -253,8 +253,8 @@ impl Field for Misremembered {
     fn launch(&self, cx: field::FieldLaunch) -> vorticity::error::Result<()> {
         self.0.launch(cx)
     }
-    fn twin(&self, x: &[Dual], k: usize) -> vorticity::error::Result<Vec<Dual>> {
-        self.1.twin(x, k)
+    fn twin(&self, x: &[Dual], k: usize, _: usize) -> vorticity::error::Result<Vec<Dual>> {
+        self.1.twin(x, k, 0)
     }
     fn describe(&self) -> serde_json::Value {
         self.0.describe()
@@ -310,7 +310,7 @@ fn loop_by_twin(field: &Arc<dyn Field>, images: &Images, sample: usize, k: usize
     let nodes: Vec<Vec<f64>> = (0..=n).map(|i| Rotation.point(&anchor, i)).collect();
     let term = |p: &Vec<f64>, q: &Vec<f64>| {
         let mid: Vec<f32> = p.iter().zip(q).map(|(p, q)| (0.5 * (p + q)) as f32).collect();
-        let s = field.twin(&Dual::lift(&mid), k).unwrap();
+        let s = field.twin(&Dual::lift(&mid), k, 0).unwrap();
         s.iter().zip(p.iter().zip(q)).map(|(s, (p, q))| s.v * (q - p)).sum::<f64>()
     };
     nodes.windows(2).map(|w| term(&w[0], &w[1])).sum()

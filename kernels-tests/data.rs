@@ -145,7 +145,7 @@ fn a_tensor_is_selected_by_name() {
     let said = |suffix| load(suffix).unwrap_err().to_string();
     assert!(said("").contains("holds 3 tensors, expected one: name it as FILE#tensor (labels, x, y)"), "{}", said(""));
     assert!(said("#z").contains("has no tensor 'z', it holds labels, x, y"), "{}", said("#z"));
-    assert!(said("#labels").contains("holds I64 values, expected u8"), "{}", said("#labels"));
+    assert!(said("#labels").contains("holds i64 values, expected u8"), "{}", said("#labels"));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn wrong_shapes_and_dtypes_are_refused() {
     refused(&idx(8, &[1, 1, 1, 1, 1], &[1]), "shape [1, 1, 1, 1, 1], expected");
     refused(&idx(8, &[0, 2, 2], &[]), "shape [0, 2, 2] holds no pixels");
     refused(&idx(0x0b, &[1, 1, 1], &[0, 0]), "holds i16 values, expected u8, u16, f16, bf16, f32 or f64");
-    refused(&npy("<i8", "(1, 1, 1)", &[0; 8]), "holds dtype '<i8', expected u8");
+    refused(&npy("<i8", "(1, 1, 1)", &[0; 8]), "holds i64 values, expected u8");
     refused(&npy("|O", "(1, 1, 1)", &[0; 8]), "holds dtype '|O', expected u8");
     refused(&npy_with("{'descr': '|u1', 'fortran_order': True, 'shape': (1, 2, 3)}", &[0; 6]), "Fortran order");
     refused(&npy("|u1", "()", &[0]), "shape [], expected");

@@ -101,7 +101,7 @@ fn against_twin(graph: &Graph, fused: bool) -> f64 {
                     })
                     .collect();
                 let duals: Vec<&[Dual]> = duals.iter().map(Vec::as_slice).collect();
-                let want = twin::outputs(graph, &duals, K).unwrap();
+                let want = twin::outputs(graph, &duals, K, 0).unwrap();
                 for (got, want) in got.iter().zip(want) {
                     let want: Vec<f64> = want.iter().map(|y| if lane == primal { y.v } else { y.d }).collect();
                     worst = worst.max(max_norm_error(&got[lane * want.len()..][..want.len()], &want));
@@ -151,9 +151,9 @@ fn ends_that_do_not_fit_are_refused() {
     let both = ["the inputs x, context and the outputs y, weights, expected one of each"];
     said(graph.ends().map(drop), &both);
     said(Evaluator::new(&gpu(), &graph, &[K], 1).map(drop), &both);
-    said(twin::outputs(&graph, &[&[]], K).map(drop), &["1 inputs, the network takes 2"]);
+    said(twin::outputs(&graph, &[&[]], K, 0).map(drop), &["1 inputs, the network takes 2"]);
     let long = vec![Dual::constant(0.0); 120];
-    said(twin::outputs(&graph, &[&long, &long], K).map(drop), &["120 numbers for 'context', the network takes 21"]);
+    said(twin::outputs(&graph, &[&long, &long], K, 0).map(drop), &["120 numbers for 'context', the network takes 21"]);
 
     let family = gpu().family();
     let planned = |graph: &Graph, inputs: usize| {
@@ -177,7 +177,7 @@ fn the_origin_of_what_is_not_finite_is_found_behind_any_output() {
     let beyond = graph.push("beyond", Affine { gain: 1e30, table: None, shift: 0.0 }, &[large]).unwrap();
     graph.output("fine", fine).unwrap();
     let (gpu, x) = (gpu(), noise(16, 3));
-    assert_eq!(trace::origin(&gpu, &graph, &x, &[], K).unwrap(), None);
+    assert_eq!(trace::origin(&gpu, &graph, &x, &[], (K, 0)).unwrap(), None);
     graph.output("beyond", beyond).unwrap();
-    assert_eq!(trace::origin(&gpu, &graph, &x, &[], K).unwrap().unwrap().node, "beyond");
+    assert_eq!(trace::origin(&gpu, &graph, &x, &[], (K, 0)).unwrap().unwrap().node, "beyond");
 }

@@ -86,7 +86,7 @@ fn exported(file: &Path, options: Options) -> Loops {
 /// The field's f64 twin at points whose timestep `k` knows: scores from elsewhere.
 fn twins(field: &Arc<dyn Field>, points: &[f32], k: impl Fn(usize) -> usize) -> Vec<f64> {
     let at = points.chunks(field.shape().len()).enumerate();
-    at.flat_map(|(i, x)| field.twin(&Dual::lift(x), k(i)).unwrap()).map(|s| s.v).collect()
+    at.flat_map(|(i, x)| field.twin(&Dual::lift(x), k(i), 0).unwrap()).map(|s| s.v).collect()
 }
 
 /// At every midpoint.

@@ -76,7 +76,7 @@ fn the_twin_is_the_gradient_of_the_density() {
         let points = points(&field, SHAPE, k);
         for (i, x) in points.chunks(d).enumerate().step_by(3) {
             let point: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-            let got = values(&field.twin(&Dual::lift(x), k).unwrap());
+            let got = values(&field.twin(&Dual::lift(x), k, 0).unwrap());
             let scale = got.iter().fold(0f64, |m, v| m.max(v.abs()));
             for component in [0, 1, 40] {
                 let h = 1e-3 * if component == 0 { 1.0 } else { point[component].abs() };
@@ -95,14 +95,14 @@ fn the_twin_is_the_gradient_of_the_density() {
             assert!((1..d).all(|j| (got[j] / point[j] / factor - 1.0).abs() < 1e-12));
             // Its tangent is its derivative, along a random direction and along y.
             for v in [noise(d, i as u64), (0..d).map(|j| f32::from(j == 0)).collect()] {
-                let got: Vec<f64> = field.twin(&Dual::along(x, &v), k).unwrap().iter().map(|y| y.d).collect();
+                let got: Vec<f64> = field.twin(&Dual::along(x, &v), k, 0).unwrap().iter().map(|y| y.d).collect();
                 let scale = got.iter().fold(0f64, |m, v| m.max(v.abs()));
                 let h = 1e-4 * (point[40].abs() + point[0].exp().sqrt()).min(1.0);
                 for component in [0, 1, 40] {
                     let want = slope(h, |h| {
                         let moved: Vec<Dual> =
                             point.iter().zip(&v).map(|(x, &v)| Dual::constant(x + h * f64::from(v))).collect();
-                        field.twin(&moved, k).unwrap()[component].v
+                        field.twin(&moved, k, 0).unwrap()[component].v
                     });
                     let error = (got[component] - want).abs() / scale;
                     worst[1] = worst[1].max(error);
@@ -132,11 +132,11 @@ fn the_shader_matches_its_twin() {
             let (mut worst, mut worst_tangent) = ([0f64; 2], [0f64; 2]);
             for i in 0..n {
                 let (x, pushed) = (&x[i * d..(i + 1) * d], i / (n / 2));
-                let want = values(&field.twin(&Dual::lift(x), k).unwrap());
+                let want = values(&field.twin(&Dual::lift(x), k, 0).unwrap());
                 worst[pushed] = worst[pushed].max(max_norm_error(&s[i * d..(i + 1) * d], &want));
                 for j in i * tangents..(i + 1) * tangents {
                     let along = Dual::along(x, &v[j * d..(j + 1) * d]);
-                    let want: Vec<f64> = field.twin(&along, k).unwrap().iter().map(|y| y.d).collect();
+                    let want: Vec<f64> = field.twin(&along, k, 0).unwrap().iter().map(|y| y.d).collect();
                     worst_tangent[pushed] = worst_tangent[pushed].max(max_norm_error(&jv[j * d..(j + 1) * d], &want));
                 }
             }
@@ -147,7 +147,7 @@ fn the_shader_matches_its_twin() {
             assert!(worst[0] <= 1e-5 && worst[1] <= 2e-5, "{shape} k {k}: {worst:?}");
             assert!(worst_tangent[0] <= 3e-5 && worst_tangent[1] <= 6e-5, "{shape} k {k}: {worst_tangent:?}");
             // Negative control: another timestep is seen.
-            let next = values(&field.twin(&Dual::lift(&x[..d]), k + 50).unwrap());
+            let next = values(&field.twin(&Dual::lift(&x[..d]), k + 50, 0).unwrap());
             assert!(max_norm_error(&s[..d], &next) > 1e-3, "{shape} k {k}: {:e}", max_norm_error(&s[..d], &next));
         }
     }

@@ -24,7 +24,7 @@ fn made(functions: &[Function], label: f64) -> Result<Vec<f64>> {
     let mut rows = Rows::default();
     let row = chain(&mut rows, functions);
     rows.push("time", row)?;
-    Ok(rows.at(label)?.remove(0))
+    Ok(rows.at(label, 0)?.remove(0))
 }
 
 fn row(functions: &[Function], label: f64) -> Vec<f64> {
@@ -127,7 +127,7 @@ fn all_rows_are_those_of_each_alone() {
     graph.labels = Some(vec![0.5, 3.0]);
     for k in [0, 1] {
         let each: Vec<_> = chains.iter().map(|functions| row(functions, graph.label(k).unwrap())).collect();
-        assert_eq!(graph.rows_at(k).unwrap(), each);
+        assert_eq!(graph.rows_at(k, 0).unwrap(), each);
         assert_eq!((each[7].len(), each[7][0]), (1, [0.5, 3.0][k]));
     }
 }
@@ -218,7 +218,7 @@ fn rows_that_do_not_fit_are_refused() {
     }
     let row = other.apply(Short, &[Rows::LABEL]).unwrap();
     other.push("short", row).unwrap();
-    let error = other.at(1.0).unwrap_err().to_string();
+    let error = other.at(1.0, 0).unwrap_err().to_string();
     assert_eq!(error, "row function Short: 1 numbers, its width rule says 2");
 }
 
@@ -239,7 +239,7 @@ fn the_network_is_told_the_label() {
         for (i, (x, &k)) in x.chunks(shape.len()).zip(&ks).enumerate() {
             let twin: Vec<f64> = twin::evaluate(&graph, &Dual::lift(x), k).unwrap().iter().map(|v| v.v).collect();
             assert!(max_norm_error(&y[i * shape.len()..][..shape.len()], &twin) <= 1e-6);
-            let row = &graph.rows_at(k).unwrap()[0];
+            let row = &graph.rows_at(k, 0).unwrap()[0];
             let want: Vec<f64> = x.iter().enumerate().map(|(j, &x)| f64::from(x) + row[j / 15]).collect();
             near(&twin, &want);
         }

@@ -92,9 +92,10 @@ impl Case {
         let roles = Roles {
             x: named("x").unwrap(),
             label: named("t"),
-            contexts: besides.map(|(name, role)| (name.clone(), self.tensor(role, s))).collect(),
+            contexts: besides.map(|(name, role)| (name.clone(), vec![self.tensor(role, s)])).collect(),
             shape: vec![],
             output: file.outputs[0].name.clone(),
+            channels: None,
         };
         let label = named("t").map_or(0.0, |_| self.sample("t", s).1[0]);
         let imported = import(file, &roles).unwrap_or_else(|e| panic!("{}: {e}", file.path.display()));
@@ -238,6 +239,7 @@ fn inputs_that_nobody_named_are_asked_for() {
         contexts: BTreeMap::new(),
         shape: vec![],
         output: output.clone(),
+        channels: None,
     };
     let said = |roles: &Roles| import(&file, roles).map(|_| ()).unwrap_err().to_string();
     assert!(said(&roles("y", Some("t"))).contains("expected one of x, t"));

@@ -92,7 +92,7 @@ fn points(graph: &Graph) -> [[Vec<f32>; 3]; 2] {
 
 /// The twin, which rounds what every node makes, as f32 would numbers of its size, by `draw`; or not at all.
 fn twin(graph: &Graph, x: &[Dual], k: usize, draw: Option<u64>) -> Vec<Vec<Dual>> {
-    let rows = graph.rows_at(k).unwrap();
+    let rows = graph.rows_at(k, 0).unwrap();
     let mut values: Vec<Vec<Dual>> = vec![];
     for (i, node) in graph.nodes.iter().enumerate() {
         if let Some(port) = graph.inputs.iter().position(|(_, id)| id.0 == i) {

@@ -18,10 +18,7 @@ fn go_on(_: &State) -> ControlFlow<()> {
 
 /// A closed form whose answer nobody needs to know here: what is compared are bytes.
 fn open(gpu: &Gpu) -> Session {
-    let opening = Opening {
-        shape: Some(Shape::new(1, 3, 3)),
-        ..Opening::new("field:tilted?omega=0.5", "data:gaussian?seed=4", 5)
-    };
+    let opening = Opening::new("field:tilted?omega=0.5", "data:gaussian?seed=4", 5).shaped(Shape::new(1, 3, 3));
     opening.open().unwrap().on(vec![gpu.clone()], 0).unwrap()
 }
 
@@ -177,7 +174,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         assert!(error.contains(said), "{measure}: {error}");
     }
     // Two devices, where a measure runs on one.
-    let two = Opening { shape: Some(Shape::new(1, 3, 3)), ..Opening::new("field:gaussian", "data:gaussian", 5) };
+    let two = Opening::new("field:gaussian", "data:gaussian", 5).shaped(Shape::new(1, 3, 3));
     let two = two.open().unwrap().on(vec![gpu.clone(), gpu.clone()], 0).unwrap();
     let task = two.task(&small(&Curl)).unwrap();
     let error = two.table(task.as_ref()).map(|t| t.measure).unwrap_err().to_string();

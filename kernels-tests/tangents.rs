@@ -115,7 +115,7 @@ fn tangents_of_closed_forms_match_their_twins() {
         for (i, (got, v)) in jv.chunks(d).zip(v.chunks(d)).enumerate() {
             let sample = i / k;
             let along = Dual::along(&x[sample * d..(sample + 1) * d], v);
-            let want: Vec<f64> = field.twin(&along, ks[sample]).unwrap().iter().map(|y| y.d).collect();
+            let want: Vec<f64> = field.twin(&along, ks[sample], 0).unwrap().iter().map(|y| y.d).collect();
             // Responsibilities of the mixture carry 1e-7 |x - a mu|^2 / V, about 5e-6 in 70 dimensions.
             let error = max_norm_error(got, &want);
             assert!(error <= 1e-5, "{spec}, tangent {i}: {error:e}");
@@ -151,8 +151,8 @@ fn what_cannot_be_differentiated_is_refused() {
         fn launch(&self, cx: field::FieldLaunch) -> vorticity::error::Result<()> {
             self.0.launch(cx)
         }
-        fn twin(&self, x: &[Dual], k: usize) -> vorticity::error::Result<Vec<Dual>> {
-            self.0.twin(x, k)
+        fn twin(&self, x: &[Dual], k: usize, _: usize) -> vorticity::error::Result<Vec<Dual>> {
+            self.0.twin(x, k, 0)
         }
         fn describe(&self) -> serde_json::Value {
             serde_json::json!({ "name": "plain" })

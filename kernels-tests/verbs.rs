@@ -8,13 +8,12 @@ use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
     inspect::Args {
-        shape: None,
+        network: Default::default(),
         model: folder.into(),
         device: Device::default(),
         kernels: kernels.into(),
         tangents: 0,
         plan,
-        held: Default::default(),
         output: Output::default(),
     }
 }
@@ -70,6 +69,7 @@ fn verify_goes_on_after_an_unreadable_case() {
     drop(gpu()); // one adapter at a time: others may hold it
     let adapter = std::env::var("VORTICITY_ADAPTER").ok();
     let args = verify::Args {
+        model: None,
         cases: vec!["no/case".into(), "nor/here".into()],
         device: Device { adapter, ..Device::default() },
         kernels: None,

@@ -23,6 +23,23 @@ pub struct Room {
     pub tangents: usize,
 }
 
+/// Which of several conditions a sample is under.
+pub(crate) struct Under {
+    pub count: usize,
+    pub of: Box<dyn Fn(usize) -> Result<usize> + Send>,
+}
+
+impl Under {
+    /// Of a network alone: samples are numbered as its conditions are.
+    fn own(count: usize) -> Self {
+        let of = move |sample: usize| match sample < count {
+            true => Ok(sample),
+            false => Err(Error::invalid("evaluator condition", format!("{sample}, the network has {count}"))),
+        };
+        Self { count, of: Box::new(of) }
+    }
+}
+
 /// A network or a field on a device, ready to be evaluated.
 pub struct Evaluator {
     executor: Executor<'static>,
@@ -31,6 +48,7 @@ pub struct Evaluator {
     timesteps: Vec<usize>,
     /// What the lanes of each timestep carry.
     levels: Vec<Lane>,
+    under: Under,
     input: Shape,
     output: Shape,
 }
@@ -45,25 +63,28 @@ impl Evaluator {
     /// `new` with room for tangents, for `jvp`.
     pub fn with_tangents(gpu: &Gpu, graph: &Graph, timesteps: &[usize], room: Room) -> Result<Self> {
         let shapes = graph.end_shapes()?;
-        let level = |row| Ok(Lane { row, ..Lane::default() });
+        let under = Under::own(graph.rows.conditions());
         let (ks, graph) = (timesteps.to_vec(), graph.clone());
-        Self::of_steps(gpu, shapes, timesteps, room, level, move |program, ports| lower(&graph, &ks, ports, program))
+        Self::of_steps(gpu, shapes, timesteps, room, (|_| Ok(Lane::default()), under), move |program, ports| {
+            lower(&graph, &ks, ports, program)
+        })
     }
 
-    /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list.
+    /// Whatever steps `append` adds between the ports. `level` makes the lane of the timestep of that number in the list, `under`
+    /// knows the conditions.
     pub(crate) fn of_steps(
         gpu: &Gpu,
         [input, output]: [Shape; 2],
         timesteps: &[usize],
         room: Room,
-        level: impl Fn(u32) -> Result<Lane>,
+        (level, under): (impl Fn(usize) -> Result<Lane>, Under),
         append: impl Fn(&mut Builder, &Ports) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         if timesteps.is_empty() || !timesteps.is_sorted_by(|a, b| a < b) {
             let message = format!("{timesteps:?} is not a list of distinct, ascending numbers");
             return Err(Error::invalid("evaluator timesteps", message));
         }
-        let levels = (0..timesteps.len() as u32).map(level).collect::<Result<Vec<_>>>()?;
+        let levels = (0..timesteps.len()).map(level).collect::<Result<Vec<_>>>()?;
         let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
             let target = gpu.target();
             let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
@@ -85,7 +106,7 @@ impl Evaluator {
         // At least one sample: if not even that fits, the executor says so and why.
         let lanes = tiles::lanes(gpu, &program, None, (room.samples as u64).saturating_mul(group))?;
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
-        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, input, output })
+        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, under, input, output })
     }
 
     /// Samples per tile.
@@ -109,15 +130,37 @@ impl Evaluator {
     }
 
     /// The raw network outputs, or field values, `[N, D]` of `x`, `[N, C, H, W]` in C order; sample i is at timestep `ks[i]`.
+    /// All are under one condition.
     pub fn evaluate(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
+        self.evaluate_of(x, ks, &self.first(ks)?)
+    }
+
+    /// `evaluate` under the conditions of these samples: of a field its samples, of a network the numbers of its conditions.
+    pub fn evaluate_of(&mut self, x: &[f32], ks: &[usize], samples: &[usize]) -> Result<Vec<f32>> {
         if self.tangents() > 0 {
             return Err(Error::invalid("evaluator", "is planned for tangents: use jvp"));
         }
-        self.lanes(x, ks)
+        self.lanes(x, ks, samples)
     }
 
     /// Values and derivatives: (y `[N, D]`, J v `[N, K, D]`) at `x` `[N, D]` along `v` `[N, K, D]`, K = `tangents`.
+    /// All are under one condition.
     pub fn jvp(&mut self, x: &[f32], v: &[f32], ks: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
+        self.jvp_of(x, v, ks, &self.first(ks)?)
+    }
+
+    /// The condition of all, where there is but one.
+    fn first(&self, ks: &[usize]) -> Result<Vec<usize>> {
+        match self.under.count {
+            0 | 1 => Ok(vec![0; ks.len()]),
+            n => {
+                Err(Error::invalid("evaluator", format!("has {n} conditions: say which sample each point belongs to")))
+            }
+        }
+    }
+
+    /// `jvp` under the conditions of these samples.
+    pub fn jvp_of(&mut self, x: &[f32], v: &[f32], ks: &[usize], samples: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
         let (d, out, n) = (self.input.len(), self.output.len(), self.tangents());
         self.fits("samples", x, ks.len())?;
         self.fits("tangents", v, ks.len() * n)?;
@@ -130,7 +173,7 @@ impl Evaluator {
             lanes.extend_from_slice(x);
             lanes.extend_from_slice(&v[i * n * d..(i + 1) * n * d]);
         }
-        let all = self.lanes(&lanes, ks)?;
+        let all = self.lanes(&lanes, ks, samples)?;
         let (mut y, mut jv) = (Vec::with_capacity(ks.len() * out), Vec::with_capacity(ks.len() * n * out));
         for sample in all.chunks_exact((1 + n) * out) {
             y.extend_from_slice(&sample[..out]);
@@ -148,15 +191,21 @@ impl Evaluator {
     }
 
     /// Runs all lanes of the samples.
-    fn lanes(&mut self, x: &[f32], ks: &[usize]) -> Result<Vec<f32>> {
+    fn lanes(&mut self, x: &[f32], ks: &[usize], samples: &[usize]) -> Result<Vec<f32>> {
+        if samples.len() != ks.len() {
+            let message = format!("{} of them, {} timesteps", samples.len(), ks.len());
+            return Err(Error::invalid("evaluator samples", message));
+        }
         let group = self.program().group() as usize;
         self.fits(if group == 1 { "samples" } else { "lanes" }, x, ks.len() * group)?;
         let mut lanes = Vec::with_capacity(ks.len() * group);
-        for k in ks {
-            let row = self.timesteps.binary_search(k).map_err(|_| {
+        for (k, &sample) in ks.iter().zip(samples) {
+            let timestep = self.timesteps.binary_search(k).map_err(|_| {
                 Error::invalid("evaluator timestep", format!("{k} is not one of the {} planned", self.timesteps.len()))
             })?;
-            lanes.extend(std::iter::repeat_n(self.levels[row], group));
+            let condition = if self.under.count > 1 { (self.under.of)(sample)? } else { 0 };
+            let row = (timestep * self.under.count.max(1) + condition) as u32;
+            lanes.extend(std::iter::repeat_n(Lane { row, ..self.levels[timestep] }, group));
         }
         let mut y = Vec::with_capacity(lanes.len() * self.output.len());
         while let Err(error) = self.tiles(x, &lanes, &mut y) {

@@ -134,9 +134,9 @@ impl Graph {
         labels.get(k).copied().ok_or_else(missing)
     }
 
-    /// Every row that ops read at timestep `k`, in the order of `rows`.
-    pub fn rows_at(&self, k: usize) -> Result<Vec<Vec<f64>>> {
-        self.rows.at(self.label(k)?)
+    /// Every row that ops read at timestep `k` and under a condition, in the order of `rows`.
+    pub fn rows_at(&self, k: usize, condition: usize) -> Result<Vec<Vec<f64>>> {
+        self.rows.at(self.label(k)?, condition)
     }
 
     /// From now on the device holds the weights as f16; what that does to them. The twin keeps them as they are. A weight

@@ -46,8 +46,8 @@ pub mod graph;
 pub mod twin;
 #[doc(hidden)]
 pub mod passes;
-pub mod model;
 pub mod onnx;
+pub mod model;
 pub mod gpu;
 #[doc(hidden)]
 pub mod ceilings;

@@ -7,7 +7,7 @@ use vorticity::measures::{self, MEASURES};
 
 /// Measures how far a diffusion model's learned field is from being a gradient.
 ///
-/// MODEL is a model directory (config.json + model.safetensors) or a closed form such as field:gaussian.
+/// MODEL is a model directory (config.json + model.safetensors), an ONNX file, or a closed form such as field:gaussian.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_help = cli::help(), subcommand_required = true, arg_required_else_help = true)]
 struct Cli;
@@ -21,6 +21,7 @@ enum Verb {
     Verify(cli::verify::Args),
     Inspect(cli::inspect::Args),
     Init(cli::init::Args),
+    Import(cli::import::Args),
     Bench(cli::bench::Args),
     Devices(cli::devices::Args),
     Selftest(cli::selftest::Args),
@@ -56,6 +57,7 @@ fn run() -> Result<i32> {
         Verb::Verify(args) => cli::verify::run(&args),
         Verb::Inspect(args) => cli::inspect::run(&args),
         Verb::Init(args) => cli::init::run(&args),
+        Verb::Import(args) => cli::import::run(&args),
         Verb::Devices(args) => cli::devices::run(&args),
         Verb::Selftest(args) => cli::selftest::run(&args),
         Verb::Sample(args) => cli::sample::run(&args),

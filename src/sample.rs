@@ -79,15 +79,16 @@ pub fn sample(
     }
     let ks: Vec<usize> =
         (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
+    let numbers: Vec<usize> = (0..n).collect();
     let mut evaluator = field::evaluator(gpu, field, &ks, n)?;
     let (mut done, mut origin) = (0, None);
     let mut score = |x: &[f64], k: usize| -> Result<Vec<f64>> {
         let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-        let s = evaluator.evaluate(&x, &vec![k; n])?;
+        let s = evaluator.evaluate_of(&x, &vec![k; n], &numbers)?;
         let bad = s.chunks_exact(d).position(|s| s.iter().any(|v| !v.is_finite()));
         if let Some(i) = bad.filter(|_| origin.is_none()) {
             let place = format!("sample {i}, timestep {k}");
-            origin = Some(first_not_finite(gpu, field, &x[i * d..(i + 1) * d], &[], k, &place));
+            origin = Some(first_not_finite(gpu, field, &x[i * d..(i + 1) * d], &[], (k, i), &place));
         }
         done += n as u64;
         if observe(done).is_break() { Err(Error::Interrupted) } else { Ok(s.into_iter().map(f64::from).collect()) }

@@ -20,13 +20,19 @@ pub struct Origin {
     pub derivative: bool,
 }
 
-/// The node where `graph` stops being finite at `x` (`[D]`) and timestep k, or where its derivative along `tangent` (`[D]`, or
+/// The node where `graph` stops being finite at `x` (`[D]`), timestep k and a condition, or where its derivative along `tangent` (`[D]`, or
 /// empty) does; none if its output is finite. Of several such nodes one that the output depends on.
 ///
 /// # Errors
 /// What the device says.
-pub fn origin(gpu: &Gpu, graph: &Graph, x: &[f32], tangent: &[f32], k: usize) -> Result<Option<Origin>> {
-    let mut trace = Trace { gpu, graph, x, tangent, k, seen: HashMap::new() };
+pub fn origin(
+    gpu: &Gpu,
+    graph: &Graph,
+    x: &[f32],
+    tangent: &[f32],
+    (k, condition): (usize, usize),
+) -> Result<Option<Origin>> {
+    let mut trace = Trace { gpu, graph, x, tangent, k, condition, seen: HashMap::new() };
     let mut first = None;
     for &(_, NodeId(output)) in &graph.outputs {
         if first.is_none() && trace.at(output)?.is_some() {
@@ -70,6 +76,7 @@ struct Trace<'a> {
     x: &'a [f32],
     tangent: &'a [f32],
     k: usize,
+    condition: usize,
     /// By node: what is not finite of it, and whether that is a derivative.
     seen: HashMap<usize, Option<(f32, bool)>>,
 }
@@ -87,8 +94,8 @@ impl Trace<'_> {
         let room = Room { samples: 1, tangents: usize::from(!self.tangent.is_empty()) };
         let mut evaluator = Evaluator::with_tangents(self.gpu, &part, &[self.k], room)?;
         let (values, derivatives) = match room.tangents {
-            0 => (evaluator.evaluate(self.x, &[self.k])?, vec![]),
-            _ => evaluator.jvp(self.x, self.tangent, &[self.k])?,
+            0 => (evaluator.evaluate_of(self.x, &[self.k], &[self.condition])?, vec![]),
+            _ => evaluator.jvp_of(self.x, self.tangent, &[self.k], &[self.condition])?,
         };
         let first =
             |numbers: &[f32], derivative| numbers.iter().find(|v| !v.is_finite()).map(|&value| (value, derivative));

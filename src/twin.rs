@@ -7,12 +7,17 @@ use std::collections::HashMap;
 
 /// The network at `x` (flat `[C, H, W]`), perhaps moving along a tangent, and timestep `k`; of one input and one output.
 pub fn evaluate(graph: &Graph, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    under(graph, x, k, 0)
+}
+
+/// The same under one of several conditions (`Rows::conditions`).
+pub fn under(graph: &Graph, x: &[Dual], k: usize, condition: usize) -> Result<Vec<Dual>> {
     graph.ends()?;
-    Ok(outputs(graph, &[x], k)?.swap_remove(0))
+    Ok(outputs(graph, &[x], k, condition)?.swap_remove(0))
 }
 
 /// Every output of a network (flat `[C, H, W]`), in the order of `Graph::outputs`, of its inputs in the order of theirs.
-pub fn outputs(graph: &Graph, inputs: &[&[Dual]], k: usize) -> Result<Vec<Vec<Dual>>> {
+pub fn outputs(graph: &Graph, inputs: &[&[Dual]], k: usize, condition: usize) -> Result<Vec<Vec<Dual>>> {
     if inputs.len() != graph.inputs.len() {
         let message = format!("{} inputs, the network takes {}", inputs.len(), graph.inputs.len());
         return Err(Error::invalid("twin input", message));
@@ -26,7 +31,7 @@ pub fn outputs(graph: &Graph, inputs: &[&[Dual]], k: usize) -> Result<Vec<Vec<Du
         }
         given.insert(*id, x);
     }
-    let rows = graph.rows_at(k)?;
+    let rows = graph.rows_at(k, condition)?;
     let mut last_use = vec![0; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().for_each(|n| last_use[n.0] = i);

@@ -1,13 +1,10 @@
-//! What verbs share: how weights are held, opening a network, what devices and results give cause to say.
+//! What verbs share: how weights are held, what devices and results give cause to say.
 use super::output::Output;
-use crate::error::{NOT_FINITE, Result};
+use crate::error::NOT_FINITE;
 use crate::gpu::Gpu;
-use crate::model::Model;
 use crate::ops::weight_format::{Rounding, WeightFormat};
-use crate::session::{Marked, as_given};
-use crate::shape::Shape;
+use crate::session::Marked;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::Path;
 
 /// How the device holds a network's weights.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
@@ -26,14 +23,6 @@ fn formats() -> impl TypedValueParser<Value = WeightFormat> {
 /// The line that says how weights are rounded, if they are.
 pub(super) fn rounded(rounding: Option<Rounding>) -> String {
     rounding.map_or(String::new(), |r| format!("weights      {}\n", r.describe()))
-}
-
-/// The network of a model directory; `shape` for one that leaves it open.
-pub(super) fn sized(model: &Path, shape: Option<&str>, held: WeightFormat) -> Result<Model> {
-    let given = shape.map(Shape::parse).transpose()?;
-    let model = Model::open_sized(model, given, held)?;
-    as_given(given, model.shape())?;
-    Ok(model)
 }
 
 /// Passes on what the devices warn of.

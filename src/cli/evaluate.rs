@@ -1,14 +1,16 @@
 //! `vorticity evaluate MODEL`: the field at given points, with its derivatives along given directions.
 //! In: points and directions from files. Out: an NPZ file; what it took in time and memory.
-use super::common::{HeldArgs, exit, rounded, warn};
+use super::common::{exit, rounded, warn};
 use super::device::Device;
+use super::network::NetworkArgs;
 use super::output::Output;
-use super::process::{ProcessArgs, settled, settled_json};
+use super::process::{settled, settled_json};
 use super::tune::TuneArgs;
 use crate::data::Array as Input;
 use crate::diagnostics::{Directional, Found, directional};
 use crate::error::Result;
 use crate::field::{self, ScoreScale};
+use crate::model::Said;
 use crate::run::{Array, Numbers, check_file, check_room, write_arrays};
 use crate::session::{Marked, as_given};
 use crate::shape::Shape;
@@ -39,12 +41,9 @@ pub struct Args {
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
-    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the points if not given
-    #[arg(long)]
-    pub shape: Option<String>,
-    /// Noise levels of a closed-form field.
+    /// What its files do not say.
     #[command(flatten)]
-    pub process: ProcessArgs,
+    pub network: NetworkArgs,
     /// NPZ file to write
     #[arg(long, value_name = "NPZ")]
     pub out: PathBuf,
@@ -55,22 +54,19 @@ pub struct Args {
     #[command(flatten)]
     pub tune: TuneArgs,
     #[command(flatten)]
-    /// f32 or f16.
-    pub held: HeldArgs,
-    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
 
 /// Evaluates and writes; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    let given = args.shape.as_deref().map(Shape::parse).transpose()?;
+    let (said, scale) = (args.network.said()?, ScoreScale::Definition);
+    let given = said.shape;
     let shape = match given {
         None if !args.model.is_closed_form() => shape_of(&args.points)?,
         given => given,
     };
-    let (scale, process) = (ScoreScale::Definition, args.process.open()?);
-    let field = field::open_given(&args.model, shape, scale, args.held.weights, process.as_ref())?;
+    let field = field::open_said(&args.model, scale, &Said { shape, ..said })?;
     as_given(given, field.shape())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;

@@ -1,7 +1,7 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
 //! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
-use super::common::{HeldArgs, sized};
 use super::device::Device;
+use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::settled_json;
 use super::text::{count, table};
@@ -31,15 +31,12 @@ pub struct Args {
     /// Plan for samples with so many tangents each
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
-    /// Shape CxHxW of a sample, for a network that leaves it open
-    #[arg(long)]
-    pub shape: Option<String>,
+    #[command(flatten)]
+    /// What its files do not say.
+    pub network: NetworkArgs,
     /// List every step: shader, constants, grid, work
     #[arg(long)]
     pub plan: bool,
-    #[command(flatten)]
-    /// f32 or f16.
-    pub held: HeldArgs,
     #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
@@ -90,7 +87,7 @@ fn open(args: &Args) -> Result<Planned> {
             Target { buffer_bytes, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
     };
-    let model = sized(&args.model, args.shape.as_deref(), args.held.weights)?;
+    let model = args.network.open(&args.model)?;
     let (kernels, empty) = (target.family, || Builder::new(target.clone(), args.tangents));
     let as_is = |ports: &Ports, program: &mut Builder| lower_as_is(&model.graph, &[0], ports, program);
     let unfused = Work::of(&plan(empty(), as_is, &model)?);

@@ -1,9 +1,10 @@
 //! The verbs that measure, one for every measure: its parameters and what all of them share as arguments, the session that
 //! they ask for, and what came of it in text. In: a row of `MEASURES`, arguments. Out: a run directory; text or a document.
-use super::common::{HeldArgs, exit, rounded, warn};
+use super::common::{exit, rounded, warn};
 use super::device::Device;
+use super::network::NetworkArgs;
 use super::output::Output;
-use super::process::{ProcessArgs, settled, settled_json};
+use super::process::{settled, settled_json};
 use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, prediction, watch};
@@ -11,7 +12,6 @@ use crate::error::Result;
 use crate::field::{HELP, ScoreScale};
 use crate::run::{Kind, Measure, Parameter, RunDir, SAMPLES, SEED, Setting, Settings, Shard};
 use crate::session::{Finished, How, Opening, Prediction, Prepared, Session, fleet};
-use crate::shape::Shape;
 use crate::spec::Spec;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -38,12 +38,9 @@ pub struct Shared {
     /// Which variants of its kernels.
     #[command(flatten)]
     pub tune: TuneArgs,
-    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
-    #[arg(long)]
-    pub shape: Option<String>,
-    /// Noise levels of a closed-form field.
+    /// What its files do not say.
     #[command(flatten)]
-    pub process: ProcessArgs,
+    pub network: NetworkArgs,
     /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
     #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
     pub score_scale: String,
@@ -56,9 +53,6 @@ pub struct Shared {
     /// Do not ask where more than an hour is predicted, which is measured on the first tiles of the run
     #[arg(long)]
     pub yes: bool,
-    #[command(flatten)]
-    /// f32 or f16.
-    pub held: HeldArgs,
     /// Text, JSON or nothing.
     #[command(flatten)]
     pub output: Output,
@@ -133,10 +127,8 @@ impl Shared {
     fn opening(&self, samples: usize) -> Result<Opening> {
         let notebook = self.score_scale == "notebook";
         Ok(Opening {
-            shape: self.shape.as_deref().map(Shape::parse).transpose()?,
             scale: if notebook { ScoreScale::Notebook } else { ScoreScale::Definition },
-            weights: self.held.weights,
-            process: self.process.open()?,
+            said: self.network.said()?,
             ..Opening::new(self.model.clone(), self.data.clone(), samples)
         })
     }

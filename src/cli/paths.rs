@@ -1,15 +1,15 @@
 //! `vorticity paths export`: the loops that a circulation run integrates along, as a file for networks that run elsewhere.
 use super::device::Device;
 use super::measure::ShardArgs;
+use super::network::NetworkArgs;
 use super::output::Output;
 use super::path_args::PathArgs;
-use super::process::{ProcessArgs, settled, settled_json};
+use super::process::{settled, settled_json};
 use super::watch::stop_flag;
 use crate::error::{Error, Result};
 use crate::measures::circulation::{Options, PathExport, verify_points};
 use crate::run::parse_timesteps;
 use crate::session::Opening;
-use crate::shape::Shape;
 use crate::spec::Spec;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -75,11 +75,8 @@ struct ExportArgs {
     /// NPZ file to write; until it is whole its name ends in .partial
     #[arg(long, value_name = "NPZ")]
     out: PathBuf,
-    /// Shape CxHxW of a closed form, or of a network that leaves it open; that of the data if not given
-    #[arg(long)]
-    shape: Option<String>,
     #[command(flatten)]
-    process: ProcessArgs,
+    network: NetworkArgs,
     #[command(flatten)]
     device: Device,
     #[command(flatten)]
@@ -97,11 +94,8 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
-    let opening = Opening {
-        shape: args.shape.as_deref().map(Shape::parse).transpose()?,
-        process: args.process.open()?,
-        ..Opening::new(args.model.clone(), args.data.clone(), args.samples)
-    };
+    let opening =
+        Opening { said: args.network.said()?, ..Opening::new(args.model.clone(), args.data.clone(), args.samples) };
     let source = opening.open()?;
     let shard = args.shard.parse()?;
     let paths = args.paths.open((source.field.shape(), source.field.data_range()))?;

@@ -1,8 +1,9 @@
 //! `vorticity sample`: pictures from a network, to see what it has learned.
-use super::common::{HeldArgs, exit, rounded, warn};
+use super::common::{exit, rounded, warn};
 use super::device::Device;
+use super::network::NetworkArgs;
 use super::output::Output;
-use super::process::{ProcessArgs, settled, settled_json};
+use super::process::{settled, settled_json};
 use super::tune::TuneArgs;
 use super::watch::{Plan, prediction, watch};
 use crate::error::{Error, Result};
@@ -42,12 +43,9 @@ pub struct Args {
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
     pub strip: Option<PathBuf>,
-    /// Shape CxHxW of a closed form, or of a network that leaves it open
-    #[arg(long)]
-    pub shape: Option<String>,
-    /// Noise levels of a closed-form field.
+    /// What its files do not say.
     #[command(flatten)]
-    pub process: ProcessArgs,
+    pub network: NetworkArgs,
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
@@ -61,9 +59,6 @@ pub struct Args {
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
-    /// f32 or f16.
-    pub held: HeldArgs,
-    #[command(flatten)]
     /// Text, JSON or nothing.
     pub output: Output,
 }
@@ -76,10 +71,9 @@ pub fn run(args: &Args) -> Result<i32> {
     for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
         check_file(path)?;
     }
-    let shape = args.shape.as_deref().map(Shape::parse).transpose()?;
-    let (scale, given) = (ScoreScale::Definition, args.process.open()?);
-    let field = field::open_given(&args.model, shape, scale, args.held.weights, given.as_ref())?;
-    as_given(shape, field.shape())?;
+    let said = args.network.said()?;
+    let field = field::open_said(&args.model, ScoreScale::Definition, &said)?;
+    as_given(said.shape, field.shape())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
     if ![1, 3].contains(&shape.c) {
         return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));

@@ -8,16 +8,20 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::ops::conv::VARIANTS;
 use crate::target::KernelFamily;
-use crate::verify::{Report, Row, verify};
+use crate::verify::{Report, Row, verify_model};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Compare this machine's results with reference results of PyTorch in float64.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Case directories: config.json, model.safetensors and case.safetensors
+    /// Case directories: config.json, model.safetensors and case.safetensors; or of ONNX files case.json, case.safetensors and
+    /// the files that it names
     #[arg(required = true, value_name = "CASE_DIR")]
     pub cases: Vec<PathBuf>,
+    /// The model.onnx of a case that must not hold its weights
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
@@ -38,7 +42,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.say(&format!("adapter: {}\n", gpu.describe()))?;
     let (mut code, mut cases) = (0, vec![]);
     for folder in &args.cases {
-        match verify(&gpu, folder) {
+        match verify_model(&gpu, folder, args.model.as_deref()) {
             Ok(report) => {
                 args.output.say(&describe(&report, name))?;
                 cases.push(document(&report, name));

@@ -1,5 +1,5 @@
 //! An array of numbers of any rank that is read piece by piece, so that it need not fit in memory.
-//! In: `FILE.npy`, `FILE.npz#array` or `FILE.safetensors#tensor`, f16 to f64. Out: its shape, then its values as f64.
+//! In: `FILE.npy`, `FILE.npz#array` or `FILE.safetensors#tensor`, f16 to f64, or where they may be any numbers integers too. Out: its shape, then its values as f64.
 use super::Levels;
 use super::source::{Layout, Source};
 use crate::error::{Error, Result};
@@ -27,12 +27,24 @@ impl Array {
         Self::part(path, Some(name.to_string()))
     }
 
+    /// `open` of whole numbers too, which are taken as they are.
+    pub fn numbers(spec: impl Into<Spec>) -> Result<Self> {
+        let (path, tensor) = spec.into().tensor();
+        Self::any(&path, tensor)
+    }
+
     fn part(path: &Path, tensor: Option<String>) -> Result<Self> {
-        let (mut source, layout) = super::open(path, tensor)?;
-        if layout.dtype.levels() != Levels::Real {
-            let found = format!("holds {} values, expected floating-point numbers", layout.dtype.name());
-            return Err(source.error(found));
+        let array = Self::any(path, tensor)?;
+        let dtype = array.layout.dtype;
+        if dtype.counts() || dtype.levels() != Levels::Real {
+            let found = format!("holds {} values, expected floating-point numbers", dtype.name());
+            return Err(array.source.error(found));
         }
+        Ok(array)
+    }
+
+    fn any(path: &Path, tensor: Option<String>) -> Result<Self> {
+        let (mut source, layout) = super::open(path, tensor)?;
         source.begin(&layout, &layout.dims)?;
         Ok(Self { source, layout })
     }
@@ -58,7 +70,8 @@ impl Array {
             let said = format!("promises {count} values behind gzip, expected at most {MOST_UNPACKED}: unpack it");
             return Err(self.source.error(said));
         }
-        self.source.read_values(&self.layout, count, [0.0, 1.0], "the values", |v| out.push(v))
+        let most = self.layout.dtype.levels().most().map_or(1.0, f64::from);
+        self.source.read_values(&self.layout, count, [0.0, most], "the values", |v| out.push(v))
     }
 
     /// A problem with this array, named as its file.

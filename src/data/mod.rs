@@ -165,11 +165,15 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Number and shape of the images that a header promises, refused if no file could keep the promise.
 fn images_in(layout: &Layout, source: &Source) -> Result<(usize, Shape)> {
+    if layout.dtype.counts() {
+        return Err(source.error(format!("holds {} values, {}", layout.dtype.name(), source::Dtype::EXPECTED)));
+    }
     let (held, shape) = match layout.dims[..] {
+        [n, d] => (n, Shape::new(d, 1, 1)),
         [n, h, w] => (n, Shape::new(1, h, w)),
         [n, c, h, w] => (n, Shape::new(c, h, w)),
         _ => {
-            let found = format!("shape {:?}, expected [N, H, W] or [N, C, H, W]", layout.dims);
+            let found = format!("shape {:?}, expected [N, D], [N, H, W] or [N, C, H, W]", layout.dims);
             return Err(source.error(found));
         }
     };
@@ -177,4 +181,18 @@ fn images_in(layout: &Layout, source: &Source) -> Result<(usize, Shape)> {
         return Err(source.error(format!("shape {:?} holds no pixels", layout.dims)));
     }
     Ok((held, shape))
+}
+
+/// How a file of Git LFS begins where the file itself was not fetched.
+const POINTER: &str = "version https://git-lfs.github.com/spec/";
+
+/// Refuses what Git LFS leaves in the place of a file.
+pub(crate) fn not_a_pointer(file: &Path, bytes: &[u8]) -> Result<()> {
+    if !bytes.starts_with(POINTER.as_bytes()) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
+    let size = text.lines().find_map(|l| l.strip_prefix("size ")).unwrap_or("unknown").trim().to_string();
+    let found = format!("is a pointer of Git LFS to a file of {size} bytes, which was not fetched: run 'git lfs pull'");
+    Err(Error::file(file, found))
 }

@@ -20,6 +20,8 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
         "u1" => Dtype::U8,
         "u2" => Dtype::U16,
+        "i4" => Dtype::I32,
+        "i8" => Dtype::I64,
         "f2" => Dtype::F16,
         "f4" => Dtype::F32,
         "f8" => Dtype::F64,

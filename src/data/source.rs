@@ -15,11 +15,13 @@ const HEAD: usize = 16;
 /// Bytes decoded at a time: a multiple of every element size.
 const CHUNK: usize = 1 << 16;
 
-/// Element types that images may have.
+/// Element types of arrays; images have none of the whole numbers beyond u16.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Dtype {
     U8,
     U16,
+    I32,
+    I64,
     F16,
     Bf16,
     F32,
@@ -34,6 +36,8 @@ impl Dtype {
         match self {
             Dtype::U8 => "u8",
             Dtype::U16 => "u16",
+            Dtype::I32 => "i32",
+            Dtype::I64 => "i64",
             Dtype::F16 => "f16",
             Dtype::Bf16 => "bf16",
             Dtype::F32 => "f32",
@@ -45,17 +49,22 @@ impl Dtype {
         match self {
             Dtype::U8 => 1,
             Dtype::U16 | Dtype::F16 | Dtype::Bf16 => 2,
-            Dtype::F32 => 4,
-            Dtype::F64 => 8,
+            Dtype::I32 | Dtype::F32 => 4,
+            Dtype::I64 | Dtype::F64 => 8,
         }
     }
 
-    /// What values of this type are.
+    /// Whether values of this type are whole numbers that are no levels of an image.
+    pub fn counts(self) -> bool {
+        matches!(self, Dtype::I32 | Dtype::I64)
+    }
+
+    /// What values of this type are, in images.
     pub fn levels(self) -> Levels {
         match self {
             Dtype::U8 => Levels::bits(8),
             Dtype::U16 => Levels::bits(16),
-            Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => Levels::Real,
+            Dtype::I32 | Dtype::I64 | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => Levels::Real,
         }
     }
 }
@@ -336,6 +345,8 @@ fn decode(layout: &Layout, range: [f64; 2], bytes: &[u8], put: &mut impl FnMut(f
     match layout.dtype {
         Dtype::U8 => bytes.iter().for_each(|&v| put(scaled(v.into(), u8::MAX.into(), range).into())),
         Dtype::U16 => each(big, bytes, put, |b| scaled(u16::from_le_bytes(b).into(), u16::MAX.into(), range).into()),
+        Dtype::I32 => each(big, bytes, put, |b| f64::from(i32::from_le_bytes(b))),
+        Dtype::I64 => each(big, bytes, put, |b| i64::from_le_bytes(b) as f64),
         Dtype::F16 => each(big, bytes, put, |b| f16::from_le_bytes(b).to_f64()),
         Dtype::Bf16 => each(big, bytes, put, |b| bf16::from_le_bytes(b).to_f64()),
         Dtype::F32 => each(big, bytes, put, |b| f64::from(f32::from_le_bytes(b))),

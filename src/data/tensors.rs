@@ -42,6 +42,8 @@ pub fn header(source: &mut Source) -> Result<Layout> {
     let dtype = match info.dtype {
         Stored::U8 => Dtype::U8,
         Stored::U16 => Dtype::U16,
+        Stored::I32 => Dtype::I32,
+        Stored::I64 => Dtype::I64,
         Stored::F16 => Dtype::F16,
         Stored::BF16 => Dtype::Bf16,
         Stored::F32 => Dtype::F32,

@@ -68,7 +68,7 @@ impl Derivatives {
                     row.fill(0.0);
                 }
             }
-            let (mut values, jv) = self.evaluator.jvp(x, &v, &ks)?;
+            let (mut values, jv) = self.evaluator.jvp_of(x, &v, &ks, at.samples)?;
             for (point, value) in values.chunks_exact_mut(d).enumerate() {
                 let rows = point * n..point * n + now;
                 let whole = finite(value);

@@ -82,7 +82,7 @@ pub fn directional(
     if k == 0 {
         let mut evaluator = field::evaluator(gpu, field, &[timestep], n)?;
         found.memory = evaluator.memory();
-        found.values = evaluator.evaluate(points, &ks)?;
+        found.values = evaluator.evaluate_of(points, &ks, &numbers)?;
         found.measured = gpu.memory_in_use();
         drop(evaluator); // its memory is needed where something is looked into
         for (point, _) in found.values.chunks_exact(d).enumerate().filter(|(_, s)| !finite(s)) {
@@ -141,7 +141,7 @@ fn by_differences(
         let h = step * sigma * (d as f64).sqrt() / norm;
         let ends = [h, -h, 2.0 * h, -2.0 * h]
             .map(|h| x.iter().zip(v).map(|(&x, &v)| (f64::from(x) + h * f64::from(v)) as f32).collect::<Vec<f32>>());
-        let s = evaluator.evaluate(&ends.concat(), &[timestep; 4])?;
+        let s = evaluator.evaluate_of(&ends.concat(), &[timestep; 4], &[i / k; 4])?;
         if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
             let at = Whose { k: timestep, what: "point", samples: &[i / k] };
             progress.look(gpu, field, &ends[bad], &[], &at, 0);

@@ -71,7 +71,7 @@ impl Field for Linear {
         true
     }
 
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let (alpha, _) = self.coefficients(k)?;
         let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
         Ok((0..d).map(|i| at(i) * alpha + (at(i + 1) - at(i + d - 1)) * self.omega).collect())

@@ -8,16 +8,16 @@ use crate::trace::{Origin, origin};
 use std::sync::Arc;
 
 /// Where a field that was not finite at `x` (`[D]`) and timestep k, or whose derivative along `tangent` (`[D]`, or empty) was
-/// not, stops being finite; `place` says which point that is.
+/// not, stops being finite, under the condition of a sample; `place` says which point that is.
 pub fn first_not_finite(
     gpu: &Gpu,
     field: &Arc<dyn Field>,
     x: &[f32],
     tangent: &[f32],
-    k: usize,
+    (k, sample): (usize, usize),
     place: &str,
 ) -> String {
-    match look(gpu, field, x, tangent, k) {
+    match look(gpu, field, x, tangent, (k, sample)) {
         Ok(Some(Origin { node, op, value, derivative })) => {
             let what = if value.is_nan() { "NaN" } else { "infinity" };
             let of = if derivative { "the derivative of " } else { "" };
@@ -29,15 +29,26 @@ pub fn first_not_finite(
 }
 
 /// The node, or the field itself where its network is finite or where it has none.
-fn look(gpu: &Gpu, field: &Arc<dyn Field>, x: &[f32], tangent: &[f32], k: usize) -> Result<Option<Origin>> {
+fn look(
+    gpu: &Gpu,
+    field: &Arc<dyn Field>,
+    x: &[f32],
+    tangent: &[f32],
+    (k, sample): (usize, usize),
+) -> Result<Option<Origin>> {
     if let Some(graph) = field.graph()
-        && let Some(found) = origin(gpu, graph, x, tangent, k)?
+        && let Some(found) = origin(gpu, graph, x, tangent, (k, field.condition(sample)?))?
     {
         return Ok(Some(found));
     }
     let (values, derivatives) = match tangent {
-        [] => (evaluator(gpu, field, &[k], 1)?.evaluate(x, &[k])?, vec![]),
-        _ => tangent_evaluator(gpu, field, &[k], Room { samples: 1, tangents: 1 })?.jvp(x, tangent, &[k])?,
+        [] => (evaluator(gpu, field, &[k], 1)?.evaluate_of(x, &[k], &[sample])?, vec![]),
+        _ => tangent_evaluator(gpu, field, &[k], Room { samples: 1, tangents: 1 })?.jvp_of(
+            x,
+            tangent,
+            &[k],
+            &[sample],
+        )?,
     };
     let name = field.describe()["name"].as_str().map_or("the score of the network's output".into(), String::from);
     let first = |numbers: &[f32], derivative| {

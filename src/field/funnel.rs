@@ -161,7 +161,7 @@ impl Field for Funnel {
         true
     }
 
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let level = Level::of(&self.process, k)?;
         let Some((&y, x)) = x.split_first() else { return Ok(vec![]) };
         let (n, constant) = (x.len() as f64, Dual::constant);

@@ -122,7 +122,7 @@ impl Field for Mixture {
         true
     }
 
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let (a, _) = self.process.noise(k)?;
         let table = self.table(k)?;
         let d = x.len();

@@ -12,10 +12,10 @@ pub use crate::ops::weight_format::{Rounding, WeightFormat};
 
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluator, Room};
+use crate::evaluate::{Evaluator, Room, Under};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Schedule, facts};
+use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Said, Schedule, facts};
 use crate::paths::Lane;
 use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
@@ -91,8 +91,22 @@ pub trait Field: Send + Sync {
         Ok(None)
     }
 
-    /// The field at `x` (flat, D) and timestep k in f64 dual numbers: the second opinion.
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>>;
+    /// The field at `x` (flat, D), timestep k and the condition of a sample, in f64 dual numbers: the second opinion.
+    fn twin(&self, x: &[Dual], k: usize, sample: usize) -> Result<Vec<Dual>>;
+
+    /// Conditions that samples are under; 1 where all are under the same. A lane's `row` is that of its timestep times this,
+    /// plus the number of its sample's condition.
+    fn conditions(&self) -> usize {
+        1
+    }
+
+    /// Number of the condition that a sample is under.
+    ///
+    /// # Errors
+    /// A sample that no condition was given for.
+    fn condition(&self, _sample: usize) -> Result<usize> {
+        Ok(0)
+    }
 
     /// What is settled before anything is measured, and what settled it.
     fn facts(&self) -> Vec<Fact> {
@@ -126,15 +140,22 @@ pub fn tangent_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize],
 }
 
 fn of_field(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
-    let level = |row: u32| -> Result<Lane> {
-        let k = timesteps[row as usize];
+    let level = |timestep: usize| -> Result<Lane> {
+        let k = timesteps[timestep];
         let ((a, sigma), (alpha, beta)) = (field.process().noise(k)?, field.coefficients(k)?);
         let gauss = -1.0 / (a * a + sigma * sigma);
         let [a, sigma, alpha, beta, gauss] = [a, sigma, alpha, beta, gauss].map(|v| v as f32);
-        Ok(Lane { row, k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
+        Ok(Lane { k: k as u32, a, sigma, alpha, beta, gauss, ..Lane::default() })
     };
     let (ks, field) = (timesteps.to_vec(), field.clone());
-    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, level, move |program, ports| {
+    let under = Under {
+        count: field.conditions(),
+        of: {
+            let field = field.clone();
+            Box::new(move |sample| field.condition(sample))
+        },
+    };
+    Evaluator::of_steps(gpu, [field.shape(); 2], timesteps, room, (level, under), move |program, ports| {
         let (lanes, x, s) = (ports.lanes, ports.inputs[0], ports.outputs[0]);
         field.launch(FieldLaunch { program, timesteps: &ks, lanes, x, s })
     })
@@ -222,31 +243,16 @@ fn own_process(params: &mut Params) -> Result<ProcessConfig> {
 /// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
 /// `process=ve` with `sigma_min` and `sigma_max`.
 pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Arc<dyn Field>> {
-    open_held(spec, shape, scale, WeightFormat::F32)
+    open_said(spec, scale, &Said { shape, ..Said::default() })
 }
 
-/// `open`, of a network whose weights the device is to hold so; closed forms have none.
-pub fn open_held(
-    spec: impl Into<Spec>,
-    shape: Option<Shape>,
-    scale: ScoreScale,
-    held: WeightFormat,
-) -> Result<Arc<dyn Field>> {
-    open_given(spec, shape, scale, held, None)
-}
-
-/// `open_held`; a closed form takes the given process, if there is one, and a network's own must be the same.
-pub fn open_given(
-    spec: impl Into<Spec>,
-    shape: Option<Shape>,
-    scale: ScoreScale,
-    held: WeightFormat,
-    given: Option<&Process>,
-) -> Result<Arc<dyn Field>> {
+/// `open`, with what a user says of a network beyond its files; a closed form takes the process, if one is given, and a network's
+/// own must be the same.
+pub fn open_said(spec: impl Into<Spec>, scale: ScoreScale, said: &Said) -> Result<Arc<dyn Field>> {
     let spec = &spec.into();
     let Some((name, mut params)) = spec.named("field:")? else {
-        let model = Model::open_sized(spec.path(), shape, held)?;
-        if let Some(given) = given.filter(|g| !g.same_levels(&model.process)) {
+        let model = Model::open_said(spec.path(), said)?;
+        if let Some(given) = said.process.as_ref().filter(|g| !g.same_levels(&model.process)) {
             let (theirs, own) = (given.config.describe(), &model.process);
             let message = format!(
                 "its process is {} [{}]; {} gives another: {theirs}",
@@ -258,15 +264,13 @@ pub fn open_given(
         }
         return Ok(Arc::new(NetworkField::new(model, scale)));
     };
-    if held != WeightFormat::F32 {
-        return Err(Error::invalid(spec, format!("a closed form has no weights to hold as {}", held.name())));
-    }
+    said.require_no_network().map_err(|e| Error::invalid(spec, e))?;
     let Some((_, _, make)) = FIELDS.iter().find(|f| f.0 == name) else {
         let known: Vec<_> = FIELDS.iter().map(|f| f.0).collect();
         return Err(Error::invalid(spec, format!("'{name}' is not a known field; known: {}", known.join(", "))));
     };
-    let shape = shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
-    let process = process(&mut params, given)?;
+    let shape = said.shape.ok_or_else(|| Error::invalid(spec, "a closed-form field needs a shape such as 1x28x28"))?;
+    let process = process(&mut params, said.process.as_ref())?;
     let field = make(shape, process, &mut params)?;
     params.finish(&name)?;
     Ok(field)

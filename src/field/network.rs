@@ -8,7 +8,6 @@ use crate::ops::weight_format::Rounding;
 use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
 use crate::shape::Shape;
-use crate::twin;
 use serde_json::json;
 
 /// How eps-predictions become scores.
@@ -111,10 +110,18 @@ impl Field for NetworkField {
         self.coefficients(k).map(Some)
     }
 
-    fn twin(&self, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
+    fn twin(&self, x: &[Dual], k: usize, sample: usize) -> Result<Vec<Dual>> {
         let (alpha, beta) = self.coefficients(k)?;
-        let raw = twin::evaluate(&self.model.graph, x, k)?;
+        let raw = self.model.twin(x, k, self.condition(sample)?)?;
         Ok(raw.iter().zip(x).map(|(&r, &x)| x * alpha + r * beta).collect())
+    }
+
+    fn conditions(&self) -> usize {
+        self.model.graph.rows.conditions()
+    }
+
+    fn condition(&self, sample: usize) -> Result<usize> {
+        self.model.conditions.number(sample)
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -135,6 +142,15 @@ impl Field for NetworkField {
                 ScoreScale::Notebook => "notebook",
             },
         });
+        // Where files of conditions lie on this machine is nobody's business; what they hold is.
+        for (key, conditions) in [("conditions", Some(&self.model.conditions)), ("null", self.model.null.as_ref())] {
+            if let Some(conditions) = conditions.filter(|c| !c.values.is_empty()) {
+                facts["config"][key] = conditions.json();
+            }
+        }
+        if let Some(g) = self.model.guidance {
+            facts["config"]["guidance"] = g.into();
+        }
         if let Some(rounding) = self.model.rounding {
             facts["weights_held"] = rounding.json();
         }

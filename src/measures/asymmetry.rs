@@ -250,7 +250,7 @@ impl AsymmetryOptions {
         let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
             let j = (share * count as f64) as usize;
             let (v, Noisy { x, .. }) = (self.tangent(d, sample, k, j), selection.noisy(subject, sample, k)?);
-            let twin = by_twin(subject.field.as_ref(), &x, &v, k)?;
+            let twin = by_twin(subject.field.as_ref(), &x, &v, (k, sample))?;
             let got = &probes[place * count + j];
             // A unit vector's own share can be far from the whole's: differences are in units of that vector's |J v|^2.
             let gap = ((got.fro2 - twin.fro2).abs() + (got.trace2 - twin.trace2).abs()) / (2.0 * twin.fro2);
@@ -301,10 +301,10 @@ impl AsymmetryOptions {
 }
 
 /// The same products in f64.
-fn by_twin(field: &dyn Field, x: &[f32], v: &[f32], k: usize) -> Result<Probe> {
-    let jv: Vec<f64> = field.twin(&Dual::along(x, v), k)?.iter().map(|y| y.d).collect();
+fn by_twin(field: &dyn Field, x: &[f32], v: &[f32], (k, sample): (usize, usize)) -> Result<Probe> {
+    let jv: Vec<f64> = field.twin(&Dual::along(x, v), k, sample)?.iter().map(|y| y.d).collect();
     let onward: Vec<Dual> = x.iter().zip(&jv).map(|(&x, &d)| Dual::new(f64::from(x), d)).collect();
-    let jjv = field.twin(&onward, k)?;
+    let jjv = field.twin(&onward, k, sample)?;
     let with_v = |of: &mut dyn Iterator<Item = f64>| of.zip(v).map(|(y, &v)| y * f64::from(v)).sum::<f64>();
     Ok(Probe {
         fro2: jv.iter().map(|y| y * y).sum(),

@@ -189,7 +189,7 @@ impl JacobianOptions {
             let j = (share * d as f64) as usize;
             let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
             let block = &all[place * d * d..(place + 1) * d * d];
-            let twin = subject.field.twin(&Dual::along(&x, &unit(d, j)), k)?;
+            let twin = subject.field.twin(&Dual::along(&x, &unit(d, j)), k, sample)?;
             let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
             Ok(largest(twin.iter().enumerate().map(gap)))
         })?;

@@ -1,9 +1,11 @@
 //! `config.json` of a model directory, schema version 1 (docs/FORMATS.md). Unknown keys are errors, so that a
 //! misspelt option cannot silently mean its default.
+use super::condition::Given;
 use super::process::ProcessConfig;
 use crate::data;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Version of `config.json` that is read (docs/FORMATS.md).
@@ -34,6 +36,16 @@ impl Prediction {
         }
     }
 
+    /// The prediction of that name, as configs write it.
+    pub fn parse(name: &str) -> Result<Self> {
+        let known = [Self::Eps, Self::Score, Self::V, Self::X0];
+        let said = |p: &Self| serde_json::to_value(p).ok().and_then(|v| v.as_str().map(str::to_string));
+        known.into_iter().find(|p| said(p).as_deref() == Some(name)).ok_or_else(|| {
+            let names: Vec<String> = known.iter().filter_map(said).collect();
+            Error::invalid("prediction", format!("'{name}' is not one of {}", names.join(", ")))
+        })
+    }
+
     /// (alpha, beta) with score = alpha x + beta output, for x = a x_0 + sigma eps.
     pub fn score_coefficients(self, a: f64, sigma: f64) -> (f64, f64) {
         match self {
@@ -61,6 +73,15 @@ pub struct Config {
     pub prediction: Prediction,
     /// What 0 and 255 of an 8-bit image map to.
     pub data_range: [f64; 2],
+    /// Values of the network's conditions, by name: a number, numbers, or `FILE#tensor` in this directory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub conditions: BTreeMap<String, Given>,
+    /// Those of them that guidance compares with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub null: BTreeMap<String, Given>,
+    /// g of s_null + g (s_cond - s_null); none: no guidance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Directory of the autoencoder on whose latents the network works, from this one on; none: it works on images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<String>,
@@ -96,13 +117,22 @@ impl Config {
             let found = config.vorticity_config;
             return Err(Error::file(path, format!("schema version {found}, this program reads {SCHEMA}")));
         }
-        if config.posterior.is_some() && config.autoencoder.is_none() {
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Refuses what does not go together; `path` is what errors call it.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        if self.posterior.is_some() && self.autoencoder.is_none() {
             return Err(Error::file(path, "posterior is given, but no autoencoder"));
         }
-        let [lo, hi] = config.data_range;
+        let [lo, hi] = self.data_range;
         if !(lo.is_finite() && hi.is_finite() && lo < hi) {
             return Err(Error::file(path, format!("data_range [{lo}, {hi}] is not an increasing pair of numbers")));
         }
-        Ok(config)
+        if let Some(g) = self.guidance.filter(|g| !g.is_finite()) {
+            return Err(Error::file(path, format!("guidance {g} is not a finite number")));
+        }
+        Ok(())
     }
 }

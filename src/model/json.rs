@@ -10,28 +10,15 @@ use std::path::Path;
 
 /// What Python calls numbers that JSON does not have, the longer first.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-/// How a file of Git LFS begins where the file itself was not fetched.
-const POINTER: &str = "version https://git-lfs.github.com/spec/";
 
 /// The object that a file holds.
 pub(super) fn read(file: &Path) -> Result<Map<String, Value>> {
     let text = data::text(file)?;
-    not_a_pointer(file, text.as_bytes())?;
+    data::not_a_pointer(file, text.as_bytes())?;
     match parse(&text).map_err(|e| Error::file(file, e))? {
         Value::Object(map) => Ok(map),
         other => Err(Error::file(file, format!("holds {}, expected an object of keys and values", kind(&other)))),
     }
-}
-
-/// Refuses what Git LFS leaves in the place of a file.
-pub(crate) fn not_a_pointer(file: &Path, bytes: &[u8]) -> Result<()> {
-    if !bytes.starts_with(POINTER.as_bytes()) {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
-    let size = text.lines().find_map(|l| l.strip_prefix("size ")).unwrap_or("unknown").trim().to_string();
-    let found = format!("is a pointer of Git LFS to a file of {size} bytes, which was not fetched: run 'git lfs pull'");
-    Err(Error::file(file, found))
 }
 
 /// What a value is, for messages.

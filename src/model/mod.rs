@@ -3,17 +3,21 @@
 mod autoencoder;
 mod autoencoder_diffusers;
 mod blocks;
+mod condition;
 mod config;
+mod configured;
 mod diffusers;
 pub mod facts;
 mod given;
 mod halves;
+mod imported;
 mod json;
-pub(crate) use json::not_a_pointer;
 mod latent_space;
 mod made;
+mod onnx;
 mod process;
 mod random;
+mod said;
 mod schedule;
 mod sides;
 mod vae_sksq;
@@ -22,20 +26,27 @@ mod weights;
 
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
 pub use autoencoder_diffusers::family as autoencoder_family;
+pub use condition::{Conditions, Given, Values, Wanted};
 pub use config::{Config, Posterior, Prediction};
+pub use configured::leaves_size_open;
 pub use facts::Fact;
 pub use given::given_process;
+pub use imported::{Imported, import};
 pub use latent_space::{Codebook, LatentSpace};
 pub use made::{RandomModel, init};
 pub use process::{Process, ProcessConfig};
+pub use said::Said;
 pub use schedule::{SCHEDULES, Schedule};
 pub use weights::{Files, Weights};
 
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::weight_format::{Rounding, WeightFormat};
 use crate::shape::Shape;
 use crate::spec::Spec;
+use crate::twin;
+use configured::{Configured, Network, configured, is_sizeless, require_same};
 use std::path::{Path, PathBuf};
 
 /// A network architecture, by the tensor names that its authors gave it.
@@ -148,44 +159,6 @@ fn network_of(name: &str, hyper: &serde_json::Value, weights: &Weights) -> Resul
     Ok((graph, weights.parameters()))
 }
 
-/// A model directory, where it is, its configuration, its weights, and what settled what.
-struct Configured {
-    path: PathBuf,
-    config: Config,
-    weights: Files,
-    sources: facts::Sources,
-}
-
-/// What is known of a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name,
-/// before its weights are read.
-fn configured(path: &Path) -> Result<Configured> {
-    let path = diffusers::hub::folder(path)?;
-    if let Some(diffusers::Found { config, weights, sources }) = diffusers::find(&path)? {
-        return Ok(Configured { path, config, weights, sources });
-    }
-    let config = Config::read(&path.join("config.json"))?;
-    let key = |name: &str| format!("config.json: {name}");
-    let sources = facts::Sources {
-        weights: "model.safetensors".into(),
-        process: key("process"),
-        prediction: key("prediction"),
-        data_range: key("data_range"),
-    };
-    let weights = Files::one(path.join("model.safetensors"));
-    Ok(Configured { path, config, weights, sources })
-}
-
-fn is_sizeless(config: &Config) -> bool {
-    [unet2d::FAMILY.name, unet2d::NCSNPP.name].contains(&config.family.as_str()) && unet2d::is_sizeless(&config.hyper)
-}
-
-/// Whether the network of a model directory works at any size, and its configuration names none: `sample_size` null in
-/// diffusers. It is then told one as it is opened (`Model::open_sized`).
-pub fn leaves_size_open(path: impl AsRef<Path>) -> Result<bool> {
-    let config = configured(path.as_ref())?.config;
-    Ok(config.autoencoder.is_none() && is_sizeless(&config))
-}
-
 /// An opened model directory.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -205,56 +178,130 @@ pub struct Model {
     pub facts: Vec<Fact>,
     /// The autoencoder on whose latents the network works.
     pub autoencoder: Option<AutoencoderModel>,
+    /// What it is told besides x and the label.
+    pub conditions: Conditions,
+    /// What guidance compares with, where there is guidance.
+    pub null: Option<Conditions>,
+    /// g of s_null + g (s_cond - s_null).
+    pub guidance: Option<f64>,
     /// What holding the network's weights as f16 does to them; none where they are held as they are.
     pub rounding: Option<Rounding>,
     shape: Shape,
+    /// The file's own nodes, of a network that was imported from one.
+    second: Option<onnx::Second>,
+}
+
+/// A network's graph, and what it came with.
+struct Built {
+    graph: Graph,
+    parameters: u64,
+    sha256: String,
+    /// Types of its weights, in words.
+    weights: String,
+    conditions: Conditions,
+    null: Option<Conditions>,
+    second: Option<onnx::Second>,
 }
 
 impl Model {
-    /// Reads and checks a model directory, ours or one of diffusers, or what a cache of the Hugging Face hub has of that name.
+    /// Reads and checks a model directory, ours or one of diffusers, what a cache of the Hugging Face hub has of that name, or an
+    /// ONNX file with what its `.toml` says.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_sized(path, None, WeightFormat::F32)
+        Self::open_said(path, &Said::default())
     }
 
-    /// `open`, and the device is to hold the network's weights so; an autoencoder's stay f32: it makes the data. `shape` is
-    /// that of a sample, for a network that leaves it open (`leaves_size_open`): others know theirs.
-    pub fn open_sized(path: impl AsRef<Path>, shape: Option<Shape>, held: WeightFormat) -> Result<Self> {
-        let mut model = Self::read(path.as_ref(), shape)?;
-        if held == WeightFormat::F16 {
+    /// `open`, with what a user says beyond its files. Weights that the device is to hold as f16 are the network's; an
+    /// autoencoder's stay f32: it makes the data.
+    pub fn open_said(path: impl AsRef<Path>, said: &Said) -> Result<Self> {
+        let mut model = Self::read(path.as_ref(), said)?;
+        if said.weights == WeightFormat::F16 {
             model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
         }
         Ok(model)
     }
 
-    fn read(path: &Path, shape: Option<Shape>) -> Result<Self> {
-        let Configured { path, mut config, weights: files, sources } = configured(path)?;
+    fn read(path: &Path, said: &Said) -> Result<Self> {
+        let Configured { path, mut config, network, sources, facts: more } = configured(path, said)?;
         let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(&path, e) } else { e };
-        if let (Some(shape), true) = (shape, is_sizeless(&config)) {
+        require_same(&config, &sources, said).map_err(here)?;
+        if let (Some(shape), true) = (said.shape, is_sizeless(&config)) {
             unet2d::give_size(&mut config.hyper, shape).map_err(here)?;
         }
         let process = process_of(&config).map_err(here)?.said(sources.process);
-        let weights = Weights::open_files(&files)?;
-        let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights).map_err(here)?;
+        let folder = if path.is_dir() { path.clone() } else { path.parent().unwrap_or(Path::new("")).to_path_buf() };
+        let Built { mut graph, parameters, sha256, weights, conditions, null, second } =
+            built(&config, network, &folder, said).map_err(here)?;
         let shape = require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
-        let autoencoder = autoencoder_of(&config, &path, shape)?;
+        let autoencoder = autoencoder_of(&config, &folder, shape)?;
         let mut facts = facts::of_process(&process);
         facts.extend([
             Fact::new("prediction", config.prediction.describe(), sources.prediction),
             facts::of_range(config.data_range, sources.data_range),
-            Fact::new("weights", weights.describe(), sources.weights),
+            Fact::new("weights", weights, sources.weights),
         ]);
+        facts.extend(more);
+        facts.extend(conditions.facts(&said.conditions));
+        let guidance = said.guidance.or(config.guidance);
+        if let Some(g) = guidance {
+            let source = if said.guidance.is_some() { "--guidance" } else { "config" };
+            facts.push(Fact::new("guidance", format!("s_null + {g} (s_cond - s_null)"), source));
+        }
         if let Some((at, latents)) = config.autoencoder.as_ref().zip(autoencoder.as_ref()) {
             let value = format!("{}, of images of {}", latents.config.family, latents.image());
             facts.push(Fact::new("autoencoder", value, at.trim_start_matches("../").to_string()));
         }
-        let sha256 = files.sha256()?;
-        Ok(Self { path, config, graph, process, parameters, sha256, facts, autoencoder, rounding: None, shape })
+        let rounding = None;
+        Ok(Self {
+            path,
+            config,
+            graph,
+            process,
+            parameters,
+            sha256,
+            facts,
+            autoencoder,
+            conditions,
+            null,
+            guidance,
+            rounding,
+            shape,
+            second,
+        })
     }
 
     /// `[C, H, W]` of one sample.
     pub fn shape(&self) -> Shape {
         self.shape
+    }
+
+    /// The raw output at `x` (flat, D), timestep k and under a condition, counted from 0, in f64: by the graph's twin, or of a
+    /// network that was imported by the nodes of its file, which know nothing of the graph.
+    pub fn twin(&self, x: &[Dual], k: usize, condition: usize) -> Result<Vec<Dual>> {
+        match &self.second {
+            Some(second) => second.evaluate(x, self.graph.label(k)?, condition),
+            None => twin::under(&self.graph, x, k, condition),
+        }
+    }
+}
+
+/// The network of a model.
+fn built(config: &Config, network: Network, folder: &Path, said: &Said) -> Result<Built> {
+    match network {
+        Network::Tensors(files) => {
+            let weights = Weights::open_files(&files)?;
+            let conditions = Conditions::of(&config.conditions, &said.conditions, folder, &[])?;
+            let (graph, parameters) = network_of(&config.family, &config.hyper, &weights)?;
+            let sha256 = files.sha256()?;
+            Ok(Built { graph, parameters, sha256, weights: weights.describe(), conditions, null: None, second: None })
+        }
+        Network::Onnx(opened) => {
+            let onnx::Built { graph, second, conditions, null } = opened.build(config, folder, said)?;
+            let (file, files) = (opened.file(), Files::parts(opened.file().parts()));
+            let (parameters, sha256) = (file.parameters(), files.sha256()?);
+            let weights = format!("{} numbers, opset {} by {}", file.parameters(), file.opset, file.producer);
+            Ok(Built { graph, parameters, sha256, weights, conditions, null, second: Some(second) })
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Tensors by name, from safetensors files or made up at random. Every tensor that a family takes from a file is checked
 //! for shape and finiteness; `finish` then refuses what nobody took. f16, bf16 and f64 are converted to f32.
-use super::{json, random};
+use super::random;
 use crate::data;
 use crate::error::{Error, Result};
 use safetensors::Dtype;
@@ -41,6 +41,14 @@ impl Files {
     /// A file that has all tensors.
     pub fn one(path: PathBuf) -> Self {
         Self { shards: vec![(path.clone(), None)], path }
+    }
+
+    /// Files that make one model together, the one that names the others first.
+    pub(super) fn parts(all: Vec<PathBuf>) -> Self {
+        Self {
+            path: all.first().cloned().unwrap_or_default(),
+            shards: all.into_iter().map(|file| (file, None)).collect(),
+        }
     }
 
     /// The files of an index, and the tensors that each must have.
@@ -235,7 +243,7 @@ impl Weights {
 impl File {
     fn open(path: &Path) -> Result<Self> {
         let bytes = data::bytes(path)?;
-        json::not_a_pointer(path, &bytes)?;
+        data::not_a_pointer(path, &bytes)?;
         // The header, and that its tensors are the rest of the file, is checked here once.
         let (data, header) = data::tensors::of_file(&bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;

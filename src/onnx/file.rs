@@ -51,6 +51,19 @@ pub struct Port {
 }
 
 impl File {
+    /// Every file that it was read from, its own first.
+    pub fn parts(&self) -> Vec<PathBuf> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let beside: BTreeSet<&str> = self.constants.values().filter_map(Constant::beside).collect();
+        [self.path.clone()].into_iter().chain(beside.into_iter().map(|name| folder.join(name))).collect()
+    }
+
+    /// Numbers of its floating-point constants.
+    pub fn parameters(&self) -> u64 {
+        let floats = self.constants.values().filter(|c| c.element.is_float());
+        floats.map(|c| c.shape.iter().product::<usize>() as u64).sum()
+    }
+
     /// Reads and checks.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = Bytes::from(std::fs::read(path).map_err(|e| Error::file(path, e))?);
@@ -139,7 +152,7 @@ fn is_onnx(path: &Path, bytes: &[u8]) -> Result<()> {
     if bytes.is_empty() {
         return Err(Error::file(path, "the file is empty"));
     }
-    crate::model::not_a_pointer(path, bytes)?;
+    crate::data::not_a_pointer(path, bytes)?;
     let other = match bytes {
         [0x80, 2..=5, ..] => "a pickle: a checkpoint of torch?",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive: a checkpoint of torch?",

@@ -79,9 +79,19 @@ impl Element {
         row.map_or(("", 0), |row| (row.1, row.3)) // every type has its row
     }
 
+    /// Its number in files.
+    pub(super) fn number(self) -> i32 {
+        ELEMENTS.iter().find(|row| row.2 == Some(self)).map_or(0, |row| row.0)
+    }
+
     /// As the standard calls it.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// Whether it is of truth values.
+    pub const fn is_truth(self) -> bool {
+        matches!(self, Self::Bool)
     }
 
     /// Whether it is of real numbers.
@@ -192,6 +202,32 @@ impl Constant {
             (_, true) => t.int32_data.iter().map(|&v| i64::from(v)).collect(),
             _ => vec![],
         })
+    }
+
+    /// As a file has it, its bytes inside.
+    pub(super) fn proto(&self, name: &str) -> TensorProto {
+        let inside = TensorProto { name: name.into(), ..self.tensor.clone() };
+        TensorProto { external_data: vec![], data_location: 0, ..inside }
+    }
+
+    /// The little-endian bytes of a floating-point constant, number by number.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        if !self.tensor.raw_data.is_empty() {
+            return self.tensor.raw_data.to_vec();
+        }
+        let t = &self.tensor;
+        match self.element {
+            Element::F32 => t.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Element::F64 => t.double_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            // Halves are bits in the lower part of an int32.
+            _ => t.int32_data.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
+        }
+    }
+
+    /// The file beside the model's that its bytes came from, if they did.
+    pub(super) fn beside(&self) -> Option<&str> {
+        let entry = self.tensor.external_data.iter().find(|e| e.key == "location");
+        entry.filter(|_| self.tensor.data_location == 1).map(|e| e.value.as_str())
     }
 
     /// Its numbers on the host.

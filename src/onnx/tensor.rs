@@ -74,6 +74,16 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 impl Tensor {
+    /// Of the same shape and kind, with these numbers.
+    pub(super) fn with(&self, numbers: &[f64]) -> Self {
+        let data = match &self.data {
+            Data::Float(_) => Data::Float(numbers.iter().map(|&v| Dual::constant(v)).collect()),
+            Data::Int(_) => Data::Int(numbers.iter().map(|&v| v as i64).collect()),
+            Data::Bool(_) => Data::Bool(numbers.iter().map(|&v| v != 0.0).collect()),
+        };
+        Self { shape: self.shape.clone(), data }
+    }
+
     /// Of floating-point numbers, which the caller counted.
     pub fn float(shape: impl Into<Vec<usize>>, values: Vec<Dual>) -> Self {
         Self { shape: shape.into(), data: Data::Float(values) }

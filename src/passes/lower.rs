@@ -20,9 +20,11 @@ pub(super) fn lower(
     let slots = liveness::assign(graph, layout);
     let slot = |(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch);
     let buffers: Vec<BufferId> = slots.bytes.iter().enumerate().map(slot).collect();
-    let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len()); graph.rows.len()];
-    for &k in timesteps {
-        rows.iter_mut().zip(graph.rows_at(k)?).for_each(|(table, row)| table.push(row));
+    // Conditions of a timestep lie side by side.
+    let conditions = graph.rows.conditions();
+    let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len() * conditions); graph.rows.len()];
+    for (&k, condition) in timesteps.iter().flat_map(|k| (0..conditions).map(move |condition| (k, condition))) {
+        rows.iter_mut().zip(graph.rows_at(k, condition)?).for_each(|(table, row)| table.push(row));
     }
     if program.target().family == KernelFamily::Cpu {
         // `quotient` of shaders/lib/cpu.wgsl: pixels of all lanes stay below 2^23.
@@ -66,7 +68,7 @@ pub(super) fn lower(
             lanes: ports.lanes,
             rows: &rows,
             flat_inputs: &ports.inputs,
-            timesteps: timesteps.len(),
+            timesteps: timesteps.len() * conditions,
             shared: &mut shared,
         })?;
     }

@@ -1,6 +1,7 @@
-//! Rows of numbers that a network's ops read, one per timestep: functions of its label (the timestep, or sigma) and of fixed
-//! contexts, as a small graph that the host evaluates in f64, once per timestep. In: functions pushed in order, each
-//! on earlier rows. Out: the named rows for a label. What several rows have in common is one node that they share.
+//! Rows of numbers that a network's ops read, one per timestep: functions of its label (the timestep, or sigma) and of
+//! contexts, which are the same for all samples or have a value for each of several conditions, as a small graph that the host
+//! evaluates in f64, once per timestep and condition. In: functions pushed in order, each on earlier rows. Out: the named rows
+//! for a label and a condition. What several rows have in common is one node that they share.
 pub mod functions;
 
 use crate::error::{Error, Result};
@@ -65,7 +66,8 @@ struct Node {
 #[derive(Clone, Debug)]
 enum Made {
     Label,
-    Context(String, Arc<[f64]>),
+    /// One for all, or one for each condition.
+    Context(String, Vec<Arc<[f64]>>),
     Function(Arc<dyn RowFunction>, Vec<RowId>),
 }
 
@@ -80,16 +82,39 @@ impl Rows {
     /// One number: what the network is told at a timestep.
     pub const LABEL: RowId = RowId(0);
 
-    /// Numbers that are the same at every timestep, finite, under a name that no other context has.
+    /// Numbers that are the same at every timestep and under every condition, finite, under a name that no other context has.
     pub fn context(&mut self, name: &str, values: &[f64]) -> Result<RowId> {
-        let place = || format!("context '{name}'");
+        self.contexts(name, &[values.to_vec()])
+    }
+
+    /// `context` with a value for each condition: one for all, or as many as every other context that has several.
+    pub fn contexts(&mut self, name: &str, values: &[Vec<f64>]) -> Result<RowId> {
+        let fail = |message: String| Err(Error::invalid(format!("context '{name}'"), message));
         if self.nodes.iter().any(|node| matches!(&node.made, Made::Context(other, _) if other == name)) {
-            return Err(Error::invalid(place(), "is given twice"));
+            return fail("is given twice".into());
         }
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            return Err(Error::invalid(place(), format!("element {i} is {}, expected a finite number", values[i])));
+        let Some(first) = values.first() else { return fail("has no value".into()) };
+        for (condition, row) in values.iter().enumerate() {
+            if row.len() != first.len() {
+                return fail(format!("{} numbers under condition {condition}, {} under 0", row.len(), first.len()));
+            }
+            if let Some(i) = row.iter().position(|v| !v.is_finite()) {
+                return fail(format!("element {i} is {}, expected a finite number", row[i]));
+            }
         }
-        Ok(self.push_node(Made::Context(name.into(), values.into()), values.len()))
+        let known = self.conditions();
+        if known > 1 && values.len() > 1 && values.len() != known {
+            return fail(format!("has values for {} conditions, others for {known}", values.len()));
+        }
+        let width = first.len();
+        Ok(self.push_node(Made::Context(name.into(), values.iter().map(|row| row[..].into()).collect()), width))
+    }
+
+    /// Conditions that rows are made for: 1 where no context has several values.
+    pub fn conditions(&self) -> usize {
+        let counts =
+            self.nodes.iter().map(|node| if let Made::Context(_, values) = &node.made { values.len() } else { 1 });
+        counts.max().unwrap_or(1)
     }
 
     /// A function of earlier rows; its width rule is checked here.
@@ -122,15 +147,20 @@ impl Rows {
         self.tables.is_empty()
     }
 
-    /// The rows that ops read, in order, for a label; finite. Each function is evaluated once, and only if one of them needs it.
-    pub fn at(&self, label: f64) -> Result<Vec<Vec<f64>>> {
+    /// The rows that ops read, in order, for a label and a condition, counted from 0; finite. Each function is evaluated once, and
+    /// only if one of them needs it.
+    pub fn at(&self, label: f64, condition: usize) -> Result<Vec<Vec<f64>>> {
+        let conditions = self.conditions();
+        if condition >= conditions {
+            return Err(Error::invalid("condition", format!("{condition}, there are {conditions}")));
+        }
         let needed = self.needed(&self.tables.iter().map(|(_, row)| *row).collect::<Vec<_>>());
         let mut values: Vec<Vec<f64>> = Vec::with_capacity(self.nodes.len());
         for (node, needed) in self.nodes.iter().zip(needed) {
             values.push(match &node.made {
                 _ if !needed => vec![],
                 Made::Label => vec![label],
-                Made::Context(_, values) => values.to_vec(),
+                Made::Context(_, values) => values[condition % values.len()].to_vec(),
                 Made::Function(function, inputs) => {
                     let inputs: Vec<&[f64]> = inputs.iter().map(|row| &values[row.0][..]).collect();
                     let y = function.apply(&inputs)?;

@@ -67,7 +67,7 @@ impl<'a> Progress<'a> {
     ) {
         if self.origin.is_none() && x.iter().all(|v| v.is_finite()) {
             let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
-            self.origin = Some(first_not_finite(gpu, field, x, tangent, at.k, &place));
+            self.origin = Some(first_not_finite(gpu, field, x, tangent, (at.k, at.samples[point]), &place));
         }
     }
 

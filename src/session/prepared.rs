@@ -149,6 +149,6 @@ impl<'a> Prepared<'a> {
     fn check(&self) -> Result<()> {
         let (field, images) = (&self.session.subject.field, &self.session.subject.images);
         let x = Dual::lift(&images.values[..images.shape.len()]);
-        field.twin(&x, field.process().timesteps() / 2).map(drop)
+        field.twin(&x, field.process().timesteps() / 2, 0).map(drop)
     }
 }

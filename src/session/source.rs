@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
-use crate::model::{Process, leaves_size_open};
-use crate::ops::weight_format::WeightFormat;
+use crate::model::{Said, leaves_size_open};
 use crate::run::Subject;
 use crate::shape::Shape;
 use crate::spec::Spec;
@@ -16,27 +15,29 @@ use std::sync::Arc;
 /// What is to be opened.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// A model directory, or a closed form `field:NAME?..`.
+    /// A model directory, an ONNX file, or a closed form `field:NAME?..`.
     pub model: Spec,
     /// Clean images, or exact samples `data:NAME?..`.
     pub data: Spec,
     /// How many images, from the first.
     pub samples: usize,
-    /// Of a closed form, or of a network that leaves it open; that of the data if not given.
-    pub shape: Option<Shape>,
     /// How eps-predictions become scores.
     pub scale: ScoreScale,
-    /// How the device holds a network's weights.
-    pub weights: WeightFormat,
-    /// Noise levels of a closed form.
-    pub process: Option<Process>,
+    /// What is said of the model beyond its files: a closed form's shape, or that of a network that leaves it open (that of the
+    /// data if not given), the process, how the device holds weights, conditions.
+    pub said: Said,
 }
 
 impl Opening {
     /// A model on the first so many images, everything else as it comes.
     pub fn new(model: impl Into<Spec>, data: impl Into<Spec>, samples: usize) -> Self {
         let (model, data, scale) = (model.into(), data.into(), ScoreScale::Definition);
-        Opening { model, data, samples, shape: None, scale, weights: WeightFormat::F32, process: None }
+        Opening { model, data, samples, scale, said: Said::default() }
+    }
+
+    /// The same with this shape.
+    pub fn shaped(self, shape: Shape) -> Self {
+        Opening { said: Said { shape: Some(shape), ..self.said }, ..self }
     }
 
     /// Reads both. Closed forms take [-1, 1] data and, unless told otherwise, their shape.
@@ -44,18 +45,22 @@ impl Opening {
     /// # Errors
     /// Files that are missing or not what they should be; a shape or a process that is not the network's.
     pub fn open(&self) -> Result<Source> {
-        let Opening { model, data, samples, shape, scale, weights, process } = self;
+        let Opening { model, data, samples, scale, said } = self;
+        let shape = said.shape;
+        let sized = |shape| Said { shape, ..said.clone() };
         let (images, field) = if model.is_closed_form() {
-            let images = field::open_data(data, *samples, [-1.0, 1.0], *shape)?;
+            let images = field::open_data(data, *samples, [-1.0, 1.0], shape)?;
             let shape = Some(shape.unwrap_or(images.shape));
-            (images, field::open_given(model, shape, *scale, *weights, process.as_ref())?)
+            (images, field::open_said(model, *scale, &sized(shape))?)
         } else {
             let known = match shape {
-                None if leaves_size_open(model.path())? => Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape),
-                shape => *shape,
+                None if leaves_size_open(model.path(), said)? => {
+                    Some(field::open_data(data, 1, [-1.0, 1.0], None)?.shape)
+                }
+                shape => shape,
             };
-            let field = field::open_given(model, known, *scale, *weights, process.as_ref())?;
-            as_given(*shape, field.shape())?;
+            let field = field::open_said(model, *scale, &sized(known))?;
+            as_given(shape, field.shape())?;
             let expected = field.autoencoder().map_or(field.shape(), |a| a.image());
             (field::open_data(data, *samples, field.data_range(), Some(expected))?, field)
         };

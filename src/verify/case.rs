@@ -58,22 +58,16 @@ impl Case {
             serde_json::from_value(found).map_err(|e| Error::file(&path, e))?
         };
 
-        let path = folder.join("case.safetensors");
-        let bytes = data::bytes(&path)?;
-        let (data, header) = data::tensors::of_file(&bytes)
-            .map_err(|e| Error::file(&path, format!("not a whole safetensors file: {e}")))?;
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in header.tensors() {
-            let (begin, end) = tensor.data_offsets;
-            let values = to_f64(tensor.dtype, &bytes[data + begin..data + end]).ok_or_else(|| {
-                let message = format!("tensor '{name}': type {:?}, expected F32, F64 or I64", tensor.dtype);
-                Error::file(&path, message)
-            })?;
-            tensors.insert(name, Tensor { shape: tensor.shape.clone(), values });
-        }
+        let tensors = tensors(&folder.join("case.safetensors"))?;
         let mut case = Self { folder: folder.to_path_buf(), family, hyper, tensors };
         case.sized();
         Ok(case)
+    }
+
+    /// The tensors of a folder alone.
+    pub(super) fn of_tensors(folder: &Path, family: &str) -> Result<Self> {
+        let tensors = tensors(&folder.join("case.safetensors"))?;
+        Ok(Self { folder: folder.to_path_buf(), family: family.into(), hyper: serde_json::Value::Null, tensors })
     }
 
     /// A network's images are as large as the case's x, whatever `hyper` says: the classes do not know their sizes.
@@ -227,6 +221,23 @@ impl Told {
             None => format!("t {k}"),
         }
     }
+}
+
+/// Every tensor of a safetensors file, in f64.
+fn tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let bytes = data::bytes(path)?;
+    let (data, header) =
+        data::tensors::of_file(&bytes).map_err(|e| Error::file(path, format!("not a whole safetensors file: {e}")))?;
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in header.tensors() {
+        let (begin, end) = tensor.data_offsets;
+        let values = to_f64(tensor.dtype, &bytes[data + begin..data + end]).ok_or_else(|| {
+            let message = format!("tensor '{name}': type {:?}, expected F32, F64 or I64", tensor.dtype);
+            Error::file(path, message)
+        })?;
+        tensors.insert(name, Tensor { shape: tensor.shape.clone(), values });
+    }
+    Ok(tensors)
 }
 
 fn to_f64(dtype: Dtype, data: &[u8]) -> Option<Vec<f64>> {

@@ -4,6 +4,7 @@
 mod case;
 mod jacobian;
 mod loops;
+mod onnx;
 
 pub use case::{Case, Tensor};
 
@@ -80,6 +81,20 @@ impl Report {
 
 /// Checks the case in `folder` with the kernels of `Gpu::target`.
 pub fn verify(gpu: &Gpu, folder: &Path) -> Result<Report> {
+    verify_model(gpu, folder, None)
+}
+
+/// `verify`, where `model` is the network of a case of ONNX files whose weights lie elsewhere.
+pub fn verify_model(gpu: &Gpu, folder: &Path, model: Option<&Path>) -> Result<Report> {
+    if onnx::is_one(folder) {
+        return onnx::verify(gpu, folder, model);
+    }
+    if let Some(model) = model {
+        return Err(Error::file(
+            model,
+            "a model is given for a case that is none of ONNX files, expected a case.json there",
+        ));
+    }
     let case = Case::open(folder)?;
     // A bad value is one of the case's config; a bad weights file names itself.
     let name = |e| match e {

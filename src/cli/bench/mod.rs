@@ -6,8 +6,9 @@ mod cost;
 mod loops;
 mod network;
 
-use super::common::{HeldArgs, rounded, sized, warn};
+use super::common::{rounded, warn};
 use super::device::Device;
+use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::{lines as settled, settled_json};
 use super::tune::TuneArgs;
@@ -15,7 +16,6 @@ use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::session::{Opening, encoded, fleet};
-use crate::shape::Shape;
 use crate::spec::Spec;
 use cost::{Cost, lines};
 use network::{Effort, Ready};
@@ -58,11 +58,9 @@ pub struct Args {
     /// An earlier document (`bench --json > OLD.json`): ratios to it, and what became slower beyond the noise
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
-    /// Shape CxHxW of a sample, for a network that leaves it open
-    #[arg(long)]
-    shape: Option<String>,
     #[command(flatten)]
-    held: HeldArgs,
+    /// What its files do not say.
+    network: NetworkArgs,
     #[command(flatten)]
     tune: TuneArgs,
     #[command(flatten)]
@@ -101,9 +99,8 @@ impl Args {
         if !self.asks(What::Differences) && !self.asks(What::Circulation) {
             return Ok(costs);
         }
-        let shape = self.shape.as_deref().map(Shape::parse).transpose()?;
         let opening = Opening::new(self.model.clone(), self.data.clone(), 1);
-        let source = Opening { shape, weights: self.held.weights, ..opening }.open()?;
+        let source = Opening { said: self.network.said()?, ..opening }.open()?;
         if self.asks(What::Differences) {
             costs.push(loops::differences(gpu, &source.field, self.tangents, effort)?);
         }
@@ -137,7 +134,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, rounds) = (args.output, args.rounds as usize);
     let effort = Effort { tile: args.tile, rounds };
     let clock = Instant::now();
-    let model = sized(args.model.path(), args.shape.as_deref(), args.held.weights)?;
+    let model = args.network.open(args.model.path())?;
     let read = clock.elapsed().as_secs_f64();
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;

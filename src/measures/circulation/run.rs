@@ -186,14 +186,14 @@ impl<'a> CirculationRun<'a> {
 
     /// Looks into a point of the pass at which the field was not finite.
     fn look(&mut self, i: u64) -> String {
-        let (gpu, (k, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
+        let (gpu, (at, place)) = (self.devices.executors()[0].gpu().clone(), self.work.name(i));
         let mut point = || -> Result<Vec<f32>> {
             let mut executor = Executor::new(&gpu, self.points.clone(), 1)?;
             self.work.prepare(&executor, i, 1)?;
             executor.run(1, self.work.ports.x)
         };
         match point() {
-            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], k, &place),
+            Ok(x) => first_not_finite(&gpu, &self.field, &x[..self.field.shape().len()], &[], at, &place),
             Err(error) => format!("the field is not finite at {place}; its point could not be made again: {error}"),
         }
     }

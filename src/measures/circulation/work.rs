@@ -57,6 +57,7 @@ pub(super) struct Work<'a> {
     pub samples: usize,
     pub paths: Vec<Chosen>,
     pub levels: Vec<Level>,
+    pub conditions: Conditions,
     pub ports: PathPorts,
     pub tables: Tables,
     /// The midpoint rule's part of the work, for `by_midpoint` of the paths.
@@ -75,6 +76,12 @@ pub(super) struct Work<'a> {
     pub verified: usize,
     /// The first point of the pass at which the field was not finite.
     pub not_finite: Option<u64>,
+}
+
+/// How many conditions there are, and which of them each sample of the shard is under.
+pub(super) struct Conditions {
+    pub count: usize,
+    pub of: Vec<usize>,
 }
 
 /// A path of the run.
@@ -155,6 +162,8 @@ impl<'a> Work<'a> {
             Ok(Level { k, a, sigma, bridge_scale: field.process().bridge_scale(k), alpha, beta })
         };
         let levels = options.timesteps.iter().map(level).collect::<Result<Vec<_>>>()?;
+        let of = (0..samples).map(|sample| field.condition(shard.sample(sample))).collect::<Result<_>>()?;
+        let conditions = Conditions { count: field.conditions(), of };
 
         let row = 4 * shape.flat_stride() as u64;
         let ports = PathPorts {
@@ -193,6 +202,7 @@ impl<'a> Work<'a> {
             options,
             paths: chosen,
             levels,
+            conditions,
             ports,
             tables,
             queries,
@@ -302,7 +312,7 @@ impl Work<'_> {
         };
         // The device holds points in f32.
         let at: Vec<Dual> = at.iter().map(|&v| Dual::constant(f64::from(v as f32))).collect();
-        let s = field.twin(&at, self.levels[timestep].k)?;
+        let s = field.twin(&at, self.levels[timestep].k, self.shard.sample(sample))?;
         Ok(s.iter().zip(&step).map(|(s, d)| s.v * d).sum())
     }
 
@@ -320,8 +330,8 @@ impl Work<'_> {
         }
     }
 
-    /// Timestep k of a point of the pass, and where it is, in words.
-    pub fn name(&self, i: u64) -> (usize, String) {
+    /// Timestep k and sample of a point of the pass, and where it is, in words.
+    pub fn name(&self, i: u64) -> ((usize, usize), String) {
         let Point { place, at } = self.point(i);
         let (timestep, sample, path) = self.split(place);
         let at = match at {
@@ -329,7 +339,7 @@ impl Work<'_> {
             At::Node { number, .. } => format!("node {number}"),
         };
         let (k, sample, path) = (self.levels[timestep].k, self.shard.sample(sample), self.paths[path].path.name());
-        (k, format!("sample {sample}, timestep {k}, path {path}, {at}"))
+        ((k, sample), format!("sample {sample}, timestep {k}, path {path}, {at}"))
     }
 
     /// What the device made of the points from `first`. Where the field is not finite the sums become NaN.
@@ -383,7 +393,8 @@ impl Job for Work<'_> {
                     (segment, Lane { shift, ..paths::lane(chosen.path.as_ref(), &anchor, segment) })
                 }
             };
-            let (row, alpha, beta) = (timestep as u32, level.alpha as f32, level.beta as f32);
+            let row = (timestep * self.conditions.count + self.conditions.of[sample]) as u32;
+            let (alpha, beta) = (level.alpha as f32, level.beta as f32);
             let mut lane = Lane { row, alpha, beta, ..lane };
             tile.place(path, &anchor, piece, &mut lane)?;
             table.push(lane);

@@ -249,7 +249,7 @@ impl Blocks<'_> {
                 return Err(Error::invalid(place, format!("{h:e} vanishes beside {}", x[own[columns[at].0]])));
             }
             let ks = vec![k; 2 * columns.len()];
-            let s = evaluator.evaluate(&points, &ks)?;
+            let s = evaluator.evaluate_of(&points, &ks, &vec![sample; ks.len()])?;
             let at = Whose { k, what: "sample", samples: &[sample] };
             if let Some(bad) = s.chunks_exact(d).position(|s| !finite(s)) {
                 progress.look(subject.gpu(), &subject.field, &points[bad * d..(bad + 1) * d], &[], &at, 0);
@@ -297,7 +297,7 @@ impl Blocks<'_> {
             let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
             let mut v = vec![0f32; d];
             v[own[j]] = 1.0;
-            let twin = subject.field.twin(&Dual::along(&x, &v), k)?;
+            let twin = subject.field.twin(&Dual::along(&x, &v), k, sample)?;
             let gap = |(a, &row): (usize, &usize)| {
                 let got = f64::from(jacobians[(place * n + a) * n + j]);
                 (got - twin[row].d).abs() / rows[place].largest

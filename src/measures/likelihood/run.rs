@@ -149,7 +149,7 @@ impl LikelihoodOptions {
                 },
                 &mut Progress::new(&mut uncounted),
             )?;
-            let twin = subject.field.twin(&Dual::along(&x, &v), k)?;
+            let twin = subject.field.twin(&Dual::along(&x, &v), k, sample)?;
             let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
         })

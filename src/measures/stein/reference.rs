@@ -2,7 +2,7 @@
 //! system than the data and the field that is measured.
 use crate::error::Result;
 use crate::field::{self, EXACT, Field, ScoreScale};
-use crate::ops::weight_format::WeightFormat;
+use crate::model::Said;
 use crate::run::Subject;
 use crate::spec::Spec;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub(super) fn open(spec: &Spec, subject: &Subject) -> Result<Arc<dyn Field>> {
         return field::open(spec, shape, scale);
     }
     let own = subject.field.process().clone().said("as the field that is measured has it");
-    field::open_given(spec, shape, scale, WeightFormat::F32, Some(&own))
+    field::open_said(spec, scale, &Said { shape, process: Some(own), ..Said::default() })
 }
 
 /// Why the reference may be of another system than the field and its data.

@@ -94,7 +94,7 @@ impl SteinOptions {
         let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
             let j = (share * count as f64) as usize;
             let (v, point) = (self.tangent(d, sample, k, j), selection.noisy(subject, sample, k)?);
-            let twin = subject.field.twin(&Dual::along(&point.x, &v), k)?;
+            let twin = subject.field.twin(&Dual::along(&point.x, &v), k, sample)?;
             let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((all[place * (ROW + count) + ROW + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
         })?;

@@ -16,6 +16,7 @@ use super::weights::Files;
 use crate::error::{Error, Result};
 use scheduler::Scheduler;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A network of diffusers, found.
@@ -114,6 +115,9 @@ fn config(mut network: Map<String, Value>, scheduler: Scheduler) -> Config {
         process: scheduler.process,
         prediction: scheduler.prediction,
         data_range: scheduler.data_range,
+        conditions: BTreeMap::new(),
+        null: BTreeMap::new(),
+        guidance: None,
         autoencoder: None,
         posterior: None,
         provenance,

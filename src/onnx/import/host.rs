@@ -59,11 +59,13 @@ pub(super) struct Host {
     /// Values that nodes make of constants alone.
     folded: BTreeMap<String, Arc<Tensor>>,
     rows: Vec<Row>,
+    /// Rows that the graph has already.
+    before: usize,
 }
 
 impl Host {
-    pub fn new(file: Arc<File>, roles: &Roles) -> Self {
-        Self { file, roles: roles.clone(), makers: BTreeMap::new(), folded: BTreeMap::new(), rows: vec![] }
+    pub fn new(file: Arc<File>, roles: &Roles, before: usize) -> Self {
+        Self { file, roles: roles.clone(), makers: BTreeMap::new(), folded: BTreeMap::new(), rows: vec![], before }
     }
 
     /// The input that is told the label, at some label: its shape and kind.
@@ -84,10 +86,10 @@ impl Host {
     /// The number of a row of these numbers of a value.
     pub fn row(&mut self, name: String, source: Source, places: Vec<usize>, turned: Turned) -> usize {
         self.rows.push(Row { name, source, places, turned });
-        self.rows.len() - 1
+        self.before + self.rows.len() - 1
     }
 
-    /// Puts the rows into the graph, in the order of their numbers.
+    /// Puts the rows, and the contexts that they are made of, into the graph, in the order of their numbers.
     pub fn finish(self, rows: &mut Rows) -> Result<()> {
         let wanted: BTreeSet<&String> = self
             .rows
@@ -100,7 +102,12 @@ impl Host {
             false => {
                 let program = Program::new(&self, wanted)?;
                 let ranges = program.ranges.clone();
-                Some((rows.apply(program, &[Rows::LABEL])?, ranges))
+                let mut inputs = vec![Rows::LABEL];
+                for (name, _) in &program.changing {
+                    let values: Vec<Vec<f64>> = self.roles.contexts[name].iter().map(numbers).collect();
+                    inputs.push(rows.contexts(&format!("{name} of part {}", self.before), &values)?);
+                }
+                Some((rows.apply(program, &inputs)?, ranges))
             }
         };
         for Row { name, source, places, turned } in self.rows {
@@ -132,7 +139,7 @@ pub(super) fn numbers(tensor: &Tensor) -> Vec<f64> {
 }
 
 /// A label as the file's input has it.
-fn label_of(port: &Port, label: f64) -> Result<Tensor> {
+pub(in crate::onnx) fn label_of(port: &Port, label: f64) -> Result<Tensor> {
     let shape: Vec<usize> = port.shape.iter().flatten().map(|size| size.clone().unwrap_or(1)).collect();
     if shape.iter().any(|&n| n != 1) {
         return Err(Error::invalid(
@@ -157,7 +164,10 @@ fn label_of(port: &Port, label: f64) -> Result<Tensor> {
 struct Program {
     file: Arc<File>,
     label: Option<Port>,
-    contexts: BTreeMap<String, Tensor>,
+    /// Contexts that are the same under every condition, and what nodes make of constants.
+    known: BTreeMap<String, Tensor>,
+    /// Contexts that a condition changes, in the order of the rows that they are given as, each as it is under the first.
+    changing: Vec<(String, Tensor)>,
     nodes: Vec<usize>,
     wanted: Vec<String>,
     /// Where the numbers of each value begin.
@@ -182,26 +192,38 @@ impl Program {
             }
         }
         let label = host.roles.label.as_ref().and_then(|name| file.inputs.iter().find(|p| p.name == *name)).cloned();
-        let mut contexts = host.roles.contexts.clone();
+        let (mut known, mut changing) = (BTreeMap::new(), vec![]);
+        for (name, values) in &host.roles.contexts {
+            match &values[..] {
+                [value] => drop(known.insert(name.clone(), value.clone())),
+                [first, ..] => changing.push((name.clone(), first.clone())),
+                [] => {}
+            }
+        }
         let read = |node: &usize| file.nodes[*node].proto.input.iter();
         let folded =
             needed.iter().flat_map(read).filter_map(|name| Some((name.clone(), (**host.folded.get(name)?).clone())));
-        contexts.extend(folded);
+        known.extend(folded);
         let nodes = needed.into_iter().collect();
-        let mut program = Self { file, label, contexts, nodes, wanted, ranges: BTreeMap::new(), width: 0 };
-        for (name, tensor) in program.wanted.clone().into_iter().zip(program.values(1.0)?) {
+        let mut program = Self { file, label, known, changing, nodes, wanted, ranges: BTreeMap::new(), width: 0 };
+        let first: Vec<Vec<f64>> = program.changing.iter().map(|(_, value)| numbers(value)).collect();
+        let first: Vec<&[f64]> = [&[1.0][..]].into_iter().chain(first.iter().map(|row| &row[..])).collect();
+        let values = program.values(&first)?;
+        for (name, tensor) in program.wanted.clone().into_iter().zip(values) {
             program.ranges.insert(name, program.width);
             program.width += tensor.len();
         }
         Ok(program)
     }
 
-    /// The wanted values at a label.
-    fn values(&self, label: f64) -> Result<Vec<Tensor>> {
-        let mut known: BTreeMap<&str, Tensor> = self.contexts.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    /// The wanted values for a label and for contexts, each a row.
+    fn values(&self, given: &[&[f64]]) -> Result<Vec<Tensor>> {
+        let mut known: BTreeMap<&str, Tensor> = self.known.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
         if let Some(port) = &self.label {
-            known.insert(&port.name, label_of(port, label)?);
+            known.insert(&port.name, label_of(port, given[0][0])?);
         }
+        known
+            .extend(self.changing.iter().zip(&given[1..]).map(|((name, value), row)| (name.as_str(), value.with(row))));
         for &i in &self.nodes {
             let node = &self.file.nodes[i];
             let mut stored: Vec<Option<Tensor>> = vec![];
@@ -226,7 +248,7 @@ impl RowFunction for Program {
     }
 
     fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>> {
-        Ok(self.values(inputs[0][0])?.iter().flat_map(numbers).collect())
+        Ok(self.values(inputs)?.iter().flat_map(numbers).collect())
     }
 
     fn told(&self) -> Option<Told> {

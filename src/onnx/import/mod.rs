@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::shape::Shape;
 use host::Host;
+pub(super) use host::label_of;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,12 +37,14 @@ pub struct Roles {
     pub x: String,
     /// The input that is told the label, if there is one.
     pub label: Option<String>,
-    /// Values of every other input.
-    pub contexts: BTreeMap<String, Tensor>,
+    /// Values of every other input: one, or one for each of several conditions.
+    pub contexts: BTreeMap<String, Vec<Tensor>>,
     /// Sizes of x along axes that the file leaves open.
     pub shape: Vec<usize>,
     /// The output that is meant.
     pub output: String,
+    /// How many of the output's first channels are meant; all if not said.
+    pub channels: Option<usize>,
 }
 
 /// A value of the file.
@@ -49,7 +52,7 @@ pub struct Roles {
 enum Value {
     /// A constant.
     Known(Arc<Tensor>),
-    /// A function of the label alone: what it is at some label, for its shape and kind.
+    /// A function of the label and of contexts alone: what it is for some, for its shape and kind.
     Told(Arc<Tensor>),
     /// A function of x.
     Seen(Seen),
@@ -165,27 +168,44 @@ pub struct Imported {
 
 /// The graph of a file.
 pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
+    let input = input(file, roles)?;
+    let mut graph = Graph::new(input);
+    let x = graph.input("x")?;
+    let made = onto(&mut graph, x, file, roles)?;
+    graph.output("output", made)?;
+    let output = graph.shape(made);
+    Ok(Imported { graph, input, output })
+}
+
+/// `[C, H, W]` of x.
+pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
     let shape = x_shape(file, roles)?;
-    let input = image(&shape).ok_or_else(|| {
-        Error::invalid(
-            format!("input '{}'", roles.x),
-            format!("{shape:?}: expected one to three axes beside the batch's"),
-        )
-    })?;
-    let graph = Graph::new(input);
-    let mut import = Import { file, values: BTreeMap::new(), host: Host::new(file.clone(), roles), graph };
+    image(&shape).ok_or_else(|| {
+        let message = format!("{shape:?}: expected one to three axes beside the batch's");
+        Error::invalid(format!("input '{}'", roles.x), message)
+    })
+}
+
+/// Appends the network of a file to a graph that has its x, of `input`'s shape, as node `x`. Out: what it makes.
+pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
+    let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
+    let host = Host::new(file.clone(), roles, graph.rows.len());
+    let mut import = Import { file, values: BTreeMap::new(), host, graph: std::mem::take(graph) };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
     }
     for port in &file.inputs {
         let value = match (&roles.label, roles.contexts.get(&port.name)) {
             _ if port.name == roles.x => {
-                let view =
-                    View::of(input, &shape, shape.len() == 3).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
-                Value::Seen(Seen { node: import.graph.input("x")?, view })
+                let view = View::of(input, &shape, false).ok_or_else(|| Error::invalid("x", "cannot be seen"))?;
+                Value::Seen(Seen { node: x, view })
             }
             (Some(label), _) if *label == port.name => Value::Told(Arc::new(import.host.label_at_first(port)?)),
-            (_, Some(given)) => Value::Known(Arc::new(given.clone())),
+            (_, Some(given)) => match &given[..] {
+                [value] => Value::Known(Arc::new(value.clone())),
+                [first, ..] => Value::Told(Arc::new(first.clone())),
+                [] => return Err(Error::invalid(format!("input '{}'", port.name), "is given no value")),
+            },
             _ => {
                 return Err(Error::invalid(
                     format!("input '{}'", port.name),
@@ -198,11 +218,13 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
     for (i, node) in file.nodes.iter().enumerate() {
         import.step(i, node).map_err(|e| within(node, e))?;
     }
-    import.finish(roles, input)
+    let (whole, made) = import.finish(roles)?;
+    *graph = whole;
+    Ok(made)
 }
 
 /// Sizes of x; the batch's is 1.
-fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
+pub(super) fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
     let place = || format!("input '{}'", roles.x);
     let port = file.inputs.iter().find(|p| p.name == roles.x).ok_or_else(|| {
         let names: Vec<&str> = file.inputs.iter().map(|p| p.name.as_str()).collect();
@@ -222,11 +244,11 @@ fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
     shape.iter().enumerate().map(size).collect()
 }
 
-/// `[1, D]`, `[1, S, E]` and `[1, C, H, W]` as an image; tokens are pixels.
-fn image(shape: &[usize]) -> Option<Shape> {
+/// `[1, D]`, `[1, S, E]` and `[1, C, H, W]` as an image whose numbers are in the same order; tokens are the rows of one channel.
+pub(super) fn image(shape: &[usize]) -> Option<Shape> {
     match *shape {
         [1, d] => Some(Shape::new(d, 1, 1)),
-        [1, s, e] => Some(Shape::new(e, s, 1)),
+        [1, s, e] => Some(Shape::new(1, s, e)),
         [1, c, h, w] => Some(Shape::new(c, h, w)),
         _ => None,
     }
@@ -298,26 +320,45 @@ impl<'f> Import<'f> {
         self.graph.push(name, op, inputs)
     }
 
-    fn finish(mut self, roles: &Roles, input: Shape) -> Result<Imported> {
+    fn finish(mut self, roles: &Roles) -> Result<(Graph, NodeId)> {
         let place = || format!("output '{}'", roles.output);
         let seen = match self.values.get(roles.output.as_str()).cloned() {
             Some(Value::Seen(seen)) => seen,
             Some(_) => return Err(Error::invalid(place(), "does not depend on x")),
             None => return Err(Error::invalid(place(), "is not there")),
         };
+        let seen = self.taken(roles, seen)?;
         let shape = seen.view.shape();
         let fail = || Error::invalid(place(), format!("{shape:?}: expected a batch of one and one to three axes"));
         let output = image(&shape).ok_or_else(fail)?;
-        // Flat outputs are in C order: channels before rows and columns, tokens before their channels.
+        // Flat outputs are in the file's order: channels before rows and columns.
         let (channels, order): (Vec<usize>, Vec<usize>) = match shape.len() {
             2 => (vec![1], vec![0]),
-            3 => (vec![2], vec![0, 1]),
+            3 => (vec![0], vec![1, 2]),
             _ => (vec![1], vec![0, 2, 3]),
         };
         let laid = self.laid("output", &seen, &channels, Some(&order), Some((output.h, output.w)))?;
-        self.graph.output("output", laid.node)?;
         self.host.finish(&mut self.graph.rows)?;
-        Ok(Imported { graph: self.graph, input, output })
+        Ok((self.graph, laid.node))
+    }
+}
+
+impl Import<'_> {
+    /// The channels of the output that are meant.
+    fn taken(&self, roles: &Roles, seen: Seen) -> Result<Seen> {
+        let Some(count) = roles.channels else { return Ok(seen) };
+        let shape = seen.view.shape();
+        let fail = |message: String| Error::invalid(format!("output '{}'", roles.output), message);
+        let axis = 1;
+        match shape.get(axis) {
+            Some(&whole) if (1..=whole).contains(&count) => {
+                let view = seen.view.sliced(axis, 0, 1, count);
+                Ok(Seen { view: view.ok_or_else(|| fail(format!("its first {count} channels lie apart")))?, ..seen })
+            }
+            _ => {
+                Err(fail(format!("{shape:?}: {count} channels are asked for, expected at most as many as axis 1 has")))
+            }
+        }
     }
 }
 
