@@ -58,6 +58,8 @@ mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
 mod onnx;
+mod onnx_models;
+mod onnx_native;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;
@@ -67,6 +69,7 @@ mod paths;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;
+mod processes;
 mod quadrature;
 mod random;
 mod readers;

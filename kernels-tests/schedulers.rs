@@ -45,7 +45,7 @@ fn schedulers_are_what_diffusers_computes() {
             assert!(error < 1e-11 && noise_error < 1e-13, "{text}, k = {k}: abar {abar}, diffusers {}", f64s[i]);
             worst = worst.max(error);
 
-            let (alpha, beta) = model.config.prediction.score_coefficients(a, sigma);
+            let (alpha, beta) = model.config.prediction.score_coefficients(&model.process, k).unwrap();
             let want = numbers(&case["score"][i]);
             let score = (alpha - want[0]).abs().max((beta - want[1]).abs()) / want[0].hypot(want[1]);
             assert!(score < 1e-11 / noise, "{text}, k = {k}: {alpha} x + {beta} output, expected {want:?}");
@@ -171,7 +171,7 @@ fn zero_terminal_snr_ends_in_pure_noise() {
     fs::write(&place, config.to_string()).unwrap();
     let model = Model::open(folder.path()).unwrap();
     assert_eq!(model.process.noise(999).unwrap(), (0.0, 1.0));
-    assert_eq!(model.config.prediction.score_coefficients(0.0, 1.0), (-1.0, 0.0));
+    assert_eq!(model.config.prediction.score_coefficients(&model.process, 999).unwrap(), (-1.0, 0.0));
     assert_eq!(model.process.last_with_signal(), 998);
     assert!(model.process.require_signal(998, "x").is_ok());
     let error = model.process.require_signal(999, "the flow").unwrap_err().to_string();

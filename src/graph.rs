@@ -126,6 +126,22 @@ impl Graph {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
+    /// Puts a node behind another one, from now on read in its place by all others, and shown in its place as an output; an
+    /// input stays one. It must not change the shape.
+    pub fn push_behind(&mut self, node: NodeId, name: impl Into<String>, op: impl Op + 'static) -> Result<()> {
+        let (name, shape, own) = (name.into(), self.shape(node), NodeId(node.0 + 1));
+        let found = op.shape(&[shape]).map_err(|e| Error::invalid(format!("{name} ({})", op.name()), e))?;
+        if found != shape {
+            return Err(Error::invalid(format!("{name} ({})", op.name()), format!("makes {found} of {shape}")));
+        }
+        let moved = |id: &mut NodeId| id.0 += usize::from(*id >= node);
+        self.nodes.iter_mut().flat_map(|n| &mut n.inputs).for_each(moved);
+        self.outputs.iter_mut().for_each(|(_, id)| moved(id));
+        self.inputs.iter_mut().for_each(|(_, id)| id.0 += usize::from(*id > node));
+        self.nodes.insert(own.0, Node { name, op: Arc::new(op), inputs: vec![node], shape });
+        Ok(())
+    }
+
     /// What the network is told at timestep `k`.
     pub fn label(&self, k: usize) -> Result<f64> {
         let Some(labels) = &self.labels else { return Ok(k as f64) };

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// How a step goes from one noise level to the next lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The probability-flow ODE (arXiv 2011.13456; on VE dx/dsigma = -sigma s) by Heun's rule in the angle whose tangent
-    /// is sigma/a, where its velocity stays bounded: two evaluations a step.
+    /// The probability-flow ODE (arXiv 2011.13456; dx/dsigma = -sigma s where a = 1, dx/dt = v on a flow) by Heun's rule in the
+    /// angle whose tangent is sigma/a, where its velocity stays bounded: two evaluations a step.
     Ode,
     /// x' = a' x0 + sigma' eps, deterministic (arXiv 2010.02502); x0 is kept in the field's clean range.
     Ddim,
@@ -59,6 +59,22 @@ pub struct Samples {
     pub origin: Option<String>,
 }
 
+/// Refuses what cannot be drawn, of a process of so many timesteps with signal.
+fn check(field: &dyn Field, options: &Options, t: usize) -> Result<()> {
+    field.require_score("sample")?;
+    field.process().require_levels("sample")?;
+    if options.n == 0 {
+        return Err(Error::invalid("samples", "0, expected at least 1"));
+    }
+    if !(2..=t).contains(&options.steps) {
+        return Err(Error::invalid("steps", format!("{}, expected 2..={t}", options.steps)));
+    }
+    if options.method != Method::Ode {
+        field.process().require_vp(&format!("method {} (ode is for every process)", options.method.name()))?;
+    }
+    Ok(())
+}
+
 /// Runs the process backwards. `observe` is told the evaluations done and may stop it.
 pub fn sample(
     gpu: &Gpu,
@@ -68,15 +84,7 @@ pub fn sample(
 ) -> Result<Samples> {
     // x_0 does not follow from the score of pure noise: a process that ends in it is begun one timestep earlier.
     let (n, d, t) = (options.n, field.shape().len(), field.process().last_with_signal() + 1);
-    if n == 0 {
-        return Err(Error::invalid("samples", "0, expected at least 1"));
-    }
-    if !(2..=t).contains(&options.steps) {
-        return Err(Error::invalid("steps", format!("{}, expected 2..={t}", options.steps)));
-    }
-    if options.method != Method::Ode {
-        field.process().require_vp(&format!("method {} (ode is for every process)", options.method.name()))?;
-    }
+    check(field.as_ref(), options, t)?;
     let ks: Vec<usize> =
         (0..options.steps).map(|i| (i * (t - 1) + (options.steps - 1) / 2) / (options.steps - 1)).collect();
     let numbers: Vec<usize> = (0..n).collect();

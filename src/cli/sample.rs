@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, default_value_t = 64)]
     pub n: usize,
     /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step;
-    /// variance-exploding models want ode
+    /// all but variance-preserving models want ode
     #[arg(long, value_parser = ["ode", "ddim", "ddpm"], default_value = "ddim")]
     pub method: String,
     /// Noise levels visited, evenly spread over the model's timesteps

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room, Under};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::model::{AutoencoderModel, Fact, Model, Posterior, Process, ProcessConfig, Said, Schedule, facts};
+use crate::model::{AutoencoderModel, Fact, Kind, Model, Posterior, Process, ProcessConfig, Said, facts, process_keys};
 use crate::paths::Lane;
 use crate::program::{BufferId, Builder};
 use crate::shape::Shape;
@@ -72,6 +72,11 @@ pub trait Field: Send + Sync {
 
     /// (alpha, beta) that lanes at timestep k carry; score = alpha x + beta (raw output) for networks.
     fn coefficients(&self, k: usize) -> Result<(f64, f64)>;
+
+    /// Refuses a field that is no score; `what` wants one.
+    fn require_score(&self, _what: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Appends the steps from `x` to `s`.
     fn launch(&self, cx: FieldLaunch) -> Result<()>;
@@ -191,18 +196,24 @@ fields! {
     funnel { funnel "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)" }
 }
 
-/// Parameters of closed forms that make a process.
-const PROCESS: [&str; 5] = ["process", "schedule", "timesteps", "sigma_min", "sigma_max"];
+/// The parameter of closed forms that names a process by its kind; its keys are parameters too.
+const PROCESS: &str = "process";
+
+/// What is given of a process.
+fn of_process(params: &Params) -> Vec<String> {
+    let keys = [PROCESS].into_iter().chain(process_keys());
+    keys.filter_map(|key| Some(format!("{key}={}", params.shown(key)?))).collect()
+}
 
 /// Whether the parameters of `field:NAME?..` name a process.
 pub fn names_process(spec: &Spec) -> Result<bool> {
     let named = spec.named("field:")?;
-    Ok(named.is_some_and(|(_, params)| PROCESS.iter().any(|key| params.shown(key).is_some())))
+    Ok(named.is_some_and(|(_, params)| !of_process(&params).is_empty()))
 }
 
 /// The process that a closed form is asked to have: the one that an option gave, or that of its own parameters.
 fn process(params: &mut Params, given: Option<&Process>) -> Result<Process> {
-    let own: Vec<String> = PROCESS.iter().filter_map(|key| Some(format!("{key}={}", params.shown(key)?))).collect();
+    let own = of_process(params);
     match given {
         Some(given) if own.is_empty() => Ok(given.clone()),
         Some(given) => {
@@ -221,27 +232,18 @@ fn process(params: &mut Params, given: Option<&Process>) -> Result<Process> {
     }
 }
 
-/// The process of a closed form's own parameters.
+/// The process of a closed form's own parameters: of the kind `vp` where they name none.
 fn own_process(params: &mut Params) -> Result<ProcessConfig> {
-    let timesteps = params.take("timesteps")?.unwrap_or(1000);
-    match params.take::<String>("process")?.as_deref() {
-        None | Some("vp") => {
-            let schedule = params.take::<String>("schedule")?;
-            Ok(ProcessConfig::vp(schedule.as_deref().map_or(Ok(Schedule::Cosine), Schedule::parse)?, timesteps))
-        }
-        Some("ve") => match (params.take("sigma_min")?, params.take("sigma_max")?) {
-            (Some(sigma_min), Some(sigma_max)) => Ok(ProcessConfig::Ve { sigma_min, sigma_max, timesteps }),
-            _ => Err(Error::invalid(&params.place, "process=ve needs sigma_min=.. and sigma_max=..")),
-        },
-        Some(other) => Err(Error::invalid(&params.place, format!("process={other} is not vp or ve"))),
-    }
+    let name = params.take::<String>(PROCESS)?.unwrap_or_else(|| "vp".into());
+    let unknown = || Error::invalid(&params.place, format!("process={name} is not one of {}", Kind::names()));
+    Kind::of(&name).ok_or_else(unknown)?.of_params(params)
 }
 
 /// Opens a model directory or `field:NAME?param=..`. `shape` is for closed forms and for networks that leave theirs open
 /// (`model::leaves_size_open`); others know theirs.
 ///
-/// Every closed form also takes `timesteps` (1000) and either `schedule` (cosine; the others of `SCHEDULES`) or
-/// `process=ve` with `sigma_min` and `sigma_max`.
+/// Every closed form also takes `process=KIND` (vp; the others of `KINDS`) and that kind's keys, such as `timesteps` (1000) and
+/// `schedule` (cosine; the others of `SCHEDULES`).
 pub fn open(spec: impl Into<Spec>, shape: Option<Shape>, scale: ScoreScale) -> Result<Arc<dyn Field>> {
     open_said(spec, scale, &Said { shape, ..Said::default() })
 }

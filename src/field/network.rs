@@ -59,15 +59,19 @@ impl Field for NetworkField {
     }
 
     fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
-        let (a, sigma) = self.model.process.noise(k)?;
-        let (alpha, beta) = self.model.config.prediction.score_coefficients(a, sigma);
+        let process = &self.model.process;
+        let (alpha, beta) = self.model.config.prediction.score_coefficients(process, k)?;
         match (self.scale, self.model.config.prediction) {
             (ScoreScale::Notebook, Prediction::Eps) => {
-                self.model.process.require_vp("score scale notebook")?;
-                Ok((alpha, beta / sigma))
+                process.require_vp("score scale notebook")?;
+                Ok((alpha, beta / process.noise(k)?.1))
             }
             _ => Ok((alpha, beta)),
         }
+    }
+
+    fn require_score(&self, what: &str) -> Result<()> {
+        self.model.config.prediction.require_score(what)
     }
 
     fn launch(&self, cx: FieldLaunch) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `config.json` of a model directory, schema version 1 (docs/FORMATS.md). Unknown keys are errors, so that a
 //! misspelt option cannot silently mean its default.
 use super::condition::Given;
+use super::prediction::Prediction;
 use super::process::ProcessConfig;
 use crate::data;
 use crate::error::{Error, Result};
@@ -10,52 +11,6 @@ use std::path::Path;
 
 /// Version of `config.json` that is read (docs/FORMATS.md).
 pub const SCHEMA: u32 = 1;
-
-/// What the network was trained to put out.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Prediction {
-    /// The noise: s = -eps / sigma.
-    Eps,
-    /// The score itself.
-    Score,
-    /// v = a eps - sigma x_0 (VP): s = -x - (a / sigma) v.
-    V,
-    /// The clean sample: s = (a x_0 - x) / sigma^2.
-    X0,
-}
-
-impl Prediction {
-    /// In words, for people.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Prediction::Eps => "eps, the noise",
-            Prediction::Score => "score",
-            Prediction::V => "v = a eps - sigma x_0",
-            Prediction::X0 => "x0, the clean sample",
-        }
-    }
-
-    /// The prediction of that name, as configs write it.
-    pub fn parse(name: &str) -> Result<Self> {
-        let known = [Self::Eps, Self::Score, Self::V, Self::X0];
-        let said = |p: &Self| serde_json::to_value(p).ok().and_then(|v| v.as_str().map(str::to_string));
-        known.into_iter().find(|p| said(p).as_deref() == Some(name)).ok_or_else(|| {
-            let names: Vec<String> = known.iter().filter_map(said).collect();
-            Error::invalid("prediction", format!("'{name}' is not one of {}", names.join(", ")))
-        })
-    }
-
-    /// (alpha, beta) with score = alpha x + beta output, for x = a x_0 + sigma eps.
-    pub fn score_coefficients(self, a: f64, sigma: f64) -> (f64, f64) {
-        match self {
-            Prediction::Eps => (0.0, -1.0 / sigma),
-            Prediction::Score => (0.0, 1.0),
-            Prediction::V => (-1.0, -a / sigma),
-            Prediction::X0 => (-1.0 / (sigma * sigma), a / (sigma * sigma)),
-        }
-    }
-}
 
 /// `config.json` of a model directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -24,16 +24,12 @@ impl Fact {
 /// What a process settles: itself, its schedule and what networks are told.
 pub fn of_process(process: &Process) -> Vec<Fact> {
     let (config, last) = (&process.config, process.timesteps() - 1);
-    let label = match process.preserves_variance() {
-        true => format!("the timestep k, 0..={last}"),
-        false => format!("sigma of the timesteps 0..={last}"),
-    };
     // The keys are those of the schedule.
     let who = process.source.split(": ").next().unwrap_or_default();
     vec![
         Fact::new("process", format!("{}, T = {}", config.kind(), last + 1), who),
         Fact::new("schedule", config.schedule(), &process.source),
-        Fact::new("label", label, format!("what networks of a {} process are told", config.kind())),
+        Fact::new("label", process.label_words(), format!("what networks of a {} process are told", config.kind())),
     ]
 }
 

@@ -1,7 +1,7 @@
-//! A process that an option names, for fields that have none of their own. In: `--process FILE|FOLDER`, `--alphas FILE` or
-//! `--sigmas LIST|FILE`. Out: the process, and which option and file said so.
+//! A process that an option names, for fields that have none of their own. In: `--process FILE|FOLDER|KIND?key=value`, `--alphas
+//! FILE` or `--sigmas LIST|FILE`. Out: the process, and which option and file said so.
 use super::config::Config;
-use super::process::{Process, ProcessConfig};
+use super::process::{Kind, Process, ProcessConfig};
 use super::{diffusers, json};
 use crate::data;
 use crate::error::{Error, Result};
@@ -21,13 +21,26 @@ pub fn given_process(process: Option<&Spec>, alphas: Option<&Spec>, sigmas: Opti
         return Err(Error::invalid(option, format!("given with {other}, expected one of them")));
     }
     let (config, keys) = match option {
-        "--process" => of_path(value.path())?,
+        "--process" => of_name(value).unwrap_or_else(|| of_path(value.path()))?,
         "--alphas" => (ProcessConfig::Alphas { alphas_cumprod: numbers(option, value)? }, String::new()),
         _ => (ProcessConfig::Sigmas { sigmas: numbers(option, value)? }, String::new()),
     };
     let name = value.file_name();
     let made = Process::new(&config).map_err(|e| Error::invalid(format!("{option} {value}"), e))?;
     Ok(Some(made.said(format!("{option} {name}{keys}"))))
+}
+
+/// The process that a kind and its keys make, `flow?timesteps=100`, if there is such a kind and no such file.
+fn of_name(value: &Spec) -> Option<Result<(ProcessConfig, String)>> {
+    let name = value.to_string();
+    let kind = Kind::of(name.split('?').next()?).filter(|_| !value.path().exists())?;
+    let made = || {
+        let Some((name, mut params)) = value.named("")? else { return Err(Error::invalid(value, "names no process")) };
+        let config = kind.of_params(&mut params)?;
+        params.finish(&name)?;
+        Ok((config, String::new()))
+    };
+    Some(made())
 }
 
 /// The process of a model directory's config.json, of a scheduler's, or of the folder of either; and the keys that say it.
@@ -49,7 +62,10 @@ fn of_path(path: &Path) -> Result<(ProcessConfig, String)> {
             let message = "holds neither a config.json of a model nor a scheduler_config.json, also not in scheduler/";
             Err(Error::file(path, message))
         }
-        None => Err(Error::file(path, "is not there, expected config.json, scheduler_config.json or a folder of one")),
+        None => {
+            let expected = "config.json, scheduler_config.json, a folder of one";
+            Err(Error::file(path, format!("is not there, expected {expected}, or a process: {}", Kind::names())))
+        }
     }
 }
 

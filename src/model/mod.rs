@@ -15,6 +15,7 @@ mod json;
 mod latent_space;
 mod made;
 mod onnx;
+mod prediction;
 mod process;
 mod random;
 mod said;
@@ -27,14 +28,17 @@ mod weights;
 pub use autoencoder::{AUTOENCODERS, Autoencoder, AutoencoderConfig, AutoencoderModel, LatentConfig};
 pub use autoencoder_diffusers::family as autoencoder_family;
 pub use condition::{Conditions, Given, Values, Wanted};
-pub use config::{Config, Posterior, Prediction};
+pub use config::{Config, Posterior};
 pub use configured::leaves_size_open;
 pub use facts::Fact;
 pub use given::given_process;
 pub use imported::{Imported, import};
 pub use latent_space::{Codebook, LatentSpace};
 pub use made::{RandomModel, init};
-pub use process::{Process, ProcessConfig};
+pub use prediction::Prediction;
+pub use process::{
+    Direction, EdmLabel, KINDS, Kind, Label, NEARLY_NOISE, Noising, Process, ProcessConfig, keys as process_keys,
+};
 pub use said::Said;
 pub use schedule::{SCHEDULES, Schedule};
 pub use weights::{Files, Weights};
@@ -115,9 +119,7 @@ pub fn configuration(family_name: &str, spec: impl Into<Spec>) -> Result<Config>
 /// The process of a configuration, if the network's prediction is one that it has a score for.
 fn process_of(config: &Config) -> Result<Process> {
     let process = Process::new(&config.process)?;
-    if config.prediction == Prediction::V {
-        process.require_vp("prediction v")?;
-    }
+    config.prediction.require(&process)?;
     Ok(process)
 }
 
@@ -234,6 +236,7 @@ impl Model {
         let shape = require_field(&graph).map_err(here)?;
         process.require_told(&graph).map_err(here)?;
         graph.labels = process.labels();
+        config.prediction.scale_input(&mut graph, &process).map_err(here)?;
         let autoencoder = autoencoder_of(&config, &folder, shape)?;
         let mut facts = facts::of_process(&process);
         facts.extend([
@@ -280,7 +283,12 @@ impl Model {
     /// network that was imported by the nodes of its file, which know nothing of the graph.
     pub fn twin(&self, x: &[Dual], k: usize, condition: usize) -> Result<Vec<Dual>> {
         match &self.second {
-            Some(second) => second.evaluate(x, self.graph.label(k)?, condition),
+            Some(second) => {
+                let (a, sigma) = self.process.noise(k)?;
+                let scale = self.config.prediction.input_scale(a, sigma);
+                let x: Vec<Dual> = x.iter().map(|&x| x * scale).collect();
+                second.evaluate(&x, self.graph.label(k)?, condition)
+            }
             None => twin::under(&self.graph, x, k, condition),
         }
     }

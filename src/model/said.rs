@@ -1,7 +1,7 @@
 //! What a user says of a network beyond its own files: the size of a sample, how weights are held, what an ONNX file cannot say,
 //! conditions. In: options. Out: plain data that `Model::open_said` takes; nothing is said by default.
 use super::condition::Given;
-use super::config::Prediction;
+use super::prediction::Prediction;
 use super::process::Process;
 use crate::error::{Error, Result};
 use crate::ops::weight_format::WeightFormat;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the noise grows with the timestep: f gives beta and abar (PROTOCOL; the paper's eq. 6 is the cosine).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 pub enum Schedule {
     /// f(q) = cos^2((q/T + 0.008) / 1.008 * pi/2), beta = 1 - f(k+1)/f(k), at most 0.999 (arXiv 2102.09672).
     Cosine,
@@ -38,6 +38,14 @@ pub const SCHEDULES: &[(&str, Schedule)] = &[
 pub(super) const ENDS: [f64; 2] = [1e-4, 0.02];
 /// What beta is cut off at.
 const MOST_BETA: f64 = 0.999;
+
+impl TryFrom<String> for Schedule {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::parse(&name)
+    }
+}
 
 impl Schedule {
     /// In `SCHEDULES`.

@@ -118,7 +118,7 @@ impl RowFunction for Fourier {
     }
 
     fn told(&self) -> Option<Told> {
-        Some(Told::NoiseLevel)
+        Some(Told::Number)
     }
 }
 
@@ -239,5 +239,35 @@ impl RowFunction for Reciprocal {
 
     fn told(&self) -> Option<Told> {
         Some(Told::NoiseLevel)
+    }
+}
+
+/// A number for each of some labels: what is known by timestep and has no formula in what the network is told.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Label and number, labels ascending.
+    pairs: Arc<[(f64, f64)]>,
+}
+
+impl Listed {
+    /// Of labels that differ, in any order.
+    pub fn new(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Self { pairs: pairs.into() }
+    }
+}
+
+impl RowFunction for Listed {
+    fn width(&self, inputs: &[usize]) -> Result<usize> {
+        of_width("listed", inputs, 1).map(|()| 1)
+    }
+
+    fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>> {
+        let label = inputs[0][0];
+        let place = self.pairs.binary_search_by(|pair| pair.0.total_cmp(&label));
+        let missing =
+            |_| Error::invalid("label", format!("{label} is none of the {} of its process", self.pairs.len()));
+        place.map_err(missing).map(|place| vec![self.pairs[place].1])
     }
 }

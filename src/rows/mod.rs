@@ -44,8 +44,10 @@ impl<F: RowFunction + ?Sized> RowFunction for Arc<F> {
 pub enum Told {
     /// A timestep: any whole number, or one of so many.
     Timestep(Option<usize>),
-    /// A noise level.
+    /// A noise level, sigma.
     NoiseLevel,
+    /// A real number that stands for the noise: sigma, its logarithm, a time.
+    Number,
 }
 
 /// Functions of the label and of contexts, and those of them that ops read, by number.

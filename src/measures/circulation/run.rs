@@ -47,6 +47,7 @@ impl<'a> CirculationRun<'a> {
         let Some(first) = gpus.first() else {
             return Err(Error::invalid("devices", "none given"));
         };
+        field.require_score("circulation")?;
         let mut program = Builder::new(first.target(), 0);
         let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
         let (shape, ports, options) = (field.shape(), work.ports, &work.options);

@@ -1,8 +1,11 @@
 //! The probability-flow ODE from data to noise, with the integral of its divergence: Heun's rule in the angle phi with
-//! `tan phi = sigma / a`, `dt = tan phi dphi`. In: starts, a grid of timesteps. Out: ln p_T and the integral, of every sample.
+//! `tan phi = sigma / a`, `dt = tan phi dphi`. The flow is that of `y = x / c`, `c = hypot(a, sigma)`: whatever the process, y is
+//! variance preserving, `y = x_0 cos phi + eps sin phi`, and its score is `c s(c y)`. In: starts, a grid of timesteps. Out: ln p_T
+//! and the integral, of every sample.
 use crate::data::Images;
 use crate::diagnostics::{Derivatives, Divergence, Selection, dot};
 use crate::error::{Error, Result};
+use crate::model::Process;
 use crate::paths::normal::uniform;
 use crate::paths::philox::{Purpose, Stream};
 use crate::run::{Progress, Shard, Whose, wrong};
@@ -37,6 +40,24 @@ pub(super) fn start(seed: u64, images: &Images, sample: usize, level: Option<f64
     clean.zip(words).map(|(v, word)| v + (uniform(word) - 0.5) * level).collect()
 }
 
+/// A place on the grid.
+#[derive(Clone, Copy)]
+pub(super) struct Node {
+    /// Timestep.
+    pub k: usize,
+    /// phi.
+    pub angle: f64,
+    /// c.
+    pub scale: f64,
+}
+
+impl Node {
+    pub fn of(process: &Process, k: usize) -> Result<Self> {
+        let (a, sigma) = process.noise(k)?;
+        Ok(Self { k, angle: sigma.atan2(a), scale: a.hypot(sigma) })
+    }
+}
+
 /// The samples of a shard on their way from data to noise.
 pub(super) struct Flow<'a> {
     pub selection: &'a Selection,
@@ -51,7 +72,7 @@ pub(super) struct Flow<'a> {
 
 impl Flow<'_> {
     /// All samples along one grid; every step of a batch is recorded.
-    pub fn run(&self, derivatives: &mut Derivatives, grid: &[(usize, f64)], progress: &mut Progress) -> Result<Ends> {
+    pub fn run(&self, derivatives: &mut Derivatives, grid: &[Node], progress: &mut Progress) -> Result<Ends> {
         let Flow { count, d, .. } = *self;
         let samples = self.x0.len() / d;
         let (mut prior, mut integral) = (vec![], vec![]);
@@ -59,7 +80,7 @@ impl Flow<'_> {
         let mut first = 0;
         while first < samples {
             let mut size = derivatives.batch().min(samples - first);
-            // x of all samples, then each tangent's estimate of the integral.
+            // y of all samples, then each tangent's estimate of the integral.
             let mut state = [self.x0[first * d..(first + size) * d].to_vec(), vec![0.0; size * count]].concat();
             for (step, ends) in grid.windows(2).enumerate() {
                 let key = first * grid.len() + step;
@@ -89,7 +110,7 @@ impl Flow<'_> {
         &self,
         derivatives: &mut Derivatives,
         batch: Range<usize>,
-        ends: &[(usize, f64)],
+        ends: &[Node],
         state: &mut [f64],
         progress: &mut Progress,
     ) -> Result<()> {
@@ -102,9 +123,10 @@ impl Flow<'_> {
         let samples: Vec<usize> = batch.clone().map(|i| shard.sample(i)).collect();
         // What a tangent says of the identity: every sign vector gives D, every unit vector 1.
         let identity = if divergence == Divergence::Exact { 1.0 } else { d as f64 };
-        // dx / dphi and d integral / dphi.
-        let mut slope = |x: &[f64], (k, phi): (usize, f64)| -> Result<(Vec<f64>, Vec<f64>)> {
-            let at: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+        // dy / dphi and d integral / dphi.
+        let mut slope = |y: &[f64], Node { k, angle, scale }: Node| -> Result<(Vec<f64>, Vec<f64>)> {
+            let at: Vec<f32> = y.iter().map(|&v| (scale * v) as f32).collect();
+            let tan = angle.tan();
             let mut change = vec![0f64; batch.len() * count];
             let s = derivatives.run(
                 &at,
@@ -112,18 +134,18 @@ impl Flow<'_> {
                 count,
                 |point, j, v| v.copy_from_slice(&tangent(point, j)),
                 |point, j, jv| {
-                    change[point * count + j] = phi.tan() * (identity + dot(&tangent(point, j), jv));
+                    change[point * count + j] = tan * (identity + scale * scale * dot(&tangent(point, j), jv));
                 },
                 progress,
             )?;
-            Ok((x.iter().zip(&s).map(|(x, &s)| -phi.tan() * (x + f64::from(s))).collect(), change))
+            Ok((y.iter().zip(&s).map(|(y, &s)| -tan * (y + scale * f64::from(s))).collect(), change))
         };
-        let turn = ends[1].1 - ends[0].1;
-        let (x, integral) = state.split_at_mut(batch.len() * d);
-        let (v0, g0) = slope(x, ends[0])?;
-        let ahead: Vec<f64> = x.iter().zip(&v0).map(|(x, v)| x + turn * v).collect();
+        let turn = ends[1].angle - ends[0].angle;
+        let (y, integral) = state.split_at_mut(batch.len() * d);
+        let (v0, g0) = slope(y, ends[0])?;
+        let ahead: Vec<f64> = y.iter().zip(&v0).map(|(y, v)| y + turn * v).collect();
         let (v1, g1) = slope(&ahead, ends[1])?;
-        x.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(x, (p, q))| *x += 0.5 * turn * (p + q));
+        y.iter_mut().zip(v0.iter().zip(&v1)).for_each(|(y, (p, q))| *y += 0.5 * turn * (p + q));
         integral.iter_mut().zip(g0.iter().zip(&g1)).for_each(|(sum, (p, q))| *sum += 0.5 * turn * (p + q));
         Ok(())
     }

@@ -1,13 +1,15 @@
 //! Likelihood of data by the probability-flow ODE (PROTOCOL, "Sampling and likelihood"; arXiv 2011.13456): along
 //! `dx/dt = v = -x - s`, `d ln p / dt = -div v = D + div s`, so `ln p_0(x_0) = ln p_T(x_T) - integral of (D + div s) dt`,
-//! `p_T = N(0, I)`. VP only, on the table's timesteps, from the first of them, whose noise is taken to be none.
+//! `p_T = N(0, I)`, for variance-preserving noise; others are brought to it (`flow`), if they end in it. On the table's
+//! timesteps, from the first of them, whose noise is taken to be none.
 //! bits/dim = `-ln p_0 / (D ln 2)` + the offset of the data's scaling. In: a subject, options. Out: a part, a row per sample.
 use super::Likelihood;
 use super::columns::Row;
-use super::flow::{Ends, Flow, level, start};
+use super::flow::{Ends, Flow, Node, level, start};
 use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, dot, lanes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::model::{NEARLY_NOISE, Process};
 use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -37,6 +39,8 @@ impl Task for LikelihoodOptions {
 
     fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
         let (field, selection) = (&subject.field, &self.selection);
+        field.require_score("likelihood")?;
+        field.process().require_prior("likelihood")?;
         let n = selection.timesteps.len();
         if n < 3 {
             return Err(Error::invalid("timesteps", format!("{n} of them, expected at least 3")));
@@ -47,7 +51,6 @@ impl Task for LikelihoodOptions {
             let message = format!("{n} of them, expected an odd number from 3 on: every second one is a grid too");
             return Err(Error::invalid("timesteps", message));
         }
-        field.process().require_vp("likelihood")?;
         if field.autoencoder().is_some() {
             return Err(Error::invalid(
                 "likelihood",
@@ -62,11 +65,22 @@ impl Task for LikelihoodOptions {
         });
         let cost = (self.lanes(subject.dim()), self.verified);
         let ready = selection.ready(subject, shard, cost, options, move |p| self.part(subject, shard, p))?;
-        Ok(Ready { notes: self.notes.clone(), ..ready })
+        Ok(Ready { notes: self.notes.clone(), warnings: self.warnings(field.process())?, ..ready })
     }
 }
 
 impl LikelihoodOptions {
+    /// What a grid leaves out that ends before the process does.
+    fn warnings(&self, process: &Process) -> Result<Vec<String>> {
+        let Some(&last) = self.selection.timesteps.last() else { return Ok(vec![]) };
+        let share = process.data_share(last)?;
+        let message = format!(
+            "the density at timestep {last}, where the grid ends, is taken to be a Gaussian: there the data are still {share:.2} of \
+             the noisy data, expected up to {NEARLY_NOISE}"
+        );
+        Ok(if share > NEARLY_NOISE { vec![message] } else { vec![] })
+    }
+
     /// Evaluations (lanes) that all samples take: two a step, on the grid and on every second of its timesteps.
     fn lanes(&self, dim: usize) -> u64 {
         let steps = self.selection.timesteps.len() - 1;
@@ -76,22 +90,21 @@ impl LikelihoodOptions {
     fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
         let (d, field, selection) = (subject.dim(), &subject.field, &self.selection);
         let (samples, timesteps) = (shard.count(selection.samples), &selection.timesteps);
-        let angle = |k: usize| field.process().noise(k).map(|(a, sigma)| sigma.atan2(a));
-        let grid: Vec<(usize, f64)> = timesteps.iter().map(|&k| Ok((k, angle(k)?))).collect::<Result<_>>()?;
+        let grid: Vec<Node> = timesteps.iter().map(|&k| Node::of(field.process(), k)).collect::<Result<_>>()?;
         let level = level(self.levels, field.data_range())?;
         let of_sample = |i| start(selection.seed, &subject.images, shard.sample(i), level);
         let x0: Vec<f64> = (0..samples).flat_map(of_sample).collect();
 
         let count = self.divergence.tangents(d);
         let mut derivatives = Derivatives::new(subject.gpu(), field, timesteps, samples, count)?;
-        let coarse: Vec<(usize, f64)> = grid.iter().copied().step_by(2).collect();
+        let coarse: Vec<Node> = grid.iter().copied().step_by(2).collect();
         let flow = Flow { selection, divergence: self.divergence, shard, count, d, x0 };
         let fine = flow.run(&mut derivatives, &grid, progress)?;
         let coarse = flow.run(&mut derivatives, &coarse, progress)?;
 
         let offset = level.map_or(0.0, |width| -width.log2());
         // Of the flow: dt = tan phi dphi.
-        let time = (grid[0].1.cos() / grid[grid.len() - 1].1.cos()).ln();
+        let time = (grid[0].angle.cos() / grid[grid.len() - 1].angle.cos()).ln();
         let ends = |flow: &Ends, sample: usize| {
             let (integral, se) = self.divergence.of_products(&flow.integral[sample * count..(sample + 1) * count]);
             (flow.prior[sample], integral, se)

@@ -38,6 +38,7 @@ impl Task for SteinOptions {
     fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
         let selection = &self.selection;
         selection.check(subject, shard)?;
+        subject.field.require_score("stein")?;
         self.divergence.check()?;
         if let Some(reference) = &self.reference {
             self.fits(reference.as_ref(), subject.field.as_ref())?;
@@ -58,6 +59,7 @@ impl Task for SteinOptions {
 impl SteinOptions {
     /// Refuses a reference of another shape or process than the field that is measured.
     fn fits(&self, reference: &dyn Field, field: &dyn Field) -> Result<()> {
+        reference.require_score("reference")?;
         if reference.shape() != field.shape() {
             let found = reference.shape();
             return Err(Error::invalid("reference", format!("is of shape {found}, the model of {}", field.shape())));

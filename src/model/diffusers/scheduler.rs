@@ -1,8 +1,8 @@
 //! A scheduler's config as diffusers writes it. In: the file. Out: the process that the network was trained on, what it puts
 //! out, and which keys say so. Every key is used, known to be of the sampling procedure alone (diffusers 0.42), or refused.
 use crate::error::{Error, Result};
-use crate::model::config::Prediction;
 use crate::model::json;
+use crate::model::prediction::Prediction;
 use crate::model::process::ProcessConfig;
 use crate::model::schedule::Schedule;
 use serde_json::{Map, Value};
