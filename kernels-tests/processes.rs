@@ -221,6 +221,27 @@ fn a_process_by_name_is_that_of_its_keys() {
         let error = named(text).unwrap_err().to_string();
         assert!(error.contains(said), "{text}: {error}");
     }
+    // A file of either kind is the process alone, or what lies beside an ONNX file.
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text, process) in [
+        ("a.json", r#"{"kind": "flow", "timesteps": 7}"#, Ok(flow(7))),
+        ("a.toml", "kind = 'flow'\ntimesteps = 7\n", Ok(flow(7))),
+        ("b.toml", "prediction = 'eps'\n[process]\nkind = 'flow'\ntimesteps = 7\n", Ok(flow(7))),
+        ("c.toml", "prediction = 'eps'\n", Err("c.toml: has no 'kind' and no table 'process', expected a process")),
+        ("d.toml", "kind = 'flow\n", Err("d.toml: TOML parse error at line 1")),
+        ("e.toml", "kind = 'flow'\nsteps = 7\n", Err("e.toml: unknown field `steps`")),
+        ("flow", r#"{"kind": "flow", "timesteps": 7}"#, Ok(flow(7))),
+    ] {
+        let path = folder.path().join(file);
+        fs::write(&path, text).unwrap();
+        let got = named(path.to_str().unwrap());
+        match process {
+            Ok(object) => {
+                assert_eq!(got.unwrap().config, serde_json::from_value::<ProcessConfig>(object).unwrap(), "{file}")
+            }
+            Err(said) => assert!(got.as_ref().unwrap_err().to_string().contains(said), "{file}: {}", got.unwrap_err()),
+        }
+    }
     // Every kind is one of `ProcessConfig`, and every key one of its keys: else serde would refuse them.
     assert_eq!(Kind::names(), "vp, ve, vp_continuous, flow, edm, fixed, betas, alphas, sigmas");
 }
