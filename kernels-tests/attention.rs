@@ -50,7 +50,7 @@ fn full(shape: Shape, heads: usize, features: usize) -> Graph {
 fn linear(shape: Shape, heads: usize, features: usize) -> Graph {
     let (mut graph, [q, k, v]) = projected(shape, heads * features);
     let scale = (features as f32).sqrt().recip();
-    let q = graph.push("queries", Softmax { heads, scale }, &[q]).unwrap();
+    let q = graph.push("queries", Softmax { heads, scale: f64::from(scale) }, &[q]).unwrap();
     let k = graph.push("keys", SoftmaxPixels, &[k]).unwrap();
     let context = graph.push("context", Outer { heads }, &[k, v]).unwrap();
     let y = graph.push("mix", Mix { heads, by_row: true }, &[q, context]).unwrap();

@@ -174,7 +174,7 @@ fn non_finite_values_name_their_image() {
 
 #[test]
 fn wrong_shapes_and_dtypes_are_refused() {
-    refused(&idx(8, &[3], &[1, 2, 3]), "shape [3], expected [N, H, W] or [N, C, H, W]");
+    refused(&idx(8, &[3], &[1, 2, 3]), "shape [3], expected [N, D], [N, H, W] or [N, C, H, W]");
     refused(&idx(8, &[1, 1, 1, 1, 1], &[1]), "shape [1, 1, 1, 1, 1], expected");
     refused(&idx(8, &[0, 2, 2], &[]), "shape [0, 2, 2] holds no pixels");
     refused(&idx(0x0b, &[1, 1, 1], &[0, 0]), "holds i16 values, expected u8, u16, f16, bf16, f32 or f64");

@@ -129,7 +129,7 @@ const ROWS: &[Row] = &[
         |d| data(d, "a.npy", &npy("{'descr': [('a', '<f4'), ('b', '<i8')], 'fortran_order': False, 'shape': (1,)}", &[]))),
     ("NPY in Fortran order", "is in Fortran order, expected C order: save numpy.ascontiguousarray(array)", 2,
         |d| data(d, "a.npy", &seed("npy", "fortran"))),
-    ("NPY of another rank", "shape [4], expected [N, H, W] or [N, C, H, W]", 2,
+    ("NPY of another rank", "shape [4], expected [N, D], [N, H, W] or [N, C, H, W]", 2,
         |d| data(d, "a.npy", &floats("(4,)", &[0.0; 4]))),
     ("NPY header of 60 kB", "has an NPY header of 60001 bytes, expected at most 10000", 2,
         |d| data(d, "a.npy", &npy(&" ".repeat(60_000), &[]))),

@@ -264,7 +264,7 @@ impl Builder {
             Softmax { x, heads } => self.push(softmax::Softmax { heads: *heads, scale: 1.5 }, &[at(x)]),
             SoftmaxPixels { x } => self.push(softmax_pixels::SoftmaxPixels, &[at(x)]),
             Rms { x } => {
-                let gain = noise(self.shape(*x).c, seed).into_iter().map(|v| 1.5 + v).collect();
+                let gain = noise(self.shape(*x).c, seed).into_iter().map(|v| 1.5 + f64::from(v)).collect();
                 self.push(RmsNorm { gain }, &[at(x)])
             }
             Attention { q, k, v, heads } => {

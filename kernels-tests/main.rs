@@ -58,6 +58,8 @@ mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
 mod onnx;
+mod onnx_models;
+mod onnx_native;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;

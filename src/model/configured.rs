@@ -2,7 +2,7 @@
 //! each part of it, and where the network itself lies: tensors by a family's names, or an ONNX file.
 use super::config::Config;
 use super::facts::{Fact, Sources};
-use super::onnx::{self, Opened};
+use super::onnx::{self, Described, Opened};
 use super::said::Said;
 use super::weights::Files;
 use super::{diffusers, unet2d};
@@ -27,11 +27,17 @@ pub(super) struct Configured {
     pub facts: Vec<Fact>,
 }
 
+impl From<Described> for Configured {
+    fn from(Described { path, config, opened, sources, facts }: Described) -> Self {
+        Self { path, config, network: Network::Onnx(Box::new(opened)), sources, facts }
+    }
+}
+
 /// What is known of a model: a directory, ours or one of diffusers, what a cache of the Hugging Face hub has of that name, or an
 /// ONNX file.
 pub(super) fn configured(path: &Path, said: &Said) -> Result<Configured> {
     if let Some(file) = onnx::file_of(path) {
-        return onnx::of_file(&file, said);
+        return Ok(onnx::of_file(&file, said)?.into());
     }
     let path = diffusers::hub::folder(path)?;
     if let Some(diffusers::Found { config, weights, sources }) = diffusers::find(&path)? {
@@ -47,7 +53,7 @@ pub(super) fn configured(path: &Path, said: &Said) -> Result<Configured> {
         data_range: key("data_range"),
     };
     if config.family == onnx::FAMILY {
-        return onnx::of_directory(path, config, sources, said);
+        return Ok(onnx::of_directory(path, config, sources, said)?.into());
     }
     said.require_none_of_onnx(&format!("{}, of the family {},", path.display(), config.family))?;
     let network = Network::Tensors(Files::one(path.join("model.safetensors")));

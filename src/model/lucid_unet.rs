@@ -294,7 +294,7 @@ impl Builder<'_> {
     /// Keys as weights over pixels, queries as weights over features: cost linear in pixels (arXiv 1812.01243).
     fn linear_attention(&mut self, name: &str, x: NodeId, [q, k, v]: [NodeId; 3], at: Attention) -> Result<NodeId> {
         let (channels, heads) = (self.net.channels(x), at.heads);
-        let scale = (at.head as f64).sqrt().recip() as f32;
+        let scale = f64::from((at.head as f64).sqrt().recip() as f32);
         let graph = &mut self.net.graph;
         let q = graph.push(format!("{name}.queries"), Softmax { heads, scale }, &[q])?;
         let k = graph.push(format!("{name}.keys"), SoftmaxPixels, &[k])?;
@@ -303,7 +303,7 @@ impl Builder<'_> {
         let y = self.net.conv(&format!("{name}.to_out.0"), y, channels, Geometry::same(1))?;
         let root = (channels as f64).sqrt();
         let gain = self.net.weights.take(&format!("{name}.to_out.1.g"), &[1, channels, 1, 1])?;
-        let gain = gain.iter().map(|&g| (f64::from(g) * root) as f32).collect();
+        let gain = gain.iter().map(|&g| f64::from(g) * root).collect();
         let y = self.net.graph.push(format!("{name}.to_out.1"), RmsNorm { gain }, &[y])?;
         self.net.sum(name, y, x, 1.0)
     }

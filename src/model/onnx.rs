@@ -3,7 +3,6 @@
 //! a file (process, prediction) is asked for by name.
 use super::condition::{Conditions, Given, Wanted};
 use super::config::{Config, Posterior, SCHEMA};
-use super::configured::{Configured, Network};
 use super::facts::{Fact, Sources};
 use super::prediction::Prediction;
 use super::process::ProcessConfig;
@@ -73,6 +72,16 @@ pub(super) struct Opened {
     shape: Option<Vec<usize>>,
 }
 
+/// An ONNX file as a model: where it is, its configuration, and what settled what.
+pub(super) struct Described {
+    pub path: PathBuf,
+    pub config: Config,
+    pub opened: Opened,
+    pub sources: Sources,
+    /// What its inputs are taken for.
+    pub facts: Vec<Fact>,
+}
+
 /// The network of an ONNX file: what it is as a graph, and by its own nodes.
 pub(super) struct Built {
     pub graph: Graph,
@@ -115,7 +124,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// A file, and what lies beside it.
-pub(super) fn of_file(path: &Path, said: &Said) -> Result<Configured> {
+pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
     let toml = path.with_extension("toml");
     let beside: Beside = match toml.is_file() {
         true => toml::from_str(&data::text(&toml)?).map_err(|e| Error::file(&toml, e.to_string().trim_end()))?,
@@ -170,12 +179,11 @@ pub(super) fn of_file(path: &Path, said: &Said) -> Result<Configured> {
         prediction: prediction_source,
         data_range: range_source,
     };
-    let path = path.to_path_buf();
-    Ok(Configured { path, config, network: Network::Onnx(Box::new(opened)), sources, facts })
+    Ok(Described { path: path.to_path_buf(), config, opened, sources, facts })
 }
 
 /// A directory that `import` wrote.
-pub(super) fn of_directory(path: PathBuf, config: Config, sources: Sources, said: &Said) -> Result<Configured> {
+pub(super) fn of_directory(path: PathBuf, config: Config, sources: Sources, said: &Said) -> Result<Described> {
     let at = path.join("config.json");
     let hyper: Hyper =
         serde_json::from_value(config.hyper.clone()).map_err(|e| Error::file(&at, format!("hyper: {e}")))?;
@@ -193,7 +201,7 @@ pub(super) fn of_directory(path: PathBuf, config: Config, sources: Sources, said
     let opened = Opened { file, found, channels: said.channels.or(hyper.channels), shape: hyper.shape };
     let facts = opened.facts(said, |key, _| Some(format!("config.json: hyper.{key}")), &Beside::default());
     let sources = Sources { weights: "model.safetensors".into(), ..sources };
-    Ok(Configured { path, config, network: Network::Onnx(Box::new(opened)), sources, facts })
+    Ok(Described { path, config, opened, sources, facts })
 }
 
 impl Opened {

@@ -161,6 +161,12 @@ impl View {
         Some(cut)
     }
 
+    /// Whether an axis of more than one number lies among the channels.
+    pub fn among_channels(&self, axis: usize) -> bool {
+        let c = self.of.c as isize;
+        !self.axes[axis].is_empty() && self.axes[axis].iter().all(|a| a.stride.abs() < c)
+    }
+
     /// The atoms of each axis, cut so that each lies among the channels or among the pixels; none where one cannot be.
     pub fn split(&self) -> Option<Vec<Vec<Atom>>> {
         (0..self.axes.len()).map(|i| self.cut(&[i])).collect()

@@ -33,12 +33,44 @@ impl Taps {
         Self::new(&(0..n).map(|i| vec![(i, 1.0)]).collect::<Vec<_>>())
     }
 
-    fn outputs(&self) -> usize {
+    /// How many outputs there are.
+    pub fn outputs(&self) -> usize {
         self.table.len() / self.terms
     }
 
     fn of(&self, output: usize) -> &[(u32, f32)] {
         &self.table[output * self.terms..(output + 1) * self.terms]
+    }
+
+    /// Places and weights of an output, those without effect left out.
+    pub fn terms(&self, output: usize) -> Vec<(usize, f64)> {
+        let terms = self.of(output).iter().filter(|tap| tap.1 != 0.0);
+        terms.map(|&(at, weight)| (at as usize, f64::from(weight))).collect()
+    }
+
+    /// True if every output is one of the inputs, or 0.
+    fn picks(&self) -> bool {
+        (0..self.outputs()).all(|i| matches!(self.terms(i)[..], [] | [(_, 1.0)]))
+    }
+
+    /// What these outputs are of what another has made of its own, if one of both picks.
+    pub fn after(&self, before: &Self) -> Option<Self> {
+        if !self.picks() && !before.picks() {
+            return None;
+        }
+        let of = |(at, weight): (usize, f64)| before.terms(at).into_iter().map(move |(place, w)| (place, weight * w));
+        let outputs: Vec<Vec<_>> =
+            (0..self.outputs()).map(|i| self.terms(i).into_iter().flat_map(of).collect()).collect();
+        Some(Self::new(&outputs))
+    }
+
+    /// How many zeros stand before and behind all of `n` inputs, if that is what the outputs are.
+    pub fn padding(&self, n: usize) -> Option<[usize; 2]> {
+        let before = (0..self.outputs()).take_while(|&i| self.terms(i).is_empty()).count();
+        let behind = self.outputs().checked_sub(before + n)?;
+        let own =
+            |i: usize| i.checked_sub(before).filter(|at| *at < n).map(|at| (at, 1.0)).into_iter().collect::<Vec<_>>();
+        (0..self.outputs()).all(|i| self.terms(i) == own(i)).then_some([before, behind])
     }
 
     fn check(&self, what: &str, n: usize) -> Result<()> {

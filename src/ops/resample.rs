@@ -119,6 +119,21 @@ impl Resample {
     }
 }
 
+impl Resample {
+    /// What each row and each column of its output takes of an image of this shape: places and weights, the gain left out.
+    pub fn tables(&self, s: Shape) -> [Vec<Vec<(usize, f64)>>; 2] {
+        [(s.h, self.rows), (s.w, self.columns)].map(|(n, pad)| {
+            let read = |i| self.reads(i, n, pad).filter(|tap| tap.1 != 0.0).collect();
+            (0..self.side(n, pad).unwrap_or(0)).map(read).collect()
+        })
+    }
+
+    /// Factor on the sum.
+    pub fn gain(&self) -> f64 {
+        f64::from(self.gain)
+    }
+}
+
 /// A filter turned around and in whole numbers, their sum, and how much longer than 2 it is.
 fn ratios(filter: &[f64]) -> Result<(Vec<u8>, f64, isize)> {
     let refused = || {

@@ -14,7 +14,7 @@ const FLOOR: f64 = 1e-12;
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     /// `[channels]`, sqrt(C) included.
-    pub gain: Arc<[f32]>,
+    pub gain: Arc<[f64]>,
 }
 
 impl Op for RmsNorm {
@@ -37,7 +37,7 @@ impl Op for RmsNorm {
             Dual::constant(1.0) / if norm.v > FLOOR * FLOOR { norm.sqrt() } else { Dual::constant(FLOOR) }
         };
         let scales: Vec<Dual> = (0..n).map(scale).collect();
-        x.iter().enumerate().map(|(i, &x)| x * scales[i % n] * f64::from(self.gain[i / n])).collect()
+        x.iter().enumerate().map(|(i, &x)| x * scales[i % n] * self.gain[i / n]).collect()
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -57,7 +57,7 @@ impl Op for RmsNorm {
         let mut gains = vec![0f32; 8 * cx.output.blocks];
         for (c, &slot) in view.slots.iter().enumerate() {
             let at = slot / 4 * 8 + slot % 4;
-            (gains[at], gains[at + 4]) = (self.gain[c], 1.0);
+            (gains[at], gains[at + 4]) = (self.gain[c] as f32, 1.0);
         }
         let gains = cx.program.constant(cx.label("gains"), &gains);
         Elementwise {
@@ -76,7 +76,7 @@ impl Op for RmsNorm {
 pub fn cases() -> Vec<Case> {
     let case = |name, c: usize| Case {
         name,
-        op: Arc::new(RmsNorm { gain: super::conv::noise(c, 5) }),
+        op: Arc::new(RmsNorm { gain: super::conv::noise(c, 5).iter().map(|&g| f64::from(g)).collect() }),
         inputs: vec![Shape::new(c, 5, 3)],
         row: None,
     };

@@ -13,7 +13,7 @@ pub struct Softmax {
     /// Runs of equal length.
     pub heads: usize,
     /// s
-    pub scale: f32,
+    pub scale: f64,
 }
 
 /// Softmax in duals; the largest value is taken off first.
@@ -55,7 +55,7 @@ impl Op for Softmax {
             for p in 0..n {
                 let at = |j: usize| (head * size + j) * n + p;
                 let x: Vec<Dual> = (0..size).map(|j| inputs[0][at(j)]).collect();
-                softmax(&x).into_iter().enumerate().for_each(|(j, v)| y[at(j)] = v * f64::from(self.scale));
+                softmax(&x).into_iter().enumerate().for_each(|(j, v)| y[at(j)] = v * self.scale);
             }
         }
         y
@@ -85,7 +85,7 @@ impl Op for Softmax {
                 ("heads", self.heads as u32),
                 ("together", together as u32),
                 ("size", size as u32),
-                ("scale", self.scale.to_bits()),
+                ("scale", (self.scale as f32).to_bits()),
             ],
             items: Some(s.pixels() * self.heads / together),
             flops: self.flops(&[], s),

@@ -2,20 +2,15 @@
 //! channel becomes a gain or a shift; SiLU, gains behind norms and scales of sums are found here.
 use super::host::{Source, Turned, numbers};
 use super::lay::{Run, refined, tables};
+use super::scale::Factor;
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::onnx::tensor::{Tensor, broadcast, strides};
 use crate::onnx::view::{Atom, View};
 use crate::ops::add::Add;
-use crate::ops::add_row::AddRow;
 use crate::ops::combine::Combine;
-use crate::ops::conv::Conv;
-use crate::ops::group_norm::GroupNorm;
-use crate::ops::layer_norm::LayerNorm;
-use crate::ops::modulate::Modulate;
 use crate::ops::pointwise::Pointwise;
-use crate::ops::scale::Scale;
 use crate::ops::told::Told;
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -108,8 +103,8 @@ impl Import<'_> {
 
     /// Two tensors that depend on x.
     pub(super) fn of_two(&mut self, name: &str, a: &Seen, b: &Seen, kind: Kind) -> Result<Seen> {
-        if let (Kind::Product, Some(x)) = (kind, self.silu_of(a, b)) {
-            return self.silu(name, &x);
+        if let Some(found) = self.found(name, a, b, kind)? {
+            return Ok(found);
         }
         let (sa, sb) = (a.view.shape(), b.view.shape());
         let shape = broadcast(&sa, &sb)
@@ -136,7 +131,10 @@ impl Import<'_> {
         }
         let b = self.alike(name, &a.view, &b)?;
         let node = match kind {
-            Kind::Sum(scales) => self.push(name.to_string(), Add { scales }, &[a.node, b.node])?,
+            Kind::Sum([s, t]) => {
+                let ((a, g), (b, h)) = (self.unscaled(a.node), self.unscaled(b.node));
+                self.push(name.to_string(), Add { scales: [s * g, t * h] }, &[a, b])?
+            }
             other => self.push(name.to_string(), other.op(), &[a.node, b.node])?,
         };
         Ok(Seen { node, view: a.view })
@@ -169,16 +167,6 @@ impl Import<'_> {
         Ok(Some(self.push(format!("{name}.beside"), gather, &[b.node])?))
     }
 
-    /// x, if one of both is the logistic function of the other.
-    fn silu_of(&self, a: &Seen, b: &Seen) -> Option<Seen> {
-        let of = |x: &Seen, s: &Seen| {
-            let node = &self.graph.nodes[s.node.0];
-            let logistic = node.op.downcast::<Pointwise>() == Some(&Pointwise::Sigmoid);
-            (logistic && node.inputs == [x.node] && x.view == s.view).then(|| x.clone())
-        };
-        of(a, b).or_else(|| of(b, a))
-    }
-
     /// A tensor that depends on x, and one that does not; `first`: that one is the first of both.
     pub(super) fn with(&mut self, name: &str, x: &Seen, given: &Given, kind: Kind, first: bool) -> Result<Seen> {
         let (sx, sg) = (x.view.shape(), &given.tensor.shape);
@@ -200,7 +188,7 @@ impl Import<'_> {
         let by_channel = runs.iter().all(|r| r.stride < c || r.other == 0);
         if by_channel {
             let places: Vec<usize> = channels.iter().map(|&p| p as usize).collect();
-            if let Some(node) = self.by_channel(name, x.node, given, &places, kind, first)? {
+            if let Some(node) = self.by_channel(name, x.node, given, &places, (kind, first))? {
                 return Ok(Seen { node, view: x.view });
             }
         }
@@ -243,10 +231,7 @@ impl Import<'_> {
             _ => None,
         };
         if let Some((gain, shift)) = made {
-            if (gain, shift) == (1.0, 0.0) {
-                return Ok(Some(x.clone()));
-            }
-            let node = self.scaled(name, x.node, gain, shift)?;
+            let node = self.scaled_by(name, x.node, gain, shift)?;
             return Ok(Some(Seen { node, ..x.clone() }));
         }
         Ok(match kind {
@@ -254,7 +239,7 @@ impl Import<'_> {
             Kind::Smaller => Some(self.function(name, x, Pointwise::Clip([f32::MIN, v as f32]))?),
             Kind::Quotient => {
                 let inverse = self.function(&format!("{name}.inverse"), x, Pointwise::Reciprocal)?;
-                let node = self.scaled(name, inverse.node, v, 0.0)?;
+                let node = self.scaled_by(name, inverse.node, v, 0.0)?;
                 Some(Seen { node, ..x.clone() })
             }
             _ => None,
@@ -268,74 +253,25 @@ impl Import<'_> {
         x: NodeId,
         given: &Given,
         places: &[usize],
-        kind: Kind,
-        first: bool,
+        (kind, first): (Kind, bool),
     ) -> Result<Option<NodeId>> {
-        let (gain, shift) = match (kind, first) {
-            (Kind::Product, _) => (Some(Turned::AsItIs), None),
-            (Kind::Quotient, false) => (Some(Turned::Inverted), None),
-            (Kind::Sum([1.0, 1.0]), _) => (None, Some(Turned::AsItIs)),
-            (Kind::Sum([1.0, -1.0]), false) => (None, Some(Turned::Negated)),
-            (Kind::Sum([1.0, -1.0]), true) => {
-                let turned = self.scaled(&format!("{name}.negated"), x, -1.0, 0.0)?;
-                return self.by_channel(name, turned, given, places, Kind::Sum([1.0, 1.0]), first);
+        let mut factor = |turned: Turned| match &given.source {
+            Source::Known(t) => {
+                let values = numbers(t);
+                Factor::Fixed(places.iter().map(|&p| turned.of(values[p])).collect())
             }
+            source => Factor::Row(self.host.row(name.to_string(), source.clone(), places.to_vec(), turned)),
+        };
+        let all = |v| Factor::all(v, places.len());
+        let (gain, shift) = match (kind, first) {
+            (Kind::Product, _) => (factor(Turned::AsItIs), all(0.0)),
+            (Kind::Quotient, false) => (factor(Turned::Inverted), all(0.0)),
+            (Kind::Sum([1.0, 1.0]), _) => (all(1.0), factor(Turned::AsItIs)),
+            (Kind::Sum([1.0, -1.0]), false) => (all(1.0), factor(Turned::Negated)),
+            (Kind::Sum([1.0, -1.0]), true) => (all(-1.0), factor(Turned::AsItIs)),
             _ => return Ok(None),
         };
-        let channels = places.len();
-        if let Source::Known(t) = &given.source {
-            let values = numbers(t);
-            let of = |turned: Option<Turned>, none: f32| -> Arc<[f32]> {
-                places.iter().map(|&p| turned.map_or(none, |turned| turned.of(values[p]) as f32)).collect()
-            };
-            let scale = Scale::Fixed { gain: of(gain, 1.0), shift: of(shift, 0.0) };
-            return self.modulated(name, x, channels, scale).map(Some);
-        }
-        let mut row = |turned: Turned| self.host.row(name.to_string(), given.source.clone(), places.to_vec(), turned);
-        if let (None, Some(turned)) = (gain, shift) {
-            let op = AddRow { table: row(turned), width: channels };
-            return self.push(name.to_string(), op, &[x]).map(Some);
-        }
-        let gain = row(gain.unwrap_or(Turned::AsItIs));
-        let zeros = self.host.row(
-            format!("{name}.zeros"),
-            Source::Known(Arc::new(Tensor::number(0.0))),
-            vec![0; channels],
-            Turned::AsItIs,
-        );
-        let scale = Scale::Rows { gain, shift: zeros };
-        self.push(name.to_string(), Modulate { channels, scale }, &[x]).map(Some)
-    }
-
-    /// Gain and shift by channel, by the norm before it where that has them to spare.
-    fn modulated(&mut self, name: &str, x: NodeId, channels: usize, scale: Scale) -> Result<NodeId> {
-        let of = &self.graph.nodes[x.0];
-        let inputs = of.inputs.clone();
-        let both = |own: &Scale| composed(own, &scale);
-        if let Some(norm) = of.op.downcast::<GroupNorm>()
-            && let Some(scale) = both(&norm.scale)
-        {
-            let op = GroupNorm { scale, ..norm.clone() };
-            return self.push(name.to_string(), op, &inputs);
-        }
-        if let Some(norm) = of.op.downcast::<LayerNorm>()
-            && let Some(scale) = both(&norm.scale)
-        {
-            let op = LayerNorm { scale, ..norm.clone() };
-            return self.push(name.to_string(), op, &inputs);
-        }
-        if let Some(modulate) = of.op.downcast::<Modulate>()
-            && let Some(scale) = both(&modulate.scale)
-        {
-            return self.push(name.to_string(), Modulate { channels, scale }, &inputs);
-        }
-        if let (Some(conv), Scale::Fixed { gain, shift }) = (of.op.downcast::<Conv>(), &scale)
-            && gain.iter().all(|g| *g == 1.0)
-        {
-            let bias = conv.bias.iter().zip(shift.iter()).map(|(b, h)| b + h).collect();
-            return self.push(name.to_string(), Conv { bias, ..conv.clone() }, &inputs);
-        }
-        self.push(name.to_string(), Modulate { channels, scale }, &[x])
+        self.scaled(name, x, gain, shift).map(Some)
     }
 
     /// A tensor of numbers that do not depend on x, where those of `of` lie; and whether it is as large.
@@ -362,14 +298,6 @@ impl Import<'_> {
         let gap = self.pair(step, 0, 1, Kind::Sum([sign, -sign]))?;
         Ok(vec![self.function(&step.label("step"), &gap, Pointwise::Step)?])
     }
-}
-
-/// What is scaled by one and then by the other, both fixed.
-fn composed(own: &Scale, then: &Scale) -> Option<Scale> {
-    let (Scale::Fixed { gain: a, shift: b }, Scale::Fixed { gain, shift }) = (own, then) else { return None };
-    let gains = a.iter().zip(gain.iter()).map(|(a, g)| a * g).collect();
-    let shifts = b.iter().zip(gain.iter().zip(shift.iter())).map(|(b, (g, h))| b * g + h).collect();
-    Some(Scale::Fixed { gain: gains, shift: shifts })
 }
 
 fn mean(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {

@@ -1,16 +1,15 @@
 //! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
 //! heads, those of both that go are summed, the others stay as pixels and channels.
-use super::sides::Sides;
+use super::sides::{Sides, Way};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
-use crate::graph::NodeId;
 use crate::onnx::ops::einsum::Equation;
 use crate::onnx::tensor::Tensor;
-use crate::onnx::view::{Atom, View};
-use crate::ops::affine::Affine;
+use crate::onnx::view::{Atom, Laid, View};
 use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::conv::{Conv, Padding};
 use crate::ops::mix::Mix;
+use crate::ops::outer::Outer;
 use crate::ops::softmax::Softmax;
 use crate::ops::softmax_pixels::SoftmaxPixels;
 use crate::shape::Shape;
@@ -146,11 +145,15 @@ impl Import<'_> {
         let sides = Sides::of(a, b, result)?;
         let swapped = Sides::of(b, a, result)?;
         // The way with the fewest copies; of equal ones the first.
-        let ways = [(&sides, true), (&sides, false), (&swapped, false), (&swapped, true)];
-        let best = ways.into_iter().min_by_key(|(s, logits)| s.copies(*logits)).unwrap_or(ways[0]);
+        let (own, other) = (|way| (&sides, way), |way| (&swapped, way));
+        let ways = [own(Way::Logits), own(Way::Mixed), other(Way::Mixed), other(Way::Logits)];
+        let rarer = [Way::MixedByRow, Way::Outer].into_iter().flat_map(|way| [own(way), other(way)]);
+        let possible = ways.into_iter().chain(rarer).filter_map(|(s, way)| Some((s.copies(way)?, s, way)));
+        let best = possible.min_by_key(|(copies, ..)| *copies).map_or((&sides, Way::Logits), |(_, s, way)| (s, way));
         match best {
-            (sides, true) => self.logits(name, sides, result, scale),
-            (sides, false) => self.mixed(name, sides, result, scale),
+            (sides, Way::Logits) => self.logits(name, sides, result, scale),
+            (sides, Way::Outer) => self.outer(name, sides, result, scale),
+            (sides, way) => self.mixed(name, sides, result, scale, way == Way::MixedByRow),
         }
     }
 
@@ -175,16 +178,15 @@ impl Import<'_> {
         Ok(Seen { node, view: View { of, first: 0, axes: named(letters, result) } })
     }
 
-    /// Sums of the second's pixels with the first's channels as weights.
-    fn mixed(&mut self, name: &str, s: &Sides, result: &[char], scale: f64) -> Result<Seen> {
+    /// Sums of the second's pixels with the first's channels as weights; by row, if heads are rows of the second, else channels.
+    fn mixed(&mut self, name: &str, s: &Sides, result: &[char], scale: f64, by_row: bool) -> Result<Seen> {
         let w = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.summed), None, None)?;
-        let order: Vec<usize> = s.summed.iter().map(|&c| s.axis_b(c)).chain(s.ones_b()).collect();
-        let v = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.right), Some(&order), None)?;
+        let [channels, order] = s.mixed(by_row);
         let (heads, j) = (s.count(&s.heads), s.count(&s.right));
-        let mut node = self.push(name.to_string(), Mix { heads, by_row: false }, &[w.node, v.node])?;
-        if scale != 1.0 {
-            node = self.push(format!("{name}.scaled"), Affine { gain: scale, table: None, shift: 0.0 }, &[node])?;
-        }
+        let rows = by_row.then(|| (heads, s.count(&s.summed)));
+        let v = self.laid(&format!("{name}.right"), s.b.0, &channels, Some(&order), rows)?;
+        let node = self.push(name.to_string(), Mix { heads, by_row }, &[w.node, v.node])?;
+        let node = self.scaled_by(&format!("{name}.scaled"), node, scale, 0.0)?;
         let of = Shape { c: heads * j, ..w.view.of };
         let mut letters: Vec<(char, Vec<Atom>)> = vec![];
         for &c in &s.left {
@@ -195,13 +197,18 @@ impl Import<'_> {
         Ok(Seen { node, view: View { of, first: 0, axes: named(letters, result) } })
     }
 
-    /// The node that this one scales by one number, and the number.
-    fn unscaled(&self, node: NodeId) -> (NodeId, f64) {
-        let of = &self.graph.nodes[node.0];
-        match of.op.downcast::<Affine>() {
-            Some(Affine { gain, table: None, shift: 0.0 }) => (of.inputs[0], *gain),
-            _ => (node, 1.0),
-        }
+    /// Products of channels, summed over pixels: those of the first become columns, heads rows.
+    fn outer(&mut self, name: &str, s: &Sides, result: &[char], scale: f64) -> Result<Seen> {
+        let k = self.laid(&format!("{name}.left"), s.a.0, &s.axes_a(&s.heads, &s.left), Some(&s.pixels_a()), None)?;
+        let v = self.laid(&format!("{name}.right"), s.b.0, &s.axes_b(&s.heads, &s.right), Some(&s.pixels_b()), None)?;
+        let (heads, size) = (s.count(&s.heads), s.count(&s.left));
+        let node = self.push(name.to_string(), Outer { heads }, &[k.node, v.node])?;
+        let node = self.scaled_by(&format!("{name}.scaled"), node, scale, 0.0)?;
+        let of = Shape::new(size, heads, size);
+        let mut letters = runs(&s.right, &|c| s.size(c), 1);
+        letters.extend(runs(&s.left, &|c| s.size(c), size));
+        letters.extend(runs(&s.heads, &|c| s.size(c), size * size));
+        Ok(Seen { node, view: View { of, first: 0, axes: named(letters, result) } })
     }
 
     fn soft(&mut self, step: &Step) -> Result<Vec<Seen>> {
@@ -239,6 +246,14 @@ impl Import<'_> {
                 let node = self.push(name.to_string(), SoftmaxPixels, &[x.node])?;
                 return Ok(Seen { node, ..x.clone() });
             }
+        }
+        // Of a part of a tensor's channels: by naming these, the summed ones innermost.
+        let channels: Vec<usize> = (0..x.view.axes.len()).filter(|i| x.view.among_channels(*i)).collect();
+        let (summed, mut named): (Vec<usize>, Vec<usize>) = channels.into_iter().partition(|i| axes.contains(i));
+        named.extend(summed);
+        if !x.view.is_whole() && !matches!(x.view.laid(&named, None), Laid::Copied { .. }) {
+            let x = self.laid(name, x, &named, None, None)?;
+            return self.softmax(name, &x, axes);
         }
         let x = self.laid(name, x, axes, None, None)?;
         let node = self.push(name.to_string(), Softmax { heads: 1, scale: 1.0 }, &[x.node])?;

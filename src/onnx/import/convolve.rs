@@ -46,19 +46,20 @@ fn square(w: &[f32], window: &Window, group: usize, inputs: usize, outputs: usiz
 
 /// Rows and columns whose products the kernel is, exactly.
 fn separated(kernel: &[f32], [h, w]: [usize; 2]) -> Option<[Vec<f64>; 2]> {
-    let at = kernel.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).map(|m| m.0)?;
-    let (r, q) = (at / w, at % w);
-    let most = f64::from(kernel[at]);
-    if most == 0.0 {
-        return None;
-    }
-    // A power of two, so that both parts are as exact as the weights.
-    let share = most.abs().sqrt().log2().round().exp2();
-    let rows: Vec<f64> = (0..h).map(|i| f64::from(kernel[i * w + q]) / share).collect();
-    let columns: Vec<f64> = (0..w).map(|j| f64::from(kernel[r * w + j]) * share / most).collect();
-    let exact =
-        (0..h * w).all(|i| (rows[i / w] as f32) as f64 * (columns[i % w] as f32) as f64 == f64::from(kernel[i]));
-    exact.then_some([rows, columns])
+    let there = || kernel.iter().enumerate().filter(|k| *k.1 != 0.0);
+    let size = |k: &(usize, &f32)| k.1.abs();
+    let of = |a: &(usize, &f32), b: &(usize, &f32)| size(a).total_cmp(&size(b));
+    // Of whole multiples of the least the ratios are exact; and of powers of two those to the largest.
+    let pivots = [there().min_by(of)?.0, there().max_by(of)?.0];
+    pivots.into_iter().find_map(|at| {
+        let (r, q, pivot) = (at / w, at % w, f64::from(kernel[at]));
+        // A power of two, so that both parts are as exact as the weights.
+        let share = pivot.abs().sqrt().log2().round().exp2();
+        let rows: Vec<f64> = (0..h).map(|i| f64::from(kernel[i * w + q]) / share).collect();
+        let columns: Vec<f64> = (0..w).map(|j| f64::from(kernel[r * w + j]) * share / pivot).collect();
+        let product = |i: usize| f64::from(rows[i / w] as f32) * f64::from(columns[i % w] as f32);
+        (0..h * w).all(|i| product(i) == f64::from(kernel[i])).then_some([rows, columns])
+    })
 }
 
 /// The filter that every channel has, if all have the same, and it is one of rows and columns.
@@ -160,6 +161,8 @@ fn convolved(
         return import.with_bias(&step.label("bias"), y, &bias);
     }
     let (x, _) = import.image(&name, &x)?;
+    let (x, window) = import.unpadded(&x, window);
+    let sides = [x.view.of.h, x.view.of.w];
     if of.inputs == 1 && of.outputs == 1 {
         let tight = Window { pads: window.pads, strides: [window.strides[0]; 2], kernel: [3; 2], dilations: [1; 2] };
         if window == tight && (1..=2).contains(&window.strides[0]) {
@@ -176,7 +179,7 @@ fn convolved(
         }
         if let Some(parts) = common_filter(&floats, window.kernel) {
             let taps = |along: usize, outputs: usize| taps(&parts[along], &window, along, sides[along], outputs);
-            let node = import.push(name, Filter { rows: taps(0, h), columns: taps(1, width) }, &[x.node])?;
+            let node = import.filter(&name, x.node, taps(0, h), taps(1, width))?;
             let y = import.as_file(node, rank)?;
             return import.with_bias(&step.label("bias"), y, &bias);
         }
@@ -245,7 +248,7 @@ fn transposed(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     {
         let (x, _) = import.image(&name, &x)?;
         let taps = |along: usize| spread_taps(&parts[along], &window, along, sides[along], outputs[along], cut[along]);
-        let node = import.push(name, Filter { rows: taps(0), columns: taps(1) }, &[x.node])?;
+        let node = import.filter(&name, x.node, taps(0), taps(1))?;
         let y = import.as_file(node, rank)?;
         return import.with_bias(&step.label("bias"), y, &bias);
     }

@@ -1,7 +1,6 @@
 //! Functions of each number, whose tensor may lie however it likes.
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
-use crate::ops::affine::Affine;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::silu::Silu;
 
@@ -50,7 +49,7 @@ impl Import<'_> {
     /// gain x + shift.
     pub(super) fn affine(&mut self, name: &str, x: &Seen, gain: f64, shift: f64) -> Result<Seen> {
         let x = self.whole(name, x)?;
-        let node = self.scaled(name, x.node, gain, shift)?;
+        let node = self.scaled_by(name, x.node, gain, shift)?;
         Ok(Seen { node, ..x })
     }
 
@@ -59,27 +58,6 @@ impl Import<'_> {
         let x = self.whole(name, x)?;
         let node = self.push(name.to_string(), Silu, &[x.node])?;
         Ok(Seen { node, ..x })
-    }
-
-    fn affine_of(&self, gain: f64, shift: f64) -> Affine {
-        Affine { gain, table: None, shift }
-    }
-
-    /// gain x + shift, by the node before it where that has a scale.
-    pub(super) fn scaled(
-        &mut self,
-        name: &str,
-        x: crate::graph::NodeId,
-        gain: f64,
-        shift: f64,
-    ) -> Result<crate::graph::NodeId> {
-        let of = &self.graph.nodes[x.0];
-        if let Some(add) = of.op.downcast::<crate::ops::add::Add>().filter(|_| shift == 0.0) {
-            let (op, inputs) = (crate::ops::add::Add { scales: add.scales.map(|s| s * gain) }, of.inputs.clone());
-            return self.push(name.to_string(), op, &inputs);
-        }
-        let op = self.affine_of(gain, shift);
-        self.push(name.to_string(), op, &[x])
     }
 }
 

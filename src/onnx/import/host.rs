@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::onnx::file::{File, Port};
 use crate::onnx::ops;
 use crate::onnx::tensor::{Data, Tensor};
-use crate::rows::{RowFunction, Rows, Told};
+use crate::rows::{RowFunction, RowId, Rows, Told};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,9 +45,17 @@ impl Turned {
 
 struct Row {
     name: String,
-    source: Source,
-    places: Vec<usize>,
-    turned: Turned,
+    made: Made,
+}
+
+/// What a row is.
+enum Made {
+    /// These numbers of a value.
+    Taken { source: Source, places: Vec<usize>, turned: Turned },
+    /// One row times another.
+    Product([usize; 2]),
+    /// One row plus another.
+    Sum([usize; 2]),
 }
 
 /// Nodes that the host computes, and rows that are asked of them.
@@ -85,18 +93,32 @@ impl Host {
 
     /// The number of a row of these numbers of a value.
     pub fn row(&mut self, name: String, source: Source, places: Vec<usize>, turned: Turned) -> usize {
-        self.rows.push(Row { name, source, places, turned });
+        self.push(name, Made::Taken { source, places, turned })
+    }
+
+    /// The number of the row that is the product of two, number by number.
+    pub fn product(&mut self, name: String, of: [usize; 2]) -> usize {
+        self.push(name, Made::Product(of))
+    }
+
+    /// The number of the row that is the sum of two.
+    pub fn sum(&mut self, name: String, of: [usize; 2]) -> usize {
+        self.push(name, Made::Sum(of))
+    }
+
+    fn push(&mut self, name: String, made: Made) -> usize {
+        self.rows.push(Row { name, made });
         self.before + self.rows.len() - 1
     }
 
     /// Puts the rows, and the contexts that they are made of, into the graph, in the order of their numbers.
     pub fn finish(self, rows: &mut Rows) -> Result<()> {
-        let wanted: BTreeSet<&String> = self
-            .rows
-            .iter()
-            .filter_map(|r| if let Source::Told(name) = &r.source { Some(name) } else { None })
-            .collect();
-        let wanted: Vec<String> = wanted.into_iter().cloned().collect();
+        let told = |row: &'_ Row| match &row.made {
+            Made::Taken { source: Source::Told(name), .. } => Some(name.clone()),
+            _ => None,
+        };
+        let wanted: BTreeSet<String> = self.rows.iter().filter_map(told).collect();
+        let wanted: Vec<String> = wanted.into_iter().collect();
         let told = match wanted.is_empty() {
             true => None,
             false => {
@@ -110,19 +132,25 @@ impl Host {
                 Some((rows.apply(program, &inputs)?, ranges))
             }
         };
-        for Row { name, source, places, turned } in self.rows {
-            let row = match (&source, &told) {
-                (Source::Told(value), Some((all, ranges))) => {
-                    let first = ranges.get(value).copied().unwrap_or_default();
-                    let places = places.iter().map(|p| first + p).collect();
+        let (mut made, first): (Vec<RowId>, usize) = (vec![], self.before);
+        for Row { name, made: what } in self.rows {
+            let row = match (what, &told) {
+                (Made::Taken { source: Source::Told(value), places, turned }, Some((all, ranges))) => {
+                    let begins = ranges.get(&value).copied().unwrap_or_default();
+                    let places = places.iter().map(|p| begins + p).collect();
                     rows.apply(Picked { places, turned }, &[*all])?
                 }
-                (Source::Known(tensor), _) => {
-                    let values = numbers(tensor);
+                (Made::Taken { source: Source::Told(value), .. }, None) => {
+                    return Err(Error::invalid(value, "is not computed"));
+                }
+                (Made::Taken { source: Source::Known(tensor), places, turned }, _) => {
+                    let values = numbers(&tensor);
                     rows.apply(Fixed { values: places.iter().map(|&p| turned.of(values[p])).collect() }, &[])?
                 }
-                (Source::Told(value), None) => return Err(Error::invalid(value, "is not computed")),
+                (Made::Product(of), _) => rows.apply(Both(|a, b| a * b), &of.map(|row| made[row - first]))?,
+                (Made::Sum(of), _) => rows.apply(Both(|a, b| a + b), &of.map(|row| made[row - first]))?,
             };
+            made.push(row);
             rows.push(name, row)?;
         }
         Ok(())
@@ -287,5 +315,22 @@ impl RowFunction for Fixed {
 
     fn apply(&self, _: &[&[f64]]) -> Result<Vec<f64>> {
         Ok(self.values.clone())
+    }
+}
+
+/// A number of each of two rows.
+#[derive(Debug)]
+struct Both(fn(f64, f64) -> f64);
+
+impl RowFunction for Both {
+    fn width(&self, inputs: &[usize]) -> Result<usize> {
+        match inputs {
+            [a, b] if a == b => Ok(*a),
+            _ => Err(Error::invalid("row function", format!("rows of {inputs:?} numbers, expected two of as many"))),
+        }
+    }
+
+    fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(inputs[0].iter().zip(inputs[1]).map(|(&a, &b)| (self.0)(a, b)).collect())
     }
 }

@@ -38,7 +38,7 @@ impl Import<'_> {
             Laid::Named(places) if as_wanted => {
                 let map = places.iter().map(|&p| (0, p)).collect();
                 let node = self.push(format!("{name}.channels"), Channels::gather(map), &[seen.node])?;
-                let view = renamed(view, channels, places.len());
+                let view = renamed(view, channels, &view.shape());
                 Ok(Seen { node, view })
             }
             _ => self.copied(name, seen, channels, &others, sides),
@@ -56,19 +56,22 @@ impl Import<'_> {
     ) -> Result<Seen> {
         let atoms =
             |axes: &[usize]| -> Vec<Atom> { axes.iter().flat_map(|&i| seen.view.axes[i].iter().copied()).collect() };
-        let sizes = |axes: &[usize]| axes.iter().flat_map(|&i| &seen.view.axes[i]).map(|a| a.size).product::<usize>();
-        let (c, pixels) = (sizes(channels), sizes(others));
-        let (h, w) = sides.unwrap_or((pixels, 1));
-        let shape = Shape::new(c, h, w);
+        let sizes = seen.view.shape();
+        let (h, w) = sides.unwrap_or_else(|| sides_of(&sizes, others));
+        let shape = Shape::new(channels.iter().map(|&i| sizes[i]).product(), h, w);
         let gather = gather(shape, seen.view.first as i64, addresses(&atoms(others)), addresses(&atoms(channels)))?;
         let node = self.push(format!("{name}.moved"), gather, &[seen.node])?;
-        Ok(Seen { node, view: in_runs(shape, &seen.view.shape(), others, channels) })
+        Ok(Seen { node, view: in_runs(shape, &sizes, others, channels) })
     }
 
     /// The same tensor, every number of whose node is seen, and once.
     pub(super) fn whole(&mut self, name: &str, seen: &Seen) -> Result<Seen> {
         if seen.view.is_whole() {
             return Ok(seen.clone());
+        }
+        let named: Vec<usize> = (0..seen.view.axes.len()).filter(|i| seen.view.among_channels(*i)).collect();
+        if !matches!(seen.view.laid(&named, None), Laid::Copied { .. }) {
+            return self.laid(name, seen, &named, None, None);
         }
         let shape = seen.view.shape();
         let wide = (0..shape.len()).filter(|&i| shape[i] > 1);
@@ -92,6 +95,16 @@ impl Import<'_> {
     }
 }
 
+/// Rows and columns of a copy whose pixels are these axes: those of an image, if that is what they are.
+pub(super) fn sides_of(sizes: &[usize], others: &[usize]) -> (usize, usize) {
+    let wide: Vec<usize> = others.iter().map(|&i| sizes[i]).filter(|n| *n > 1).collect();
+    match (others, &wide[..]) {
+        (&[0, 2, 3], _) if sizes.len() == 4 && sizes[0] == 1 => (sizes[2], sizes[3]),
+        (_, &[h, w]) => (h, w),
+        _ => (wide.iter().product(), 1),
+    }
+}
+
 /// The view of a copy in which every axis is one run: pixels and channels in the order of these axes, the last innermost.
 pub(super) fn in_runs(of: Shape, sizes: &[usize], others: &[usize], channels: &[usize]) -> View {
     let mut axes = vec![vec![]; sizes.len()];
@@ -105,19 +118,16 @@ pub(super) fn in_runs(of: Shape, sizes: &[usize], others: &[usize], channels: &[
     View { of, first: 0, axes }
 }
 
-/// The view of a tensor whose named channels lie side by side now, so many of them.
-fn renamed(view: &View, channels: &[usize], c: usize) -> View {
-    let own = view.of.c as isize;
-    let mut axes: Vec<Vec<Atom>> = view
-        .axes
-        .iter()
-        .map(|atoms| atoms.iter().map(|a| Atom { stride: a.stride / own * c as isize, ..*a }).collect())
-        .collect();
+/// The view of a tensor of these pixels whose channels are these axes, in order, of these sizes.
+pub(super) fn renamed(view: &View, channels: &[usize], sizes: &[usize]) -> View {
+    let (own, c) = (view.of.c as isize, channels.iter().map(|&i| sizes[i]).product::<usize>());
+    let on_pixels =
+        |atoms: &Vec<Atom>| atoms.iter().map(|a| Atom { stride: a.stride / own * c as isize, ..*a }).collect();
+    let mut axes: Vec<Vec<Atom>> = view.axes.iter().map(on_pixels).collect();
     let mut stride = 1;
     for &i in channels.iter().rev() {
-        let size: usize = view.axes[i].iter().map(|a| a.size).product();
-        axes[i] = if size > 1 { vec![Atom { size, stride }] } else { vec![] };
-        stride *= size as isize;
+        axes[i] = if sizes[i] > 1 { vec![Atom { size: sizes[i], stride }] } else { vec![] };
+        stride *= sizes[i] as isize;
     }
     View { of: Shape { c, ..view.of }, first: 0, axes }
 }

@@ -9,11 +9,14 @@ mod combine;
 mod contract;
 mod convolve;
 mod each;
+mod found;
+mod grid;
 mod host;
 mod lay;
 mod norm;
 mod reduce;
 mod resize;
+mod scale;
 mod sides;
 mod space;
 

@@ -1,14 +1,13 @@
 //! Normalisations, wherever their groups lie: over channels of a pixel, over all pixels of some channels.
+use super::scale::plain;
 use super::{Import, Rule, Seen, Step};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::tensor::Tensor;
-use crate::onnx::view::Atom;
+use crate::onnx::view::{Atom, Laid};
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::rms_norm::RmsNorm;
-use crate::ops::scale::Scale;
-use std::sync::Arc;
 
 /// The table.
 pub(super) const RULES: &[(&str, Rule)] = &[
@@ -19,11 +18,6 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("BatchNormalization", batch),
     ("LpNormalization", lp),
 ];
-
-/// Ones and zeros.
-fn plain(channels: usize) -> Scale {
-    Scale::Fixed { gain: vec![1.0; channels].into(), shift: vec![0.0; channels].into() }
-}
 
 /// Gains along an axis, as a tensor that goes with one of this rank.
 fn along(values: &[f64], axis: usize, rank: usize) -> Tensor {
@@ -62,7 +56,7 @@ impl Import<'_> {
     }
 
     /// Gains and shifts of channels, where they are not 1 and 0.
-    fn scaled_by(&mut self, name: &str, mut y: Seen, gain: &Tensor, shift: Option<&Tensor>) -> Result<Seen> {
+    fn with_weights_of(&mut self, name: &str, mut y: Seen, gain: &Tensor, shift: Option<&Tensor>) -> Result<Seen> {
         if gain.floats()?.iter().any(|g| g.v != 1.0) {
             y = self.times_constant(&format!("{name}.gain"), &y, gain)?;
         }
@@ -83,7 +77,7 @@ fn instance(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     }
     let y = import.by_axis(&name, &x, epsilon)?;
     let [gain, shift] = [1, 2].map(|i| step.known(i).map(|t| along(&super::host::numbers(t), 1, shape.len())));
-    Ok(vec![import.scaled_by(&name, y, &gain?, Some(&shift?))?])
+    Ok(vec![import.with_weights_of(&name, y, &gain?, Some(&shift?))?])
 }
 
 fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -111,7 +105,7 @@ fn group(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         Ok(along(&values, 1, shape.len()))
     };
     let (gain, shift) = (per_channel(1)?, per_channel(2)?);
-    Ok(vec![import.scaled_by(&name, Seen { view, node: y.node }, &gain, Some(&shift))?])
+    Ok(vec![import.with_weights_of(&name, Seen { view, node: y.node }, &gain, Some(&shift))?])
 }
 
 fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
@@ -138,7 +132,7 @@ fn layer(import: &mut Import, step: &Step, centred: bool) -> Result<Vec<Seen>> {
         Seen { node, ..x }
     };
     let shift = if step.inputs.get(2).is_some_and(Option::is_some) { Some(step.known(2)?) } else { None };
-    Ok(vec![import.scaled_by(&name, y, step.known(1)?, shift)?])
+    Ok(vec![import.with_weights_of(&name, y, step.known(1)?, shift)?])
 }
 
 fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -155,7 +149,13 @@ fn batch(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if rank < 2 {
         return Err(Error::invalid("input", "expected two axes or more"));
     }
-    Ok(vec![import.scaled_by(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
+    // Behind a convolution it becomes part of that, rounded to f32, as exporters do it.
+    if x.view.laid(&[1], None) == Laid::AsItIs
+        && let Some(node) = import.in_weights(&name, x.node, &gain, &shift)?
+    {
+        return Ok(vec![Seen { node, ..x }]);
+    }
+    Ok(vec![import.with_weights_of(&name, x, &along(&gain, 1, rank), Some(&along(&shift, 1, rank)))?])
 }
 
 fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -163,7 +163,7 @@ fn lp(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, name) = (step.seen(0)?.clone(), step.label(""));
     let axis = step.call.axis("axis", -1, x.view.axes.len())?;
     let x = import.laid(&name, &x, &[axis], None, None)?;
-    let gain: Arc<[f32]> = vec![1.0; x.view.of.c].into();
+    let gain = vec![1.0; x.view.of.c].into();
     let node = import.push(name, RmsNorm { gain }, &[x.node])?;
     Ok(vec![Seen { node, ..x }])
 }

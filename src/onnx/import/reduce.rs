@@ -4,7 +4,7 @@ use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
 use crate::onnx::view::{Laid, View};
-use crate::ops::filter::{Filter, Taps};
+use crate::ops::filter::Taps;
 use crate::ops::pointwise::Pointwise;
 use crate::ops::reduce::{Made, Reduce};
 use crate::shape::Shape;
@@ -110,8 +110,7 @@ impl Import<'_> {
         let (rows, columns) = (rank == 4 && axes.contains(&2), axes.contains(&(rank - 1)));
         let share = |on: bool| if on { scale } else { 1.0 };
         // The mean's factor goes with the columns, or with the rows where these stay.
-        let op = Filter { rows: sum(h, rows, share(!columns)), columns: sum(w, columns, scale) };
-        let node = self.push(name.to_string(), op, &[image.node])?;
+        let node = self.filter(name, image.node, sum(h, rows, share(!columns)), sum(w, columns, scale))?;
         self.as_file(node, rank).map(Some)
     }
 }

@@ -4,9 +4,8 @@ use crate::error::{Error, Result};
 use crate::onnx::ops::conv::{two, window};
 use crate::onnx::ops::pool::extents;
 use crate::onnx::ops::resize::{Table, tables};
-use crate::ops::filter::{Filter, Taps};
+use crate::ops::filter::Taps;
 use crate::ops::max_pool::MaxPool;
-use crate::ops::resample::Resample;
 use crate::ops::upsample::Upsample;
 
 /// The table.
@@ -32,23 +31,15 @@ fn resize(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let (x, [h, w]) = import.image(&name, &x)?;
     let rows = if rank == 4 { tables[2].clone() } else { None };
     let (rows, columns) = (rows.unwrap_or_else(|| kept(h)), tables[rank - 1].clone().unwrap_or_else(|| kept(w)));
-    let node = if rows == doubled(h) && columns == doubled(w) {
-        import.push(name, Resample::nearest(), &[x.node])?
-    } else if rows == smooth(h) && columns == smooth(w) {
-        import.push(name, Upsample::default(), &[x.node])?
-    } else {
-        import.push(name, Filter { rows: Taps::new(&rows), columns: Taps::new(&columns) }, &[x.node])?
+    let node = match rows == smooth(h) && columns == smooth(w) {
+        true => import.push(name, Upsample::default(), &[x.node])?,
+        false => import.filter(&name, x.node, Taps::new(&rows), Taps::new(&columns))?,
     };
     Ok(vec![import.as_file(node, rank)?])
 }
 
 fn kept(n: usize) -> Table {
     (0..n).map(|i| vec![(i, 1.0)]).collect()
-}
-
-/// Every pixel twice.
-fn doubled(n: usize) -> Table {
-    (0..2 * n).map(|i| vec![(i / 2, 1.0)]).collect()
 }
 
 /// Twice the size, linear, corners not aligned.
@@ -75,14 +66,6 @@ fn average(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let outputs = extents(&step.call, &window, two(&shape[2..], 1)?)?;
     let padding_counts = step.call.flag("count_include_pad", false)?;
     let (x, sides) = import.image(&name, &x)?;
-    if window.kernel == [2; 2]
-        && window.strides == [2; 2]
-        && window.pads == [[0; 2]; 2]
-        && sides.iter().all(|n| n % 2 == 0)
-    {
-        let node = import.push(name, Resample::average(), &[x.node])?;
-        return Ok(vec![import.as_file(node, rank)?]);
-    }
     let taps = |along: usize| {
         let [before, behind] = window.pads[along];
         let of = |i: usize| {
@@ -95,7 +78,7 @@ fn average(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         };
         Taps::new(&(0..outputs[along]).map(of).collect::<Vec<_>>())
     };
-    let node = import.push(name, Filter { rows: taps(0), columns: taps(1) }, &[x.node])?;
+    let node = import.filter(&name, x.node, taps(0), taps(1))?;
     Ok(vec![import.as_file(node, rank)?])
 }
 

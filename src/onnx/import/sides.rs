@@ -70,12 +70,6 @@ impl<'a> Sides<'a> {
         first.iter().chain(then).map(|&c| self.axis_b(c)).collect()
     }
 
-    /// Axes of the second of one number.
-    pub fn ones_b(&self) -> impl Iterator<Item = usize> {
-        let shape = self.b.0.view.shape();
-        (0..shape.len()).filter(move |&i| shape[i] == 1)
-    }
-
     pub fn size(&self, c: char) -> usize {
         let of = |(seen, letters): (&Seen, &[char])| letters.iter().position(|l| *l == c).map(|i| seen.view.shape()[i]);
         of(self.a).or_else(|| of(self.b)).unwrap_or(1)
@@ -85,17 +79,66 @@ impl<'a> Sides<'a> {
         letters.iter().map(|&c| self.size(c)).product()
     }
 
-    /// How many of both would have to be copied.
-    pub fn copies(&self, logits: bool) -> usize {
-        let copied = |laid: Laid| usize::from(matches!(laid, Laid::Copied { .. }));
-        let first = copied(self.a.0.view.laid(&self.axes_a(&self.heads, &self.summed), None));
-        let second = match logits {
-            true => self.b.0.view.laid(&self.axes_b(&self.heads, &self.summed), None),
-            false => {
-                let order: Vec<usize> = self.summed.iter().map(|&c| self.axis_b(c)).chain(self.ones_b()).collect();
-                self.b.0.view.laid(&self.axes_b(&self.heads, &self.right), Some(&order))
-            }
-        };
-        first + copied(second)
+    /// Channels and pixels, in order, of the second where its pixels are summed.
+    pub fn mixed(&self, by_row: bool) -> [Vec<usize>; 2] {
+        let (heads, none) = (&self.heads[..], &[][..]);
+        let (channels, rows) = if by_row { (none, heads) } else { (heads, none) };
+        let order = self.axes_b(rows, &self.summed).into_iter().chain(ones(self.b.0)).collect();
+        [self.axes_b(channels, &self.right), order]
     }
+
+    /// Pixels of the first, in order, where they are summed.
+    pub fn pixels_a(&self) -> Vec<usize> {
+        self.axes_a(&self.summed, &[]).into_iter().chain(ones(self.a.0)).collect()
+    }
+
+    /// The same of the second.
+    pub fn pixels_b(&self) -> Vec<usize> {
+        self.axes_b(&self.summed, &[]).into_iter().chain(ones(self.b.0)).collect()
+    }
+
+    /// How many of both would have to be copied; none if they cannot be multiplied so.
+    pub fn copies(&self, way: Way) -> Option<usize> {
+        let copied = |laid: Laid| usize::from(matches!(laid, Laid::Copied { .. }));
+        let (a, b) = (&self.a.0.view, &self.b.0.view);
+        let as_weights = || copied(a.laid(&self.axes_a(&self.heads, &self.summed), None));
+        match way {
+            Way::Logits => Some(as_weights() + copied(b.laid(&self.axes_b(&self.heads, &self.summed), None))),
+            Way::Mixed => {
+                let [channels, order] = self.mixed(false);
+                Some(as_weights() + copied(b.laid(&channels, Some(&order))))
+            }
+            Way::MixedByRow => {
+                let [channels, order] = self.mixed(true);
+                let in_rows = (b.of.h, b.of.w) == (self.count(&self.heads), self.count(&self.summed));
+                let placed = in_rows && copied(b.laid(&channels, Some(&order))) == 0;
+                (placed && !self.heads.is_empty()).then(as_weights)
+            }
+            Way::Outer => {
+                let first = a.laid(&self.axes_a(&self.heads, &self.left), Some(&self.pixels_a()));
+                let second = b.laid(&self.axes_b(&self.heads, &self.right), Some(&self.pixels_b()));
+                let alike = self.count(&self.left) == self.count(&self.right) && (a.of.h, a.of.w) == (b.of.h, b.of.w);
+                (alike && copied(first) + copied(second) == 0).then_some(0)
+            }
+        }
+    }
+}
+
+/// Axes of one number.
+fn ones(x: &Seen) -> impl Iterator<Item = usize> {
+    let shape = x.view.shape();
+    (0..shape.len()).filter(move |&i| shape[i] == 1)
+}
+
+/// How two tensors are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The channels of every two pixels: those of the second become channels (`AttentionLogits`).
+    Logits,
+    /// The second's pixels, with the first's channels as weights; heads are channels of both (`Mix`).
+    Mixed,
+    /// The same, where heads are rows of the second.
+    MixedByRow,
+    /// Every two channels, over all pixels (`Outer`).
+    Outer,
 }

@@ -1,7 +1,7 @@
 //! Shapes, orders and parts of tensors: nothing moves where a view says it all. Joining and padding are copies where channels cannot be
 //! named.
 use super::host::{Source, Turned};
-use super::lay::{addresses, in_runs};
+use super::lay::{addresses, in_runs, renamed, sides_of};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
@@ -9,6 +9,7 @@ use crate::onnx::ops::{select, shape};
 use crate::onnx::tensor::{axis, strides};
 use crate::onnx::view::{Atom, Laid, View};
 use crate::ops::channels::Channels;
+use crate::ops::filter::Filter;
 use crate::ops::gather::{Gather, NOWHERE, Taken};
 use crate::ops::told::Told;
 use crate::shape::Shape;
@@ -98,6 +99,18 @@ impl Import<'_> {
         if count == 0 {
             return Err(Error::invalid("input", "an empty part, which is not supported"));
         }
+        // Of a filter's rows and columns only those that are taken.
+        if self.graph.nodes[x.node.0].op.downcast::<Filter>().is_some() && count < x.view.shape()[axis] {
+            let mut wanted = x.view.shape();
+            wanted[axis] = count;
+            let source =
+                |i: usize, k: usize| if i == axis { (from as i64 + by * k as i64).try_into().ok() } else { Some(k) };
+            if !x.view.among_channels(axis)
+                && let Some(taken) = self.picked(name, x, &wanted, &source)?
+            {
+                return Ok(taken);
+            }
+        }
         if let Some(view) = x.view.sliced(axis, from, by, count) {
             return Ok(Seen { view, node: x.node });
         }
@@ -108,9 +121,7 @@ impl Import<'_> {
 
     /// Axes that lie among the channels, of those wider than one; the last if none does.
     fn of_channels(&self, x: &View) -> Vec<usize> {
-        let c = x.of.c as isize;
-        let among = |i: &usize| x.axes[*i].iter().all(|a| a.stride.abs() < c) && !x.axes[*i].is_empty();
-        let found: Vec<usize> = (0..x.axes.len()).filter(among).collect();
+        let found: Vec<usize> = (0..x.axes.len()).filter(|&i| x.among_channels(i)).collect();
         if found.is_empty() { vec![x.axes.len() - 1] } else { found }
     }
 }
@@ -207,23 +218,13 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     }
     let first = values.iter().find_map(|v| if let Value::Seen(seen) = v { Some(seen) } else { None });
     let first = first.ok_or_else(|| Error::invalid("inputs", "none depends on x"))?.clone();
-    // Side by side as channels, if the first lies so.
-    let side_by_side = !matches!(first.view.laid(&[along], None), Laid::Copied { .. });
-    if side_by_side {
-        let like = import.laid(&name, &first, &[along], None, None)?;
-        let mut nodes = vec![];
-        for (i, value) in values.iter().enumerate() {
-            nodes.push(import.beside(step, i, value, &like.view, along)?);
-        }
-        let map: Vec<(usize, usize)> =
-            nodes.iter().enumerate().flat_map(|(i, n)| (0..import.graph.shape(*n).c).map(move |c| (i, c))).collect();
-        let c = map.len();
-        let node = import.push(name, Channels::gather(map), &nodes)?;
-        let view = like.view.with_channels(along, c).ok_or_else(|| Error::invalid("result", "cannot be seen"))?;
-        return Ok(vec![Seen { node, view }]);
-    }
     let mut wanted = shapes[0].clone();
     wanted[along] = shapes.iter().map(|s| s[along]).sum();
+    // Side by side as channels, if the first lies so.
+    let channels: Vec<usize> = (0..wanted.len()).filter(|&i| i == along || first.view.among_channels(i)).collect();
+    if !matches!(first.view.laid(&channels, None), Laid::Copied { .. }) {
+        return import.side_by_side(step, &first, along, &channels, &wanted).map(|made| vec![made]);
+    }
     let mut parts = vec![];
     let mut from = 0;
     for (i, value) in values.iter().enumerate() {
@@ -240,22 +241,42 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 }
 
 impl Import<'_> {
-    /// A tensor as the node whose pixels lie as those of another, with this axis as channels.
-    fn beside(
+    /// Tensors one behind the other along an axis that is one of the channels', as a list of channels.
+    fn side_by_side(
         &mut self,
         step: &Step,
-        i: usize,
-        value: &Value,
-        like: &View,
+        first: &Seen,
         along: usize,
-    ) -> Result<crate::graph::NodeId> {
-        let n = value.shape()[along];
-        let target = like.with_channels(along, n).ok_or_else(|| Error::invalid("inputs", "cannot be joined"))?;
-        let seen = match value {
-            Value::Seen(seen) => seen.clone(),
-            given => self.given_as(step, i, given)?,
-        };
-        Ok(self.alike(&step.label(&format!("input{i}")), &target, &seen)?.node)
+        channels: &[usize],
+        wanted: &[usize],
+    ) -> Result<Seen> {
+        let like = self.laid(&step.label(""), first, channels, None, None)?.view;
+        let sizes = |axes: &[usize], of: &[usize]| axes.iter().map(|&i| of[i]).product::<usize>();
+        let at = channels.iter().position(|i| *i == along).unwrap_or_default();
+        let (outer, inner) = (sizes(&channels[..at], wanted), sizes(&channels[at + 1..], wanted));
+        let mut parts = vec![];
+        for i in 0..step.inputs.len() {
+            let (value, label) = (step.value(i)?, step.label(&format!("input{i}")));
+            let mut seen = match value {
+                Value::Seen(seen) => seen.clone(),
+                given => self.given_as(step, i, given)?,
+            };
+            if !matches!(seen.view.laid(channels, None), Laid::Copied { .. }) {
+                seen = self.laid(&label, &seen, channels, None, None)?;
+            }
+            let shape = value.shape();
+            let target = renamed(&like, channels, &shape);
+            parts.push((self.alike(&label, &target, &seen)?.node, shape[along]));
+        }
+        let mut map = vec![];
+        for o in 0..outer {
+            for (i, &(_, n)) in parts.iter().enumerate() {
+                map.extend((o * n * inner..(o + 1) * n * inner).map(|c| (i, c)));
+            }
+        }
+        let nodes: Vec<_> = parts.iter().map(|p| p.0).collect();
+        let node = self.push(step.label(""), Channels::gather(map), &nodes)?;
+        Ok(Seen { node, view: renamed(&like, channels, wanted) })
     }
 
     /// What does not depend on x, as a tensor of the graph: one row of numbers, in the file's order.
@@ -285,12 +306,8 @@ impl Import<'_> {
         fill: f32,
     ) -> Result<Seen> {
         let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
-        let (c, pixels) = (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
-        let (h, w) = match wanted.len() {
-            4 if channels == [1] => (wanted[2], wanted[3]),
-            _ => (pixels, 1),
-        };
-        let of = Shape::new(c, h, w);
+        let (h, w) = sides_of(wanted, &others);
+        let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
         let mut taken = vec![];
         for (seen, from, n) in parts {
             let place = |axes: &[usize]| -> Vec<Option<i64>> {
@@ -346,13 +363,17 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
                 as usize,
         );
     }
+    let source = |i: usize, k: usize| select::source(k as i64 - pads[i][0], shape[i] as i64, &mode);
     let channels = import.of_channels(&x.view);
+    let whole = channels.iter().all(|i| pads[*i] == [0, 0] || !x.view.among_channels(*i));
+    if let (0.0, true, Some(taken)) = (fill, whole, import.picked(&name, &x, &wanted, &source)?) {
+        return Ok(vec![taken]);
+    }
     let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
     let place = |axes: &[usize]| -> Vec<Option<i64>> {
         axes.iter().fold(vec![Some(0)], |all, &i| {
             let own = addresses(&x.view.axes[i]);
-            let (before, n) = (pads[i][0], shape[i] as i64);
-            let at = |k: usize| select::source(k as i64 - before, n, &mode).map(|s| own[s]);
+            let at = |k: usize| source(i, k).map(|s| own[s]);
             all.iter()
                 .flat_map(|&base| (0..wanted[i]).map(move |k| (base, k)))
                 .map(|(base, k)| Some(base? + at(k)?))
@@ -363,10 +384,8 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let least = q.iter().flatten().copied().min().unwrap_or(0).min(0);
     let word = |at: Option<i64>, by: i64| at.map_or(NOWHERE, |at| (at + by) as u32);
     let first = x.view.first as i64 + least;
-    let (c, pixels): (usize, usize) =
-        (channels.iter().map(|&i| wanted[i]).product(), others.iter().map(|&i| wanted[i]).product());
-    let (h, w) = if wanted.len() == 4 && channels == [1] { (wanted[2], wanted[3]) } else { (pixels, 1) };
-    let of = Shape::new(c, h, w);
+    let (h, w) = sides_of(&wanted, &others);
+    let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
     let taken = Taken {
         pixels: p.into_iter().map(|at| word(at, first)).collect(),
         channels: q.into_iter().map(|at| word(at, -least)).collect(),
