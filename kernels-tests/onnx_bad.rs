@@ -60,8 +60,8 @@ const ROWS: &[Row] = &[
     ("a field that no model has", || number(200, 1), &["not an ONNX file: no model has a field 200"]),
     ("no graph", || [number(1, 8), part(8, number(2, 18))].concat(), &["it has no graph"]),
     ("names that are no text", || { let mut m = Model::of(&[1, 2]); m.nodes.push([part(1, "x"), part(2, [0xff, 0xfe]), part(4, "Relu")].concat()); m.bytes() }, &["not an ONNX file", "UTF-8"]),
-    ("a part longer than the whole", || part(7, [part(1, "abc"), vec![0x0a, 0x7f]].concat()), &["the field at byte 7 is longer than what it is part of"]),
-    ("many small parts", || { let empty = part(1, []).repeat(2_000_000); [number(1, 8), part(7, empty), part(8, number(2, 18))].concat() }, &["has more small parts than a file of 4000010 bytes may have"]),
+    ("a part longer than the whole", || part(7, [part(1, "abc"), vec![0x0a, 0x7f]].concat()), &["the field at byte 4 is longer than what it is part of"]),
+    ("many small parts", || { let empty = part(1, []).repeat(2_000_000); [number(1, 8), part(7, empty), part(8, number(2, 18))].concat() }, &["has more small parts than a file of its size may have"]),
     // Versions and sets.
     ("no version", || [number(1, 8), part(7, Model::of(&[1, 2]).graph())].concat(), &["does not say which version"]),
     ("a version to come", || Model { opset: 99, ..Model::of(&[1, 2]).node("Relu", &["x"], &["y"], &[]) }.bytes(), &["opset 99 of the default domain is newer than 28"]),
@@ -139,7 +139,7 @@ const ROWS: &[Row] = &[
     ("a place beyond the last", || one("Gather", &["x", "a"], &[int("axis", 1)], &[longs("a", &[2])]), &["node 'the Gather'", "indices: 2 of an axis of 2 numbers"]),
     ("a wide axis taken away", || one("Squeeze", &["x", "a"], &[], &[longs("a", &[1])]), &["node 'the Squeeze'", "is not of one number"]),
     ("shapes that do not meet", || one("Add", &["x", "w"], &[], &[floats("w", &[3], &[1.0; 3])]), &["node 'the Add'", "cannot be broadcast"]),
-    ("an equation with a stranger", || one("Einsum", &["x"], &[text("equation", "abcd->abcde")], &[]), &["node 'the Einsum'"]),
+    ("an equation with a stranger", || one("Einsum", &["x"], &[text("equation", "abcd->abcde")], &[]), &["node 'the Einsum'", "has 'e' in its result, which is in no operand"]),
     ("an equation of another rank", || one("Einsum", &["x"], &[text("equation", "ab->ab")], &[]), &["node 'the Einsum'", "names other axes than the 4"]),
     ("matrices of another rank", || on(&[1, 2, 3], "Gemm", &["x", "w"], &[], &[floats("w", &[3, 1], &[1.0; 3])]), &["node 'the Gemm'", "expected matrices"]),
     ("gains of other channels", || one("InstanceNormalization", &["x", "w", "w"], &[], &[floats("w", &[3], &[1.0; 3])]), &["node 'the InstanceNormalization'", "3 numbers, expected 2"]),
@@ -148,7 +148,7 @@ const ROWS: &[Row] = &[
     // Much of little.
     ("x stretched", || one("Expand", &["x", "s"], &[], &[longs("s", &[MUCH, MUCH, 2, 6, 5])]), &["node 'the Expand'", "too large"]),
     ("x stretched less", || on(&[1, 1], "Expand", &["x", "s"], &[], &[longs("s", &[1, MUCH])]), &["node 'the Expand'", "at most 16777216 of them along an axis"]),
-    ("x tiled", || one("Tile", &["x", "r"], &[], &[longs("r", &[1, 1, MUCH, MUCH])]), &["node 'the Tile'", "depends on x"]),
+    ("x tiled", || one("Tile", &["x", "r"], &[], &[longs("r", &[1, 1, MUCH, MUCH])]), &["node 'the Tile'", "is too large"]),
     ("x padded", || one("Pad", &["x", "p"], &[], &[longs("p", &[0, 0, MUCH, MUCH, 0, 0, MUCH, MUCH])]), &["node 'the Pad'"]),
     ("pads that overflow", || one("Pad", &["x", "p"], &[], &[longs("p", &[0, 0, i64::MIN, 0, 0, 0, i64::MAX, 0])]), &["node 'the Pad'", "pads: -9223372036854775808"]),
     ("pads that leave nothing", || one("Pad", &["x", "p"], &[], &[longs("p", &[0, 0, -3, 0, 0, 0, -3, 0])]), &["node 'the Pad'"]),
@@ -177,12 +177,12 @@ const ROWS: &[Row] = &[
         m.node("Relu", &["k40"], &["y"], &[]).bytes()
     }, &["(Concat)", "depends on x: expected 1 to"]),
     ("products of products", || {
-        let side = 1 << 11;
+        let side = 1000;
         let mut m = Model::of(&[1, 1]).with(longs("s", &[side, side])).node("ConstantOfShape", &["s"], &["k"], &[]);
         m = m.node("MatMul", &["k", "k"], &["l"], &[]).node("ReduceMax", &["l"], &["m"], &[]);
         m.node("Add", &["x", "m"], &["y"], &[]).bytes()
     }, &["node 'the MatMul' (MatMul)", "more than the host computes for a file of this size"]),
-    ("many axes", || one("Reshape", &["x", "s"], &[], &[longs("s", &[[1; 40].as_slice(), &[60]].concat())]), &["node 'the Reshape'"]),
+    ("many axes", || one("Reshape", &["x", "s"], &[], &[longs("s", &[[1; 40].as_slice(), &[60]].concat())]), &["node 'the Reshape'", "41 axes, at most 32 are supported"]),
 ];
 
 #[test]
@@ -307,30 +307,4 @@ fn nesting_costs_nothing() {
     let groups = [0x83, 0x06].repeat(5000);
     let found = said([number(1, 8), part(7, groups)].concat()).unwrap();
     assert!(found.contains("not an ONNX file"), "{found}");
-}
-
-#[test]
-fn zz_shared() {
-    let mut paths: Vec<_> = std::fs::read_dir("../shared/onnx/bad").unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
-    for path in paths.iter().filter(|p| p.extension().is_some_and(|e| e == "onnx")) {
-        let found = File::open(path).map_err(|e| e.to_string()).and_then(|file| {
-            let file = Arc::new(file);
-            let names: Vec<String> = file.inputs.iter().map(|p| format!("{}:{}", p.name, p.describe())).collect();
-            let x = file.inputs.iter().find(|p| p.name == "x").unwrap_or(&file.inputs[0]).name.clone();
-            let label = file.inputs.iter().find(|p| p.name == "t").map(|p| p.name.clone());
-            let roles = Roles {
-                x,
-                label,
-                contexts: BTreeMap::new(),
-                shape: vec![],
-                output: file.outputs[0].name.clone(),
-                channels: None,
-            };
-            import(&file, &roles)
-                .map(|i| format!("WORKS {names:?} {} -> {}", i.input, i.output))
-                .map_err(|e| e.to_string())
-        });
-        println!("{}: {}", path.file_name().unwrap().to_string_lossy(), found.unwrap_or_else(|e| e));
-    }
 }

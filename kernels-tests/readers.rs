@@ -128,7 +128,7 @@ pub fn onnx(folder: &Path, bytes: &[u8]) {
         answer(onnx::import(&file, &roles), "");
     }
     let inputs = names().zip(given.iter().cloned()).collect();
-    answer(file.evaluate_within(inputs, &Budget::of(&file)), "");
+    answer(file.evaluate_within(inputs, &Budget::of(file.bytes)), "");
 }
 
 /// A folder of two equal PNG files.

@@ -67,6 +67,8 @@ pub struct FamilyInfo {
     pub size: &'static str,
     /// Name and `config.json` of sizes worth having by name, for `init`.
     pub presets: &'static [(&'static str, &'static str)],
+    /// What its networks take besides x and the label: contexts of their rows by these names, zeros until they are given.
+    pub conditions: fn(&serde_json::Value) -> Result<Vec<Wanted>>,
     /// Builds the graph from hyper-parameters (JSON) and weights.
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
 }
@@ -146,6 +148,11 @@ fn require_field(graph: &Graph) -> Result<Shape> {
         return Ok(given);
     }
     Err(Error::invalid("hyper", format!("the network makes {found} of {given}: its output is not a vector field")))
+}
+
+/// The conditions of families that take none.
+fn unconditional(_: &serde_json::Value) -> Result<Vec<Wanted>> {
+    Ok(vec![])
 }
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
@@ -299,8 +306,14 @@ fn built(config: &Config, network: Network, folder: &Path, said: &Said) -> Resul
     match network {
         Network::Tensors(files) => {
             let weights = Weights::open_files(&files)?;
-            let conditions = Conditions::of(&config.conditions, &said.conditions, folder, &[])?;
-            let (graph, parameters) = network_of(&config.family, &config.hyper, &weights)?;
+            let wanted = (family(&config.family)?.conditions)(&config.hyper)?;
+            let conditions = Conditions::of(&config.conditions, &said.conditions, folder, &wanted)?;
+            if said.guidance.or(config.guidance).is_some() {
+                let found = format!("is for networks in ONNX files; this one is of the family {}", config.family);
+                return Err(Error::invalid("guidance", found));
+            }
+            let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights)?;
+            conditions.values.iter().try_for_each(|(name, own)| graph.rows.give(name, &own.rows))?;
             let sha256 = files.sha256()?;
             Ok(Built { graph, parameters, sha256, weights: weights.describe(), conditions, null: None, second: None })
         }

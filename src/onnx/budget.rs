@@ -1,6 +1,5 @@
 //! What the host may compute of a file: how many numbers a value may have, all of them together, and how many products. In: shapes and
 //! counts, before anything is allocated. Out: leave, or a sentence. A small file cannot ask for much.
-use super::file::File;
 use super::tensor::count;
 use crate::error::{Error, Result};
 use std::cell::Cell;
@@ -14,7 +13,7 @@ const PRODUCTS: u64 = 1 << 28;
 const PRODUCTS_A_BYTE: u64 = 1 << 12;
 
 /// Axes that a tensor may have.
-const AXES: usize = 32;
+pub(super) const AXES: usize = 32;
 
 /// Numbers that the interpreter holds of one value, whatever the file.
 const INTERPRETED: usize = 1 << 26;
@@ -31,10 +30,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// For what a file has computed of its constants and of the label: by its size.
-    pub fn of(file: &File) -> Self {
-        let most = NUMBERS.saturating_add(file.bytes.saturating_mul(NUMBERS_A_BYTE));
-        let products = PRODUCTS.saturating_add(PRODUCTS_A_BYTE.saturating_mul(file.bytes as u64));
+    /// For what a file has computed of its constants and of the label: by its bytes.
+    pub fn of(bytes: usize) -> Self {
+        let most = NUMBERS.saturating_add(bytes.saturating_mul(NUMBERS_A_BYTE));
+        let products = PRODUCTS.saturating_add(PRODUCTS_A_BYTE.saturating_mul(bytes as u64));
         Self { most, left: Cell::new(most), products: Cell::new(products) }
     }
 

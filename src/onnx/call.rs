@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::file::Node;
 use super::proto::{AttributeProto, TensorProto};
-use super::tensor::{MOST_ALONG, Tensor, axis};
+use super::tensor::{MOST_ALONG, Tensor, axis, broadcast};
 use crate::error::{Error, Result};
 
 /// A node whose inputs are known.
@@ -40,7 +40,11 @@ const TYPES: [&str; 15] = [
 impl<'a> Call<'a> {
     /// Two tensors, stretched to one shape.
     pub fn together(&self, a: &Tensor, b: &Tensor) -> Result<[Tensor; 2]> {
-        a.together(b, self.budget)
+        let shape = broadcast(&a.shape, &b.shape).ok_or_else(|| {
+            Error::invalid("inputs", format!("shapes {:?} and {:?} cannot be broadcast", a.shape, b.shape))
+        })?;
+        self.budget.numbers(&shape)?;
+        Ok([a.stretched(&shape), b.stretched(&shape)])
     }
 
     /// Input i, which must be there.

@@ -1,6 +1,5 @@
 //! Tensors of the host, of any rank: what constants are folded with, what depends on the label alone is computed with, and
 //! what an imported network is compared with. Floating-point numbers are f64 with a derivative along one tangent.
-use super::budget::Budget;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 
@@ -210,15 +209,6 @@ impl Tensor {
         let step = |i: usize| if i < first || self.shape[i - first] == 1 { 0 } else { own[i - first] };
         let steps: Vec<isize> = (0..shape.len()).map(step).collect();
         self.at(shape, &places(shape, &steps, 0))
-    }
-
-    /// Both of them, stretched to one shape.
-    pub fn together(&self, other: &Self, budget: &Budget) -> Result<[Self; 2]> {
-        let shape = broadcast(&self.shape, &other.shape).ok_or_else(|| {
-            Error::invalid("inputs", format!("shapes {:?} and {:?} cannot be broadcast", self.shape, other.shape))
-        })?;
-        budget.numbers(&shape)?;
-        Ok([self.stretched(&shape), other.stretched(&shape)])
     }
 }
 

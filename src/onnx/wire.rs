@@ -85,9 +85,7 @@ fn look(bytes: &[u8], first: usize, kind: Kind, memory: &mut usize) -> Result<()
         let (field, behind) = rest.split_at(length);
         if key & 7 == 2 {
             let (kind, taken) = kind.field(key >> 3);
-            *memory = memory
-                .checked_sub(taken)
-                .ok_or_else(|| format!("has more small parts than a file of {} bytes may have", first + bytes.len()))?;
+            *memory = memory.checked_sub(taken).ok_or("has more small parts than a file of its size may have")?;
             if !matches!(kind, Kind::Leaf) {
                 look(field, first + bytes.len() - rest.len(), kind, memory)?;
             }

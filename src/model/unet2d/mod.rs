@@ -6,16 +6,17 @@ mod layers;
 mod up;
 
 use super::blocks::{Geometry, Net};
-use super::{FamilyInfo, Weights};
+use super::{FamilyInfo, Wanted, Weights};
 use crate::error::Result;
 use crate::graph::{Graph, NodeId};
 use crate::ops::affine::Affine;
 use crate::ops::resample::Resample;
-use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid};
+use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid, Sum};
 use crate::rows::{RowId, Rows};
-use config::{Act, Hyper, TimeKind, refused};
+use config::{Act, ClassKind, Hyper, TimeKind, refused};
 pub(super) use config::{give_size, is_sizeless};
 use layers::Resnet;
+use std::sync::Arc;
 
 pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     name: "unet2d_diffusers",
@@ -25,6 +26,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: None,
     size: "sample_size",
     presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
+    conditions,
     build,
 };
 
@@ -33,6 +35,9 @@ const DDPM_CELEBAHQ_256: &str = include_str!("../presets/ddpm-celebahq-256.json"
 
 /// The same class; golden cases call its NCSN++ configuration so.
 pub(super) const NCSNPP: FamilyInfo = FamilyInfo { name: "unet2d_ncsnpp_diffusers", presets: &[], ..FAMILY };
+
+/// What the class calls its condition.
+const CLASS: &str = "class_labels";
 
 /// Channels that the class's pyramids have, whatever its configuration says.
 const PYRAMID: usize = 3;
@@ -101,6 +106,20 @@ impl Kind {
     }
 }
 
+/// The class label, where the network takes one.
+fn conditions(value: &serde_json::Value) -> Result<Vec<Wanted>> {
+    let h = Hyper::read(value)?;
+    let wanted = |shape, whole, below| Wanted { name: CLASS.into(), shape, whole, below };
+    Ok(h.class
+        .map(|class| match class {
+            ClassKind::Table { classes } => wanted(vec![Some(1)], true, Some(classes)),
+            ClassKind::Number => wanted(vec![Some(1)], false, None),
+            ClassKind::Given => wanted(vec![Some(1), Some(h.time_embedding_dim)], false, None),
+        })
+        .into_iter()
+        .collect())
+}
+
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
     let h = Hyper::read(value)?;
     for (types, way) in [(&h.down_block_types, "Down"), (&h.up_block_types, "Up")] {
@@ -163,33 +182,66 @@ impl Builder<'_> {
         self.net.sum("pyramid", y, pyramid, 1.0)
     }
 
+    /// The embedding of the time, and that of a class added to it.
     fn embed(&mut self, width: usize) -> Result<()> {
-        let first = match self.h.time {
-            TimeKind::Fourier => {
-                let weights = self.net.weights.take("time_proj.weight", &[width])?;
-                self.net.apply(Fourier { weights, log: true }, Rows::LABEL)?
-            }
-            TimeKind::Positional { freq_shift, cos_first } => {
-                let divisor = (width / 2) as f64 - freq_shift;
-                self.net.apply(Sinusoid { width, divisor, cos_first }, Rows::LABEL)?
-            }
-            TimeKind::Learned { rows } => {
-                let table = self.net.weights.take("time_proj.weight", &[rows, width])?;
-                self.net.apply(Lookup { table, rows, width }, Rows::LABEL)?
-            }
+        let learned = match self.h.time {
+            TimeKind::Fourier => Some(self.net.weights.take("time_proj.weight", &[width])?),
+            TimeKind::Positional { .. } => None,
+            TimeKind::Learned { rows } => Some(self.net.weights.take("time_proj.weight", &[rows, width])?),
         };
-        let inner = self.h.time_embedding_dim;
+        let learned = learned.unwrap_or_default();
         let act = match self.h.act {
             Act::Silu => Each::SILU,
             Act::Mish => Each::MISH,
             Act::Gelu => Each::GELU,
             Act::Relu => Each::RELU,
         };
-        let hidden = self.net.apply_dense("time_embedding.linear_1", inner, first)?;
-        let hidden = self.net.apply(Each::SILU, hidden)?;
-        self.raw = self.net.apply_dense("time_embedding.linear_2", inner, hidden)?;
+        let projected = self.projected(&learned, width, Rows::LABEL)?;
+        self.raw = self.perceptron("time_embedding", projected)?;
+        if let Some(class) = self.h.class {
+            let own = self.class(class, &learned, width)?;
+            self.raw = self.net.graph.rows.apply(Sum, &[self.raw, own])?;
+        }
         self.told = self.net.apply(act, self.raw)?;
         Ok(())
+    }
+
+    /// A number as so many, by what was learned for it, if anything was.
+    fn projected(&mut self, learned: &Arc<[f32]>, width: usize, number: RowId) -> Result<RowId> {
+        match self.h.time {
+            TimeKind::Fourier => self.net.apply(Fourier { weights: learned.clone(), log: true }, number),
+            TimeKind::Positional { freq_shift, cos_first } => {
+                let divisor = (width / 2) as f64 - freq_shift;
+                self.net.apply(Sinusoid { width, divisor, cos_first }, number)
+            }
+            TimeKind::Learned { rows } => self.net.apply(Lookup { table: learned.clone(), rows, width }, number),
+        }
+    }
+
+    /// Two layers with an activation between them.
+    fn perceptron(&mut self, name: &str, input: RowId) -> Result<RowId> {
+        let inner = self.h.time_embedding_dim;
+        let hidden = self.net.apply_dense(&format!("{name}.linear_1"), inner, input)?;
+        let hidden = self.net.apply(Each::SILU, hidden)?;
+        self.net.apply_dense(&format!("{name}.linear_2"), inner, hidden)
+    }
+
+    /// The embedding of a class, whose label is zeros until it is given.
+    fn class(&mut self, kind: ClassKind, learned: &Arc<[f32]>, width: usize) -> Result<RowId> {
+        let inner = self.h.time_embedding_dim;
+        let zeros = vec![0.0; if kind == ClassKind::Given { inner } else { 1 }];
+        let label = self.net.graph.rows.context(CLASS, &zeros)?;
+        match kind {
+            ClassKind::Table { classes } => {
+                let table = self.net.weights.take("class_embedding.weight", &[classes, inner])?;
+                self.net.apply(Lookup { table, rows: classes, width: inner }, label)
+            }
+            ClassKind::Number => {
+                let projected = self.projected(learned, width, label)?;
+                self.perceptron("class_embedding", projected)
+            }
+            ClassKind::Given => Ok(label),
+        }
     }
 
     fn middle(&mut self, x: NodeId) -> Result<NodeId> {

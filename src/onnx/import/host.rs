@@ -253,7 +253,7 @@ impl Program {
         }
         known
             .extend(self.changing.iter().zip(&given[1..]).map(|((name, value), row)| (name.as_str(), value.with(row))));
-        let budget = Budget::of(&self.file);
+        let budget = Budget::of(self.file.bytes);
         for &i in &self.nodes {
             let node = &self.file.nodes[i];
             let mut stored: Vec<Option<Tensor>> = vec![];

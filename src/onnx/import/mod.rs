@@ -12,6 +12,7 @@ mod each;
 mod found;
 mod grid;
 mod host;
+mod join;
 mod lay;
 mod norm;
 mod reduce;
@@ -20,7 +21,7 @@ mod scale;
 mod sides;
 mod space;
 
-use super::budget::Budget;
+use super::budget::{AXES, Budget};
 use super::call::Call;
 use super::file::{File, Node};
 use super::ops;
@@ -91,6 +92,9 @@ const SEEN_ALONG: usize = 1 << 24;
 
 /// Refuses tensors that depend on x of no numbers, and of more than can be laid out.
 fn viewed(shape: &[usize]) -> Result<()> {
+    if shape.len() > AXES {
+        return Err(Error::invalid("shape", format!("{} axes, at most {AXES} are supported", shape.len())));
+    }
     let n = count(shape)?;
     match n > 0 && n <= SEEN && shape.iter().all(|d| *d <= SEEN_ALONG) {
         true => Ok(()),
@@ -171,6 +175,7 @@ fn rule(op: &str) -> Option<Rule> {
         combine::RULES,
         choose::RULES,
         space::RULES,
+        join::RULES,
         contract::RULES,
         attention::RULES,
         convolve::RULES,
@@ -226,7 +231,7 @@ pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
 pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
     let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
     let host = Host::new(file.clone(), roles, graph.rows.len());
-    let (budget, tables) = (Budget::of(file), Budget::tables(TABLE, TABLES));
+    let (budget, tables) = (Budget::of(file.bytes), Budget::tables(TABLE, TABLES));
     let mut import = Import { file, values: BTreeMap::new(), host, graph: std::mem::take(graph), budget, tables };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
@@ -334,10 +339,11 @@ impl<'f> Import<'f> {
         }
         let op = node.proto.op_type.as_str();
         let rule = rule(op)
-            .ok_or_else(|| Error::invalid(op, format!("{op} of something that depends on x {}", why_not(op))))?;
+            .ok_or_else(|| format!("{op} of something that depends on x {}", why_not(op)))
+            .map_err(|message| Error::invalid(format!("node '{}'", node.name), message))?;
         let known: Vec<Option<Arc<Tensor>>> =
             inputs.iter().map(|v| if let Some(Value::Known(t)) = v { Some(t.clone()) } else { None }).collect();
-        let budget = Budget::of(self.file);
+        let budget = Budget::of(self.file.bytes);
         let known = known.iter().map(|t| t.as_deref()).collect();
         let call = Call { node, opset: self.file.opset, inputs: known, budget: &budget };
         let made = rule(self, &Step { node, call, inputs: inputs.clone(), names })?;

@@ -87,7 +87,10 @@ pub fn pads(call: &Call, axes: usize) -> Result<Vec<[usize; 2]>> {
     let Some(given) = call.ints("pads")? else { return Ok(vec![[0; 2]; axes]) };
     if given.len() != 2 * axes {
         let spatial = if axes == 1 { "axis wants" } else { "axes want" };
-        let message = format!("pads has {} numbers, {axes} spatial {spatial} {}", given.len(), 2 * axes);
+        // What torch writes of padding=(1,).
+        let help =
+            if given.len() == axes { "; export with padding as one number, or as one for each axis" } else { "" };
+        let message = format!("pads has {} numbers, {axes} spatial {spatial} {}{help}", given.len(), 2 * axes);
         return Err(Error::invalid("attribute", message));
     }
     (0..axes).map(|i| Ok([size("pads", given[i])?, size("pads", given[i + axes])?])).collect()

@@ -72,10 +72,15 @@ impl Equation {
                 own.into_iter().chain(others.into_iter().filter(|c| seen[c] == 1)).collect()
             }
         };
-        match result.iter().enumerate().find(|(i, c)| result[..*i].contains(c)) {
-            Some((_, c)) => Err(invalid(format!("has '{c}' twice in its result"))),
-            None => Ok(Self { operands: read_operands, result }),
+        for (i, c) in result.iter().enumerate() {
+            if result[..i].contains(c) {
+                return Err(invalid(format!("has '{c}' twice in its result")));
+            }
+            if !read_operands.iter().any(|axes| axes.contains(c)) {
+                return Err(invalid(format!("has '{c}' in its result, which is in no operand")));
+            }
         }
+        Ok(Self { operands: read_operands, result })
     }
 }
 
@@ -96,9 +101,7 @@ pub fn summed(budget: &Budget, equation: &Equation, operands: &[&Tensor]) -> Res
             }
         }
     }
-    let unknown = |c: &char| Error::invalid("equation", format!("the result's axis '{c}' is in no operand"));
-    let shape =
-        equation.result.iter().map(|c| sizes.get(c).copied().ok_or_else(|| unknown(c))).collect::<Result<Vec<_>>>()?;
+    let shape: Vec<usize> = equation.result.iter().filter_map(|c| sizes.get(c).copied()).collect();
     let inner: Vec<(char, usize)> =
         sizes.iter().filter(|(c, _)| !equation.result.contains(c)).map(|(c, n)| (*c, *n)).collect();
     let inner_shape: Vec<usize> = inner.iter().map(|i| i.1).collect();
