@@ -3,6 +3,7 @@
 use crate::onnx_bytes::{
     Model, beside, constant, float, floats, graph, int, ints, longs, node, number, part, tensor, text, typed,
 };
+use crate::readers;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -307,4 +308,31 @@ fn nesting_costs_nothing() {
     let groups = [0x83, 0x06].repeat(5000);
     let found = said([number(1, 8), part(7, groups)].concat()).unwrap();
     assert!(found.contains("not an ONNX file"), "{found}");
+}
+
+/// Networks as exporters write them, cut off somewhere or with one bit turned: taken or refused, and soon.
+#[test]
+fn damaged_networks_are_taken_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "toy_mlp/model.onnx",
+        "toy_mlp/legacy.onnx",
+        "mixer/model.onnx",
+        "dncnn/model.onnx",
+        "spelled/legacy_opset11.onnx",
+    ] {
+        let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/onnx").join(name)).unwrap();
+        for i in 0..40 {
+            // Places that are spread over the file, and over its first part, where the nodes are.
+            let at = i * 40_503 % whole.len().min(if i % 2 == 0 { 3000 } else { usize::MAX });
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (i % 8);
+            for bytes in [&whole[..at], &flipped] {
+                let began = Instant::now();
+                readers::onnx(folder.path(), bytes);
+                let seconds = began.elapsed().as_secs_f64();
+                assert!(seconds < 30.0, "{name}, byte {at}: {seconds:.0} s");
+            }
+        }
+    }
 }

@@ -40,12 +40,14 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         return import.side_by_side(step, &first, along, &channels, &wanted).map(|made| vec![made]);
     }
     let mut parts = vec![];
-    for (i, value) in values.iter().enumerate() {
+    // Without constants of no numbers.
+    for (i, value) in values.iter().enumerate().filter(|(i, _)| shapes[*i][along] > 0) {
         parts.push(match value {
             Value::Seen(seen) => seen.clone(),
             given => import.given_as(step, i, given)?,
         });
     }
+    let shapes: Vec<Vec<usize>> = shapes.into_iter().filter(|s| s[along] > 0).collect();
     let begins: Vec<usize> = shapes.iter().scan(0, |next, s| Some(std::mem::replace(next, *next + s[along]))).collect();
     let source = |part: usize, i: usize, k: usize| match i == along {
         true => k.checked_sub(begins[part]).filter(|k| *k < shapes[part][along]),
@@ -73,6 +75,9 @@ impl Import<'_> {
         for i in 0..step.inputs.len() {
             let (value, label) = (step.value(i)?, step.label(&format!("input{i}")));
             let shape = value.shape();
+            if shape[along] == 0 {
+                continue; // a constant of no numbers
+            }
             let target = renamed(&like, channels, &shape);
             let node = match (value, given(step, i)?) {
                 (_, Some(given)) => self.told_as(&label, &target, &given)?,

@@ -4,6 +4,7 @@
 //! A tensor of the file that depends on x is a node of the graph and a view of it (`onnx::view`): reshaping, transposing, slicing
 //! change the view; an op asks for the axes that it wants as channels and as pixels, and only what no view has is copied.
 mod attention;
+mod bounds;
 mod choose;
 mod combine;
 mod contract;
@@ -21,15 +22,16 @@ mod scale;
 mod sides;
 mod space;
 
-use super::budget::{AXES, Budget};
+use super::budget::Budget;
 use super::call::Call;
 use super::file::{File, Node};
 use super::ops;
-use super::tensor::{Tensor, count};
+use super::tensor::Tensor;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::shape::Shape;
+use bounds::{tables, viewed};
 use host::Host;
 pub(super) use host::label_of;
 use std::collections::BTreeMap;
@@ -80,31 +82,6 @@ struct Import<'f> {
     budget: Budget,
     /// For tables of where numbers lie, and for weights that are laid out anew.
     tables: Budget,
-}
-
-/// Numbers of a table, and of all tables: of 4 bytes each, in the graph.
-const TABLE: usize = 1 << 26;
-const TABLES: usize = 1 << 28;
-
-/// Numbers of a tensor that depends on x, and along one of its axes.
-const SEEN: usize = 1 << 30;
-const SEEN_ALONG: usize = 1 << 24;
-
-/// Refuses tensors that depend on x of no numbers, and of more than can be laid out.
-fn viewed(shape: &[usize]) -> Result<()> {
-    if shape.len() > AXES {
-        return Err(Error::invalid("shape", format!("{} axes, at most {AXES} are supported", shape.len())));
-    }
-    let n = count(shape)?;
-    match n > 0 && n <= SEEN && shape.iter().all(|d| *d <= SEEN_ALONG) {
-        true => Ok(()),
-        false => {
-            let message = format!(
-                "{shape:?} depends on x: expected 1 to {SEEN} numbers, at most {SEEN_ALONG} of them along an axis"
-            );
-            Err(Error::invalid("shape", message))
-        }
-    }
 }
 
 /// A node at work: what it reads.
@@ -231,7 +208,7 @@ pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
 pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
     let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
     let host = Host::new(file.clone(), roles, graph.rows.len());
-    let (budget, tables) = (Budget::of(file.bytes), Budget::tables(TABLE, TABLES));
+    let (budget, tables) = (Budget::of(file.bytes), tables());
     let mut import = Import { file, values: BTreeMap::new(), host, graph: std::mem::take(graph), budget, tables };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
@@ -375,17 +352,6 @@ impl<'f> Import<'f> {
         viewed(&[c, h, w])?;
         viewed(&[h.saturating_mul(w)])?;
         Ok(node)
-    }
-
-    /// Leave for a table, or weights, of so many numbers, which is spent.
-    fn table(&self, sizes: &[usize]) -> Result<()> {
-        let n = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).unwrap_or(usize::MAX);
-        let refused = |_| {
-            let message =
-                format!("{sizes:?} numbers to lay out, at most {TABLE} at once and {TABLES} in all are supported");
-            Error::invalid("size", message)
-        };
-        self.tables.spend(n).map_err(refused)
     }
 
     fn finish(mut self, roles: &Roles) -> Result<(Graph, NodeId)> {
