@@ -8,6 +8,7 @@ use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
+use vorticity::ops::affine::Affine;
 use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::depthwise::Depthwise;
@@ -212,6 +213,29 @@ fn what_nobody_reads_is_left_out() {
         for error in against_twin(&gpu, &g, family, fused) {
             assert!(error < 2e-6, "{family:?}: {error:e}");
         }
+    }
+}
+
+#[test]
+fn a_number_in_front_of_a_convolution_goes_into_its_weights() {
+    let gpu = gpu();
+    for read_twice in [false, true] {
+        let mut g = Graph::new(Shape::new(6, 4, 5));
+        let x = g.input("x").unwrap();
+        let scaled = g.push("scaled", Affine { gain: 0.3, table: None, shift: 0.0 }, &[x]).unwrap();
+        let mut y = conv(&mut g, "conv", scaled, 6, 3, 1);
+        if read_twice {
+            y = g.push("sum", Add { scales: [1.0, 1.0] }, &[y, scaled]).unwrap();
+        }
+        g.output("y", y).unwrap();
+        for family in families(&gpu) {
+            assert_eq!(count(&plan(&g, family, 1, true).0, "affine"), usize::from(read_twice));
+            for error in against_twin(&gpu, &g, family, true) {
+                assert!(error < 2e-6, "{family:?}: {error:e}");
+            }
+        }
+        let halved = g.hold_f16().map(|_| count(&plan(&g, KernelFamily::Gpu, 0, true).0, "affine"));
+        assert_eq!(halved.unwrap(), 1, "products of rounded weights are not what rounding promises");
     }
 }
 

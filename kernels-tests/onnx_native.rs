@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vorticity::dual::Dual;
 use vorticity::graph::Graph;
 use vorticity::model::Model;
 use vorticity::onnx::{File, Roles, import};
 use vorticity::passes::lower;
 use vorticity::target::KernelFamily;
+use vorticity::twin;
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(name)
@@ -78,22 +80,33 @@ fn a_shuffle_unet_of_either_exporter_has_the_native_steps() {
     }
 }
 
+/// Values in f64.
+fn values(graph: &Graph, x: &[f32], k: usize) -> Vec<f64> {
+    twin::evaluate(graph, &Dual::lift(x), k).unwrap().into_iter().map(|y| y.v).collect()
+}
+
 #[test]
 fn networks_of_diffusers_have_the_native_steps_and_values() {
     let gpu = gpu();
-    for name in ["diffusers_ddpm", "diffusers_ncsnpp"] {
+    // How far a file's own constants, rounded to f32, move the values: phases of hundreds of turns in NCSN++.
+    for (name, rounded) in [("diffusers_ddpm", 0.0), ("diffusers_ncsnpp", 1e-5)] {
         let folder = asset("golden").join(name);
         let path = folder.join("exported.onnx");
         let [native, imported] = [&folder, &path].map(|path| Model::open(path).unwrap().graph);
         same_steps(&path, &native, &imported);
         let (ks, d) = ([20, 700], native.end_shapes().unwrap()[0].len());
         let x = noise(ks.len() * d, 7);
+        let apart = x.chunks(d).zip(ks).map(|(x, k)| {
+            let found: Vec<f32> = values(&imported, x, k).into_iter().map(|y| y as f32).collect();
+            max_norm_error(&found, &values(&native, x, k)).min(rounded)
+        });
+        let apart: Vec<f64> = apart.collect();
         for family in families(&gpu) {
             let [wanted, found] = [&native, &imported].map(|graph| evaluate(&gpu, graph, family, &x, &ks));
-            for ((wanted, found), k) in wanted.chunks(d).zip(found.chunks(d)).zip(ks) {
+            for (i, (wanted, found)) in wanted.chunks(d).zip(found.chunks(d)).enumerate() {
                 let wanted: Vec<f64> = wanted.iter().map(|&y| y.into()).collect();
-                let gap = max_norm_error(found, &wanted);
-                assert!(gap <= 2e-6, "{name}, {}, timestep {k}: {gap:e}", family.name());
+                let gap = max_norm_error(found, &wanted) - apart[i];
+                assert!(gap <= 2e-6, "{name}, {}, timestep {}: {gap:e}", family.name(), ks[i]);
             }
         }
     }

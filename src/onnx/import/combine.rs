@@ -287,10 +287,24 @@ impl Import<'_> {
         let by_pixel = of.c > 1 && runs.iter().all(|r| r.stride >= c || r.other == 0);
         let shape = if by_pixel { Shape { c: 1, ..of } } else { of };
         let channels = &channels[..shape.c];
+        let node = self.told_at(&format!("{name}.told"), shape, given, pixels, channels)?;
+        Ok((node, !by_pixel))
+    }
+
+    /// A tensor of this shape, of numbers at these places of one that does not depend on x.
+    fn told_at(&mut self, name: &str, shape: Shape, given: &Given, pixels: &[i64], channels: &[i64]) -> Result<NodeId> {
         let places = pixels.iter().flat_map(|p| channels.iter().map(move |q| (p + q) as usize)).collect();
         let table = self.host.row(name.to_string(), given.source.clone(), places, Turned::AsItIs);
-        let node = self.push(format!("{name}.told"), Told { shape, table, steps: [shape.c, 1] }, &[])?;
-        Ok((node, !by_pixel))
+        self.push(name.to_string(), Told { shape, table, steps: [shape.c, 1] }, &[])
+    }
+
+    /// What does not depend on x, as a tensor that is seen so.
+    pub(super) fn told_as(&mut self, name: &str, target: &View, given: &Given) -> Result<NodeId> {
+        let other = self.as_view(&given.tensor, &target.shape())?;
+        let runs = refined(target, &other)
+            .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        let (pixels, channels) = tables(target.of, &runs);
+        self.told_at(name, target.of, given, &pixels, &channels)
     }
 
     /// 1 where the first is above the second (or, with -1, below it), else 0.

@@ -12,6 +12,7 @@ mod each;
 mod found;
 mod grid;
 mod host;
+mod join;
 mod lay;
 mod norm;
 mod reduce;
@@ -144,6 +145,7 @@ fn rule(op: &str) -> Option<Rule> {
         combine::RULES,
         choose::RULES,
         space::RULES,
+        join::RULES,
         contract::RULES,
         attention::RULES,
         convolve::RULES,

@@ -1,19 +1,14 @@
-//! Shapes, orders and parts of tensors: nothing moves where a view says it all. Joining and padding are copies where channels cannot be
-//! named.
-use super::host::{Source, Turned};
-use super::lay::{addresses, in_runs, renamed, sides_of};
-use super::{Import, Rule, Seen, Step, Value};
+//! Shapes, orders and parts of tensors: nothing moves where a view says it all.
+use super::lay::addresses;
+use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
 use crate::onnx::ops::{select, shape};
-use crate::onnx::tensor::{axis, strides};
-use crate::onnx::view::{Atom, Laid, View};
+use crate::onnx::tensor::axis;
+use crate::onnx::view::{Atom, View};
 use crate::ops::channels::Channels;
 use crate::ops::filter::Filter;
-use crate::ops::gather::{Gather, NOWHERE, Taken};
-use crate::ops::told::Told;
 use crate::shape::Shape;
-use std::sync::Arc;
 
 /// The table.
 pub(super) const RULES: &[(&str, Rule)] = &[
@@ -36,8 +31,6 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("Slice", slice),
     ("Split", split),
     ("Gather", gather),
-    ("Concat", concat),
-    ("Pad", pad),
     ("DepthToSpace", |i, s| {
         let x = s.seen(0)?.clone();
         let (seen, order, shape) = shape::deep(&s.call, &x.view.shape())?;
@@ -94,35 +87,47 @@ impl Import<'_> {
         Ok(vec![self.reshaped(&step.label(""), &Seen { view, node: cut.node }, wanted)?])
     }
 
-    /// Numbers along an axis, by a copy if no view has them.
-    fn part(&mut self, name: &str, x: &Seen, axis: usize, from: usize, by: i64, count: usize) -> Result<Seen> {
-        if count == 0 {
+    /// Of each axis so many numbers, from where on and how far apart; by a copy if no view has them.
+    fn part(&mut self, name: &str, x: &Seen, taken: &[(usize, i64, usize)]) -> Result<Seen> {
+        let (shape, wanted): (_, Vec<usize>) = (x.view.shape(), taken.iter().map(|t| t.2).collect());
+        if wanted.contains(&0) {
             return Err(Error::invalid("input", "an empty part, which is not supported"));
         }
+        let source = |i: usize, k: usize| usize::try_from(taken[i].0 as i64 + taken[i].1 * k as i64).ok();
         // Of a filter's rows and columns only those that are taken.
-        if self.graph.nodes[x.node.0].op.downcast::<Filter>().is_some() && count < x.view.shape()[axis] {
-            let mut wanted = x.view.shape();
-            wanted[axis] = count;
-            let source =
-                |i: usize, k: usize| if i == axis { (from as i64 + by * k as i64).try_into().ok() } else { Some(k) };
-            if !x.view.among_channels(axis)
-                && let Some(taken) = self.picked(name, x, &wanted, &source)?
-            {
-                return Ok(taken);
-            }
+        let whole = |i: usize| taken[i] == (0, 1, shape[i]);
+        let of_pixels = (0..shape.len()).all(|i| whole(i) || !x.view.among_channels(i));
+        if self.graph.nodes[x.node.0].op.downcast::<Filter>().is_some()
+            && of_pixels
+            && wanted != shape
+            && let Some(taken) = self.picked(name, x, &wanted, &source)?
+        {
+            return Ok(taken);
         }
-        if let Some(view) = x.view.sliced(axis, from, by, count) {
+        let mut parts = taken.iter().enumerate();
+        let view = parts.try_fold(x.view.clone(), |view, (i, &(from, by, count))| view.sliced(i, from, by, count));
+        if let Some(view) = view {
             return Ok(Seen { view, node: x.node });
         }
-        let x = self.in_order(name, x)?;
-        let view = x.view.sliced(axis, from, by, count).ok_or_else(|| Error::invalid("input", "cannot be sliced"))?;
-        Ok(Seen { view, node: x.node })
+        let channels = self.of_channels(&x.view);
+        self.placed(name, std::slice::from_ref(x), &wanted, &channels, &|_, i, k| source(i, k), 0.0)
     }
 
-    /// Axes that lie among the channels, of those wider than one; the last if none does.
-    fn of_channels(&self, x: &View) -> Vec<usize> {
+    /// The same of one axis.
+    fn along(&mut self, name: &str, x: &Seen, axis: usize, part: (usize, i64, usize)) -> Result<Seen> {
+        let mut taken: Vec<_> = x.view.shape().into_iter().map(|n| (0, 1, n)).collect();
+        taken[axis] = part;
+        self.part(name, x, &taken)
+    }
+
+    /// Axes that lie among the channels, of those wider than one; if none does, the last, or what an image has as channels.
+    pub(super) fn of_channels(&self, x: &View) -> Vec<usize> {
         let found: Vec<usize> = (0..x.axes.len()).filter(|&i| x.among_channels(i)).collect();
-        if found.is_empty() { vec![x.axes.len() - 1] } else { found }
+        match found.is_empty() {
+            true if x.axes.len() == 4 => vec![1],
+            true => vec![x.axes.len() - 1],
+            false => found,
+        }
     }
 }
 
@@ -146,12 +151,9 @@ fn slice(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
             step.known(i)?;
         }
     }
-    let mut x = step.seen(0)?.clone();
+    let x = step.seen(0)?.clone();
     let taken = select::sliced(&step.call, &x.view.shape())?;
-    for (axis, (from, by, count)) in taken.0.into_iter().enumerate() {
-        x = import.part(&step.label(""), &x, axis, from, by, count)?;
-    }
-    Ok(vec![x])
+    Ok(vec![import.part(&step.label(""), &x, &taken.0)?])
 }
 
 fn split(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -163,7 +165,7 @@ fn split(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let mut from = 0;
     let mut parts = vec![];
     for n in sizes {
-        parts.push(import.part(&step.label(""), &x, axis, from, 1, n)?);
+        parts.push(import.along(&step.label(""), &x, axis, (from, 1, n))?);
         from += n;
     }
     Ok(parts)
@@ -187,7 +189,7 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let by = chosen.get(1).map_or(1, |&second| second as i64 - first as i64);
     let regular = by != 0 && chosen.iter().enumerate().all(|(i, &at)| at as i64 == first as i64 + i as i64 * by);
     let part = match regular {
-        true => import.part(&name, &x, along, first, by, chosen.len())?,
+        true => import.along(&name, &x, along, (first, by, chosen.len()))?,
         false => {
             // By naming channels, after a copy where they are none.
             let laid = import.laid(&name, &x, &[along], None, None)?;
@@ -202,194 +204,4 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     let wanted = [&shape[..along], &indices.shape, &shape[along + 1..]].concat();
     Ok(vec![import.reshaped(&name, &part, &wanted)?])
-}
-
-fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    let name = step.label("");
-    let values = (0..step.inputs.len()).map(|i| step.value(i)).collect::<Result<Vec<_>>>()?;
-    let shapes: Vec<Vec<usize>> = values.iter().map(|v| v.shape()).collect();
-    let along = axis(step.call.required("axis")?, shapes[0].len())?;
-    let alike = |s: &Vec<usize>| s.len() == shapes[0].len() && (0..s.len()).all(|i| i == along || s[i] == shapes[0][i]);
-    if let Some(other) = shapes.iter().find(|s| !alike(s)) {
-        return Err(Error::invalid(
-            "inputs",
-            format!("{:?} and {other:?} cannot be joined along axis {along}", shapes[0]),
-        ));
-    }
-    let first = values.iter().find_map(|v| if let Value::Seen(seen) = v { Some(seen) } else { None });
-    let first = first.ok_or_else(|| Error::invalid("inputs", "none depends on x"))?.clone();
-    let mut wanted = shapes[0].clone();
-    wanted[along] = shapes.iter().map(|s| s[along]).sum();
-    // Side by side as channels, if the first lies so.
-    let channels: Vec<usize> = (0..wanted.len()).filter(|&i| i == along || first.view.among_channels(i)).collect();
-    if !matches!(first.view.laid(&channels, None), Laid::Copied { .. }) {
-        return import.side_by_side(step, &first, along, &channels, &wanted).map(|made| vec![made]);
-    }
-    let mut parts = vec![];
-    let mut from = 0;
-    for (i, value) in values.iter().enumerate() {
-        let seen = match value {
-            Value::Seen(seen) => seen.clone(),
-            given => import.given_as(step, i, given)?,
-        };
-        let n = shapes[i][along];
-        parts.push((seen, from, n));
-        from += n;
-    }
-    let channels: Vec<usize> = import.of_channels(&first.view).into_iter().filter(|i| *i != along).collect();
-    Ok(vec![import.joined(&name, &parts, along, &wanted, &channels, 0.0)?])
-}
-
-impl Import<'_> {
-    /// Tensors one behind the other along an axis that is one of the channels', as a list of channels.
-    fn side_by_side(
-        &mut self,
-        step: &Step,
-        first: &Seen,
-        along: usize,
-        channels: &[usize],
-        wanted: &[usize],
-    ) -> Result<Seen> {
-        let like = self.laid(&step.label(""), first, channels, None, None)?.view;
-        let sizes = |axes: &[usize], of: &[usize]| axes.iter().map(|&i| of[i]).product::<usize>();
-        let at = channels.iter().position(|i| *i == along).unwrap_or_default();
-        let (outer, inner) = (sizes(&channels[..at], wanted), sizes(&channels[at + 1..], wanted));
-        let mut parts = vec![];
-        for i in 0..step.inputs.len() {
-            let (value, label) = (step.value(i)?, step.label(&format!("input{i}")));
-            let mut seen = match value {
-                Value::Seen(seen) => seen.clone(),
-                given => self.given_as(step, i, given)?,
-            };
-            if !matches!(seen.view.laid(channels, None), Laid::Copied { .. }) {
-                seen = self.laid(&label, &seen, channels, None, None)?;
-            }
-            let shape = value.shape();
-            let target = renamed(&like, channels, &shape);
-            parts.push((self.alike(&label, &target, &seen)?.node, shape[along]));
-        }
-        let mut map = vec![];
-        for o in 0..outer {
-            for (i, &(_, n)) in parts.iter().enumerate() {
-                map.extend((o * n * inner..(o + 1) * n * inner).map(|c| (i, c)));
-            }
-        }
-        let nodes: Vec<_> = parts.iter().map(|p| p.0).collect();
-        let node = self.push(step.label(""), Channels::gather(map), &nodes)?;
-        Ok(Seen { node, view: renamed(&like, channels, wanted) })
-    }
-
-    /// What does not depend on x, as a tensor of the graph: one row of numbers, in the file's order.
-    fn given_as(&mut self, step: &Step, i: usize, value: &Value) -> Result<Seen> {
-        let (tensor, source) = match value {
-            Value::Known(t) => (t.clone(), Source::Known(t.clone())),
-            Value::Told(t) => (t.clone(), Source::Told(step.names[i].to_string())),
-            Value::Seen(seen) => return Ok(seen.clone()),
-        };
-        let n = tensor.len();
-        let table = self.host.row(step.label(&format!("input{i}")), source, (0..n).collect(), Turned::AsItIs);
-        let of = Shape::new(n, 1, 1);
-        let node = self.push(step.label(&format!("told{i}")), Told { shape: of, table, steps: [0, 1] }, &[])?;
-        let own = strides(&tensor.shape).into_iter().zip(&tensor.shape);
-        let axes = own.map(|(stride, &size)| if size > 1 { vec![Atom { size, stride }] } else { vec![] }).collect();
-        Ok(Seen { node, view: View { of, first: 0, axes } })
-    }
-
-    /// Tensors one behind the other along an axis, from where each begins, with `fill` where none is: a copy.
-    fn joined(
-        &mut self,
-        name: &str,
-        parts: &[(Seen, usize, usize)],
-        along: usize,
-        wanted: &[usize],
-        channels: &[usize],
-        fill: f32,
-    ) -> Result<Seen> {
-        let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
-        let (h, w) = sides_of(wanted, &others);
-        let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
-        let mut taken = vec![];
-        for (seen, from, n) in parts {
-            let place = |axes: &[usize]| -> Vec<Option<i64>> {
-                axes.iter().fold(vec![Some(0)], |all, &i| {
-                    let own = addresses(&seen.view.axes[i]);
-                    let at = |k: usize| -> Option<i64> {
-                        let k = if i == along { k.checked_sub(*from).filter(|k| k < n)? } else { k };
-                        own.get(k).copied()
-                    };
-                    all.iter()
-                        .flat_map(|&base| (0..wanted[i]).map(move |k| (base, k)))
-                        .map(|(base, k)| Some(base? + at(k)?))
-                        .collect()
-                })
-            };
-            let (p, q) = (place(&others), place(channels));
-            let least = q.iter().flatten().copied().min().unwrap_or(0).min(0);
-            let word = |at: Option<i64>, by: i64| at.map_or(NOWHERE, |at| (at + by) as u32);
-            let first = seen.view.first as i64 + least;
-            let pixels: Arc<[u32]> = p.into_iter().map(|at| word(at, first)).collect();
-            let channels: Arc<[u32]> = q.into_iter().map(|at| word(at, -least)).collect();
-            taken.push(Taken { pixels, channels });
-        }
-        let nodes: Vec<_> = parts.iter().map(|p| p.0.node).collect();
-        let node = self.push(name.to_string(), Gather { shape: of, taken, fill }, &nodes)?;
-        Ok(Seen { node, view: in_runs(of, wanted, &others, channels) })
-    }
-}
-
-fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    for i in 1..step.inputs.len() {
-        if step.inputs[i].is_some() {
-            step.known(i)?;
-        }
-    }
-    let (x, name) = (step.seen(0)?.clone(), step.label(""));
-    let shape = x.view.shape();
-    let pads = select::pads(&step.call, shape.len())?;
-    let mode = step.call.one_of("mode", "constant", &["constant", "edge", "reflect", "wrap"])?;
-    let fill = match step.inputs.get(2).is_some_and(Option::is_some) {
-        true => step.known(2)?.one()? as f32,
-        false => step.call.float("value", 0.0)? as f32,
-    };
-    if pads.iter().all(|p| *p == [0, 0]) {
-        return Ok(vec![x]);
-    }
-    let mut wanted = vec![];
-    for (&n, &[before, behind]) in shape.iter().zip(&pads) {
-        let size =
-            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (1..1 << 31).contains(m));
-        wanted.push(
-            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?
-                as usize,
-        );
-    }
-    let source = |i: usize, k: usize| select::source(k as i64 - pads[i][0], shape[i] as i64, &mode);
-    let channels = import.of_channels(&x.view);
-    let whole = channels.iter().all(|i| pads[*i] == [0, 0] || !x.view.among_channels(*i));
-    if let (0.0, true, Some(taken)) = (fill, whole, import.picked(&name, &x, &wanted, &source)?) {
-        return Ok(vec![taken]);
-    }
-    let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
-    let place = |axes: &[usize]| -> Vec<Option<i64>> {
-        axes.iter().fold(vec![Some(0)], |all, &i| {
-            let own = addresses(&x.view.axes[i]);
-            let at = |k: usize| source(i, k).map(|s| own[s]);
-            all.iter()
-                .flat_map(|&base| (0..wanted[i]).map(move |k| (base, k)))
-                .map(|(base, k)| Some(base? + at(k)?))
-                .collect()
-        })
-    };
-    let (p, q) = (place(&others), place(&channels));
-    let least = q.iter().flatten().copied().min().unwrap_or(0).min(0);
-    let word = |at: Option<i64>, by: i64| at.map_or(NOWHERE, |at| (at + by) as u32);
-    let first = x.view.first as i64 + least;
-    let (h, w) = sides_of(&wanted, &others);
-    let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
-    let taken = Taken {
-        pixels: p.into_iter().map(|at| word(at, first)).collect(),
-        channels: q.into_iter().map(|at| word(at, -least)).collect(),
-    };
-    let node = import.push(name, Gather { shape: of, taken: vec![taken], fill }, &[x.node])?;
-    Ok(vec![Seen { node, view: in_runs(of, &wanted, &others, &channels) }])
 }
