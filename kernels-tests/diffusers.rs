@@ -104,7 +104,8 @@ fn what_is_not_supported_says_so() {
     type Change = fn(&mut Value);
     let cases: &[(&str, Change, &str)] = &[
         ("config.json", |c| c["_class_name"] = json!("UNet2DConditionModel"), "only UNet2DModel is known"),
-        ("config.json", |c| c["class_embed_type"] = json!("timestep"), "conditioned on class labels"),
+        ("config.json", |c| c["class_embed_type"] = json!("timestep"), "condition 'class_labels': is not given"),
+        ("config.json", |c| c["class_embed_type"] = json!("projection"), "is not one of timestep, identity"),
         ("config.json", |c| c["mid_block_type"] = json!("UNetMidBlock2DCrossAttn"), "only UNetMidBlock2D is known"),
         ("config.json", |c| c["downsample_padding"] = json!(7), "downsample_padding 7: up_blocks"),
         ("config.json", |c| c["mid_block_scale_factor"] = json!(0), "mid_block_scale_factor"),

@@ -218,7 +218,7 @@ fn what_is_no_network_is_refused() {
         ("ncsnpp", "resblock_type", json!("ddpm"), "fir with resblock_type ddpm and resamp_with_conv"),
         ("ncsnpp", "ch_mult", json!([1, 1, 2, 2]), "all_modules"),
         ("ncsnpp", "fir_kernel", json!([1, 2, -1]), "fir_kernel: [1.0, 2.0, -1.0]"),
-        ("diffusers_ddpm", "num_class_embeds", json!(10), "conditioned on class labels, which is not supported"),
+        ("diffusers_ddpm", "num_class_embeds", json!(10), "class_embedding.weight"),
         (
             "diffusers_ddpm",
             "down_block_types",

@@ -35,6 +35,7 @@ mod exported;
 mod families;
 #[cfg(feature = "cli")]
 mod faults;
+mod flows;
 mod folder;
 mod funnel;
 mod fusion;
@@ -69,6 +70,7 @@ mod paths;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;
+mod predictions;
 mod processes;
 mod quadrature;
 mod random;

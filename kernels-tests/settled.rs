@@ -25,7 +25,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
 
 fn linear(folder: &Path) -> PathBuf {
     let file = folder.join("scheduler_config.json");
-    let config = json!({"_class_name": "DDIMScheduler", "num_train_timesteps": 50, "beta_end": 0.1});
+    let config = json!({"_class_name": "DDIMScheduler", "num_train_timesteps": 50, "beta_end": 0.4});
     fs::write(&file, config.to_string()).unwrap();
     file
 }
@@ -96,7 +96,7 @@ fn verbs_say_what_is_settled_and_by_what() {
             assert!(plain.contains(line), "{command:?}: '{line}' not in {plain}");
         }
         let given = run(&["--process", text(&scheduler)]);
-        let line = "schedule     linear schedule (beta 0.0001 to 0.1) [--process scheduler_config.json, DDIMScheduler of \
+        let line = "schedule     linear schedule (beta 0.0001 to 0.4) [--process scheduler_config.json, DDIMScheduler of \
                     scheduler_config.json: num_train_timesteps, beta_end; the defaults of its class for beta_schedule, beta_start]";
         assert!(given.contains("T = 50 [--process ") && given.contains(line), "{command:?}: {given}");
         if command[0] != "likelihood" {
@@ -141,7 +141,7 @@ fn manifests_record_the_process_that_was_given() {
         (manifest, fs::read(out.join("jacobian.csv")).unwrap())
     };
     let (given, table) = measure("a", "field:gaussian", &["--process", text(&scheduler)]);
-    assert_eq!(given["field"]["process"]["beta_end"], 0.1);
+    assert_eq!(given["field"]["process"]["beta_end"], 0.4);
     assert!(given["field"]["sources"]["process"].as_str().unwrap().starts_with("--process scheduler_config.json"));
     let (plain, other) = measure("b", "field:gaussian", &[]);
     assert!(plain["field"]["sources"]["process"].as_str().unwrap().starts_with("default"));

@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vorticity::dual::Dual;
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::graph::Graph;
-use vorticity::model::{Config, Model, init};
+use vorticity::model::{Config, Given, Model, Said, init};
+use vorticity::spec::Spec;
 use vorticity::twin;
 use vorticity::verify::Case;
 
@@ -29,9 +31,13 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The case's network, told the case's labels at timesteps 0 and 1; the case.
+/// The case's network, told the case's labels at timesteps 0 and 1 and under its conditions, if it has any; the case.
 fn open(folder: &Path) -> (Graph, Case) {
-    let (mut graph, case) = (Model::open(folder).unwrap().graph, Case::open(folder).unwrap());
+    let case = Case::open(folder).unwrap();
+    let labels = Spec::from(folder.join("case.safetensors").as_os_str()).with_tensor("class_labels");
+    let conditions = case.has("class_labels").then(|| ("class_labels".to_string(), Given::parse(&labels)));
+    let said = Said { conditions: conditions.into_iter().collect(), ..Said::default() };
+    let mut graph = Model::open_said(folder, &said).unwrap().graph;
     let labels = if case.has("sigma") { "sigma" } else { "t" };
     graph.labels = Some(case.exactly(labels, 2, &[]).unwrap().to_vec());
     (graph, case)
@@ -54,7 +60,9 @@ fn every_option_is_as_in_diffusers() {
         let [y, plain, jvp] =
             ["y", "y_f32_embedding", "jvp"].map(|name| case.exactly(name, 2, &shape).unwrap().to_vec());
         let duals = [0, 1].map(|i| twin::evaluate(&graph, &Dual::along(&x[..d], &v[i * d..(i + 1) * d]), 0).unwrap());
-        let other = twin::evaluate(&graph, &Dual::lift(&x[d..]), 1).unwrap();
+        let under = [0, graph.rows.conditions() - 1];
+        assert_eq!(under[1] == 1, case.has("class_labels"), "{name}");
+        let other = twin::under(&graph, &Dual::lift(&x[d..]), 1, under[1]).unwrap();
         let value: Vec<f64> = duals[0].iter().chain(&other).map(|y| y.v).collect();
         let slopes: Vec<f64> = duals.iter().flatten().map(|y| y.d).collect();
         let mut errors = vec![("twin", far(&value, &y), far(&slopes, &jvp))];
@@ -63,7 +71,7 @@ fn every_option_is_as_in_diffusers() {
             let room = Room { samples: 2, tangents: 2 };
             let mut evaluator =
                 Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 1], room).unwrap();
-            let (got, derivatives) = evaluator.jvp(&x, &[&v[..], &v[..]].concat(), &[0, 1]).unwrap();
+            let (got, derivatives) = evaluator.jvp_of(&x, &[&v[..], &v[..]].concat(), &[0, 1], &under).unwrap();
             errors.push((family.name(), max_norm_error(&got, &y), max_norm_error(&derivatives[..2 * d], &jvp)));
         }
         for (i, (who, value, slope)) in errors.into_iter().enumerate() {
@@ -118,6 +126,71 @@ fn another_option_is_another_network() {
         let y: Vec<f64> = y.iter().map(|y| y.v).collect();
         let error = far(&y, &case.exactly("y", 2, &[s.c, s.h, s.w]).unwrap()[..s.len()]);
         assert!(error > 1e-4, "{name} with another {key}: {error:e}");
+    }
+}
+
+/// Labels of classes come from options or a config, one for the run or one per sample; each is another network.
+#[test]
+fn classes_are_given_and_nothing_else_will_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/unet2d");
+    let open = |name: &str, given: &[(&str, &str)]| {
+        let conditions = given.iter().map(|(name, value)| (name.to_string(), Given::parse(&Spec::from(*value))));
+        Model::open_said(root.join(name), &Said { conditions: conditions.collect(), ..Said::default() })
+    };
+    let x = Dual::lift(&noise(64, 3));
+    let value = |label: &str| open("class_table", &[("class_labels", label)]).unwrap().twin(&x, 5, 0).unwrap()[7].v;
+    assert!(value("0") != value("4") && value("0") == value("0"));
+    let model = open("class_table", &[("class_labels", "2")]).unwrap();
+    assert!(
+        model.facts.iter().any(|f| f.what == "condition" && f.value == "class_labels = 2" && f.source == "--condition")
+    );
+    for (name, given, said) in [
+        ("class_table", &[][..], "condition 'class_labels': is not given, and the network takes [1]"),
+        ("class_table", &[("class_labels", "5")], "condition 'class_labels': 5 is outside 0..=4"),
+        ("class_table", &[("class_labels", "1.5")], "1.5, expected whole numbers"),
+        ("class_table", &[("class_labels", "-1")], "-1 is outside 0..=4"),
+        ("class_given", &[("class_labels", "1,2")], "the network takes [1, 8]"),
+        (
+            "class_number",
+            &[("text", "1"), ("class_labels", "1")],
+            "condition 'text': is none of the network's: the network takes class_labels",
+        ),
+        ("positional", &[("class_labels", "1")], "is none of the network's: the network takes none"),
+    ] {
+        let error = open(name, given).unwrap_err().to_string();
+        assert!(error.contains(said), "{name}: {error}");
+    }
+    let guided = Said { guidance: Some(2.0), ..Said::default() };
+    let error = Model::open_said(root.join("positional"), &guided).unwrap_err().to_string();
+    assert!(error.contains("guidance: the network takes no condition to be guided by"), "{error}");
+}
+
+/// Guidance is two networks of the same weights in one program: values and tangents go along.
+#[test]
+fn classes_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/unet2d");
+    let class = |label: f64| BTreeMap::from([("class_labels".to_string(), Given::Number(label))]);
+    let of = |said: &Said| Model::open_said(root.join("class_table"), said).unwrap();
+    let single = |label: f64| of(&Said { conditions: class(label), ..Said::default() });
+    let guided = of(&Said { conditions: class(1.0), null: class(4.0), guidance: Some(3.0), ..Said::default() });
+    let [cond, null] = [single(1.0), single(4.0)];
+    assert_eq!(guided.parameters, cond.parameters, "weights are counted once");
+    let (x, v) = (noise(64, 3), noise(64, 4));
+    let beyond = |c: f64, n: f64| n + 3.0 * (c - n);
+    let twin = |model: &Model| model.twin(&Dual::along(&x, &v), 5, 0).unwrap();
+    let pairs: Vec<_> = twin(&cond).into_iter().zip(twin(&null)).collect();
+    for (y, (c, n)) in twin(&guided).iter().zip(&pairs) {
+        assert!((y.v - beyond(c.v, n.v)).abs() < 1e-12 && (y.d - beyond(c.d, n.d)).abs() < 1e-12);
+    }
+    let gpu = gpu();
+    for family in families(&gpu) {
+        let gpu = gpu.clone().with_family(family);
+        let room = Room { samples: 1, tangents: 1 };
+        let (y, jv) = Evaluator::with_tangents(&gpu, &guided.graph, &[5], room).unwrap().jvp(&x, &v, &[5]).unwrap();
+        let (want_y, want_jv): (Vec<f64>, Vec<f64>) =
+            pairs.iter().map(|(c, n)| (beyond(c.v, n.v), beyond(c.d, n.d))).unzip();
+        let errors = [max_norm_error(&y, &want_y), max_norm_error(&jv, &want_jv)];
+        assert!(errors.iter().all(|e| *e < DEVICE), "{}: {errors:?}", family.name());
     }
 }
 
@@ -293,8 +366,8 @@ fn every_key_is_used_or_refused_by_name() {
     let cases: &[Change] = &[
         ("no_such_key", json!(3), &["unknown key `no_such_key` (3)"]),
         ("quantization_config", json!({}), &["unknown key `quantization_config`"]),
-        ("class_embed_type", json!("timestep"), &["class_embed_type \"timestep\"", "class labels"]),
-        ("num_class_embeds", json!(10), &["num_class_embeds 10", "class labels"]),
+        ("class_embed_type", json!("foo"), &["class_embed_type 'foo' is not one of timestep, identity"]),
+        ("num_class_embeds", json!(0), &["num_class_embeds 0, expected 1..=1048576 classes"]),
         ("out_channels", json!(2), &["in_channels 1 and out_channels 2 differ"]),
         ("sample_size", json!(null), &["sample_size is null", "--shape"]),
         ("sample_size", json!(5), &["sample_size 5x5", "downsample_padding"]),

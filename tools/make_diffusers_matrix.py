@@ -6,13 +6,14 @@
 `write` makes a folder per case: config.json, diffusion_pytorch_model.safetensors (f16 or f32) and scheduler_config.json by
 save_pretrained, and case.safetensors: `x` (2,C,H,W) f32; `t` i64 or `sigma` f32 (2,); `y` f64, the raw output with the
 sinusoidal embedding in f64; `y_f32_embedding`, the same with diffusers' own, which is float32 in any case; `v` (2,C,H,W) f32 and
-`jvp` f64, derivatives of y at sample 0. Weights are random, none at zero or at its norm's default.
+`jvp` f64, derivatives of y at sample 0; `class_labels` (2,) i64 or (2,E) f32 of networks that take them. Weights are random, none at zero or at its norm's default.
 `random` draws options, sound and unsound, asks diffusers and the program (`evaluate`) and compares: values, tangents, and
 whether both refuse. An error may be 2e-5, or thrice that of diffusers in float32 where a norm of few numbers cancels nearly
 all of a tangent. It prints every disagreement, the worst errors, and exits with 1 if there was a disagreement.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import math
@@ -97,6 +98,9 @@ CASES = {
     "k_blocks": {**K, "down_block_types": ["K" + DOWN] * 2, "up_block_types": ["K" + UP] * 2, "act_fn": "gelu"},
     "k_attention": {**K, "down_block_types": ["KCrossAttn" + DOWN] * 2, "up_block_types": ["KCrossAttn" + UP, "K" + UP],
                     "attention_head_dim": 16},
+    "class_table": {"num_class_embeds": 5},
+    "class_number": {"class_embed_type": "timestep", "resnet_time_scale_shift": "scale_shift"},
+    "class_given": {"class_embed_type": "identity", "act_fn": "mish"},
 }
 SINGLE = {"positional", "heads_of_3", "wide_sample"}  # stored as f32; the rest as f16
 
@@ -114,6 +118,12 @@ def exactly():
     return mock.patch("diffusers.models.embeddings.get_timestep_embedding", exact_embedding)
 
 
+def widened():
+    """diffusers' own embedding, made float64 where the class forgets to: of a class."""
+    own = diffusers.models.embeddings.get_timestep_embedding
+    return mock.patch("diffusers.models.embeddings.get_timestep_embedding", lambda *a, **k: own(*a, **k).double())
+
+
 def randomise(net, g, half):
     """Weights of variance 1 / fan-in, random norms and biases; queries and keys larger, so that softmax is not flat."""
     normal = lambda p, std, mean=0.0: p.copy_(mean + std * torch.randn(p.shape, generator=g))  # noqa: E731
@@ -126,6 +136,8 @@ def randomise(net, g, half):
                 normal(module.weight, gain / math.sqrt(max(1, module.weight[0].numel())))
                 if module.bias is not None:
                     normal(module.bias, 0.2)
+            elif name == "class_embedding" and hasattr(module, "weight"):
+                normal(module.weight, 1.0)
             elif name == "time_proj" and hasattr(module, "weight"):
                 normal(module.weight, 1.0 if isinstance(module, nn.Embedding) else 16.0)
         if half:
@@ -148,8 +160,18 @@ def sides(config):
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def call(net, x, level):
-    return net(x, level.double() if level.is_floating_point() else level).sample
+def call(net, x, level, labels=None):
+    double = lambda t: t.double() if t is not None and t.is_floating_point() else t  # noqa: E731
+    return net(x, double(level), class_labels=double(labels)).sample
+
+
+def classes(config, g):
+    """Labels of two samples, or none."""
+    if config.get("class_embed_type") == "identity":
+        return torch.randn((2, config["time_embedding_dim"]), generator=g)
+    if config.get("class_embed_type") == "timestep":
+        return torch.tensor([3, 700])
+    return torch.tensor([3, 1]) if config.get("num_class_embeds") else None
 
 
 def answers(double, config, g, points=2):
@@ -161,12 +183,16 @@ def answers(double, config, g, points=2):
     v = torch.randn((2, *shape[1:]), generator=g)
     # PyTorch refuses norms of one number a group unless there are two samples or more.
     two = lambda t: t.repeat(3 - points, *[1] * (t.ndim - 1))  # noqa: E731
-    with torch.no_grad():
-        plain = call(double, two(x).double(), two(level))[:points]
+    labels = classes(config, g)
+    with widened() if labels is not None else contextlib.nullcontext(), torch.no_grad():
+        plain = call(double, two(x).double(), two(level), labels)[:points]
     with exactly(), torch.no_grad():
-        y = call(double, two(x).double(), two(level))[:points]
-        jvp = torch.func.jvp(lambda z: call(double, z, level[:1].expand(2)), (x[:1].double().repeat(2, 1, 1, 1),), (v.double(),))[1]
-    case = {"x": x, "sigma" if ve else "t": level, "y": y, "y_f32_embedding": plain, "v": v, "jvp": jvp}
+        y = call(double, two(x).double(), two(level), labels)[:points]
+        first = None if labels is None else labels[[0, 0]]
+        at = (x[:1].double().repeat(2, 1, 1, 1),)
+        jvp = torch.func.jvp(lambda z: call(double, z, level[:1].expand(2), first), at, (v.double(),))[1]
+    own = {} if labels is None else {"class_labels": labels}
+    case = {**own, "x": x, "sigma" if ve else "t": level, "y": y, "y_f32_embedding": plain, "v": v, "jvp": jvp}
     return {k: t.detach().contiguous() for k, t in case.items()}
 
 
@@ -191,9 +217,9 @@ def write(out, only):
         scheduler(config).save_pretrained(folder)
         save_file(case, folder / "case.safetensors")
         back = UNet2DModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False).double().eval()
-        with torch.no_grad():
+        with widened() if "class_labels" in case else contextlib.nullcontext(), torch.no_grad():
             level = case.get("sigma", case.get("t"))
-            assert torch.equal(call(back, case["x"].double(), level), case["y_f32_embedding"]), f"{name}: does not load back"
+            assert torch.equal(call(back, case["x"].double(), level, case.get("class_labels")), case["y_f32_embedding"]), f"{name}: does not load back"
         size = sum(f.stat().st_size for f in folder.iterdir())
         total += size
         print(f"{name}: {sum(p.numel() for p in net.parameters())} parameters, {size} bytes")

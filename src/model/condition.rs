@@ -56,6 +56,8 @@ pub struct Wanted {
     pub shape: Vec<Option<usize>>,
     /// Whole numbers only.
     pub whole: bool,
+    /// Numbers from 0 to below this: rows of a table.
+    pub below: Option<usize>,
 }
 
 /// What was read of a condition.
@@ -254,6 +256,11 @@ impl Wanted {
         Error::invalid(format!("condition '{}'", self.name), message)
     }
 
+    /// What its numbers are below.
+    fn most(&self) -> f64 {
+        self.below.map_or(f64::INFINITY, |n| n as f64)
+    }
+
     fn read(&self, value: &Given, folder: Option<&Path>) -> Result<Values> {
         let read = match value {
             Given::Number(v) => self.values(vec![*v], &[1])?,
@@ -261,6 +268,9 @@ impl Wanted {
             Given::File(file) => self.file(file, folder)?,
         };
         for row in &read.rows {
+            if let (Some(n), Some(v)) = (self.below, row.iter().find(|v| !(0.0..self.most()).contains(*v))) {
+                return Err(self.error(format!("{v} is outside 0..={}", n.saturating_sub(1))));
+            }
             if let Some(v) = row.iter().find(|v| !v.is_finite() || (self.whole && v.fract() != 0.0)) {
                 let want = if self.whole { "whole numbers" } else { "finite numbers" };
                 return Err(self.error(format!("{v}, expected {want}")));

@@ -6,7 +6,7 @@ use super::{diffusers, json};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Most numbers that a list may have: as many as a process may have timesteps.
@@ -47,13 +47,21 @@ fn of_name(value: &Spec) -> Option<Result<(ProcessConfig, String)>> {
 fn of_path(path: &Path) -> Result<(ProcessConfig, String)> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_path_buf() };
     if file.is_file() {
-        let map = json::read(&file)?;
+        let map = object(&file)?;
         if map.contains_key("vorticity_config") {
             return Ok((Config::read(&file)?.process, ": process".into()));
         }
-        if map.contains_key("kind") {
-            let process = serde_json::from_value(Value::Object(map)).map_err(|e| Error::file(&file, e))?;
-            return Ok((process, String::new()));
+        // The process alone, or what is written beside an ONNX file.
+        let (process, keys) = match (map.contains_key("kind"), map.get("process")) {
+            (true, _) => (Some(Value::Object(map)), ""),
+            (false, Some(process)) if is_toml(&file) => (Some(process.clone()), ": process"),
+            _ => (None, ""),
+        };
+        if let Some(process) = process {
+            return Ok((serde_json::from_value(process).map_err(|e| Error::file(&file, e))?, keys.into()));
+        }
+        if is_toml(&file) {
+            return Err(Error::file(&file, "has no 'kind' and no table 'process', expected a process"));
         }
     }
     match diffusers::process(path)? {
@@ -67,6 +75,18 @@ fn of_path(path: &Path) -> Result<(ProcessConfig, String)> {
             Err(Error::file(path, format!("is not there, expected {expected}, or a process: {}", Kind::names())))
         }
     }
+}
+
+fn is_toml(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+}
+
+/// What a file of JSON or TOML holds.
+fn object(file: &Path) -> Result<Map<String, Value>> {
+    if !is_toml(file) {
+        return json::read(file);
+    }
+    toml::from_str(&data::text(file)?).map_err(|e| Error::file(file, e.to_string().trim_end()))
 }
 
 /// Numbers of a file, an array or text, or of the option itself.

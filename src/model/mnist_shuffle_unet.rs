@@ -24,6 +24,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: Some(Schedule::Cosine),
     size: "image_size",
     presets: &[("mnist", MNIST)],
+    conditional: None,
     build,
 };
 

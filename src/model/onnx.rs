@@ -276,6 +276,7 @@ impl Opened {
                 name: port.name.clone(),
                 shape: port.shape.iter().flatten().enumerate().map(size).collect(),
                 whole: port.element.is_some_and(|e| !e.is_float()),
+                below: None,
             }
         };
         self.found.conditions.iter().map(of).collect()

@@ -271,3 +271,20 @@ impl RowFunction for Listed {
         place.map_err(missing).map(|place| vec![self.pairs[place].1])
     }
 }
+
+/// y = a + b.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum;
+
+impl RowFunction for Sum {
+    fn width(&self, inputs: &[usize]) -> Result<usize> {
+        match inputs {
+            [a, b] if a == b => Ok(*a),
+            _ => Err(Error::invalid("row function sum", format!("{inputs:?} numbers, expected two rows of as many"))),
+        }
+    }
+
+    fn apply(&self, inputs: &[&[f64]]) -> Result<Vec<f64>> {
+        Ok(inputs[0].iter().zip(inputs[1]).map(|(a, b)| a + b).collect())
+    }
+}

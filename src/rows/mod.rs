@@ -91,31 +91,40 @@ impl Rows {
 
     /// `context` with a value for each condition: one for all, or as many as every other context that has several.
     pub fn contexts(&mut self, name: &str, values: &[Vec<f64>]) -> Result<RowId> {
+        if self.place_of(name).is_some() {
+            return Err(Error::invalid(format!("context '{name}'"), "is given twice"));
+        }
+        let values = sound(name, values, self.conditions())?;
+        let width = values[0].len();
+        Ok(self.push_node(Made::Context(name.into(), values), width))
+    }
+
+    /// Puts other values in the place of those of a context, as many numbers each.
+    pub fn give(&mut self, name: &str, values: &[Vec<f64>]) -> Result<()> {
         let fail = |message: String| Err(Error::invalid(format!("context '{name}'"), message));
-        if self.nodes.iter().any(|node| matches!(&node.made, Made::Context(other, _) if other == name)) {
-            return fail("is given twice".into());
+        let Some(place) = self.place_of(name) else { return fail("is none of the network's".into()) };
+        let (width, others) = (self.nodes[place].width, self.conditions_but(Some(place)));
+        let values = sound(name, values, others)?;
+        if values[0].len() != width {
+            return fail(format!("has {} numbers, expected {width}", values[0].len()));
         }
-        let Some(first) = values.first() else { return fail("has no value".into()) };
-        for (condition, row) in values.iter().enumerate() {
-            if row.len() != first.len() {
-                return fail(format!("{} numbers under condition {condition}, {} under 0", row.len(), first.len()));
-            }
-            if let Some(i) = row.iter().position(|v| !v.is_finite()) {
-                return fail(format!("element {i} is {}, expected a finite number", row[i]));
-            }
-        }
-        let known = self.conditions();
-        if known > 1 && values.len() > 1 && values.len() != known {
-            return fail(format!("has values for {} conditions, others for {known}", values.len()));
-        }
-        let width = first.len();
-        Ok(self.push_node(Made::Context(name.into(), values.iter().map(|row| row[..].into()).collect()), width))
+        self.nodes[place].made = Made::Context(name.into(), values);
+        Ok(())
+    }
+
+    fn place_of(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| matches!(&node.made, Made::Context(other, _) if other == name))
     }
 
     /// Conditions that rows are made for: 1 where no context has several values.
     pub fn conditions(&self) -> usize {
-        let counts =
-            self.nodes.iter().map(|node| if let Made::Context(_, values) = &node.made { values.len() } else { 1 });
+        self.conditions_but(None)
+    }
+
+    /// The same without one of the nodes.
+    fn conditions_but(&self, left_out: Option<usize>) -> usize {
+        let others = self.nodes.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
+        let counts = others.map(|(_, node)| if let Made::Context(_, values) = &node.made { values.len() } else { 1 });
         counts.max().unwrap_or(1)
     }
 
@@ -214,4 +223,22 @@ impl Rows {
         }
         needed
     }
+}
+
+/// The values of a context: at least one, of one width, finite, one for all conditions or one for each of those known.
+fn sound(name: &str, values: &[Vec<f64>], known: usize) -> Result<Vec<Arc<[f64]>>> {
+    let fail = |message: String| Err(Error::invalid(format!("context '{name}'"), message));
+    let Some(first) = values.first() else { return fail("has no value".into()) };
+    for (condition, row) in values.iter().enumerate() {
+        if row.len() != first.len() {
+            return fail(format!("{} numbers under condition {condition}, {} under 0", row.len(), first.len()));
+        }
+        if let Some(i) = row.iter().position(|v| !v.is_finite()) {
+            return fail(format!("element {i} is {}, expected a finite number", row[i]));
+        }
+    }
+    if known > 1 && values.len() > 1 && values.len() != known {
+        return fail(format!("has values for {} conditions, others for {known}", values.len()));
+    }
+    Ok(values.iter().map(|row| row[..].into()).collect())
 }

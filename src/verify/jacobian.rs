@@ -26,7 +26,7 @@ pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64
         for some in tangents.chunks(n * d) {
             let mut v = some.to_vec();
             v.resize(n * d, 0.0);
-            let (_, jv) = evaluator.jvp(&x, &v, &[k])?;
+            let (_, jv) = evaluator.jvp_of(&x, &v, &[k], &[0])?;
             all.extend(jv[..some.len() / d * out].iter().map(|&v| f64::from(v)));
         }
         Ok(all)

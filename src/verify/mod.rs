@@ -104,7 +104,13 @@ pub fn verify_model(gpu: &Gpu, folder: &Path, model: Option<&Path>) -> Result<Re
     if AUTOENCODERS.iter().any(|a| a.name == case.family) {
         return autoencoder(gpu, &case, name);
     }
-    let (graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
+    let (mut graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
+    for wanted in model::family(&case.family)?.conditions(&case.hyper).map_err(name)? {
+        let sizes: Vec<usize> = wanted.shape.iter().skip(1).map(|n| n.unwrap_or(1)).collect();
+        let (_, values) = case.rows(&wanted.name, &sizes)?;
+        let rows = values.chunks_exact(sizes.iter().product()).map(<[f64]>::to_vec);
+        graph.rows.give(&wanted.name, &rows.collect::<Vec<_>>())?;
+    }
     check(gpu, &case, &graph)
 }
 
@@ -212,10 +218,12 @@ fn forward(
     let name = if case.has("y_exact_emb") { "y_exact_emb" } else { "y" };
     let want = case.exactly(name, n, &dims)?;
     let x = to_f32(x);
-    let gpu: Vec<f64> = evaluator.evaluate(&x, ks)?.into_iter().map(f64::from).collect();
+    // Where there are several conditions, each sample has its own.
+    let under: Vec<usize> = (0..n).map(|i| if graph.rows.conditions() > 1 { i } else { 0 }).collect();
+    let gpu: Vec<f64> = evaluator.evaluate_of(&x, ks, &under)?.into_iter().map(f64::from).collect();
     let mut twin = Vec::with_capacity(n * out);
-    for (x, &k) in x.chunks(d).zip(ks) {
-        twin.extend(twin::evaluate(graph, &Dual::lift(x), k)?.iter().map(|v| v.v));
+    for ((x, &k), &condition) in x.chunks(d).zip(ks).zip(&under) {
+        twin.extend(twin::under(graph, &Dual::lift(x), k, condition)?.iter().map(|v| v.v));
     }
     let at = |i: usize| format!("sample {i}, {}", told.name(ks[i]));
     let row = |quantity: &str, got: &[f64], tolerance| Row { tolerance, ..compare(quantity, got, want, out, at) };

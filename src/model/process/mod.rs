@@ -42,10 +42,11 @@ impl Process {
         Self { source: source.into(), ..self }
     }
 
-    /// True if both have the same noise levels, however they are written down.
+    /// True if both have the same noise levels, however they are written down, and run in the same direction.
     pub fn same_levels(&self, other: &Self) -> bool {
+        let kind = |process: &Self| (process.config.noising(), process.velocity_sign());
         let noise = |process: &Self| process.levels.iter().map(|l| (l.a, l.sigma)).collect::<Vec<_>>();
-        self.config.noising() == other.config.noising() && noise(self) == noise(other)
+        kind(self) == kind(other) && noise(self) == noise(other)
     }
 
     /// The last timestep at which something of the data is left, a > 0: the last of all, unless the process ends in pure

@@ -14,6 +14,8 @@ pub(super) struct Hyper {
     pub center_input_sample: bool,
     pub time: TimeKind,
     pub time_embedding_dim: usize,
+    /// How a class label is embedded, where the network takes one.
+    pub class: Option<ClassKind>,
     pub down_block_types: Vec<String>,
     pub up_block_types: Vec<String>,
     pub block_out_channels: Vec<usize>,
@@ -41,6 +43,17 @@ pub(super) enum TimeKind {
     Learned { rows: usize },
 }
 
+/// How a class label is embedded; the embedding is added to that of the time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClassKind {
+    /// A row of a table, one for each class.
+    Table { classes: usize },
+    /// A number, embedded as the time is.
+    Number,
+    /// The embedding itself is given.
+    Given,
+}
+
 /// Activation of the residual blocks. The time embedding and the last layers have SiLU whatever this is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -65,6 +78,8 @@ const DEFAULTS: &str = "_use_default_values";
 
 /// Rows of a learned time embedding beyond which a file is damaged.
 const MOST_TIMESTEPS: usize = 1 << 20;
+/// Rows of a table of classes beyond which a file is damaged.
+const MOST_CLASSES: usize = 1 << 20;
 
 /// The keys of a file that nobody has asked for yet.
 struct Keys(Map<String, Value>);
@@ -180,6 +195,7 @@ impl Hyper {
             downsample_padding: keys.take("downsample_padding", 1)?,
             downsample_type: keys.name("downsample_type", "conv")?,
             upsample_type: keys.name("upsample_type", "conv")?,
+            class: class(&mut keys)?,
             act: act(&mut keys)?,
             attention_head_dim: keys.take("attention_head_dim", Some(8))?,
             norm_num_groups: keys.take("norm_num_groups", Some(32))?,
@@ -279,18 +295,27 @@ fn act(keys: &mut Keys) -> Result<Act> {
     })
 }
 
-/// Keys that do nothing here: `dropout` acts in training only. Classes as labels are refused.
+/// Of the options in the order that the class looks at them.
+fn class(keys: &mut Keys) -> Result<Option<ClassKind>> {
+    let (kind, classes): (Option<String>, Option<usize>) =
+        (keys.take("class_embed_type", None)?, keys.take("num_class_embeds", None)?);
+    match (kind.as_deref(), classes) {
+        (None, None) => Ok(None),
+        (None, Some(classes)) if (1..=MOST_CLASSES).contains(&classes) => Ok(Some(ClassKind::Table { classes })),
+        (None, Some(found)) => Err(refused(format!("num_class_embeds {found}, expected 1..={MOST_CLASSES} classes"))),
+        (Some("timestep"), _) => Ok(Some(ClassKind::Number)),
+        (Some("identity"), _) => Ok(Some(ClassKind::Given)),
+        (Some(other), _) => {
+            Err(refused(format!("class_embed_type '{other}' is not one of timestep, identity, and null for a table")))
+        }
+    }
+}
+
+/// Keys that do nothing here: `dropout` acts in training only.
 fn without_effect(keys: &mut Keys) -> Result<()> {
     let dropout: f64 = keys.take("dropout", 0.0)?;
     if !(0.0..=1.0).contains(&dropout) {
         return Err(refused(format!("dropout {dropout}, expected a probability")));
-    }
-    for key in ["class_embed_type", "num_class_embeds"] {
-        let found: Value = keys.take(key, Value::Null)?;
-        if !found.is_null() {
-            let message = "the network is conditioned on class labels, which is not supported: a field here is a function of x and t";
-            return Err(refused(format!("{key} {}: {message}", brief(&found))));
-        }
     }
     Ok(())
 }

@@ -6,16 +6,17 @@ mod layers;
 mod up;
 
 use super::blocks::{Geometry, Net};
-use super::{FamilyInfo, Weights};
+use super::{Conditional, FamilyInfo, Wanted, Weights};
 use crate::error::Result;
 use crate::graph::{Graph, NodeId};
 use crate::ops::affine::Affine;
 use crate::ops::resample::Resample;
-use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid};
+use crate::rows::functions::{Each, Fourier, Lookup, Reciprocal, Sinusoid, Sum};
 use crate::rows::{RowId, Rows};
-use config::{Act, Hyper, TimeKind, refused};
+use config::{Act, ClassKind, Hyper, TimeKind, refused};
 pub(super) use config::{give_size, is_sizeless};
 use layers::Resnet;
+use std::sync::Arc;
 
 pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     name: "unet2d_diffusers",
@@ -25,6 +26,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: None,
     size: "sample_size",
     presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
+    conditional: Some(Conditional { wanted: conditions, onto }),
     build,
 };
 
@@ -34,12 +36,17 @@ const DDPM_CELEBAHQ_256: &str = include_str!("../presets/ddpm-celebahq-256.json"
 /// The same class; golden cases call its NCSN++ configuration so.
 pub(super) const NCSNPP: FamilyInfo = FamilyInfo { name: "unet2d_ncsnpp_diffusers", presets: &[], ..FAMILY };
 
+/// What the class calls its condition.
+const CLASS: &str = "class_labels";
+
 /// Channels that the class's pyramids have, whatever its configuration says.
 const PYRAMID: usize = 3;
 
 struct Builder<'a> {
     net: Net<'a>,
     h: Hyper,
+    /// Of the names of its contexts.
+    prefix: &'static str,
     /// The embedding that K blocks see.
     raw: RowId,
     /// The embedding behind an activation, as all other blocks see it.
@@ -101,19 +108,41 @@ impl Kind {
     }
 }
 
+/// The class label, where the network takes one.
+fn conditions(value: &serde_json::Value) -> Result<Vec<Wanted>> {
+    let h = Hyper::read(value)?;
+    let wanted = |shape, whole, below| Wanted { name: CLASS.into(), shape, whole, below };
+    Ok(h.class
+        .map(|class| match class {
+            ClassKind::Table { classes } => wanted(vec![Some(1)], true, Some(classes)),
+            ClassKind::Number => wanted(vec![Some(1)], false, None),
+            ClassKind::Given => wanted(vec![Some(1), Some(h.time_embedding_dim)], false, None),
+        })
+        .into_iter()
+        .collect())
+}
+
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
+    let mut graph = Graph::new(Hyper::read(value)?.shape);
+    let y = onto(value, weights, &mut graph, "")?;
+    graph.output("y", y)?;
+    Ok(graph)
+}
+
+fn onto(value: &serde_json::Value, weights: &Weights, graph: &mut Graph, prefix: &'static str) -> Result<NodeId> {
     let h = Hyper::read(value)?;
     for (types, way) in [(&h.down_block_types, "Down"), (&h.up_block_types, "Up")] {
         types.iter().try_for_each(|name| Kind::parse(name, way).map(drop))?;
     }
-    let net = Net::new(h.shape, weights);
-    let mut b = Builder { net, h, raw: Rows::LABEL, told: Rows::LABEL, skips: vec![], pyramid: None };
-    b.network()?;
-    Ok(b.net.graph)
+    let net = Net { graph: std::mem::take(graph), weights };
+    let mut b = Builder { net, h, prefix, raw: Rows::LABEL, told: Rows::LABEL, skips: vec![], pyramid: None };
+    let y = b.network()?;
+    *graph = b.net.graph;
+    Ok(y)
 }
 
 impl Builder<'_> {
-    fn network(&mut self) -> Result<()> {
+    fn network(&mut self) -> Result<NodeId> {
         let widths = self.h.block_out_channels.clone();
         self.embed(widths[0])?;
         let mut x = self.net.graph.input("x")?;
@@ -143,7 +172,7 @@ impl Builder<'_> {
             let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
             y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
-        self.net.graph.output("y", y)
+        Ok(y)
     }
 
     /// The output and the pyramid. One pixel of the latter counts for all, as PyTorch adds it.
@@ -163,33 +192,66 @@ impl Builder<'_> {
         self.net.sum("pyramid", y, pyramid, 1.0)
     }
 
+    /// The embedding of the time, and that of a class added to it.
     fn embed(&mut self, width: usize) -> Result<()> {
-        let first = match self.h.time {
-            TimeKind::Fourier => {
-                let weights = self.net.weights.take("time_proj.weight", &[width])?;
-                self.net.apply(Fourier { weights, log: true }, Rows::LABEL)?
-            }
-            TimeKind::Positional { freq_shift, cos_first } => {
-                let divisor = (width / 2) as f64 - freq_shift;
-                self.net.apply(Sinusoid { width, divisor, cos_first }, Rows::LABEL)?
-            }
-            TimeKind::Learned { rows } => {
-                let table = self.net.weights.take("time_proj.weight", &[rows, width])?;
-                self.net.apply(Lookup { table, rows, width }, Rows::LABEL)?
-            }
+        let learned = match self.h.time {
+            TimeKind::Fourier => Some(self.net.weights.take("time_proj.weight", &[width])?),
+            TimeKind::Positional { .. } => None,
+            TimeKind::Learned { rows } => Some(self.net.weights.take("time_proj.weight", &[rows, width])?),
         };
-        let inner = self.h.time_embedding_dim;
+        let learned = learned.unwrap_or_default();
         let act = match self.h.act {
             Act::Silu => Each::SILU,
             Act::Mish => Each::MISH,
             Act::Gelu => Each::GELU,
             Act::Relu => Each::RELU,
         };
-        let hidden = self.net.apply_dense("time_embedding.linear_1", inner, first)?;
-        let hidden = self.net.apply(Each::SILU, hidden)?;
-        self.raw = self.net.apply_dense("time_embedding.linear_2", inner, hidden)?;
+        let projected = self.projected(&learned, width, Rows::LABEL)?;
+        self.raw = self.perceptron("time_embedding", projected)?;
+        if let Some(class) = self.h.class {
+            let own = self.class(class, &learned, width)?;
+            self.raw = self.net.graph.rows.apply(Sum, &[self.raw, own])?;
+        }
         self.told = self.net.apply(act, self.raw)?;
         Ok(())
+    }
+
+    /// A number as so many, by what was learned for it, if anything was.
+    fn projected(&mut self, learned: &Arc<[f32]>, width: usize, number: RowId) -> Result<RowId> {
+        match self.h.time {
+            TimeKind::Fourier => self.net.apply(Fourier { weights: learned.clone(), log: true }, number),
+            TimeKind::Positional { freq_shift, cos_first } => {
+                let divisor = (width / 2) as f64 - freq_shift;
+                self.net.apply(Sinusoid { width, divisor, cos_first }, number)
+            }
+            TimeKind::Learned { rows } => self.net.apply(Lookup { table: learned.clone(), rows, width }, number),
+        }
+    }
+
+    /// Two layers with an activation between them.
+    fn perceptron(&mut self, name: &str, input: RowId) -> Result<RowId> {
+        let inner = self.h.time_embedding_dim;
+        let hidden = self.net.apply_dense(&format!("{name}.linear_1"), inner, input)?;
+        let hidden = self.net.apply(Each::SILU, hidden)?;
+        self.net.apply_dense(&format!("{name}.linear_2"), inner, hidden)
+    }
+
+    /// The embedding of a class, whose label is zeros until it is given.
+    fn class(&mut self, kind: ClassKind, learned: &Arc<[f32]>, width: usize) -> Result<RowId> {
+        let inner = self.h.time_embedding_dim;
+        let zeros = vec![0.0; if kind == ClassKind::Given { inner } else { 1 }];
+        let label = self.net.graph.rows.context(&format!("{}{CLASS}", self.prefix), &zeros)?;
+        match kind {
+            ClassKind::Table { classes } => {
+                let table = self.net.weights.take("class_embedding.weight", &[classes, inner])?;
+                self.net.apply(Lookup { table, rows: classes, width: inner }, label)
+            }
+            ClassKind::Number => {
+                let projected = self.projected(learned, width, label)?;
+                self.perceptron("class_embedding", projected)
+            }
+            ClassKind::Given => Ok(label),
+        }
     }
 
     fn middle(&mut self, x: NodeId) -> Result<NodeId> {
