@@ -24,7 +24,7 @@ fn the_page_has_exactly_these_operators() {
     };
     let rows: Vec<String> = all.iter().map(row).collect();
     let works = rows.iter().filter(|row| row.ends_with("| works |")).count();
-    assert!(works > 100, "{works} operators of x");
+    assert!(works > 90, "{works} operators of x");
     expect("| operator | attributes | of something that depends on x |", rows);
 }
 

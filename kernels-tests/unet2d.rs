@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vorticity::dual::Dual;
@@ -13,7 +14,7 @@ use vorticity::graph::Graph;
 use vorticity::model::{Config, Given, Model, Said, init};
 use vorticity::spec::Spec;
 use vorticity::twin;
-use vorticity::verify::Case;
+use vorticity::verify::{Case, verify};
 
 /// The twin has scales and epsilons in f32 and all else in f64.
 const TWIN: f64 = 3e-7;
@@ -159,12 +160,43 @@ fn classes_are_given_and_nothing_else_will_do() {
         let error = open(name, given).unwrap_err().to_string();
         assert!(error.contains(said), "{name}: {error}");
     }
+    // `verify` takes the labels from the case, one for each sample.
+    for name in ["class_table", "class_number", "class_given"] {
+        let report = verify(&gpu(), &root.join(name)).unwrap();
+        assert!(report.passed() && report.rows.len() >= 4, "{name}: {:?}", report.rows);
+    }
     let guided = Said { guidance: Some(2.0), ..Said::default() };
     let error = Model::open_said(root.join("positional"), &guided).unwrap_err().to_string();
-    assert!(
-        error.contains("guidance: is for networks in ONNX files; this one is of the family unet2d_diffusers"),
-        "{error}"
-    );
+    assert!(error.contains("guidance: the network takes no condition to be guided by"), "{error}");
+}
+
+/// Guidance is two networks of the same weights in one program: values and tangents go along.
+#[test]
+fn classes_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/unet2d");
+    let class = |label: f64| BTreeMap::from([("class_labels".to_string(), Given::Number(label))]);
+    let of = |said: &Said| Model::open_said(root.join("class_table"), said).unwrap();
+    let single = |label: f64| of(&Said { conditions: class(label), ..Said::default() });
+    let guided = of(&Said { conditions: class(1.0), null: class(4.0), guidance: Some(3.0), ..Said::default() });
+    let [cond, null] = [single(1.0), single(4.0)];
+    assert_eq!(guided.parameters, cond.parameters, "weights are counted once");
+    let (x, v) = (noise(64, 3), noise(64, 4));
+    let beyond = |c: f64, n: f64| n + 3.0 * (c - n);
+    let twin = |model: &Model| model.twin(&Dual::along(&x, &v), 5, 0).unwrap();
+    let pairs: Vec<_> = twin(&cond).into_iter().zip(twin(&null)).collect();
+    for (y, (c, n)) in twin(&guided).iter().zip(&pairs) {
+        assert!((y.v - beyond(c.v, n.v)).abs() < 1e-12 && (y.d - beyond(c.d, n.d)).abs() < 1e-12);
+    }
+    let gpu = gpu();
+    for family in families(&gpu) {
+        let gpu = gpu.clone().with_family(family);
+        let room = Room { samples: 1, tangents: 1 };
+        let (y, jv) = Evaluator::with_tangents(&gpu, &guided.graph, &[5], room).unwrap().jvp(&x, &v, &[5]).unwrap();
+        let (want_y, want_jv): (Vec<f64>, Vec<f64>) =
+            pairs.iter().map(|(c, n)| (beyond(c.v, n.v), beyond(c.d, n.d))).unzip();
+        let errors = [max_norm_error(&y, &want_y), max_norm_error(&jv, &want_jv)];
+        assert!(errors.iter().all(|e| *e < DEVICE), "{}: {errors:?}", family.name());
+    }
 }
 
 /// A configuration that `init` takes, and the message if it does not.

@@ -25,7 +25,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: Some(Schedule::Sigmoid),
     size: "image_size",
     presets: &[("cifar10", CIFAR10), ("cifar10-latent", CIFAR10_LATENT)],
-    conditions: super::unconditional,
+    conditional: None,
     build,
 };
 

@@ -24,7 +24,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: Some(Schedule::Cosine),
     size: "image_size",
     presets: &[("mnist", MNIST)],
-    conditions: super::unconditional,
+    conditional: None,
     build,
 };
 

@@ -45,7 +45,8 @@ pub use weights::{Files, Weights};
 
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeId};
+use crate::ops::add::Add;
 use crate::ops::weight_format::{Rounding, WeightFormat};
 use crate::shape::Shape;
 use crate::spec::Spec;
@@ -67,10 +68,25 @@ pub struct FamilyInfo {
     pub size: &'static str,
     /// Name and `config.json` of sizes worth having by name, for `init`.
     pub presets: &'static [(&'static str, &'static str)],
-    /// What its networks take besides x and the label: contexts of their rows by these names, zeros until they are given.
-    pub conditions: fn(&serde_json::Value) -> Result<Vec<Wanted>>,
+    /// How its networks are told more than x and the label, if they can be.
+    pub conditional: Option<Conditional>,
     /// Builds the graph from hyper-parameters (JSON) and weights.
     pub build: fn(&serde_json::Value, &Weights) -> Result<Graph>,
+}
+
+/// What a family says of conditions.
+pub struct Conditional {
+    /// What a network takes, from hyper-parameters: contexts of its rows by these names, zeros until they are given.
+    pub wanted: fn(&serde_json::Value) -> Result<Vec<Wanted>>,
+    /// Appends the network once more to a graph that has its x, its contexts under names with this prefix. Out: what it makes.
+    pub onto: fn(&serde_json::Value, &Weights, &mut Graph, &'static str) -> Result<NodeId>,
+}
+
+impl FamilyInfo {
+    /// What a network of these hyper-parameters takes besides x and the label.
+    pub fn conditions(&self, hyper: &serde_json::Value) -> Result<Vec<Wanted>> {
+        self.conditional.as_ref().map_or(Ok(vec![]), |own| (own.wanted)(hyper))
+    }
 }
 
 /// From one line per file: its module, and its rows of `FAMILIES`.
@@ -148,11 +164,6 @@ fn require_field(graph: &Graph) -> Result<Shape> {
         return Ok(given);
     }
     Err(Error::invalid("hyper", format!("the network makes {found} of {given}: its output is not a vector field")))
-}
-
-/// The conditions of families that take none.
-fn unconditional(_: &serde_json::Value) -> Result<Vec<Wanted>> {
-    Ok(vec![])
 }
 
 /// Builds a family's graph from a weights file; every tensor must be used, ignorable or an error.
@@ -301,22 +312,13 @@ impl Model {
     }
 }
 
+/// In front of the names of contexts that guidance compares with.
+const NULL: &str = "null.";
+
 /// The network of a model.
 fn built(config: &Config, network: Network, folder: &Path, said: &Said) -> Result<Built> {
     match network {
-        Network::Tensors(files) => {
-            let weights = Weights::open_files(&files)?;
-            let wanted = (family(&config.family)?.conditions)(&config.hyper)?;
-            let conditions = Conditions::of(&config.conditions, &said.conditions, folder, &wanted)?;
-            if said.guidance.or(config.guidance).is_some() {
-                let found = format!("is for networks in ONNX files; this one is of the family {}", config.family);
-                return Err(Error::invalid("guidance", found));
-            }
-            let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights)?;
-            conditions.values.iter().try_for_each(|(name, own)| graph.rows.give(name, &own.rows))?;
-            let sha256 = files.sha256()?;
-            Ok(Built { graph, parameters, sha256, weights: weights.describe(), conditions, null: None, second: None })
-        }
+        Network::Tensors(files) => of_tensors(config, &files, folder, said),
         Network::Onnx(opened) => {
             let onnx::Built { graph, second, conditions, null } = opened.build(config, folder, said)?;
             let (file, files) = (opened.file(), Files::parts(opened.file().parts()));
@@ -325,4 +327,29 @@ fn built(config: &Config, network: Network, folder: &Path, said: &Said) -> Resul
             Ok(Built { graph, parameters, sha256, weights, conditions, null, second: Some(second) })
         }
     }
+}
+
+/// The network of a family, guided where that is asked for.
+fn of_tensors(config: &Config, files: &Files, folder: &Path, said: &Said) -> Result<Built> {
+    let (weights, family) = (Weights::open_files(files)?, family(&config.family)?);
+    let wanted = family.conditions(&config.hyper)?;
+    let conditions = Conditions::of(&config.conditions, &said.conditions, folder, &wanted)?;
+    let (mut graph, parameters) = network_of(&config.family, &config.hyper, &weights)?;
+    conditions.values.iter().try_for_each(|(name, own)| graph.rows.give(name, &own.rows))?;
+    let mut null = None;
+    if let Some(g) = said.guidance.or(config.guidance) {
+        let other = conditions.without(&config.null, &said.null, folder, &wanted)?;
+        // Whoever takes no condition has no null condition either.
+        let Some(Conditional { onto, .. }) = &family.conditional else {
+            return Err(Error::invalid("guidance", "has none"));
+        };
+        let (name, made) = graph.outputs.swap_remove(0);
+        let unguided = onto(&config.hyper, &weights, &mut graph, NULL)?;
+        other.values.iter().try_for_each(|(name, own)| graph.rows.give(&format!("{NULL}{name}"), &own.rows))?;
+        let guided = graph.push("guidance", Add { scales: [g, 1.0 - g] }, &[made, unguided])?;
+        graph.output(name, guided)?;
+        null = Some(other);
+    }
+    let sha256 = files.sha256()?;
+    Ok(Built { graph, parameters, sha256, weights: weights.describe(), conditions, null, second: None })
 }

@@ -105,7 +105,7 @@ pub fn verify_model(gpu: &Gpu, folder: &Path, model: Option<&Path>) -> Result<Re
         return autoencoder(gpu, &case, name);
     }
     let (mut graph, _) = model::network(&case.family, &case.hyper, &case.weights()).map_err(name)?;
-    for wanted in (model::family(&case.family)?.conditions)(&case.hyper).map_err(name)? {
+    for wanted in model::family(&case.family)?.conditions(&case.hyper).map_err(name)? {
         let sizes: Vec<usize> = wanted.shape.iter().skip(1).map(|n| n.unwrap_or(1)).collect();
         let (_, values) = case.rows(&wanted.name, &sizes)?;
         let rows = values.chunks_exact(sizes.iter().product()).map(<[f64]>::to_vec);

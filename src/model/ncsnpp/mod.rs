@@ -18,7 +18,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: None,
     size: "image_size",
     presets: &[("celebahq-256", CELEBAHQ_256), ("celebahq-64", CELEBAHQ_64)],
-    conditions: super::unconditional,
+    conditional: None,
     build,
 };
 

@@ -6,7 +6,7 @@ mod layers;
 mod up;
 
 use super::blocks::{Geometry, Net};
-use super::{FamilyInfo, Wanted, Weights};
+use super::{Conditional, FamilyInfo, Wanted, Weights};
 use crate::error::Result;
 use crate::graph::{Graph, NodeId};
 use crate::ops::affine::Affine;
@@ -26,7 +26,7 @@ pub(super) const FAMILY: FamilyInfo = FamilyInfo {
     schedule: None,
     size: "sample_size",
     presets: &[("ddpm-celebahq-256", DDPM_CELEBAHQ_256)],
-    conditions,
+    conditional: Some(Conditional { wanted: conditions, onto }),
     build,
 };
 
@@ -45,6 +45,8 @@ const PYRAMID: usize = 3;
 struct Builder<'a> {
     net: Net<'a>,
     h: Hyper,
+    /// Of the names of its contexts.
+    prefix: &'static str,
     /// The embedding that K blocks see.
     raw: RowId,
     /// The embedding behind an activation, as all other blocks see it.
@@ -121,18 +123,26 @@ fn conditions(value: &serde_json::Value) -> Result<Vec<Wanted>> {
 }
 
 fn build(value: &serde_json::Value, weights: &Weights) -> Result<Graph> {
+    let mut graph = Graph::new(Hyper::read(value)?.shape);
+    let y = onto(value, weights, &mut graph, "")?;
+    graph.output("y", y)?;
+    Ok(graph)
+}
+
+fn onto(value: &serde_json::Value, weights: &Weights, graph: &mut Graph, prefix: &'static str) -> Result<NodeId> {
     let h = Hyper::read(value)?;
     for (types, way) in [(&h.down_block_types, "Down"), (&h.up_block_types, "Up")] {
         types.iter().try_for_each(|name| Kind::parse(name, way).map(drop))?;
     }
-    let net = Net::new(h.shape, weights);
-    let mut b = Builder { net, h, raw: Rows::LABEL, told: Rows::LABEL, skips: vec![], pyramid: None };
-    b.network()?;
-    Ok(b.net.graph)
+    let net = Net { graph: std::mem::take(graph), weights };
+    let mut b = Builder { net, h, prefix, raw: Rows::LABEL, told: Rows::LABEL, skips: vec![], pyramid: None };
+    let y = b.network()?;
+    *graph = b.net.graph;
+    Ok(y)
 }
 
 impl Builder<'_> {
-    fn network(&mut self) -> Result<()> {
+    fn network(&mut self) -> Result<NodeId> {
         let widths = self.h.block_out_channels.clone();
         self.embed(widths[0])?;
         let mut x = self.net.graph.input("x")?;
@@ -162,7 +172,7 @@ impl Builder<'_> {
             let table = Some(self.net.graph.rows.push("1 / sigma", row)?);
             y = self.net.graph.push("over sigma", Affine { gain: 1.0, table, shift: 0.0 }, &[y])?;
         }
-        self.net.graph.output("y", y)
+        Ok(y)
     }
 
     /// The output and the pyramid. One pixel of the latter counts for all, as PyTorch adds it.
@@ -230,7 +240,7 @@ impl Builder<'_> {
     fn class(&mut self, kind: ClassKind, learned: &Arc<[f32]>, width: usize) -> Result<RowId> {
         let inner = self.h.time_embedding_dim;
         let zeros = vec![0.0; if kind == ClassKind::Given { inner } else { 1 }];
-        let label = self.net.graph.rows.context(CLASS, &zeros)?;
+        let label = self.net.graph.rows.context(&format!("{}{CLASS}", self.prefix), &zeros)?;
         match kind {
             ClassKind::Table { classes } => {
                 let table = self.net.weights.take("class_embedding.weight", &[classes, inner])?;

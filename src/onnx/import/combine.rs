@@ -3,7 +3,7 @@
 use super::host::{Source, Turned, numbers};
 use super::lay::{Run, refined, tables};
 use super::scale::Factor;
-use super::{Import, Rule, Seen, Step, Value};
+use super::{Import, Rule, Seen, Step, Value, viewed};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::onnx::tensor::{Tensor, broadcast, strides};
@@ -135,6 +135,7 @@ impl Import<'_> {
         let (sa, sb) = (a.view.shape(), b.view.shape());
         let shape = broadcast(&sa, &sb)
             .ok_or_else(|| Error::invalid("inputs", format!("shapes {sa:?} and {sb:?} cannot be broadcast")))?;
+        viewed(&shape)?;
         let numbers = |s: &[usize]| s.iter().product::<usize>();
         // The larger one first, if the order does not matter.
         if let Some(swapped) = kind.swapped().filter(|_| numbers(&sb) > numbers(&sa)) {
@@ -201,6 +202,7 @@ impl Import<'_> {
         let (sx, sg) = (x.view.shape(), &given.tensor.shape);
         let shape = broadcast(&sx, sg)
             .ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
+        viewed(&shape)?;
         let view = x.view.stretched(&shape).ok_or_else(|| Error::invalid("inputs", "cannot be stretched"))?;
         let x = self.whole(name, &Seen { view, node: x.node })?;
         if let (true, Source::Known(t)) = (given.tensor.len() == 1, &given.source) {

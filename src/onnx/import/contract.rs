@@ -1,5 +1,6 @@
 //! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
 //! heads, those of both that go are summed, the others stay as pixels and channels.
+use super::lay::on_pixels;
 use super::reduce::What;
 use super::sides::{Sides, Way};
 use super::{Import, Rule, Seen, Step, Value};
@@ -284,16 +285,6 @@ fn runs(letters: &[char], size: &dyn Fn(char) -> usize, inner: usize) -> Vec<(ch
         stride *= size(c) as isize;
     }
     made
-}
-
-/// Atoms of an axis that lies among the pixels, of a tensor of as many pixels and `c` channels.
-pub(super) fn on_pixels(view: &View, axis: usize, c: usize) -> Result<Vec<Atom>> {
-    let own = view.of.c as isize;
-    let moved = |a: &Atom| match a.stride % own {
-        0 => Ok(Atom { stride: a.stride / own * c as isize, ..*a }),
-        _ => Err(Error::invalid("view", "an axis lies among the channels")),
-    };
-    view.axes[axis].iter().map(moved).collect()
 }
 
 /// The axes of the result, by their letters; those that nobody has are of one number.

@@ -108,6 +108,16 @@ pub(super) fn sides_of(sizes: &[usize], others: &[usize]) -> (usize, usize) {
     }
 }
 
+/// Atoms of an axis that lies among the pixels, of a tensor of as many pixels and `c` channels.
+pub(super) fn on_pixels(view: &View, axis: usize, c: usize) -> Result<Vec<Atom>> {
+    let own = view.of.c as isize;
+    let moved = |a: &Atom| match a.stride % own {
+        0 => Ok(Atom { stride: a.stride / own * c as isize, ..*a }),
+        _ => Err(Error::invalid("view", "an axis lies among the channels")),
+    };
+    view.axes[axis].iter().map(moved).collect()
+}
+
 /// The view of a copy in which every axis is one run: pixels and channels in the order of these axes, the last innermost.
 pub(super) fn in_runs(of: Shape, sizes: &[usize], others: &[usize], channels: &[usize]) -> View {
     let mut axes = vec![vec![]; sizes.len()];

@@ -1,6 +1,6 @@
 //! Sums, means, lengths and maxima along axes: of a pixel's channels, or of rows and columns.
 use super::combine::Kind;
-use super::contract::on_pixels;
+use super::lay::on_pixels;
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
