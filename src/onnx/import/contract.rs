@@ -6,7 +6,7 @@ use super::sides::{Sides, Way};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::onnx::ops::einsum::Equation;
-use crate::onnx::tensor::Tensor;
+use crate::onnx::tensor::{Tensor, broadcast};
 use crate::onnx::view::{Atom, Laid, View};
 use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::conv::{Conv, Padding};
@@ -86,6 +86,11 @@ impl Import<'_> {
         let size = |c: char| xs.iter().position(|x| *x == c).map_or(1, |i| sizes[i]);
         let of_w = |c: &char| ws.iter().position(|w| w == c).map_or(1, |i| w.shape[i]);
         let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c) && *c != NOBODY).collect();
+        let fits = |c: &&char| !ws.contains(c) || of_w(c) == size(**c) || of_w(c) == 1 && !summed.contains(c);
+        if let Some(c) = xs.iter().find(|c| !fits(c)) {
+            let message = format!("an axis of {} in one and {} in the other, {sizes:?} and {:?}", size(*c), of_w(c), w.shape);
+            return Err(Error::invalid("inputs", message));
+        }
         let heads: Vec<char> =
             xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
         let made: Vec<char> = result.iter().copied().filter(|c| !xs.contains(c)).collect();
@@ -344,7 +349,11 @@ fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         y = import.affine(&step.label("alpha"), &y, alpha, 0.0)?;
     }
     if step.inputs.get(2).is_some_and(Option::is_some) {
-        y = import.plus_constant(&step.label(""), &y, step.known(2)?, beta)?;
+        let (bias, shape) = (step.known(2)?, y.view.shape());
+        if broadcast(&shape, &bias.shape) != Some(shape.clone()) {
+            return Err(Error::invalid(step.name(2), format!("{:?} cannot be stretched to {shape:?}", bias.shape)));
+        }
+        y = import.plus_constant(&step.label(""), &y, bias, beta)?;
     }
     Ok(vec![y])
 }

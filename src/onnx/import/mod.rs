@@ -352,7 +352,7 @@ impl<'f> Import<'f> {
         };
         let given: Vec<Option<Arc<Tensor>>> = inputs.iter().map(|v| v.as_ref().map(shaped)).collect();
         if node.proto.op_type == "Size" {
-            let n = given[0].as_ref().map_or(1, |t| t.shape.iter().product::<usize>());
+            let n = given.first().and_then(Option::as_ref).map_or(1, |t| t.shape.iter().product::<usize>());
             return Ok(vec![Tensor::int([], vec![n as i64])]);
         }
         ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect(), &self.budget)
