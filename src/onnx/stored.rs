@@ -62,6 +62,9 @@ pub const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
     (21, "uint4", None, 1),
     (22, "int4", None, 1),
     (23, "float4e2m1", None, 1),
+    (24, "float8e8m0", None, 1),
+    (25, "uint2", None, 1),
+    (26, "int2", None, 1),
 ];
 
 impl Element {
