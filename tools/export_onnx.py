@@ -11,6 +11,7 @@ it the newer one, from 18 on. --dynamic leaves the batch's size open. Out: OUT.o
 import argparse
 import hashlib
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -152,6 +153,9 @@ def main() -> None:
     provenance = {"model": args.model.name, "weights_sha256": weights_sha256(args.model),
                   "exporter": f"torch {torch.__version__}, dynamo={not args.legacy}".lower(),
                   "opset": next(o.version for o in file.opset_import if o.domain == "")}
+    if "autoencoder" in config:  # where it lies, seen from the file
+        facts["autoencoder"] = os.path.relpath(args.model / config["autoencoder"], args.out.parent)
+        facts |= {key: config[key] for key in ("posterior",) if key in config}
     facts = {"x": "x", "label": "t", "output": "y", "shape": shape, **facts}
     args.out.with_suffix(".toml").write_text(described(facts, provenance))
     print(f"{args.out}: opset {provenance['opset']}, {len(file.graph.node)} nodes, "

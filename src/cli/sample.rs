@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
-use crate::run::{beside, check_file, place};
+use crate::run::{Array, Numbers, beside, check_file, place, write_arrays};
 use crate::sample::{METHODS, Method, Options, Samples, sample};
 use crate::session::{Load, Marked, as_given, predicted, timed};
 use crate::shape::Shape;
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Draw samples from a model and write them as one PNG, a grid of images.
+/// Draw samples from a model and write them as one PNG, a grid of images, or as an array.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
@@ -27,18 +27,19 @@ pub struct Args {
     /// How many samples
     #[arg(long, default_value_t = 64)]
     pub n: usize,
-    /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step;
-    /// all but variance-preserving models want ode
-    #[arg(long, value_parser = ["ode", "ddim", "ddpm"], default_value = "ddim")]
-    pub method: String,
+    /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step [default:
+    /// ddim on variance-preserving models; all others want ode]
+    #[arg(long, value_parser = ["ode", "ddim", "ddpm"])]
+    pub method: Option<String>,
     /// Noise levels visited, evenly spread over the model's timesteps
     #[arg(long, default_value_t = 50)]
     pub steps: usize,
     /// Seed of the noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// PNG file to write: a grid of the samples
-    #[arg(long, value_name = "PNG", required_unless_present = "dry_run")]
+    /// File to write: NAME.npz has the array `x` [N, C, H, W], and of latents `images` too, which is data for every verb; any other
+    /// name is a PNG, a grid of the samples
+    #[arg(long, value_name = "PNG|NPZ", required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
@@ -75,11 +76,14 @@ pub fn run(args: &Args) -> Result<i32> {
     let field = field::open_said(&args.model, ScoreScale::Definition, &said)?;
     as_given(said.shape, field.shape())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
-    if ![1, 3].contains(&shape.c) {
-        return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
+    let shown = args.strip.is_some() || args.out.as_deref().is_some_and(|out| !is_array(out));
+    if shown && ![1, 3].contains(&shape.c) {
+        let message = format!("{shape} is no image, 1 or 3 channels can be shown: write an array, --out NAME.npz");
+        return Err(Error::invalid("model", message));
     }
     let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
-    let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
+    let plain = if field.process().preserves_variance() { Method::Ddim } else { Method::Ode };
+    let method = args.method.as_ref().and_then(|name| METHODS.iter().find(|m| m.0 == *name)).map_or(plain, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
@@ -105,13 +109,14 @@ pub fn run(args: &Args) -> Result<i32> {
     let drawn = watch(plan, |observe| timed(load, observe, |told| sample(&gpu, &field, &options, told)))?;
     warn(std::slice::from_ref(&gpu), output);
     let (samples, predicted) = (drawn.result, drawn.prediction.map(|p| p.json()));
-    pictures(args, &gpu, field.as_ref(), &samples, (shape, out))?;
+    written(args, &gpu, field.as_ref(), &samples, (shape, out))?;
 
     let bad = &samples.not_finite;
-    let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.n, list(bad));
+    let looks = if is_array(out) { "NaN or infinite in the array" } else { "black in the picture" };
+    let told = format!("{} of {} samples are not finite, {looks}: {}", bad.len(), args.n, list(bad));
     let marked = Marked::new(bad.len(), &told, samples.origin.clone());
     let (n, steps, out) = (args.n, args.steps, out.display().to_string());
-    let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
+    let (method, seconds) = (method.name(), start.elapsed().as_secs_f64());
     args.output.say(&format!(
         "adapter: {adapter}\n{}{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n",
         rounded(field.rounding())
@@ -127,15 +132,33 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(exit(&marked))
 }
 
-/// Writes the grid and, if it is asked for, the strip; `shape` is that of a picture.
-fn pictures(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, (shape, out): (Shape, &Path)) -> Result<()> {
+/// Whether a name is that of an array.
+fn is_array(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"))
+}
+
+/// Writes the grid or the array and, if it is asked for, the strip; `shape` is that of a picture.
+fn written(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, (shape, out): (Shape, &Path)) -> Result<()> {
     let shown = |x: &[f32]| match field.autoencoder() {
         Some(autoencoder) => latents::decode(gpu, autoencoder, x),
         None => Ok(x.to_vec()),
     };
     let range = field.data_range();
     let columns = (args.n as f64).sqrt().ceil() as usize;
-    write(out, &shown(&samples.x)?, columns, shape, range)?;
+    match is_array(out) {
+        true => {
+            let array = |name, Shape { c, h, w }: Shape, x| {
+                let shape = vec![args.n, c, h, w];
+                Array { name, shape, values: Numbers::F32(x) }
+            };
+            let mut arrays = vec![array("x", field.shape(), samples.x.clone())];
+            if field.autoencoder().is_some() {
+                arrays.push(array("images", shape, shown(&samples.x)?));
+            }
+            write_arrays(out, &arrays)?;
+        }
+        false => write(out, &shown(&samples.x)?, columns, shape, range)?,
+    }
     if let Some(path) = &args.strip {
         let (rows, d) = (STRIP.0.min(args.n), shape.len());
         let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;

@@ -161,8 +161,9 @@ fn convolved(
         return import.with_bias(&step.label("bias"), y, &bias);
     }
     let (x, _) = import.image(&name, &x)?;
-    let (x, window) = import.unpadded(&x, window);
-    let sides = [x.view.of.h, x.view.of.w];
+    let (x, window) = import.unpadded(x.node, window);
+    let Shape { h: rows, w: columns, .. } = import.graph.shape(x);
+    let sides = [rows, columns];
     if of.inputs == 1 && of.outputs == 1 {
         let tight = Window { pads: window.pads, strides: [window.strides[0]; 2], kernel: [3; 2], dilations: [1; 2] };
         if window == tight && (1..=2).contains(&window.strides[0]) {
@@ -174,12 +175,12 @@ fn convolved(
                 weight: floats.into(),
                 bias,
             };
-            let node = import.push(name, op, &[x.node])?;
+            let node = import.push(name, op, &[x])?;
             return Ok(vec![import.as_file(node, rank)?]);
         }
         if let Some(parts) = common_filter(&floats, window.kernel) {
             let taps = |along: usize, outputs: usize| taps(&parts[along], &window, along, sides[along], outputs);
-            let node = import.filter(&name, x.node, taps(0, h), taps(1, width))?;
+            let node = import.filter(&name, x, taps(0, h), taps(1, width))?;
             let y = import.as_file(node, rank)?;
             return import.with_bias(&step.label("bias"), y, &bias);
         }
@@ -188,7 +189,7 @@ fn convolved(
     let even = Window { strides: if down == across { window.strides } else { [1; 2] }, ..window };
     let Square { side, stride, padding, weight } = square(&floats, &even, of.group, of.inputs, of.outputs);
     let op = Conv { in_channels: shape[1], out_channels: channels, kernel: side, stride, padding, weight, bias };
-    let node = import.push(name, op, &[x.node])?;
+    let node = import.push(name, op, &[x])?;
     let mut y = import.as_file(node, rank)?;
     if down != across {
         // Of all outputs those that both strides take.

@@ -83,22 +83,18 @@ impl Import<'_> {
     }
 
     /// An image without the zeros that stand around it, and a window that has them.
-    pub(super) fn unpadded(&self, x: &Seen, mut window: Window) -> (Seen, Window) {
-        let of = &self.graph.nodes[x.node.0];
-        let before = of.inputs.first().map(|id| (*id, self.graph.shape(*id)));
-        let (Some(filter), Some((node, s))) = (of.op.downcast::<Filter>(), before) else {
-            return (x.clone(), window);
-        };
-        let (Some(rows), Some(columns)) = (filter.rows.padding(s.h), filter.columns.padding(s.w)) else {
-            return (x.clone(), window);
-        };
-        for (pads, more) in window.pads.iter_mut().zip([rows, columns]) {
-            *pads = [pads[0] + more[0], pads[1] + more[1]];
+    pub(super) fn unpadded(&self, x: NodeId, mut window: Window) -> (NodeId, Window) {
+        let of = &self.graph.nodes[x.0];
+        if let (Some(filter), &[image]) = (of.op.downcast::<Filter>(), &of.inputs[..])
+            && let Shape { h, w, .. } = self.graph.shape(image)
+            && let (Some(rows), Some(columns)) = (filter.rows.padding(h), filter.columns.padding(w))
+        {
+            for (pads, more) in window.pads.iter_mut().zip([rows, columns]) {
+                *pads = [pads[0] + more[0], pads[1] + more[1]];
+            }
+            return (image, window);
         }
-        match View::of(s, &[1, s.c, s.h, s.w], false) {
-            Some(view) => (Seen { node, view }, window),
-            None => (x.clone(), window),
-        }
+        (x, window)
     }
 }
 
@@ -113,13 +109,8 @@ fn sides(x: &View, wanted: &[usize]) -> Option<Vec<Side>> {
             [] if wanted[i] == 1 => last.unwrap_or(Side::Channels),
             [] => last?,
             _ if x.among_channels(i) => Side::Channels,
-            [Atom { stride, .. }, ..] => {
-                if stride >= row {
-                    Side::Rows
-                } else {
-                    Side::Columns
-                }
-            }
+            [Atom { stride, .. }, ..] if stride >= row => Side::Rows,
+            _ => Side::Columns,
         };
         sides.push(side);
         let unit = if side == Side::Rows { row } else { column };

@@ -75,6 +75,9 @@ struct Import<'f> {
     graph: Graph,
     values: BTreeMap<&'f str, Value>,
     host: Host,
+    /// Number of the node at work, and of the last that reads each value.
+    at: usize,
+    last: BTreeMap<&'f str, usize>,
 }
 
 /// A node at work: what it reads.
@@ -195,7 +198,8 @@ pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
 pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
     let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
     let host = Host::new(file.clone(), roles, graph.rows.len());
-    let mut import = Import { file, values: BTreeMap::new(), host, graph: std::mem::take(graph) };
+    let (values, last) = (BTreeMap::new(), readers(file));
+    let mut import = Import { file, values, host, graph: std::mem::take(graph), at: 0, last };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
     }
@@ -221,11 +225,20 @@ pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Re
         import.values.insert(&port.name, value);
     }
     for (i, node) in file.nodes.iter().enumerate() {
+        import.at = i;
         import.step(i, node).map_err(|e| within(node, e))?;
     }
     let (whole, made) = import.finish(roles)?;
     *graph = whole;
     Ok(made)
+}
+
+/// The last node that reads the numbers of each value; nobody does so later than who reads an output.
+fn readers(file: &File) -> BTreeMap<&str, usize> {
+    let numbers = |node: &&Node| !matches!(node.proto.op_type.as_str(), "Shape" | "Size");
+    let nodes = file.nodes.iter().enumerate().filter(|(_, node)| numbers(node));
+    let read = nodes.flat_map(|(i, node)| node.proto.input.iter().map(move |name| (name.as_str(), i)));
+    read.chain(file.outputs.iter().map(|port| (port.name.as_str(), usize::MAX))).collect()
 }
 
 /// Sizes of x; the batch's is 1.
@@ -318,6 +331,13 @@ impl<'f> Import<'f> {
             return Ok(vec![Tensor::int([], vec![n as i64])]);
         }
         ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect())
+    }
+
+    /// Whether a later node reads this one of the graph, too.
+    fn is_shared(&self, node: NodeId) -> bool {
+        let later = |name: &&str| self.last.get(*name).is_some_and(|last| *last > self.at);
+        let seen = self.values.iter().filter(|(_, v)| matches!(v, Value::Seen(seen) if seen.node == node));
+        seen.map(|(name, _)| name).any(later)
     }
 
     /// Appends an op of one input or several.

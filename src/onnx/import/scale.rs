@@ -1,5 +1,5 @@
 //! Gains and shifts of channels, fixed or functions of the label: the norm, the convolution or the sum before them takes them in where it
-//! can; else they are a step of their own. In: a node, and numbers for its channels. Out: the node that is scaled.
+//! can and nobody else reads it; else they are a step of their own. In: a node, and numbers for its channels. Out: the node that is scaled.
 use super::Import;
 use super::host::{Source, Turned};
 use crate::dual::Dual;
@@ -84,8 +84,7 @@ impl Import<'_> {
         if gain.is(1.0) && shift.is(0.0) {
             return Ok(x);
         }
-        let of = self.graph.nodes[x.0].clone();
-        if let Some(node) = self.taken_in(name, &of, &gain, &shift)? {
+        if let Some(node) = self.taken_in(name, x, &gain, &shift)? {
             return Ok(node);
         }
         self.step_of(name, x, gain, shift)
@@ -98,22 +97,9 @@ impl Import<'_> {
     }
 
     /// By the op that makes x, if that can.
-    fn taken_in(
-        &mut self,
-        name: &str,
-        of: &crate::graph::Node,
-        gain: &Factor,
-        shift: &Factor,
-    ) -> Result<Option<NodeId>> {
+    fn taken_in(&mut self, name: &str, x: NodeId, gain: &Factor, shift: &Factor) -> Result<Option<NodeId>> {
+        let of = self.graph.nodes[x.0].clone();
         let (op, inputs) = (&of.op, &of.inputs[..]);
-        if let Some(norm) = op.downcast::<GroupNorm>() {
-            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
-            return self.push(name.into(), GroupNorm { scale, ..norm.clone() }, inputs).map(Some);
-        }
-        if let Some(norm) = op.downcast::<LayerNorm>() {
-            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
-            return self.push(name.into(), LayerNorm { scale, ..norm.clone() }, inputs).map(Some);
-        }
         let before = match (op.downcast::<Modulate>(), op.downcast::<Affine>()) {
             (Some(modulate), _) => Some(own(&modulate.scale)),
             (_, Some(&Affine { gain, table: None, shift })) => Some([gain, shift].map(|v| Factor::all(v, of.shape.c))),
@@ -123,16 +109,27 @@ impl Import<'_> {
             let [gain, shift] = self.both(name, before, gain, shift);
             return self.step_of(name, inputs[0], gain, shift).map(Some);
         }
-        if let Some(norm) = op.downcast::<RmsNorm>().filter(|_| shift.is(0.0)) {
-            if let Some(Factor::Fixed(gain)) = Factor::Fixed(norm.gain.to_vec()).of(gain, |a, b| a * b) {
-                return self.push(name.into(), RmsNorm { gain: gain.into() }, inputs).map(Some);
-            }
+        if self.is_shared(x) {
+            return Ok(None);
         }
-        if let Some(conv) = op.downcast::<Conv>().filter(|_| gain.is(1.0)) {
-            let own = Factor::Fixed(conv.bias.iter().map(|&b| f64::from(b)).collect());
-            if let Some(bias) = own.of(shift, |a, b| a + b).and_then(|b| b.exact()) {
-                return self.push(name.into(), Conv { bias, ..conv.clone() }, inputs).map(Some);
-            }
+        if let Some(norm) = op.downcast::<GroupNorm>() {
+            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
+            return self.push(name.into(), GroupNorm { scale, ..norm.clone() }, inputs).map(Some);
+        }
+        if let Some(norm) = op.downcast::<LayerNorm>() {
+            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
+            return self.push(name.into(), LayerNorm { scale, ..norm.clone() }, inputs).map(Some);
+        }
+        if let Some(norm) = op.downcast::<RmsNorm>().filter(|_| shift.is(0.0))
+            && let Some(Factor::Fixed(gain)) = Factor::Fixed(norm.gain.to_vec()).of(gain, |a, b| a * b)
+        {
+            return self.push(name.into(), RmsNorm { gain: gain.into() }, inputs).map(Some);
+        }
+        if let Some(conv) = op.downcast::<Conv>().filter(|_| gain.is(1.0))
+            && let own = Factor::Fixed(conv.bias.iter().map(|&b| f64::from(b)).collect())
+            && let Some(bias) = own.of(shift, |a, b| a + b).and_then(|b| b.exact())
+        {
+            return self.push(name.into(), Conv { bias, ..conv.clone() }, inputs).map(Some);
         }
         let Some(by) = gain.one().filter(|_| shift.is(0.0)) else { return Ok(None) };
         if let Some(add) = op.downcast::<Add>() {
@@ -147,8 +144,11 @@ impl Import<'_> {
         Ok(None)
     }
 
-    /// A convolution with gains and shifts of what it makes, rounded to f32; none if the node is no convolution.
+    /// A convolution with gains and shifts of what it makes, rounded to f32; none if the node is no convolution, or others read it.
     pub(super) fn in_weights(&mut self, name: &str, x: NodeId, gain: &[f64], shift: &[f64]) -> Result<Option<NodeId>> {
+        if self.is_shared(x) {
+            return Ok(None);
+        }
         let of = self.graph.nodes[x.0].clone();
         let weights = |own: &[f32]| -> Arc<[f32]> {
             let each = own.len() / gain.len();
