@@ -172,7 +172,7 @@ const ROWS: &[Row] = &[
         |d| verb(d, "circulation", &["--process", "flow?times=0,0.5"])),
     ("process file of no process", "p.toml: has no 'kind' and no table 'process', expected a process", 2,
         |d| { let f = d.join("p.toml"); fs::write(&f, "sigma = 1").unwrap(); verb(d, "circulation", &["--process", text(&f)]) }),
-    ("likelihood of one noise level", "likelihood: needs noise levels from data to noise; this process has one: one noise level (fixed), sigma 0.1, T = 1", 2,
+    ("likelihood of one noise level", "likelihood: needs noise levels from data to noise; this process has one: fixed noise level, sigma 0.1, T = 1", 2,
         |d| verb(d, "likelihood", &["--process", "fixed?sigma=0.1"])),
     ("likelihood where the data are still there", "likelihood: needs a process whose last noise level is a Gaussian, a / hypot(a, sigma) up to 0.05; that is 0.45 at a = 1, sigma = 2: variance exploding (EDM), ..", 2,
         |d| verb(d, "likelihood", &["--process", "edm?sigma_max=2"])),

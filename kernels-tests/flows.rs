@@ -125,7 +125,7 @@ fn what_has_no_flow_is_refused() {
     let fixed = of("fixed?sigma=0.1");
     let error = draw(&fixed, 2, Method::Ode, 5).unwrap_err().to_string();
     assert!(
-        error.contains("sample: needs noise levels from data to noise; this process has one: one noise level (fixed)"),
+        error.contains("sample: needs noise levels from data to noise; this process has one: fixed noise level"),
         "{error}"
     );
     let refused = |field: &Arc<dyn Field>, ks: &[usize]| {
@@ -147,6 +147,9 @@ fn what_has_no_flow_is_refused() {
     assert!(error.contains("2 is pure noise (a = 0), of which the flow's velocity is not defined"), "{error}");
     for method in [Method::Ddim, Method::Ddpm] {
         let error = draw(&of("flow?timesteps=9"), 2, method, 5).unwrap_err().to_string();
-        assert!(error.contains("needs a variance-preserving process") && error.contains("(flow)"), "{error}");
+        assert!(
+            error.contains("needs a variance-preserving process") && error.contains("flow along straight lines"),
+            "{error}"
+        );
     }
 }

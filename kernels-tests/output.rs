@@ -142,6 +142,38 @@ fn selftest_and_bench_and_sample_as_json() {
     assert!(out.is_file());
 }
 
+/// Numbers in place of a picture: the same ones, of any shape, and data for other verbs.
+#[test]
+fn samples_are_written_as_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, values) = (folder.path().join("grid.png"), folder.path().join("values.npz"));
+    let drawn = |shape: &str, files: &[&str]| {
+        let fixed = ["sample", "field:gaussian", "--shape", shape, "--n", "3", "--steps", "5", "--method", "ode"];
+        document(&[&fixed[..], files].concat())
+    };
+    let (code, sample) = drawn("2x1x1", &["--values", text(&values)]);
+    assert_eq!((code, &sample["out"], &sample["values"]), (Some(0), &Value::Null, &text(&values).into()));
+    let images = load(values.as_path(), usize::MAX, [-1.0, 1.0]).unwrap();
+    assert_eq!((images.count, images.shape.c, images.shape.pixels()), (3, 2, 1));
+    assert!(images.values.iter().all(|v| v.abs() < 6.0) && images.values[0] != images.values[1], "{images:?}");
+    let (code, _) = drawn("1x4x5", &["--values", text(&values), "--out", text(&grid)]);
+    let images = load(values.as_path(), usize::MAX, [-1.0, 1.0]).unwrap();
+    let png = image_levels(&grid);
+    // The grid of three is two by two; a level is what the number is of the field's range.
+    let level = ((f64::from(images.values[0]) + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+    assert_eq!((code, images.count, png[0]), (Some(0), 3, level));
+    let refused = ["sample", "field:gaussian", "--shape", "2x1x1", "--n", "3", "--out", text(&grid)];
+    vorticity(&refused).assert().code(2).stderr(predicates::str::contains("--values writes numbers"));
+}
+
+/// The bytes of a PNG's pixels.
+fn image_levels(path: &Path) -> Vec<u8> {
+    let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
+    let mut levels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut levels).unwrap();
+    levels
+}
+
 /// A copy of the golden case whose first reference output is another number.
 fn wrong_case(folder: &Path) -> String {
     let wrong = folder.join("wrong");

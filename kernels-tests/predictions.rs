@@ -82,7 +82,7 @@ fn predictions_of_an_ideal_network_are_the_score() {
     let words = refused(edm, "flow");
     assert!(
         words.contains(
-            "prediction edm_f: needs a process that keeps the data as they are, a = 1; this one is straight lines"
+            "prediction edm_f: needs a process that keeps the data as they are, a = 1; this one is flow along straight lines"
         ),
         "{words}"
     );

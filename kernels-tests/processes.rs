@@ -83,10 +83,10 @@ fn levels_and_labels_of_every_kind() {
     let fixed = process(json!({"kind": "fixed", "sigma": 0.1})).unwrap();
     assert_eq!((fixed.timesteps(), fixed.noise(0).unwrap(), fixed.labels().unwrap()), (1, (1.0, 0.1), vec![0.1]));
     for (p, words) in [
-        (flow, "straight lines from data to noise (flow), uniform in t, t = 1 is noise, T = 4"),
-        (listed, "straight lines from data to noise (flow), 2 times, t = 1 is data"),
+        (flow, "flow along straight lines, uniform in t, t = 1 is noise, T = 4"),
+        (listed, "flow along straight lines, 2 times, t = 1 is data"),
         (told, "variance exploding (EDM), 3 noise levels"),
-        (fixed, "one noise level (fixed), sigma 0.1, T = 1"),
+        (fixed, "fixed noise level, sigma 0.1, T = 1"),
     ] {
         assert_eq!(p.config.describe(), words);
         let back: ProcessConfig = serde_json::from_value(serde_json::to_value(&p.config).unwrap()).unwrap();

@@ -71,6 +71,38 @@ fn the_verb_writes_a_grid_and_a_strip() {
 }
 
 #[test]
+fn samples_are_arrays_too_and_these_are_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (array, run) = (folder.path().join("own.npz"), folder.path().join("run"));
+    let vorticity = || Command::cargo_bin("vorticity").unwrap();
+    // Two dimensions are no image; a process that keeps the data as they are is sampled by the flow unless told otherwise.
+    let field = ["field:gaussian?process=edm&timesteps=40", "--shape", "2x1x1"];
+    let fixed = ["--n", "5", "--steps", "20", "--json"];
+    let refused = vorticity()
+        .arg("sample")
+        .args(field)
+        .args(fixed)
+        .arg("--out")
+        .arg(folder.path().join("own.png"))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr)
+            .contains("is no image: 1 or 3 channels can be shown, --values writes numbers")
+    );
+    let told = vorticity().arg("sample").args(field).args(fixed).arg("--values").arg(&array).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["method"], "ode");
+    let asked = ["--timesteps", "20", "--samples", "5", "--probes", "all", "--quiet", "--out"];
+    let mut measured = vorticity();
+    measured.arg("asymmetry").args(field).arg("--data").arg(&array).args(asked).arg(&run);
+    measured.assert().success();
+    let images = vorticity::data::load(array.as_os_str(), 9, [-1.0, 1.0]).unwrap();
+    assert_eq!((images.count, images.values.len()), (5, 10));
+}
+
+#[test]
 fn the_selftest_verb_names_what_is_trusted() {
     let output = Command::cargo_bin("vorticity").unwrap().arg("selftest").output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);

@@ -14,7 +14,7 @@ use vorticity::graph::Graph;
 use vorticity::model::{Config, Given, Model, Said, init};
 use vorticity::spec::Spec;
 use vorticity::twin;
-use vorticity::verify::Case;
+use vorticity::verify::{Case, verify};
 
 /// The twin has scales and epsilons in f32 and all else in f64.
 const TWIN: f64 = 3e-7;
@@ -159,6 +159,11 @@ fn classes_are_given_and_nothing_else_will_do() {
     ] {
         let error = open(name, given).unwrap_err().to_string();
         assert!(error.contains(said), "{name}: {error}");
+    }
+    // `verify` takes the labels from the case, one for each sample.
+    for name in ["class_table", "class_number", "class_given"] {
+        let report = verify(&gpu(), &root.join(name)).unwrap();
+        assert!(report.passed() && report.rows.len() >= 4, "{name}: {:?}", report.rows);
     }
     let guided = Said { guidance: Some(2.0), ..Said::default() };
     let error = Model::open_said(root.join("positional"), &guided).unwrap_err().to_string();

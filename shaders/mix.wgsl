@@ -1,6 +1,6 @@
 // y[(h, f), i] = sum_j x[(h, j), i] z_h[f, j]: z_h is pixel j and channel (h, f) of z, or where z has one row of pixels per
 // head, pixel (h, j) and channel f. Tangents: the product rule.
-// Thread map: lib/elementwise; with ALIGNED = 1 the 4 channels of a thread have one head. Accuracy: one f32 sum over j, in order.
+// Thread map: lib/elementwise_tiles; with ALIGNED = 1 the 4 channels of a thread have one head. Accuracy: one f32 sum over j, in order.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
     z_stride: u32, z_first: u32, z_pixels: u32, // blocks per pixel of z, its first block, its pixels
@@ -8,13 +8,14 @@ struct Immediates {
                                                 // pixels per head
 }
 #import lib/elementwise.wgsl
+#import lib/elementwise_tiles.wgsl
 #import lib/second.wgsl
 #if !ALIGNED
 #import lib/heads.wgsl
 
-// Of the lane of z that begins at z_at, with the weights of the pixel at x_at: four channels (h, f) of the output.
-fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
-    var sum = vec4f();
+// Of the lane of z that begins at z_at, with the weights of the pixels at x_at: four channels (h, f) of the output.
+fn mixed(x_at: vec4u, z_at: u32, block: u32) -> Tile {
+    var tile = Tile();
 #unroll c 0 4
     {
         let channel = 4u * block + $(c)u;
@@ -24,48 +25,62 @@ fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
         let z_first = z_at + row * im.vectors * im.z_stride;
         // Behind the last head there is nothing to sum.
         for (var j = select(im.vectors, 0u, head < im.heads); j < im.vectors; j++) {
-            sum[$c] += channel_x(x_at, head * im.vectors + j) * channel_z(z_first + j * im.z_stride, z_channel);
+            let v = channel_z(z_first + j * im.z_stride, z_channel);
+#unroll p 0 4
+            tile.s$p[$c] += channel_x(x_at[$p], head * im.vectors + j) * v;
+#end
         }
     }
 #end
-    return sum;
+    return tile;
 }
 #else
 
 // The same where four channels (h, f) have one head.
-fn mixed(x_at: u32, z_at: u32, block: u32) -> vec4f {
+fn mixed(x_at: vec4u, z_at: u32, block: u32) -> Tile {
     let weights = (im.vectors + 3u) / 4u;
     let features = (im.features + 3u) / 4u;
     let head = quotient(block, features);
-    let x_first = x_at + head * weights;
     let row = select(head, 0u, im.z_pixels == im.vectors);
     let z_first = z_at + row * im.vectors * im.z_stride + block - row * features;
-    var sum = vec4f();
+    var tile = Tile();
     for (var j = 0u; j < weights; j++) {
-        let v = load(x_first + j);
 #unroll c 0 4
 #if MASKED
-        sum += select(0.0, v[$c], 4u * j + $(c)u < im.vectors) * load_z(z_first + min(4u * j + $(c)u, im.z_pixels - 1u) * im.z_stride);
+        let z$c = load_z(z_first + min(4u * j + $(c)u, im.z_pixels - 1u) * im.z_stride);
 #else
-        sum += v[$c] * load_z(z_first + (4u * j + $(c)u) * im.z_stride);
+        let z$c = load_z(z_first + (4u * j + $(c)u) * im.z_stride);
 #endif
 #end
+#if MASKED
+        let there = vec4u(4u * j) + vec4u(0u, 1u, 2u, 3u) < vec4u(im.vectors);
+#endif
+#unroll p 0 4
+#if MASKED
+        let v$p = select(vec4f(), load(x_at[$p] + head * weights + j), there);
+#else
+        let v$p = load(x_at[$p] + head * weights + j);
+#endif
+        tile.s$p += v$p.x * z0;
+        tile.s$p += v$p.y * z1;
+        tile.s$p += v$p.z * z2;
+        tile.s$p += v$p.w * z3;
+#end
     }
-    return sum;
+    return tile;
 }
 #endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let e = element(group, thread);
-    let x_own = (e.lane * im.pixels + e.pixel) * im.in_stride + im.first0;
-    let z_own = e.lane * im.z_pixels * im.z_stride + im.z_first;
-    let back = e.lane - primal_of(e.lane);
-    let x_point = x_own - back * im.pixels * im.in_stride;
-    let z_point = z_own - back * im.z_pixels * im.z_stride;
-    var sum = mixed(x_own, z_point, e.block);
+    let p = place(group, thread);
+    let z_own = p.lane * im.z_pixels * im.z_stride + im.z_first;
+    let back = p.lane - primal_of(p.lane);
+    var tile = mixed(x_pixels(p, 0u), z_own - back * im.z_pixels * im.z_stride, p.block);
 #if GROUPED
-    sum += select(mixed(x_point, z_own, e.block), vec4f(), back == 0u);
+    if back != 0u {
+        tile = plus(tile, mixed(x_pixels(p, back), z_own, p.block));
+    }
 #endif
-    y[e.y_at] = packed(sum);
+    store(p, tile);
 }

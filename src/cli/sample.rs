@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::field::{self, Field, ScoreScale};
 use crate::gpu::Gpu;
 use crate::latents;
-use crate::run::{beside, check_file, place};
+use crate::run::{Array, Numbers, beside, check_file, place, write_arrays};
 use crate::sample::{METHODS, Method, Options, Samples, sample};
 use crate::session::{Load, Marked, as_given, predicted, timed};
 use crate::shape::Shape;
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Draw samples from a model and write them as one PNG, a grid of images.
+/// Draw samples from a model and write them as one PNG, a grid of images, or as numbers.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
@@ -27,10 +27,10 @@ pub struct Args {
     /// How many samples
     #[arg(long, default_value_t = 64)]
     pub n: usize,
-    /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step;
-    /// all but variance-preserving models want ode
-    #[arg(long, value_parser = ["ode", "ddim", "ddpm"], default_value = "ddim")]
-    pub method: String,
+    /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step [default:
+    /// ddim on variance-preserving models; all others want ode]
+    #[arg(long, value_parser = ["ode", "ddim", "ddpm"])]
+    pub method: Option<String>,
     /// Noise levels visited, evenly spread over the model's timesteps
     #[arg(long, default_value_t = 50)]
     pub steps: usize,
@@ -38,8 +38,12 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// PNG file to write: a grid of the samples
-    #[arg(long, value_name = "PNG", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "PNG", required_unless_present_any = ["dry_run", "values"])]
     pub out: Option<PathBuf>,
+    /// NPZ file to write: `samples`, float32 [N, C, H, W], as the network has them (latents are not decoded), which other
+    /// verbs read as --data
+    #[arg(long, value_name = "NPZ")]
+    pub values: Option<PathBuf>,
     /// PNG file to write: the first 8 samples, a row each, at 10 stages from noise to image
     #[arg(long, value_name = "PNG")]
     pub strip: Option<PathBuf>,
@@ -68,18 +72,22 @@ const STRIP: (usize, usize) = (8, 10);
 
 /// Draws and writes the pictures; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
-    for path in [args.out.as_ref(), args.strip.as_ref()].into_iter().flatten() {
+    for path in [&args.out, &args.strip, &args.values].into_iter().flatten() {
         check_file(path)?;
     }
     let said = args.network.said()?;
     let field = field::open_said(&args.model, ScoreScale::Definition, &said)?;
     as_given(said.shape, field.shape())?;
     let shape = field.autoencoder().map_or(field.shape(), |a| a.decoded());
-    if ![1, 3].contains(&shape.c) {
-        return Err(Error::invalid("model", format!("{shape} is no image: 1 or 3 channels can be shown")));
+    if (args.out.is_some() || args.strip.is_some()) && ![1, 3].contains(&shape.c) {
+        return Err(Error::invalid(
+            "model",
+            format!("{shape} is no image: 1 or 3 channels can be shown, --values writes numbers"),
+        ));
     }
     let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
-    let method = METHODS.iter().find(|m| m.0 == args.method).map_or(Method::Ddim, |m| m.1);
+    let plain = if field.process().preserves_variance() { Method::Ddim } else { Method::Ode };
+    let method = args.method.as_ref().and_then(|name| METHODS.iter().find(|m| m.0 == *name)).map_or(plain, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
     let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
 
@@ -91,7 +99,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let plan = Plan { output, total, at_most: false, yes: args.yes || args.dry_run };
     let load = Load { total, least: 0, checks: 0, check: &|| Ok(()) };
     let start = Instant::now();
-    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
+    if args.dry_run {
         let found = watch(plan, |observe| predicted(load, observe, |told| sample(&gpu, &field, &options, told)))?;
         output.say(&prediction(&found, false))?;
         output.document("sample", || {
@@ -101,41 +109,54 @@ pub fn run(args: &Args) -> Result<i32> {
             })
         })?;
         return Ok(0);
-    };
+    }
     let drawn = watch(plan, |observe| timed(load, observe, |told| sample(&gpu, &field, &options, told)))?;
     warn(std::slice::from_ref(&gpu), output);
     let (samples, predicted) = (drawn.result, drawn.prediction.map(|p| p.json()));
-    pictures(args, &gpu, field.as_ref(), &samples, (shape, out))?;
+    write_values(args, field.shape(), &samples)?;
+    pictures(args, &gpu, field.as_ref(), &samples, shape)?;
 
     let bad = &samples.not_finite;
     let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.n, list(bad));
     let marked = Marked::new(bad.len(), &told, samples.origin.clone());
-    let (n, steps, out) = (args.n, args.steps, out.display().to_string());
-    let (method, seconds) = (&args.method, start.elapsed().as_secs_f64());
+    let (n, steps, shown) =
+        (args.n, args.steps, |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()));
+    let written = [shown(&args.out), shown(&args.strip), shown(&args.values)].into_iter().flatten().collect::<Vec<_>>();
+    let (method, seconds) = (method.name(), start.elapsed().as_secs_f64());
     args.output.say(&format!(
-        "adapter: {adapter}\n{}{n} samples, {method} with {steps} steps, in {seconds:.1} s: {out}\n",
-        rounded(field.rounding())
+        "adapter: {adapter}\n{}{n} samples, {method} with {steps} steps, in {seconds:.1} s: {}\n",
+        rounded(field.rounding()),
+        written.join(", ")
     ))?;
     args.output.document("sample", || {
         json!({
             "model": args.model, "adapter": adapter, "samples": n, "shape": [shape.c, shape.h, shape.w],
             "method": method, "steps": steps, "seed": args.seed, "evaluations": evaluations, "seconds": seconds,
-            "dry_run": false, "settled": facts, "predicted": predicted, "out": out,
-            "strip": args.strip.as_ref().map(|p| p.display().to_string()), "not_finite": marked.json(),
+            "dry_run": false, "settled": facts, "predicted": predicted, "out": shown(&args.out),
+            "strip": shown(&args.strip), "values": shown(&args.values), "not_finite": marked.json(),
         })
     })?;
     Ok(exit(&marked))
 }
 
-/// Writes the grid and, if it is asked for, the strip; `shape` is that of a picture.
-fn pictures(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, (shape, out): (Shape, &Path)) -> Result<()> {
+/// Writes the samples as they are, if that is asked for.
+fn write_values(args: &Args, shape: Shape, samples: &Samples) -> Result<()> {
+    let Some(path) = &args.values else { return Ok(()) };
+    let shape = vec![args.n, shape.c, shape.h, shape.w];
+    write_arrays(path, &[Array { name: "samples", shape, values: Numbers::F32(samples.x.clone()) }])
+}
+
+/// Writes the grid and the strip where they are asked for; `shape` is that of a picture.
+fn pictures(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, shape: Shape) -> Result<()> {
     let shown = |x: &[f32]| match field.autoencoder() {
         Some(autoencoder) => latents::decode(gpu, autoencoder, x),
         None => Ok(x.to_vec()),
     };
     let range = field.data_range();
     let columns = (args.n as f64).sqrt().ceil() as usize;
-    write(out, &shown(&samples.x)?, columns, shape, range)?;
+    if let Some(out) = &args.out {
+        write(out, &shown(&samples.x)?, columns, shape, range)?;
+    }
     if let Some(path) = &args.strip {
         let (rows, d) = (STRIP.0.min(args.n), shape.len());
         let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;

@@ -99,6 +99,8 @@ impl Selection {
         run: impl FnOnce(&mut Progress) -> Result<Part> + Send + 'a,
     ) -> Result<Ready<'a>> {
         shard.check(self.samples)?;
+        // A sample without a condition is found now, not on the way.
+        (0..self.samples).try_for_each(|sample| subject.field.condition(sample).map(drop))?;
         if checks > MOST_CHECKS {
             return Err(Error::invalid("verify", format!("{checks} checks in f64, expected at most {MOST_CHECKS}")));
         }

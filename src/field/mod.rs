@@ -254,16 +254,6 @@ pub fn open_said(spec: impl Into<Spec>, scale: ScoreScale, said: &Said) -> Resul
     let spec = &spec.into();
     let Some((name, mut params)) = spec.named("field:")? else {
         let model = Model::open_said(spec.path(), said)?;
-        if let Some(given) = said.process.as_ref().filter(|g| !g.same_levels(&model.process)) {
-            let (theirs, own) = (given.config.describe(), &model.process);
-            let message = format!(
-                "its process is {} [{}]; {} gives another: {theirs}",
-                own.config.describe(),
-                own.source,
-                given.source
-            );
-            return Err(Error::invalid(spec, message));
-        }
         return Ok(Arc::new(NetworkField::new(model, scale)));
     };
     said.require_no_network().map_err(|e| Error::invalid(spec, e))?;

@@ -29,7 +29,7 @@ pub fn of_process(process: &Process) -> Vec<Fact> {
     vec![
         Fact::new("process", format!("{}, T = {}", config.kind(), last + 1), who),
         Fact::new("schedule", config.schedule(), &process.source),
-        Fact::new("label", process.label_words(), format!("what networks of a {} process are told", config.kind())),
+        Fact::new("label", process.label_words(), "what networks of this process are told"),
     ]
 }
 

@@ -248,6 +248,12 @@ impl Model {
             unet2d::give_size(&mut config.hyper, shape).map_err(here)?;
         }
         let process = process_of(&config).map_err(here)?.said(sources.process);
+        if let Some(given) = said.process.as_ref().filter(|given| !given.same_levels(&process)) {
+            let (theirs, own) = (given.config.describe(), process.config.describe());
+            let message =
+                format!("its process is {own} [{}]; {} gives another: {theirs}", process.source, given.source);
+            return Err(Error::file(&path, message));
+        }
         let folder = if path.is_dir() { path.clone() } else { path.parent().unwrap_or(Path::new("")).to_path_buf() };
         let Built { mut graph, parameters, sha256, weights, conditions, null, second } =
             built(&config, network, &folder, said).map_err(here)?;

@@ -112,7 +112,7 @@ impl Second {
 
 /// The ONNX file that a path means: itself, or the one of a folder without a config.json.
 pub(super) fn file_of(path: &Path) -> Option<PathBuf> {
-    if path.is_file() || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) && !path.is_dir() {
+    if path.is_file() || (is_onnx(path) && !path.is_dir()) {
         return Some(path.to_path_buf());
     }
     let inside = path.join("model.onnx");
@@ -123,6 +123,21 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+}
+
+/// A file of another name, which cannot be read as ONNX, may be something else that is no model.
+fn not_meant(path: &Path, error: Error) -> Error {
+    match error {
+        Error::File { message, .. } if !is_onnx(path) => {
+            let models = "a model is a model directory, an ONNX file, or a closed form field:NAME";
+            Error::file(path, format!("{message}; {models}"))
+        }
+        other => other,
+    }
+}
+
 /// A file, and what lies beside it.
 pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
     let toml = path.with_extension("toml");
@@ -131,7 +146,7 @@ pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
         false => Beside::default(),
     };
     let name = file_name(&toml);
-    let file = Arc::new(File::open(path)?);
+    let file = Arc::new(File::open(path).map_err(|e| not_meant(path, e))?);
     let conditions = said.conditions.keys().chain(beside.conditions.keys()).cloned().collect();
     let named = Named {
         x: said.x.clone().or(beside.x.clone()),

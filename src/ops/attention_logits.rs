@@ -1,6 +1,6 @@
 //! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
 //! softmax). The pixels of k become channels. Tangent rule: that of a product.
-use super::elementwise::{Elementwise, grouped, plain};
+use super::elementwise::{Elementwise, grouped, plain, tiled};
 use super::softmax::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
@@ -78,6 +78,7 @@ impl Op for AttentionLogits {
                 ("channels", cx.output.shape.c as u32),
                 ("scale", (self.scale as f32).to_bits()),
             ],
+            items: tiled(cx),
             flops: self.flops(&[q.shape, k.shape], cx.output.shape),
             ..Default::default()
         }

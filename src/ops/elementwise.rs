@@ -72,6 +72,11 @@ impl Elementwise<'_> {
     }
 }
 
+/// Threads per lane of a kernel that makes 4 pixels each (`shaders/lib/elementwise_tiles.wgsl`).
+pub(super) fn tiled(cx: &Lowering) -> Option<usize> {
+    Some(cx.output.shape.pixels().div_ceil(4) * cx.output.blocks)
+}
+
 /// `GROUPED` of shaders that need the primal's input only where there are tangents.
 pub(super) fn grouped(cx: &Lowering) -> (&'static str, i64) {
     ("GROUPED", (cx.program.tangents() > 0) as i64)

@@ -1,6 +1,6 @@
 //! Weighted sums of vectors, by head: `y[(h, f), i] = sum_j p[(h, j), i] v_h[f, j]`. v_h[f, j] is channel (h, f) and pixel j of v
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
-use super::elementwise::{Elementwise, grouped, plain};
+use super::elementwise::{Elementwise, grouped, plain, tiled};
 use super::softmax::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
@@ -89,6 +89,7 @@ impl Op for Mix {
             ],
             second: Some((v.buffer, v.bytes())),
             own: &own,
+            items: tiled(cx),
             flops: self.flops(&[p.shape, v.shape], cx.output.shape),
             ..Default::default()
         }

@@ -33,6 +33,7 @@ sources![
     "lib/cpu",
     "lib/elementwise",
     "lib/elementwise_immediates",
+    "lib/elementwise_tiles",
     "lib/exp",
     "lib/grid",
     "lib/heads",

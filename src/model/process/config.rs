@@ -189,10 +189,10 @@ impl ProcessConfig {
         match self {
             Self::Vp { .. } | Self::Betas { .. } | Self::Alphas { .. } => "variance preserving",
             Self::VpContinuous { .. } => "variance preserving in real time",
-            Self::Flow { .. } => "straight lines from data to noise (flow)",
+            Self::Flow { .. } => "flow along straight lines",
             Self::Edm { .. } => "variance exploding (EDM)",
             Self::Ve { .. } | Self::Sigmas { .. } => "variance exploding",
-            Self::Fixed { .. } => "one noise level (fixed)",
+            Self::Fixed { .. } => "fixed noise level",
         }
     }
 
