@@ -1,7 +1,7 @@
 //! What bad input is told: every row of docs/ERRORS.md is a command here, and every command a row. Most need no adapter.
 use crate::bad::{
-    ROOT, arguments, data, elsewhere, encoded, floats, folder_of, gzipped, idx, inspect, journal, merge, model, npy, onnx,
-    pictures, replaced, safetensors, scheduler, scores, seed, setting, shard, tensors, verb,
+    ROOT, arguments, data, elsewhere, encoded, floats, folder_of, gzipped, idx, inspect, journal, merge, model, npy,
+    onnx, pictures, replaced, safetensors, scheduler, scores, seed, setting, shard, tensors, verb,
 };
 use crate::cli::{text, vorticity};
 use crate::onnx_bytes::{Model, beside, floats as onnx_floats};

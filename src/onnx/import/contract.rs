@@ -88,7 +88,8 @@ impl Import<'_> {
         let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c) && *c != NOBODY).collect();
         let fits = |c: &&char| !ws.contains(c) || of_w(c) == size(**c) || of_w(c) == 1 && !summed.contains(c);
         if let Some(c) = xs.iter().find(|c| !fits(c)) {
-            let message = format!("an axis of {} in one and {} in the other, {sizes:?} and {:?}", size(*c), of_w(c), w.shape);
+            let message =
+                format!("an axis of {} in one and {} in the other, {sizes:?} and {:?}", size(*c), of_w(c), w.shape);
             return Err(Error::invalid("inputs", message));
         }
         let heads: Vec<char> =
