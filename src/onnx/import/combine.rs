@@ -400,7 +400,7 @@ impl Import<'_> {
         }
         let half = self.whole_power(name, x, n / 2)?;
         let square = self.of_two(&format!("{name}{}", n / 2 * 2), &half, &half, Kind::Product)?;
-        if n % 2 == 0 { Ok(square) } else { self.of_two(&format!("{name}{n}"), &square, x, Kind::Product) }
+        if n.is_multiple_of(2) { Ok(square) } else { self.of_two(&format!("{name}{n}"), &square, x, Kind::Product) }
     }
 
     /// x plus `times` a constant.
