@@ -1,6 +1,7 @@
 //! Convolutions and transposed convolutions of one and two spatial axes, in groups, strided, dilated, padded. One axis is seen as
 //! rows of height one.
 use super::Operator;
+use super::threads::parts;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
@@ -191,18 +192,20 @@ fn conv(call: &Call) -> Result<Vec<Tensor>> {
     let (xs, ws) = (x.floats()?, w.floats()?);
     let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
     call.budget.multiply(&[total, inputs, taps])?;
-    let mut y = Vec::with_capacity(total);
-    for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
+    let (channels, all) = (x.shape[1], group * outputs);
+    let products = total.saturating_mul(inputs).saturating_mul(taps);
+    let y = parts(x.shape[0] * all, products, |i| {
+        let (n, o) = (i / all, i % all);
         let mut plane = vec![bias[o]; pixels];
         for c in 0..inputs {
-            let image = &xs[(n * x.shape[1] + o / outputs * inputs + c) * h * width..][..h * width];
+            let image = &xs[(n * channels + o / outputs * inputs + c) * h * width..][..h * width];
             for t in 0..taps {
                 let weight = ws[(o * inputs + c) * taps + t];
                 add_tap(&mut plane, image, weight, &window, t, [h, width], [rows, columns]);
             }
         }
-        y.extend(plane);
-    }
+        plane
+    });
     let mut shape = vec![x.shape[0], group * outputs];
     shape.extend(if x.shape.len() == 3 { vec![columns] } else { vec![rows, columns] });
     Ok(vec![Tensor::float(shape, y)])
@@ -280,12 +283,14 @@ fn transposed(call: &Call) -> Result<Vec<Tensor>> {
     let (xs, ws) = (x.floats()?, w.floats()?);
     let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
     call.budget.multiply(&[x.len(), outputs, taps])?;
-    let mut y = Vec::with_capacity(total);
-    for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
+    let (channels, all) = (x.shape[1], group * outputs);
+    let products = total.saturating_mul(inputs).saturating_mul(taps);
+    let y = parts(x.shape[0] * all, products, |i| {
+        let (n, o) = (i / all, i % all);
         let mut plane = vec![bias[o]; pixels];
         let (g, own) = (o / outputs, o % outputs);
         for c in 0..inputs {
-            let image = &xs[(n * x.shape[1] + g * inputs + c) * h * width..][..h * width];
+            let image = &xs[(n * channels + g * inputs + c) * h * width..][..h * width];
             for t in 0..taps {
                 let weight = ws[((g * inputs + c) * outputs + own) * taps + t];
                 let at = [t / window.kernel[1] * window.dilations[0], t % window.kernel[1] * window.dilations[1]];
@@ -299,8 +304,8 @@ fn transposed(call: &Call) -> Result<Vec<Tensor>> {
                 }
             }
         }
-        y.extend(plane);
-    }
+        plane
+    });
     let mut shape = vec![x.shape[0], group * outputs];
     shape.extend(if axes == 1 { vec![columns] } else { vec![rows, columns] });
     Ok(vec![Tensor::float(shape, y)])

@@ -1,5 +1,6 @@
 //! Sums of products over named axes: Einsum, and MatMul and Gemm, which are two of its kinds.
 use super::Operator;
+use super::threads::parts;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::budget::Budget;
@@ -84,6 +85,9 @@ impl Equation {
     }
 }
 
+/// Numbers of a result that a thread makes at a time.
+const PART: usize = 256;
+
 /// Sums of products, `[result]` of operands with these letters.
 pub fn summed(budget: &Budget, equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
     let mut sizes: BTreeMap<char, usize> = BTreeMap::new();
@@ -131,7 +135,9 @@ pub fn summed(budget: &Budget, equation: &Equation, operands: &[&Tensor]) -> Res
             }
         }
     };
-    Ok(Tensor::float(shape, (0..total).map(value).collect()))
+    let products = total.saturating_mul(terms);
+    let made = parts(total.div_ceil(PART), products, |p| (p * PART..total.min((p + 1) * PART)).map(value).collect());
+    Ok(Tensor::float(shape, made))
 }
 
 fn einsum(call: &Call) -> Result<Vec<Tensor>> {

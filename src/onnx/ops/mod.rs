@@ -10,6 +10,7 @@ pub mod reduce;
 pub mod resize;
 pub mod select;
 pub mod shape;
+mod threads;
 
 use super::budget::Budget;
 use super::call::Call;
