@@ -35,6 +35,13 @@ pub fn inspect(model: &Path) -> Vec<String> {
     arguments(&["inspect", text(model)])
 }
 
+/// `inspect` of an ONNX file of these bytes.
+pub fn onnx(folder: &Path, bytes: &[u8]) -> Vec<String> {
+    let path = folder.join("model.onnx");
+    fs::write(&path, bytes).unwrap();
+    inspect(&path)
+}
+
 /// `inspect` of the small model after `edit` of its tensors.
 pub fn tensors(folder: &Path, edit: impl Fn(&mut Tensors)) -> Vec<String> {
     inspect(&model(folder, |tensors, _| edit(tensors)))

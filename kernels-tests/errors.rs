@@ -1,9 +1,10 @@
 //! What bad input is told: every row of docs/ERRORS.md is a command here, and every command a row. Most need no adapter.
 use crate::bad::{
     ROOT, arguments, data, elsewhere, encoded, floats, folder_of, gzipped, idx, inspect, journal, merge, model, npy,
-    pictures, replaced, safetensors, scheduler, scores, seed, setting, shard, tensors, verb,
+    onnx, pictures, replaced, safetensors, scheduler, scores, seed, setting, shard, tensors, verb,
 };
 use crate::cli::{text, vorticity};
+use crate::onnx_bytes::{Model, beside, floats as onnx_floats};
 use crate::unet2d::init_with;
 use crate::weights::Stored;
 use assert_cmd::Command;
@@ -90,6 +91,21 @@ const ROWS: &[Row] = &[
         |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "../b.safetensors"}}"#))),
     ("index of a shard that is not there", "index.json: tensor 'a': is said to lie in b.safetensors, which is missing", 2,
         |d| folder_of(d, "diffusion_pytorch_model.safetensors.index.json", Some(r#"{"weight_map": {"a": "b.safetensors"}}"#))),
+    // ONNX files.
+    ("ONNX file cut short", "model.onnx: the file ends inside a field that begins at byte 2 of ..: a download that broke off?", 2,
+        |d| { let whole = Model::of(&[1, 2]).node("Relu", &["x"], &["y"], &[]).bytes(); onnx(d, &whole[..whole.len() / 2]) }),
+    ("pickle as an ONNX file", "model.onnx: not an ONNX file; it looks like a pickle: a checkpoint of torch?", 2,
+        |d| onnx(d, b"\x80\x02}q\x00.")),
+    ("ONNX file of a version to come", "model.onnx: opset 99 of the default domain is newer than 28, the newest that is supported", 2,
+        |d| onnx(d, &Model { opset: 99, ..Model::of(&[1, 2]).node("Relu", &["x"], &["y"], &[]) }.bytes())),
+    ("ONNX nodes in a circle", "model.onnx: node 'the Add' reads 'b' before node 'the Relu' makes it: the graph has a cycle, or is not in order", 2,
+        |d| onnx(d, &Model::of(&[1, 2]).node("Add", &["x", "b"], &["y"], &[]).node("Relu", &["y"], &["b"], &[]).bytes())),
+    ("ONNX weight that is NaN", "model.onnx: initializer 'w': element 0 is NaN", 2,
+        |d| onnx(d, &Model::of(&[1, 1]).with(onnx_floats("w", &[1], &[f32::NAN])).node("Add", &["x", "w"], &["y"], &[]).bytes())),
+    ("ONNX weights out of the model's folder", "model.onnx: initializer 'w': location '../w.bin' leaves the model's folder: refused", 2,
+        |d| onnx(d, &Model::of(&[1, 1]).with(beside("w", &[1], &[("location", "../w.bin")])).node("Add", &["x", "w"], &["y"], &[]).bytes())),
+    ("ONNX weights that are not there", "model.onnx: initializer 'w': its bytes are in 'w.bin', which is not beside model.onnx: copy it there, or export with external_data=False", 2,
+        |d| onnx(d, &Model::of(&[1, 1]).with(beside("w", &[1], &[("location", "w.bin")])).node("Add", &["x", "w"], &["y"], &[]).bytes())),
     ("scheduler that is not known", "scheduler_config.json: _class_name: 'EDMEulerScheduler': it scales the network's input and output by sigma_data (EDM), which is not supported", 2,
         |d| scheduler(d, r#""_class_name": "EDMEulerScheduler""#)),
     ("scheduler's key that is not known", "scheduler_config.json: beta_shedule: \"linear\": not a known key of DDPMScheduler; what it would change is not known either", 2,

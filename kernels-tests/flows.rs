@@ -12,7 +12,9 @@ use vorticity::field::Field;
 use vorticity::measures::likelihood::LikelihoodOptions;
 use vorticity::paths::normal::normals;
 use vorticity::paths::philox::{Purpose, Stream};
+use vorticity::run::Shard;
 use vorticity::sample::{Method, Options as SampleOptions, sample};
+use vorticity::session::{How, Session};
 use vorticity::shape::Shape;
 
 /// N(m, 0.5 I), and m.
@@ -115,6 +117,22 @@ fn likelihoods_are_the_density_within_their_errors() {
             );
         }
     }
+}
+
+/// A grid that ends where the data are still there says so; one that ends in noise has nothing to say.
+#[test]
+fn a_grid_that_ends_early_is_warned_of() {
+    let shape = Shape::new(1, 2, 3);
+    let field = closed("field:gaussian?process=edm&timesteps=9", shape);
+    let session = Session::new(vec![gpu().clone()], field, images(shape, 2)).unwrap();
+    let warnings = |last: usize| {
+        let task = likelihood(vec![0, 1, last], 2);
+        let how = How { shard: Shard::WHOLE, out: None, command: vec![] };
+        session.prepare(&task, how).unwrap().about().warnings.clone()
+    };
+    assert_eq!(warnings(8), Vec::<String>::new());
+    let said = warnings(4).join("");
+    assert!(said.contains("the density at timestep 4, where the grid ends, is taken to be a Gaussian"), "{said}");
 }
 
 #[test]

@@ -75,13 +75,17 @@ fn damaged(mut bytes: Vec<u8>, how: &[Damage]) -> Vec<u8> {
     bytes
 }
 
+/// Damaged files of each reader; `PROPTEST_CASES` says another number.
+const CASES: u32 = 150;
+
 /// Damaged files of every kind; a panic is the failure, and proptest shows the smallest damage.
 #[test]
 fn damaged_files_are_taken_or_refused() {
+    let cases = std::env::var("PROPTEST_CASES").map_or(CASES, |n| n.parse().unwrap());
     for (name, read) in READERS {
         let (seeds, folder) = (seeds(name), tempfile::tempdir().unwrap());
         seeds.iter().for_each(|seed| read(folder.path(), seed));
-        let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
+        let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
         let strategy = (prop::sample::select(seeds), prop::collection::vec(damage(), 1..4));
         let result = runner.run(&strategy, |(seed, how)| {
             read(folder.path(), &damaged(seed, &how));

@@ -227,6 +227,16 @@ fn an_index_that_lies_is_refused() {
         fs::read_to_string(&index).unwrap().replacen("\"weight_map\":{", "\"weight_map\":{\"conv_in.bias\":\"x\",", 1);
     fs::write(&index, text).unwrap();
     refused(Model::open(folder.path()), &["key 'conv_in.bias' comes twice"]);
+    // A shard that is a link out of the folder is nobody's weights.
+    #[cfg(unix)]
+    {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        sharded(folder.path(), INDEX, named, |_| ());
+        let (shard, moved) = (folder.path().join(named(1)), elsewhere.path().join("other"));
+        fs::rename(&shard, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &shard).unwrap();
+        refused(Model::open(folder.path()), &["a link that leaves the model's folder: refused"]);
+    }
 }
 
 #[test]

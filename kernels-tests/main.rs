@@ -59,8 +59,12 @@ mod networks;
 #[cfg(feature = "cli")]
 mod notfinite;
 mod onnx;
+mod onnx_bad;
+mod onnx_bytes;
+mod onnx_docs;
 mod onnx_models;
 mod onnx_native;
+mod onnx_nodes;
 mod ops;
 #[cfg(feature = "cli")]
 mod output;

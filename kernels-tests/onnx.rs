@@ -225,6 +225,17 @@ fn weights_beside_a_model_are_read_from_its_folder_alone() {
         std::fs::remove_file(inside.join("model.onnx.data")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("secret.bytes"), inside.join("model.onnx.data")).unwrap();
         refused("leaves the model's folder: refused");
+        // A cache of the hub holds links to what lies in the same model's entry.
+        let entry = folder.path().join("models--somebody--mixer");
+        let (blobs, revision) = (entry.join("blobs"), entry.join("snapshots/one"));
+        std::fs::create_dir_all(&blobs).unwrap();
+        std::fs::create_dir_all(&revision).unwrap();
+        for (blob, file) in [("a", &model), ("b", &data)] {
+            std::fs::copy(file, blobs.join(blob)).unwrap();
+            let name = file.file_name().unwrap();
+            std::os::unix::fs::symlink(Path::new("../../blobs").join(blob), revision.join(name)).unwrap();
+        }
+        assert!(File::open(&revision.join("model.onnx")).is_ok());
     }
 }
 

@@ -5,12 +5,15 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vorticity::data::{Array, load};
+use vorticity::dual::Dual;
 use vorticity::error::Error;
 use vorticity::field::{self, ScoreScale};
 use vorticity::measures::MEASURES;
 use vorticity::measures::circulation::{Scores, integrate};
 use vorticity::model::{Autoencoder, AutoencoderModel, Config, Model, Weights, init};
+use vorticity::onnx::{self, Budget, Port, Roles, Tensor};
 use vorticity::report::stored;
 use vorticity::run::{ExportedFile, RunDir, merge};
 use vorticity::shape::Shape;
@@ -25,6 +28,7 @@ pub const READERS: &[(&str, fn(&Path, &[u8]))] = &[
     ("journal", journal),
     ("npy", npy),
     ("npz", npz),
+    ("onnx", onnx),
     ("png", png),
     ("run", run),
     ("safetensors", safetensors),
@@ -94,6 +98,37 @@ pub fn npz(folder: &Path, bytes: &[u8]) {
     let Some(scores) = answer(Array::open(named("points")), "arrays.npz") else { return };
     let scores = Scores { midpoints: scores, gauss: None, repeated: None };
     answer(integrate(loops, scores, &mut |_| ControlFlow::Continue(())), "arrays.npz");
+}
+
+/// An ONNX file: read, made a graph by each input of real numbers that may be x, the others zero, and computed in f64.
+pub fn onnx(folder: &Path, bytes: &[u8]) {
+    let path = file(folder, "model.onnx", bytes);
+    file(folder, "model.onnx.data", &[0; 64]);
+    let Some(file) = answer(onnx::File::open(&path), "model.onnx").map(Arc::new) else { return };
+    let zeros = |port: &Port| -> Option<Tensor> {
+        let shape: Vec<usize> = port.shape.iter().flatten().map(|n| n.clone().unwrap_or(1)).collect();
+        let n = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= 1 << 12)?;
+        Some(match port.element {
+            Some(element) if !element.is_float() => Tensor::int(shape, vec![0; n]),
+            _ => Tensor::float(shape, vec![Dual::new(0.25, 1.0); n]),
+        })
+    };
+    let Some(given) = file.inputs.iter().map(zeros).collect::<Option<Vec<_>>>() else { return };
+    let names = || file.inputs.iter().map(|p| p.name.as_str());
+    for x in names().take(3) {
+        let others = names().zip(&given).filter(|(name, _)| *name != x);
+        let roles = Roles {
+            x: x.into(),
+            label: None,
+            contexts: others.map(|(name, t)| (name.to_string(), vec![t.clone()])).collect(),
+            shape: vec![],
+            output: file.outputs[0].name.clone(),
+            channels: None,
+        };
+        answer(onnx::import(&file, &roles), "");
+    }
+    let inputs = names().zip(given.iter().cloned()).collect();
+    answer(file.evaluate_within(inputs, &Budget::of(file.bytes)), "");
 }
 
 /// A folder of two equal PNG files.

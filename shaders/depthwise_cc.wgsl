@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let py = (strip - lane * down) * ROWS;
     let px = (tile - strip * across) * COLUMNS;
     let top = i32(py * STRIDE) - i32(im.above);
-    let left = i32(px * STRIDE) - 1;
+    let left = i32(px * STRIDE) - i32(im.left);
     let spare = im.lanes * im.pixels;
     let primal = select(0.0, 1.0, lane == quotient(lane, im.group) * im.group);
 #unroll r 0 TALL

@@ -1,6 +1,6 @@
 // y = f(x), one of the functions of `ops::pointwise`; a and b are its numbers. Tangents: y' = x' times the slope at the primal's x.
 // Thread map: lib/elementwise. Accuracy: RELU, ABS, STEP and CLIP are exact, LEAKY and RECIPROCAL round once; those with exponentials have
-// the absolute error of lib/exp's; absolute errors of GELU, MISH and SOFTPLUS stay below 4 u max(1, |x|), of ERF below 6 u, u = 2^-24.
+// the absolute error of lib/exp's; SIN and COS are within 2 u up to |x| = 20000, beyond which the angle loses digits; absolute errors of GELU, MISH and SOFTPLUS stay below 4 u max(1, |x|), of ERF below 6 u, u = 2^-24.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
     a: f32, b: f32,
@@ -94,6 +94,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #if HARD_SWISH
     let value = point * clamp((point + 3.0) / 6.0, vec4f(), vec4f(1.0));
     let slope = select(select((2.0 * point + 3.0) / 6.0, vec4f(1.0), point >= vec4f(3.0)), vec4f(), point <= vec4f(-3.0));
+#endif
+#if !(!SIN && !COS)
+    // k quarter turns, in three parts of pi / 2 whose products with k are exact, and what is left, by Taylor's series.
+    let k = round(point * 0.636619772);
+    let r = ((point - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647326017846e-7;
+    let z = r * r;
+    let s = r + r * z * (-0.166666667 + z * (0.00833333333 + z * (-0.000198412698 + z * 0.00000275573192)));
+    let c = 1.0 + z * (-0.5 + z * (0.0416666667 + z * (-0.00138888889 + z * (0.0000248015873 - z * 2.75573192e-7))));
+    let quarter = vec4i(k) & vec4i(3);
+    let odd = (quarter & vec4i(1)) == vec4i(1);
+    let sine = select(s, c, odd) * select(vec4f(1.0), vec4f(-1.0), quarter >= vec4i(2));
+    let cosine = select(c, s, odd) * select(vec4f(1.0), vec4f(-1.0), (quarter == vec4i(1)) | (quarter == vec4i(2)));
+#endif
+#if SIN
+    let value = sine;
+    let slope = cosine;
+#endif
+#if COS
+    let value = cosine;
+    let slope = -sine;
 #endif
 #if STEP
     let value = select(vec4f(), vec4f(1.0), point > vec4f());

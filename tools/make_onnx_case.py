@@ -4,7 +4,7 @@
 
 A small stack of layers that opset 11 has no operators for, so that PyTorch's older exporter writes them as arithmetic: LayerNorm,
 GELU by erf and by tanh, a norm by the mean square, `F.normalize`, and a BatchNorm behind a convolution, kept as one. Out:
-`legacy_opset11.onnx`, `case.json`, `case.safetensors` with x, v and, in float64, f and jvp.
+`legacy_opset11.onnx`, `case.json`, `case.safetensors`: x, v, u and, in float64, f, jvp, vjp and 12 x 12 entries of the Jacobian of each sample.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-ROWS, COLUMNS, WIDTH, HIDDEN, SAMPLES, TANGENTS = 2, 3, 12, 20, 2, 3
+ROWS, COLUMNS, WIDTH, HIDDEN, SAMPLES, TANGENTS, ENTRIES = 2, 3, 12, 20, 2, 3, 12
 
 
 class Spelled(nn.Module):
@@ -58,12 +58,17 @@ def main() -> None:
     name, x = "legacy_opset11.onnx", draw(SAMPLES, WIDTH, ROWS, COLUMNS)
     torch.onnx.export(net, (x[:1],), args.out / name, dynamo=False, opset_version=11, input_names=["x"], output_names=["y"],
                       training=torch.onnx.TrainingMode.PRESERVE)
-    v = draw(SAMPLES, TANGENTS, WIDTH, ROWS, COLUMNS)
-    net = net.double()
-    along = lambda i, k: torch.func.jvp(net, (x[i:i + 1].double(),), (v[i:i + 1, k].double(),))[1]  # noqa: E731
-    jvp = torch.stack([torch.cat([along(i, k) for k in range(TANGENTS)]) for i in range(SAMPLES)])
+    v, u = draw(SAMPLES, TANGENTS, *x.shape[1:]), draw(SAMPLES, TANGENTS, *x.shape[1:])
+    net, exact = net.double(), x.double()
+    own = lambda y: net(y[None])[0]  # noqa: E731
+    jacobians = torch.stack([torch.func.jacfwd(own)(y).reshape(y.numel(), y.numel()) for y in exact]).detach()
+    columns, rows = (torch.randperm(x[0].numel(), generator=g)[:ENTRIES] for _ in range(2))
+    flat = lambda t: t.double().flatten(2)  # noqa: E731
     with torch.no_grad():
-        save_file({"x": x, "v": v, "f": net(x.double()), "jvp": jvp.detach()}, args.out / "case.safetensors")
+        tensors = {"x": x, "v": v, "u": u, "f": net(exact), "jvp": (flat(v) @ jacobians.mT).reshape(v.shape),
+                   "vjp": (flat(u) @ jacobians).reshape(u.shape), "idx_in": columns, "idx_out": rows,
+                   "subjac": jacobians[:, rows][:, :, columns].contiguous()}
+    save_file(tensors, args.out / "case.safetensors")
     facts = {"name": "spelled", "source": "tools/make_onnx_case.py", "licence": "as this project's", "seed": args.seed,
              "versions": {"torch": torch.__version__},
              "files": {name: {"call": {"dynamo": False, "opset_version": 11, "training": "PRESERVE"},

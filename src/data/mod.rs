@@ -196,3 +196,14 @@ pub(crate) fn not_a_pointer(file: &Path, bytes: &[u8]) -> Result<()> {
     let found = format!("is a pointer of Git LFS to a file of {size} bytes, which was not fetched: run 'git lfs pull'");
     Err(Error::file(file, found))
 }
+
+/// How caches of the Hugging Face hub call the folder that holds a model with all of its revisions, whose files are links.
+pub(crate) const HUB_ENTRY: &str = "models--";
+
+/// Whether a file lies in a folder, links followed; where the folder is a revision in a cache of the hub, in the same model's
+/// entry.
+pub(crate) fn lies_in(folder: &Path, file: &Path) -> bool {
+    let (Ok(folder), Ok(file)) = (folder.canonicalize(), file.canonicalize()) else { return false };
+    let is_entry = |path: &&Path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(HUB_ENTRY));
+    file.starts_with(folder.ancestors().find(is_entry).unwrap_or(&folder))
+}

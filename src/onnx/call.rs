@@ -1,8 +1,9 @@
 //! A node with its inputs, as operators see it: attributes by name and type, inputs that must be there, defaults. In: a node of
 //! a file. Out: what it asks for, or an error that names the attribute or the input.
+use super::budget::Budget;
 use super::file::Node;
 use super::proto::{AttributeProto, TensorProto};
-use super::tensor::{Tensor, axis};
+use super::tensor::{MOST_ALONG, Tensor, axis, broadcast};
 use crate::error::{Error, Result};
 
 /// A node whose inputs are known.
@@ -13,6 +14,8 @@ pub struct Call<'a> {
     pub opset: i64,
     /// In order; none of an optional one that is left out.
     pub inputs: Vec<Option<&'a Tensor>>,
+    /// What may be computed.
+    pub budget: &'a Budget,
 }
 
 /// Types of attributes by their numbers.
@@ -35,6 +38,15 @@ const TYPES: [&str; 15] = [
 ];
 
 impl<'a> Call<'a> {
+    /// Two tensors, stretched to one shape.
+    pub fn together(&self, a: &Tensor, b: &Tensor) -> Result<[Tensor; 2]> {
+        let shape = broadcast(&a.shape, &b.shape).ok_or_else(|| {
+            Error::invalid("inputs", format!("shapes {:?} and {:?} cannot be broadcast", a.shape, b.shape))
+        })?;
+        self.budget.numbers(&shape)?;
+        Ok([a.stretched(&shape), b.stretched(&shape)])
+    }
+
     /// Input i, which must be there.
     pub fn input(&self, i: usize) -> Result<&'a Tensor> {
         self.optional(i).ok_or_else(|| {
@@ -98,7 +110,7 @@ impl<'a> Call<'a> {
 
     /// A tensor.
     pub fn tensor(&self, name: &str) -> Result<Option<TensorProto>> {
-        Ok(self.attribute(name, 4)?.and_then(|a| a.t.clone()))
+        Ok(self.attribute(name, 4)?.and_then(|a| a.t.as_deref().cloned()))
     }
 
     /// Floats.
@@ -153,5 +165,6 @@ impl<'a> Call<'a> {
 
 /// A number of a file that is a size.
 pub fn size(name: &str, n: i64) -> Result<usize> {
-    usize::try_from(n).map_err(|_| Error::invalid(name, format!("{n}, expected 0 or more")))
+    let size = usize::try_from(n).ok().filter(|n| *n <= MOST_ALONG);
+    size.ok_or_else(|| Error::invalid(name, format!("{n}, expected a number of 0 to {MOST_ALONG}")))
 }

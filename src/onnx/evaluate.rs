@@ -1,6 +1,7 @@
 //! The f64 interpreter of a file: every node on the host, values and a derivative along one tangent. In: tensors for the inputs.
 //! Out: the outputs. It is what folds constants, computes what depends on the label alone, and what an imported graph is held
 //! against.
+use super::budget::Budget;
 use super::file::File;
 use super::ops;
 use super::tensor::Tensor;
@@ -10,6 +11,11 @@ use std::collections::BTreeMap;
 impl File {
     /// The outputs, in order, for inputs by name.
     pub fn evaluate(&self, inputs: BTreeMap<&str, Tensor>) -> Result<Vec<Tensor>> {
+        self.evaluate_within(inputs, &Budget::interpreting())
+    }
+
+    /// The same with no more than this budget, which is spent.
+    pub fn evaluate_within(&self, inputs: BTreeMap<&str, Tensor>, budget: &Budget) -> Result<Vec<Tensor>> {
         let mut known: BTreeMap<&str, Tensor> = BTreeMap::new();
         for port in &self.inputs {
             let Some((name, given)) = inputs.get_key_value(port.name.as_str()) else {
@@ -26,7 +32,7 @@ impl File {
             }
             let given =
                 node.proto.input.iter().zip(&constants).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
-            let made = ops::evaluate(self, node, given.collect())?;
+            let made = ops::evaluate(self, node, given.collect(), budget)?;
             for name in node.proto.input.iter().filter(|name| last.get(name.as_str()) == Some(&i)) {
                 known.remove(name.as_str());
             }

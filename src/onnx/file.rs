@@ -1,6 +1,7 @@
 //! Reads an ONNX file. In: a path. Out: nodes in order, constants, inputs and outputs with their shapes, all checked: names that
 //! nothing produces, versions that are not known, weights beside the file or out of its folder.
-use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto};
+use super::beside::Beside;
+use super::proto::{ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto};
 use super::stored::{Constant, Element};
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -9,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Versions of the standard's operators that are read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// A network as its file has it.
 #[derive(Debug)]
 pub struct File {
     /// Where it was read.
     pub path: PathBuf,
+    /// Its size, and that of the weights beside it.
+    pub bytes: usize,
     /// Who wrote it.
     pub producer: String,
     /// Version of the standard's operators.
@@ -66,15 +69,16 @@ impl File {
 
     /// Reads and checks.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = Bytes::from(std::fs::read(path).map_err(|e| Error::file(path, e))?);
-        Self::of(path, bytes)
+        Self::of(path, crate::data::bytes(path)?.into())
     }
 
     /// The same of bytes that are in memory; weights beside the file are looked for in the folder of `path`.
     pub fn of(path: &Path, bytes: Bytes) -> Result<Self> {
         is_onnx(path, &bytes)?;
-        let model = ModelProto::decode(bytes.clone()).map_err(|e| undecoded(path, &bytes, &e))?;
         let fail = |message: String| Error::file(path, message);
+        super::wire::check(&bytes).map_err(&fail)?;
+        let size = bytes.len();
+        let model = ModelProto::decode(bytes).map_err(|e| fail(format!("not an ONNX file: {e}")))?;
         let opset = opset(&model).map_err(&fail)?;
         if let Some(own) = model.functions.first() {
             return Err(fail(format!(
@@ -87,29 +91,17 @@ impl File {
             return Err(fail("has sparse initializers, which are not supported: export dense weights".into()));
         }
         let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_string();
-        Self::of_graph(path, producer, opset, graph)
-    }
-
-    fn of_graph(path: &Path, producer: String, opset: i64, graph: GraphProto) -> Result<Self> {
-        let fail = |message: String| Error::file(path, message);
-        let mut constants = BTreeMap::new();
-        for tensor in graph.initializer {
-            let (name, place) = (tensor.name.clone(), format!("initializer '{}'", tensor.name));
-            let constant = constant(path, tensor).map_err(|e| fail(format!("{place}: {}", words(e))))?;
-            if constants.insert(name, constant).is_some() {
-                return Err(fail(format!("{place} is there twice")));
-            }
-        }
+        let (constants, beside) = constants(path, graph.initializer)?;
         let port = |v: &ValueInfoProto| port(v).map_err(&fail);
         let given = graph.input.iter().filter(|v| !constants.contains_key(&v.name));
         let inputs = given.map(port).collect::<Result<Vec<_>>>()?;
         let outputs = graph.output.iter().map(port).collect::<Result<Vec<_>>>()?;
         let nodes = graph.node.into_iter().enumerate().map(|(i, proto)| Node { name: named(&proto, i), proto });
-        let file = Self { path: path.into(), producer, opset, nodes: nodes.collect(), constants, inputs, outputs };
-        file.check_order().map_err(&fail)?;
+        let (path, bytes, nodes) = (path.into(), size + beside, nodes.collect());
+        let file = Self { path, bytes, producer, opset, nodes, constants, inputs, outputs };
+        file.check_order().map_err(|message| Error::file(&file.path, message))?;
         Ok(file)
     }
-
     /// Every name is made once, before it is read.
     fn check_order(&self) -> std::result::Result<(), String> {
         let mut made: BTreeSet<&str> = self.constants.keys().map(String::as_str).collect();
@@ -158,64 +150,24 @@ fn is_onnx(path: &Path, bytes: &[u8]) -> Result<()> {
         [b'P', b'K', 3, 4, ..] => "a ZIP archive: a checkpoint of torch?",
         [0x89, b'H', b'D', b'F', ..] => "HDF5: a model of Keras?",
         [b'{', ..] => "JSON",
+        [b'<', ..] => "a web page: a download that wanted a login?",
+        [0x1f, 0x8b, ..] => "gzip: unpack it first",
         [first, _, _, _, _, _, _, _, b'{', ..] if *first != 8 => "safetensors",
         _ => return Ok(()),
     };
     Err(Error::file(path, format!("not an ONNX file; it looks like {other}")))
 }
 
-/// What is wrong with bytes that are not a model.
-fn undecoded(path: &Path, bytes: &[u8], error: &prost::DecodeError) -> Error {
-    match cut_at(bytes) {
-        Some(at) => {
-            let size = bytes.len();
-            let message =
-                format!("the file ends inside a field that begins at byte {at} of {size}: a download that broke off?");
-            Error::file(path, message)
-        }
-        None => Error::file(path, format!("not an ONNX file: {error}")),
-    }
-}
-
-/// The start of the last field of the outermost message, if the file ends inside it and all before it is sound.
-fn cut_at(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes;
-    loop {
-        let at = bytes.len() - rest.len();
-        if rest.is_empty() {
-            return None;
-        }
-        let Ok(key) = prost::encoding::decode_varint(&mut rest) else { return Some(at) };
-        // Model fields are 1 to 25.
-        if !(1..=25).contains(&(key >> 3)) {
-            return None;
-        }
-        let length = match key & 7 {
-            0 => match prost::encoding::decode_varint(&mut rest) {
-                Ok(_) => 0,
-                Err(_) => return Some(at),
-            },
-            1 => 8,
-            2 => match prost::encoding::decode_varint(&mut rest) {
-                Ok(length) => length,
-                Err(_) => return Some(at),
-            },
-            5 => 4,
-            _ => return None,
-        };
-        match usize::try_from(length).ok().and_then(|n| rest.get(n..)) {
-            Some(behind) => rest = behind,
-            None => return Some(at),
-        }
-    }
-}
-
 /// The version of the standard's operators.
 fn opset(model: &ModelProto) -> std::result::Result<i64, String> {
     let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-    let Some(set) = model.opset_import.iter().find(|s| standard(&s.domain)) else {
+    let mut sets = model.opset_import.iter().filter(|s| standard(&s.domain));
+    let Some(set) = sets.next() else {
         return Err("does not say which version of the standard's operators it uses (opset_import)".into());
     };
+    if let Some(other) = sets.find(|s| s.version != set.version) {
+        return Err(format!("says opset {} of the default domain, and {} too", set.version, other.version));
+    }
     let (first, last) = (OPSETS.start(), OPSETS.end());
     match set.version {
         v if v > *last => {
@@ -266,11 +218,20 @@ fn words(error: Error) -> String {
     }
 }
 
-/// An initializer with its bytes, wherever they lie.
-pub(super) fn constant(path: &Path, mut tensor: TensorProto) -> Result<Constant> {
-    if tensor.data_location == 1 {
-        let wanted = Constant::bytes_of(&tensor)?;
-        tensor.raw_data = super::beside::read(path, &tensor, wanted)?;
+/// Initializers with their bytes, wherever they lie, and how many of these lie beside the file.
+fn constants(path: &Path, tensors: Vec<TensorProto>) -> Result<(BTreeMap<String, Constant>, usize)> {
+    let mut constants = BTreeMap::new();
+    let mut beside = Beside::of(path);
+    for mut tensor in tensors {
+        let (name, place) = (tensor.name.clone(), format!("initializer '{}'", tensor.name));
+        let fail = |e: Error| Error::file(path, format!("{place}: {}", words(e)));
+        if tensor.data_location == 1 {
+            let wanted = Constant::bytes_of(&tensor).map_err(fail)?;
+            tensor.raw_data = beside.read(&tensor, wanted).map_err(fail)?;
+        }
+        if constants.insert(name, Constant::of(tensor).map_err(fail)?).is_some() {
+            return Err(Error::file(path, format!("{place} is there twice")));
+        }
     }
-    Constant::of(tensor)
+    Ok((constants, beside.bytes()))
 }

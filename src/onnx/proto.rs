@@ -115,8 +115,8 @@ pub struct AttributeProto {
     #[prost(bytes = "bytes", tag = "4")]
     pub s: Bytes,
     /// Of type 4.
-    #[prost(message, optional, tag = "5")]
-    pub t: Option<TensorProto>,
+    #[prost(message, optional, boxed, tag = "5")]
+    pub t: Option<Box<TensorProto>>,
     /// Of type 5: only that it is there is read.
     #[prost(message, optional, tag = "6")]
     pub g: Option<SparseTensorProto>,

@@ -38,7 +38,7 @@ pub enum Element {
 }
 
 /// The types by their numbers in files, and bytes of an element.
-const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
+pub const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
     (1, "float", Some(Element::F32), 4),
     (2, "uint8", Some(Element::U8), 1),
     (3, "int8", Some(Element::I8), 1),
@@ -62,6 +62,9 @@ const ELEMENTS: &[(i32, &str, Option<Element>, u64)] = &[
     (21, "uint4", None, 1),
     (22, "int4", None, 1),
     (23, "float4e2m1", None, 1),
+    (24, "float8e8m0", None, 1),
+    (25, "uint2", None, 1),
+    (26, "int2", None, 1),
 ];
 
 impl Element {

@@ -36,11 +36,20 @@ impl Data {
 
 /// Numbers in a tensor of this shape; an error where they cannot be counted.
 pub fn count(shape: &[usize]) -> Result<usize> {
-    let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    product
-        .filter(|n| *n <= isize::MAX as usize / 16)
-        .ok_or_else(|| Error::invalid("shape", format!("{shape:?} is too large")))
+    // Without axes of none, so that steps along the others can be counted too.
+    let product = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    let fits = product.is_some_and(|n| n <= isize::MAX as usize / 16) && shape.iter().all(|d| *d <= MOST_ALONG);
+    match fits {
+        true => Ok(shape.iter().product()),
+        false => {
+            let shown = &shape[..shape.len().min(8)];
+            Err(Error::invalid("shape", format!("{shown:?} is too large")))
+        }
+    }
 }
+
+/// Numbers along an axis.
+pub const MOST_ALONG: usize = i32::MAX as usize;
 
 /// Steps between neighbours along each axis, in numbers.
 pub fn strides(shape: &[usize]) -> Vec<isize> {
@@ -142,12 +151,28 @@ impl Tensor {
         }
     }
 
-    /// The one number of a tensor that has one, as f64.
-    pub fn one(&self) -> Result<f64> {
+    /// The one number of a tensor that has one, perhaps moving.
+    pub fn moving(&self) -> Result<Dual> {
         match &self.data {
-            Data::Float(v) if v.len() == 1 => Ok(v[0].v),
-            Data::Int(v) if v.len() == 1 => Ok(v[0] as f64),
+            Data::Float(v) if v.len() == 1 => Ok(v[0]),
+            Data::Int(v) if v.len() == 1 => Ok(Dual::constant(v[0] as f64)),
             _ => Err(Error::invalid("input", format!("of shape {:?}, expected one number", self.shape))),
+        }
+    }
+
+    /// The one integer of a tensor that has one.
+    pub fn whole(&self) -> Result<i64> {
+        match self.ints()? {
+            [n] => Ok(*n),
+            _ => Err(Error::invalid("input", format!("of shape {:?}, expected one number", self.shape))),
+        }
+    }
+
+    /// `moving` where it must stand still.
+    pub fn one(&self) -> Result<f64> {
+        match self.moving()? {
+            Dual { v, d: 0.0 } => Ok(v),
+            _ => Err(Error::invalid("input", "depends on x, expected a number that does not")),
         }
     }
 
@@ -184,15 +209,6 @@ impl Tensor {
         let step = |i: usize| if i < first || self.shape[i - first] == 1 { 0 } else { own[i - first] };
         let steps: Vec<isize> = (0..shape.len()).map(step).collect();
         self.at(shape, &places(shape, &steps, 0))
-    }
-
-    /// Both of them, stretched to one shape.
-    pub fn together(&self, other: &Self) -> Result<[Self; 2]> {
-        let shape = broadcast(&self.shape, &other.shape).ok_or_else(|| {
-            Error::invalid("inputs", format!("shapes {:?} and {:?} cannot be broadcast", self.shape, other.shape))
-        })?;
-        count(&shape)?;
-        Ok([self.stretched(&shape), other.stretched(&shape)])
     }
 }
 

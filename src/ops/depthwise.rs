@@ -162,18 +162,13 @@ impl Op for Depthwise {
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {
-    let case = |name, c: usize, stride, h, w| Case {
+    let padded = |name, c: usize, stride, h, w, padding| Case {
         name,
-        op: Arc::new(Depthwise {
-            channels: c,
-            stride,
-            padding: Padding::all(1),
-            weight: noise(c * 9, c),
-            bias: noise(c, c + 3),
-        }),
+        op: Arc::new(Depthwise { channels: c, stride, padding, weight: noise(c * 9, c), bias: noise(c, c + 3) }),
         inputs: vec![Shape::new(c, h, w)],
         row: None,
     };
+    let case = |name, c, stride, h, w| padded(name, c, stride, h, w, Padding::all(1));
     vec![
         case("7 channels", 7, 1, 5, 6),
         case("12 channels, stride 2", 12, 2, 7, 10),
@@ -181,5 +176,7 @@ pub fn cases() -> Vec<Case> {
         case("24 channels", 24, 1, 5, 6),
         case("32 channels, stride 2", 32, 2, 7, 6),
         case("21 channels, wide", 21, 1, 3, 11),
+        padded("9 channels, no zeros around them", 9, 1, 6, 9, Padding::all(0)),
+        padded("9 channels, other zeros on every side", 9, 2, 6, 9, Padding { rows: [0, 1], columns: [2, 3] }),
     ]
 }

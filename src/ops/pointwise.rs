@@ -1,5 +1,5 @@
 //! Functions of each number: ReLU and its kin, the logistic function, GELU (arXiv 1606.08415), Mish (arXiv 1908.08681), exponentials,
-//! roots, bounds.
+//! roots, sines, bounds.
 //! Tangents: y' = f'(x) x', with f' as in `Dual`.
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::elementwise::{Elementwise, there};
@@ -51,10 +51,14 @@ pub enum Pointwise {
     HardSwish,
     /// 1 above 0, else 0; its slope is 0.
     Step,
+    /// sin x.
+    Sin,
+    /// cos x.
+    Cos,
 }
 
 /// Constants of the shader, one per function.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "RELU",
     "SIGMOID",
     "GELU",
@@ -74,6 +78,8 @@ const NAMES: [&str; 19] = [
     "HARD_SIGMOID",
     "HARD_SWISH",
     "STEP",
+    "SIN",
+    "COS",
 ];
 
 impl Pointwise {
@@ -99,6 +105,8 @@ impl Pointwise {
             Self::HardSigmoid(numbers) => ("HARD_SIGMOID", numbers, 4),
             Self::HardSwish => ("HARD_SWISH", [0.0; 2], 5),
             Self::Step => ("STEP", [0.0; 2], 1),
+            Self::Sin => ("SIN", [0.0; 2], 16),
+            Self::Cos => ("COS", [0.0; 2], 16),
         }
     }
 
@@ -154,6 +162,8 @@ impl Pointwise {
                 along(z * ((z + 3.0) / 6.0).clamp(0.0, 1.0), slope)
             }
             Self::Step => along(f64::from(z > 0.0), 0.0),
+            Self::Sin => along(z.sin(), z.cos()),
+            Self::Cos => along(z.cos(), -z.sin()),
         }
     }
 }
@@ -223,5 +233,7 @@ pub fn cases() -> Vec<Case> {
         case("hard sigmoid", Pointwise::HardSigmoid([0.2, 0.5])),
         case("hard swish", Pointwise::HardSwish),
         case("step", Pointwise::Step),
+        case("sine", Pointwise::Sin),
+        case("cosine", Pointwise::Cos),
     ]
 }

@@ -1,5 +1,6 @@
 //! Where a network's weights lie in a folder that diffusers wrote. In: the folder. Out: one file, or shards and which tensors
 //! each of them has. What is there in another format is named with the way to this one.
+use crate::data;
 use crate::error::{Error, Result};
 use crate::model::json;
 use crate::model::weights::Files;
@@ -108,6 +109,11 @@ fn shards(folder: &Path, index: &Path) -> Result<Files> {
         let path = folder.join(name);
         if !path.is_file() {
             return Err(fail(format!("tensor '{tensor}': is said to lie in {name}, which is missing")));
+        }
+        if !data::lies_in(folder, &path) {
+            let message =
+                format!("tensor '{tensor}': is said to lie in {name}, a link that leaves the model's folder: refused");
+            return Err(fail(message));
         }
         tensors.entry(path).or_default().insert(tensor.clone());
     }

@@ -13,7 +13,7 @@ pub(in crate::model) fn folder(spec: &Path) -> Result<PathBuf> {
         let message = "not a directory; a model is a folder with config.json and model.safetensors";
         return Err(Error::file(spec, message));
     };
-    let entry = format!("models--{}", name.replace('/', "--"));
+    let entry = format!("{}{}", data::HUB_ENTRY, name.replace('/', "--"));
     let cache = cache();
     match cache.as_ref().map(|c| c.join(&entry)).filter(|c| c.is_dir()) {
         Some(found) => snapshot(&found),

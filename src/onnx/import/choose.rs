@@ -69,7 +69,7 @@ fn filled(import: &mut Import, step: &Step, x: &Seen, wanted: &Given, at: usize,
     let Some(Given { tensor, source: Source::Known(_) }) = given(step, at)? else {
         return Err(Error::invalid(step.name(at), "depends on the label, which is not supported here"));
     };
-    let [mask, values] = wanted.tensor.together(&tensor)?;
+    let [mask, values] = step.call.together(&wanted.tensor, &tensor)?;
     let there = numbers(&mask).into_iter().zip(numbers(&values));
     let own = there.map(|(m, v)| crate::dual::Dual::constant(if turned.of(m) == 0.0 { 0.0 } else { v })).collect();
     let tensor = Arc::new(Tensor::float(mask.shape, own));

@@ -3,7 +3,7 @@
 use super::host::{Source, Turned, numbers};
 use super::lay::{Run, refined, tables};
 use super::scale::Factor;
-use super::{Import, Rule, Seen, Step, Value};
+use super::{Import, Rule, Seen, Step, Value, viewed};
 use crate::error::{Error, Result};
 use crate::graph::NodeId;
 use crate::onnx::tensor::{Tensor, broadcast, strides};
@@ -69,6 +69,20 @@ pub(super) struct Given {
     pub source: Source,
 }
 
+/// What stands for infinity in sums, which device code need not know: softmax makes zero of its negative.
+const INFINITE: f64 = 1e30;
+
+/// A constant in which some number is infinite, with finite ones instead; none of others.
+fn finite(given: &Given) -> Option<Given> {
+    let Source::Known(t) = &given.source else { return None };
+    let values = numbers(t);
+    values.iter().any(|v| v.is_infinite()).then(|| {
+        let values = values.into_iter().map(|v| if v.is_infinite() { v.signum() * INFINITE } else { v });
+        let tensor = Arc::new(Tensor::float(t.shape.clone(), values.map(crate::dual::Dual::constant).collect()));
+        Given { tensor: tensor.clone(), source: Source::Known(tensor) }
+    })
+}
+
 pub(super) fn given(step: &Step, i: usize) -> Result<Option<Given>> {
     Ok(match step.value(i)? {
         Value::Known(t) => Some(Given { tensor: t.clone(), source: Source::Known(t.clone()) }),
@@ -85,10 +99,22 @@ impl Import<'_> {
 
     fn many(&mut self, step: &Step, kind: Kind) -> Result<Vec<Seen>> {
         match step.inputs.len() {
-            1 => Ok(vec![step.seen(0)?.clone()]),
-            2 => self.two(step, kind),
-            n => Err(Error::invalid("inputs", format!("{n} that depend on x, at most 2 are supported"))),
+            1 => return Ok(vec![step.seen(0)?.clone()]),
+            2 => return self.two(step, kind),
+            _ => {}
         }
+        // One after the other, the first that depends on x first.
+        let all = (0..step.inputs.len()).map(|i| Ok((i, given(step, i)?))).collect::<Result<Vec<_>>>()?;
+        let first = all.iter().find(|(_, given)| given.is_none()).map_or(0, |(i, _)| *i);
+        let mut made = step.seen(first)?.clone();
+        for (i, given) in all.into_iter().filter(|(i, _)| *i != first) {
+            let name = step.label(if i + 1 == step.inputs.len() { "" } else { "part" });
+            made = match given {
+                Some(t) => self.with(&name, &made, &t, kind, false)?,
+                None => self.of_two(&name, &made, step.seen(i)?, kind)?,
+            };
+        }
+        Ok(vec![made])
     }
 
     fn pair(&mut self, step: &Step, i: usize, j: usize, kind: Kind) -> Result<Seen> {
@@ -109,6 +135,7 @@ impl Import<'_> {
         let (sa, sb) = (a.view.shape(), b.view.shape());
         let shape = broadcast(&sa, &sb)
             .ok_or_else(|| Error::invalid("inputs", format!("shapes {sa:?} and {sb:?} cannot be broadcast")))?;
+        viewed(&shape)?;
         let numbers = |s: &[usize]| s.iter().product::<usize>();
         // The larger one first, if the order does not matter.
         if let Some(swapped) = kind.swapped().filter(|_| numbers(&sb) > numbers(&sa)) {
@@ -153,6 +180,7 @@ impl Import<'_> {
             (true, false) => Shape { c: 1, ..a.of },
             _ => Shape::new(a.of.c, 1, 1),
         };
+        self.table(&[a.of.pixels() + a.of.c])?;
         let (pixels, channels) = tables(a.of, runs);
         let (pixels, channels) = (pixels[..of.pixels()].to_vec(), channels[..of.c].to_vec());
         let own = b.view.of;
@@ -169,9 +197,12 @@ impl Import<'_> {
 
     /// A tensor that depends on x, and one that does not; `first`: that one is the first of both.
     pub(super) fn with(&mut self, name: &str, x: &Seen, given: &Given, kind: Kind, first: bool) -> Result<Seen> {
+        let shut = matches!(kind, Kind::Sum(_)).then(|| finite(given)).flatten();
+        let given = shut.as_ref().unwrap_or(given);
         let (sx, sg) = (x.view.shape(), &given.tensor.shape);
         let shape = broadcast(&sx, sg)
             .ok_or_else(|| Error::invalid("inputs", format!("shapes {sx:?} and {sg:?} cannot be broadcast")))?;
+        viewed(&shape)?;
         let view = x.view.stretched(&shape).ok_or_else(|| Error::invalid("inputs", "cannot be stretched"))?;
         let x = self.whole(name, &Seen { view, node: x.node })?;
         if let (true, Source::Known(t)) = (given.tensor.len() == 1, &given.source) {
@@ -183,6 +214,7 @@ impl Import<'_> {
         let other = Seen { node: x.node, view: self.as_view(&given.tensor, &shape)? };
         let runs = refined(&x.view, &other.view)
             .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        self.table(&[x.view.of.pixels() + x.view.of.c])?;
         let (pixels, channels) = tables(x.view.of, &runs);
         let c = x.view.of.c as isize;
         let by_channel = runs.iter().all(|r| r.stride < c || r.other == 0);
@@ -293,6 +325,7 @@ impl Import<'_> {
 
     /// A tensor of this shape, of numbers at these places of one that does not depend on x.
     fn told_at(&mut self, name: &str, shape: Shape, given: &Given, pixels: &[i64], channels: &[i64]) -> Result<NodeId> {
+        self.table(&[pixels.len(), channels.len()])?;
         let places = pixels.iter().flat_map(|p| channels.iter().map(move |q| (p + q) as usize)).collect();
         let table = self.host.row(name.to_string(), given.source.clone(), places, Turned::AsItIs);
         self.push(name.to_string(), Told { shape, table, steps: [shape.c, 1] }, &[])
@@ -303,6 +336,7 @@ impl Import<'_> {
         let other = self.as_view(&given.tensor, &target.shape())?;
         let runs = refined(target, &other)
             .ok_or_else(|| Error::invalid("inputs", "their axes are split in ways that do not fit"))?;
+        self.table(&[target.of.pixels() + target.of.c])?;
         let (pixels, channels) = tables(target.of, &runs);
         self.told_at(name, target.of, given, &pixels, &channels)
     }
@@ -320,31 +354,33 @@ fn mean(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     Ok(vec![import.affine(&step.label("mean"), &sum[0], 1.0 / n as f64, 0.0)?])
 }
 
-/// x^p for the exponents that networks have.
+/// x^p for whole numbers p and halves of them.
 fn power(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
-    let (x, name) = (step.seen(0)?.clone(), step.label(""));
-    let p = numbers(step.known(1)?);
-    let made = match p[..] {
-        [1.0] => x,
-        [2.0] => import.of_two(&name, &x, &x, Kind::Product)?,
-        [3.0] => {
-            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
-            import.of_two(&name, &square, &x, Kind::Product)?
-        }
-        [4.0] => {
-            let square = import.of_two(&step.label("square"), &x, &x, Kind::Product)?;
-            import.of_two(&name, &square, &square, Kind::Product)?
-        }
-        [0.5] => import.function(&name, &x, Pointwise::Sqrt)?,
-        [-1.0] => import.function(&name, &x, Pointwise::Reciprocal)?,
-        [-0.5] => {
-            let root = import.function(&step.label("root"), &x, Pointwise::Sqrt)?;
-            import.function(&name, &root, Pointwise::Reciprocal)?
-        }
-        _ => return Err(Error::invalid("exponent", format!("{p:?}, expected one of -1, -0.5, 0.5, 1, 2, 3, 4"))),
+    let (x, exponents) = (step.seen(0)?.clone(), step.known(1)?);
+    let all = numbers(exponents);
+    let one = all.first().copied().filter(|p| all.iter().all(|q| q == p) && (2.0 * p).fract() == 0.0);
+    let fits = broadcast(&x.view.shape(), &exponents.shape) == Some(x.view.shape());
+    let Some(p) = one.filter(|p| fits && p.abs() <= MOST_POWER) else {
+        let shown = &all[..all.len().min(4)];
+        let message = format!("{shown:?}, expected one number, whole or half of a whole one, of at most {MOST_POWER}");
+        return Err(Error::invalid("exponent", message));
     };
-    Ok(vec![made])
+    let (name, size) = (step.label(""), p.abs());
+    let whole = match size.trunc() as usize {
+        0 => None,
+        n => Some(import.whole_power(&step.label("whole"), &x, n)?),
+    };
+    let root = (size.fract() != 0.0).then(|| import.function(&step.label("root"), &x, Pointwise::Sqrt)).transpose()?;
+    let y = match (whole, root) {
+        (Some(y), None) | (None, Some(y)) => y,
+        (Some(y), Some(root)) => import.of_two(&step.label("both"), &y, &root, Kind::Product)?,
+        (None, None) => return Ok(vec![import.affine(&name, &x, 0.0, 1.0)?]),
+    };
+    Ok(vec![if p < 0.0 { import.function(&name, &y, Pointwise::Reciprocal)? } else { y }])
 }
+
+/// Powers beyond this one are refused: rounding grows with them.
+const MOST_POWER: f64 = 32.0;
 
 /// max(x, 0) + a min(x, 0).
 fn prelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
@@ -357,6 +393,16 @@ fn prelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 }
 
 impl Import<'_> {
+    /// x^n, n >= 1, by squares.
+    fn whole_power(&mut self, name: &str, x: &Seen, n: usize) -> Result<Seen> {
+        if n == 1 {
+            return Ok(x.clone());
+        }
+        let half = self.whole_power(name, x, n / 2)?;
+        let square = self.of_two(&format!("{name}{}", n / 2 * 2), &half, &half, Kind::Product)?;
+        if n.is_multiple_of(2) { Ok(square) } else { self.of_two(&format!("{name}{n}"), &square, x, Kind::Product) }
+    }
+
     /// x plus `times` a constant.
     pub(super) fn plus_constant(&mut self, name: &str, x: &Seen, constant: &Tensor, times: f64) -> Result<Seen> {
         let values = numbers(constant).into_iter().map(|v| crate::dual::Dual::constant(times * v)).collect();

@@ -1,10 +1,12 @@
 //! Sums of products over axes: linear layers, products of activations, attention. Axes have letters; those of both tensors that stay are
 //! heads, those of both that go are summed, the others stay as pixels and channels.
+use super::lay::on_pixels;
+use super::reduce::What;
 use super::sides::{Sides, Way};
 use super::{Import, Rule, Seen, Step, Value};
 use crate::error::{Error, Result};
 use crate::onnx::ops::einsum::Equation;
-use crate::onnx::tensor::Tensor;
+use crate::onnx::tensor::{Tensor, broadcast};
 use crate::onnx::view::{Atom, Laid, View};
 use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::conv::{Conv, Padding};
@@ -77,9 +79,19 @@ impl Import<'_> {
         result: &[char],
     ) -> Result<Seen> {
         let sizes = x.view.shape();
+        // An axis of one number that the weights stretch is theirs.
+        let wide = |c: &char| ws.iter().position(|w| w == c).is_some_and(|i| w.shape[i] > 1);
+        let own = |(c, &n): (&char, &usize)| if n == 1 && wide(c) { NOBODY } else { *c };
+        let xs: Vec<char> = xs.iter().zip(&sizes).map(own).collect();
         let size = |c: char| xs.iter().position(|x| *x == c).map_or(1, |i| sizes[i]);
         let of_w = |c: &char| ws.iter().position(|w| w == c).map_or(1, |i| w.shape[i]);
-        let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c)).collect();
+        let summed: Vec<char> = xs.iter().copied().filter(|c| !result.contains(c) && *c != NOBODY).collect();
+        let fits = |c: &&char| !ws.contains(c) || of_w(c) == size(**c) || of_w(c) == 1 && !summed.contains(c);
+        if let Some(c) = xs.iter().find(|c| !fits(c)) {
+            let message =
+                format!("an axis of {} in one and {} in the other, {sizes:?} and {:?}", size(*c), of_w(c), w.shape);
+            return Err(Error::invalid("inputs", message));
+        }
         let heads: Vec<char> =
             xs.iter().copied().filter(|c| ws.contains(c) && result.contains(c) && size(*c) > 1).collect();
         let made: Vec<char> = result.iter().copied().filter(|c| !xs.contains(c)).collect();
@@ -109,6 +121,7 @@ impl Import<'_> {
         };
         let (of_heads, of_rows) = (places(&heads, &size), places(&summed, &size));
         let of_columns = places(&made, &|c| of_w(&c));
+        self.table(&[h, k, h, j])?;
         let mut weight = vec![0f32; h * k * h * j];
         for (i, first) in of_heads.iter().enumerate() {
             for (row, r) in of_rows.iter().enumerate() {
@@ -261,6 +274,9 @@ impl Import<'_> {
     }
 }
 
+/// The letter of axes of one number that are not looked at.
+const NOBODY: char = '\u{F8FF}';
+
 /// One run of numbers; none of one number.
 fn run(size: usize, stride: isize) -> Vec<Atom> {
     if size > 1 { vec![Atom { size, stride }] } else { vec![] }
@@ -275,16 +291,6 @@ fn runs(letters: &[char], size: &dyn Fn(char) -> usize, inner: usize) -> Vec<(ch
         stride *= size(c) as isize;
     }
     made
-}
-
-/// Atoms of an axis that lies among the pixels, of a tensor of as many pixels and `c` channels.
-pub(super) fn on_pixels(view: &View, axis: usize, c: usize) -> Result<Vec<Atom>> {
-    let own = view.of.c as isize;
-    let moved = |a: &Atom| match a.stride % own {
-        0 => Ok(Atom { stride: a.stride / own * c as isize, ..*a }),
-        _ => Err(Error::invalid("view", "an axis lies among the channels")),
-    };
-    view.axes[axis].iter().map(moved).collect()
 }
 
 /// The axes of the result, by their letters; those that nobody has are of one number.
@@ -327,6 +333,11 @@ fn matmul(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
 
 /// alpha A B + beta C, A of x and B, C constant.
 fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let ranks = [0, 1].map(|i| step.value(i).map(|v| v.shape().len()));
+    let [a, b] = ranks;
+    if (a?, b?) != (2, 2) {
+        return Err(Error::invalid("inputs", "expected matrices, of two axes each"));
+    }
     let of = |turned: bool, a: char, b: char| if turned { vec![b, a] } else { vec![a, b] };
     let (ta, tb) = (step.call.flag("transA", false)?, step.call.flag("transB", false)?);
     let terms = [
@@ -339,7 +350,11 @@ fn gemm(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
         y = import.affine(&step.label("alpha"), &y, alpha, 0.0)?;
     }
     if step.inputs.get(2).is_some_and(Option::is_some) {
-        y = import.plus_constant(&step.label(""), &y, step.known(2)?, beta)?;
+        let (bias, shape) = (step.known(2)?, y.view.shape());
+        if broadcast(&shape, &bias.shape) != Some(shape.clone()) {
+            return Err(Error::invalid(step.name(2), format!("{:?} cannot be stretched to {shape:?}", bias.shape)));
+        }
+        y = import.plus_constant(&step.label(""), &y, bias, beta)?;
     }
     Ok(vec![y])
 }
@@ -351,21 +366,43 @@ fn einsum(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let name = step.label("");
     match (&values[..], &equation.operands[..]) {
         ([Value::Seen(x)], [letters]) => {
-            let gone = letters.iter().any(|c| !equation.result.contains(c));
-            if gone {
-                return Err(Error::invalid(
-                    "equation",
-                    "sums over axes of one operand, which is not supported: use ReduceSum",
-                ));
+            let (mut x, letters) = diagonal(x, letters)?;
+            let gone: Vec<usize> = (0..letters.len()).filter(|&i| !equation.result.contains(&letters[i])).collect();
+            if !gone.is_empty() {
+                x = import.over(&name, &x, &gone, true, What::Sum)?;
             }
-            let view = ordered(&x.view, letters, &equation.result)?;
+            let view = ordered(&x.view, &letters, &equation.result)?;
             Ok(vec![Seen { node: x.node, view }])
         }
         ([a, b], [la, lb]) => {
-            let term =
-                |i: usize, letters: &Vec<char>, value| Term { letters: letters.clone(), value, name: step.names[i] };
-            Ok(vec![import.contracted(&name, &term(0, la, a), &term(1, lb, b), &equation.result)?])
+            let own = |letters: &[char], value: &Value| -> Result<(Value, Vec<char>)> {
+                match value {
+                    Value::Seen(x) => diagonal(x, letters).map(|(x, letters)| (Value::Seen(x), letters)),
+                    other => Ok((other.clone(), letters.to_vec())),
+                }
+            };
+            let ((a, la), (b, lb)) = (own(la, a)?, own(lb, b)?);
+            let term = |i: usize, letters, value| Term { letters, value, name: step.names[i] };
+            Ok(vec![import.contracted(&name, &term(0, la, &a), &term(1, lb, &b), &equation.result)?])
         }
         _ => Err(Error::invalid("inputs", format!("{} operands, at most 2 are supported", values.len()))),
     }
+}
+
+/// A tensor without the axes whose letter an earlier one has: of both, the numbers with equal places.
+fn diagonal(x: &Seen, letters: &[char]) -> Result<(Seen, Vec<char>)> {
+    let mut axes: Vec<(char, Vec<Atom>)> = vec![];
+    for (&c, atoms) in letters.iter().zip(&x.view.axes) {
+        let Some((_, own)) = axes.iter_mut().find(|a| a.0 == c) else {
+            axes.push((c, atoms.clone()));
+            continue;
+        };
+        let alike = own.len() == atoms.len() && own.iter().zip(atoms).all(|(a, b)| a.size == b.size);
+        if !alike {
+            return Err(Error::invalid("equation", format!("both axes '{c}' of one operand cannot be seen as one")));
+        }
+        own.iter_mut().zip(atoms).for_each(|(a, b)| a.stride += b.stride);
+    }
+    let (letters, axes) = axes.into_iter().unzip();
+    Ok((Seen { node: x.node, view: View { axes, ..x.view.clone() } }, letters))
 }

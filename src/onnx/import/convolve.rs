@@ -2,7 +2,7 @@
 //! zero between them, kernels that are not square or dilated as larger ones with zeros.
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
-use crate::onnx::ops::conv::{Weights, Window, extents, pads, spread, two, weights, window};
+use crate::onnx::ops::conv::{Weights, Window, extents, kernel_shape, pads, spread, two, weights, window};
 use crate::onnx::view::{Atom, View};
 use crate::ops::conv::{Conv, Padding};
 use crate::ops::depthwise::Depthwise;
@@ -117,6 +117,7 @@ fn conv(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let mut order: Vec<usize> = (0..shape.len()).collect();
     order.swap(0, 1);
     let turned = Seen { view: x.view.permuted(&order), ..x };
+    import.table(&[w.len(), shape[0]])?;
     let weights = super::host::numbers(w).repeat(shape[0]);
     let mut of = w.shape.clone();
     of[0] = shape[0];
@@ -138,7 +139,7 @@ fn convolved(
         Some(group) => Weights { group, inputs: 1, outputs: 1 },
         None => weights(&step.call, &shape, w, false)?,
     };
-    let window = window(&step.call, &w[2..], &shape[2..])?;
+    let window = window(&step.call, &kernel_shape(&step.call, w)?, &shape[2..])?;
     let sides = two(&shape[2..], 1)?;
     let [h, width] = extents(&window, sides)?;
     let floats: Vec<f32> = numbers.iter().map(|&v| v as f32).collect();
@@ -187,6 +188,7 @@ fn convolved(
     }
     let [down, across] = window.strides;
     let even = Window { strides: if down == across { window.strides } else { [1; 2] }, ..window };
+    import.table(&[of.group * of.inputs, of.group * of.outputs, even.extent(0).max(even.extent(1)).pow(2)])?;
     let Square { side, stride, padding, weight } = square(&floats, &even, of.group, of.inputs, of.outputs);
     let op = Conv { in_channels: shape[1], out_channels: channels, kernel: side, stride, padding, weight, bias };
     let node = import.push(name, op, &[x])?;
@@ -286,6 +288,7 @@ fn transposed(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
             }
         };
     }
+    import.table(&[of.group * of.inputs, of.group * of.outputs, around.extent(0).max(around.extent(1)).pow(2)])?;
     let Square { side, stride, padding, weight } = square(&turned, &around, of.group, of.inputs, of.outputs);
     let op = Conv { in_channels: shape[1], out_channels: channels, kernel: side, stride, padding, weight, bias };
     let node = import.push(name, op, &[spread])?;

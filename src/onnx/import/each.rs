@@ -1,4 +1,5 @@
 //! Functions of each number, whose tensor may lie however it likes.
+use super::combine::Kind;
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
 use crate::ops::pointwise::Pointwise;
@@ -23,6 +24,14 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("Elu",         |i, s| i.each(s, Pointwise::Elu([s.call.float("alpha", 1.0)? as f32, 1.0]))),
     ("Selu",        |i, s| i.each(s, Pointwise::Elu([s.call.float("alpha", 1.673_263_2)? as f32, s.call.float("gamma", 1.050_701)? as f32]))),
     ("HardSigmoid", |i, s| i.each(s, Pointwise::HardSigmoid([s.call.float("alpha", 0.2)? as f32, s.call.float("beta", 0.5)? as f32]))),
+    ("Sin",         |i, s| i.each(s, Pointwise::Sin)),
+    ("Cos",         |i, s| i.each(s, Pointwise::Cos)),
+    ("Tan",         tangent),
+    ("Sinh",        |i, s| i.hyperbolic(s, -0.5)),
+    ("Cosh",        |i, s| i.hyperbolic(s, 0.5)),
+    ("Softsign",    softsign),
+    ("Celu",        celu),
+    ("ThresholdedRelu", thresholded),
     ("Gelu",        gelu),
     ("Swish",       swish),
     ("Clip",        clip),
@@ -59,6 +68,51 @@ impl Import<'_> {
         let node = self.push(name.to_string(), Silu, &[x.node])?;
         Ok(Seen { node, ..x })
     }
+}
+
+/// sin x / cos x.
+fn tangent(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let x = step.seen(0)?.clone();
+    let sine = import.function(&step.label("sine"), &x, Pointwise::Sin)?;
+    let cosine = import.function(&step.label("cosine"), &x, Pointwise::Cos)?;
+    Ok(vec![import.of_two(&step.label(""), &sine, &cosine, Kind::Quotient)?])
+}
+
+impl Import<'_> {
+    /// e^x / 2 plus e^-x times `share`.
+    fn hyperbolic(&mut self, step: &Step, share: f64) -> Result<Vec<Seen>> {
+        let x = step.seen(0)?.clone();
+        let up = self.function(&step.label("up"), &x, Pointwise::Exp)?;
+        let down = self.function(&step.label("down"), &up, Pointwise::Reciprocal)?;
+        Ok(vec![self.of_two(&step.label(""), &up, &down, Kind::Sum([0.5, share]))?])
+    }
+}
+
+/// x / (1 + |x|).
+fn softsign(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let x = step.seen(0)?.clone();
+    let size = import.function(&step.label("size"), &x, Pointwise::Abs)?;
+    let above = import.affine(&step.label("above"), &size, 1.0, 1.0)?;
+    Ok(vec![import.of_two(&step.label(""), &x, &above, Kind::Quotient)?])
+}
+
+/// x, or a (e^(x / a) - 1) below 0: a times the function with a = 1 of x / a.
+fn celu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, a) = (step.seen(0)?.clone(), step.call.float("alpha", 1.0)?);
+    if a == 0.0 {
+        return Err(Error::invalid("alpha", "0, expected another number"));
+    }
+    let inner = import.affine(&step.label("inner"), &x, 1.0 / a, 0.0)?;
+    let curved = import.function(&step.label("curved"), &inner, Pointwise::Elu([1.0, 1.0]))?;
+    Ok(vec![import.affine(&step.label(""), &curved, a, 0.0)?])
+}
+
+/// x above a, else 0.
+fn thresholded(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, a) = (step.seen(0)?.clone(), step.call.float("alpha", 1.0)?);
+    let gap = import.affine(&step.label("gap"), &x, 1.0, -a)?;
+    let above = import.function(&step.label("above"), &gap, Pointwise::Step)?;
+    Ok(vec![import.of_two(&step.label(""), &x, &above, Kind::Product)?])
 }
 
 fn gelu(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {

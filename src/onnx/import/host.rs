@@ -3,6 +3,7 @@
 use super::Roles;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::onnx::budget::Budget;
 use crate::onnx::file::{File, Port};
 use crate::onnx::ops;
 use crate::onnx::tensor::{Data, Tensor};
@@ -252,6 +253,7 @@ impl Program {
         }
         known
             .extend(self.changing.iter().zip(&given[1..]).map(|((name, value), row)| (name.as_str(), value.with(row))));
+        let budget = Budget::of(self.file.bytes);
         for &i in &self.nodes {
             let node = &self.file.nodes[i];
             let mut stored: Vec<Option<Tensor>> = vec![];
@@ -261,7 +263,7 @@ impl Program {
             }
             let given =
                 node.proto.input.iter().zip(&stored).map(|(name, own)| own.as_ref().or(known.get(name.as_str())));
-            let made = ops::evaluate(&self.file, node, given.collect())?;
+            let made = ops::evaluate(&self.file, node, given.collect(), &budget)?;
             known.extend(node.proto.output.iter().map(String::as_str).zip(made));
         }
         let value =

@@ -3,7 +3,7 @@
 use super::combine::given;
 use super::host::{Source, Turned};
 use super::lay::{addresses, in_runs, renamed, sides_of};
-use super::{Import, Rule, Seen, Step, Value};
+use super::{Import, Rule, Seen, Step, Value, viewed};
 use crate::error::{Error, Result};
 use crate::onnx::ops::select;
 use crate::onnx::tensor::{axis, strides};
@@ -33,18 +33,21 @@ fn concat(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let first = first.ok_or_else(|| Error::invalid("inputs", "none depends on x"))?.clone();
     let mut wanted = shapes[0].clone();
     wanted[along] = shapes.iter().map(|s| s[along]).sum();
+    viewed(&wanted)?;
     // Side by side as channels, if the first lies so.
     let channels: Vec<usize> = (0..wanted.len()).filter(|&i| i == along || first.view.among_channels(i)).collect();
     if !matches!(first.view.laid(&channels, None), Laid::Copied { .. }) {
         return import.side_by_side(step, &first, along, &channels, &wanted).map(|made| vec![made]);
     }
     let mut parts = vec![];
-    for (i, value) in values.iter().enumerate() {
+    // Without constants of no numbers.
+    for (i, value) in values.iter().enumerate().filter(|(i, _)| shapes[*i][along] > 0) {
         parts.push(match value {
             Value::Seen(seen) => seen.clone(),
             given => import.given_as(step, i, given)?,
         });
     }
+    let shapes: Vec<Vec<usize>> = shapes.into_iter().filter(|s| s[along] > 0).collect();
     let begins: Vec<usize> = shapes.iter().scan(0, |next, s| Some(std::mem::replace(next, *next + s[along]))).collect();
     let source = |part: usize, i: usize, k: usize| match i == along {
         true => k.checked_sub(begins[part]).filter(|k| *k < shapes[part][along]),
@@ -72,6 +75,9 @@ impl Import<'_> {
         for i in 0..step.inputs.len() {
             let (value, label) = (step.value(i)?, step.label(&format!("input{i}")));
             let shape = value.shape();
+            if shape[along] == 0 {
+                continue; // a constant of no numbers
+            }
             let target = renamed(&like, channels, &shape);
             let node = match (value, given(step, i)?) {
                 (_, Some(given)) => self.told_as(&label, &target, &given)?,
@@ -95,13 +101,14 @@ impl Import<'_> {
     }
 
     /// What does not depend on x, as a tensor of the graph: one row of numbers, in the file's order.
-    fn given_as(&mut self, step: &Step, i: usize, value: &Value) -> Result<Seen> {
+    pub(super) fn given_as(&mut self, step: &Step, i: usize, value: &Value) -> Result<Seen> {
         let (tensor, source) = match value {
             Value::Known(t) => (t.clone(), Source::Known(t.clone())),
             Value::Told(t) => (t.clone(), Source::Told(step.names[i].to_string())),
             Value::Seen(seen) => return Ok(seen.clone()),
         };
         let n = tensor.len();
+        self.table(&[n])?;
         let table = self.host.row(step.label(&format!("input{i}")), source, (0..n).collect(), Turned::AsItIs);
         let of = Shape::new(n, 1, 1);
         let node = self.push(step.label(&format!("told{i}")), Told { shape: of, table, steps: [0, 1] }, &[])?;
@@ -124,6 +131,8 @@ impl Import<'_> {
         let others: Vec<usize> = (0..wanted.len()).filter(|i| !channels.contains(i)).collect();
         let (h, w) = sides_of(wanted, &others);
         let of = Shape::new(channels.iter().map(|&i| wanted[i]).product(), h, w);
+        self.table(&[parts.len(), of.c])?;
+        self.table(&[parts.len(), h, w])?;
         let mut taken = vec![];
         for (part, Seen { view, .. }) in parts.iter().enumerate() {
             let place = |axes: &[usize]| -> Vec<Option<i64>> {
@@ -167,15 +176,10 @@ fn pad(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if pads.iter().all(|p| *p == [0, 0]) {
         return Ok(vec![x]);
     }
-    let mut wanted = vec![];
-    for (&n, &[before, behind]) in shape.iter().zip(&pads) {
-        let size =
-            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (1..1 << 31).contains(m));
-        wanted.push(
-            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?
-                as usize,
-        );
-    }
+    let wanted = select::padded(&shape, &pads)?;
+    viewed(&wanted)?;
+    let along_others = (0..wanted.len()).filter(|i| !x.view.among_channels(*i)).map(|i| wanted[i]);
+    import.table(&along_others.collect::<Vec<_>>())?;
     let source = |i: usize, k: usize| select::source(k as i64 - pads[i][0], shape[i] as i64, &mode);
     let channels = import.of_channels(&x.view);
     let whole = channels.iter().all(|i| pads[*i] == [0, 0] || !x.view.among_channels(*i));

@@ -59,6 +59,8 @@ impl Import<'_> {
         let sizes = seen.view.shape();
         let (h, w) = sides.unwrap_or_else(|| sides_of(&sizes, others));
         let shape = Shape::new(channels.iter().map(|&i| sizes[i]).product(), h, w);
+        self.table(&[shape.c])?;
+        self.table(&[h, w])?;
         let gather = gather(shape, seen.view.first as i64, addresses(&atoms(others)), addresses(&atoms(channels)))?;
         let node = self.push(format!("{name}.moved"), gather, &[seen.node])?;
         Ok(Seen { node, view: in_runs(shape, &sizes, others, channels) })
@@ -88,6 +90,7 @@ impl Import<'_> {
         if a.of == b.view.of && b.view.first == 0 && runs.iter().all(|r| r.stride == r.other) {
             return Ok(Seen { node: b.node, view: a.clone() });
         }
+        self.table(&[a.of.pixels() + a.of.c])?;
         let (pixels, channels) = tables(a.of, &runs);
         let gather = gather(a.of, b.view.first as i64, pixels, channels)?;
         let node = self.push(format!("{name}.alike"), gather, &[b.node])?;
@@ -103,6 +106,16 @@ pub(super) fn sides_of(sizes: &[usize], others: &[usize]) -> (usize, usize) {
         (_, &[h, w]) => (h, w),
         _ => (wide.iter().product(), 1),
     }
+}
+
+/// Atoms of an axis that lies among the pixels, of a tensor of as many pixels and `c` channels.
+pub(super) fn on_pixels(view: &View, axis: usize, c: usize) -> Result<Vec<Atom>> {
+    let own = view.of.c as isize;
+    let moved = |a: &Atom| match a.stride % own {
+        0 => Ok(Atom { stride: a.stride / own * c as isize, ..*a }),
+        _ => Err(Error::invalid("view", "an axis lies among the channels")),
+    };
+    view.axes[axis].iter().map(moved).collect()
 }
 
 /// The view of a copy in which every axis is one run: pixels and channels in the order of these axes, the last innermost.

@@ -4,6 +4,7 @@
 //! A tensor of the file that depends on x is a node of the graph and a view of it (`onnx::view`): reshaping, transposing, slicing
 //! change the view; an op asks for the axes that it wants as channels and as pixels, and only what no view has is copied.
 mod attention;
+mod bounds;
 mod choose;
 mod combine;
 mod contract;
@@ -21,6 +22,7 @@ mod scale;
 mod sides;
 mod space;
 
+use super::budget::Budget;
 use super::call::Call;
 use super::file::{File, Node};
 use super::ops;
@@ -29,6 +31,7 @@ use super::view::View;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::shape::Shape;
+use bounds::{tables, viewed};
 use host::Host;
 pub(super) use host::label_of;
 use std::collections::BTreeMap;
@@ -75,6 +78,10 @@ struct Import<'f> {
     graph: Graph,
     values: BTreeMap<&'f str, Value>,
     host: Host,
+    /// For what is computed of constants and of the label.
+    budget: Budget,
+    /// For tables of where numbers lie, and for weights that are laid out anew.
+    tables: Budget,
     /// Number of the node at work, and of the last that reads each value.
     at: usize,
     last: BTreeMap<&'f str, usize>,
@@ -164,6 +171,11 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
     ops::OPERATORS.iter().flat_map(|table| table.iter()).map(|o| o.name).filter(|name| rule(name).is_some())
 }
 
+/// Why an operator is refused where it depends on x; none of one that is taken.
+pub fn refusal(op: &str) -> Option<&'static str> {
+    rule(op).is_none().then(|| why_not(op))
+}
+
 /// What a file became.
 pub struct Imported {
     /// With one input, `x`, and one output.
@@ -188,6 +200,7 @@ pub fn import(file: &Arc<File>, roles: &Roles) -> Result<Imported> {
 /// `[C, H, W]` of x.
 pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
     let shape = x_shape(file, roles)?;
+    viewed(&shape).map_err(|e| Error::invalid(format!("input '{}'", roles.x), e))?;
     image(&shape).ok_or_else(|| {
         let message = format!("{shape:?}: expected one to three axes beside the batch's");
         Error::invalid(format!("input '{}'", roles.x), message)
@@ -198,8 +211,9 @@ pub fn input(file: &File, roles: &Roles) -> Result<Shape> {
 pub fn onto(graph: &mut Graph, x: NodeId, file: &Arc<File>, roles: &Roles) -> Result<NodeId> {
     let (shape, input) = (x_shape(file, roles)?, graph.shape(x));
     let host = Host::new(file.clone(), roles, graph.rows.len());
-    let (values, last) = (BTreeMap::new(), readers(file));
-    let mut import = Import { file, values, host, graph: std::mem::take(graph), at: 0, last };
+    let (values, last, budget) = (BTreeMap::new(), readers(file), Budget::of(file.bytes));
+    let taken = std::mem::take(graph);
+    let mut import = Import { file, values, host, graph: taken, budget, tables: tables(), at: 0, last };
     for (name, constant) in &file.constants {
         import.values.insert(name, Value::Known(Arc::new(constant.tensor()?)));
     }
@@ -248,6 +262,9 @@ pub(super) fn x_shape(file: &File, roles: &Roles) -> Result<Vec<usize>> {
         let names: Vec<&str> = file.inputs.iter().map(|p| p.name.as_str()).collect();
         Error::invalid(place(), format!("is not there, expected one of {}", names.join(", ")))
     })?;
+    if let Some(whole) = port.element.filter(|e| !e.is_float()) {
+        return Err(Error::invalid(place(), format!("is of type {}, expected floating-point numbers", whole.name())));
+    }
     let shape = port.shape.as_ref().ok_or_else(|| Error::invalid(place(), "says no shape"))?;
     let mut open = roles.shape.iter();
     let size = |(i, size): (usize, &Result<usize, String>)| match size {
@@ -284,7 +301,11 @@ impl<'f> Import<'f> {
     fn step(&mut self, number: usize, node: &'f Node) -> Result<()> {
         ops::find(node)?;
         let names: Vec<&'f str> = node.proto.input.iter().map(String::as_str).collect();
-        let inputs: Vec<Option<Value>> = names.iter().map(|name| self.values.get(name).cloned()).collect();
+        let mut inputs: Vec<Option<Value>> = names.iter().map(|name| self.values.get(name).cloned()).collect();
+        if let ("CastLike", Some(Some(like @ Value::Seen(_)))) = (node.proto.op_type.as_str(), inputs.get_mut(1)) {
+            // Of the second the type alone matters.
+            *like = Value::Known(Arc::new(Tensor::float([0], vec![])));
+        }
         let all = |kind: fn(&Value) -> bool| inputs.iter().flatten().all(kind);
         let outputs = node.proto.output.iter();
         if all(|v| matches!(v, Value::Known(_))) || node.proto.op_type == "Shape" || node.proto.op_type == "Size" {
@@ -300,7 +321,7 @@ impl<'f> Import<'f> {
                 Some(Value::Known(t) | Value::Told(t)) => Some(&**t),
                 _ => None,
             });
-            for (name, tensor) in outputs.zip(ops::evaluate(self.file, node, given.collect())?) {
+            for (name, tensor) in outputs.zip(ops::evaluate(self.file, node, given.collect(), &self.budget)?) {
                 self.host.made(name, number);
                 self.values.insert(name, Value::Told(Arc::new(tensor)));
             }
@@ -308,12 +329,16 @@ impl<'f> Import<'f> {
         }
         let op = node.proto.op_type.as_str();
         let rule = rule(op)
-            .ok_or_else(|| Error::invalid(op, format!("{op} of something that depends on x {}", why_not(op))))?;
+            .ok_or_else(|| format!("{op} of something that depends on x {}", why_not(op)))
+            .map_err(|message| Error::invalid(format!("node '{}'", node.name), message))?;
         let known: Vec<Option<Arc<Tensor>>> =
             inputs.iter().map(|v| if let Some(Value::Known(t)) = v { Some(t.clone()) } else { None }).collect();
-        let call = Call { node, opset: self.file.opset, inputs: known.iter().map(|t| t.as_deref()).collect() };
+        let budget = Budget::of(self.file.bytes);
+        let known = known.iter().map(|t| t.as_deref()).collect();
+        let call = Call { node, opset: self.file.opset, inputs: known, budget: &budget };
         let made = rule(self, &Step { node, call, inputs: inputs.clone(), names })?;
         for (name, seen) in outputs.zip(made) {
+            viewed(&seen.view.shape())?;
             self.values.insert(name, Value::Seen(seen));
         }
         Ok(())
@@ -327,10 +352,10 @@ impl<'f> Import<'f> {
         };
         let given: Vec<Option<Arc<Tensor>>> = inputs.iter().map(|v| v.as_ref().map(shaped)).collect();
         if node.proto.op_type == "Size" {
-            let n = given[0].as_ref().map_or(1, |t| t.shape.iter().product::<usize>());
+            let n = given.first().and_then(Option::as_ref).map_or(1, |t| t.shape.iter().product::<usize>());
             return Ok(vec![Tensor::int([], vec![n as i64])]);
         }
-        ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect())
+        ops::evaluate(self.file, node, given.iter().map(|t| t.as_deref()).collect(), &self.budget)
     }
 
     /// Whether a later node reads this one of the graph, too.
@@ -342,7 +367,11 @@ impl<'f> Import<'f> {
 
     /// Appends an op of one input or several.
     fn push(&mut self, name: String, op: impl crate::ops::Op + 'static, inputs: &[NodeId]) -> Result<NodeId> {
-        self.graph.push(name, op, inputs)
+        let node = self.graph.push(name, op, inputs)?;
+        let Shape { c, h, w } = self.graph.shape(node);
+        viewed(&[c, h, w])?;
+        viewed(&[h.saturating_mul(w)])?;
+        Ok(node)
     }
 
     fn finish(mut self, roles: &Roles) -> Result<(Graph, NodeId)> {
@@ -391,9 +420,10 @@ impl Import<'_> {
 fn why_not(op: &str) -> &'static str {
     match op {
         "ArgMax" | "ArgMin" => "has no derivative",
-        "Floor" | "Ceil" | "Round" | "Sign" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => {
+        "Floor" | "Ceil" | "Round" | "Sign" | "Mod" | "Equal" | "And" | "Or" | "Xor" | "Not" | "IsNaN" => {
             "has no useful derivative"
         }
+        "Shape" | "Size" | "Constant" => "is a constant whatever x is",
         _ => "is not supported",
     }
 }

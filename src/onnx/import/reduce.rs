@@ -1,8 +1,10 @@
 //! Sums, means, lengths and maxima along axes: of a pixel's channels, or of rows and columns.
-use super::contract::on_pixels;
+use super::combine::Kind;
+use super::lay::on_pixels;
 use super::{Import, Rule, Seen, Step};
 use crate::error::{Error, Result};
 use crate::onnx::ops::reduce::axes;
+use crate::onnx::tensor::axis;
 use crate::onnx::view::{Laid, View};
 use crate::ops::filter::Taps;
 use crate::ops::pointwise::Pointwise;
@@ -18,13 +20,17 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("ReduceL2", |i, s| i.reduced(s, What::Length)),
     ("ReduceMax", |i, s| i.reduced(s, What::Most)),
     ("ReduceMin", |i, s| i.reduced(s, What::Least)),
+    ("ReduceLogSum", |i, s| i.reduced(s, What::LogSum)),
+    ("ReduceLogSumExp", |i, s| i.reduced(s, What::LogSumExp)),
+    ("LogSoftmax", log_softmax),
+    ("CumSum", running),
     ("GlobalAveragePool", |i, s| i.global(s, What::Mean)),
     ("GlobalMaxPool", |i, s| i.global(s, What::Most)),
 ];
 
 /// What is made of the numbers.
 #[derive(Clone, Copy, PartialEq)]
-enum What {
+pub(super) enum What {
     Sum,
     Mean,
     Squares,
@@ -32,6 +38,8 @@ enum What {
     Length,
     Most,
     Least,
+    LogSum,
+    LogSumExp,
 }
 
 impl Import<'_> {
@@ -56,12 +64,12 @@ impl Import<'_> {
         Ok(vec![self.over(&step.label(""), &x, &(2..rank).collect::<Vec<_>>(), true, what)?])
     }
 
-    fn over(&mut self, name: &str, x: &Seen, axes: &[usize], keep: bool, what: What) -> Result<Seen> {
+    pub(super) fn over(&mut self, name: &str, x: &Seen, axes: &[usize], keep: bool, what: What) -> Result<Seen> {
         let n: usize = axes.iter().map(|&i| x.view.shape()[i]).product();
         match what {
             What::Squares => {
                 let length = self.over(&format!("{name}.length"), x, axes, keep, What::Length)?;
-                return self.of_two(name, &length, &length, super::combine::Kind::Product);
+                return self.of_two(name, &length, &length, Kind::Product);
             }
             What::Sizes => {
                 let sizes = self.function(&format!("{name}.sizes"), x, Pointwise::Abs)?;
@@ -71,6 +79,15 @@ impl Import<'_> {
                 let turned = self.affine(&format!("{name}.negated"), x, -1.0, 0.0)?;
                 let most = self.over(&format!("{name}.most"), &turned, axes, keep, What::Most)?;
                 return self.affine(name, &most, -1.0, 0.0);
+            }
+            What::LogSum => {
+                let sum = self.over(&format!("{name}.sum"), x, axes, keep, What::Sum)?;
+                return self.function(name, &sum, Pointwise::Log);
+            }
+            What::LogSumExp => {
+                let [most, _, log] = self.powers(name, x, axes)?;
+                let y = self.of_two(name, &log, &most, Kind::Sum([1.0, 1.0]))?;
+                return Ok(without(y, axes, keep));
             }
             _ => {}
         }
@@ -96,10 +113,20 @@ impl Import<'_> {
         Ok(without(Seen { node, view }, axes, keep))
     }
 
+    /// The largest number along axes, how far all lie below it, and the logarithm of the sum of these powers.
+    fn powers(&mut self, name: &str, x: &Seen, axes: &[usize]) -> Result<[Seen; 3]> {
+        let part = |part: &str| format!("{name}.{part}");
+        let most = self.over(&part("most"), x, axes, true, What::Most)?;
+        let lower = self.of_two(&part("lower"), x, &most, Kind::Sum([1.0, -1.0]))?;
+        let powers = self.function(&part("powers"), &lower, Pointwise::Exp)?;
+        let log = self.over(&part("log"), &powers, axes, true, What::LogSum)?;
+        Ok([most, lower, log])
+    }
+
     /// Sums over rows, columns or both of an image; none if that is not what the axes are.
     fn filtered(&mut self, name: &str, x: &Seen, axes: &[usize], scale: f64) -> Result<Option<Seen>> {
         let rank = x.view.axes.len();
-        if !(3..=4).contains(&rank) || axes.iter().any(|&i| i < 2) {
+        if !(3..=4).contains(&rank) || axes.iter().any(|&i| i < 2) || x.view.shape()[0] != 1 {
             return Ok(None);
         }
         let (image, [h, w]) = self.image(name, x)?;
@@ -122,4 +149,38 @@ fn without(y: Seen, axes: &[usize], keep: bool) -> Seen {
     }
     let kept = y.view.axes.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, a)| a.clone()).collect();
     Seen { view: View { axes: kept, ..y.view }, node: y.node }
+}
+
+/// x less the logarithm of the sum of all e^x.
+fn log_softmax(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, name, rank) = (step.seen(0)?.clone(), step.label(""), step.seen(0)?.view.axes.len());
+    let axes: Vec<usize> = match step.call.opset {
+        13.. => vec![step.call.axis("axis", -1, rank)?],
+        _ => (step.call.axis("axis", 1, rank)?..rank).collect(),
+    };
+    let [_, lower, log] = import.powers(&name, &x, &axes)?;
+    Ok(vec![import.of_two(&name, &lower, &log, Kind::Sum([1.0, -1.0]))?])
+}
+
+/// The longest axis that running sums are made along: their weights are a square of it.
+const LONGEST: usize = 1024;
+
+/// Sums along an axis of all numbers so far: a linear layer whose weights are a triangle of ones.
+fn running(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let x = step.seen(0)?.clone();
+    let rank = x.view.axes.len();
+    let along = axis(step.known(1)?.whole()?, rank)?;
+    let (exclusive, reverse) = (step.call.flag("exclusive", false)?, step.call.flag("reverse", false)?);
+    let n = x.view.shape()[along];
+    if n > LONGEST {
+        return Err(Error::invalid(
+            "input",
+            format!("{n} numbers along axis {along}, at most {LONGEST} are supported"),
+        ));
+    }
+    let counts = |i: usize, o: usize| (i == o && !exclusive) || if reverse { i > o } else { i < o };
+    let weight: Vec<f32> = (0..n * n).map(|at| if counts(at / n, at % n) { 1.0 } else { 0.0 }).collect();
+    let y = import.linear(&step.label(""), &x, &[along], &weight, n)?;
+    let place = |i: usize| if i == along { rank - 1 } else { i - usize::from(i > along) };
+    Ok(vec![Seen { view: y.view.permuted(&(0..rank).map(place).collect::<Vec<_>>()), node: y.node }])
 }

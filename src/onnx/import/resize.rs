@@ -64,6 +64,8 @@ fn average(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     }
     let window = window(&step.call, &step.call.sizes("kernel_shape", 0, rank - 2)?, &shape[2..])?;
     let outputs = extents(&step.call, &window, two(&shape[2..], 1)?)?;
+    import.table(&[outputs[0], window.kernel[0]])?;
+    import.table(&[outputs[1], window.kernel[1]])?;
     let padding_counts = step.call.flag("count_include_pad", false)?;
     let (x, sides) = import.image(&name, &x)?;
     let taps = |along: usize| {

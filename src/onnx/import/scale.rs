@@ -1,5 +1,5 @@
 //! Gains and shifts of channels, fixed or functions of the label: the norm, the convolution or the sum before them takes them in where it
-//! can and nobody else reads it; else they are a step of their own. In: a node, and numbers for its channels. Out: the node that is scaled.
+//! can; else they are a step of their own. In: a node, and numbers for its channels. Out: the node that is scaled.
 use super::Import;
 use super::host::{Source, Turned};
 use crate::dual::Dual;
@@ -109,9 +109,6 @@ impl Import<'_> {
             let [gain, shift] = self.both(name, before, gain, shift);
             return self.step_of(name, inputs[0], gain, shift).map(Some);
         }
-        if self.is_shared(x) {
-            return Ok(None);
-        }
         if let Some(norm) = op.downcast::<GroupNorm>() {
             let scale = self.composed(name, own(&norm.scale), gain, shift)?;
             return self.push(name.into(), GroupNorm { scale, ..norm.clone() }, inputs).map(Some);
@@ -124,6 +121,10 @@ impl Import<'_> {
             && let Some(Factor::Fixed(gain)) = Factor::Fixed(norm.gain.to_vec()).of(gain, |a, b| a * b)
         {
             return self.push(name.into(), RmsNorm { gain: gain.into() }, inputs).map(Some);
+        }
+        // A norm of two scales is two norms, which take in what follows each; all else that others read too is made once.
+        if self.is_shared(x) {
+            return Ok(None);
         }
         if let Some(conv) = op.downcast::<Conv>().filter(|_| gain.is(1.0))
             && let own = Factor::Fixed(conv.bias.iter().map(|&b| f64::from(b)).collect())

@@ -1,6 +1,6 @@
 //! Shapes, orders and parts of tensors: nothing moves where a view says it all.
 use super::lay::addresses;
-use super::{Import, Rule, Seen, Step};
+use super::{Import, Rule, Seen, Step, viewed};
 use crate::error::{Error, Result};
 use crate::onnx::call::size;
 use crate::onnx::ops::{select, shape};
@@ -31,6 +31,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("Slice", slice),
     ("Split", split),
     ("Gather", gather),
+    ("GatherElements", elements),
     ("DepthToSpace", |i, s| {
         let x = s.seen(0)?.clone();
         let (seen, order, shape) = shape::deep(&s.call, &x.view.shape())?;
@@ -50,7 +51,7 @@ impl Import<'_> {
         Ok(vec![self.reshaped(&step.label(""), &x, &wanted)?])
     }
 
-    fn reshaped(&mut self, name: &str, x: &Seen, wanted: &[usize]) -> Result<Seen> {
+    pub(super) fn reshaped(&mut self, name: &str, x: &Seen, wanted: &[usize]) -> Result<Seen> {
         if let Some(view) = x.view.reshaped(wanted) {
             return Ok(Seen { view, node: x.node });
         }
@@ -66,6 +67,7 @@ impl Import<'_> {
     fn in_order(&mut self, name: &str, x: &Seen) -> Result<Seen> {
         let atoms: Vec<Atom> = x.view.axes.iter().flatten().copied().collect();
         let n: usize = atoms.iter().map(|a| a.size).product();
+        self.table(&[n])?;
         let of = Shape::new(1, n, 1);
         let op = super::lay::gather(of, x.view.first as i64, addresses(&atoms), vec![0])?;
         let node = self.push(format!("{name}.in_order"), op, &[x.node])?;
@@ -137,6 +139,7 @@ fn tile(_: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     if repeats.len() != x.view.axes.len() || repeats.contains(&0) {
         return Err(Error::invalid("repeats", format!("{repeats:?} for {} axes", x.view.axes.len())));
     }
+    viewed(&x.view.shape().iter().zip(&repeats).map(|(n, r)| n.saturating_mul(*r)).collect::<Vec<_>>())?;
     let copies = |(atoms, &n): (&Vec<Atom>, &usize)| -> Vec<Atom> {
         let first = (n > 1).then_some(Atom { size: n, stride: 0 });
         first.into_iter().chain(atoms.iter().copied()).collect()
@@ -204,4 +207,17 @@ fn gather(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     };
     let wanted = [&shape[..along], &indices.shape, &shape[along + 1..]].concat();
     Ok(vec![import.reshaped(&name, &part, &wanted)?])
+}
+
+/// Each number from a place of its own.
+fn elements(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
+    let (x, name, indices) = (step.seen(0)?, step.label(""), step.known(1)?);
+    import.table(&[indices.len()])?;
+    let places = select::elements(&step.call, &x.view.shape(), indices)?;
+    let x = import.in_order(&name, x)?;
+    let of = Shape::new(1, places.len(), 1);
+    let op = super::lay::gather(of, 0, places.into_iter().map(|p| p as i64).collect(), vec![0])?;
+    let node = import.push(name, op, &[x.node])?;
+    let view = View::of(of, &indices.shape, true).ok_or_else(|| Error::invalid("indices", "cannot be seen"))?;
+    Ok(vec![Seen { node, view }])
 }

@@ -1,10 +1,11 @@
 //! Convolutions and transposed convolutions of one and two spatial axes, in groups, strided, dilated, padded. One axis is seen as
 //! rows of height one.
 use super::Operator;
+use super::threads::parts;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
-use crate::onnx::tensor::{Tensor, count};
+use crate::onnx::tensor::Tensor;
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
@@ -15,6 +16,10 @@ pub const OPERATORS: &[Operator] = &[
         transposed,
     ),
 ];
+
+/// Pixels that an image may have along an axis, and that a kernel may see.
+pub const MOST_PIXELS: usize = 1 << 20;
+const MOST_SEEN: usize = 1 << 14;
 
 /// A window on an image: along rows and columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +57,19 @@ pub fn window(call: &Call, kernel: &[usize], image: &[usize]) -> Result<Window> 
     if kernel.contains(&0) || strides.contains(&0) || dilations.contains(&0) {
         return Err(Error::invalid("attribute", "kernel, strides and dilations are 1 or more"));
     }
+    let extent = |i: usize| (kernel[i] - 1) * dilations[i] + 1;
+    if let Some(i) = (0..axes).find(|&i| extent(i) > MOST_SEEN) {
+        let message = format!("sees {} pixels along an axis, at most {MOST_SEEN} are supported", extent(i));
+        return Err(Error::invalid("kernel", message));
+    }
     let auto = call.one_of("auto_pad", "NOTSET", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])?;
     let pads: Vec<[usize; 2]> = match auto.as_str() {
         "NOTSET" => pads(call, axes)?,
         "VALID" => vec![[0; 2]; axes],
         _ => (0..axes)
             .map(|i| {
-                let extent = (kernel[i] - 1) * dilations[i] + 1;
                 let all =
-                    (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent).saturating_sub(image[i]);
+                    (image[i].div_ceil(strides[i]).saturating_sub(1) * strides[i] + extent(i)).saturating_sub(image[i]);
                 let (small, large) = (all / 2, all - all / 2);
                 if auto == "SAME_UPPER" { [small, large] } else { [large, small] }
             })
@@ -79,7 +88,10 @@ pub fn pads(call: &Call, axes: usize) -> Result<Vec<[usize; 2]>> {
     let Some(given) = call.ints("pads")? else { return Ok(vec![[0; 2]; axes]) };
     if given.len() != 2 * axes {
         let spatial = if axes == 1 { "axis wants" } else { "axes want" };
-        let message = format!("pads has {} numbers, {axes} spatial {spatial} {}", given.len(), 2 * axes);
+        // What torch writes of padding=(1,).
+        let help =
+            if given.len() == axes { "; export with padding as one number, or as one for each axis" } else { "" };
+        let message = format!("pads has {} numbers, {axes} spatial {spatial} {}{help}", given.len(), 2 * axes);
         return Err(Error::invalid("attribute", message));
     }
     (0..axes).map(|i| Ok([size("pads", given[i])?, size("pads", given[i + axes])?])).collect()
@@ -117,9 +129,10 @@ pub fn weights(call: &Call, x: &[usize], w: &[usize], transposed: bool) -> Resul
             false => Err(wrong(w[0])),
         };
     }
-    match w[1] * group == x[1] && w[0].is_multiple_of(group) {
+    let wanted = w[1].saturating_mul(group);
+    match wanted == x[1] && w[0].is_multiple_of(group) {
         true => Ok(Weights { group, inputs: w[1], outputs: w[0] / group }),
-        false => Err(wrong(w[1] * group)),
+        false => Err(wrong(wanted)),
     }
 }
 
@@ -134,12 +147,24 @@ pub fn extents(window: &Window, image: [usize; 2]) -> Result<[usize; 2]> {
                 image[i], window.pads[i], window.kernel[i]
             )
         };
-        room.map(|room| room / window.strides[i] + 1).ok_or_else(|| Error::invalid("input", message()))
+        let n = room.map(|room| room / window.strides[i] + 1).ok_or_else(|| Error::invalid("input", message()))?;
+        at_most(n)
     };
     Ok([along(0)?, along(1)?])
 }
 
-fn kernel_shape(call: &Call, w: &[usize]) -> Result<Vec<usize>> {
+/// Pixels along an axis of an output, if there may be as many.
+fn at_most(n: usize) -> Result<usize> {
+    match n <= MOST_PIXELS {
+        true => Ok(n),
+        false => {
+            Err(Error::invalid("output", format!("{n} pixels along an axis, at most {MOST_PIXELS} are supported")))
+        }
+    }
+}
+
+/// Sizes of the kernel, which the weights have and the node may say too.
+pub fn kernel_shape(call: &Call, w: &[usize]) -> Result<Vec<usize>> {
     let own = w[2..].to_vec();
     match call.sizes("kernel_shape", 0, own.len())? {
         given if given.iter().all(|&n| n == 0) || given == own => Ok(own),
@@ -165,18 +190,22 @@ fn conv(call: &Call) -> Result<Vec<Tensor>> {
     let bias = bias(call, group * outputs)?;
     let (taps, pixels) = (window.kernel[0] * window.kernel[1], rows * columns);
     let (xs, ws) = (x.floats()?, w.floats()?);
-    let mut y = Vec::with_capacity(count(&[x.shape[0], group * outputs, pixels])?);
-    for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
+    let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
+    call.budget.multiply(&[total, inputs, taps])?;
+    let (channels, all) = (x.shape[1], group * outputs);
+    let products = total.saturating_mul(inputs).saturating_mul(taps);
+    let y = parts(x.shape[0] * all, products, |i| {
+        let (n, o) = (i / all, i % all);
         let mut plane = vec![bias[o]; pixels];
         for c in 0..inputs {
-            let image = &xs[(n * x.shape[1] + o / outputs * inputs + c) * h * width..][..h * width];
+            let image = &xs[(n * channels + o / outputs * inputs + c) * h * width..][..h * width];
             for t in 0..taps {
                 let weight = ws[(o * inputs + c) * taps + t];
                 add_tap(&mut plane, image, weight, &window, t, [h, width], [rows, columns]);
             }
         }
-        y.extend(plane);
-    }
+        plane
+    });
     let mut shape = vec![x.shape[0], group * outputs];
     shape.extend(if x.shape.len() == 3 { vec![columns] } else { vec![rows, columns] });
     Ok(vec![Tensor::float(shape, y)])
@@ -233,6 +262,7 @@ pub fn spread(call: &Call, window: &Window, image: [usize; 2], axes: usize) -> R
             }
             None => (full.saturating_sub(window.pads[i].iter().sum()), window.pads[i][0]),
         };
+        at_most(sizes[i])?;
     }
     Ok((sizes, cut))
 }
@@ -249,14 +279,18 @@ fn transposed(call: &Call) -> Result<Vec<Tensor>> {
     let [h, width] = two(&x.shape[2..], 1)?;
     let ([rows, columns], cut) = spread(call, &window, [h, width], axes)?;
     let bias = bias(call, group * outputs)?;
-    let (taps, pixels) = (window.kernel[0] * window.kernel[1], count(&[rows, columns])?);
+    let (taps, pixels) = (window.kernel[0] * window.kernel[1], rows * columns);
     let (xs, ws) = (x.floats()?, w.floats()?);
-    let mut y = Vec::with_capacity(count(&[x.shape[0], group * outputs, pixels])?);
-    for (n, o) in (0..x.shape[0]).flat_map(|n| (0..group * outputs).map(move |o| (n, o))) {
+    let total = call.budget.numbers(&[x.shape[0], group * outputs, pixels])?;
+    call.budget.multiply(&[x.len(), outputs, taps])?;
+    let (channels, all) = (x.shape[1], group * outputs);
+    let products = total.saturating_mul(inputs).saturating_mul(taps);
+    let y = parts(x.shape[0] * all, products, |i| {
+        let (n, o) = (i / all, i % all);
         let mut plane = vec![bias[o]; pixels];
         let (g, own) = (o / outputs, o % outputs);
         for c in 0..inputs {
-            let image = &xs[(n * x.shape[1] + g * inputs + c) * h * width..][..h * width];
+            let image = &xs[(n * channels + g * inputs + c) * h * width..][..h * width];
             for t in 0..taps {
                 let weight = ws[((g * inputs + c) * outputs + own) * taps + t];
                 let at = [t / window.kernel[1] * window.dilations[0], t % window.kernel[1] * window.dilations[1]];
@@ -270,8 +304,8 @@ fn transposed(call: &Call) -> Result<Vec<Tensor>> {
                 }
             }
         }
-        y.extend(plane);
-    }
+        plane
+    });
     let mut shape = vec![x.shape[0], group * outputs];
     shape.extend(if axes == 1 { vec![columns] } else { vec![rows, columns] });
     Ok(vec![Tensor::float(shape, y)])

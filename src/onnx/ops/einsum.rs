@@ -1,15 +1,17 @@
 //! Sums of products over named axes: Einsum, and MatMul and Gemm, which are two of its kinds.
 use super::Operator;
+use super::threads::parts;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
+use crate::onnx::budget::Budget;
 use crate::onnx::call::Call;
-use crate::onnx::tensor::{Tensor, broadcast, count, places, strides};
+use crate::onnx::tensor::{Tensor, broadcast, places, strides};
 use std::collections::BTreeMap;
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
     Operator::call("Einsum", &["equation"], einsum),
-    Operator::call("MatMul", &[], |c| Ok(vec![matmul(c.input(0)?, c.input(1)?)?])),
+    Operator::call("MatMul", &[], |c| Ok(vec![matmul(c.budget, c.input(0)?, c.input(1)?)?])),
     Operator::call("Gemm", &["alpha", "beta", "transA", "transB"], gemm),
 ];
 
@@ -71,12 +73,23 @@ impl Equation {
                 own.into_iter().chain(others.into_iter().filter(|c| seen[c] == 1)).collect()
             }
         };
+        for (i, c) in result.iter().enumerate() {
+            if result[..i].contains(c) {
+                return Err(invalid(format!("has '{c}' twice in its result")));
+            }
+            if !read_operands.iter().any(|axes| axes.contains(c)) {
+                return Err(invalid(format!("has '{c}' in its result, which is in no operand")));
+            }
+        }
         Ok(Self { operands: read_operands, result })
     }
 }
 
+/// Numbers of a result that a thread makes at a time.
+const PART: usize = 256;
+
 /// Sums of products, `[result]` of operands with these letters.
-pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
+pub fn summed(budget: &Budget, equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
     let mut sizes: BTreeMap<char, usize> = BTreeMap::new();
     for (axes, t) in equation.operands.iter().zip(operands) {
         for (c, &n) in axes.iter().zip(&t.shape) {
@@ -87,18 +100,17 @@ pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
                         format!("axis '{c}' has {m} numbers in one and {n} in another"),
                     ));
                 }
-                Some(m) => drop(sizes.insert(*c, m.max(n))),
+                Some(m) => drop(sizes.insert(*c, if m == 1 { n } else { m })),
                 None => {}
             }
         }
     }
-    let unknown = |c: &char| Error::invalid("equation", format!("the result's axis '{c}' is in no operand"));
-    let shape =
-        equation.result.iter().map(|c| sizes.get(c).copied().ok_or_else(|| unknown(c))).collect::<Result<Vec<_>>>()?;
+    let shape: Vec<usize> = equation.result.iter().filter_map(|c| sizes.get(c).copied()).collect();
     let inner: Vec<(char, usize)> =
         sizes.iter().filter(|(c, _)| !equation.result.contains(c)).map(|(c, n)| (*c, *n)).collect();
     let inner_shape: Vec<usize> = inner.iter().map(|i| i.1).collect();
-    let (total, terms) = (count(&shape)?, count(&inner_shape)?);
+    let (total, terms) = (budget.numbers(&shape)?, budget.numbers(&inner_shape)?);
+    budget.multiply(&[total, terms, operands.len()])?;
     // Of every operand, where the numbers of a result begin, and how far from there those of each term are.
     let mut found = vec![];
     for (axes, t) in equation.operands.iter().zip(operands) {
@@ -123,17 +135,19 @@ pub fn summed(equation: &Equation, operands: &[&Tensor]) -> Result<Tensor> {
             }
         }
     };
-    Ok(Tensor::float(shape, (0..total).map(value).collect()))
+    let products = total.saturating_mul(terms);
+    let made = parts(total.div_ceil(PART), products, |p| (p * PART..total.min((p + 1) * PART)).map(value).collect());
+    Ok(Tensor::float(shape, made))
 }
 
 fn einsum(call: &Call) -> Result<Vec<Tensor>> {
     let operands = (0..call.inputs.len()).map(|i| call.input(i)).collect::<Result<Vec<_>>>()?;
     let ranks: Vec<usize> = operands.iter().map(|t| t.shape.len()).collect();
-    Ok(vec![summed(&Equation::parse(&call.text("equation", "")?, &ranks)?, &operands)?])
+    Ok(vec![summed(call.budget, &Equation::parse(&call.text("equation", "")?, &ranks)?, &operands)?])
 }
 
 /// NumPy's product of matrices, whose outer axes are stretched to one shape.
-pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub fn matmul(budget: &Budget, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let wrong = || Error::invalid("inputs", format!("{:?} and {:?} cannot be multiplied", a.shape, b.shape));
     if a.shape.is_empty() || b.shape.is_empty() {
         return Err(wrong());
@@ -158,7 +172,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if b.shape.len() > 1 {
         shape.push(b.shape[rb - 1]);
     }
-    Ok(summed(&equation, &[&rows, &columns])?.reshaped(shape))
+    Ok(summed(budget, &equation, &[&rows, &columns])?.reshaped(shape))
 }
 
 /// alpha A B + beta C.
@@ -172,7 +186,7 @@ fn gemm(call: &Call) -> Result<Vec<Tensor>> {
         }
     };
     let (alpha, beta) = (call.float("alpha", 1.0)?, call.float("beta", 1.0)?);
-    let product = matmul(&matrix(0, "transA")?, &matrix(1, "transB")?)?;
+    let product = matmul(call.budget, &matrix(0, "transA")?, &matrix(1, "transB")?)?;
     let mut values: Vec<Dual> = product.floats()?.iter().map(|&v| v * alpha).collect();
     if let Some(c) = call.optional(2) {
         let shape = broadcast(&product.shape, &c.shape).filter(|s| *s == product.shape);

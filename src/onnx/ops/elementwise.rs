@@ -47,18 +47,18 @@ pub const OPERATORS: &[Operator] = &[
     Operator::each("Ceil", |x| (x.ceil(), 0.0)),
     Operator::each("Round", |x| (x.round_ties_even(), 0.0)),
     call("Sign", &[], |c| signed(c, |x| (sign(x), 0.0), |n| n.signum())),
-    call("Abs", &[], |c| signed(c, |x| (x.abs(), sign(x)), i64::abs)),
-    call("Neg", &[], |c| signed(c, |x| (-x, -1.0), |n| -n)),
-    call("LeakyRelu", &["alpha"], |c| { let a = c.float("alpha", 0.01)?; one(c, |x| if x < 0.0 { (a * x, a) } else { (x, 1.0) }) }),
+    call("Abs", &[], |c| signed(c, |x| (x.abs(), sign(x)), i64::wrapping_abs)),
+    call("Neg", &[], |c| signed(c, |x| (-x, -1.0), i64::wrapping_neg)),
+    call("LeakyRelu", &["alpha"], |c| { let a = c.float("alpha", 0.01)?; one(c, |x| if x <= 0.0 { (a * x, a) } else { (x, 1.0) }) }),
     call("ThresholdedRelu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x > a { (x, 1.0) } else { (0.0, 0.0) }) }),
-    call("Elu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x < 0.0 { (a * x.exp_m1(), a * x.exp()) } else { (x, 1.0) }) }),
+    call("Elu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x <= 0.0 { (a * x.exp_m1(), a * x.exp()) } else { (x, 1.0) }) }),
     call("Celu", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| if x < 0.0 { (a * (x / a).exp_m1(), (x / a).exp()) } else { (x, 1.0) }) }),
     call("Selu", &["alpha", "gamma"], selu),
     call("HardSigmoid", &["alpha", "beta"], hard_sigmoid),
     call("Gelu", &["approximate"], gelu),
     call("Swish", &["alpha"], |c| { let a = c.float("alpha", 1.0)?; one(c, |x| { let s = sigmoid(a * x); (x * s, s + a * x * s * sigmoid(-a * x)) }) }),
     call("Clip", &["min", "max"], clip),
-    call("PRelu", &[], |c| pairs(c, |x, a| if x.v < 0.0 { x * a } else { x }, None)),
+    call("PRelu", &[], |c| pairs(c, |x, a| if x.v <= 0.0 { x * a } else { x }, None)),
     call("Add", &[], |c| pairs(c, |a, b| a + b, Some(i64::checked_add))),
     call("Sub", &[], |c| pairs(c, |a, b| a - b, Some(i64::checked_sub))),
     call("Mul", &[], |c| pairs(c, |a, b| a * b, Some(i64::checked_mul))),
@@ -139,22 +139,31 @@ fn gelu(call: &Call) -> Result<Vec<Tensor>> {
 
 /// Its slope at a bound is 1, as PyTorch has it.
 fn clip(call: &Call) -> Result<Vec<Tensor>> {
-    let bound = |i: usize, name: &str, none: f64| match call.optional(i) {
-        Some(given) => given.one(),
-        None => call.float(name, none as f32),
-    };
-    let (least, most) = (bound(1, "min", f64::NEG_INFINITY)?, bound(2, "max", f64::INFINITY)?);
     let x = call.input(0)?;
     if let Data::Int(v) = &x.data {
-        let clipped = v.iter().map(|&n| (n as f64).max(least).min(most) as i64).collect();
-        return Ok(vec![Tensor::int(x.shape.clone(), clipped)]);
+        let bound = |i: usize, none: i64| match call.optional(i) {
+            Some(given) => given.whole(),
+            None => Ok(none),
+        };
+        let (least, most) = (bound(1, i64::MIN)?, bound(2, i64::MAX)?);
+        return Ok(vec![Tensor::int(x.shape.clone(), v.iter().map(|&n| n.max(least).min(most)).collect())]);
     }
-    one(call, |x| (x.max(least).min(most), f64::from((least..=most).contains(&x))))
+    let bound = |i: usize, name: &str, none: f32| match call.optional(i) {
+        Some(given) => given.moving(),
+        None => call.float(name, none).map(Dual::constant),
+    };
+    let (least, most) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
+    let clipped = |&x: &Dual| match x {
+        x if most.v < x.v.max(least.v) => most,
+        x if x.v < least.v => least,
+        x => x,
+    };
+    Ok(vec![Tensor::float(x.shape.clone(), x.floats()?.iter().map(clipped).collect())])
 }
 
 /// A function of two numbers; of integers too, if it has such a rule.
 fn pairs(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: Option<fn(i64, i64) -> Option<i64>>) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let data = match (&a.data, &b.data, of_ints) {
         (Data::Int(a), Data::Int(b), Some(f)) => {
             let wrong = |a: i64, b: i64| Error::invalid("inputs", format!("{a} and {b} have no result among integers"));
@@ -169,7 +178,7 @@ fn pairs(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: Option<fn(i64, i64) ->
 fn many(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: fn(i64, i64) -> i64) -> Result<Vec<Tensor>> {
     let mut result = call.input(0)?.clone();
     for i in 1..call.inputs.len() {
-        let [a, b] = result.together(call.input(i)?)?;
+        let [a, b] = call.together(&result, call.input(i)?)?;
         let data = match (&a.data, &b.data) {
             (Data::Int(a), Data::Int(b)) => Data::Int(a.iter().zip(b).map(|(&a, &b)| of_ints(a, b)).collect()),
             _ => Data::Float(a.floats()?.iter().zip(b.floats()?).map(|(&a, &b)| f(a, b)).collect()),
@@ -182,20 +191,30 @@ fn many(call: &Call, f: fn(Dual, Dual) -> Dual, of_ints: fn(i64, i64) -> i64) ->
 /// Python's remainder, or C's where `fmod` says so.
 fn modulo(call: &Call) -> Result<Vec<Tensor>> {
     let truncated = call.flag("fmod", false)?;
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let data = match (&a.data, &b.data) {
         (Data::Int(a), Data::Int(b)) => {
             if b.contains(&0) {
                 return Err(Error::invalid("inputs", "the remainder of a division by 0"));
             }
             let of = |(&a, &b): (&i64, &i64)| {
-                if truncated { a.wrapping_rem(b) } else { (a.wrapping_rem(b) + b).wrapping_rem(b) }
+                let rest = a.wrapping_rem(b);
+                if truncated || rest == 0 || (rest < 0) == (b < 0) { rest } else { rest + b }
             };
             Data::Int(a.iter().zip(b).map(of).collect())
         }
-        _ if !truncated => return Err(Error::invalid("inputs", "floating-point numbers, which need fmod = 1")),
         _ => {
-            let of = |(a, b): (&Dual, &Dual)| Dual::new(a.v % b.v, a.d - (a.v / b.v).trunc() * b.d);
+            // The remainder has the sign of a, or of b.
+            let of = |(a, b): (&Dual, &Dual)| {
+                let (rest, times) = (a.v % b.v, (a.v / b.v).trunc());
+                match truncated || rest == 0.0 || (rest < 0.0) == (b.v < 0.0) {
+                    true => {
+                        Dual::new(if truncated || rest != 0.0 { rest } else { rest.copysign(b.v) }, a.d - times * b.d)
+                    }
+                    false if b.v.is_infinite() => Dual::new(b.v, b.d),
+                    false => Dual::new(rest + b.v, a.d - (times - 1.0) * b.d),
+                }
+            };
             Data::Float(a.floats()?.iter().zip(b.floats()?).map(of).collect())
         }
     };
@@ -204,7 +223,7 @@ fn modulo(call: &Call) -> Result<Vec<Tensor>> {
 
 /// x^p; its derivative by p only where p moves.
 fn power(call: &Call) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let exponents: Vec<Dual> = match &b.data {
         Data::Int(v) => v.iter().map(|&n| Dual::constant(n as f64)).collect(),
         _ => b.floats()?.to_vec(),
@@ -216,14 +235,14 @@ fn power(call: &Call) -> Result<Vec<Tensor>> {
     let of = |(x, p): (&Dual, &Dual)| {
         let v = x.v.powf(p.v);
         let by_x = if x.d == 0.0 { 0.0 } else { x.d * p.v * x.v.powf(p.v - 1.0) };
-        Dual::new(v, by_x + if p.d == 0.0 { 0.0 } else { p.d * v * x.v.ln() })
+        Dual::new(v, by_x + if p.d == 0.0 || v == 0.0 { 0.0 } else { p.d * v * x.v.ln() })
     };
     let values = a.floats()?.iter().zip(&exponents).map(of).collect();
     Ok(vec![Tensor::float(a.shape, values)])
 }
 
 fn compare(call: &Call, floats: fn(f64, f64) -> bool, ints: fn(i64, i64) -> bool) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(0)?.together(call.input(1)?)?;
+    let [a, b] = call.together(call.input(0)?, call.input(1)?)?;
     let values = match (&a.data, &b.data) {
         (Data::Int(a), Data::Int(b)) => a.iter().zip(b).map(|(&a, &b)| ints(a, b)).collect(),
         (Data::Bool(a), Data::Bool(b)) => a.iter().zip(b).map(|(&a, &b)| ints(a.into(), b.into())).collect(),
@@ -235,7 +254,7 @@ fn compare(call: &Call, floats: fn(f64, f64) -> bool, ints: fn(i64, i64) -> bool
 fn logical(call: &Call, f: fn(bool, bool) -> bool) -> Result<Vec<Tensor>> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let shape = broadcast(&a.shape, &b.shape);
-    let [a, b] = a.together(b)?;
+    let [a, b] = call.together(a, b)?;
     let values = a.bools()?.iter().zip(b.bools()?).map(|(&a, &b)| f(a, b)).collect();
     Ok(vec![Tensor::bool(shape.unwrap_or(a.shape), values)])
 }
@@ -283,12 +302,12 @@ fn dequantize(call: &Call) -> Result<Vec<Tensor>> {
         shape[axis] = t.len();
         Ok(t.reshaped(shape))
     };
-    let [x, scale] = x.together(&along(scale)?)?;
+    let [x, scale] = call.together(x, &along(scale)?)?;
     let zero = match call.optional(2) {
-        Some(zero) => along(zero)?.together(&x)?[0].ints()?.to_vec(),
+        Some(zero) => call.together(&along(zero)?, &x)?[0].ints()?.to_vec(),
         None => vec![0; x.len()],
     };
-    let value = |((&n, &zero), scale): ((&i64, &i64), &Dual)| *scale * (n - zero) as f64;
+    let value = |((&n, &zero), scale): ((&i64, &i64), &Dual)| *scale * (n as f64 - zero as f64);
     let values = x.ints()?.iter().zip(&zero).zip(scale.floats()?).map(value).collect();
     Ok(vec![Tensor::float(x.shape, values)])
 }

@@ -10,7 +10,9 @@ pub mod reduce;
 pub mod resize;
 pub mod select;
 pub mod shape;
+mod threads;
 
+use super::budget::Budget;
 use super::call::Call;
 use super::file::{File, Node};
 use super::tensor::Tensor;
@@ -65,7 +67,7 @@ pub const OPERATORS: &[&[Operator]] = &[
 ];
 
 /// Operators that no network here can have, and what to do about it.
-const REFUSED: &[(&str, &str)] = &[
+pub const REFUSED: &[(&str, &str)] = &[
     ("If", "control flow is not supported: export one branch, with what it depends on fixed"),
     (
         "Loop",
@@ -133,14 +135,22 @@ fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The outputs of a node on the host.
-pub fn evaluate(file: &File, node: &Node, inputs: Vec<Option<&Tensor>>) -> Result<Vec<Tensor>> {
+pub fn evaluate(file: &File, node: &Node, inputs: Vec<Option<&Tensor>>, budget: &Budget) -> Result<Vec<Tensor>> {
     let operator = find(node)?;
-    let call = Call { node, opset: file.opset, inputs };
-    let made = match operator.rule {
-        Rule::Each(f) => each(&call, f),
-        Rule::Call(f) => f(&call),
+    let call = Call { node, opset: file.opset, inputs, budget };
+    let made = || {
+        budget.multiply(&[call.inputs.iter().flatten().map(|t| t.len()).sum()])?;
+        let made = match operator.rule {
+            Rule::Each(f) => each(&call, f),
+            Rule::Call(f) => f(&call),
+        }?;
+        for tensor in &made {
+            budget.numbers(&tensor.shape)?;
+            budget.spend(tensor.len())?;
+        }
+        Ok(made)
     };
-    made.map_err(|e| Error::invalid(format!("node '{}' ({})", node.name, operator.name), e))
+    made().map_err(|e: Error| Error::invalid(format!("node '{}' ({})", node.name, operator.name), e))
 }
 
 fn each(call: &Call, f: fn(f64) -> (f64, f64)) -> Result<Vec<Tensor>> {

@@ -1,6 +1,6 @@
 //! Normalisations: of channels, of groups of them, of layers, by mean squares; and the fixed one that training leaves behind.
 use super::Operator;
-use super::reduce::{axes, grouped, norm};
+use super::reduce::{axes, grouped, norm, sizes};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
@@ -125,16 +125,17 @@ fn lp(call: &Call) -> Result<Vec<Tensor>> {
     let x = call.input(0)?;
     let axis = call.axis("axis", -1, x.shape.len())?;
     let f = match call.int("p", 2)? {
-        1 => |v: &[Dual]| over(v, v.iter().map(|x| if x.v < 0.0 { *x * -1.0 } else { *x }).sum()),
+        1 => |v: &[Dual]| over(v, sizes(v)),
         2 => |v: &[Dual]| over(v, norm(v)),
         p => return Err(Error::invalid("p", format!("{p}, expected 1 or 2"))),
     };
     Ok(vec![super::reduce::along(x, axis, f)?])
 }
 
-/// All over one number; zeros stay zeros.
+/// All over one number, which is at least 1e-12, as PyTorch has it: zeros stay zeros.
 fn over(v: &[Dual], size: Dual) -> Vec<Dual> {
-    v.iter().map(|&x| if size.v == 0.0 { Dual::default() } else { x / size }).collect()
+    let size = if size.v > 1e-12 { size } else { Dual::constant(1e-12) };
+    v.iter().map(|&x| x / size).collect()
 }
 
 fn mean_variance(call: &Call) -> Result<Vec<Tensor>> {

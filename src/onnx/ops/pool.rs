@@ -1,6 +1,6 @@
 //! Windows that make one number of many: means and maxima, of one and two spatial axes, and of whole images.
 use super::Operator;
-use super::conv::{Window, two, window};
+use super::conv::{MOST_PIXELS, Window, two, window};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::Call;
@@ -41,6 +41,12 @@ pub fn extents(call: &Call, window: &Window, image: [usize; 2]) -> Result<[usize
             Error::invalid("input", format!("{} pixels do not hold a window of {}", image[i], window.kernel[i]))
         })?;
         let n = if ceil { room.div_ceil(window.strides[i]) } else { room / window.strides[i] } + 1;
+        if n > MOST_PIXELS {
+            return Err(Error::invalid(
+                "output",
+                format!("{n} pixels along an axis, at most {MOST_PIXELS} are supported"),
+            ));
+        }
         Ok(if ceil && (n - 1) * window.strides[i] >= image[i] + before { n - 1 } else { n })
     };
     Ok([along(0)?, along(1)?])
@@ -61,7 +67,9 @@ fn pooled(call: &Call, f: fn(&[Dual], usize) -> Dual) -> Result<Vec<Tensor>> {
     let [h, w] = two(&x.shape[2..], 1)?;
     let [rows, columns] = extents(call, &window, [h, w])?;
     let padding_counts = call.flag("count_include_pad", false)?;
-    let mut y = Vec::with_capacity(count(&[x.shape[0], x.shape[1], rows, columns])?);
+    let outputs = call.budget.numbers(&[x.shape[0], x.shape[1], rows, columns])?;
+    call.budget.multiply(&[outputs, window.kernel[0], window.kernel[1]])?;
+    let mut y = Vec::with_capacity(outputs);
     let mut seen = vec![];
     for image in x.floats()?.chunks_exact((h * w).max(1)) {
         for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {

@@ -13,13 +13,13 @@ pub const OPERATORS: &[Operator] = &[
     Operator::call("ReduceSum",       KEEP, |c| reduced(c, sum)),
     Operator::call("ReduceMean",      KEEP, |c| reduced(c, |v| sum(v) * (1.0 / v.len() as f64))),
     Operator::call("ReduceSumSquare", KEEP, |c| reduced(c, squares)),
-    Operator::call("ReduceL1",        KEEP, |c| reduced(c, |v| v.iter().map(|x| if x.v < 0.0 { *x * -1.0 } else { *x }).sum())),
+    Operator::call("ReduceL1",        KEEP, |c| reduced(c, sizes)),
     Operator::call("ReduceL2",        KEEP, |c| reduced(c, norm)),
     Operator::call("ReduceMax",       KEEP, |c| reduced(c, |v| extreme(v, |a, b| a > b))),
     Operator::call("ReduceMin",       KEEP, |c| reduced(c, |v| extreme(v, |a, b| a < b))),
     Operator::call("ReduceProd",      KEEP, |c| reduced(c, |v| v.iter().fold(Dual::constant(1.0), |p, &x| p * x))),
     Operator::call("ReduceLogSum",    KEEP, |c| reduced(c, |v| sum(v).ln())),
-    Operator::call("ReduceLogSumExp", KEEP, |c| reduced(c, |v| { let m = extreme(v, |a, b| a > b).v; v.iter().map(|&x| (x - Dual::constant(m)).exp()).sum::<Dual>().ln() + Dual::constant(m) })),
+    Operator::call("ReduceLogSumExp", KEEP, |c| reduced(c, |v| { let m = extreme(v, |a, b| a > b).v; let m = if m.is_finite() { m } else { 0.0 }; v.iter().map(|&x| (x - Dual::constant(m)).exp()).sum::<Dual>().ln() + Dual::constant(m) })),
     Operator::call("ArgMax", &["axis", "keepdims", "select_last_index"], |c| place(c, |a, b| a > b)),
     Operator::call("ArgMin", &["axis", "keepdims", "select_last_index"], |c| place(c, |a, b| a < b)),
     Operator::call("Softmax", &["axis"], |c| soft(c, softmax)),
@@ -28,6 +28,12 @@ pub const OPERATORS: &[Operator] = &[
 
 fn sum(v: &[Dual]) -> Dual {
     v.iter().copied().sum()
+}
+
+/// Of all |x|; at 0 the slope is 0.
+pub fn sizes(v: &[Dual]) -> Dual {
+    let size = |x: &Dual| if x.v == 0.0 { Dual::default() } else { *x * x.v.signum() };
+    v.iter().map(size).sum()
 }
 
 fn squares(v: &[Dual]) -> Dual {
@@ -40,8 +46,10 @@ pub fn norm(v: &[Dual]) -> Dual {
     if squares.v == 0.0 { Dual::default() } else { squares.sqrt() }
 }
 
+/// Of none, what every number is better than.
 fn extreme(v: &[Dual], better: fn(f64, f64) -> bool) -> Dual {
-    v.iter().copied().reduce(|a, b| if better(b.v, a.v) { b } else { a }).unwrap_or_default()
+    let none = if better(1.0, 0.0) { f64::NEG_INFINITY } else { f64::INFINITY };
+    v.iter().copied().reduce(|a, b| if better(b.v, a.v) { b } else { a }).unwrap_or(Dual::constant(none))
 }
 
 /// Axes that a node reduces, ascending; none of a node that leaves its input as it is.
@@ -67,15 +75,25 @@ pub fn grouped(x: &Tensor, axes: &[usize]) -> Result<(Tensor, usize)> {
 fn reduced(call: &Call, f: fn(&[Dual]) -> Dual) -> Result<Vec<Tensor>> {
     let x = call.input(0)?;
     let Some(axes) = axes(call, x.shape.len())? else { return Ok(vec![x.clone()]) };
-    let ints = matches!(x.data, Data::Int(_));
-    let x = if ints { &super::elementwise::cast(x, 1)?[0] } else { x };
+    let back = match x.data {
+        Data::Float(_) => None,
+        Data::Int(_) => Some(7),
+        Data::Bool(_) => Some(9),
+    };
+    let x = if back.is_some() { &super::elementwise::cast(x, 1)?[0] } else { x };
     let (ordered, size) = grouped(x, &axes)?;
-    if size == 0 {
-        return Err(Error::invalid("input", format!("{:?} has no numbers along axes {axes:?}", x.shape)));
+    let shape = shape_without(&x.shape, &axes, call.flag("keepdims", true)?);
+    let values = match size {
+        0 => vec![f(&[]); call.budget.numbers(&shape)?],
+        n => ordered.floats()?.chunks_exact(n).map(f).collect(),
+    };
+    let made = Tensor::float(shape, values);
+    match back {
+        // Of none, the extremes of truth values are the infinite ones.
+        Some(9) => Ok(vec![Tensor::bool(made.shape.clone(), made.floats()?.iter().map(|x| x.v > 0.0).collect())]),
+        Some(kind) => super::elementwise::cast(&made, kind),
+        None => Ok(vec![made]),
     }
-    let values: Vec<Dual> = ordered.floats()?.chunks_exact(size).map(f).collect();
-    let made = Tensor::float(shape_without(&x.shape, &axes, call.flag("keepdims", true)?), values);
-    if ints { super::elementwise::cast(&made, 7) } else { Ok(vec![made]) }
 }
 
 /// The shape without these axes, or with one number along each.

@@ -1,5 +1,6 @@
 //! Resizing along axes, nearest and linear. Every axis is a table: what each output is a weighted sum of.
 use super::Operator;
+use super::conv::MOST_PIXELS;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
@@ -20,9 +21,9 @@ pub const OPERATORS: &[Operator] = &[
             "mode",
             "nearest_mode",
         ],
-        |c| apply(c.input(0)?, &tables(c, &c.input(0)?.shape)?),
+        |c| apply(c, &tables(c, &c.input(0)?.shape)?),
     ),
-    Operator::call("Upsample", &["mode", "scales"], |c| apply(c.input(0)?, &tables(c, &c.input(0)?.shape)?)),
+    Operator::call("Upsample", &["mode", "scales"], |c| apply(c, &tables(c, &c.input(0)?.shape)?)),
 ];
 
 /// Of every output along an axis: inputs and their weights.
@@ -32,7 +33,7 @@ pub type Table = Vec<Vec<(usize, f64)>>;
 pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
     let old = call.node.proto.op_type == "Upsample" || call.opset < 11;
     call.only("antialias", 0)?;
-    call.one_of("keep_aspect_ratio_policy", "stretch", &["stretch"])?;
+    let policy = call.one_of("keep_aspect_ratio_policy", "stretch", &["stretch", "not_larger", "not_smaller"])?;
     let mode = call.one_of("mode", "nearest", &["nearest", "linear"])?;
     let (place, nearest) = match old {
         true => ("asymmetric".to_string(), "floor".to_string()),
@@ -54,9 +55,20 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
         None => (0..x.len()).collect(),
     };
     let mut tables = vec![None; x.len()];
-    for (&a, (scale, n)) in axes.iter().zip(sizes(call, x, &axes, old)?) {
+    for (&a, (scale, n)) in axes.iter().zip(sizes(call, x, &axes, old, &policy)?) {
         if n == x[a] && scale == 1.0 {
             continue;
+        }
+        if x[a] == 0 || n > MOST_PIXELS {
+            let message = format!("{n} numbers of {}, expected some of some, and at most {MOST_PIXELS}", x[a]);
+            return Err(Error::invalid("sizes", message));
+        }
+        if place == "align_corners" && (scale * x[a] as f64 - n as f64).abs() > 1e-3 {
+            let message = format!(
+                "align_corners with scale {scale} of {} numbers, which makes no whole number of them: export with sizes",
+                x[a]
+            );
+            return Err(Error::invalid("scales", message));
         }
         let at = |i: usize| position(i as f64, x[a] as f64, n as f64, scale, &place);
         let row =
@@ -67,7 +79,7 @@ pub fn tables(call: &Call, x: &[usize]) -> Result<Vec<Option<Table>>> {
 }
 
 /// Scale and size of every named axis.
-fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool) -> Result<Vec<(f64, usize)>> {
+fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool, policy: &str) -> Result<Vec<(f64, usize)>> {
     let given = |t: Option<&Tensor>| -> Option<Tensor> { t.filter(|t| !t.is_empty()).cloned() };
     let (scales, wanted) = match (old, call.floats("scales")?) {
         (true, Some(scales)) => (Some(Tensor::float([scales.len()], Dual::lift(&scales))), None),
@@ -82,10 +94,23 @@ fn sizes(call: &Call, x: &[usize], axes: &[usize], old: bool) -> Result<Vec<(f64
         (_, Some(wanted)) => {
             let wanted = wanted.ints()?.iter().map(|&n| size("sizes", n)).collect::<Result<Vec<_>>>()?;
             fits(wanted.len())?;
-            Ok(wanted.iter().zip(axes).map(|(&n, &a)| (n as f64 / x[a] as f64, n)).collect())
+            let scales = wanted.iter().zip(axes).map(|(&n, &a)| n as f64 / x[a] as f64);
+            // One scale for all axes, so that nothing is larger, or smaller, than asked.
+            let common = match policy {
+                "not_larger" => Some(scales.clone().fold(f64::INFINITY, f64::min)),
+                "not_smaller" => Some(scales.clone().fold(0.0, f64::max)),
+                _ => None,
+            };
+            Ok(scales
+                .zip(wanted.iter().zip(axes))
+                .map(|(own, (&n, &a))| common.map_or((own, n), |s| (s, (s * x[a] as f64).round() as usize)))
+                .collect())
         }
         (Some(scales), None) => {
             let scales = scales.floats()?;
+            if scales.iter().any(|s| s.d != 0.0) {
+                return Err(Error::invalid("scales", "depend on x, expected constants"));
+            }
             fits(scales.len())?;
             let of = |(s, &a): (&Dual, &usize)| match s.v > 0.0 && s.v * x[a] as f64 <= 1e9 {
                 true => Ok((s.v, (x[a] as f64 * s.v).floor() as usize)),
@@ -139,15 +164,15 @@ fn between(at: f64, m: usize) -> Vec<(usize, f64)> {
     }
 }
 
-fn apply(x: &Tensor, tables: &[Option<Table>]) -> Result<Vec<Tensor>> {
-    let mut y = x.clone();
+fn apply(call: &Call, tables: &[Option<Table>]) -> Result<Vec<Tensor>> {
+    let mut y = call.input(0)?.clone();
     for (a, table) in tables.iter().enumerate() {
         let Some(table) = table else { continue };
         let (inner, m) = (count(&y.shape[a + 1..])?, y.shape[a]);
         let mut shape = y.shape.clone();
         shape[a] = table.len();
         let values = y.floats()?;
-        let mut made = Vec::with_capacity(count(&shape)?);
+        let mut made = Vec::with_capacity(call.budget.numbers(&shape)?);
         for block in values.chunks_exact((m * inner).max(1)) {
             for row in table {
                 made.extend((0..inner).map(|i| row.iter().map(|&(at, w)| block[at * inner + i] * w).sum::<Dual>()));

@@ -3,7 +3,7 @@ use super::Operator;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
-use crate::onnx::tensor::{Data, Tensor, axis, broadcast, count, places, strides};
+use crate::onnx::tensor::{Data, MOST_ALONG, Tensor, axis, broadcast, count, places, strides};
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
@@ -19,7 +19,9 @@ pub const OPERATORS: &[Operator] = &[
     Operator::call("Concat", &["axis"], concat),
     Operator::call("Expand", &[], |c| {
         let x = c.input(0)?;
-        Ok(vec![x.stretched(&expanded(c, &x.shape)?)])
+        let shape = expanded(c, &x.shape)?;
+        c.budget.numbers(&shape)?;
+        Ok(vec![x.stretched(&shape)])
     }),
     Operator::call("Tile", &[], tile),
     Operator::call("Pad", &["mode", "pads", "value"], pad),
@@ -29,12 +31,12 @@ pub const OPERATORS: &[Operator] = &[
 ];
 
 fn choose(call: &Call) -> Result<Vec<Tensor>> {
-    let [a, b] = call.input(1)?.together(call.input(2)?)?;
+    let [a, b] = call.together(call.input(1)?, call.input(2)?)?;
     let wanted = call.input(0)?;
     let shape = broadcast(&wanted.shape, &a.shape).ok_or_else(|| {
         Error::invalid("inputs", format!("condition {:?} and {:?} cannot be broadcast", wanted.shape, a.shape))
     })?;
-    count(&shape)?;
+    call.budget.numbers(&shape)?;
     let [wanted, a, b] = [wanted, &a, &b].map(|t| t.stretched(&shape));
     let pick = wanted.bools()?.iter();
     let data = match (&a.data, &b.data) {
@@ -70,9 +72,8 @@ pub fn gathered(call: &Call, x: &[usize], indices: &Tensor) -> Result<(Vec<usize
     let axis = call.axis("axis", 0, x.len())?;
     let chosen = indices.ints()?.iter().map(|&i| index(i, x[axis])).collect::<Result<Vec<_>>>()?;
     let shape = [&x[..axis], &indices.shape, &x[axis + 1..]].concat();
-    count(&shape)?;
     let inner = count(&x[axis + 1..])?;
-    let mut picked = Vec::with_capacity(count(&shape)?);
+    let mut picked = Vec::with_capacity(call.budget.numbers(&shape)?);
     for outer in 0..count(&x[..axis])? {
         for &i in &chosen {
             let first = (outer * x[axis] + i) * inner;
@@ -84,19 +85,22 @@ pub fn gathered(call: &Call, x: &[usize], indices: &Tensor) -> Result<(Vec<usize
 
 fn gather_elements(call: &Call) -> Result<Vec<Tensor>> {
     let (x, indices) = (call.input(0)?, call.input(1)?);
-    let axis = call.axis("axis", 0, x.shape.len())?;
-    let fits = x.shape.len() == indices.shape.len()
-        && x.shape.iter().zip(&indices.shape).enumerate().all(|(i, (n, m))| i == axis || m <= n);
+    Ok(vec![x.at(indices.shape.clone(), &elements(call, &x.shape, indices)?)])
+}
+
+/// Places of what `GatherElements` takes of a tensor of this shape.
+pub fn elements(call: &Call, x: &[usize], indices: &Tensor) -> Result<Vec<usize>> {
+    let axis = call.axis("axis", 0, x.len())?;
+    let fits = x.len() == indices.shape.len()
+        && x.iter().zip(&indices.shape).enumerate().all(|(i, (n, m))| i == axis || m <= n);
     if !fits {
-        let message = format!("{:?} are no indices along axis {axis} of {:?}", indices.shape, x.shape);
+        let message = format!("{:?} are no indices along axis {axis} of {x:?}", indices.shape);
         return Err(Error::invalid("indices", message));
     }
-    let mut steps = strides(&x.shape);
+    let mut steps = strides(x);
     let step = std::mem::take(&mut steps[axis]);
     let own = places(&indices.shape, &steps, 0);
-    let chosen = indices.ints()?.iter().zip(own).map(|(&i, at)| Ok(at + index(i, x.shape[axis])? * step as usize));
-    let picked = chosen.collect::<Result<Vec<_>>>()?;
-    Ok(vec![x.at(indices.shape.clone(), &picked)])
+    indices.ints()?.iter().zip(own).map(|(&i, at)| Ok(at + index(i, x[axis])? * step as usize)).collect()
 }
 
 /// What a slice takes along every axis: first, step, how many.
@@ -139,8 +143,10 @@ pub fn sliced(call: &Call, x: &[usize]) -> Result<Slices> {
         let at = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
         let (least, most) = if step > 0 { (0, n) } else { (-1, n - 1) };
         let (first, behind) = (at(start).clamp(least.max(0), most.max(0)), at(end).clamp(least, most));
-        let count = if step > 0 { (behind - first + step - 1) / step } else { (behind - first + step + 1) / step };
-        taken[along] = (first as usize, step, count.max(0) as usize);
+        let length = if step > 0 { behind - first } else { first - behind };
+        let count = (length.max(0) as u64).div_ceil(step.unsigned_abs()) as usize;
+        // A step that is not taken may be any number.
+        taken[along] = (first as usize, if count > 1 { step } else { step.signum() }, count);
     }
     Ok(Slices(taken))
 }
@@ -193,7 +199,7 @@ fn concat(call: &Call) -> Result<Vec<Tensor>> {
     }
     let mut shape = first.shape.clone();
     shape[axis] = all.iter().map(|t| t.shape[axis]).sum();
-    count(&shape)?;
+    let total = call.budget.numbers(&shape)?;
     let (outer, kinds) = (count(&shape[..axis])?, all.iter().map(|t| t.data.kind()).collect::<Vec<_>>());
     if let Some(other) = kinds.iter().find(|k| **k != kinds[0]) {
         return Err(Error::invalid("inputs", format!("{} and {other}, expected one kind", kinds[0])));
@@ -204,7 +210,7 @@ fn concat(call: &Call) -> Result<Vec<Tensor>> {
         Data::Int(_) => Data::Int(all.iter().map(|t| t.ints()).collect::<Result<Vec<_>>>()?.concat()),
         Data::Bool(_) => Data::Bool(all.iter().map(|t| t.bools()).collect::<Result<Vec<_>>>()?.concat()),
     };
-    let mut order = Vec::with_capacity(count(&shape)?);
+    let mut order = Vec::with_capacity(total);
     for o in 0..outer {
         let mut before = 0;
         for t in &all {
@@ -236,9 +242,9 @@ fn tile(call: &Call) -> Result<Vec<Tensor>> {
     // Axis by axis as two: the copies, then the numbers.
     let (steps, zipped) = (strides(&x.shape), x.shape.iter().zip(&repeats));
     let shape: Vec<usize> = zipped.clone().flat_map(|(&n, &r)| [r, n]).collect();
-    count(&shape)?;
     let along: Vec<isize> = steps.iter().flat_map(|&s| [0, s]).collect();
     let whole: Vec<usize> = zipped.map(|(n, r)| n * r).collect();
+    call.budget.numbers(&whole)?;
     Ok(vec![x.at(whole, &places(&shape, &along, 0))])
 }
 
@@ -255,24 +261,32 @@ pub fn pads(call: &Call, rank: usize) -> Result<Vec<[i64; 2]>> {
     }
     let mut pads = vec![[0; 2]; rank];
     axes.iter().enumerate().for_each(|(i, &a)| pads[a] = [given[i], given[i + axes.len()]]);
-    Ok(pads)
+    match pads.iter().flatten().find(|n| n.unsigned_abs() > MOST_ALONG as u64) {
+        Some(wide) => Err(Error::invalid("pads", format!("{wide}, expected at most {MOST_ALONG}"))),
+        None => Ok(pads),
+    }
+}
+
+/// The shape that pads make of this one.
+pub fn padded(x: &[usize], pads: &[[i64; 2]]) -> Result<Vec<usize>> {
+    let along = |(&n, &[before, behind]): (&usize, &[i64; 2])| {
+        let wrong = || Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers"));
+        usize::try_from(n as i64 + before + behind).map_err(|_| wrong())
+    };
+    x.iter().zip(pads).map(along).collect()
 }
 
 fn pad(call: &Call) -> Result<Vec<Tensor>> {
     let x = call.input(0)?;
     let pads = pads(call, x.shape.len())?;
     let mode = call.one_of("mode", "constant", &["constant", "edge", "reflect", "wrap"])?;
+    let shape = padded(&x.shape, &pads)?;
+    let (total, steps) = (call.budget.numbers(&shape)?, strides(&x.shape));
     // Along every axis the place that each number of the result is taken from; none for a constant.
-    let mut taken: Vec<Vec<Option<usize>>> = vec![];
-    for (&n, &[before, behind]) in x.shape.iter().zip(&pads) {
-        let size =
-            (n as i64).checked_add(before).and_then(|m| m.checked_add(behind)).filter(|m| (0..1 << 40).contains(m));
-        let size =
-            size.ok_or_else(|| Error::invalid("pads", format!("{before} and {behind} around an axis of {n} numbers")))?;
-        taken.push((0..size).map(|i| source(i - before, n as i64, &mode)).collect());
-    }
-    let shape: Vec<usize> = taken.iter().map(Vec::len).collect();
-    let (total, steps) = (count(&shape)?, strides(&x.shape));
+    let along = |((&n, &size), &[before, _]): ((&usize, &usize), &[i64; 2])| {
+        (0..size as i64).map(|i| source(i - before, n as i64, &mode)).collect()
+    };
+    let taken: Vec<Vec<Option<usize>>> = x.shape.iter().zip(&shape).zip(&pads).map(along).collect();
     let mut from = vec![Some(0usize)];
     for (axis, step) in taken.iter().zip(&steps) {
         let next = |at: Option<usize>, i: &Option<usize>| Some(at? + (*i)? * *step as usize);
@@ -281,7 +295,8 @@ fn pad(call: &Call) -> Result<Vec<Tensor>> {
     debug_assert_eq!(from.len(), total);
     let data = match &x.data {
         Data::Float(v) => {
-            let fill = Dual::constant(call.optional(2).map_or_else(|| call.float("value", 0.0), Tensor::one)?);
+            let own = || call.float("value", 0.0).map(Dual::constant);
+            let fill = call.optional(2).map_or_else(own, Tensor::moving)?;
             Data::Float(from.iter().map(|at| at.map_or(fill, |i| v[i])).collect())
         }
         Data::Int(v) => {
@@ -322,7 +337,7 @@ fn one_hot(call: &Call) -> Result<Vec<Tensor>> {
     let (outer, inner) = (count(&indices.shape[..axis])?, count(&indices.shape[axis..])?);
     let mut shape = indices.shape.clone();
     shape.insert(axis, n);
-    count(&shape)?;
+    call.budget.numbers(&shape)?;
     let hot = |at: usize| {
         let (o, rest) = (at / (n * inner), at % (n * inner));
         let i = wanted[o * inner + rest % inner];

@@ -3,7 +3,7 @@ use super::Operator;
 use crate::error::{Error, Result};
 use crate::onnx::call::{Call, size};
 use crate::onnx::stored::Constant;
-use crate::onnx::tensor::{Data, Tensor, axis, count};
+use crate::onnx::tensor::{Data, MOST_ALONG, Tensor, axis, count};
 
 /// The table.
 pub const OPERATORS: &[Operator] = &[
@@ -25,14 +25,11 @@ pub const OPERATORS: &[Operator] = &[
         let x = c.input(0)?;
         Ok(vec![x.reshaped(unsqueezed(c, &x.shape)?)])
     }),
-    Operator::call("Range", &[], range),
+    Operator::call("Range", &["stash_type"], range),
     Operator::call("DepthToSpace", &["blocksize", "mode"], depth_to_space),
-    Operator::call("SpaceToDepth", &["blocksize"], space_to_depth),
+    Operator::call("SpaceToDepth", &["blocksize", "mode"], space_to_depth),
     Operator::call("EyeLike", &["dtype", "k"], eye),
 ];
-
-/// Numbers that a constant of a shape may have.
-const MOST: usize = 1 << 28;
 
 fn constant(call: &Call) -> Result<Vec<Tensor>> {
     if let Some(tensor) = call.tensor("value")? {
@@ -60,10 +57,7 @@ fn constant(call: &Call) -> Result<Vec<Tensor>> {
 
 fn constant_of_shape(call: &Call) -> Result<Vec<Tensor>> {
     let shape = sizes(call.input(0)?.ints()?)?;
-    let n = count(&shape)?;
-    if n > MOST {
-        return Err(Error::invalid("shape", format!("{shape:?} is too large for a constant")));
-    }
+    let n = call.budget.numbers(&shape)?;
     let value = match call.tensor("value")? {
         Some(tensor) => Constant::of(tensor)?.tensor()?,
         None => Tensor::number(0.0),
@@ -183,15 +177,16 @@ pub fn unsqueezed(call: &Call, from: &[usize]) -> Result<Vec<usize>> {
 
 fn range(call: &Call) -> Result<Vec<Tensor>> {
     let (start, limit, delta) = (call.input(0)?, call.input(1)?, call.input(2)?);
-    let (a, b, step) = (start.one()?, limit.one()?, delta.one()?);
+    let (first, by) = (start.moving()?, delta.moving()?);
+    let (a, b, step) = (first.v, limit.moving()?.v, by.v);
     let n = ((b - a) / step).ceil().max(0.0);
-    if n.is_nan() || n > MOST as f64 {
+    if n.is_nan() || n > MOST_ALONG as f64 {
         return Err(Error::invalid("inputs", format!("{a} to {b} by {step} is no range of numbers that fit")));
     }
-    let n = n as usize;
+    let n = call.budget.numbers(&[n as usize])?;
     Ok(vec![match start.data {
         Data::Int(_) => Tensor::int([n], (0..n).map(|i| (a + i as f64 * step) as i64).collect()),
-        _ => Tensor::float([n], (0..n).map(|i| crate::dual::Dual::constant(a + i as f64 * step)).collect()),
+        _ => Tensor::float([n], (0..n).map(|i| first + by * i as f64).collect()),
     }])
 }
 
@@ -217,7 +212,11 @@ pub fn flat(call: &Call, x: &[usize]) -> Result<([usize; 6], [usize; 6], [usize;
     if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
         return Err(Error::invalid("input", format!("{h} x {w} pixels are no blocks of {b} x {b}")));
     }
-    Ok(([n, c, h / b, b, w / b, b], [0, 3, 5, 1, 2, 4], [n, c * b * b, h / b, w / b]))
+    let order = match call.one_of("mode", "DCR", &["DCR", "CRD"])?.as_str() {
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        _ => [0, 3, 5, 1, 2, 4],
+    };
+    Ok(([n, c, h / b, b, w / b, b], order, [n, c * b * b, h / b, w / b]))
 }
 
 fn block(call: &Call) -> Result<usize> {
