@@ -37,7 +37,7 @@ pub struct NetworkArgs {
     pub null: Vec<Spec>,
 }
 
-/// What an ONNX file cannot say, for one that has no .toml beside it, or to overrule that.
+/// What an ONNX file cannot say.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "ONNX files")]
 pub struct OnnxArgs {

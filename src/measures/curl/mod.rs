@@ -78,9 +78,9 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "components",
         Kind::Count,
-        "Components K per sample, chosen at random, the same for rows and columns: a K x K sub-Jacobian",
-    )
-    .or("64"),
+        "Components K per sample, chosen at random, the same for rows and columns: a K x K sub-Jacobian [default: 64, or all \
+         where there are fewer]",
+    ),
     Parameter::new(
         "method",
         Kind::Choice(&["jvp", "fd", "both"]),
@@ -119,10 +119,11 @@ impl Measure for Curl {
         PARAMETERS
     }
 
-    fn task(&self, asked: &Settings, _: &Subject) -> Result<Box<dyn Task>> {
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
+        let plain = CurlOptions::default().components.min(subject.dim());
         Ok(Box::new(CurlOptions {
             selection: Selection::asked(asked)?,
-            components: asked.count("components")?,
+            components: asked.count_if("components")?.unwrap_or(plain),
             method: Method::named(asked.text("method")?),
             step: asked.number("step")?,
             richardson: asked.flag("richardson"),
