@@ -89,6 +89,7 @@ fn guesses_say_why_and_what_nobody_can_know_is_asked_for() {
     let named = Said { x: Some("x".into()), label: Some("t".into()), ..said() };
     assert_eq!(source(&Model::open_said(&toy, &named).unwrap(), "x"), "--x");
     refused(&toy, &Said { process: None, ..said() }, &["process: ", "model.toml", "--process", "'t' float [1]"]);
+    refused(&toy, &Said::default(), &["process and prediction: ", "--process and --prediction"]);
     refused(&toy, &Said { prediction: None, ..said() }, &["prediction: ", "model.toml", "--prediction"]);
     refused(&toy, &Said { x: Some("y".into()), ..said() }, &["x 'y': is not there; the file has 'x' float [1, 2]"]);
     refused(&toy, &Said { output: Some("y".into()), ..said() }, &["output 'y': is not there"]);

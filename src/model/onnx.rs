@@ -158,15 +158,22 @@ pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
     let found = found(&file, &named).map_err(here)?;
     let opened = Opened { channels: said.channels.or(beside.channels), shape: beside.shape.clone(), file, found };
     let facts = opened.facts(said, |key, given| given.then(|| format!("{name}: {key}")), &beside);
-    let (process, process_source) = match (&beside.process, &said.process) {
-        (Some(own), _) => (own.clone(), format!("{name}: process")),
-        (None, Some(given)) => (given.config.clone(), given.source.clone()),
-        (None, None) => return Err(here(opened.asked(&name, "process", "--process"))),
+    let process = match (&beside.process, &said.process) {
+        (Some(own), _) => Ok((own.clone(), format!("{name}: process"))),
+        (None, Some(given)) => Ok((given.config.clone(), given.source.clone())),
+        (None, None) => Err("process"),
     };
-    let (prediction, prediction_source) = match (beside.prediction, said.prediction) {
-        (Some(own), _) => (own, format!("{name}: prediction")),
-        (None, Some(given)) => (given, "--prediction".into()),
-        (None, None) => return Err(here(opened.asked(&name, "prediction", "--prediction"))),
+    let prediction = match (beside.prediction, said.prediction) {
+        (Some(own), _) => Ok((own, format!("{name}: prediction"))),
+        (None, Some(given)) => Ok((given, "--prediction".to_string())),
+        (None, None) => Err("prediction"),
+    };
+    let ((process, process_source), (prediction, prediction_source)) = match (process, prediction) {
+        (Ok(process), Ok(prediction)) => (process, prediction),
+        (process, prediction) => {
+            let missing: Vec<&str> = [process.err(), prediction.err()].into_iter().flatten().collect();
+            return Err(here(opened.asked(&name, &missing)));
+        }
     };
     let (data_range, range_source) = match (beside.data_range, said.data_range) {
         (Some(own), _) => (own, format!("{name}: data_range")),
@@ -268,10 +275,14 @@ impl Opened {
     }
 
     /// What is said where a file leaves out what nobody can guess.
-    fn asked(&self, toml: &str, what: &str, option: &str) -> Error {
+    fn asked(&self, toml: &str, missing: &[&str]) -> Error {
         let inputs: Vec<String> = self.file.inputs.iter().map(|p| format!("'{}' {}", p.name, p.describe())).collect();
-        let found = format!("an ONNX file does not say it: give it in {toml} beside the file, or with {option}");
-        Error::invalid(what, format!("{found} (its inputs are {})", inputs.join(", ")))
+        let options: Vec<String> = missing.iter().map(|what| format!("--{what}")).collect();
+        let found = format!(
+            "an ONNX file does not say what it is: say it in {toml} beside the file, or with {}",
+            options.join(" and ")
+        );
+        Error::invalid(missing.join(" and "), format!("{found} (its inputs are {})", inputs.join(", ")))
     }
 
     /// Whether x has axes of no size yet.
