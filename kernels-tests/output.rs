@@ -318,6 +318,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-curl",
         "-devices",
         "-evaluate",
+        "-import",
         "-init",
         "-inspect",
         "-integrate",
