@@ -1,4 +1,4 @@
-"""Train a small MLP on a ring of eight Gaussians in the plane, export it to ONNX, write a model directory. Under a minute on a CPU.
+"""Train a small MLP on a ring of eight Gaussians in the plane, export it to ONNX, write a model directory. Minutes on a CPU.
 
     python tools/train_toy.py --out assets/models/toy --data-out assets/data
 
