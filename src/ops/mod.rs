@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use reverse::{Reverse, Share};
 use window::Window;
 
 mod activation;
 mod elementwise;
+pub mod reverse;
 pub mod scale;
 pub mod weight_format;
 pub mod window;
@@ -99,6 +101,14 @@ pub trait Op: Any + Debug + Send + Sync {
 
     /// The f64 oracle: values and derivatives along one tangent, `[C, H, W]` in C order. `rows[i]` is time row `i`.
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual>;
+
+    /// The transpose of its Jacobian: what each input gets of a cotangent of the output, in order, as nodes of ops that exist.
+    ///
+    /// # Errors
+    /// The op has none: those that only plans have, which are made of a graph that is its own adjoint already.
+    fn adjoint(&self, _: &mut Reverse) -> Result<Vec<Share>> {
+        Err(Error::invalid(self.name(), "has no adjoint"))
+    }
 
     /// Floating-point operations per sample, 2 per multiply-add.
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64;
