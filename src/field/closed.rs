@@ -71,10 +71,21 @@ impl Field for Linear {
         true
     }
 
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
     fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let (alpha, _) = self.coefficients(k)?;
         let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
         Ok((0..d).map(|i| at(i) * alpha + (at(i + 1) - at(i + d - 1)) * self.omega).collect())
+    }
+
+    /// The transpose turns the other way round.
+    fn twin_vjp(&self, _: &[f64], u: &[f64], k: usize, _: usize) -> Result<Vec<f64>> {
+        let (alpha, _) = self.coefficients(k)?;
+        let (d, at) = (u.len(), |i: usize| u[i % u.len()]);
+        Ok((0..d).map(|i| at(i) * alpha - (at(i + 1) - at(i + d - 1)) * self.omega).collect())
     }
 
     fn describe(&self) -> serde_json::Value {
