@@ -10,7 +10,7 @@ use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::dual::Dual;
 use vorticity::evaluate::Room;
 use vorticity::field;
-use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::circulation::CirculationRun;
 use vorticity::measures::stein::SteinOptions;
 use vorticity::model::{self, Config, Prediction, configuration, init};
@@ -165,7 +165,8 @@ fn a_map_is_measured_as_it_is() {
     assert!(ours.iter().zip(&theirs).all(|(a, b)| a.v == b.v));
     let clean = images(field.shape(), 2);
     let selection = Selection { timesteps: vec![0, 1], samples: 2, seed: 1 };
-    let asymmetry = AsymmetryOptions { selection: selection.clone(), probes: Some(2), verified: 1 };
+    let asymmetry =
+        AsymmetryOptions { selection: selection.clone(), estimator: Estimator::Forward, probes: Some(2), verified: 1 };
     let table = measured(&gpu(), &field, &clean, &asymmetry).unwrap();
     assert!(table.column("nasym").unwrap().values.iter().all(|v| v.is_finite() && *v > 0.0));
     let stein = SteinOptions {

@@ -2,7 +2,7 @@
 //! In: points `[N, D]`, their timesteps, and a way to make vector j of a point. Out: s `[N, D]`; each J v, or J v and J'v, is
 //! handed on.
 use super::numbers::finite;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
@@ -39,9 +39,7 @@ impl Derivatives {
     /// # Errors
     /// A field that has no adjoint.
     pub fn both(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], samples: usize, probes: usize) -> Result<Self> {
-        if !field.has_adjoint() {
-            return Err(Error::invalid("field", "has no adjoint: J'v is not known"));
-        }
+        field::require_adjoint(field.as_ref())?;
         Ok(Self { both: true, ..Self::new(gpu, field, timesteps, samples, probes)? })
     }
 

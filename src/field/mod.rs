@@ -109,7 +109,7 @@ pub trait Field: Send + Sync {
     /// # Errors
     /// A field that has no adjoint.
     fn twin_vjp(&self, _x: &[f64], _u: &[f64], _k: usize, _sample: usize) -> Result<Vec<f64>> {
-        Err(Error::invalid(format!("field {}", name_of(self.describe())), "has no adjoint: J'u is not known"))
+        Err(no_adjoint(self.describe()))
     }
 
     /// Conditions that samples are under; 1 where all are under the same. A lane's `row` is that of its timestep times this,
@@ -140,6 +140,16 @@ pub trait Field: Send + Sync {
 /// What messages call a field, by its facts.
 fn name_of(facts: serde_json::Value) -> String {
     facts["name"].as_str().unwrap_or("of your own").to_string()
+}
+
+fn no_adjoint(facts: serde_json::Value) -> Error {
+    let message = "has no adjoint: J'u is not known (asymmetry is measured without it by --estimator forward)";
+    Error::invalid(format!("field {}", name_of(facts)), message)
+}
+
+/// Refuses a field of which J'u is not known.
+pub fn require_adjoint(field: &dyn Field) -> Result<()> {
+    if field.has_adjoint() { Ok(()) } else { Err(no_adjoint(field.describe())) }
 }
 
 /// J'u of a gradient, whose J is symmetric, in f64: its derivative along u.
