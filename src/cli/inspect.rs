@@ -215,7 +215,7 @@ fn buffers(program: &Program) -> String {
 
 fn steps(program: &Program) -> String {
     let row = |action: &Action| match action {
-        Action::Dispatch(step) => dispatch(step),
+        Action::Dispatch(step, _) => dispatch(step),
         Action::Mirror { buffer, .. } => {
             let label = format!("copy of {} to its image", program.buffers[buffer.0].label);
             [label, String::new(), String::new(), String::new(), String::new(), String::new()]

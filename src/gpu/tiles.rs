@@ -45,14 +45,17 @@ pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
     let mut most = (bytes.saturating_sub(device(0)) / slope).max(group);
     for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
         let limit = binding(gpu, program.has_image(BufferId(i)));
-        most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
+        // Of a sample's lanes the buffer holds those of its space.
+        let sample = program.bytes_of(b, group).max(1);
+        most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / sample * group);
     }
     most = most.min(program.lane_limit.unwrap_or(u64::MAX));
     let groups = u64::from(gpu.device.limits.max_compute_workgroups_per_dimension);
-    for step in program.steps() {
-        most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);
+    for (step, space) in program.dispatches() {
+        let sample = step.grid.items.max(1) as u64 * u64::from(program.lanes_in(space)).max(1);
+        most = most.min(FOLD * groups * step.grid.workgroup as u64 * group / sample);
         // Kernels count pixels and elements in 32 bits.
-        most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
+        most = most.min((1 << 31) * group / (sample * 4));
     }
     most -= most % group;
     // Each buffer is rounded up.

@@ -6,17 +6,19 @@ mod band;
 mod banded;
 mod fuse;
 mod fused;
+mod lanes;
 mod layout;
 mod liveness;
 mod lower;
 mod simplify;
+mod spaces;
 mod views;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::output::Output;
 use crate::ops::weight_format::WeightFormat;
-use crate::program::{BufferId, Builder};
+use crate::program::{BufferId, Builder, Space};
 use crate::shape::Shape;
 use crate::target::Target;
 
@@ -71,6 +73,8 @@ struct Draft {
     graph: Graph,
     /// `[C, H, W]` of every node's output before it was cut into bands of rows.
     whole: Vec<Shape>,
+    /// Which lanes every node has.
+    spaces: Vec<Space>,
 }
 
 impl Draft {
@@ -81,12 +85,14 @@ impl Draft {
             graph.push(name, Output { port }, &[id])?;
         }
         let whole = graph.nodes.iter().map(|node| node.shape).collect();
-        Ok(Self { graph, whole })
+        let spaces = vec![Space::Whole; graph.nodes.len()];
+        Ok(Self { graph, whole, spaces })
     }
 
-    fn push(&mut self, node: Node, whole: Shape) -> NodeId {
+    fn push(&mut self, node: Node, whole: Shape, space: Space) -> NodeId {
         self.graph.nodes.push(node);
         self.whole.push(whole);
+        self.spaces.push(space);
         NodeId(self.graph.nodes.len() - 1)
     }
 }
@@ -99,7 +105,17 @@ pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'sta
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    if program.cotangents() > 0 {
+        return both(&adjoint::adjoint(graph)?, timesteps, ports, program);
+    }
     let (graph, _) = fused(graph, program.target(), program.tangents());
+    steps(graph, timesteps, ports, program)
+}
+
+/// The steps of an adjoint graph (`adjoint`), for samples with cotangents: a sample's lanes hold x, its tangents v, its
+/// cotangents u in the one buffer of `ports`, and y, J v, J'u in the other.
+pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    let (graph, _) = fused(adjoint, program.target(), program.lanes_in(Space::Forward) - 1);
     steps(graph, timesteps, ports, program)
 }
 
@@ -109,11 +125,19 @@ pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &
 }
 
 fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    ports.fit(&graph)?;
-    let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let (mut draft, mut layout) = layout::layout(Draft::of(graph)?)?;
+    let mut draft = match program.cotangents() {
+        0 => {
+            ports.fit(&graph)?;
+            Draft::of(graph)?
+        }
+        _ => spaces::spread(Draft::of(graph)?, program)?,
+    };
+    let doors = lanes::Doors::open(&draft, ports, program)?;
+    let largest = draft.graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
+    let mut layout;
+    (draft, layout) = layout::layout(draft)?;
     if let Some(budget) = program.budget()
-        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), budget)?
+        && let Some(cut) = band::band(&draft, &layout.bytes(&draft.graph), budget)?
     {
         (draft, layout) = layout::layout(cut)?;
         let bytes = layout.bytes(&draft.graph);
@@ -123,5 +147,7 @@ fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         }
     }
-    lower::lower(&draft, &layout, timesteps, ports, largest, program)
+    lower::lower(&draft, &layout, timesteps, &doors, largest, program)?;
+    doors.close(ports, program);
+    Ok(())
 }
