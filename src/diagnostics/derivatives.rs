@@ -27,7 +27,7 @@ impl Derivatives {
         samples: usize,
         tangents: usize,
     ) -> Result<Self> {
-        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
+        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents, cotangents: 0 })?;
         Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len() })
     }
 

@@ -127,7 +127,7 @@ pub trait Field: Send + Sync {
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
 /// be asked for; tiles hold at most `max_samples`.
 pub fn evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
-    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
+    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0, cotangents: 0 })
 }
 
 /// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,

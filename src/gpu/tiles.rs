@@ -128,14 +128,23 @@ impl<'a> Sample<'a> {
         Memory::of(program, program.group().into(), self.gpu.images_share()).device() <= self.bytes
     }
 
-    /// Most tangents at a time, by limits and memory; `single` is planned for one.
-    pub fn tangents(&self, single: &Program) -> usize {
-        most(self.gpu, single, self.bytes).saturating_sub(1)
-    }
-
-    /// Most tangents at a time of what is cut to keep to the limits, by memory alone.
-    pub fn tangents_in_bands(&self, single: &Program) -> usize {
-        let lanes = self.gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
-        usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)
+    /// Most tangents, and most cotangents, at a time, of as many as are asked for of each, by limits and memory; by memory alone
+    /// of what is cut into bands to keep to the limits. `single` is planned for one of each that is asked for; at least one.
+    pub fn directions(&self, mut single: Program, asked: [u32; 2], bands: bool) -> u32 {
+        let mut fits = |n: u32| {
+            [single.tangents, single.cotangents] = asked.map(|asked| asked.min(n));
+            match bands {
+                true => {
+                    single.bytes_per_lane() * u64::from(single.group()) + single.constant_bytes() <= self.gpu.memory()
+                }
+                false => self.within_limits(&single) && self.within_memory(&single),
+            }
+        };
+        let (mut least, mut most) = (1, asked[0].max(asked[1]).max(1) + 1);
+        while most - least > 1 {
+            let middle = least + (most - least) / 2;
+            if fits(middle) { least = middle } else { most = middle }
+        }
+        least
     }
 }

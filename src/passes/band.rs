@@ -78,7 +78,9 @@ fn pieces(
         for (input, rows) in reads {
             let id = match copies.entry((input, rows.start, rows.end)) {
                 Entry::Occupied(made) => *made.get(),
-                Entry::Vacant(slot) => *slot.insert(gathered(out, (&node.name, space), &bands[node.inputs[input].0], rows)?),
+                Entry::Vacant(slot) => {
+                    *slot.insert(gathered(out, (&node.name, space), &bands[node.inputs[input].0], rows)?)
+                }
             };
             own_inputs.push(id);
         }

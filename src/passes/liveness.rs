@@ -38,10 +38,12 @@ pub(super) fn assign(graph: &Graph, layout: &Layout, spaces: &[Space]) -> Slots 
     for root in order {
         let need = bytes[root];
         // A slot is free once its last reader ran: a kernel never writes what it reads. Prefer the slot that fits best.
-        let fit = (0..slots.bytes.len()).filter(|&s| free_after[s] < first[root] && slots.spaces[s] == spaces[root]).min_by_key(|&s| {
-            let have = slots.bytes[s];
-            if have >= need { (0, have - need) } else { (1, need - have) }
-        });
+        let fit = (0..slots.bytes.len())
+            .filter(|&s| free_after[s] < first[root] && slots.spaces[s] == spaces[root])
+            .min_by_key(|&s| {
+                let have = slots.bytes[s];
+                if have >= need { (0, have - need) } else { (1, need - have) }
+            });
         let slot = fit.unwrap_or_else(|| {
             slots.bytes.push(0);
             slots.spaces.push(spaces[root]);
