@@ -133,7 +133,7 @@ fn what_cannot_be_differentiated_is_refused() {
     let says = |r: vorticity::error::Result<(Vec<f32>, Vec<f32>)>| r.unwrap_err().to_string();
     assert!(says(evaluator.jvp(&x, &v[1..], &[1, 1])).contains("evaluator tangents: 255 numbers, 4 tangents have 256"));
     assert!(says(evaluator.jvp(&x[1..], &v, &[1, 1])).contains("evaluator samples: 127 numbers"));
-    assert!(evaluator.evaluate(&x, &[1, 1]).unwrap_err().to_string().contains("use jvp"));
+    assert!(evaluator.evaluate(&x, &[1, 1]).unwrap_err().to_string().contains("use jvp, vjp or products"));
     v[3 * 64 + 5] = f32::NAN;
     assert!(says(evaluator.jvp(&x, &v, &[1, 1])).contains("tangent 1 of sample 1, component 5: NaN"));
 

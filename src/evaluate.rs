@@ -165,7 +165,7 @@ impl Evaluator {
     /// `evaluate` under the conditions of these samples: of a field its samples, of a network the numbers of its conditions.
     pub fn evaluate_of(&mut self, x: &[f32], ks: &[usize], samples: &[usize]) -> Result<Vec<f32>> {
         if self.program().group() > 1 {
-            return Err(Error::invalid("evaluator", "is planned for tangents or cotangents: use products"));
+            return Err(Error::invalid("evaluator", "is planned for derivatives: use jvp, vjp or products"));
         }
         Ok(self.products_of(x, &[], &[], ks, samples)?.y)
     }
