@@ -107,7 +107,8 @@ impl Evaluator {
         let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
             let target = gpu.target();
             let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
-            let mut program = Builder::both(Target { buffer_bytes, ..target }, cut.tangents, cut.cotangents);
+            let mut program =
+                Builder::both(Target { buffer_bytes, saved: cut.saved, ..target }, cut.tangents, cut.cotangents);
             let ports = Ports::one(
                 program.buffer("evaluator x", 4 * stride(row[0]) as u64, Role::Upload),
                 program.buffer("evaluator y", 4 * stride(row[1]) as u64, Role::Download),
@@ -335,6 +336,8 @@ struct Cut {
     cotangents: u32,
     /// Tensors in bands of rows.
     bands: bool,
+    /// `Target::saved`.
+    saved: u64,
 }
 
 /// A program, its ports, and how it is cut.
@@ -349,29 +352,38 @@ const fn stride(numbers: usize) -> usize {
 /// large as the others. Tensors are cut only where not even a sample with one of each fits whole: fewer cost less than copies.
 fn fitting(gpu: &Gpu, asked: [u32; 2], plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
     let most = asked[0].max(asked[1]);
-    let plan = |most: u32, bands| {
+    let saving = |most: u32, bands, saved| {
         let [tangents, cotangents] = asked.map(|asked| asked.min(most));
-        plan(Cut { tangents, cotangents, bands })
+        plan(Cut { tangents, cotangents, bands, saved })
     };
+    let plan = |most, bands| saving(most, bands, 0);
     let all = plan(most, false)?;
     let sample = Sample::on(gpu, &all.0);
     let whole = sample.within_limits(&all.0);
     if most == 0 {
         return if whole { Ok(all) } else { plan(0, true) };
     }
-    if whole && (most == 1 || sample.within_memory(&all.0)) {
+    if whole && most > 1 && sample.within_memory(&all.0) {
         return Ok(all);
     }
     let single = match most {
-        1 => all.0,
+        1 => all,
         _ => {
             drop(all);
-            plan(1, false)?.0
+            plan(1, false)?
         }
     };
-    let fits = sample.within_limits(&single);
+    let fits = sample.within_limits(&single.0);
+    let excess = if asked[1] > 0 { sample.excess(&single.0) } else { 0 };
+    if excess > 0 {
+        drop(single);
+        return saving(1, !fits, excess);
+    }
+    if fits && most == 1 {
+        return Ok(single);
+    }
     // A plan holds the weights, and so does the next one: this one goes.
-    let fitting = sample.directions(single, asked, !fits);
+    let fitting = sample.directions(single.0, asked, !fits);
     match plan(most.div_ceil(most.div_ceil(fitting)), !fits) {
         Err(Error::OutOfMemory { .. }) if !fits && most > 1 => plan(1, true),
         planned => planned,

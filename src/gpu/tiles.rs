@@ -128,6 +128,12 @@ impl<'a> Sample<'a> {
         Memory::of(program, program.group().into(), self.gpu.images_share()).device() <= self.bytes
     }
 
+    /// Bytes that a sample of the program takes more than a run may.
+    pub fn excess(&self, program: &Program) -> u64 {
+        let device = Memory::of(program, program.group().into(), self.gpu.images_share()).device();
+        device.saturating_sub(self.gpu.memory())
+    }
+
     /// Most tangents, and most cotangents, at a time, of as many as are asked for of each, by limits and memory; by memory alone
     /// of what is cut into bands to keep to the limits. `single` is planned for one of each that is asked for; at least one.
     pub fn directions(&self, mut single: Program, asked: [u32; 2], bands: bool) -> u32 {

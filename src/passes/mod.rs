@@ -10,6 +10,7 @@ mod lanes;
 mod layout;
 mod liveness;
 mod lower;
+mod recompute;
 mod simplify;
 mod spaces;
 mod views;
@@ -130,7 +131,7 @@ fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder
             ports.fit(&graph)?;
             Draft::of(graph)?
         }
-        _ => spaces::spread(Draft::of(graph)?, program)?,
+        _ => kept(Draft::of(graph)?, program)?,
     };
     let doors = lanes::Doors::open(&draft, ports, program)?;
     let largest = draft.graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
@@ -150,4 +151,32 @@ fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder
     lower::lower(&draft, &layout, timesteps, &doors, largest, program)?;
     doors.close(ports, program);
     Ok(())
+}
+
+/// The draft of an adjoint graph with the lanes of every node, and with as much made a second time as the target asks for, or as
+/// can be.
+fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
+    let all = spaces::spread(&draft, program)?;
+    let saved = program.target().saved;
+    if saved == 0 {
+        return Ok(all);
+    }
+    let bytes = |draft: Draft| -> Result<(u64, Draft)> {
+        let (draft, layout) = layout::layout(draft)?;
+        let slots = liveness::assign(&draft.graph, &layout, &draft.spaces);
+        let sizes = slots.bytes.iter().zip(&slots.spaces);
+        Ok((sizes.map(|(bytes, &space)| bytes * u64::from(program.lanes_in(space))).sum(), draft))
+    };
+    let mut best = bytes(all)?;
+    let enough = best.0.saturating_sub(saved);
+    for segments in recompute::SEGMENTS {
+        let next = bytes(spaces::spread(&recompute::recompute(&draft, segments), program)?)?;
+        if next.0 < best.0 {
+            best = next;
+        }
+        if best.0 <= enough {
+            break;
+        }
+    }
+    Ok(best.1)
 }

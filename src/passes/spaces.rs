@@ -10,6 +10,12 @@ use crate::program::{Builder, Space};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Where the reverse sweep of an adjoint graph begins: its second input, behind all nodes of the network.
+pub(super) fn reverse_begins(graph: &Graph) -> usize {
+    let cotangent = |node: &Node| node.op.downcast::<Input>().is_some_and(|input| input.port > 0);
+    graph.nodes.iter().position(cotangent).unwrap_or(graph.nodes.len())
+}
+
 /// What depends on the cotangent has its lanes; of the rest, what the network's own output is made of has a lane for every
 /// tangent, and what the reverse sweep alone reads has the primal's.
 fn spaces(graph: &Graph, tangents: bool) -> Vec<Space> {
@@ -34,10 +40,9 @@ fn spaces(graph: &Graph, tangents: bool) -> Vec<Space> {
 }
 
 /// The draft of an adjoint graph with the lanes of every node, which reads no others'.
-pub(super) fn spread(draft: Draft, program: &Builder) -> Result<Draft> {
-    let Draft { graph, whole, .. } = draft;
+pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> Result<Draft> {
     let lanes = |space| program.lanes_in(space);
-    let spaces = spaces(&graph, lanes(Space::Forward) > 1);
+    let spaces = spaces(graph, lanes(Space::Forward) > 1);
     let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let mut out = Draft { graph: ends, whole: vec![], spaces: vec![] };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
