@@ -122,7 +122,10 @@ pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut B
 
 /// The same, node by node: what fusion is compared with.
 pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    steps(simplify::simplify(graph), timesteps, ports, program)
+    match program.cotangents() {
+        0 => steps(simplify::simplify(graph), timesteps, ports, program),
+        _ => steps(simplify::simplify(&adjoint::adjoint(graph)?), timesteps, ports, program),
+    }
 }
 
 fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
