@@ -122,7 +122,7 @@ fn a_bare_f_is_scaled_on_its_way_in_and_out() {
     bare.labels = field.process().labels();
     let d = field.shape().len();
     let (x, v) = (noise(d, 1), noise(d, 2));
-    let room = Room { samples: 1, tangents: 1 };
+    let room = Room { samples: 1, tangents: 1, cotangents: 0 };
     let mut evaluator = field::tangent_evaluator(&gpu, &field, &[0, 1, 2, 3], room).unwrap();
     for k in 0..4 {
         let (_, sigma) = field.process().noise(k).unwrap();

@@ -3,7 +3,7 @@
 //! handed on.
 use super::numbers::finite;
 use crate::error::Result;
-use crate::evaluate::{Evaluator, Room};
+use crate::evaluate::{Evaluator, Products, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
 use crate::run::{Progress, Whose};
@@ -30,7 +30,7 @@ impl Derivatives {
         samples: usize,
         tangents: usize,
     ) -> Result<Self> {
-        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
+        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents, cotangents: 0 })?;
         Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: false })
     }
 
@@ -39,8 +39,9 @@ impl Derivatives {
     /// # Errors
     /// A field that has no adjoint.
     pub fn both(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], samples: usize, probes: usize) -> Result<Self> {
-        field::require_adjoint(field.as_ref())?;
-        Ok(Self { both: true, ..Self::new(gpu, field, timesteps, samples, probes)? })
+        let room = Room { samples, tangents: probes, cotangents: probes };
+        let evaluator = field::product_evaluator(gpu, field, timesteps, room)?;
+        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: true })
     }
 
     /// What it takes on the device.
@@ -106,7 +107,9 @@ impl Derivatives {
                     row.fill(0.0);
                 }
             }
-            let [mut values, jv, jtv] = self.products(x, &v, at)?;
+            let u: &[f32] = if self.both { &v } else { &[] };
+            let Products { y: mut values, jv, jtu } =
+                self.evaluator.products_of(x, &v, u, &vec![at.k; points], at.samples)?;
             for (point, value) in values.chunks_exact_mut(d).enumerate() {
                 let rows = point * n..point * n + now;
                 let whole = finite(value);
@@ -114,7 +117,7 @@ impl Derivatives {
                     value.fill(f32::NAN);
                 }
                 for i in rows {
-                    let [row, transposed] = [&jv, &jtv].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
+                    let [row, transposed] = [&jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
                     if !(whole && finite(row) && finite(transposed)) {
                         let (x, tangent) = (&x[point * d..(point + 1) * d], &v[i * d..(i + 1) * d]);
                         progress.look(&self.gpu, &self.field, x, tangent, at, point);
@@ -130,21 +133,5 @@ impl Derivatives {
             progress.add((points * (each + usize::from(first == 0))) as u64)?;
         }
         Ok(s)
-    }
-
-    /// s `[N, D]`, J v `[N, n, D]` and, with both modes, J'v `[N, n, D]` of v `[N, n, D]`, n = `Evaluator::tangents`.
-    fn products(&mut self, x: &[f32], v: &[f32], at: &Whose) -> Result<[Vec<f32>; 3]> {
-        let (d, n) = (self.dim, self.evaluator.tangents());
-        let (values, jv) = self.evaluator.jvp_of(x, v, &vec![at.k; at.samples.len()], at.samples)?;
-        let mut jtv = vec![];
-        if self.both {
-            let wide = |row: &[f32]| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-            for (i, u) in v.chunks_exact(d).enumerate() {
-                let point = wide(&x[i / n * d..(i / n + 1) * d]);
-                let row = self.field.twin_vjp(&point, &wide(u), at.k, at.samples[i / n])?;
-                jtv.extend(row.into_iter().map(|v| v as f32));
-            }
-        }
-        Ok([values, jv, jtv])
     }
 }

@@ -58,6 +58,8 @@ impl Field for Linear {
                 ("dim", self.shape.len() as u32),
                 ("flat", flat as u32),
                 ("omega", (self.omega as f32).to_bits()),
+                ("group", cx.program.group()),
+                ("transposed", cx.program.group() - cx.program.cotangents()),
             ],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 4 * flat as u64,

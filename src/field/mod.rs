@@ -22,8 +22,8 @@ use crate::shape::Shape;
 use crate::spec::{Params, Spec};
 use std::sync::Arc;
 
-/// What a field's steps connect to. If `program.tangents()` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
-/// at it, in `s` the field and its derivatives along them.
+/// What a field's steps connect to. A sample is `program.group()` lanes: in `x` a point, T tangents v at it, and K cotangents u
+/// (`program.cotangents()`), in `s` the field, J v and J'u. Where J is symmetric, all lanes behind the first are alike.
 pub struct FieldLaunch<'a> {
     /// Where the steps go.
     pub program: &'a mut Builder,
@@ -161,7 +161,7 @@ fn vjp_of_gradient(field: &dyn Field, x: &[f64], u: &[f64], k: usize, sample: us
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
 /// be asked for; tiles hold at most `max_samples`.
 pub fn evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
-    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
+    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0, cotangents: 0 })
 }
 
 /// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,
@@ -174,6 +174,16 @@ pub fn tangent_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize],
     if room.tangents == 0 {
         return Err(Error::invalid("tangents", "0, expected at least 1"));
     }
+    of_field(gpu, field, timesteps, room)
+}
+
+/// A field and both its products: `products` of the result gives s(x, t), J v and J'u for at most `room.tangents` tangents and
+/// `room.cotangents` cotangents at once, fewer where they do not fit (`Evaluator::cotangents`).
+///
+/// # Errors
+/// A field without an adjoint; what the device says.
+pub fn product_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
+    require_adjoint(field.as_ref())?;
     of_field(gpu, field, timesteps, room)
 }
 

@@ -21,7 +21,7 @@ pub mod weight_format;
 pub mod window;
 
 /// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
-/// graph are in every case, and have none of their own.
+/// graph are in every case, and have none of their own; nor has what the planner puts between lanes.
 macro_rules! ops {
     (
         ends { $($end:ident [$($last:literal),*])* }
@@ -44,6 +44,7 @@ ops! {
     ends {
         input ["input"]
         output ["output"]
+        spread ["spread"]
     }
     ops {
         add ["add"]

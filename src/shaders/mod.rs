@@ -51,6 +51,7 @@ sources![
     "lib/silu",
     "lib/there",
     "lib/weights",
+    "relane",
     "score",
 ];
 
