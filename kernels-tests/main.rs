@@ -18,6 +18,7 @@ mod cli;
 mod common;
 #[cfg(feature = "cli")]
 mod compare;
+mod cotangents;
 mod curl;
 mod cycles;
 mod data;
