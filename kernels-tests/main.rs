@@ -94,6 +94,7 @@ mod shards;
 mod stein;
 mod tangents;
 mod tiles;
+mod transposes;
 mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]
