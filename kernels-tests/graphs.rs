@@ -227,7 +227,7 @@ impl Builder {
                 let (channels, x) = (self.shape(*x).c, at(x));
                 let scale = match by_row {
                     true => {
-                        Scale::Rows { gain: self.row(channels, 1.0, seed), shift: self.row(channels, 0.0, seed + 1) }
+                        Scale::Rows { gain: self.row(channels, 1.0, seed), shift: Some(self.row(channels, 0.0, seed + 1)) }
                     }
                     false => {
                         let gain = noise(channels, seed).into_iter().map(|v| 1.0 + 0.5 * v).collect();

@@ -14,7 +14,9 @@ use reverse::{Reverse, Share};
 use window::Window;
 
 mod activation;
+pub mod curve;
 mod elementwise;
+mod normed;
 pub mod reverse;
 pub mod scale;
 pub mod weight_format;
@@ -70,6 +72,7 @@ ops! {
         rms_norm ["rms_norm"]
         rows ["rows"]
         silu ["silu"]
+        slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
         told ["told"]

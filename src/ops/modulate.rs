@@ -67,6 +67,7 @@ pub fn cases() -> Vec<Case> {
     let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
     vec![
         case("10 channels", 10, None, fixed(10)),
-        case("7 channels, rows", 7, Some(7), Scale::Rows { gain: 0, shift: 0 }),
+        case("7 channels, rows", 7, Some(7), Scale::Rows { gain: 0, shift: Some(0) }),
+        case("6 channels, rows, no shift", 6, Some(6), Scale::Rows { gain: 0, shift: None }),
     ]
 }
