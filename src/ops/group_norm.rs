@@ -229,7 +229,7 @@ pub fn cases() -> Vec<Case> {
         case("12 channels, 3 groups", 12, 3, 5, 7, fixed(12)),
         case("14 channels, 7 groups", 14, 7, 3, 5, fixed(14)),
         case("10 channels, 2 groups", 10, 2, 9, 13, fixed(10)),
-        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: 0 }),
+        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: Some(0) }),
         case("3 channels, one group", 3, 1, 20, 15, fixed(3)),
     ]
 }

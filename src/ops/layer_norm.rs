@@ -89,7 +89,7 @@ pub fn cases() -> Vec<Case> {
     let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
     vec![
         case("12 channels", 12, true, None, fixed(12)),
-        case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: 0 }),
+        case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: Some(0) }),
         case("10 channels, mean square", 10, false, None, fixed(10)),
     ]
 }

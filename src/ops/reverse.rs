@@ -2,8 +2,13 @@
 //! exist. In: the shapes of its inputs and of its output. Out: nodes, plain data, which `passes::adjoint` puts into a graph.
 use super::Op;
 use super::affine::Affine;
+use super::channels::Channels;
+use super::combine::Combine;
+use super::filter::{Filter, Taps};
+use super::resample::Resample;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Something that a rule can read: an input of its op, the op's output, the cotangent, or what the rule made.
@@ -48,6 +53,11 @@ impl Reverse {
         Self { inputs: inputs.len(), shapes, made: vec![] }
     }
 
+    /// How many inputs the op has.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Input i of the op.
     pub fn input(&self, i: usize) -> Value {
         assert!(i < self.inputs, "input {i} of {}", self.inputs);
@@ -84,6 +94,38 @@ impl Reverse {
             return Ok(value);
         }
         self.push("scaled", Affine { gain: factor, table: None, shift: 0.0 }, &[value])
+    }
+
+    /// These channels of a value, in this order; no kernel runs.
+    pub fn taken(&mut self, what: &'static str, value: Value, channels: &[usize]) -> Result<Value> {
+        if channels.iter().copied().eq(0..self.shape(value).c) {
+            return Ok(value);
+        }
+        self.push(what, Channels::gather(channels.iter().map(|&c| (0, c)).collect()), &[value])
+    }
+
+    /// The product of two values, number by number; the second may have one channel for all, or one pixel.
+    pub fn product(&mut self, what: &'static str, a: Value, b: Value) -> Result<Value> {
+        self.push(what, Combine::Product, &[a, b])
+    }
+
+    /// The quotient of two values, in the same way.
+    pub fn quotient(&mut self, what: &'static str, a: Value, b: Value) -> Result<Value> {
+        self.push(what, Combine::Quotient, &[a, b])
+    }
+
+    /// Of a value with `stride - 1` zeros between its pixels these rows and columns, with zeros beyond its last.
+    pub(super) fn spread(&mut self, value: Value, stride: usize, places: &[Range<usize>; 2]) -> Result<Value> {
+        let s = self.shape(value);
+        let all = [s.h, s.w].map(|n| 0..(n - 1) * stride + 1);
+        match stride {
+            1 if *places == all => Ok(value),
+            2 if *places == all => self.push("spread", Resample::zeros(), &[value]),
+            _ => {
+                let [rows, columns] = [0, 1].map(|i| Taps::spread([s.h, s.w][i], stride, places[i].clone()));
+                self.push("spread", Filter { rows, columns }, &[value])
+            }
+        }
     }
 
     /// What was made, in order: the first of it is what `values` calls `known`.
