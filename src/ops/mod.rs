@@ -19,6 +19,7 @@ mod elementwise;
 mod normed;
 pub mod reverse;
 pub mod scale;
+mod transposes;
 pub mod weight_format;
 pub mod window;
 
@@ -60,6 +61,7 @@ ops! {
         filter ["filter"]
         gather ["gather"]
         group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        largest ["largest"]
         layer_norm ["layer_norm"]
         max_pool ["max_pool"]
         mix ["mix"]
@@ -75,7 +77,9 @@ ops! {
         slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
+        sums ["sums"]
         told ["told"]
+        unpool ["unpool"]
         upsample ["upsample"]
     }
 }

@@ -1,12 +1,6 @@
 //! What an op says of its own transpose: from a cotangent u of its output, J'u for each of its inputs, as a few nodes of ops that
 //! exist. In: the shapes of its inputs and of its output. Out: nodes, plain data, which `passes::adjoint` puts into a graph.
 use super::Op;
-use super::affine::Affine;
-use super::attention_logits::AttentionLogits;
-use super::channels::Channels;
-use super::gather::Gather;
-use super::mix::Mix;
-use super::outer::Outer;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -53,6 +47,11 @@ impl Reverse {
         Self { inputs: inputs.len(), shapes, made: vec![] }
     }
 
+    /// How many inputs the op has.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Input i of the op.
     pub fn input(&self, i: usize) -> Value {
         assert!(i < self.inputs, "input {i} of {}", self.inputs);
@@ -83,48 +82,9 @@ impl Reverse {
         Ok(Value(self.shapes.len() - 1))
     }
 
-    /// A number times a value; the value itself where that is 1.
-    pub fn scaled(&mut self, value: Value, factor: f64) -> Result<Value> {
-        if factor == 1.0 {
-            return Ok(value);
-        }
-        self.push("scaled", Affine { gain: factor, table: None, shift: 0.0 }, &[value])
-    }
-
-    /// Each channel of a value so many times, one after the other.
-    pub fn repeated(&mut self, value: Value, times: usize) -> Result<Value> {
-        if times == 1 {
-            return Ok(value);
-        }
-        let map = (0..self.shape(value).c * times).map(|c| (0, c / times)).collect();
-        self.push("repeated", Channels::gather(map), &[value])
-    }
-
-    /// s times the dot products of the pixels of q with those of k, by head (`ops::attention_logits`).
-    pub(super) fn logits(&mut self, what: &'static str, heads: usize, scale: f64, [q, k]: [Value; 2]) -> Result<Value> {
-        self.push(what, AttentionLogits { heads, scale }, &[q, k])
-    }
-
-    /// Sums of vectors with weights p, by head (`ops::mix`): of channel (h, f) and pixel j of v, or of channel f and pixel (h, j).
-    pub(super) fn mixed(&mut self, what: &'static str, mix: (usize, bool), [p, v]: [Value; 2]) -> Result<Value> {
-        let (heads, by_row) = mix;
-        self.push(what, Mix { heads, by_row }, &[p, v])
-    }
-
-    /// Sums over pixels of the products of two values' channels, by head (`ops::outer`), as channel f of b and pixel (h, d) of a.
-    pub(super) fn outer(&mut self, what: &'static str, heads: usize, [a, b]: [Value; 2]) -> Result<Value> {
-        self.push(what, Outer { heads }, &[a, b])
-    }
-
-    /// The same as channel (h, f) and pixel d, of the shape `to`.
-    pub(super) fn outer_as(&mut self, what: &'static str, heads: usize, of: [Value; 2], to: Shape) -> Result<Value> {
-        let made = self.outer(what, heads, of)?;
-        self.push("by channel", Gather::by_channel(heads, self.shape(made), to), &[made])
-    }
-
-    /// What was made, in order: the first of it is what `values` calls `known`.
-    pub(crate) fn finish(self) -> (Vec<Made>, usize) {
-        (self.made, self.inputs + 2)
+    /// What was made, in order; its values are numbered behind the cotangent.
+    pub(crate) fn finish(self) -> Vec<Made> {
+        self.made
     }
 }
 
