@@ -17,7 +17,7 @@ pub fn main() -> Result<()> {
         (sample[400], sample[d + 401]) = (1.0, 1.0);
         sample[2 * d..].fill(1.0);
     }
-    let room = Room { samples: 2, tangents: n };
+    let room = Room { samples: 2, tangents: n, cotangents: 0 };
     let mut evaluator = field::tangent_evaluator(&gpu, &field, &[k], room)?;
     let (s, jv) = evaluator.jvp(&x, &v, &[k, k])?; // [2, D] and [2, 3, D]
 

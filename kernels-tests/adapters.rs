@@ -84,7 +84,7 @@ fn immediates_are_given_by_name() {
     let run = |shader: &'static str, words: &[Immediate]| {
         let (mut program, _) = adder(1, 0, 1);
         program.sources.extend([("pair", PAIR.into()), ("wide", WIDE.into()), ("bare", BARE.into())]);
-        let Some(Action::Dispatch(step)) = program.actions.last_mut() else { panic!("no step") };
+        let Some(Action::Dispatch(step, _)) = program.actions.last_mut() else { panic!("no step") };
         step.kernel.shader = shader;
         step.immediates = words.to_vec();
         Executor::new(&gpu, program, 4).map(|_| ()).map_err(|e| e.to_string())
@@ -257,7 +257,7 @@ fn cut_tangents_give_the_same_bits() {
     let (gpu, shape) = (gpu(), Shape::new(2, 5, 7));
     let (field, d, ks) = (closed("field:tilted?omega=0.5", shape), shape.len(), [3, 700, 3, 700]);
     let jvp = |gpu: &Gpu| {
-        let room = Room { samples: 4, tangents: 3 };
+        let room = Room { samples: 4, tangents: 3, cotangents: 0 };
         let mut evaluator = field::tangent_evaluator(gpu, &field, &[3, 700], room).unwrap();
         assert_eq!(evaluator.tangents(), 3);
         evaluator.jvp(&noise(4 * d, 1), &noise(4 * 3 * d, 2), &ks).unwrap()

@@ -80,7 +80,7 @@ fn a_device_with_small_bindings_gives_the_same_bits() {
     let (d, k) = (size(&graph), 7);
     let (x, v) = (noise(2 * d, 1), noise(2 * k * d, 2));
     let jvp = |gpu: &Gpu| {
-        let room = Room { samples: 2, tangents: k };
+        let room = Room { samples: 2, tangents: k, cotangents: 0 };
         let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[3], room).unwrap();
         assert_eq!(evaluator.tangents(), k);
         let cut = evaluator.program().steps().any(|s| s.op == "rows");
@@ -102,7 +102,7 @@ fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
     let error = Evaluator::new(&little, &graph, &[3], 4).err().unwrap();
     assert!(error.exit_code() == 4 && error.to_string().contains("a run may take 100000"), "{error}");
     // K gives way before the run does.
-    let room = Room { samples: 1, tangents: 60 };
+    let room = Room { samples: 1, tangents: 60, cotangents: 0 };
     let enough = Evaluator::with_tangents(&gpu, &graph, &[3], room).unwrap();
     let memory = enough.memory().device() / 3;
     let third = Gpu::open_within(&choice(), Bounds { memory: Some(memory), binding: None }).unwrap();

@@ -2,6 +2,7 @@
 //! closed form says; differences agree with tangents within their own error; probes agree with the whole matrix.
 use crate::circulation::{closed, images, write_mixture};
 use crate::common::{gpu, measured};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use vorticity::data::{Images, Levels};
@@ -9,10 +10,11 @@ use vorticity::diagnostics::Selection;
 use vorticity::error::Result;
 use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
-use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::Asymmetry;
+use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::curl::{CurlOptions, Method, STEP};
 use vorticity::measures::jacobian::JacobianOptions;
-use vorticity::run::{Numbers, Table, Verdict, verdicts};
+use vorticity::run::{Measure, Numbers, Progress, Settings, Shard, Subject, Table, Verdict, verdicts};
 use vorticity::shape::Shape;
 
 /// Odd, and not a multiple of four.
@@ -34,8 +36,8 @@ fn curl(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, method: Method, comp
     measured(gpu, field, images, &options)
 }
 
-fn asymmetry(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, probes: Option<usize>) -> Table {
-    let options = AsymmetryOptions { selection: selection(&[1, 300, 900], 3), probes, verified: 3 };
+fn asymmetry(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, estimator: Estimator, probes: Option<usize>) -> Table {
+    let options = AsymmetryOptions { selection: selection(&[1, 300, 900], 3), estimator, probes, verified: 3 };
     measured(gpu, field, images, &options).unwrap()
 }
 
@@ -61,11 +63,19 @@ fn a_gradient_is_symmetric_to_rounding() {
         // One f32 rounding of a sum of 4 terms, on either side of the diagonal.
         assert!(asymmetry <= 1e-6 * largest, "{asymmetry:e} of {largest}");
     }
-    let found = asymmetry(&gpu, &field, &images, Some(8));
-    for (nasym, error) in values(&found, "nasym").iter().zip(values(&found, "arithmetic")) {
-        assert!(nasym.abs() <= 1e-6 && *error <= 1e-5, "{nasym:e} {error:e}");
+    for estimator in [Estimator::Both, Estimator::Forward] {
+        let found = asymmetry(&gpu, &field, &images, estimator, Some(8));
+        for (nasym, error) in values(&found, "nasym").iter().zip(values(&found, "arithmetic")) {
+            assert!(nasym.abs() <= 1e-6 && *error <= 1e-5, "{estimator:?}: {nasym:e} {error:e}");
+        }
+        assert!(verdicts(&found).unwrap().iter().all(|v| *v == Verdict::NotResolved));
+        // So is |A|^2 itself, by its own errors.
+        let errors = found.measure.errors(&found).unwrap();
+        let own = &errors.iter().find(|e| e.0 == "anti2").unwrap().1;
+        for (place, anti2) in values(&found, "anti2").iter().enumerate() {
+            assert_ne!(Verdict::of(*anti2, own.iter().map(|e| e.1[place])), Verdict::Resolved, "{anti2:e}");
+        }
     }
-    assert!(verdicts(&found).unwrap().iter().all(|v| *v == Verdict::NotResolved));
 }
 
 #[test]
@@ -79,17 +89,24 @@ fn rotor_and_tilted_have_their_closed_forms() {
         ("field:gaussian", 0.0),
     ] {
         let field = closed(spec, SHAPE);
-        let exact = asymmetry(&gpu, &field, &images, None);
-        for (nasym, se) in values(&exact, "nasym").iter().zip(values(&exact, "nasym_se")) {
-            assert!((nasym - want).abs() <= 1e-5 && *se == 0.0, "{spec}: {nasym} instead of {want}");
+        for estimator in [Estimator::Both, Estimator::Forward] {
+            let exact = asymmetry(&gpu, &field, &images, estimator, None);
+            for (nasym, se) in values(&exact, "nasym").iter().zip(values(&exact, "nasym_se")) {
+                assert!((nasym - want).abs() <= 1e-5 && *se == 0.0, "{spec}: {nasym} instead of {want}");
+            }
+            // Probes: within five standard errors, and not much worse than that error says.
+            let probed = asymmetry(&gpu, &field, &images, estimator, Some(64));
+            for (nasym, se) in values(&probed, "nasym").iter().zip(values(&probed, "nasym_se")) {
+                assert!((nasym - want).abs() <= 5.0 * se + 1e-5, "{spec}: {nasym} ± {se} instead of {want}");
+            }
+            let trace = values(&exact, "trace");
+            assert!(spec != "field:rotor?omega=0.7" || trace.iter().all(|t| t.abs() < 1e-4), "{trace:?}");
+            // Both columns say the same: |A|^2 = (|J|^2 - tr J^2)/2.
+            for place in 0..9 {
+                let [anti2, fro2, trace2] = ["anti2", "fro2", "trace2"].map(|name| values(&probed, name)[place]);
+                assert!((anti2 - (fro2 - trace2) / 2.0).abs() <= 1e-9 * fro2, "{spec}: {anti2} {fro2} {trace2}");
+            }
         }
-        // Probes: within five standard errors, and not much worse than that error says.
-        let probed = asymmetry(&gpu, &field, &images, Some(64));
-        for (nasym, se) in values(&probed, "nasym").iter().zip(values(&probed, "nasym_se")) {
-            assert!((nasym - want).abs() <= 5.0 * se + 1e-5, "{spec}: {nasym} ± {se} instead of {want}");
-        }
-        let trace = values(&exact, "trace");
-        assert!(spec != "field:rotor?omega=0.7" || trace.iter().all(|t| t.abs() < 1e-4), "{trace:?}");
     }
     // A rotor's sub-Jacobian: entries +-omega on the two cyclic neighbours, nothing else.
     let table = curl(&gpu, &closed("field:rotor?omega=0.7", SHAPE), &images, Method::Tangents, 75).unwrap();
@@ -176,7 +193,8 @@ fn what_has_no_curl_is_refused() {
     assert!(says(&|o| o.selection.timesteps = vec![1000]).contains("1000 is outside 0..=999"));
     assert!(says(&|o| o.selection.samples = 4).contains("samples: 4, expected 1..=3"));
     assert!(says(&|o| o.selection.timesteps = vec![]).contains("timesteps"));
-    let options = AsymmetryOptions { selection: selection(&[1], 1), probes: Some(1), verified: 0 };
+    let options =
+        AsymmetryOptions { selection: selection(&[1], 1), probes: Some(1), verified: 0, ..Default::default() };
     let run = measured(&gpu, &field, &images, &options);
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("probes: 1, expected at least 2"));
     let large = closed("field:rotor", Shape::new(3, 256, 256));
@@ -206,9 +224,10 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
     let selection = selection(&[100, 600], 4);
     let whole =
         measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), verified: 4 }).unwrap();
-    let options = AsymmetryOptions { selection: selection.clone(), probes: Some(48), verified: 2 };
+    let options =
+        AsymmetryOptions { selection: selection.clone(), estimator: Estimator::Forward, probes: Some(48), verified: 2 };
     let probed = measured(&gpu, &field, &images, &options).unwrap();
-    let unit = AsymmetryOptions { selection, probes: None, verified: 2 };
+    let unit = AsymmetryOptions { selection, estimator: Estimator::Forward, probes: None, verified: 2 };
     let unit = measured(&gpu, &field, &images, &unit).unwrap();
     for (place, want) in values(&whole, "nasym").iter().enumerate() {
         let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
@@ -223,4 +242,86 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
             assert!((got - want).abs() <= 4.0 * se + 1e-5 * want.abs(), "{name}: {got} ± {se}, {want}");
         }
     }
+}
+
+/// Both modes scatter by |A|^2 alone: where J has a small antisymmetric half beside a large symmetric one, much less.
+#[test]
+fn both_estimators_agree_and_both_modes_scatter_less() {
+    let (gpu, images) = (gpu(), images(SHAPE, 3));
+    let field = closed("field:tilted?omega=0.05", SHAPE);
+    let [both, forward] =
+        [Estimator::Both, Estimator::Forward].map(|own| asymmetry(&gpu, &field, &images, own, Some(48)));
+    for place in 0..9 {
+        let of = |table: &Table, name: &str| values(table, name)[place];
+        let [one, other] = [&both, &forward].map(|t| (of(t, "nasym"), of(t, "nasym_se")));
+        // Nine estimates: one beyond four standard errors would be one in two thousand runs.
+        assert!((one.0 - other.0).abs() <= 4.0 * one.1.hypot(other.1), "{one:?} {other:?}");
+        assert!(one.1 < 0.2 * other.1, "{one:?} {other:?}");
+    }
+    let said = |table: &Table| table.measure.text(table).unwrap();
+    assert!(said(&both).contains("both modes") && said(&forward).contains("forward mode"));
+}
+
+/// A^2 that float32 alone makes is told from one that is there, and what was not repeated is not checked.
+#[test]
+fn noise_of_float32_is_not_resolved() {
+    let (gpu, images) = (gpu(), images(SHAPE, 3));
+    let of = |omega: f64, verified| {
+        let field = closed(&format!("field:tilted?omega={omega}"), SHAPE);
+        let selection = selection(&[300], 3);
+        let options = AsymmetryOptions { selection, estimator: Estimator::Both, probes: Some(8), verified };
+        measured(&gpu, &field, &images, &options).unwrap()
+    };
+    // 2 w^2 of J = -1 + noise of 2^-24: seen down to w of a few 1e-7, and not below.
+    let verdict = |omega, verified, want| {
+        let table = of(omega, verified);
+        let found = verdicts(&table).unwrap();
+        let [nasym, error] = ["nasym", "arithmetic"].map(|name| values(&table, name)[0]);
+        assert!(found.iter().all(|v| *v == want), "{omega}: {nasym:e}, {error:e}, {found:?}");
+    };
+    verdict(1e-3, 3, Verdict::Resolved);
+    verdict(1e-9, 3, Verdict::NotResolved);
+    verdict(1e-3, 0, Verdict::NotChecked);
+}
+
+/// A field with tangents and without an adjoint keeps the forward estimator, and says so.
+#[test]
+fn a_field_without_an_adjoint_keeps_the_forward_estimator() {
+    struct Bare(Arc<dyn Field>);
+    impl Field for Bare {
+        fn shape(&self) -> Shape {
+            self.0.shape()
+        }
+        fn process(&self) -> &vorticity::model::Process {
+            self.0.process()
+        }
+        fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
+            self.0.coefficients(k)
+        }
+        fn launch(&self, cx: field::FieldLaunch) -> Result<()> {
+            self.0.launch(cx)
+        }
+        fn has_tangents(&self) -> bool {
+            true
+        }
+        fn twin(&self, x: &[vorticity::dual::Dual], k: usize, sample: usize) -> Result<Vec<vorticity::dual::Dual>> {
+            self.0.twin(x, k, sample)
+        }
+        fn describe(&self) -> serde_json::Value {
+            serde_json::json!({ "name": "bare" })
+        }
+    }
+    let field: Arc<dyn Field> = Arc::new(Bare(closed("field:tilted?omega=1", SHAPE)));
+    let subject = Subject::new(vec![gpu().clone()], field, images(SHAPE, 2)).unwrap();
+    let asked = || Settings::of(&Asymmetry).unwrap().with("timesteps", [300]).unwrap().with("samples", 2).unwrap();
+    let task = Asymmetry.task(&asked(), &subject).unwrap();
+    let ready = task.ready(&subject, Shard::WHOLE).unwrap();
+    assert_eq!(ready.facts["options"]["estimator"], "forward");
+    assert_eq!(ready.facts["options"]["estimator_because"], "the field has no adjoint");
+    assert!(ready.notes.contains("forward: the field has no adjoint"), "{}", ready.notes);
+    let table = ready.run(&mut Progress::new(&mut |_| ControlFlow::Continue(()))).unwrap().part.finish().unwrap();
+    assert!(values(&table, "nasym").iter().all(|v| (v - 2.0 / 3.0).abs() < 0.5));
+    let both = Asymmetry.task(&asked().with("estimator", "both").unwrap(), &subject).unwrap();
+    let error = both.ready(&subject, Shard::WHOLE).err().unwrap().to_string();
+    assert!(error.contains("field bare: has no adjoint") && error.contains("--estimator forward"), "{error}");
 }

@@ -176,7 +176,7 @@ fn other_sizes_match_their_twin_alone_and_in_company() {
         let (d, ks, k) = (graph.end_shapes().unwrap()[0].len(), [7, 0, 9], 3);
         let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * k * d, 2));
         for family in families(&gpu) {
-            let room = Room { samples: 2, tangents: k }; // two tiles
+            let room = Room { samples: 2, tangents: k, cotangents: 0 }; // two tiles
             let mut evaluator =
                 Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 7, 9], room).unwrap();
             let (y, jv) = evaluator.jvp(&x, &v, &ks).unwrap();

@@ -169,7 +169,7 @@ fn plans_made_after_a_loss_are_on_the_new_device() {
     let open = |faults: &str| Gpu::open(&choice()).unwrap().with_faults(faults).unwrap();
     let (x, v) = (crate::common::noise(4 * shape.len(), 1), crate::common::noise(4 * 3 * shape.len(), 2));
     let jvp = |gpu: &Gpu| {
-        let room = Room { samples: 2, tangents: 3 };
+        let room = Room { samples: 2, tangents: 3, cotangents: 0 };
         field::tangent_evaluator(gpu, &field, &[3, 700], room)?.jvp(&x, &v, &[3, 700, 3, 700])
     };
     let _turn = crate::common::gpu(); // software adapters use every core

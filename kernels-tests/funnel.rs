@@ -122,7 +122,7 @@ fn the_shader_matches_its_twin() {
     let gpu = gpu();
     for shape in [SHAPE, ODD] {
         let (field, d, tangents) = (closed("field:funnel", shape), shape.len(), 3);
-        let room = Room { samples: 7, tangents };
+        let room = Room { samples: 7, tangents, cotangents: 0 };
         let mut evaluator = field::tangent_evaluator(&gpu, &field, &TIMESTEPS, room).unwrap();
         for k in TIMESTEPS {
             let x = points(&field, shape, k);

@@ -19,6 +19,7 @@ mod cli;
 mod common;
 #[cfg(feature = "cli")]
 mod compare;
+mod cotangents;
 mod curl;
 mod cycles;
 mod data;
@@ -94,6 +95,7 @@ mod shards;
 mod stein;
 mod tangents;
 mod tiles;
+mod transposes;
 mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]

@@ -38,7 +38,8 @@ fn source(model: &Model, what: &str) -> String {
 /// Values, and derivatives along one tangent, of a few samples at a timestep.
 fn numbers(gpu: &Gpu, model: &Model, k: usize, samples: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let (d, n) = (model.shape().len(), samples.len());
-    let mut evaluator = Evaluator::with_tangents(gpu, &model.graph, &[k], Room { samples: n, tangents: 1 }).unwrap();
+    let mut evaluator =
+        Evaluator::with_tangents(gpu, &model.graph, &[k], Room { samples: n, tangents: 1, cotangents: 0 }).unwrap();
     evaluator.jvp_of(&noise(n * d, 3), &noise(n * d, 4), &vec![k; n], samples).unwrap()
 }
 

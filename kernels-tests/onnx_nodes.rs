@@ -232,7 +232,7 @@ fn by(file: &Arc<File>, x: &[f64], case: &Case, gpu: &Gpu) -> Result<By, Outcome
         }
         for family in families(gpu) {
             let gpu = gpu.clone().with_family(family);
-            let room = Room { samples: 1, tangents: 1 };
+            let room = Room { samples: 1, tangents: 1, cotangents: 0 };
             let made = Evaluator::with_tangents(&gpu, &graph, &[0], room).and_then(|mut e| e.jvp(&x, &v, &[0]));
             let (y, d) = made.map_err(|e| Outcome::Failed(format!("{}: {e}", family.name())))?;
             let [y, d] = [y, d].map(|v| v.into_iter().map(f64::from).collect::<Vec<f64>>());

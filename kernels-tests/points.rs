@@ -43,7 +43,7 @@ fn points_of_ones_own_give_what_the_library_gives() {
     assert_eq!((s.shape(), jvp.shape()), (&[n, 1, 8, 8][..], &[n, k, 1, 8, 8][..]));
     let gpu = gpu();
     let field = field::open(MODEL, None, ScoreScale::Definition).unwrap();
-    let room = Room { samples: n, tangents: k };
+    let room = Room { samples: n, tangents: k, cotangents: 0 };
     let (y, jv) = field::tangent_evaluator(&gpu, &field, &[401], room).unwrap().jvp(&x, &v, &[401; 3]).unwrap();
     assert!(s.iter().eq(&y) && jvp.iter().eq(&jv));
     let gap = differences.iter().zip(&jv).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);

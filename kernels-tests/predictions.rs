@@ -10,7 +10,7 @@ use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::dual::Dual;
 use vorticity::evaluate::Room;
 use vorticity::field;
-use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::circulation::CirculationRun;
 use vorticity::measures::stein::SteinOptions;
 use vorticity::model::{self, Config, Prediction, configuration, init};
@@ -122,7 +122,7 @@ fn a_bare_f_is_scaled_on_its_way_in_and_out() {
     bare.labels = field.process().labels();
     let d = field.shape().len();
     let (x, v) = (noise(d, 1), noise(d, 2));
-    let room = Room { samples: 1, tangents: 1 };
+    let room = Room { samples: 1, tangents: 1, cotangents: 0 };
     let mut evaluator = field::tangent_evaluator(&gpu, &field, &[0, 1, 2, 3], room).unwrap();
     for k in 0..4 {
         let (_, sigma) = field.process().noise(k).unwrap();
@@ -165,7 +165,8 @@ fn a_map_is_measured_as_it_is() {
     assert!(ours.iter().zip(&theirs).all(|(a, b)| a.v == b.v));
     let clean = images(field.shape(), 2);
     let selection = Selection { timesteps: vec![0, 1], samples: 2, seed: 1 };
-    let asymmetry = AsymmetryOptions { selection: selection.clone(), probes: Some(2), verified: 1 };
+    let asymmetry =
+        AsymmetryOptions { selection: selection.clone(), estimator: Estimator::Forward, probes: Some(2), verified: 1 };
     let table = measured(&gpu(), &field, &clean, &asymmetry).unwrap();
     assert!(table.column("nasym").unwrap().values.iter().all(|v| v.is_finite() && *v > 0.0));
     let stein = SteinOptions {

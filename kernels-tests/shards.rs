@@ -12,7 +12,7 @@ use vorticity::diagnostics::{Divergence, Selection};
 use vorticity::error::{Error, Result};
 use vorticity::field::{self, ScoreScale};
 use vorticity::measures::MEASURES;
-use vorticity::measures::asymmetry::AsymmetryOptions;
+use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::curl::{CurlOptions, Method};
 use vorticity::measures::jacobian::JacobianOptions;
 use vorticity::measures::likelihood::LikelihoodOptions;
@@ -122,7 +122,8 @@ fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
         let components = 5;
         CurlOptions { selection: selection.clone(), components, method, step: 0.03, richardson, verified: 3 }
     };
-    let asymmetry = AsymmetryOptions { selection: selection.clone(), probes: Some(3), verified: 4 };
+    let asymmetry =
+        |estimator| AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(3), verified: 4 };
     let stein = SteinOptions {
         selection: selection.clone(),
         divergence: Divergence::Hutchinson(3),
@@ -140,7 +141,8 @@ fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
     vec![
         ("curl", Box::new(curl(Method::Tangents, false))),
         ("curl", Box::new(curl(Method::Both, true))),
-        ("asymmetry", Box::new(asymmetry)),
+        ("asymmetry", Box::new(asymmetry(Estimator::Both))),
+        ("asymmetry", Box::new(asymmetry(Estimator::Forward))),
         ("stein", Box::new(stein)),
         ("jacobian", Box::new(JacobianOptions { selection, verified: 2 })),
         ("likelihood", Box::new(likelihood)),

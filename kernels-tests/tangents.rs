@@ -32,7 +32,7 @@ fn tangents_of_networks_match_their_twin() {
         let d = channels * side * side;
         let (x, v) = (noise(ks.len() * d, base as u64), noise(ks.len() * k * d, 1 + base as u64));
         for family in families(&gpu) {
-            let room = Room { samples: 2, tangents: k }; // two tiles
+            let room = Room { samples: 2, tangents: k, cotangents: 0 }; // two tiles
             let mut evaluator =
                 Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 5, TIMESTEPS - 1], room)
                     .unwrap();
@@ -62,7 +62,7 @@ fn a_tangent_alone_equals_the_same_tangent_in_company() {
     let (x, v) = (noise(ks.len() * d, 3), noise(ks.len() * k * d, 4));
     for family in families(&gpu) {
         let run = |samples, tangents: usize, x: &[f32], v: &[f32], ks: &[usize]| {
-            let room = Room { samples, tangents };
+            let room = Room { samples, tangents, cotangents: 0 };
             Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[1, 4, 6], room)
                 .unwrap()
                 .jvp(x, v, ks)
@@ -88,7 +88,7 @@ fn tangents_are_linear() {
     let (x, u, v) = (noise(d, 1), noise(d, 2), noise(d, 3));
     let mixed: Vec<f32> = u.iter().zip(&v).map(|(u, v)| 2.0 * u - v).collect();
     for family in families(&gpu) {
-        let room = Room { samples: 1, tangents: 3 };
+        let room = Room { samples: 1, tangents: 3, cotangents: 0 };
         let mut evaluator = Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[2], room).unwrap();
         let (_, jv) = evaluator.jvp(&x, &[u.clone(), v.clone(), mixed.clone()].concat(), &[2]).unwrap();
         let want: Vec<f64> = (0..d).map(|i| 2.0 * f64::from(jv[i]) - f64::from(jv[d + i])).collect();
@@ -107,7 +107,7 @@ fn tangents_of_closed_forms_match_their_twins() {
         let field = closed(spec, shape);
         let (d, ks, k) = (shape.len(), [100, 700, 100], 4);
         let (x, v) = (noise(ks.len() * d, 8), noise(ks.len() * k * d, 9));
-        let room = Room { samples: 2, tangents: k };
+        let room = Room { samples: 2, tangents: k, cotangents: 0 };
         let mut tangents = field::tangent_evaluator(&gpu, &field, &[100, 700], room).unwrap();
         let (y, jv) = tangents.jvp(&x, &v, &ks).unwrap();
         let plain = field::evaluator(&gpu, &field, &[100, 700], 3).unwrap().evaluate(&x, &ks).unwrap();
@@ -127,13 +127,13 @@ fn tangents_of_closed_forms_match_their_twins() {
 fn what_cannot_be_differentiated_is_refused() {
     let gpu = gpu();
     let graph = network(&hyper(1, 4, &[2], 8), &random(1, 4, &[2])).unwrap();
-    let room = Room { samples: 2, tangents: 2 };
+    let room = Room { samples: 2, tangents: 2, cotangents: 0 };
     let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[1], room).unwrap();
     let (x, mut v) = (noise(2 * 64, 1), noise(4 * 64, 2));
     let says = |r: vorticity::error::Result<(Vec<f32>, Vec<f32>)>| r.unwrap_err().to_string();
     assert!(says(evaluator.jvp(&x, &v[1..], &[1, 1])).contains("evaluator tangents: 255 numbers, 4 tangents have 256"));
     assert!(says(evaluator.jvp(&x[1..], &v, &[1, 1])).contains("evaluator samples: 127 numbers"));
-    assert!(evaluator.evaluate(&x, &[1, 1]).unwrap_err().to_string().contains("use jvp"));
+    assert!(evaluator.evaluate(&x, &[1, 1]).unwrap_err().to_string().contains("use jvp, vjp or products"));
     v[3 * 64 + 5] = f32::NAN;
     assert!(says(evaluator.jvp(&x, &v, &[1, 1])).contains("tangent 1 of sample 1, component 5: NaN"));
 
@@ -162,6 +162,6 @@ fn what_cannot_be_differentiated_is_refused() {
     let error = field::tangent_evaluator(&gpu, &plain, &[1], room).err().unwrap().to_string();
     assert!(error.contains("field plain") && error.contains("--method fd"), "{error}");
     let rotor = closed("field:rotor", Shape::new(1, 4, 4));
-    let none = Room { samples: 1, tangents: 0 };
+    let none = Room { samples: 1, tangents: 0, cotangents: 0 };
     assert!(field::tangent_evaluator(&gpu, &rotor, &[1], none).is_err());
 }

@@ -68,7 +68,7 @@ fn every_option_is_as_in_diffusers() {
         let mut errors = vec![("twin", far(&value, &y), far(&slopes, &jvp))];
         assert!(far(&value, &plain) < EMBEDDING, "{name}: {:e} with diffusers' embedding", far(&value, &plain));
         for family in families(&gpu) {
-            let room = Room { samples: 2, tangents: 2 };
+            let room = Room { samples: 2, tangents: 2, cotangents: 0 };
             let mut evaluator =
                 Evaluator::with_tangents(&gpu.clone().with_family(family), &graph, &[0, 1], room).unwrap();
             let (got, derivatives) = evaluator.jvp_of(&x, &[&v[..], &v[..]].concat(), &[0, 1], &under).unwrap();
@@ -190,7 +190,7 @@ fn classes_guide() {
     let gpu = gpu();
     for family in families(&gpu) {
         let gpu = gpu.clone().with_family(family);
-        let room = Room { samples: 1, tangents: 1 };
+        let room = Room { samples: 1, tangents: 1, cotangents: 0 };
         let (y, jv) = Evaluator::with_tangents(&gpu, &guided.graph, &[5], room).unwrap().jvp(&x, &v, &[5]).unwrap();
         let (want_y, want_jv): (Vec<f64>, Vec<f64>) =
             pairs.iter().map(|(c, n)| (beyond(c.v, n.v), beyond(c.d, n.d))).unzip();

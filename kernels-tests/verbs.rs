@@ -13,6 +13,7 @@ fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
         device: Device::default(),
         kernels: kernels.into(),
         tangents: 0,
+        cotangents: 0,
         plan,
         output: Output::default(),
     }

@@ -2,7 +2,10 @@
 // Thread map: one thread per flat component. Accuracy: three f32 roundings.
 #import lib/grid.wgsl
 #import lib/lane.wgsl
-struct Immediates { lanes: u32, dim: u32, flat: u32, omega: f32 }
+struct Immediates {
+    lanes: u32, dim: u32, flat: u32, omega: f32,
+    group: u32, transposed: u32, // lanes per sample, the first of them that is a cotangent: J' has -omega
+}
 var<immediate> im: Immediates;
 @group(0) @binding(0) var<storage, read> lanes: array<Lane>;    // [lane]
 @group(0) @binding(1) var<storage, read> x: array<f32>;         // [lane][flat]
@@ -17,7 +20,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let first = lane * im.flat;
     var v = 0.0;
     if c < im.dim {
-        v = lanes[lane].alpha * x[i] + im.omega * (x[first + (c + 1u) % im.dim] - x[first + (c + im.dim - 1u) % im.dim]);
+        let omega = select(im.omega, -im.omega, lane % im.group >= im.transposed);
+        v = lanes[lane].alpha * x[i] + omega * (x[first + (c + 1u) % im.dim] - x[first + (c + im.dim - 1u) % im.dim]);
     }
     s[i] = v;
 }

@@ -1,6 +1,6 @@
 //! Batch evaluation on a GPU: samples `[N, C, H, W]` and a timestep each in, a network's raw outputs or a field's values
-//! out (`field::evaluator`), and their derivatives along K tangents each. Splits into tiles that fit the adapter; a
-//! sample's output does not depend on its tile.
+//! out (`field::evaluator`), their derivatives along T tangents each, and what K cotangents each say of the samples. Splits into tiles
+//! that fit the adapter; a sample's output does not depend on its tile.
 use crate::error::{Error, Result};
 use crate::gpu::tiles::{self, Sample};
 use crate::gpu::{Executor, Gpu, Memory, Pending};
@@ -11,16 +11,29 @@ use crate::program::{Builder, Program, Role};
 use crate::shape::Shape;
 use crate::target::Target;
 
-/// Tangents of a sample that indices of 32 bits have room for.
-const MOST_TANGENTS: usize = 1_000_000;
+/// Tangents, and cotangents, of a sample that indices of 32 bits have room for.
+const MOST_DIRECTIONS: usize = 1_000_000;
 
 /// What an evaluator makes room for, if memory and the adapter's limits allow it.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// Samples per tile.
     pub samples: usize,
-    /// Tangents per sample, K; 0 for values alone.
+    /// Tangents per sample, T; 0 for no derivatives in forward mode.
     pub tangents: usize,
+    /// Cotangents per sample, K; 0 for none in reverse mode.
+    pub cotangents: usize,
+}
+
+/// Values and derivatives of a batch, C order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Products {
+    /// y, `[N, D']`.
+    pub y: Vec<f32>,
+    /// J v, `[N, T, D']`.
+    pub jv: Vec<f32>,
+    /// J'u, `[N, K, D]`.
+    pub jtu: Vec<f32>,
 }
 
 /// Which of several conditions a sample is under.
@@ -51,13 +64,15 @@ pub struct Evaluator {
     under: Under,
     input: Shape,
     output: Shape,
+    /// Numbers of a lane, in and out: where there are cotangents, whose lanes hold an output and make an input, of the larger.
+    row: [usize; 2],
 }
 
 impl Evaluator {
     /// Plans and compiles for `Gpu::target`. `timesteps`, distinct and ascending, are all that `evaluate`
     /// may be asked for. Tiles hold at most `max_lanes` samples, fewer where memory or the adapter's limits say so.
     pub fn new(gpu: &Gpu, graph: &Graph, timesteps: &[usize], max_lanes: usize) -> Result<Self> {
-        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0 })
+        Self::with_tangents(gpu, graph, timesteps, Room { samples: max_lanes, tangents: 0, cotangents: 0 })
     }
 
     /// `new` with room for tangents, for `jvp`.
@@ -85,28 +100,36 @@ impl Evaluator {
             return Err(Error::invalid("evaluator timesteps", message));
         }
         let levels = (0..timesteps.len()).map(level).collect::<Result<Vec<_>>>()?;
+        let row = match room.cotangents {
+            0 => [input.len(), output.len()],
+            _ => [input.len().max(output.len()); 2],
+        };
         let plan = move |gpu: &Gpu, cut: Cut| -> Result<Planned> {
             let target = gpu.target();
             let buffer_bytes = target.buffer_bytes.filter(|_| cut.bands);
-            let mut program = Builder::new(Target { buffer_bytes, ..target }, cut.tangents as u32);
+            let mut program =
+                Builder::both(Target { buffer_bytes, saved: cut.saved, ..target }, cut.tangents, cut.cotangents);
             let ports = Ports::one(
-                program.buffer("evaluator x", 4 * input.flat_stride() as u64, Role::Upload),
-                program.buffer("evaluator y", 4 * output.flat_stride() as u64, Role::Download),
+                program.buffer("evaluator x", 4 * stride(row[0]) as u64, Role::Upload),
+                program.buffer("evaluator y", 4 * stride(row[1]) as u64, Role::Download),
                 program.buffer("evaluator lanes", size_of::<Lane>() as u64, Role::Upload),
             );
             append(&mut program, &ports)?;
             Ok((program.finish()?, ports, cut))
         };
-        if room.tangents > MOST_TANGENTS {
-            let message = format!("{} at a time, expected at most {MOST_TANGENTS}", room.tangents);
-            return Err(Error::invalid("evaluator tangents", message));
+        for (what, count) in [("tangents", room.tangents), ("cotangents", room.cotangents)] {
+            if count > MOST_DIRECTIONS {
+                let message = format!("{count} at a time, expected at most {MOST_DIRECTIONS}");
+                return Err(Error::invalid(format!("evaluator {what}"), message));
+            }
         }
-        let (program, ports, cut) = fitting(gpu, room.tangents, |cut| plan(gpu, cut))?;
+        let asked = [room.tangents, room.cotangents].map(|n| n as u32);
+        let (program, ports, cut) = fitting(gpu, asked, |cut| plan(gpu, cut))?;
         let group = u64::from(program.group());
         // At least one sample: if not even that fits, the executor says so and why.
         let lanes = tiles::lanes(gpu, &program, None, (room.samples as u64).saturating_mul(group))?;
         let executor = Executor::lasting(gpu, program, lanes, Box::new(move |gpu| Ok(plan(gpu, cut)?.0)))?;
-        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, under, input, output })
+        Ok(Self { executor, ports, timesteps: timesteps.to_vec(), levels, under, input, output, row })
     }
 
     /// Samples per tile.
@@ -114,9 +137,14 @@ impl Evaluator {
         self.executor.max_lanes() / self.program().group() as usize
     }
 
-    /// K: tangents per sample, as many as were asked for or as fit.
+    /// T: tangents per sample, as many as were asked for or as fit.
     pub fn tangents(&self) -> usize {
         self.program().tangents as usize
+    }
+
+    /// K: cotangents per sample, as many as were asked for or as fit.
+    pub fn cotangents(&self) -> usize {
+        self.program().cotangents as usize
     }
 
     /// What it takes on the device.
@@ -137,10 +165,10 @@ impl Evaluator {
 
     /// `evaluate` under the conditions of these samples: of a field its samples, of a network the numbers of its conditions.
     pub fn evaluate_of(&mut self, x: &[f32], ks: &[usize], samples: &[usize]) -> Result<Vec<f32>> {
-        if self.tangents() > 0 {
-            return Err(Error::invalid("evaluator", "is planned for tangents: use jvp"));
+        if self.program().group() > 1 {
+            return Err(Error::invalid("evaluator", "is planned for derivatives: use jvp, vjp or products"));
         }
-        self.lanes(x, ks, samples)
+        Ok(self.products_of(x, &[], &[], ks, samples)?.y)
     }
 
     /// Values and derivatives: (y `[N, D]`, J v `[N, K, D]`) at `x` `[N, D]` along `v` `[N, K, D]`, K = `tangents`.
@@ -161,29 +189,75 @@ impl Evaluator {
 
     /// `jvp` under the conditions of these samples.
     pub fn jvp_of(&mut self, x: &[f32], v: &[f32], ks: &[usize], samples: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
-        let (d, out, n) = (self.input.len(), self.output.len(), self.tangents());
-        self.fits("samples", x, ks.len())?;
-        self.fits("tangents", v, ks.len() * n)?;
-        if let Some(at) = v.iter().position(|v| !v.is_finite()) {
-            let place = format!("tangent {} of sample {}, component {}", at / d % n, at / d / n, at % d);
-            return Err(Error::invalid(place, format!("{}, expected a finite number", v[at])));
-        }
-        let mut lanes = Vec::with_capacity(x.len() + v.len());
-        for (i, x) in x.chunks_exact(d).enumerate() {
-            lanes.extend_from_slice(x);
-            lanes.extend_from_slice(&v[i * n * d..(i + 1) * n * d]);
-        }
-        let all = self.lanes(&lanes, ks, samples)?;
-        let (mut y, mut jv) = (Vec::with_capacity(ks.len() * out), Vec::with_capacity(ks.len() * n * out));
-        for sample in all.chunks_exact((1 + n) * out) {
-            y.extend_from_slice(&sample[..out]);
-            jv.extend_from_slice(&sample[out..]);
-        }
+        let Products { y, jv, .. } = self.products_of(x, v, &[], ks, samples)?;
         Ok((y, jv))
     }
 
-    fn fits(&self, what: &str, values: &[f32], rows: usize) -> Result<()> {
-        let (found, want) = (values.len(), rows * self.input.len());
+    /// Values and cotangents: (y `[N, D']`, J'u `[N, K, D]`) at `x` `[N, D]` from `u` `[N, K, D']`, K = `cotangents`.
+    /// All are under one condition.
+    pub fn vjp(&mut self, x: &[f32], u: &[f32], ks: &[usize]) -> Result<(Vec<f32>, Vec<f32>)> {
+        let Products { y, jtu, .. } = self.products(x, &[], u, ks)?;
+        Ok((y, jtu))
+    }
+
+    /// Values, derivatives along `v` `[N, T, D]` and cotangents `u` `[N, K, D']` in one go, at `x` `[N, D]`: T = `tangents`, K =
+    /// `cotangents`, and either may be none. All are under one condition.
+    pub fn products(&mut self, x: &[f32], v: &[f32], u: &[f32], ks: &[usize]) -> Result<Products> {
+        self.products_of(x, v, u, ks, &self.first(ks)?)
+    }
+
+    /// `products` under the conditions of these samples.
+    ///
+    /// # Errors
+    /// Numbers that are not as many as the plan has room for; a direction that is not finite; what the device says.
+    pub fn products_of(
+        &mut self,
+        x: &[f32],
+        v: &[f32],
+        u: &[f32],
+        ks: &[usize],
+        samples: &[usize],
+    ) -> Result<Products> {
+        let (n, [d, out], [t, k]) = (ks.len(), [self.input, self.output].map(|s| s.len()), self.directions());
+        self.fits("samples", x, n, d)?;
+        for (what, numbers, count, len) in [("tangents", v, t, d), ("cotangents", u, k, out)] {
+            self.fits(what, numbers, n * count, len)?;
+            if let Some(at) = numbers.iter().position(|v| !v.is_finite()) {
+                let which = format!("{} {} of sample {}", &what[..what.len() - 1], at / len % count, at / len / count);
+                let place = format!("{which}, component {}", at % len);
+                return Err(Error::invalid(place, format!("{}, expected a finite number", numbers[at])));
+            }
+        }
+        let group = 1 + t + k;
+        let mut lanes = vec![0f32; n * group * self.row[0]];
+        for (i, sample) in lanes.chunks_exact_mut(group * self.row[0]).enumerate() {
+            let own = [&x[i * d..(i + 1) * d]].into_iter();
+            let own = own.chain(v[i * t * d..(i + 1) * t * d].chunks_exact(d));
+            let own = own.chain(u[i * k * out..(i + 1) * k * out].chunks_exact(out));
+            sample
+                .chunks_exact_mut(self.row[0])
+                .zip(own)
+                .for_each(|(lane, own)| lane[..own.len()].copy_from_slice(own));
+        }
+        let all = self.lanes(&lanes, ks, samples)?;
+        let mut found = Products::default();
+        for (lane, made) in all.chunks_exact(self.row[1]).enumerate() {
+            match lane % group {
+                0 => found.y.extend_from_slice(&made[..out]),
+                i if i <= t => found.jv.extend_from_slice(&made[..out]),
+                _ => found.jtu.extend_from_slice(&made[..d]),
+            }
+        }
+        Ok(found)
+    }
+
+    /// T and K.
+    fn directions(&self) -> [usize; 2] {
+        [self.tangents(), self.cotangents()]
+    }
+
+    fn fits(&self, what: &str, values: &[f32], rows: usize, row: usize) -> Result<()> {
+        let (found, want) = (values.len(), rows * row);
         if found == want {
             return Ok(());
         }
@@ -197,7 +271,6 @@ impl Evaluator {
             return Err(Error::invalid("evaluator samples", message));
         }
         let group = self.program().group() as usize;
-        self.fits(if group == 1 { "samples" } else { "lanes" }, x, ks.len() * group)?;
         let mut lanes = Vec::with_capacity(ks.len() * group);
         for (k, &sample) in ks.iter().zip(samples) {
             let timestep = self.timesteps.binary_search(k).map_err(|_| {
@@ -207,7 +280,7 @@ impl Evaluator {
             let row = (timestep * self.under.count.max(1) + condition) as u32;
             lanes.extend(std::iter::repeat_n(Lane { row, ..self.levels[timestep] }, group));
         }
-        let mut y = Vec::with_capacity(lanes.len() * self.output.len());
+        let mut y = Vec::with_capacity(lanes.len() * self.row[1]);
         while let Err(error) = self.tiles(x, &lanes, &mut y) {
             self.executor.recover(error)?;
         }
@@ -216,7 +289,7 @@ impl Evaluator {
 
     /// Runs the lanes whose results are not in `y` yet.
     fn tiles(&mut self, x: &[f32], lanes: &[Lane], y: &mut Vec<f32>) -> Result<()> {
-        let (d, mut first) = (self.input.len(), y.len() / self.output.len());
+        let (d, mut first) = (self.row[0], y.len() / self.row[1]);
         let mut ahead: Option<Pending> = None;
         while first < lanes.len() {
             let next = (first + self.executor.safe_lanes()).min(lanes.len());
@@ -235,7 +308,7 @@ impl Evaluator {
 
     /// Rows as the device holds them, padded with zeros to a multiple of 4.
     fn padded(&self, x: &[f32]) -> Vec<f32> {
-        let (d, stride) = (self.input.len(), self.input.flat_stride());
+        let (d, stride) = (self.row[0], stride(self.row[0]));
         let mut padded = vec![0f32; x.len() / d * stride];
         for (row, sample) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(d)) {
             row[..d].copy_from_slice(sample);
@@ -244,7 +317,7 @@ impl Evaluator {
     }
 
     fn read(&mut self, pending: Pending, y: &mut Vec<f32>) -> Result<()> {
-        let (d, stride, port) = (self.output.len(), self.output.flat_stride(), self.ports.outputs[0]);
+        let (d, stride, port) = (self.row[1], stride(self.row[1]), self.ports.outputs[0]);
         self.executor.wait(pending, |id, bytes| {
             if id == port {
                 let flat: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
@@ -258,40 +331,61 @@ impl Evaluator {
 #[derive(Clone, Copy)]
 struct Cut {
     /// At a time.
-    tangents: usize,
+    tangents: u32,
+    /// At a time.
+    cotangents: u32,
     /// Tensors in bands of rows.
     bands: bool,
+    /// `Target::saved`.
+    saved: u64,
 }
 
 /// A program, its ports, and how it is cut.
 type Planned = (Program, Ports, Cut);
 
-/// The plan for K tangents at a time, or for as many as fit; as few rounds as possible, each as large as the others.
-/// Tensors are cut only where not even a sample with one tangent fits whole: fewer tangents cost less than copies.
-fn fitting(gpu: &Gpu, tangents: usize, plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
-    let plan = |tangents, bands| plan(Cut { tangents, bands });
-    let all = plan(tangents, false)?;
+/// Numbers of a flat lane, as the device holds so many.
+const fn stride(numbers: usize) -> usize {
+    numbers.next_multiple_of(4)
+}
+
+/// The plan for so many tangents and cotangents at a time, or for as many of each as fit; as few rounds as possible, each as
+/// large as the others. Tensors are cut only where not even a sample with one of each fits whole: fewer cost less than copies.
+fn fitting(gpu: &Gpu, asked: [u32; 2], plan: impl Fn(Cut) -> Result<Planned>) -> Result<Planned> {
+    let most = asked[0].max(asked[1]);
+    let saving = |most: u32, bands, saved| {
+        let [tangents, cotangents] = asked.map(|asked| asked.min(most));
+        plan(Cut { tangents, cotangents, bands, saved })
+    };
+    let plan = |most, bands| saving(most, bands, 0);
+    let all = plan(most, false)?;
     let sample = Sample::on(gpu, &all.0);
     let whole = sample.within_limits(&all.0);
-    if tangents == 0 {
+    if most == 0 {
         return if whole { Ok(all) } else { plan(0, true) };
     }
-    if whole && (tangents == 1 || sample.within_memory(&all.0)) {
+    if whole && most > 1 && sample.within_memory(&all.0) {
         return Ok(all);
     }
-    let even = |most: usize| tangents.div_ceil(tangents.div_ceil(most.max(1)));
-    let single = match tangents {
-        1 => all.0,
+    let single = match most {
+        1 => all,
         _ => {
             drop(all);
-            plan(1, false)?.0
+            plan(1, false)?
         }
     };
-    let fits = sample.within_limits(&single);
-    let most = if fits { sample.tangents(&single) } else { sample.tangents_in_bands(&single) };
-    drop(single); // a plan holds the weights, and so does the next one
-    match plan(even(most), !fits) {
-        Err(Error::OutOfMemory { .. }) if !fits && tangents > 1 => plan(1, true),
+    let fits = sample.within_limits(&single.0);
+    let excess = if asked[1] > 0 { sample.excess(&single.0) } else { 0 };
+    if excess > 0 {
+        drop(single);
+        return saving(1, !fits, excess);
+    }
+    if fits && most == 1 {
+        return Ok(single);
+    }
+    // A plan holds the weights, and so does the next one: this one goes.
+    let fitting = sample.directions(single.0, asked, !fits);
+    match plan(most.div_ceil(most.div_ceil(fitting)), !fits) {
+        Err(Error::OutOfMemory { .. }) if !fits && most > 1 => plan(1, true),
         planned => planned,
     }
 }

@@ -149,7 +149,7 @@ fn compared(gpu: &Gpu, graph: &Graph, family: KernelFamily) -> Result<(f64, bool
     let (x, v) = (noise(ks.len() * d, 1), noise(ks.len() * TANGENTS * d, 6));
     let gpu = gpu.clone().with_family(family);
     let alone = Evaluator::new(&gpu, graph, &[0, 3, 4], ks.len())?.evaluate(&x, &ks)?;
-    let room = Room { samples: ks.len(), tangents: TANGENTS };
+    let room = Room { samples: ks.len(), tangents: TANGENTS, cotangents: 0 };
     let mut evaluator = Evaluator::with_tangents(&gpu, graph, &[0, 3, 4], room)?;
     let (y, jv) = evaluator.jvp(&x, &v, &ks)?;
     let tiled = evaluator.program().steps().any(|step| step.op == "winograd_in");

@@ -47,6 +47,9 @@ pub struct Target {
     pub storage_buffers: usize,
     /// Bytes that the lanes of one sample may take in one buffer, if there is a limit: tensors that take more are cut.
     pub buffer_bytes: Option<u64>,
+    /// Bytes of a sample that a plan with cotangents must take less than one that keeps everything its reverse sweep reads: so
+    /// much is computed a second time.
+    pub saved: u64,
     /// Threads of a subgroup, where kernels count on it; else 0.
     pub subgroup: u32,
     /// Which variants compute what, where there are several.
@@ -56,7 +59,14 @@ pub struct Target {
 impl Target {
     /// What every adapter of a family has; nothing is chosen, and nothing cut.
     pub fn of(family: KernelFamily) -> Self {
-        Self { family, storage_buffers: STORAGE_BUFFERS, buffer_bytes: None, subgroup: 0, choices: Arc::default() }
+        Self {
+            family,
+            storage_buffers: STORAGE_BUFFERS,
+            buffer_bytes: None,
+            saved: 0,
+            subgroup: 0,
+            choices: Arc::default(),
+        }
     }
 
     /// Storage buffers that a step of this shader may bind. `gpu::cooperative` asks for one more where it lets that variant

@@ -91,7 +91,7 @@ impl Trace<'_> {
             return Ok(seen);
         }
         let part = Graph { outputs: vec![("traced".into(), NodeId(node))], ..self.graph.clone() };
-        let room = Room { samples: 1, tangents: usize::from(!self.tangent.is_empty()) };
+        let room = Room { samples: 1, tangents: usize::from(!self.tangent.is_empty()), cotangents: 0 };
         let mut evaluator = Evaluator::with_tangents(self.gpu, &part, &[self.k], room)?;
         let (values, derivatives) = match room.tangents {
             0 => (evaluator.evaluate_of(self.x, &[self.k], &[self.condition])?, vec![]),

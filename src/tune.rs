@@ -231,7 +231,7 @@ fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Ve
     let own = format!("{TRIAL}: ");
     let round = |repeat: usize| -> Result<f64> {
         let times = executor.time_actions(lanes, repeat, 1)?;
-        let own = times.iter().filter(|(step, _)| step.is_some_and(|s| s.label.starts_with(&own)));
+        let own = times.iter().filter(|(step, _)| step.is_some_and(|(s, _)| s.label.starts_with(&own)));
         Ok(own.map(|(_, seconds)| seconds).sum())
     };
     let start = Instant::now();

@@ -24,7 +24,7 @@ use std::time::Instant;
 /// Evaluate a model's score or velocity at points of your own, with derivatives along directions of your own.
 ///
 /// Writes s [N, C, H, W]; with --directions also jvp [N, K, C, H, W], exact tangents J v; with --differences also central
-/// differences of the field and their own error estimate [N, K].
+/// differences of the field and their own error estimate [N, K]; with --cotangents also vjp [N, M, C, H, W], exact J'u.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directory, or a closed form such as field:gaussian
@@ -38,6 +38,9 @@ pub struct Args {
     /// Directions v: [N, K, C, H, W], or the shape of the points for one each
     #[arg(long, value_name = "FILE")]
     pub directions: Option<Spec>,
+    /// Cotangents u: [N, M, C, H, W], or the shape of the points for one each
+    #[arg(long, value_name = "FILE")]
+    pub cotangents: Option<Spec>,
     /// Also differences (s(x + h v) - s(x - h v)) / 2h, with |h v| = STEP sigma sqrt(D)
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.003", requires = "directions")]
     pub differences: Option<f64>,
@@ -70,20 +73,24 @@ pub fn run(args: &Args) -> Result<i32> {
     as_given(given, field.shape())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
-    let (k, directions) = match &args.directions {
-        Some(spec) => {
-            let (all, values) = read(spec, &[c, h, w], Some(n))?;
-            (all / n, values)
-        }
-        None => (0, vec![]),
+    let of_points = |spec: &Option<Spec>| match spec {
+        Some(spec) => read(spec, &[c, h, w], Some(n)).map(|(all, values)| (all / n, values)),
+        None => Ok((0, vec![])),
     };
-    let written = [n * c * h * w, n * k * c * h * w, if args.differences.is_some() { n * k * c * h * w } else { 0 }];
+    let ((k, directions), (m, cotangents)) = (of_points(&args.directions)?, of_points(&args.cotangents)?);
+    let rows = n * (1 + k + m) + if args.differences.is_some() { n * k } else { 0 };
     check_file(&args.out)?;
-    check_room(&args.out, 4 * written.iter().sum::<usize>() as u64)?;
+    check_room(&args.out, 4 * (rows * c * h * w) as u64)?;
     let gpu = args.tune.tuned_one(args.device.open()?, field.as_ref(), args.output)?;
-    let asked =
-        Directional { points: &points, timestep: args.timestep, directions: &directions, step: args.differences };
-    let evaluations = n * (1 + k) + if args.differences.is_some() { 4 * n * k } else { 0 };
+    let asked = Directional {
+        points: &points,
+        timestep: args.timestep,
+        directions: &directions,
+        cotangents: &cotangents,
+        step: args.differences,
+    };
+    let sweeps = usize::from(k > 0 || m == 0) + usize::from(m > 0);
+    let evaluations = n * (sweeps + k + m) + if args.differences.is_some() { 4 * n * k } else { 0 };
     args.output.say(&settled(field.as_ref()))?;
     let bar = args.output.progress(evaluations as u64);
     let start = Instant::now();
@@ -100,7 +107,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let gap = gap(&found.derivatives, &found.differences, &found.errors);
     let (device, measured) = (found.memory.device(), found.measured.clone());
     let taken = found.memory;
-    write(args, [n, k, c, h, w], found)?;
+    write(args, ([n, k, m], [c, h, w]), found)?;
 
     let parameters = field.describe()["parameters"].as_u64().unwrap_or(0);
     let predicted = if gpu.is_software() { taken.process(parameters) } else { device };
@@ -108,7 +115,7 @@ pub fn run(args: &Args) -> Result<i32> {
         format!("{}: {} predicted, {} measured", m.meter, ByteSize(predicted), ByteSize(m.bytes))
     });
     let mut text = format!(
-        "adapter      {}\n{}work         {n} points of {c}x{h}x{w}, {k} directions each, {evaluations} evaluations\n\
+        "adapter      {}\n{}work         {n} points of {c}x{h}x{w}, {k} directions and {m} cotangents each, {evaluations} evaluations\n\
          time         {seconds:.1} s, plan and compilation included\n\
          memory       {} on the device; {memory}\n",
         gpu.describe(),
@@ -123,7 +130,7 @@ pub fn run(args: &Args) -> Result<i32> {
     args.output.say(&(text + &format!("written to   {}\n", args.out.display())))?;
     args.output.document("evaluate", || {
         json!({
-            "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "evaluations": evaluations,
+            "model": args.model, "adapter": gpu.describe(), "points": n, "directions": k, "cotangents": m, "evaluations": evaluations,
             "settled": settled_json(&field.facts()), "seconds": seconds, "device_bytes": device, "predicted_bytes": predicted,
             "measured_bytes": measured.as_ref().map(|m| m.bytes), "meter": measured.as_ref().map(|m| m.meter),
             "difference_over_error": gap.map(|g| g.0), "out": args.out.display().to_string(), "not_finite": marked.json(),
@@ -132,8 +139,8 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(exit(&marked))
 }
 
-/// Writes the arrays; sizes are points, directions of each, and the shape of a point.
-fn write(args: &Args, [n, k, c, h, w]: [usize; 5], found: Found) -> Result<()> {
+/// Writes the arrays; sizes are points, directions and cotangents of each, and the shape of a point.
+fn write(args: &Args, ([n, k, m], [c, h, w]): ([usize; 3], [usize; 3]), found: Found) -> Result<()> {
     let array = |name, shape: Vec<usize>, values: Numbers| Array { name, shape, values };
     let mut arrays = vec![array("s", vec![n, c, h, w], Numbers::F32(found.values))];
     if k > 0 {
@@ -142,6 +149,9 @@ fn write(args: &Args, [n, k, c, h, w]: [usize; 5], found: Found) -> Result<()> {
     if args.differences.is_some() {
         arrays.push(array("differences", vec![n, k, c, h, w], Numbers::F32(found.differences)));
         arrays.push(array("difference_error", vec![n, k], Numbers::F64(found.errors)));
+    }
+    if m > 0 {
+        arrays.push(array("vjp", vec![n, m, c, h, w], Numbers::F32(found.transposed)));
     }
     write_arrays(&args.out, &arrays)
 }
@@ -167,7 +177,7 @@ fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize
     if let Some(n) = points
         && dims[..lead].first().copied().unwrap_or(1) != n
     {
-        return Err(file.error(format!("has shape {dims:?}, expected directions for {n} points")));
+        return Err(file.error(format!("has shape {dims:?}, expected as many for each of {n} points")));
     }
     let mut values = vec![];
     file.read(&mut values, dims.iter().product())?;

@@ -7,6 +7,7 @@ use super::process::settled_json;
 use super::text::{count, table};
 use crate::error::Result;
 use crate::gpu::{Memory, tiles};
+use crate::graph::Graph;
 use crate::model::Model;
 use crate::passes::{Ports, lower, lower_as_is};
 use crate::paths::Lane;
@@ -31,6 +32,9 @@ pub struct Args {
     /// Plan for samples with so many tangents each
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
+    /// Plan for samples with so many cotangents each: what their sweep reads is kept, or computed again where --memory says so
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub cotangents: u32,
     #[command(flatten)]
     /// What its files do not say.
     pub network: NetworkArgs,
@@ -88,10 +92,17 @@ fn open(args: &Args) -> Result<Planned> {
         }
     };
     let model = args.network.open(&args.model)?;
-    let (kernels, empty) = (target.family, || Builder::new(target.clone(), args.tangents));
-    let as_is = |ports: &Ports, program: &mut Builder| lower_as_is(&model.graph, &[0], ports, program);
-    let unfused = Work::of(&plan(empty(), as_is, &model)?);
-    let program = plan(empty(), |ports, program| lower(&model.graph, &[0], ports, program), &model)?;
+    let (kernels, memory) = (target.family, args.device.bounds()?.memory);
+    let planned = |saved: u64, lower: fn(&Graph, &[usize], &Ports, &mut Builder) -> Result<()>| {
+        let empty = Builder::both(Target { saved, ..target.clone() }, args.tangents, args.cotangents);
+        plan(empty, |ports, program| lower(&model.graph, &[0], ports, program), &model)
+    };
+    let unfused = Work::of(&planned(0, lower_as_is)?);
+    let mut program = planned(0, lower)?;
+    let excess = memory.map_or(0, |memory| predicted(kernels, &program).device().saturating_sub(memory));
+    if args.cotangents > 0 && excess > 0 {
+        program = planned(excess, lower)?;
+    }
     Ok(Planned { model, kernels, program, unfused })
 }
 
@@ -109,10 +120,14 @@ fn text(args: &Args, planned: &Planned) -> String {
 
 /// The network alone, for one timestep, as `lower` appends it.
 fn plan(mut program: Builder, lower: impl Fn(&Ports, &mut Builder) -> Result<()>, model: &Model) -> Result<Program> {
-    let [input, output] = model.graph.end_shapes()?;
+    let mut flat = model.graph.end_shapes()?.map(|shape| 4 * shape.flat_stride() as u64);
+    if program.cotangents() > 0 {
+        // Lanes of cotangents hold an output and make an input.
+        flat = [flat[0].max(flat[1]); 2];
+    }
     let ports = Ports::one(
-        program.buffer("input", 4 * input.flat_stride() as u64, Role::Upload),
-        program.buffer("output", 4 * output.flat_stride() as u64, Role::Download),
+        program.buffer("input", flat[0], Role::Upload),
+        program.buffer("output", flat[1], Role::Download),
         program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
     );
     lower(&ports, &mut program)?;
@@ -173,7 +188,9 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
     let image = |i| program.has_image(crate::program::BufferId(i));
     let buffer = |(i, b): (usize, &crate::program::Buffer)| {
         (b.bytes_per_lane > 0)
-            .then(|| json!({ "slot": b.label, "bytes_per_lane": b.bytes_per_lane, "image": image(i) }))
+            .then(|| json!({
+                "slot": b.label, "bytes_per_lane": b.bytes_per_lane, "lanes": program.lanes_in(b.space), "image": image(i),
+            }))
     };
     let mut document = json!({
         "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
@@ -184,7 +201,7 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
             "activation_bytes_per_evaluation": unfused.bytes },
         "weights_held": model.rounding.map(|r| r.json()),
         "weight_bytes": program.constant_bytes(), "bytes_per_lane": program.bytes_per_lane(),
-        "tangents": program.tangents, "device_bytes": predicted(kernels, program).device(),
+        "tangents": program.tangents, "cotangents": program.cotangents, "device_bytes": predicted(kernels, program).device(),
         "process_bytes": (kernels == KernelFamily::Cpu).then(|| predicted(kernels, program).process(model.parameters)),
         "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
     });
@@ -207,15 +224,15 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
 fn buffers(program: &Program) -> String {
     let row = |(i, b): (usize, &crate::program::Buffer)| {
         let image = if program.has_image(crate::program::BufferId(i)) { "buffer and image" } else { "buffer" };
-        [b.label.clone(), count(b.bytes_per_lane), image.into()]
+        [b.label.clone(), count(b.bytes_per_lane), program.lanes_in(b.space).to_string(), image.into()]
     };
     let rows: Vec<_> = program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0).map(row).collect();
-    table([("slot", false), ("bytes per lane", true), ("held as", false)], &rows)
+    table([("slot", false), ("bytes per lane", true), ("lanes per sample", true), ("held as", false)], &rows)
 }
 
 fn steps(program: &Program) -> String {
     let row = |action: &Action| match action {
-        Action::Dispatch(step) => dispatch(step),
+        Action::Dispatch(step, _) => dispatch(step),
         Action::Mirror { buffer, .. } => {
             let label = format!("copy of {} to its image", program.buffers[buffer.0].label);
             [label, String::new(), String::new(), String::new(), String::new(), String::new()]

@@ -1,8 +1,9 @@
-//! A field and its Jacobian-vector products at many points, any number of tangents each: as many at a time as fit.
-//! In: points `[N, D]`, their timesteps, and a way to make tangent j of a point. Out: s `[N, D]`; each J v is handed on.
+//! A field and its Jacobian-vector products at many points, any number of vectors each: as many at a time as fit.
+//! In: points `[N, D]`, their timesteps, and a way to make vector j of a point. Out: s `[N, D]`; each J v, or J v and J'v, is
+//! handed on.
 use super::numbers::finite;
 use crate::error::Result;
-use crate::evaluate::{Evaluator, Room};
+use crate::evaluate::{Evaluator, Products, Room};
 use crate::field::{self, Field};
 use crate::gpu::{Gpu, Memory};
 use crate::run::{Progress, Whose};
@@ -16,6 +17,8 @@ pub(crate) struct Derivatives {
     field: Arc<dyn Field>,
     evaluator: Evaluator,
     dim: usize,
+    /// Whether J'v goes with J v.
+    both: bool,
 }
 
 impl Derivatives {
@@ -27,8 +30,18 @@ impl Derivatives {
         samples: usize,
         tangents: usize,
     ) -> Result<Self> {
-        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents })?;
-        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len() })
+        let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents, cotangents: 0 })?;
+        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: false })
+    }
+
+    /// Room for `samples` points of `probes` vectors each, or for what fits, with J v and J'v of each, for `run_both`.
+    ///
+    /// # Errors
+    /// A field that has no adjoint.
+    pub fn both(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], samples: usize, probes: usize) -> Result<Self> {
+        let room = Room { samples, tangents: probes, cotangents: probes };
+        let evaluator = field::product_evaluator(gpu, field, timesteps, room)?;
+        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: true })
     }
 
     /// What it takes on the device.
@@ -41,7 +54,7 @@ impl Derivatives {
         TILES * self.evaluator.max_samples()
     }
 
-    /// s at every point. `fill(point, j, v)` writes tangent j of `count` into v, which is zero; `take(point, j, jv)` gets
+    /// s at every point. `fill(point, j, v)` writes vector j of `count` into v, which is zero; `take(point, j, jv)` gets
     /// J v, in no particular order. What is not finite is NaN as a whole: s of a point, J v along a tangent. The first such point
     /// is looked into.
     pub fn run(
@@ -49,12 +62,38 @@ impl Derivatives {
         x: &[f32],
         at: &Whose,
         count: usize,
-        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        fill: impl FnMut(usize, usize, &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
+        self.rounds(x, at, count, fill, |point, j, jv, _| take(point, j, jv), progress)
+    }
+
+    /// The same with both modes: `take(point, j, jv, jtv)` gets J v and J'v, NaN both where one of them is not finite. Each is
+    /// counted as an evaluation.
+    pub fn run_both(
+        &mut self,
+        x: &[f32],
+        at: &Whose,
+        count: usize,
+        fill: impl FnMut(usize, usize, &mut [f32]),
+        take: impl FnMut(usize, usize, &[f32], &[f32]),
+        progress: &mut Progress,
+    ) -> Result<Vec<f32>> {
+        self.rounds(x, at, count, fill, take, progress)
+    }
+
+    fn rounds(
+        &mut self,
+        x: &[f32],
+        at: &Whose,
+        count: usize,
+        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        mut take: impl FnMut(usize, usize, &[f32], &[f32]),
+        progress: &mut Progress,
+    ) -> Result<Vec<f32>> {
         let (d, n, points) = (self.dim, self.evaluator.tangents(), at.samples.len());
-        let (ks, nan) = (vec![at.k; points], vec![f32::NAN; d]);
+        let nan = vec![f32::NAN; d];
         let mut s = vec![];
         for first in (0..count).step_by(n) {
             let now = n.min(count - first);
@@ -68,7 +107,9 @@ impl Derivatives {
                     row.fill(0.0);
                 }
             }
-            let (mut values, jv) = self.evaluator.jvp_of(x, &v, &ks, at.samples)?;
+            let u: &[f32] = if self.both { &v } else { &[] };
+            let Products { y: mut values, jv, jtu } =
+                self.evaluator.products_of(x, &v, u, &vec![at.k; points], at.samples)?;
             for (point, value) in values.chunks_exact_mut(d).enumerate() {
                 let rows = point * n..point * n + now;
                 let whole = finite(value);
@@ -76,17 +117,20 @@ impl Derivatives {
                     value.fill(f32::NAN);
                 }
                 for i in rows {
-                    let (row, tangent) = (&jv[i * d..(i + 1) * d], &v[i * d..(i + 1) * d]);
-                    if !(whole && finite(row)) {
-                        progress.look(&self.gpu, &self.field, &x[point * d..(point + 1) * d], tangent, at, point);
+                    let [row, transposed] = [&jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
+                    if !(whole && finite(row) && finite(transposed)) {
+                        let (x, tangent) = (&x[point * d..(point + 1) * d], &v[i * d..(i + 1) * d]);
+                        progress.look(&self.gpu, &self.field, x, tangent, at, point);
                         known[i] = false;
                     }
-                    take(point, first + i % n, if known[i] { row } else { &nan });
+                    let [row, transposed] = if known[i] { [row, transposed] } else { [&nan[..], &nan] };
+                    take(point, first + i % n, row, transposed);
                 }
             }
             s = values;
-            // What a device repeats where not all tangents fit at once is not counted: the run's size is known beforehand.
-            progress.add((points * (now + usize::from(first == 0))) as u64)?;
+            // What a device repeats where not all vectors fit at once is not counted: the run's size is known beforehand.
+            let each = if self.both { 2 * now } else { now };
+            progress.add((points * (each + usize::from(first == 0))) as u64)?;
         }
         Ok(s)
     }

@@ -58,6 +58,8 @@ impl Field for Linear {
                 ("dim", self.shape.len() as u32),
                 ("flat", flat as u32),
                 ("omega", (self.omega as f32).to_bits()),
+                ("group", cx.program.group()),
+                ("transposed", cx.program.group() - cx.program.cotangents()),
             ],
             grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
             flops: 4 * flat as u64,
@@ -71,10 +73,21 @@ impl Field for Linear {
         true
     }
 
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
     fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let (alpha, _) = self.coefficients(k)?;
         let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
         Ok((0..d).map(|i| at(i) * alpha + (at(i + 1) - at(i + d - 1)) * self.omega).collect())
+    }
+
+    /// The transpose turns the other way round.
+    fn twin_vjp(&self, _: &[f64], u: &[f64], k: usize, _: usize) -> Result<Vec<f64>> {
+        let (alpha, _) = self.coefficients(k)?;
+        let (d, at) = (u.len(), |i: usize| u[i % u.len()]);
+        Ok((0..d).map(|i| at(i) * alpha - (at(i + 1) - at(i + d - 1)) * self.omega).collect())
     }
 
     fn describe(&self) -> serde_json::Value {

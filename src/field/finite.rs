@@ -43,7 +43,7 @@ fn look(
     }
     let (values, derivatives) = match tangent {
         [] => (evaluator(gpu, field, &[k], 1)?.evaluate_of(x, &[k], &[sample])?, vec![]),
-        _ => tangent_evaluator(gpu, field, &[k], Room { samples: 1, tangents: 1 })?.jvp_of(
+        _ => tangent_evaluator(gpu, field, &[k], Room { samples: 1, tangents: 1, cotangents: 0 })?.jvp_of(
             x,
             tangent,
             &[k],

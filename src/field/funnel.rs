@@ -2,7 +2,7 @@
 //! p(y, x) = N(y; 0, S) E prod_i N(x_i; 0, V(y0)), y0 ~ N(m, v) what y says of the clean y, V(y0) = a^2 e^(y0) + sigma^2,
 //! S = 9 a^2 + sigma^2, m = 9 a y / S, v = 9 sigma^2 / S. With y0 = m + sqrt(v) z before differentiating, and averages <>
 //! over z: `s_x = -x <1/V>`, `s_y = -y/S + (9 a/S) <g>`, g = d/dy0 of ln prod: nothing cancels however small sigma is.
-use super::{Field, FieldLaunch};
+use super::{Field, FieldLaunch, vjp_of_gradient};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, facts};
@@ -161,6 +161,10 @@ impl Field for Funnel {
         true
     }
 
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
     fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let level = Level::of(&self.process, k)?;
         let Some((&y, x)) = x.split_first() else { return Ok(vec![]) };
@@ -182,6 +186,10 @@ impl Field for Funnel {
         let (u, g) = (mean(|t| t.1), mean(|t| t.2));
         let along_y = g * level.gain - y * level.inverse;
         Ok(std::iter::once(along_y).chain(x.iter().map(|&x| x * u * -1.0)).collect())
+    }
+
+    fn twin_vjp(&self, x: &[f64], u: &[f64], k: usize, sample: usize) -> Result<Vec<f64>> {
+        vjp_of_gradient(self, x, u, k, sample)
     }
 
     fn describe(&self) -> serde_json::Value {

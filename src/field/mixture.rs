@@ -1,7 +1,7 @@
 //! Score of a mixture of isotropic Gaussians: data sum_c w_c N(mu_c, v_c I), noised to sum_c w_c N(a mu_c, V_c I) with
 //! V_c = a^2 v_c + sigma^2. s = sum_c r_c (a mu_c - x) / V_c, r_c proportional to w_c V_c^(-D/2) exp(-|x - a mu_c|^2 / 2 V_c).
 //! A gradient field with structure: what a perfect network would be.
-use super::{Field, FieldLaunch};
+use super::{Field, FieldLaunch, vjp_of_gradient};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Process, Weights, facts};
@@ -122,6 +122,10 @@ impl Field for Mixture {
         true
     }
 
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
     fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
         let (a, _) = self.process.noise(k)?;
         let table = self.table(k)?;
@@ -135,6 +139,10 @@ impl Field for Mixture {
         let total: Dual = shares.iter().copied().sum();
         let value = |i| (0..shares.len()).map(|c| shares[c] / total * gap(c, i) * table[c][0]).sum();
         Ok((0..d).map(value).collect())
+    }
+
+    fn twin_vjp(&self, x: &[f64], u: &[f64], k: usize, sample: usize) -> Result<Vec<f64>> {
+        vjp_of_gradient(self, x, u, k, sample)
     }
 
     fn describe(&self) -> serde_json::Value {

@@ -22,8 +22,8 @@ use crate::shape::Shape;
 use crate::spec::{Params, Spec};
 use std::sync::Arc;
 
-/// What a field's steps connect to. If `program.tangents()` is not 0, a sample is 1 + K lanes: in `x` a point and K tangents
-/// at it, in `s` the field and its derivatives along them.
+/// What a field's steps connect to. A sample is `program.group()` lanes: in `x` a point, T tangents v at it, and K cotangents u
+/// (`program.cotangents()`), in `s` the field, J v and J'u. Where J is symmetric, all lanes behind the first are alike.
 pub struct FieldLaunch<'a> {
     /// Where the steps go.
     pub program: &'a mut Builder,
@@ -91,6 +91,11 @@ pub trait Field: Send + Sync {
         false
     }
 
+    /// Whether `launch` knows about cotangents. Without them J'u is not known, and what needs it is refused or found by tangents.
+    fn has_adjoint(&self) -> bool {
+        false
+    }
+
     /// (alpha, beta) of score = alpha x + beta raw at timestep k, where the field has a raw output that is not the score.
     fn raw_coefficients(&self, _k: usize) -> Result<Option<(f64, f64)>> {
         Ok(None)
@@ -98,6 +103,14 @@ pub trait Field: Send + Sync {
 
     /// The field at `x` (flat, D), timestep k and the condition of a sample, in f64 dual numbers: the second opinion.
     fn twin(&self, x: &[Dual], k: usize, sample: usize) -> Result<Vec<Dual>>;
+
+    /// J'u at `x` (both flat, D), timestep k and the condition of a sample, in f64: the second opinion of cotangents.
+    ///
+    /// # Errors
+    /// A field that has no adjoint.
+    fn twin_vjp(&self, _x: &[f64], _u: &[f64], _k: usize, _sample: usize) -> Result<Vec<f64>> {
+        Err(no_adjoint(self.describe()))
+    }
 
     /// Conditions that samples are under; 1 where all are under the same. A lane's `row` is that of its timestep times this,
     /// plus the number of its sample's condition.
@@ -124,23 +137,53 @@ pub trait Field: Send + Sync {
     fn describe(&self) -> serde_json::Value;
 }
 
+/// What messages call a field, by its facts.
+fn name_of(facts: serde_json::Value) -> String {
+    facts["name"].as_str().unwrap_or("of your own").to_string()
+}
+
+fn no_adjoint(facts: serde_json::Value) -> Error {
+    let message = "has no adjoint: J'u is not known (asymmetry is measured without it by --estimator forward)";
+    Error::invalid(format!("field {}", name_of(facts)), message)
+}
+
+/// Refuses a field of which J'u is not known.
+pub fn require_adjoint(field: &dyn Field) -> Result<()> {
+    if field.has_adjoint() { Ok(()) } else { Err(no_adjoint(field.describe())) }
+}
+
+/// J'u of a gradient, whose J is symmetric, in f64: its derivative along u.
+fn vjp_of_gradient(field: &dyn Field, x: &[f64], u: &[f64], k: usize, sample: usize) -> Result<Vec<f64>> {
+    let along: Vec<Dual> = x.iter().zip(u).map(|(&x, &u)| Dual::new(x, u)).collect();
+    Ok(field.twin(&along, k, sample)?.iter().map(|y| y.d).collect())
+}
+
 /// A field at any points: `evaluate` of the result gives s(x, t). `timesteps`, distinct and ascending, are all that it may
 /// be asked for; tiles hold at most `max_samples`.
 pub fn evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], max_samples: usize) -> Result<Evaluator> {
-    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0 })
+    of_field(gpu, field, timesteps, Room { samples: max_samples, tangents: 0, cotangents: 0 })
 }
 
 /// A field and its derivatives: `jvp` of the result gives s(x, t) and J v for at most `room.tangents` tangents at once,
 /// fewer where they do not fit (`Evaluator::tangents`).
 pub fn tangent_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
     if !field.has_tangents() {
-        let name = field.describe()["name"].as_str().unwrap_or("of your own").to_string();
         let message = "has no tangents; its derivatives are finite differences (--method fd)";
-        return Err(Error::invalid(format!("field {name}"), message));
+        return Err(Error::invalid(format!("field {}", name_of(field.describe())), message));
     }
     if room.tangents == 0 {
         return Err(Error::invalid("tangents", "0, expected at least 1"));
     }
+    of_field(gpu, field, timesteps, room)
+}
+
+/// A field and both its products: `products` of the result gives s(x, t), J v and J'u for at most `room.tangents` tangents and
+/// `room.cotangents` cotangents at once, fewer where they do not fit (`Evaluator::cotangents`).
+///
+/// # Errors
+/// A field without an adjoint; what the device says.
+pub fn product_evaluator(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], room: Room) -> Result<Evaluator> {
+    require_adjoint(field.as_ref())?;
     of_field(gpu, field, timesteps, room)
 }
 

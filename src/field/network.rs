@@ -5,10 +5,13 @@ use crate::error::Result;
 use crate::graph::Graph;
 use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process, facts};
 use crate::ops::weight_format::Rounding;
+use crate::passes::adjoint::adjoint;
 use crate::passes::{Ports, lower};
 use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
 use crate::shape::Shape;
+use crate::twin;
 use serde_json::json;
+use std::sync::OnceLock;
 
 /// How eps-predictions become scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,12 +27,23 @@ pub enum ScoreScale {
 pub struct NetworkField {
     model: Model,
     scale: ScoreScale,
+    /// Made when it is first asked for: it holds the weights once more, transposed.
+    adjoint: OnceLock<Graph>,
 }
 
 impl NetworkField {
     /// The score of `model`.
     pub fn new(model: Model, scale: ScoreScale) -> Self {
-        Self { model, scale }
+        Self { model, scale, adjoint: OnceLock::new() }
+    }
+
+    /// The network and its transpose: x, u -> raw output, J'u.
+    fn adjoint(&self) -> Result<&Graph> {
+        if let Some(made) = self.adjoint.get() {
+            return Ok(made);
+        }
+        let made = adjoint(&self.model.graph)?;
+        Ok(self.adjoint.get_or_init(|| made))
     }
 }
 
@@ -110,6 +124,10 @@ impl Field for NetworkField {
         true
     }
 
+    fn has_adjoint(&self) -> bool {
+        true
+    }
+
     fn raw_coefficients(&self, k: usize) -> Result<Option<(f64, f64)>> {
         self.coefficients(k).map(Some)
     }
@@ -118,6 +136,14 @@ impl Field for NetworkField {
         let (alpha, beta) = self.coefficients(k)?;
         let raw = self.model.twin(x, k, self.condition(sample)?)?;
         Ok(raw.iter().zip(x).map(|(&r, &x)| x * alpha + r * beta).collect())
+    }
+
+    fn twin_vjp(&self, x: &[f64], u: &[f64], k: usize, sample: usize) -> Result<Vec<f64>> {
+        let (alpha, beta) = self.coefficients(k)?;
+        let [point, cotangent] = [x, u].map(|row| row.iter().map(|&v| Dual::constant(v)).collect::<Vec<_>>());
+        let made = twin::outputs(self.adjoint()?, &[&point, &cotangent], k, self.condition(sample)?)?;
+        let raw = made.last().map_or(&[][..], |raw| raw);
+        Ok(raw.iter().zip(u).map(|(r, &u)| u * alpha + r.v * beta).collect())
     }
 
     fn conditions(&self) -> usize {

@@ -9,15 +9,18 @@ use super::pace::Pace;
 use super::slot::copy_to_image;
 use super::tiles::{self, FOLD};
 use crate::error::{Error, Result};
-use crate::program::{BufferId, Program, Role, Step};
+use crate::program::{BufferId, LaneRole, Program, Role, Space, Step};
 use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::Instant;
 
+/// An action and its seconds: a step and the space it runs over, or nothing for an image update.
+pub(crate) type Timed<'a> = (Option<&'a (Step, Space)>, f64);
+
 /// A program on a device, with room for `max_lanes` lanes.
 pub struct Executor<'a> {
     on: Loaded<'a>,
-    steps: Vec<Step>,
+    steps: Vec<(Step, Space)>,
     /// Cuts runs into submissions, where the device has a watchdog.
     pace: Pace,
 }
@@ -70,7 +73,7 @@ impl<'a> Executor<'a> {
             return Err(Error::OutOfMemory { place: format!("plan on {}", gpu.name()), message });
         }
         let pace = Pace::new(&program, gpu.policy.longest);
-        let steps = program.steps().cloned().collect();
+        let steps = program.dispatches().map(|(step, space)| (step.clone(), space)).collect();
         let mut on = Loaded::new(gpu, program, max_lanes, memory, recipe);
         if let Err(error) = on.load().and_then(|()| on.allocate(max_lanes)) {
             on.recover(error)?;
@@ -132,12 +135,12 @@ impl<'a> Executor<'a> {
         for command in (0..repeat).flat_map(|_| commands) {
             match command {
                 Command::Dispatch { pipeline, bind_group, step } => {
-                    let step = &self.steps[*step];
+                    let (step, space) = &self.steps[*step];
                     let pass =
                         pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
                     pass.set_pipeline(&self.on.cache.get(*pipeline).pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
-                    let own = self.on.program.lanes_of(step.role, lanes as u64);
+                    let own = self.on.program.lanes_of(*space, step.role, lanes as u64);
                     let words: Vec<u32> =
                         [own as u32].into_iter().chain(step.immediates.iter().map(|word| word.1)).collect();
                     pass.set_immediates(0, bytemuck::cast_slice(&words));
@@ -147,13 +150,15 @@ impl<'a> Executor<'a> {
                 Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
                     let buffer = &self.on.slots[slot].buffer;
+                    let space = self.on.program.buffers[*slot].space;
+                    let own = self.on.program.lanes_of(space, LaneRole::All, lanes as u64);
                     match &self.on.slots[slot].mirror {
                         Some(mirror) if mirror.alias => {
                             let state = wgpu::BufferUses::STORAGE_READ_ONLY;
                             let barrier = wgpu::BufferTransition { buffer, state };
                             encoder.transition_resources([barrier].into_iter(), [].into_iter());
                         }
-                        Some(mirror) => copy_to_image(encoder, buffer, &mirror.image, bytes_per_lane * lanes as u64),
+                        Some(mirror) => copy_to_image(encoder, buffer, &mirror.image, bytes_per_lane * own),
                         None => {}
                     }
                 }
@@ -184,9 +189,9 @@ impl<'a> Executor<'a> {
         let mut parts = vec![];
         let mut total = 0;
         for (i, b) in self.on.program.buffers.iter().enumerate().filter(|(_, b)| matches!(b.role, Role::Download)) {
-            let bytes = b.bytes_per_lane * lanes as u64;
+            let bytes = self.on.program.bytes_of(b, lanes as u64);
             parts.push((BufferId(i), total, bytes));
-            total += (b.bytes_per_lane * self.on.max_lanes as u64).next_multiple_of(256);
+            total += self.on.program.bytes_of(b, self.on.max_lanes as u64).next_multiple_of(256);
         }
         let staging = match self.on.staging.pop() {
             Some(buffer) => buffer,
@@ -275,8 +280,8 @@ impl<'a> Executor<'a> {
     }
 
     /// Seconds that each action takes on its own over `lanes` lanes, best of `rounds` submissions of `repeat` copies
-    /// of it: (label, op, seconds, the step or nothing for an image update). Results are not read.
-    pub(crate) fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<(Option<&Step>, f64)>> {
+    /// of it. Results are not read.
+    pub(crate) fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<Timed<'_>>> {
         let mut times = HashMap::new();
         for _ in 0..rounds {
             for (i, command) in self.on.commands.iter().enumerate() {

@@ -5,7 +5,7 @@ use super::open::Gpu;
 use super::pipeline::{Cache, LANES, Pipeline};
 use super::slot::{Slot, Written};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, Program, Role, Step};
+use crate::program::{Access, Action, BufferId, LaneRole, Program, Role, Step};
 use std::collections::BTreeMap;
 
 /// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
@@ -106,7 +106,8 @@ impl<'a> Loaded<'a> {
 
     fn slot(&mut self, i: usize, lanes: usize) -> Result<()> {
         let (device, b) = (&self.gpu.device, &self.program.buffers[i]);
-        let (place, size) = (format!("buffer '{}'", b.label), Slot::bytes(b, lanes as u64));
+        let lanes = self.program.lanes_of(b.space, LaneRole::All, lanes as u64);
+        let (place, size) = (format!("buffer '{}'", b.label), Slot::bytes(b, lanes));
         if size > device.max_binding() {
             let message = format!("{size} bytes, the adapter binds at most {}", device.max_binding());
             return Err(Error::OutOfMemory { place, message });
@@ -145,7 +146,7 @@ impl<'a> Loaded<'a> {
                     self.commands.push(Command::Mirror { slot: buffer.0, bytes_per_lane });
                     continue;
                 }
-                Action::Dispatch(step) => step,
+                Action::Dispatch(step, _) => step,
             };
             let pipeline = self.cache.index(&self.gpu.device, &step.kernel, &own)?;
             let bind_group = self.bind_group(self.cache.get(pipeline), step)?;

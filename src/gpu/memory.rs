@@ -2,7 +2,7 @@
 //! word on its heaps, a program and its lanes. Out: bytes. Results never depend on any of it, but for K and tile sizes.
 use super::open::Gpu;
 use super::slot::Slot;
-use crate::program::{BufferId, IMAGE_ROW, Program, Role};
+use crate::program::{BufferId, IMAGE_ROW, LaneRole, Program, Role};
 use std::collections::HashSet;
 
 /// What a run may take where the driver does not say how much there is.
@@ -65,7 +65,7 @@ impl Memory {
     pub fn of(program: &Program, lanes: u64, share: bool) -> Self {
         let mut memory = Self::default();
         for (i, b) in program.buffers.iter().enumerate() {
-            let size = Slot::bytes(b, lanes);
+            let size = Slot::bytes(b, program.lanes_of(b.space, LaneRole::All, lanes));
             match b.role {
                 Role::Constant(_) => memory.constants += size,
                 _ => memory.buffers += size,
@@ -74,7 +74,7 @@ impl Memory {
                 memory.images += if share { IMAGE_ROW } else { size + IMAGE_ROW };
             }
             if matches!(b.role, Role::Download) {
-                memory.readback += b.bytes_per_lane * lanes;
+                memory.readback += program.bytes_of(b, lanes);
             }
         }
         memory.kernels = program.steps().map(|s| &s.kernel).collect::<HashSet<_>>().len() as u64;

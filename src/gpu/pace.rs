@@ -1,7 +1,7 @@
 //! How long a program's commands take on a device, and where to cut them so that no submission is taken for a hang.
 //! In: FLOPs and bytes, from which a guess is made, then measured seconds. Out: ends of submissions, lanes of a tile that
 //! is safe. CPU adapters have no watchdog: without a limit every run is one submission, and nothing is timed.
-use crate::program::{Action, Program};
+use crate::program::{Action, LaneRole, Program};
 
 /// Longest submission in seconds: Windows ends what takes 2 s, a desktop's frames wait behind every one.
 pub(super) const LONGEST: f64 = 0.5;
@@ -27,9 +27,12 @@ impl Pace {
         let group = u64::from(program.group());
         let guess = |action: &Action| {
             let (flops, bytes) = match action {
-                Action::Mirror { bytes_per_lane, .. } => (0, 2 * bytes_per_lane * group),
-                Action::Dispatch(step) => {
-                    let lanes = program.lanes_of(step.role, group);
+                Action::Mirror { buffer, bytes_per_lane } => {
+                    let lanes = program.lanes_of(program.buffers[buffer.0].space, LaneRole::All, group);
+                    (0, 2 * bytes_per_lane * lanes)
+                }
+                Action::Dispatch(step, space) => {
+                    let lanes = program.lanes_of(*space, step.role, group);
                     (step.flops * lanes, step.bytes * lanes)
                 }
             };
@@ -94,7 +97,7 @@ impl Pace {
     pub fn warning(&self, program: &Program) -> Option<String> {
         let (at, seconds) = self.slowest();
         let sample = seconds * f64::from(program.group());
-        let Some(Action::Dispatch(step)) = program.actions.get(at).filter(|_| sample > self.longest) else {
+        let Some(Action::Dispatch(step, _)) = program.actions.get(at).filter(|_| sample > self.longest) else {
             return None;
         };
         let (label, longest) = (&step.label, self.longest);

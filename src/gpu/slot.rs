@@ -11,7 +11,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Bytes of the buffer for that many lanes.
+    /// Bytes of the buffer for that many lanes of its space.
     pub fn bytes(b: &Buffer, lanes: u64) -> u64 {
         let size = match &b.role {
             Role::Constant(data) => (data.len() as u64).max(TEXEL),
@@ -21,11 +21,11 @@ impl Slot {
     }
 
     /// Allocates; with an image if the program reads it through one.
-    pub fn new(device: &Device, b: &Buffer, max_lanes: usize, image: bool) -> Self {
-        let used = b.bytes_per_lane * max_lanes as u64;
+    pub fn new(device: &Device, b: &Buffer, lanes: u64, image: bool) -> Self {
+        let used = b.bytes_per_lane * lanes;
         let descriptor = wgpu::BufferDescriptor {
             label: Some(&b.label),
-            size: Self::bytes(b, max_lanes as u64),
+            size: Self::bytes(b, lanes),
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };

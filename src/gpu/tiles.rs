@@ -45,14 +45,17 @@ pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
     let mut most = (bytes.saturating_sub(device(0)) / slope).max(group);
     for (i, b) in program.buffers.iter().enumerate().filter(|(_, b)| b.bytes_per_lane > 0) {
         let limit = binding(gpu, program.has_image(BufferId(i)));
-        most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / b.bytes_per_lane);
+        // Of a sample's lanes the buffer holds those of its space.
+        let sample = program.bytes_of(b, group).max(1);
+        most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / sample * group);
     }
     most = most.min(program.lane_limit.unwrap_or(u64::MAX));
     let groups = u64::from(gpu.device.limits.max_compute_workgroups_per_dimension);
-    for step in program.steps() {
-        most = most.min(FOLD * groups * step.grid.workgroup as u64 / step.grid.items.max(1) as u64);
+    for (step, space) in program.dispatches() {
+        let sample = step.grid.items.max(1) as u64 * u64::from(program.lanes_in(space)).max(1);
+        most = most.min(FOLD * groups * step.grid.workgroup as u64 * group / sample);
         // Kernels count pixels and elements in 32 bits.
-        most = most.min((1 << 31) / (step.grid.items.max(1) as u64 * 4));
+        most = most.min((1 << 31) * group / (sample * 4));
     }
     most -= most % group;
     // Each buffer is rounded up.
@@ -125,14 +128,29 @@ impl<'a> Sample<'a> {
         Memory::of(program, program.group().into(), self.gpu.images_share()).device() <= self.bytes
     }
 
-    /// Most tangents at a time, by limits and memory; `single` is planned for one.
-    pub fn tangents(&self, single: &Program) -> usize {
-        most(self.gpu, single, self.bytes).saturating_sub(1)
+    /// Bytes that a sample of the program takes more than a run may.
+    pub fn excess(&self, program: &Program) -> u64 {
+        let device = Memory::of(program, program.group().into(), self.gpu.images_share()).device();
+        device.saturating_sub(self.gpu.memory())
     }
 
-    /// Most tangents at a time of what is cut to keep to the limits, by memory alone.
-    pub fn tangents_in_bands(&self, single: &Program) -> usize {
-        let lanes = self.gpu.memory().saturating_sub(single.constant_bytes()) / single.bytes_per_lane().max(1);
-        usize::try_from(lanes).unwrap_or(usize::MAX).saturating_sub(1)
+    /// Most tangents, and most cotangents, at a time, of as many as are asked for of each, by limits and memory; by memory alone
+    /// of what is cut into bands to keep to the limits. `single` is planned for one of each that is asked for; at least one.
+    pub fn directions(&self, mut single: Program, asked: [u32; 2], bands: bool) -> u32 {
+        let mut fits = |n: u32| {
+            [single.tangents, single.cotangents] = asked.map(|asked| asked.min(n));
+            match bands {
+                true => {
+                    single.bytes_per_lane() * u64::from(single.group()) + single.constant_bytes() <= self.gpu.memory()
+                }
+                false => self.within_limits(&single) && self.within_memory(&single),
+            }
+        };
+        let (mut least, mut most) = (1, asked[0].max(asked[1]).max(1) + 1);
+        while most - least > 1 {
+            let middle = least + (most - least) / 2;
+            if fits(middle) { least = middle } else { most = middle }
+        }
+        least
     }
 }

@@ -114,6 +114,7 @@ static INFO: MeasureInfo = MeasureInfo {
         Figure::new("nasym", "Share of the antisymmetric part", "|J − J′|² / 4|J|²"),
     ],
     matrices: Some(Matrices { difference: "asymmetry_max", components: false }),
+    pictures: None,
 };
 
 /// What the table shows.

@@ -29,14 +29,25 @@ pub(super) fn noise(sigma: Vec<f64>) -> Array {
 /// The results of a part that has all samples: its rows after `settle`, which is told the largest error that the f64 twin
 /// found, and the part's arrays of the given names.
 pub(super) fn table<Row: Pod>(
-    mut part: Part,
+    part: Part,
     columns: &[Column<Row>],
     settle: fn(&mut Row, f64),
     names: &[&'static str],
 ) -> Result<Table> {
+    let worst = part.worst;
+    table_of(part, columns, |rows| rows.iter_mut().for_each(|row| settle(row, worst)), names)
+}
+
+/// The same, where `settle` is shown all rows at once: what was checked at some places says something of all.
+pub(super) fn table_of<Row: Pod>(
+    mut part: Part,
+    columns: &[Column<Row>],
+    settle: impl FnOnce(&mut [Row]),
+    names: &[&'static str],
+) -> Result<Table> {
     part.whole()?;
     let mut rows = part.rows::<Row>(ROWS)?;
-    rows.iter_mut().for_each(|row| settle(row, part.worst));
+    settle(&mut rows);
     let (timesteps, sigma): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
     let mut facts: Map<String, Value> = part.fact("table")?;
     facts.insert("noise".into(), json!(sigma));

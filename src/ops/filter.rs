@@ -57,6 +57,11 @@ impl Taps {
         Self::new(&given)
     }
 
+    /// One output, the sum of all of `n` inputs.
+    pub fn sum(n: usize) -> Self {
+        Self::new(&[(0..n).map(|i| (i, 1.0)).collect()])
+    }
+
     /// How many outputs there are.
     pub fn outputs(&self) -> usize {
         self.table.len() / self.terms

@@ -76,6 +76,20 @@ impl Gather {
         }
     }
 
+    /// Channel f and pixel (h, j) of an input, one row of pixels per head, as channel (h, f) and pixel j of the output.
+    pub(super) fn by_channel(heads: usize, from: Shape, to: Shape) -> Self {
+        let (features, vectors) = (from.c, to.pixels());
+        let channel = |c: usize| (c / features * vectors * features + c % features) as u32;
+        let pixels = (0..vectors).map(|j| (j * features) as u32).collect();
+        Self::of(to, pixels, (0..heads * features).map(channel).collect())
+    }
+
+    /// Pixels as channels, and channels as the pixels of one row.
+    pub(super) fn turned(from: Shape) -> Self {
+        let channels = (0..from.pixels()).map(|p| (p * from.c) as u32).collect();
+        Self::of(Shape::new(from.pixels(), 1, from.c), (0..from.c as u32).collect(), channels)
+    }
+
     /// The input and the address of a number of the output.
     fn source(&self, pixel: usize, channel: usize) -> Option<(usize, usize)> {
         self.taken.iter().enumerate().find_map(|(n, taken)| {

@@ -10,18 +10,20 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use reverse::{Reverse, Share};
+use reverse::{Reverse, Share, Value};
 use window::Window;
 
 mod activation;
+pub mod curve;
 mod elementwise;
+mod normed;
 pub mod reverse;
 pub mod scale;
 pub mod weight_format;
 pub mod window;
 
 /// From one line per op: its module, its row of `OPS`, and the kernels of `shaders/` that are its own, for `KERNELS`. Ends of a
-/// graph are in every case, and have none of their own.
+/// graph are in every case, and have none of their own; nor has what the planner puts between lanes.
 macro_rules! ops {
     (
         ends { $($end:ident [$($last:literal),*])* }
@@ -44,6 +46,7 @@ ops! {
     ends {
         input ["input"]
         output ["output"]
+        spread ["spread"]
     }
     ops {
         add ["add"]
@@ -70,6 +73,7 @@ ops! {
         rms_norm ["rms_norm"]
         rows ["rows"]
         silu ["silu"]
+        slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
         sums ["sums"]

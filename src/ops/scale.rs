@@ -40,6 +40,14 @@ impl Scale {
         }
     }
 
+    /// True if it changes nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Scale::Fixed { gain, shift } => gain.iter().all(|g| *g == 1.0) && shift.iter().all(|h| *h == 0.0),
+            Scale::Rows { .. } => false,
+        }
+    }
+
     /// The same gains, and no shifts.
     pub(super) fn unshifted(&self) -> Self {
         match self {

@@ -56,9 +56,7 @@ pub fn adjoint_of(graph: &Graph, output: &str, inputs: &[&str]) -> Result<Graph>
             let part = match share {
                 Share::Nothing => continue,
                 Share::Whole(value) => Part { node: values[value.number()], channels: None },
-                Share::Channels(value, channels) => {
-                    Part { node: values[value.number()], channels: Some(channels) }
-                }
+                Share::Channels(value, channels) => Part { node: values[value.number()], channels: Some(channels) },
             };
             shares.entry(input).or_default().push(part);
         }

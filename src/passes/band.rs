@@ -8,20 +8,22 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::ops::conv::winograd::TILE;
 use crate::ops::group_norm::chunk;
 use crate::ops::rows::Rows;
+use crate::program::Space;
 use crate::shape::Shape;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 /// `buffers`: bytes per lane of the buffer that holds each node's output, were nothing cut. None if all fit.
-pub(super) fn band(graph: &Graph, buffers: &[u64], budget: u64) -> Result<Option<Draft>> {
+pub(super) fn band(draft: &Draft, buffers: &[u64], budget: u64) -> Result<Option<Draft>> {
+    let graph = &draft.graph;
     let sizes = sizes(graph, buffers, budget)?;
     if sizes.is_empty() {
         return Ok(None);
     }
-    let mut out = Draft { graph: Graph { nodes: vec![], ..graph.clone() }, whole: vec![] };
+    let mut out = Draft { graph: Graph { nodes: vec![], ..graph.clone() }, whole: vec![], spaces: vec![] };
     let mut bands: Vec<Bands> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
+    for (node, &space) in graph.nodes.iter().zip(&draft.spaces) {
         let shapes: Vec<Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();
         // As many as the output or the largest input asks for: what makes few rows of many must not read all of them.
         let count = shapes.iter().chain([&node.shape]).filter_map(|s| sizes.get(&(s.h, s.w))).max().copied();
@@ -29,14 +31,14 @@ pub(super) fn band(graph: &Graph, buffers: &[u64], budget: u64) -> Result<Option
             Some(count) => rows(node.shape, count),
             None => vec![0..node.shape.h],
         };
-        let mut made = pieces(&mut out, node, &shapes, &all, &bands, budget)?;
+        let mut made = pieces(&mut out, (node, space), &shapes, &all, &bands, budget)?;
         // Whoever reads it wants bands of its own size; joined at once, channels keep their order in memory.
         let wanted = match sizes.get(&(node.shape.h, node.shape.w)) {
             Some(&count) => rows(node.shape, count),
             None => vec![0..node.shape.h],
         };
         if wanted != all && node.op.writes_port().is_none() {
-            let join = |rows: Range<usize>| Ok((rows.clone(), gathered(&mut out, &node.name, &made, rows)?));
+            let join = |rows: Range<usize>| Ok((rows.clone(), gathered(&mut out, (&node.name, space), &made, rows)?));
             made = wanted.into_iter().map(join).collect::<Result<_>>()?;
         }
         bands.push(made);
@@ -50,7 +52,7 @@ type Bands = Vec<(Range<usize>, NodeId)>;
 /// The node's bands `all`, from those of the nodes before it.
 fn pieces(
     out: &mut Draft,
-    node: &Node,
+    (node, space): (&Node, Space),
     inputs: &[Shape],
     all: &[Range<usize>],
     bands: &[Bands],
@@ -76,12 +78,14 @@ fn pieces(
         for (input, rows) in reads {
             let id = match copies.entry((input, rows.start, rows.end)) {
                 Entry::Occupied(made) => *made.get(),
-                Entry::Vacant(slot) => *slot.insert(gathered(out, &node.name, &bands[node.inputs[input].0], rows)?),
+                Entry::Vacant(slot) => {
+                    *slot.insert(gathered(out, (&node.name, space), &bands[node.inputs[input].0], rows)?)
+                }
             };
             own_inputs.push(id);
         }
         let shape = Shape { h: own.len(), ..node.shape };
-        let id = out.push(Node { name: node.name.clone(), op, inputs: own_inputs, shape }, node.shape);
+        let id = out.push(Node { name: node.name.clone(), op, inputs: own_inputs, shape }, node.shape, space);
         made.push((own.clone(), id));
     }
     Ok(made)
@@ -118,7 +122,12 @@ fn rows(s: Shape, count: usize) -> Vec<Range<usize>> {
 }
 
 /// The node that holds these rows: a band, or a copy of parts of several.
-fn gathered(out: &mut Draft, name: &str, bands: &[(Range<usize>, NodeId)], rows: Range<usize>) -> Result<NodeId> {
+fn gathered(
+    out: &mut Draft,
+    (name, space): (&str, Space),
+    bands: &[(Range<usize>, NodeId)],
+    rows: Range<usize>,
+) -> Result<NodeId> {
     if let Some((_, id)) = bands.iter().find(|(band, _)| *band == rows) {
         return Ok(*id);
     }
@@ -132,5 +141,6 @@ fn gathered(out: &mut Draft, name: &str, bands: &[(Range<usize>, NodeId)], rows:
     }
     let id = out.graph.push(format!("{name} rows {rows:?}"), Rows { takes }, &inputs)?;
     out.whole.push(out.graph.shape(id));
+    out.spaces.push(space);
     Ok(id)
 }

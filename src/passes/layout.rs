@@ -61,9 +61,9 @@ fn suits(found: &Found, reads: Reads) -> bool {
 }
 
 /// The graph with copies in front of these inputs; those of the same channels share one.
-fn repacked(Draft { graph, whole }: &Draft, layout: &Layout, wanted: &BTreeSet<(usize, usize)>) -> Draft {
+fn repacked(Draft { graph, whole, spaces }: &Draft, layout: &Layout, wanted: &BTreeSet<(usize, usize)>) -> Draft {
     let nodes = Vec::with_capacity(graph.nodes.len());
-    let mut out = Draft { graph: Graph { nodes, ..graph.clone() }, whole: vec![] };
+    let mut out = Draft { graph: Graph { nodes, ..graph.clone() }, whole: vec![], spaces: vec![] };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     let mut copies: HashMap<&[(usize, usize)], NodeId> = HashMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -71,10 +71,10 @@ fn repacked(Draft { graph, whole }: &Draft, layout: &Layout, wanted: &BTreeSet<(
         for (n, &id) in node.inputs.iter().enumerate().filter(|(n, _)| wanted.contains(&(i, *n))) {
             inputs[n] = *copies.entry(layout.sources(id)).or_insert_with(|| {
                 let copy = copy(&graph.nodes[id.0], layout.sources(id), &layout.leaves_of(id), &renamed);
-                out.push(copy, whole[id.0])
+                out.push(copy, whole[id.0], spaces[i])
             });
         }
-        renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i]));
+        renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], spaces[i]));
     }
     out
 }

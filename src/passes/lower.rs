@@ -1,25 +1,29 @@
 //! Lowering: the steps of every node, in order. In: a graph that every kernel can read, its layout, the timesteps of the run. Out:
 //! buffers and steps appended to a program.
+use super::lanes::Doors;
 use super::views::Layout;
-use super::{Draft, Ports, liveness};
+use super::{Draft, liveness};
 use crate::error::{Error, Result};
 use crate::ops::{Lowering, Place, View};
-use crate::program::{BufferId, Builder, Role};
+use crate::program::{BufferId, Builder, Role, Space};
 use crate::target::KernelFamily;
 use std::collections::BTreeMap;
 
 /// `largest`: pixels of the largest image of the network, were nothing cut.
 pub(super) fn lower(
-    Draft { graph, whole }: &Draft,
+    Draft { graph, whole, spaces }: &Draft,
     layout: &Layout,
     timesteps: &[usize],
-    ports: &Ports,
+    doors: &Doors,
     largest: usize,
     program: &mut Builder,
 ) -> Result<()> {
-    let slots = liveness::assign(graph, layout);
-    let slot = |(i, &bytes)| program.buffer(format!("slot {i}"), bytes, Role::Scratch);
-    let buffers: Vec<BufferId> = slots.bytes.iter().enumerate().map(slot).collect();
+    let slots = liveness::assign(graph, layout, spaces);
+    let slot = |(i, (&bytes, &space))| {
+        program.go_to(space);
+        program.buffer(format!("slot {i}"), bytes, Role::Scratch)
+    };
+    let buffers: Vec<BufferId> = slots.bytes.iter().zip(&slots.spaces).enumerate().map(slot).collect();
     // Conditions of a timestep lie side by side.
     let conditions = graph.rows.conditions();
     let mut rows: Vec<Vec<Vec<f64>>> = vec![Vec::with_capacity(timesteps.len() * conditions); graph.rows.len()];
@@ -31,9 +35,12 @@ pub(super) fn lower(
         let pixels = graph.nodes.iter().map(|n| n.shape.pixels() as u64).max().unwrap_or(1);
         program.limit_lanes((1 << 23) / pixels);
     }
-    let mut shared = BTreeMap::new();
-    for ((node, leaf), &whole) in graph.nodes.iter().zip(&layout.leaves).zip(whole) {
+    let mut shared: BTreeMap<Space, BTreeMap<_, _>> = BTreeMap::new();
+    for (i, (node, leaf)) in graph.nodes.iter().zip(&layout.leaves).enumerate() {
         let Some(leaf) = leaf else { continue };
+        let lost = || Error::invalid(&node.name, "has no lanes");
+        let lanes = *doors.lanes.get(&spaces[i]).ok_or_else(lost)?;
+        program.go_to(spaces[i]);
         let buffer = |root: usize| {
             let slot = slots.of_root[root].ok_or_else(|| Error::invalid(&node.name, "has no buffer"))?;
             Ok::<BufferId, Error>(buffers[slot])
@@ -47,7 +54,7 @@ pub(super) fn lower(
         }
         let output = Place {
             buffer: match node.op.writes_port() {
-                Some(port) => ports.outputs[port],
+                Some(port) => doors.outputs[port],
                 None => buffer(leaf.root)?,
             },
             shape: node.shape,
@@ -64,12 +71,12 @@ pub(super) fn lower(
             largest,
             inputs,
             output,
-            whole,
-            lanes: ports.lanes,
+            whole: whole[i],
+            lanes,
             rows: &rows,
-            flat_inputs: &ports.inputs,
+            flat_inputs: &doors.inputs,
             timesteps: timesteps.len() * conditions,
-            shared: &mut shared,
+            shared: shared.entry(spaces[i]).or_default(),
         })?;
     }
     Ok(())

@@ -6,17 +6,20 @@ mod band;
 mod banded;
 mod fuse;
 mod fused;
+mod lanes;
 mod layout;
 mod liveness;
 mod lower;
+mod recompute;
 mod simplify;
+mod spaces;
 mod views;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::output::Output;
 use crate::ops::weight_format::WeightFormat;
-use crate::program::{BufferId, Builder};
+use crate::program::{BufferId, Builder, Space};
 use crate::shape::Shape;
 use crate::target::Target;
 
@@ -71,6 +74,8 @@ struct Draft {
     graph: Graph,
     /// `[C, H, W]` of every node's output before it was cut into bands of rows.
     whole: Vec<Shape>,
+    /// Which lanes every node has.
+    spaces: Vec<Space>,
 }
 
 impl Draft {
@@ -81,12 +86,14 @@ impl Draft {
             graph.push(name, Output { port }, &[id])?;
         }
         let whole = graph.nodes.iter().map(|node| node.shape).collect();
-        Ok(Self { graph, whole })
+        let spaces = vec![Space::Whole; graph.nodes.len()];
+        Ok(Self { graph, whole, spaces })
     }
 
-    fn push(&mut self, node: Node, whole: Shape) -> NodeId {
+    fn push(&mut self, node: Node, whole: Shape, space: Space) -> NodeId {
         self.graph.nodes.push(node);
         self.whole.push(whole);
+        self.spaces.push(space);
         NodeId(self.graph.nodes.len() - 1)
     }
 }
@@ -99,21 +106,42 @@ pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'sta
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    if program.cotangents() > 0 {
+        return both(&adjoint::adjoint(graph)?, timesteps, ports, program);
+    }
     let (graph, _) = fused(graph, program.target(), program.tangents());
+    steps(graph, timesteps, ports, program)
+}
+
+/// The steps of an adjoint graph (`adjoint`), for samples with cotangents: a sample's lanes hold x, its tangents v, its
+/// cotangents u in the one buffer of `ports`, and y, J v, J'u in the other.
+pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
+    let (graph, _) = fused(adjoint, program.target(), program.lanes_in(Space::Forward) - 1);
     steps(graph, timesteps, ports, program)
 }
 
 /// The same, node by node: what fusion is compared with.
 pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    steps(simplify::simplify(graph), timesteps, ports, program)
+    match program.cotangents() {
+        0 => steps(simplify::simplify(graph), timesteps, ports, program),
+        _ => steps(simplify::simplify(&adjoint::adjoint(graph)?), timesteps, ports, program),
+    }
 }
 
 fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    ports.fit(&graph)?;
-    let largest = graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
-    let (mut draft, mut layout) = layout::layout(Draft::of(graph)?)?;
+    let mut draft = match program.cotangents() {
+        0 => {
+            ports.fit(&graph)?;
+            Draft::of(graph)?
+        }
+        _ => kept(Draft::of(graph)?, program)?,
+    };
+    let doors = lanes::Doors::open(&draft, ports, program)?;
+    let largest = draft.graph.nodes.iter().map(|n| n.shape.pixels()).max().unwrap_or(1);
+    let mut layout;
+    (draft, layout) = layout::layout(draft)?;
     if let Some(budget) = program.budget()
-        && let Some(cut) = band::band(&draft.graph, &layout.bytes(&draft.graph), budget)?
+        && let Some(cut) = band::band(&draft, &layout.bytes(&draft.graph), budget)?
     {
         (draft, layout) = layout::layout(cut)?;
         let bytes = layout.bytes(&draft.graph);
@@ -123,5 +151,35 @@ fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder
             return Err(Error::OutOfMemory { place: "plan".into(), message });
         }
     }
-    lower::lower(&draft, &layout, timesteps, ports, largest, program)
+    lower::lower(&draft, &layout, timesteps, &doors, largest, program)?;
+    doors.close(ports, program);
+    Ok(())
+}
+
+/// The draft of an adjoint graph with the lanes of every node, and with as much made a second time as the target asks for, or as
+/// can be.
+fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
+    let all = spaces::spread(&draft, program)?;
+    let saved = program.target().saved;
+    if saved == 0 {
+        return Ok(all);
+    }
+    let bytes = |draft: Draft| -> Result<(u64, Draft)> {
+        let (draft, layout) = layout::layout(draft)?;
+        let slots = liveness::assign(&draft.graph, &layout, &draft.spaces);
+        let sizes = slots.bytes.iter().zip(&slots.spaces);
+        Ok((sizes.map(|(bytes, &space)| bytes * u64::from(program.lanes_in(space))).sum(), draft))
+    };
+    let mut best = bytes(all)?;
+    let enough = best.0.saturating_sub(saved);
+    for segments in recompute::SEGMENTS {
+        let next = bytes(spaces::spread(&recompute::recompute(&draft, segments), program)?)?;
+        if next.0 < best.0 {
+            best = next;
+        }
+        if best.0 <= enough {
+            break;
+        }
+    }
+    Ok(best.1)
 }

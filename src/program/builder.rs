@@ -1,6 +1,6 @@
 //! How a program is made: for a target and a number of tangents, buffer by buffer and step by step. In: what ops, paths, fields
 //! and diagnostics append. Out: a `Program`, or the first step that the target does not allow.
-use super::{Access, Action, Buffer, BufferId, Program, Role, Step};
+use super::{Access, Action, Buffer, BufferId, Program, Role, Space, Step};
 use crate::choice::Class;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Builder {
     target: Target,
     program: Program,
+    /// Where buffers and steps go at present.
+    space: Space,
     /// Image mirrors that hold what their buffer holds.
     fresh: Vec<BufferId>,
     /// What is wrong with the first step that cannot be.
@@ -21,10 +23,16 @@ pub struct Builder {
 impl Builder {
     /// An empty program for samples with `tangents` tangents each.
     pub fn new(target: Target, tangents: u32) -> Self {
+        Self::both(target, tangents, 0)
+    }
+
+    /// An empty program for samples with so many tangents and cotangents each.
+    pub fn both(target: Target, tangents: u32, cotangents: u32) -> Self {
         let program = Program {
             buffers: vec![],
             actions: vec![],
             tangents,
+            cotangents,
             lane_limit: None,
             chosen: BTreeMap::new(),
             sources: vec![],
@@ -34,7 +42,7 @@ impl Builder {
 
     /// Goes on behind what a program does, for a target of its own.
     pub fn behind(program: Program, target: Target) -> Self {
-        Self { target, program, fresh: vec![], refused: None }
+        Self { target, program, space: Space::Whole, fresh: vec![], refused: None }
     }
 
     /// What the program is made for.
@@ -42,19 +50,35 @@ impl Builder {
         &self.target
     }
 
-    /// K: tangents of every sample.
-    pub fn tangents(&self) -> u32 {
-        self.program.tangents
+    /// From now on buffers and steps are of the lanes of this space.
+    pub(crate) fn go_to(&mut self, space: Space) {
+        self.space = space;
     }
 
-    /// Lanes per sample, 1 + K.
+    /// Lanes of every sample that follow its primal in the space at present: T tangents. A cotangent's lane has none.
+    pub fn tangents(&self) -> u32 {
+        self.group() - 1
+    }
+
+    /// Lanes per sample in the space at present, 1 + T. Each cotangent's lane is a sample of its own to whoever makes it.
     pub fn group(&self) -> u32 {
-        self.program.group()
+        if self.space == Space::Reverse { 1 } else { self.program.lanes_in(self.space) }
+    }
+
+    /// K: cotangents of every sample.
+    pub fn cotangents(&self) -> u32 {
+        self.program.cotangents
+    }
+
+    /// Lanes of a sample in a space.
+    pub(crate) fn lanes_in(&self, space: Space) -> u32 {
+        self.program.lanes_in(space)
     }
 
     /// Most bytes per lane that one buffer should have, if the target sets a limit: what is larger is cut.
     pub fn budget(&self) -> Option<u64> {
-        self.target.buffer_bytes.map(|bytes| bytes / u64::from(self.group()))
+        let most = [Space::Forward, Space::Reverse].map(|space| self.program.lanes_in(space)).into_iter().max();
+        self.target.buffer_bytes.map(|bytes| bytes / u64::from(most.unwrap_or(1)))
     }
 
     /// Brings WGSL of the caller's own, under a name that no file of `shaders/` has; kernels then name it like one. The
@@ -81,7 +105,7 @@ impl Builder {
 
     /// Adds a buffer.
     pub fn buffer(&mut self, label: impl Into<Cow<'static, str>>, bytes_per_lane: u64, role: Role) -> BufferId {
-        self.program.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, role });
+        self.program.buffers.push(Buffer { label: label.into().into_owned(), bytes_per_lane, space: self.space, role });
         BufferId(self.program.buffers.len() - 1)
     }
 
@@ -126,7 +150,7 @@ impl Builder {
                 self.fresh.retain(|&f| f != id);
             }
         }
-        self.program.actions.push(Action::Dispatch(step));
+        self.program.actions.push(Action::Dispatch(step, self.space));
     }
 
     fn wrong(&self, step: &Step) -> Option<String> {

@@ -6,7 +6,7 @@ mod step;
 
 pub use builder::Builder;
 pub(crate) use step::named;
-pub use step::{Access, Grid, Immediate, Kernel, LaneRole, Step};
+pub use step::{Access, Grid, Immediate, Kernel, LaneRole, Space, Step};
 
 use crate::choice::Class;
 use std::borrow::Cow;
@@ -29,13 +29,15 @@ pub enum Role {
     Constant(Vec<u8>),
 }
 
-/// One storage buffer. Bytes = `bytes_per_lane` x lanes, or the constant's own size.
+/// One storage buffer. Bytes = `bytes_per_lane` x lanes of its space, or the constant's own size.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     /// Named in errors.
     pub label: String,
     /// Bytes of one lane; 0 for constants.
     pub bytes_per_lane: u64,
+    /// Which lanes it holds.
+    pub space: Space,
     /// Who writes it.
     pub role: Role,
 }
@@ -44,8 +46,8 @@ pub struct Buffer {
 /// where both share memory).
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// A kernel runs.
-    Dispatch(Step),
+    /// A kernel runs, over lanes of this space.
+    Dispatch(Step, Space),
     /// An image mirror catches up with its buffer.
     Mirror {
         /// What is mirrored.
@@ -74,8 +76,10 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// In order.
     pub actions: Vec<Action>,
-    /// K: tangents of every sample, whose lanes follow its primal.
+    /// T: tangents of every sample, whose lanes follow its primal.
     pub tangents: u32,
+    /// K: cotangents of every sample, whose lanes follow those.
+    pub cotangents: u32,
     /// Most lanes for which the kernels' index arithmetic is exact, if they have such a limit.
     pub lane_limit: Option<u64>,
     /// The classes of work that there are, and the variant of each.
@@ -90,25 +94,46 @@ impl Program {
         self.sources.iter().map(|(name, text)| (*name, text.as_ref())).collect()
     }
 
-    /// Lanes per sample, 1 + K. Runs are of whole samples.
+    /// Lanes per sample, 1 + T + K. Runs are of whole samples.
     pub fn group(&self) -> u32 {
-        self.tangents + 1
+        self.lanes_in(Space::Whole)
     }
 
-    /// How many of `lanes` have a role.
-    pub fn lanes_of(&self, role: LaneRole, lanes: u64) -> u64 {
-        let samples = lanes / u64::from(self.group());
-        match role {
-            LaneRole::All => lanes,
-            LaneRole::Primals => samples,
-            LaneRole::Tangents => lanes - samples,
+    /// Lanes per sample of a space.
+    pub fn lanes_in(&self, space: Space) -> u32 {
+        match space {
+            Space::Whole => 1 + self.tangents + self.cotangents,
+            Space::Forward => 1 + self.tangents,
+            Space::Primal => 1,
+            Space::Reverse => self.cotangents,
         }
+    }
+
+    /// How many lanes of a space there are in a run of `lanes` lanes, and of those how many have a role.
+    pub fn lanes_of(&self, space: Space, role: LaneRole, lanes: u64) -> u64 {
+        let samples = lanes / u64::from(self.group());
+        let own = samples * u64::from(self.lanes_in(space));
+        match role {
+            LaneRole::All => own,
+            LaneRole::Primals => samples,
+            LaneRole::Tangents => own - samples,
+        }
+    }
+
+    /// Bytes of a buffer in a run of `lanes` lanes, its lanes alone.
+    pub fn bytes_of(&self, buffer: &Buffer, lanes: u64) -> u64 {
+        buffer.bytes_per_lane * self.lanes_of(buffer.space, LaneRole::All, lanes)
     }
 
     /// The dispatches, in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.dispatches().map(|(step, _)| step)
+    }
+
+    /// The dispatches, in order, and over lanes of which space each runs.
+    pub fn dispatches(&self) -> impl Iterator<Item = (&Step, Space)> {
         self.actions.iter().filter_map(|a| match a {
-            Action::Dispatch(step) => Some(step),
+            Action::Dispatch(step, space) => Some((step, *space)),
             Action::Mirror { .. } => None,
         })
     }
@@ -118,10 +143,11 @@ impl Program {
         self.actions.iter().any(|a| matches!(a, Action::Mirror { buffer, .. } if *buffer == id))
     }
 
-    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane; as if no mirror shared its memory.
+    /// Bytes of all buffers and image mirrors that grow with the lanes, per lane on average over those of a sample; as if no
+    /// mirror shared its memory.
     pub fn bytes_per_lane(&self) -> u64 {
-        let copies = |i: usize| if self.has_image(BufferId(i)) { 2 } else { 1 };
-        self.buffers.iter().enumerate().map(|(i, b)| b.bytes_per_lane * copies(i)).sum()
+        let (copies, group) = (|i: usize| if self.has_image(BufferId(i)) { 2 } else { 1 }, u64::from(self.group()));
+        self.buffers.iter().enumerate().map(|(i, b)| self.bytes_of(b, group) * copies(i)).sum::<u64>() / group
     }
 
     /// Bytes of the constants.
@@ -132,6 +158,6 @@ impl Program {
     /// Floating-point operations per lane, on average over the lanes of a sample.
     pub fn flops(&self) -> u64 {
         let group = u64::from(self.group());
-        self.steps().map(|s| s.flops * self.lanes_of(s.role, group)).sum::<u64>() / group
+        self.dispatches().map(|(s, space)| s.flops * self.lanes_of(space, s.role, group)).sum::<u64>() / group
     }
 }

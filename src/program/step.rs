@@ -12,7 +12,22 @@ pub struct Grid {
     pub groups: u32,
 }
 
-/// Which lanes of every sample a step is for: a sample is 1 + K lanes, its primal first, then its K tangents.
+/// Which lanes of every sample a buffer holds and a step runs over. A sample is 1 + T + K lanes: its primal, T tangents at it,
+/// K cotangents of its output. What ops see of a space is lanes 0, 1, .. of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Space {
+    /// All of them: what is outside networks, and everything where there are no cotangents.
+    #[default]
+    Whole,
+    /// The primal and its tangents: what a network makes of its input.
+    Forward,
+    /// The primal alone: what only the reverse sweep reads.
+    Primal,
+    /// The cotangents: what depends on them.
+    Reverse,
+}
+
+/// Which lanes of its space a step is for: the primal, which is the first of 1 + T, or the T tangents behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LaneRole {
     /// All lanes alike.

@@ -4,7 +4,8 @@ use crate::data::{Array as Values, npz, sha256_file, text};
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
 use crate::run::{
-    Array, Axis, Labels, Matrices, Numbers, PATH, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, VERDICT,
+    Array, Axis, Labels, Matrices, Numbers, PATH, Pictures, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
+    VERDICT,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub struct Stored {
     /// Name of the directory.
     pub name: String,
     /// What was measured, columns in the order of this program's schema. Of other arrays it holds `noise` (f64
-    /// `[timestep]`) and, where the measure has them, `jacobian` and `components`.
+    /// `[timestep]`) and, where the measure has them, `jacobian` and `components`, and its pictures.
     pub table: Table,
     /// All of `manifest.json`.
     pub manifest: Value,
@@ -87,6 +88,11 @@ pub fn read(dir: &Path) -> Result<Stored> {
     }
     if let Some(own) = measure.info().matrices {
         matrices(&arrays, own, &mut table)?;
+    }
+    for name in measure.info().pictures.iter().flat_map(Pictures::arrays) {
+        let (shape, values) = floats(&arrays, name, None)?;
+        let values = Numbers::F32(values.into_iter().map(|v| v as f32).collect());
+        table.arrays.push(Array { name, shape, values });
     }
     let log = dir.join("run_log.json");
     Ok(Stored {

@@ -95,6 +95,42 @@ pub struct Matrices {
     pub components: bool,
 }
 
+/// Squares in the shape of a point, `[timestep, sample, C, H, W]` in a measure's NPZ, with their standard errors; each is a mean
+/// over probes of the square of a component.
+#[derive(Clone, Copy, Debug)]
+pub struct Maps {
+    /// The array that is drawn.
+    pub squares: &'static str,
+    /// Its standard errors over probes.
+    pub errors: &'static str,
+    /// The array that makes up the whole with it.
+    pub others: &'static str,
+    /// The clean samples, `[sample, C, H, W]`, that it is drawn over.
+    pub samples: &'static str,
+    /// The column that says what a component, before it is squared, is off by at most.
+    pub noise: &'static str,
+    /// What is drawn, for a caption.
+    pub title: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+}
+
+/// Pictures in a measure's NPZ that the page draws.
+#[derive(Clone, Copy, Debug)]
+pub enum Pictures {
+    /// Squares over the clean samples.
+    Maps(Maps),
+}
+
+impl Pictures {
+    /// The arrays that they are made of.
+    pub fn arrays(&self) -> Vec<&'static str> {
+        match self {
+            Pictures::Maps(Maps { squares, errors, others, samples, .. }) => vec![squares, errors, others, samples],
+        }
+    }
+}
+
 /// The plain facts of a measure.
 #[derive(Clone, Copy)]
 pub struct MeasureInfo {
@@ -126,6 +162,8 @@ pub struct MeasureInfo {
     pub figures: &'static [Figure],
     /// Matrices, for measures that have such.
     pub matrices: Option<Matrices>,
+    /// Pictures, for measures that have such.
+    pub pictures: Option<Pictures>,
 }
 
 /// Plots by their names in the run directory, as SVG.

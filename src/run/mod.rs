@@ -25,7 +25,9 @@ mod verdict;
 pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
 pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;
-pub use measure::{Axis, Figure, Matrices, MeanOf, Measure, MeasureInfo, PATH, Plots, SAMPLE, TIMESTEP, Taken};
+pub use measure::{
+    Axis, Figure, Maps, Matrices, MeanOf, Measure, MeasureInfo, PATH, Pictures, Plots, SAMPLE, TIMESTEP, Taken,
+};
 pub use merge::{Merged, merge};
 pub use parameters::{Kind, Parameter, SAMPLES, SEED, Setting, Settings, TIMESTEPS, parse_timesteps};
 pub use part::{Part, PartArray};

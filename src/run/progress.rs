@@ -119,22 +119,32 @@ impl<'a> Progress<'a> {
         &mut self,
         asked: usize,
         picks: &[Pick],
-        mut gap: impl FnMut(&Pick) -> Result<f64>,
+        gap: impl FnMut(&Pick) -> Result<f64>,
     ) -> Result<f64> {
+        let none = if asked == 0 || !picks.is_empty() { f64::NAN } else { 0.0 };
+        Ok(self.checks(picks, gap)?.into_iter().fold(none, f64::max))
+    }
+
+    /// Begins a stage: what `check` says of each pick, in their order.
+    pub(crate) fn checks<Pick, T: Pod>(
+        &mut self,
+        picks: &[Pick],
+        mut check: impl FnMut(&Pick) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.begin();
-        let mut worst = if asked == 0 || !picks.is_empty() { f64::NAN } else { 0.0 };
+        let mut all = vec![];
         for (nth, pick) in picks.iter().enumerate() {
-            let found = match self.record::<f64>(nth)? {
-                Some((_, values)) => values.first().copied().unwrap_or(f64::NAN),
+            match self.record::<T>(nth)? {
+                Some((1, values)) => all.extend(values.first()),
+                Some((count, values)) => return Err(wrong(nth, count as u64, values.len(), "one value of one check")),
                 None => {
-                    let found = gap(pick)?;
+                    let found = check(pick)?;
                     self.keep(nth, 1, &[found])?;
                     self.add(0)?;
-                    found
+                    all.push(found);
                 }
-            };
-            worst = worst.max(found);
+            }
         }
-        Ok(worst)
+        Ok(all)
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64
     let [(d, dims), (out, out_dims)] = graph.end_shapes()?.map(sizes);
     let rows = |name: &str| case.tensors.get(name).and_then(|t| t.shape.first().copied()).unwrap_or(0);
     let asked = ["v", "idx", "idx_in", "jdiag"].map(rows).into_iter().max().unwrap_or(0);
-    let room = Room { samples: 1, tangents: asked.clamp(1, TANGENTS.min(d)) };
+    let room = Room { samples: 1, tangents: asked.clamp(1, TANGENTS.min(d)), cotangents: 0 };
     let mut evaluator = Evaluator::with_tangents(gpu, graph, &[k], room)?;
     let x = to_f32(&x[..d]);
     let mut along = |tangents: &[f32]| -> Result<Vec<f64>> {

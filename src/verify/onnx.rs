@@ -209,7 +209,7 @@ impl One<'_> {
         let (_, from) = self.whole("idx_in")?;
         let (_, to) = self.whole("idx_out")?;
         let (from, to) = (self.components("idx_in", from, d)?, self.components("idx_out", to, out)?);
-        let room = Room { samples: 1, tangents: count.max(from.len()) };
+        let room = Room { samples: 1, tangents: count.max(from.len()), cotangents: 0 };
         let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[0], room)?;
         let mut along = |tangents: &[f32]| -> Result<(Vec<f64>, Vec<f64>)> {
             let (n, mut values, mut all) = (evaluator.tangents(), vec![], vec![]);

@@ -7,7 +7,7 @@ use crate::gpu::{Executor, Gpu, tiles};
 use crate::model::Model;
 use crate::passes::{Ports, lower};
 use crate::paths::Lane;
-use crate::program::{BufferId, Builder, Role, Step};
+use crate::program::{BufferId, Builder, Role, Space, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -83,7 +83,7 @@ impl Ready {
         let mut roofs: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
         for round in 0..rounds {
             for (step, seconds) in self.executor.time_actions(lanes, 1, 1)? {
-                let op = step.map_or("image update", |s| s.op);
+                let op = step.map_or("image update", |(s, _)| s.op);
                 let none = || OpCost {
                     op,
                     dispatches: 0,
@@ -98,10 +98,10 @@ impl Ready {
                     continue;
                 }
                 // Per lane of the tile, not of the role that the step is for.
-                let of = |step: &Step, amount: u64| {
-                    (amount * program.lanes_of(step.role, lanes as u64)) as f64 / lanes as f64
+                let of = |(step, space): &(Step, Space), amount: u64| {
+                    (amount * program.lanes_of(*space, step.role, lanes as u64)) as f64 / lanes as f64
                 };
-                let (flops, bytes) = step.map_or((0.0, 0.0), |s| (of(s, s.flops), of(s, s.bytes)));
+                let (flops, bytes) = step.map_or((0.0, 0.0), |s| (of(s, s.0.flops), of(s, s.0.bytes)));
                 let (roof, bound) = ceilings.roof(family, flops, bytes);
                 cost.dispatches += 1;
                 cost.flops += flops;

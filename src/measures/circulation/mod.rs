@@ -76,6 +76,7 @@ static INFO: MeasureInfo = MeasureInfo {
         ),
     ],
     matrices: None,
+    pictures: None,
 };
 
 impl Measure for Circulation {

@@ -49,6 +49,7 @@ static INFO: MeasureInfo = MeasureInfo {
         Figure::new("raw_asymmetry", "Medians by sample, network's raw output", "|J_ab − J_ba|  (1/x)"),
     ],
     matrices: Some(Matrices { difference: "asymmetry", components: true }),
+    pictures: None,
 };
 
 /// What the table shows.

@@ -47,6 +47,7 @@ static INFO: MeasureInfo = MeasureInfo {
     shown: &[("bits_per_dim", "bits per dimension"), ("log_likelihood", "ln p₀"), ("flow", "flow")],
     figures: &[],
     matrices: None,
+    pictures: None,
 };
 
 /// Mean over the samples where it is finite, and its standard error.

@@ -49,6 +49,7 @@ static INFO: MeasureInfo = MeasureInfo {
     shown: &[("stein", "S"), ("error_norm", "|e|")],
     figures: &[Figure::new("error_norm", "Error field of the learned score", "|e| = |s − s_θ|  (nat/x)")],
     matrices: None,
+    pictures: None,
 };
 
 /// What the table shows.

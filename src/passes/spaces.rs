@@ -1,0 +1,73 @@
+//! Lanes of nodes: which of a sample's lanes a node of an adjoint graph needs. In: a graph whose ends are nodes, of T tangents and K
+//! cotangents. Out: the space of every node, and copies where one reads lanes of another space than its own (`ops::spread`).
+use super::Draft;
+use crate::error::Result;
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::input::Input;
+use crate::ops::output::Output;
+use crate::ops::spread::Spread;
+use crate::program::{Builder, Space};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where the reverse sweep of an adjoint graph begins: its second input, behind all nodes of the network.
+pub(super) fn reverse_begins(graph: &Graph) -> usize {
+    let cotangent = |node: &Node| node.op.downcast::<Input>().is_some_and(|input| input.port > 0);
+    graph.nodes.iter().position(cotangent).unwrap_or(graph.nodes.len())
+}
+
+/// What depends on the cotangent has its lanes; of the rest, what the network's own output is made of has a lane for every
+/// tangent, and what the reverse sweep alone reads has the primal's.
+fn spaces(graph: &Graph, tangents: bool) -> Vec<Space> {
+    let n = graph.nodes.len();
+    let (mut reverse, mut forward) = (vec![false; n], vec![false; n]);
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let given = node.op.downcast::<Input>().is_some_and(|input| input.port > 0);
+        reverse[i] = given || node.inputs.iter().any(|id| reverse[id.0]);
+    }
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        forward[i] |= node.op.downcast::<Output>().is_some_and(|output| output.port == 0);
+        if forward[i] {
+            node.inputs.iter().for_each(|id| forward[id.0] = true);
+        }
+    }
+    let space = |i: usize| match (reverse[i], forward[i] || !tangents) {
+        (true, _) => Space::Reverse,
+        (_, true) => Space::Forward,
+        _ => Space::Primal,
+    };
+    (0..n).map(space).collect()
+}
+
+/// The draft of an adjoint graph with the lanes of every node, which reads no others'.
+pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> Result<Draft> {
+    let lanes = |space| program.lanes_in(space);
+    let spaces = spaces(graph, lanes(Space::Forward) > 1);
+    let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+    let mut out = Draft { graph: ends, whole: vec![], spaces: vec![] };
+    let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    let mut copies: HashMap<(NodeId, Space), NodeId> = HashMap::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let own = spaces[i];
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for &id in &node.inputs {
+            let other = spaces[id.0];
+            // One lane each is the same lane.
+            if other == own || lanes(other) == 1 && lanes(own) == 1 {
+                inputs.push(renamed[id.0]);
+                continue;
+            }
+            inputs.push(*copies.entry((id, own)).or_insert_with(|| {
+                let spread = Node {
+                    name: format!("{}.spread", graph.nodes[id.0].name),
+                    op: Arc::new(Spread { from: lanes(other), to: lanes(own) }),
+                    inputs: vec![renamed[id.0]],
+                    shape: graph.nodes[id.0].shape,
+                };
+                out.push(spread, whole[id.0], own)
+            }));
+        }
+        renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], own));
+    }
+    Ok(out)
+}
