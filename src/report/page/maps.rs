@@ -30,9 +30,9 @@ fn tile(tile: &Tile, bar: &str) -> Markup {
     html! {
         div.map {
             p.head { (tile.title) }
-            img src=(tile.uri) width=(w) height=(h) alt=(tile.about);
+            img.grey src=(tile.uri) width=(w) height=(h) alt=(tile.about);
             @if tile.end > 0.0 {
-                p.scale { span { "0" } img.bar src=(bar) width="96" height="12" alt="colour bar"; span { (number(tile.end)) " " (tile.unit) } }
+                p.scale { span { "0" } img.bar.grey src=(bar) width="96" height="12" alt="colour bar"; span { (number(tile.end)) " " (tile.unit) } }
             } @else {
                 p.small { "zero within the error" }
             }
