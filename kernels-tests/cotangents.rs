@@ -7,7 +7,7 @@ use crate::networks::network;
 use crate::weights::{TIMESTEPS, hyper, random};
 use vorticity::dual::Dual;
 use vorticity::evaluate::{Evaluator, Products, Room};
-use vorticity::field::{self, Field};
+use vorticity::field;
 use vorticity::gpu::{Bounds, Gpu};
 use vorticity::graph::Graph;
 use vorticity::passes::adjoint::adjoint;

@@ -1,5 +1,6 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
+mod adjoints;
 mod assembler;
 mod attention;
 #[cfg(feature = "cli")]
@@ -96,6 +97,7 @@ mod shards;
 mod stein;
 mod tangents;
 mod tiles;
+mod transposes;
 mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]

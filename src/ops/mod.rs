@@ -14,9 +14,12 @@ use reverse::{Reverse, Share};
 use window::Window;
 
 mod activation;
+pub mod curve;
 mod elementwise;
+mod normed;
 pub mod reverse;
 pub mod scale;
+mod transposes;
 pub mod weight_format;
 pub mod window;
 
@@ -58,6 +61,7 @@ ops! {
         filter ["filter"]
         gather ["gather"]
         group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        largest ["largest"]
         layer_norm ["layer_norm"]
         max_pool ["max_pool"]
         mix ["mix"]
@@ -70,9 +74,12 @@ ops! {
         rms_norm ["rms_norm"]
         rows ["rows"]
         silu ["silu"]
+        slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
+        sums ["sums"]
         told ["told"]
+        unpool ["unpool"]
         upsample ["upsample"]
     }
 }

@@ -1,7 +1,10 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
-//! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
+//! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s. It is symmetric: the adjoint's is the same.
+use super::add::Add;
+use super::combine::Combine;
 use super::elementwise::{Elementwise, plain};
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::reduce::{Made, Reduce};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -59,6 +62,20 @@ impl Op for Softmax {
             }
         }
         y
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (y, u) = (cx.output(), cx.cotangent());
+        let along = cx.push("by y", Combine::Product, &[u, y])?;
+        let sums = cx.push("sums", Reduce { heads: self.heads, made: Made::Sum(1.0) }, &[along])?;
+        let drift = cx.scaled(sums, 1.0 / self.scale)?;
+        let rest = if self.heads == 1 {
+            cx.push("rest", Combine::Sum([1.0, -1.0]), &[u, drift])?
+        } else {
+            let drift = cx.repeated(drift, cx.shape(u).c / self.heads)?;
+            cx.push("rest", Add { scales: [1.0, -1.0] }, &[u, drift])?
+        };
+        Ok(vec![Share::Whole(cx.push("times", Combine::Product, &[rest, y])?)])
     }
 
     fn reads(&self, _: usize, _: usize) -> Reads {
