@@ -35,6 +35,8 @@ const APPLY: &[(&str, &[&str])] = &[
     ("circulation", &["rounding", "quadrature", "arithmetic"]),
     ("curl",        &["arithmetic"]),
     ("asymmetry",   &["nasym_se", "arithmetic"]),
+    ("planes",      &["residual", "arithmetic"]),
+    ("spectrum",    &["residual", "arithmetic"]),
     ("stein",       &["stein_se", "arithmetic"]),
     ("jacobian",    &["arithmetic"]),
     ("likelihood",  &["probe_se", "grid", "arithmetic"]),

@@ -75,6 +75,17 @@ pub(crate) fn check_matrices(count: usize, n: usize) -> Result<()> {
     Err(Error::invalid("matrices", format!("{found}: take fewer samples, timesteps or components")))
 }
 
+/// Refuses more vectors at so many places than fit.
+pub(crate) fn check_vectors(places: usize, count: usize, dim: usize) -> Result<()> {
+    let bytes = 4.0 * places as f64 * count as f64 * dim as f64;
+    if bytes <= MATRICES as f64 {
+        return Ok(());
+    }
+    let most = MATRICES as f64 / 1e9;
+    let found = format!("{count} of {dim} components at {places} places are {:.1} GB, at most {most:.1}", bytes / 1e9);
+    Err(Error::invalid("vectors", format!("{found}: take fewer samples, timesteps or vectors")))
+}
+
 /// x_t and the noise that made it.
 pub(crate) struct Noisy {
     pub x: Vec<f32>,
@@ -124,6 +135,24 @@ impl Selection {
             ),
             ..Ready::new(shard, self.samples, cost, run)
         })
+    }
+
+    /// `ready` of a measurement that may end before it has taken as many evaluations.
+    pub(crate) fn ready_at_most<'a>(
+        &self,
+        subject: &'a Subject,
+        shard: Shard,
+        (lanes, checks): (u64, usize),
+        options: Value,
+        run: impl FnOnce(&mut Progress) -> Result<Part> + Send + 'a,
+    ) -> Result<Ready<'a>> {
+        let ready = self.ready(subject, shard, (lanes, checks), options, run)?;
+        let (cost, shape) = (Cost { at_most: true, ..ready.cost }, subject.field.shape());
+        let (own, most) = (shard.count(self.samples), cost.evaluations);
+        let text = format!(
+            "work         {own} samples of {shape}, at most {most} evaluations, a tangent and a cotangent counted as one\n"
+        );
+        Ok(Ready { cost, text, ..ready })
     }
 
     pub(crate) fn check(&self, subject: &Subject, shard: Shard) -> Result<()> {
@@ -202,7 +231,8 @@ impl Selection {
         Ok(x)
     }
 
-    /// What a shard measured: `rows` of plain f64 over [timestep, sample], other arrays, facts of its own, a JSON object.
+    /// What a shard measured: `rows` of plain f64 over [timestep, sample], one or as many of each place, facts of its own, a JSON
+    /// object.
     pub(crate) fn part<Row: Pod>(
         &self,
         measure: &'static dyn Measure,
@@ -214,7 +244,8 @@ impl Selection {
     ) -> Result<Part> {
         let noise =
             self.timesteps.iter().map(|&k| Ok(subject.field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
-        let shape = vec![self.timesteps.len(), shard.count(self.samples), size_of::<Row>() / size_of::<f64>()];
+        let each = size_of_val(rows) / size_of::<f64>() / self.places(shard).max(1);
+        let shape = vec![self.timesteps.len(), shard.count(self.samples), each];
         let values = Numbers::F64(bytemuck::cast_slice(rows).to_vec());
         Ok(Part {
             measure,

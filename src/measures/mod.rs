@@ -21,6 +21,8 @@ measures! {
     circulation Circulation
     curl Curl
     asymmetry Asymmetry
+    planes Turning
+    spectrum Spectrum
     stein Stein
     jacobian Jacobian
     likelihood Likelihood

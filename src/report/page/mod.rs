@@ -12,7 +12,7 @@ mod tables;
 use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
-use crate::run::{CLEAR, MeanOf, Measure, PATH};
+use crate::run::{CLEAR, MeanOf, Measure, SEVERAL};
 use crate::summary::pairs;
 use crate::summary::results::Mean;
 use crate::summary::{BoxStats, Cell, Results};
@@ -177,7 +177,7 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
     Ok(html! {
         @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
-        @if info.axes.contains(&PATH) {
+        @if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
             @for figure in info.figures {
                 figure {
                     figcaption { (keys(runs)) b { (figure.title) } ", column " (figure.column) }
