@@ -15,6 +15,7 @@ use super::tune::TuneArgs;
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::model::Model;
 use crate::session::{Opening, encoded, fleet};
 use crate::spec::Spec;
 use cost::{Cost, lines};
@@ -97,6 +98,30 @@ impl Args {
         self.what.contains(&what)
     }
 
+    /// Values, tangents and cotangents of the network's own plan; `ready` has run once.
+    fn of_network(
+        &self,
+        gpu: &Gpu,
+        model: &Model,
+        ready: Ready,
+        ceilings: &Ceilings,
+        effort: Effort,
+    ) -> Result<Vec<Cost>> {
+        let mut costs = vec![];
+        if self.asks(What::Forward) {
+            costs.push(network::forward(ready, ceilings, effort)?);
+        } else {
+            drop(ready); // its memory is needed
+        }
+        if self.asks(What::Tangents) {
+            costs.push(network::tangents(gpu, model, self.tangents, ceilings, effort)?);
+        }
+        if self.asks(What::Cotangents) {
+            costs.push(network::cotangents(gpu, model, self.cotangents, ceilings, effort)?);
+        }
+        Ok(costs)
+    }
+
     /// Differences and loops of the network as a field.
     fn of_field(&self, gpu: &Gpu, effort: Effort) -> Result<Vec<Cost>> {
         let mut costs = vec![];
@@ -159,18 +184,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let ceilings = ceilings::measure(&gpu, rounds.min(5))?;
     output.say(&format!("{}\n", ceilings_line(&ceilings)))?;
-    let mut costs: Vec<Cost> = vec![];
-    if args.asks(What::Forward) {
-        costs.push(network::forward(ready, &ceilings, effort)?);
-    } else {
-        drop(ready); // its memory is needed
-    }
-    if args.asks(What::Tangents) {
-        costs.push(network::tangents(&gpu, &model, args.tangents, &ceilings, effort)?);
-    }
-    if args.asks(What::Cotangents) {
-        costs.push(network::cotangents(&gpu, &model, args.cotangents, &ceilings, effort)?);
-    }
+    let mut costs = args.of_network(&gpu, &model, ready, &ceilings, effort)?;
     let facts = settled_json(&model.facts);
     let (sha256, rounding) = (model.sha256.clone(), model.rounding.map(|r| r.json()));
     drop(model);
