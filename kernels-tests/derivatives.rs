@@ -7,10 +7,12 @@ use std::path::Path;
 use vorticity::measures::MEASURES;
 
 /// Own flags and plots of every verb, on a closed form.
-const VERBS: [(&str, &[&str], &[&str]); 5] = [
+const VERBS: [(&str, &[&str], &[&str]); 7] = [
     ("curl", &["--timesteps", "400,900", "--components", "5"], &["asymmetry", "raw_asymmetry"]),
     ("asymmetry", &["--timesteps", "400,900", "--probes", "3"], &["nasym"]),
+    ("map", &["--timesteps", "400,900", "--probes", "3"], &["nasym", "map"]),
     ("stein", &["--timesteps", "400,900", "--probes", "3"], &["error_norm", "stein"]),
+    ("lid", &["--timesteps", "400,900", "--probes", "3"], &["lid"]),
     ("jacobian", &["--timesteps", "400"], &[]),
     ("likelihood", &["--timesteps", "0..901:150", "--probes", "2"], &[]),
 ];
@@ -75,6 +77,9 @@ fn bad_input_is_refused_in_one_line() {
         (with("curl", &["--shape", "1x27x28"]), &["1x27x28"]),
         (with("asymmetry", &["--probes", "some"]), &["'some' is neither a number nor all"]),
         (with("asymmetry", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
+        (with("asymmetry", &["--estimator", "half"]), &["'half'", "both, forward"]),
+        (with("map", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
+        (with("lid", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
         (with("stein", &["--reference", "field:none"]), &["'none' is not a known field"]),
         (with("likelihood", &["--timesteps", "0,100,200,300"]), &["4 of them, expected an odd number"]),
         (with("likelihood", &["--timesteps", "5"]), &["expected at least 3"]),
@@ -87,6 +92,19 @@ fn bad_input_is_refused_in_one_line() {
     let whole = ["curl", "field:rotor", "--data", DIGITS, "--timesteps", "0..1000", "--components", "784"];
     refused(&[&whole[..], &["--out", text(&out)]].concat(), 2, &["256000 of 784 x 784 are 629.4 GB"], &out);
     // Billions of evaluations are days on anything; the prediction takes a few seconds.
+    let maps = [
+        "map",
+        "field:rotor",
+        "--shape",
+        "3x512x512",
+        "--data",
+        "data:gaussian",
+        "--samples",
+        "200",
+        "--timesteps",
+        "1..40",
+    ];
+    refused(&[&maps[..], &["--out", text(&out)]].concat(), 2, &["31200 of 786432 numbers are 98.1 GB"], &out);
     let long = ["asymmetry", MODEL, "--data", DIGITS, "--timesteps", "0..1000", "--probes", "4000", "--quiet"];
     refused(&[&long[..], &["--out", text(&out)]].concat(), 2, &["run time: ", "predicted; give --yes"], &out);
 }

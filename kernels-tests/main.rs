@@ -51,9 +51,11 @@ mod init;
 mod labels;
 mod latents;
 mod levels;
+mod lid;
 mod layouts;
 #[cfg(feature = "cli")]
 mod long;
+mod maps;
 mod measures;
 #[cfg(feature = "cli")]
 mod names;

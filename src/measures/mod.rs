@@ -21,7 +21,9 @@ measures! {
     circulation Circulation
     curl Curl
     asymmetry Asymmetry
+    map Map
     stein Stein
+    lid Lid
     jacobian Jacobian
     likelihood Likelihood
 }

@@ -16,9 +16,11 @@ use window::Window;
 mod activation;
 pub mod curve;
 mod elementwise;
+mod heads;
 mod normed;
 pub mod reverse;
 pub mod scale;
+mod transposes;
 pub mod weight_format;
 pub mod window;
 

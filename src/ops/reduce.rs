@@ -2,7 +2,7 @@
 //! Tangent rules: that of the sum; <x, x'> / |x|, 0 where x is 0; that of the first of the largest.
 use super::elementwise::Elementwise;
 use super::largest::Largest;
-use super::softmax::per_head;
+use super::heads::per_head;
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
