@@ -1,37 +1,31 @@
 //! The transpose of every op: <u, J v> = <J'u, v> in f64, J v by the op's dual numbers and J'u by the nodes that its rule makes; and
 //! the rule's own derivatives: those of J'u along v are what its transpose says, and the transpose of J'u in u is J.
-use crate::common::noise;
+use crate::common::{builder, families, gpu, noise, ports, run_all};
+use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
+use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
-use vorticity::ops::{Case, OPS};
+use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::reverse::{Reverse, Share};
+use vorticity::ops::{Case, Lowering, OPS, Op};
 use vorticity::passes::adjoint::{adjoint_of, cotangent_of};
+use vorticity::passes::lower;
+use vorticity::paths::Lane;
 use vorticity::rows::Rows;
 use vorticity::rows::functions::Lookup;
+use vorticity::shape::Shape;
+use vorticity::target::KernelFamily;
 use vorticity::twin;
 
 /// Ops that have no adjoint, and why.
-const WITHOUT: &[(&str, &str)] = &[
-    ("add", "not written yet"),
-    ("add_row", "not written yet"),
-    ("affine", "not written yet"),
-    ("channels", "not written yet"),
-    ("conv", "not written yet"),
-    ("depthwise", "not written yet"),
-    ("filter", "not written yet"),
-    ("gather", "not written yet"),
-    ("max_pool", "not written yet"),
-    ("modulate", "not written yet"),
-    ("reduce", "not written yet"),
-    ("repack", "not written yet"),
-    ("resample", "not written yet"),
-    ("rows", "not written yet"),
-    ("told", "not written yet"),
-    ("upsample", "not written yet"),
-];
+const WITHOUT: &[(&str, &str)] = &[];
 
 /// Of sums of at most a few thousand products in f64.
 const ROUNDING: f64 = 1e-12;
+
+/// Of <u, J v> on the adapter, of the largest that it could be.
+const LAW: f64 = 1e-6;
 
 /// The timestep at which ops read their rows.
 const K: usize = 3;
@@ -151,4 +145,116 @@ fn every_op_has_its_transpose() {
         }
     }
     println!("{transposed} cases, {} ops without", WITHOUT.len());
+}
+
+/// Of the transposed network: a few kernels, of which each is within `selftest::OP` of its twin.
+const ON_DEVICE: f64 = 1e-5;
+
+/// The largest gap on the adapter between <u, J v> and <J'u, v>, for the u of a sample and for one along which it moves; and from
+/// the twin, of everything that comes out.
+fn gaps_on(gpu: &Gpu, case: &Case, family: KernelFamily) -> [f64; 2] {
+    let graph = graph_of(case);
+    let mut worst = [0f64; 2];
+    for (i, name) in names(&graph).iter().enumerate() {
+        let back = adjoint_of(&graph, "y", &[name]).unwrap();
+        let given = drawn(&back, 1);
+        let last = given.len() - 1;
+        // One tangent moves input i, the other u.
+        let still: Vec<Vec<f64>> = given.iter().map(|x| vec![0.0; x.len()]).collect();
+        let moving = [i, last].map(|own| {
+            let mut moving = still.clone();
+            moving[own] = drawn(&back, 2).swap_remove(own);
+            moving
+        });
+        let lanes = [&given, &moving[0], &moving[1]];
+        let inputs: Vec<Vec<f32>> =
+            (0..=last).map(|n| lanes.iter().flat_map(|lane| lane[n].iter().map(|&v| v as f32)).collect()).collect();
+        let mut program = builder(family, 2, None);
+        let ports = ports(&mut program, &back);
+        lower(&back, &[K], &ports, &mut program).unwrap();
+        let got = run_all(gpu, &back, (program.finish().unwrap(), ports), &inputs, &[Lane::default(); 3]);
+        // By output and lane.
+        let got: Vec<Vec<Vec<f64>>> = got
+            .iter()
+            .map(|all| all.chunks(all.len() / 3).map(|row| row.iter().map(|&v| f64::from(v)).collect()).collect())
+            .collect();
+        let (v, jv) = (&moving[0][i], &got[0][1]);
+        for (u, ju) in [(&given[last], &got[1][0]), (&moving[1][last], &got[1][2])] {
+            let size = (norm(u) * norm(jv)).max(norm(ju) * norm(v));
+            worst[0] = worst[0].max(gap(dot(u, jv), dot(ju, v), size));
+        }
+        let along = moving.each_ref().map(|moving| [0, 1].map(|output| along(&back, output, &given, moving)));
+        for (output, lane) in [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)] {
+            let want = &along[lane.max(1) - 1][output][usize::from(lane > 0)];
+            let most = |v: &[f64]| v.iter().fold(0f64, |m, v| if v.is_nan() { f64::INFINITY } else { m.max(v.abs()) });
+            let apart: Vec<f64> = got[output][lane].iter().zip(want).map(|(a, b)| a - b).collect();
+            worst[1] = worst[1].max(most(&apart) / most(want).max(f64::MIN_POSITIVE));
+        }
+    }
+    worst
+}
+
+#[test]
+fn every_transpose_is_one_on_the_adapter() {
+    let gpu = gpu();
+    let mut worst = [0f64; 2];
+    for (op, cases) in OPS.iter().filter(|(op, _)| WITHOUT.iter().all(|(without, _)| without != op)) {
+        for (case, family) in cases().iter().flat_map(|case| families(&gpu).into_iter().map(move |f| (case, f))) {
+            let found = gaps_on(&gpu, case, family);
+            assert!(found[0] <= LAW, "{op}, {}, {family:?}: <u, J v> is off by {:e}", case.name, found[0]);
+            assert!(found[1] <= ON_DEVICE, "{op}, {}, {family:?}: off its twin by {:e}", case.name, found[1]);
+            worst = [worst[0].max(found[0]), worst[1].max(found[1])];
+        }
+    }
+    println!("worst gaps: {worst:?}");
+}
+
+/// A convolution with the rule of another one.
+#[derive(Debug)]
+struct Wrong {
+    said: Conv,
+    done: Conv,
+}
+
+impl Op for Wrong {
+    fn name(&self) -> &'static str {
+        "wrong"
+    }
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
+        self.said.shape(inputs)
+    }
+    fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
+        self.said.twin(inputs, shapes, rows)
+    }
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        self.done.adjoint(g)
+    }
+    fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
+        self.said.flops(inputs, output)
+    }
+    fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.said.lower(cx)
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_seen() {
+    let weight: Vec<f32> = noise(6 * 5 * 9, 1);
+    let said = Conv {
+        in_channels: 5,
+        out_channels: 6,
+        kernel: 3,
+        stride: 1,
+        padding: Padding::all(1),
+        weight: weight.clone().into(),
+        bias: [0.5; 6].into(),
+    };
+    let mut nudged = weight;
+    nudged[100] += 1e-4; // one weight of 270, by a ten-thousandth
+    let done = Conv { weight: nudged.into(), ..said.clone() };
+    let case = |op: Arc<dyn Op>| Case { name: "3x3", op, inputs: vec![Shape::new(5, 6, 7)], row: None };
+    let right = gaps(&case(Arc::new(said.clone()))).unwrap();
+    assert!(right.iter().all(|gap| *gap <= ROUNDING), "{right:?}");
+    let wrong = gaps(&case(Arc::new(Wrong { said, done }))).unwrap();
+    assert!(wrong[0] > 100.0 * ROUNDING, "{wrong:?}");
 }

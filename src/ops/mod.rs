@@ -60,6 +60,7 @@ ops! {
         filter ["filter"]
         gather ["gather"]
         group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        largest ["largest"]
         layer_norm ["layer_norm"]
         max_pool ["max_pool"]
         mix ["mix"]
@@ -75,7 +76,9 @@ ops! {
         slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
+        sums ["sums"]
         told ["told"]
+        unpool ["unpool"]
         upsample ["upsample"]
     }
 }

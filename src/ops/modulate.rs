@@ -2,7 +2,7 @@
 //! Affine: the tangent is g_c x'.
 use super::elementwise::Elementwise;
 use super::scale::Scale;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -33,6 +33,11 @@ impl Op for Modulate {
             x * gain + Dual::constant(shift)
         };
         inputs[0].iter().enumerate().map(scaled).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (u, back) = (g.cotangent(), Self { channels: self.channels, scale: self.scale.unshifted() });
+        Ok(vec![Share::Whole(g.push("scaled", back, &[u])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

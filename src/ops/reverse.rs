@@ -4,11 +4,15 @@ use super::Op;
 use super::affine::Affine;
 use super::attention_logits::AttentionLogits;
 use super::channels::Channels;
+use super::combine::Combine;
+use super::filter::{Filter, Taps};
 use super::gather::Gather;
 use super::mix::Mix;
 use super::outer::Outer;
+use super::resample::Resample;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Something that a rule can read: an input of its op, the op's output, the cotangent, or what the rule made.
@@ -51,6 +55,11 @@ impl Reverse {
     pub fn new(inputs: &[Shape], output: Shape) -> Self {
         let shapes = inputs.iter().copied().chain([output, output]).collect();
         Self { inputs: inputs.len(), shapes, made: vec![] }
+    }
+
+    /// How many inputs the op has.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// Input i of the op.
@@ -120,6 +129,38 @@ impl Reverse {
     pub(super) fn outer_as(&mut self, what: &'static str, heads: usize, of: [Value; 2], to: Shape) -> Result<Value> {
         let made = self.outer(what, heads, of)?;
         self.push("by channel", Gather::by_channel(heads, self.shape(made), to), &[made])
+    }
+
+    /// These channels of a value, in this order; no kernel runs.
+    pub fn taken(&mut self, what: &'static str, value: Value, channels: &[usize]) -> Result<Value> {
+        if channels.iter().copied().eq(0..self.shape(value).c) {
+            return Ok(value);
+        }
+        self.push(what, Channels::gather(channels.iter().map(|&c| (0, c)).collect()), &[value])
+    }
+
+    /// The product of two values, number by number; the second may have one channel for all, or one pixel.
+    pub fn product(&mut self, what: &'static str, a: Value, b: Value) -> Result<Value> {
+        self.push(what, Combine::Product, &[a, b])
+    }
+
+    /// The quotient of two values, in the same way.
+    pub fn quotient(&mut self, what: &'static str, a: Value, b: Value) -> Result<Value> {
+        self.push(what, Combine::Quotient, &[a, b])
+    }
+
+    /// Of a value with `stride - 1` zeros between its pixels these rows and columns, with zeros beyond its last.
+    pub(super) fn spread(&mut self, value: Value, stride: usize, places: &[Range<usize>; 2]) -> Result<Value> {
+        let s = self.shape(value);
+        let all = [s.h, s.w].map(|n| 0..(n - 1) * stride + 1);
+        match stride {
+            1 if *places == all => Ok(value),
+            2 if *places == all => self.push("spread", Resample::zeros(), &[value]),
+            _ => {
+                let [rows, columns] = [0, 1].map(|i| Taps::spread([s.h, s.w][i], stride, places[i].clone()));
+                self.push("spread", Filter { rows, columns }, &[value])
+            }
+        }
     }
 
     /// What was made, in order: the first of it is what `values` calls `known`.
