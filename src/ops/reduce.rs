@@ -3,9 +3,9 @@
 use super::add::Add;
 use super::affine::Affine;
 use super::elementwise::Elementwise;
+use super::heads::per_head;
 use super::largest::Largest;
 use super::pointwise::Pointwise;
-use super::softmax::per_head;
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;

@@ -50,10 +50,10 @@ pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> R
     for (i, node) in graph.nodes.iter().enumerate() {
         let own = spaces[i];
         let mut inputs = Vec::with_capacity(node.inputs.len());
-        for &id in &node.inputs {
+        for (n, &id) in node.inputs.iter().enumerate() {
             let other = spaces[id.0];
             // One lane each is the same lane.
-            if other == own || lanes(other) == 1 && lanes(own) == 1 {
+            if other == own || lanes(other) == 1 && lanes(own) == 1 || node.op.finds_primals(n) {
                 inputs.push(renamed[id.0]);
                 continue;
             }
