@@ -56,12 +56,14 @@ impl Op for Repack {
                 ("out_stride", place.stride),
                 ("out_offset", place.offset),
                 ("blocks", place.blocks),
-                ("later", (n > 0) as usize),
             ];
             cx.program.push(Step {
                 label: cx.label("repack"),
                 op: "repack",
-                kernel: Kernel { shader: "repack", constants: vec![] },
+                kernel: Kernel {
+                    shader: "repack",
+                    constants: vec![cx.family().constant(), ("LATER", i64::from(n > 0))],
+                },
                 bindings: vec![
                     ("x", view.buffer, Access::Read),
                     ("slots", slots, Access::Read),
