@@ -27,12 +27,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if 4u * tile >= end { return; }
     let slot = slots[block];
     let there = slot != vec4u(0xffffffffu);
-    let from = select(vec4u(), slot, there);
+    let take = select(vec4u(), slot, there);
 #unroll p 0 4
     {
         let pixel = min(4u * tile + $(p)u, end - 1u);
         let at = pixel * im.out_stride + im.out_offset + block;
-        let own = pixel * im.in_stride + from;
+        let own = pixel * im.in_stride + take;
 #if LATER
         let before = unpacked(y[at]);
 #else
