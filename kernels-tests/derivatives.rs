@@ -77,7 +77,7 @@ fn bad_input_is_refused_in_one_line() {
         (with("curl", &["--shape", "1x27x28"]), &["1x27x28"]),
         (with("asymmetry", &["--probes", "some"]), &["'some' is neither a number nor all"]),
         (with("asymmetry", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
-        (with("asymmetry", &["--estimator", "half"]), &["'half'", "both, forward"]),
+        (with("asymmetry", &["--estimator", "half"]), &["'half'", "--estimator"]),
         (with("map", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
         (with("lid", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
         (with("stein", &["--reference", "field:none"]), &["'none' is not a known field"]),
