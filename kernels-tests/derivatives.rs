@@ -7,10 +7,12 @@ use std::path::Path;
 use vorticity::measures::MEASURES;
 
 /// Own flags and plots of every verb, on a closed form.
-const VERBS: [(&str, &[&str], &[&str]); 7] = [
+const VERBS: [(&str, &[&str], &[&str]); 9] = [
     ("curl", &["--timesteps", "400,900", "--components", "5"], &["asymmetry", "raw_asymmetry"]),
     ("asymmetry", &["--timesteps", "400,900", "--probes", "3"], &["nasym"]),
     ("map", &["--timesteps", "400,900", "--probes", "3"], &["nasym", "map"]),
+    ("planes", &["--timesteps", "400,900", "--planes", "3", "--steps", "5", "--probes", "2"], &["omega", "share"]),
+    ("spectrum", &["--timesteps", "400,900", "--ends", "1", "--steps", "5"], &["value", "denoiser"]),
     ("stein", &["--timesteps", "400,900", "--probes", "3"], &["error_norm", "stein"]),
     ("lid", &["--timesteps", "400,900", "--probes", "3"], &["lid"]),
     ("jacobian", &["--timesteps", "400"], &[]),
@@ -39,7 +41,11 @@ fn run_directories_open_and_repeat() {
         assert_eq!((&document["verb"], &document["out"]), (&verb.into(), &text(&again).into()), "{document}");
         assert!(document["evaluations"].as_u64() > Some(0), "{document}");
         let timesteps = own[1].split(',').count();
-        assert_eq!(document["table"].as_array().unwrap().len(), if verb == "likelihood" { 2 } else { timesteps });
+        let several = if ["planes", "spectrum"].contains(&verb) { 3 } else { 1 };
+        assert_eq!(
+            document["table"].as_array().unwrap().len(),
+            if verb == "likelihood" { 2 } else { several * timesteps }
+        );
 
         let data = ["csv", "npz"].map(|kind| format!("{verb}.{kind}"));
         let drawn = plots.iter().map(|p| format!("plots/{p}.svg"));
@@ -50,8 +56,8 @@ fn run_directories_open_and_repeat() {
         }
         let csv = fs::read_to_string(first.join(format!("{verb}.csv"))).unwrap();
         let names: Vec<&str> = measure.columns().iter().map(|c| c.name).chain(["verdict"]).collect();
-        let axes = if verb == "likelihood" { "sample" } else { "timestep,sample" };
-        assert_eq!(csv.lines().next().unwrap(), format!("{axes},{}", names.join(",")));
+        let axes: Vec<&str> = measure.info().axes.iter().map(|a| a.name).collect();
+        assert_eq!(csv.lines().next().unwrap(), format!("{},{}", axes.join(","), names.join(",")));
         let manifest: Value = serde_json::from_slice(&fs::read(first.join("manifest.json")).unwrap()).unwrap();
         assert_eq!(manifest["measure"], verb);
         assert_eq!(manifest[verb]["columns"].as_array().unwrap().len(), names.len(), "{manifest}");
@@ -80,6 +86,10 @@ fn bad_input_is_refused_in_one_line() {
         (with("asymmetry", &["--estimator", "half"]), &["'half'", "--estimator"]),
         (with("map", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
         (with("lid", &["--probes", "1"]), &["probes: 1, expected at least 2"]),
+        (with("planes", &["--planes", "393"]), &["planes: 393, expected 1..=392, half of the D = 784 components"]),
+        (with("planes", &["--steps", "1"]), &["steps: 1, expected at least 4"]),
+        (with("spectrum", &["--ends", "0"]), &["ends: 0, expected 1..=392"]),
+        (with("spectrum", &["--tolerance", "2"]), &["tolerance: 2, expected more than 0 and less than 1"]),
         (with("stein", &["--reference", "field:none"]), &["'none' is not a known field"]),
         (with("likelihood", &["--timesteps", "0,100,200,300"]), &["4 of them, expected an odd number"]),
         (with("likelihood", &["--timesteps", "5"]), &["expected at least 3"]),

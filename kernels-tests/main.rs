@@ -75,6 +75,7 @@ mod output;
 #[cfg(feature = "cli")]
 mod page;
 mod paths;
+mod planes;
 #[cfg(feature = "cli")]
 mod points;
 mod portability;

@@ -11,7 +11,8 @@ use vorticity::paths::philox::{Purpose, Stream};
 use vorticity::report::page::{Picture, html};
 use vorticity::report::stored::{Stored, read};
 use vorticity::run::{
-    Array, Axis, Labels, Numbers, Pictures, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, write_table,
+    Array, Axis, END, Labels, Numbers, PLANE, Pictures, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
+    write_table,
 };
 use vorticity::summary::{BoxStats, Results, number};
 
@@ -23,7 +24,12 @@ const K: usize = 3;
 /// A run of any measure but circulation; `value` of column and place.
 pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table {
     let own = find(measure).unwrap();
-    let labels = |axis: &Axis| if *axis == TIMESTEP { Labels::Numbers(KS.to_vec()) } else { Labels::Count(SAMPLES) };
+    let labels = |axis: &Axis| match *axis {
+        TIMESTEP => Labels::Numbers(KS.to_vec()),
+        PLANE => Labels::Numbers(vec![1, 2]),
+        END => Labels::Text(["lowest", "highest", "singular"].map(String::from).to_vec()),
+        _ => Labels::Count(SAMPLES),
+    };
     let axes: Vec<TableAxis> = own.info().axes.iter().map(|axis| TableAxis::of(*axis, labels(axis))).collect();
     let places: usize = axes.iter().map(|a| a.labels.len()).product();
     let column = |about| TableColumn { about, values: vec![] };
@@ -54,14 +60,20 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
             arrays.push(Array { name, values: Numbers::F32(entries.collect()), shape });
         }
     }
+    if measure == "planes" {
+        let shape = vec![3, SAMPLES, 2, 2, 1, 2, 2];
+        let entries = (0..shape.iter().product::<usize>()).map(|i| (i as f32 * 0.7).sin()).collect();
+        arrays.push(Array { name: "vectors", shape, values: Numbers::F32(entries) });
+    }
     Table { measure: own, schema: SCHEMA, axes, columns, arrays, facts }
 }
 
 /// Every number differs from every other; errors are small.
 pub fn numbers(name: &str, i: usize) -> f64 {
     let column = name.bytes().map(f64::from).sum::<f64>() / 100.0;
-    let small =
-        ["_se", "arithmetic", "error", "step", "grid"].iter().any(|e| name.ends_with(e) && name != "score_error");
+    let small = ["_se", "arithmetic", "residual", "error", "step", "grid"]
+        .iter()
+        .any(|e| name.ends_with(e) && name != "score_error");
     (column + i as f64 / 7.0) * if small { 1e-6 } else { 1.0 }
 }
 
@@ -125,7 +137,13 @@ fn every_column_of_the_csv_is_on_the_page() {
         let page = html("One", &labelled(&[dir]), &[]).unwrap();
         let csv = fs::read_to_string(dir.join(format!("{}.csv", table.measure))).unwrap();
         let results = Results::of(&read(dir).unwrap().table).unwrap();
-        for name in csv.lines().next().unwrap().split(',').filter(|n| !["path", "timestep", "sample"].contains(n)) {
+        for name in csv
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .filter(|n| !["path", "plane", "end", "timestep", "sample"].contains(n))
+        {
             let error = format!("<th class=\"error\" scope=\"col\">{name}</th>");
             let Ok(statistic) = results.statistic(name) else {
                 let said = ["error", "verdict"].contains(&name);

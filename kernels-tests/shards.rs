@@ -18,6 +18,8 @@ use vorticity::measures::jacobian::JacobianOptions;
 use vorticity::measures::lid::LidOptions;
 use vorticity::measures::likelihood::LikelihoodOptions;
 use vorticity::measures::map::MapOptions;
+use vorticity::measures::planes::PlanesOptions;
+use vorticity::measures::spectrum::SpectrumOptions;
 use vorticity::measures::stein::SteinOptions;
 use vorticity::run::{Journal, Part, Progress, RunDir, Shard, Subject, Table, Task, merge};
 use vorticity::shape::Shape;
@@ -140,7 +142,20 @@ fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
         notes: String::new(),
         verified: 2,
     };
+    let planes = PlanesOptions {
+        selection: selection.clone(),
+        planes: 2,
+        block: 2,
+        steps: 4,
+        tolerance: 1e-3,
+        probes: 2,
+        verified: 3,
+    };
+    let spectrum =
+        SpectrumOptions { selection: selection.clone(), ends: 1, block: 2, steps: 4, tolerance: 1e-3, verified: 3 };
     vec![
+        ("planes", Box::new(planes)),
+        ("spectrum", Box::new(spectrum)),
         ("curl", Box::new(curl(Method::Tangents, false))),
         ("curl", Box::new(curl(Method::Both, true))),
         ("asymmetry", Box::new(asymmetry(Estimator::Both))),

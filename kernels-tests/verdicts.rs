@@ -36,6 +36,8 @@ const APPLY: &[(&str, &[&str])] = &[
     ("curl",        &["arithmetic"]),
     ("asymmetry",   &["nasym_se", "arithmetic"]),
     ("map",         &["nasym_se", "arithmetic"]),
+    ("planes",      &["residual", "arithmetic"]),
+    ("spectrum",    &["residual", "arithmetic"]),
     ("stein",       &["stein_se", "arithmetic"]),
     ("lid",         &["lid_se", "arithmetic"]),
     ("jacobian",    &["arithmetic"]),

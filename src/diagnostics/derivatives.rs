@@ -66,7 +66,8 @@ impl Derivatives {
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        self.rounds(x, at, count, fill, |point, j, jv, _| take(point, j, jv), progress)
+        let mut fill = fill;
+        self.rounds(x, at, count, |point, j, v, _| fill(point, j, v), |point, j, jv, _| take(point, j, jv), progress)
     }
 
     /// The same with both modes: `take(point, j, jv, jtv)` gets J v and J'v, NaN both where one of them is not finite. Each is
@@ -80,6 +81,24 @@ impl Derivatives {
         take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
+        let mut fill = fill;
+        let same = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| {
+            fill(point, j, v);
+            u.copy_from_slice(v);
+        };
+        self.rounds(x, at, count, same, take, progress)
+    }
+
+    /// `run_both` with a vector of its own for either mode: `fill(point, j, v, u)` writes both, for J v and J'u.
+    pub fn run_pairs(
+        &mut self,
+        x: &[f32],
+        at: &Whose,
+        count: usize,
+        fill: impl FnMut(usize, usize, &mut [f32], &mut [f32]),
+        take: impl FnMut(usize, usize, &[f32], &[f32]),
+        progress: &mut Progress,
+    ) -> Result<Vec<f32>> {
         self.rounds(x, at, count, fill, take, progress)
     }
 
@@ -88,7 +107,7 @@ impl Derivatives {
         x: &[f32],
         at: &Whose,
         count: usize,
-        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        mut fill: impl FnMut(usize, usize, &mut [f32], &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
@@ -98,18 +117,20 @@ impl Derivatives {
         for first in (0..count).step_by(n) {
             let now = n.min(count - first);
             let mut v = vec![0f32; points * n * d];
+            let mut u = vec![0f32; if self.both { v.len() } else { 0 }];
             let mut known = vec![true; points * n];
-            for (i, row) in v.chunks_exact_mut(d).enumerate().filter(|(i, _)| i % n < now) {
-                fill(i / n, first + i % n, row);
+            for i in (0..points * n).filter(|i| i % n < now) {
+                let [v, u] = [&mut v, &mut u].map(|all| all.get_mut(i * d..(i + 1) * d).unwrap_or_default());
+                fill(i / n, first + i % n, v, u);
                 // A derivative that is not finite has none itself.
-                known[i] = finite(row);
+                known[i] = finite(v) && finite(u);
                 if !known[i] {
-                    row.fill(0.0);
+                    v.fill(0.0);
+                    u.fill(0.0);
                 }
             }
-            let u: &[f32] = if self.both { &v } else { &[] };
             let Products { y: mut values, jv, jtu } =
-                self.evaluator.products_of(x, &v, u, &vec![at.k; points], at.samples)?;
+                self.evaluator.products_of(x, &v, &u, &vec![at.k; points], at.samples)?;
             for (point, value) in values.chunks_exact_mut(d).enumerate() {
                 let rows = point * n..point * n + now;
                 let whole = finite(value);

@@ -30,11 +30,14 @@ pub(crate) struct Gaps {
     pub products: f64,
     /// The largest component of A v - f64, and of H v - f64.
     pub component: [f64; 2],
+    /// That unit.
+    pub size: f64,
 }
 
 impl Gaps {
     /// Where nothing was compared.
-    pub const NONE: Gaps = Gaps { anti: f64::NAN, sym: f64::NAN, products: f64::NAN, component: [f64::NAN; 2] };
+    pub const NONE: Gaps =
+        Gaps { anti: f64::NAN, sym: f64::NAN, products: f64::NAN, component: [f64::NAN; 2], size: f64::NAN };
 
     /// The larger ones of two comparisons; what is NaN in one is that of the other.
     pub fn max(self, other: Gaps) -> Gaps {
@@ -43,6 +46,7 @@ impl Gaps {
             sym: self.sym.max(other.sym),
             products: self.products.max(other.products),
             component: [0, 1].map(|i| self.component[i].max(other.component[i])),
+            size: self.size.max(other.size),
         }
     }
 
@@ -60,6 +64,7 @@ impl Gaps {
             sym: norm(&mut half(1.0)),
             products: largest((0..2).map(|i| norm(&mut off.iter().map(|o| o[i])))),
             component: [most(-1.0), most(1.0)],
+            size,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What several measures measure with: noisy points and picks among them, Jacobian-vector products in batches, divergences,
-//! both halves of a Jacobian, small arithmetic. In: a subject. Out: numbers on the host. What they are for is said in `measures`.
+//! both halves of a Jacobian, their eigenvalues, small arithmetic. In: a subject. Out: numbers on the host. What they are for is
+//! said in `measures`.
 mod derivatives;
 mod directional;
 mod divergence;
 mod halves;
+pub(crate) mod krylov;
 mod numbers;
 mod points;
 

@@ -136,6 +136,24 @@ impl Selection {
         })
     }
 
+    /// `ready` of a measurement that may end before it has taken as many evaluations.
+    pub(crate) fn ready_at_most<'a>(
+        &self,
+        subject: &'a Subject,
+        shard: Shard,
+        (lanes, checks): (u64, usize),
+        options: Value,
+        run: impl FnOnce(&mut Progress) -> Result<Part> + Send + 'a,
+    ) -> Result<Ready<'a>> {
+        let ready = self.ready(subject, shard, (lanes, checks), options, run)?;
+        let (cost, shape) = (Cost { at_most: true, ..ready.cost }, subject.field.shape());
+        let (own, most) = (shard.count(self.samples), cost.evaluations);
+        let text = format!(
+            "work         {own} samples of {shape}, at most {most} evaluations, a tangent and a cotangent counted as one\n"
+        );
+        Ok(Ready { cost, text, ..ready })
+    }
+
     pub(crate) fn check(&self, subject: &Subject, shard: Shard) -> Result<()> {
         let field = &subject.field;
         check(&subject.images, field.shape(), self.samples, &self.timesteps)?;
@@ -212,7 +230,8 @@ impl Selection {
         Ok(x)
     }
 
-    /// What a shard measured: `rows` of plain f64 over [timestep, sample], other arrays, facts of its own, a JSON object.
+    /// What a shard measured: `rows` of plain f64 over [timestep, sample], one or as many of each place, facts of its own, a JSON
+    /// object.
     pub(crate) fn part<Row: Pod>(
         &self,
         measure: &'static dyn Measure,
@@ -224,7 +243,8 @@ impl Selection {
     ) -> Result<Part> {
         let noise =
             self.timesteps.iter().map(|&k| Ok(subject.field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
-        let shape = vec![self.timesteps.len(), shard.count(self.samples), size_of::<Row>() / size_of::<f64>()];
+        let each = size_of_val(rows) / size_of::<f64>() / self.places(shard).max(1);
+        let shape = vec![self.timesteps.len(), shard.count(self.samples), each];
         let values = Numbers::F64(bytemuck::cast_slice(rows).to_vec());
         Ok(Part {
             measure,

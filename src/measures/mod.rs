@@ -22,6 +22,8 @@ measures! {
     curl Curl
     asymmetry Asymmetry
     map Map
+    planes Turning
+    spectrum Spectrum
     stein Stein
     lid Lid
     jacobian Jacobian

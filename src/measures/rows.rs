@@ -40,14 +40,30 @@ pub(super) fn table<Row: Pod>(
 
 /// The same, where `settle` is shown all rows at once: what was checked at some places says something of all.
 pub(super) fn table_of<Row: Pod>(
-    mut part: Part,
+    part: Part,
     columns: &[Column<Row>],
     settle: impl FnOnce(&mut [Row]),
     names: &[&'static str],
 ) -> Result<Table> {
+    several(part, columns, settle, names, None)
+}
+
+/// The same of several rows at each place, whose axis becomes the outermost one.
+pub(super) fn several<Row: Pod>(
+    mut part: Part,
+    columns: &[Column<Row>],
+    settle: impl FnOnce(&mut [Row]),
+    names: &[&'static str],
+    outer: Option<TableAxis>,
+) -> Result<Table> {
     part.whole()?;
     let mut rows = part.rows::<Row>(ROWS)?;
     settle(&mut rows);
+    if let Some(axis) = &outer {
+        // [timestep, sample, n] to [n, timestep, sample].
+        let n = axis.labels.len().max(1);
+        rows = (0..n).flat_map(|i| rows[i..].iter().step_by(n).copied()).collect();
+    }
     let (timesteps, sigma): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
     let mut facts: Map<String, Value> = part.fact("table")?;
     facts.insert("noise".into(), json!(sigma));
@@ -55,8 +71,9 @@ pub(super) fn table_of<Row: Pod>(
     for &name in names {
         arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
     }
-    let axes =
-        vec![TableAxis::of(TIMESTEP, Labels::Numbers(timesteps)), TableAxis::of(SAMPLE, Labels::Count(part.samples))];
+    let inner =
+        [TableAxis::of(TIMESTEP, Labels::Numbers(timesteps)), TableAxis::of(SAMPLE, Labels::Count(part.samples))];
+    let axes = outer.into_iter().chain(inner).collect();
     let columns = self::columns(columns, &rows);
     Ok(Table { measure: part.measure, schema: SCHEMA, axes, columns, arrays, facts: facts.into() })
 }

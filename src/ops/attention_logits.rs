@@ -1,7 +1,7 @@
 //! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
 //! softmax). The pixels of k become channels. Tangent rule: that of a product. Adjoint: q gets sums of k's vectors, k of q's.
 use super::elementwise::{Elementwise, grouped, plain, tiled};
-use super::softmax::{aligned, per_head};
+use super::heads::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

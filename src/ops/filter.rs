@@ -34,11 +34,6 @@ impl Taps {
         Self::new(&(0..n).map(|i| vec![(i, 1.0)]).collect::<Vec<_>>())
     }
 
-    /// One output, the sum of all of `n` inputs.
-    pub fn sum(n: usize) -> Self {
-        Self::new(&[(0..n).map(|i| (i, 1.0)).collect()])
-    }
-
     /// Of `n` inputs with `stride - 1` zeros between them these places; beyond the last there are zeros.
     pub fn spread(n: usize, stride: usize, places: Range<usize>) -> Self {
         let of = |place: usize| (place.is_multiple_of(stride) && place / stride < n).then(|| (place / stride, 1.0));
@@ -60,6 +55,11 @@ impl Taps {
             }
         }
         Self::new(&given)
+    }
+
+    /// One output, the sum of all of `n` inputs.
+    pub fn sum(n: usize) -> Self {
+        Self::new(&[(0..n).map(|i| (i, 1.0)).collect()])
     }
 
     /// How many outputs there are.

@@ -38,20 +38,6 @@ impl Gather {
         Self { shape, taken: vec![Taken { pixels: pixels.into(), channels: channels.into() }], fill: 0.0 }
     }
 
-    /// Channel f and pixel (h, j) of an input, one row of pixels per head, as channel (h, f) and pixel j of the output.
-    pub(super) fn by_channel(heads: usize, from: Shape, to: Shape) -> Self {
-        let (features, vectors) = (from.c, to.pixels());
-        let channel = |c: usize| (c / features * vectors * features + c % features) as u32;
-        let pixels = (0..vectors).map(|j| (j * features) as u32).collect();
-        Self::of(to, pixels, (0..heads * features).map(channel).collect())
-    }
-
-    /// Pixels as channels, and channels as the pixels of one row.
-    pub(super) fn turned(from: Shape) -> Self {
-        let channels = (0..from.pixels()).map(|p| (p * from.c) as u32).collect();
-        Self::of(Shape::new(from.pixels(), 1, from.c), (0..from.c as u32).collect(), channels)
-    }
-
     /// To an image of this shape, each of whose numbers comes from this address of one input, or from nowhere; none if no addresses of
     /// pixels and of channels add up to these.
     fn apart(shape: Shape, from: &[u32]) -> Option<Self> {
@@ -88,6 +74,20 @@ impl Gather {
             Some(back) => Ok(Share::Whole(g.push("taken back", back, &[u])?)),
             None => Ok(Share::Whole(g.push("sums", Sums::of(s, self.shape.len(), &pairs), &[u])?)),
         }
+    }
+
+    /// Channel f and pixel (h, j) of an input, one row of pixels per head, as channel (h, f) and pixel j of the output.
+    pub(super) fn by_channel(heads: usize, from: Shape, to: Shape) -> Self {
+        let (features, vectors) = (from.c, to.pixels());
+        let channel = |c: usize| (c / features * vectors * features + c % features) as u32;
+        let pixels = (0..vectors).map(|j| (j * features) as u32).collect();
+        Self::of(to, pixels, (0..heads * features).map(channel).collect())
+    }
+
+    /// Pixels as channels, and channels as the pixels of one row.
+    pub(super) fn turned(from: Shape) -> Self {
+        let channels = (0..from.pixels()).map(|p| (p * from.c) as u32).collect();
+        Self::of(Shape::new(from.pixels(), 1, from.c), (0..from.c as u32).collect(), channels)
     }
 
     /// The input and the address of a number of the output.

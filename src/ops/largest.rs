@@ -1,6 +1,6 @@
 //! Which channel of each head is the largest, at every pixel: 1 for the first of the largest, 0 for the others. Its slope is 0.
 use super::elementwise::Elementwise;
-use super::softmax::per_head;
+use super::heads::per_head;
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;

@@ -4,9 +4,8 @@
 use super::elementwise::{Elementwise, there};
 use super::normed::{Normed, weighed};
 use super::reduce::{Made, Reduce};
-use super::reverse::Value;
 use super::scale::Scale;
-use super::{Case, Locality, Lowering, Op, Reverse, Share};
+use super::{Case, Locality, Lowering, Op, Reverse, Share, Value};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;

@@ -3,7 +3,7 @@
 //! dot products with the vectors of v, and those get sums over pixels.
 use super::elementwise::{Elementwise, grouped, plain, tiled};
 use super::gather::Gather;
-use super::softmax::{aligned, per_head};
+use super::heads::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

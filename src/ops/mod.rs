@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use reverse::{Reverse, Share};
+use reverse::{Reverse, Share, Value};
 use window::Window;
 
 mod activation;
 pub mod curve;
 mod elementwise;
+mod heads;
 mod normed;
 pub mod reverse;
 pub mod scale;

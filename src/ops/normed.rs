@@ -6,9 +6,8 @@ use super::affine::Affine;
 use super::combine::Combine;
 use super::modulate::Modulate;
 use super::pointwise::Pointwise;
-use super::reverse::Value;
 use super::scale::Scale;
-use super::{Reverse, Share};
+use super::{Reverse, Share, Value};
 use crate::error::Result;
 
 /// A norm's sums: of each number's group, stretched so that `Combine` can put it beside the group's numbers.

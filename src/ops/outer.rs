@@ -3,7 +3,7 @@
 //! of the other's vectors.
 use super::elementwise::{Elementwise, grouped, plain};
 use super::gather::Gather;
-use super::softmax::{aligned, per_head};
+use super::heads::{aligned, per_head};
 use super::{Case, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};

@@ -1,11 +1,8 @@
 //! One number of the channels of each head, at every pixel: their sum times s, their length, or the largest.
 //! Tangent rules: that of the sum; <x, x'> / |x|, 0 where x is 0; that of the first of the largest.
-use super::add::Add;
-use super::affine::Affine;
 use super::elementwise::Elementwise;
+use super::heads::per_head;
 use super::largest::Largest;
-use super::pointwise::Pointwise;
-use super::softmax::per_head;
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
@@ -62,16 +59,12 @@ impl Op for Reduce {
     fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
         let (x, u) = (g.input(0), g.cotangent());
         let size = g.shape(x).c / self.heads;
-        let to_each = |g: &mut Reverse, v| {
-            let heads: Vec<usize> = (0..size * self.heads).map(|c| c / size).collect();
-            g.taken("to each", v, &heads)
-        };
         // A product takes one channel for all.
-        let of_each = |g: &mut Reverse, v| if self.heads == 1 { Ok(v) } else { to_each(g, v) };
+        let of_each = |g: &mut Reverse, v| if self.heads == 1 { Ok(v) } else { g.repeated(v, size) };
         let gets = match self.made {
             Made::Sum(s) => {
                 let scaled = g.scaled(u, f64::from(s))?;
-                to_each(g, scaled)?
+                g.repeated(scaled, size)?
             }
             Made::Most => {
                 let mask = g.push("mask", Largest { heads: self.heads }, &[x])?;
@@ -79,12 +72,9 @@ impl Op for Reduce {
                 g.product("to the largest", mask, all)?
             }
             Made::Length => {
-                // Where x is 0 it is divided by 1: |x| + 1 - [|x| > 0].
-                let length = g.output();
-                let there = g.push("there", Pointwise::Step, &[length])?;
-                let rest = g.push("rest", Add { scales: [1.0, -1.0] }, &[length, there])?;
-                let safe = g.push("safe", Affine { gain: 1.0, table: None, shift: 1.0 }, &[rest])?;
-                let over = g.quotient("over its length", u, safe)?;
+                // x is 0 where its length is.
+                let length = g.nonzero(g.output())?;
+                let over = g.quotient("over its length", u, length)?;
                 let all = of_each(g, over)?;
                 g.product("along x", x, all)?
             }

@@ -3,10 +3,11 @@
 use super::add::Add;
 use super::combine::Combine;
 use super::elementwise::{Elementwise, plain};
+use super::heads::{aligned, per_head};
 use super::reduce::{Made, Reduce};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -25,19 +26,6 @@ pub(super) fn softmax(x: &[Dual]) -> Vec<Dual> {
     let powers: Vec<Dual> = x.iter().map(|&x| (x - Dual::constant(most)).exp()).collect();
     let sum = powers.iter().copied().sum::<Dual>();
     powers.into_iter().map(|p| p / sum).collect()
-}
-
-/// Channels of one head, or what is wrong.
-pub(super) fn per_head(channels: usize, heads: usize) -> Result<usize> {
-    if heads > 0 && channels.is_multiple_of(heads) {
-        return Ok(channels / heads);
-    }
-    Err(Error::invalid("heads", format!("{channels} channels do not form {heads} equal heads")))
-}
-
-/// True where no two heads share a block of 4 channels, with any of these many channels per head.
-pub(super) fn aligned<const N: usize>(heads: usize, sizes: [usize; N]) -> bool {
-    heads == 1 || sizes.iter().all(|size| size.is_multiple_of(4))
 }
 
 impl Op for Softmax {

@@ -29,6 +29,8 @@ pub enum Purpose {
     Posterior = 9,
     /// Resamples of a bootstrap; the draw is the resample, `sample` tells the two runs apart, k is 0.
     Bootstrap = 10,
+    /// Where Krylov spaces begin, and what takes the place of a direction that they lose; the draw counts them.
+    Krylov = 11,
 }
 
 /// Draws and nodes share a counter word with the purpose, so they stay below 2^24.

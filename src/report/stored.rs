@@ -4,8 +4,8 @@ use crate::data::{Array as Values, npz, sha256_file, text};
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
 use crate::run::{
-    Array, Axis, Labels, Matrices, Numbers, PATH, Pictures, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
-    VERDICT,
+    Array, Axis, END, Labels, Matrices, Numbers, PATH, PLANE, Pictures, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis,
+    TableColumn, VERDICT,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const SCHEMAS: [u64; 2] = [1, SCHEMA as u64];
 /// Columns that say what follows from others.
 const SAID: [&str; 2] = ["resolved", VERDICT.name];
 /// Every axis that a measure may have.
-const AXES: [Axis; 3] = [PATH, TIMESTEP, SAMPLE];
+const AXES: [Axis; 5] = [PATH, PLANE, END, TIMESTEP, SAMPLE];
 
 /// A finished run.
 #[derive(Clone, Debug)]
@@ -129,8 +129,8 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
             || labels.as_array()?.iter().map(|v| usize::try_from(v.as_u64()?).ok()).collect::<Option<Vec<_>>>();
         let texts = || labels.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect::<Option<Vec<_>>>();
         let labels = match axis {
-            PATH => texts().filter(|t| !t.iter().any(|t| t.chars().any(char::is_control))).map(Labels::Text),
-            TIMESTEP => numbers().map(Labels::Numbers),
+            PATH | END => texts().filter(|t| !t.iter().any(|t| t.chars().any(char::is_control))).map(Labels::Text),
+            PLANE | TIMESTEP => numbers().map(Labels::Numbers),
             _ => labels.as_u64().and_then(|n| usize::try_from(n).ok()).map(Labels::Count),
         };
         let labels =
@@ -139,7 +139,8 @@ fn axes(described: &Value) -> Result<Vec<TableAxis>, String> {
     };
     let axes = names.iter().map(axis).collect::<Result<Vec<_>, _>>()?;
     let shape: Vec<&str> = axes.iter().map(|a| a.name).collect();
-    if ![&["path", "timestep", "sample"][..], &["timestep", "sample"], &["sample"]].contains(&&shape[..]) {
+    let own = if shape.len() == 3 && ["path", "plane", "end"].contains(&shape[0]) { &shape[1..] } else { &shape[..] };
+    if ![&["timestep", "sample"][..], &["sample"]].contains(&own) {
         return Err(format!("has the axes {}, expected [path, timestep, sample] or its end", shape.join(", ")));
     }
     Ok(axes)

@@ -21,10 +21,17 @@ pub struct Axis {
 
 /// Closed paths, by name.
 pub const PATH: Axis = Axis { name: "path", plural: "paths" };
+/// Planes in which a field turns, by their rank from 1, the fastest first.
+pub const PLANE: Axis = Axis { name: "plane", plural: "planes" };
+/// Ends of spectra, by name.
+pub const END: Axis = Axis { name: "end", plural: "ends" };
 /// Timesteps k, numbers.
 pub const TIMESTEP: Axis = Axis { name: "timestep", plural: "timesteps" };
 /// Images, counted from the first.
 pub const SAMPLE: Axis = Axis { name: "sample", plural: "samples" };
+
+/// Axes of what is measured several times at each timestep and sample: the outermost one, where a measure has one of them.
+pub const SEVERAL: [Axis; 3] = [PATH, PLANE, END];
 
 /// How samples become one number where two runs are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,11 +122,22 @@ pub struct Maps {
     pub unit: &'static str,
 }
 
+/// Planes as pairs of vectors in the shape of a point, `[timestep, sample, plane, 2, C, H, W]` in a measure's NPZ.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs {
+    /// The array.
+    pub vectors: &'static str,
+    /// Columns that are said below a pair, with their labels; the first one is what the verdict is on.
+    pub said: &'static [(&'static str, &'static str)],
+}
+
 /// Pictures in a measure's NPZ that the page draws.
 #[derive(Clone, Copy, Debug)]
 pub enum Pictures {
     /// Squares over the clean samples.
     Maps(Maps),
+    /// Planes.
+    Pairs(Pairs),
 }
 
 impl Pictures {
@@ -127,6 +145,7 @@ impl Pictures {
     pub fn arrays(&self) -> Vec<&'static str> {
         match self {
             Pictures::Maps(Maps { squares, errors, others, samples, .. }) => vec![squares, errors, others, samples],
+            Pictures::Pairs(Pairs { vectors, .. }) => vec![vectors],
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which errors apply to what: the types in which a measure says it, and the sizes that follow for a table. In: a measure's
 //! rules, a table. Out: errors in the unit of their statistic.
-use super::table::Table;
+use super::measure::TIMESTEP;
+use super::table::{Numbers, Table};
 
 /// One place of a table, where an error's size is computed.
 pub struct At<'a> {
@@ -12,6 +13,16 @@ impl At<'_> {
     /// A column there; NaN if the table does not have it.
     pub fn get(&self, column: &str) -> f64 {
         self.table.column(column).map_or(f64::NAN, |c| c.values[self.place])
+    }
+
+    /// sigma of the timestep there; NaN if the table has none.
+    pub fn sigma(&self) -> f64 {
+        let (axes, noise) = (&self.table.axes, self.table.array("noise").map(|a| &a.values));
+        let (Some(own), Ok(Numbers::F64(noise))) = (axes.iter().position(|a| a.name == TIMESTEP.name), noise) else {
+            return f64::NAN;
+        };
+        let inner: usize = axes[own + 1..].iter().map(|a| a.labels.len()).product();
+        noise.get(self.place / inner.max(1) % noise.len().max(1)).copied().unwrap_or(f64::NAN)
     }
 
     /// A number among the table's facts; NaN if it is not there.

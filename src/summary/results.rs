@@ -3,14 +3,14 @@
 //! by its measure says, and the verdict on it `run::verdict`.
 use super::stats::{BoxStats, quantile};
 use crate::error::{Error, Result};
-use crate::run::{About, Axis, Errors, Labels, Measure, Numbers, PATH, SAMPLE, TIMESTEP, Table, Verdict};
+use crate::run::{About, Axis, Errors, Labels, Measure, Numbers, SAMPLE, SEVERAL, TIMESTEP, Table, Verdict};
 
 /// The statistics of a run.
 #[derive(Clone, Debug)]
 pub struct Results {
     /// Of which they are.
     pub measure: &'static dyn Measure,
-    /// Names of the paths; one empty name where the measure has none.
+    /// Names of the paths, or of what else is measured several times (`SEVERAL`); one empty name where the measure has none.
     pub paths: Vec<String>,
     /// Timesteps k and sigma of each; none where the measure has none.
     pub timesteps: Vec<(usize, f64)>,
@@ -83,9 +83,11 @@ impl Results {
     /// `of`, also of a table that holds no results.
     pub(crate) fn even_empty(table: &Table) -> Result<Self> {
         let axis = |own: Axis| table.axes.iter().find(|a| a.name == own.name).map(|a| &a.labels);
-        let paths = match axis(PATH) {
-            Some(Labels::Text(paths)) => paths.clone(),
-            _ => vec![String::new()],
+        let several = SEVERAL.iter().find_map(|&own| Some((own.name, axis(own)?)));
+        let paths = match several {
+            Some((_, Labels::Text(names))) => names.clone(),
+            Some((name, labels)) => (0..labels.len()).map(|i| format!("{name} {}", labels.text(i))).collect(),
+            None => vec![String::new()],
         };
         let timesteps = match (axis(TIMESTEP), table.array("noise").map(|a| &a.values)) {
             (Some(Labels::Numbers(ks)), Ok(Numbers::F64(noise))) => ks.iter().copied().zip(noise.clone()).collect(),

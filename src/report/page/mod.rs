@@ -13,7 +13,7 @@ mod tables;
 use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
-use crate::run::{CLEAR, MeanOf, Measure, PATH, Pictures};
+use crate::run::{CLEAR, MeanOf, Measure, Pictures, SEVERAL};
 use crate::summary::results::Mean;
 use crate::summary::{BoxStats, Cell, Results};
 use crate::summary::{pairs, raster};
@@ -179,7 +179,7 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     let pictures = runs.iter().map(|run| drawn(run, info.pictures)).collect::<Result<Vec<Markup>>>()?;
     Ok(html! {
         @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
-        @if info.axes.contains(&PATH) {
+        @if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
             @for figure in info.figures {
                 figure {
                     figcaption { (keys(runs)) b { (figure.title) } ", column " (figure.column) }
@@ -236,7 +236,7 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
 /// The pictures of a run, of measures that have such.
 fn drawn(run: &Run, pictures: Option<Pictures>) -> Result<Markup> {
     match pictures {
-        None => Ok(html! {}),
+        None | Some(Pictures::Pairs(_)) => Ok(html! {}),
         Some(Pictures::Maps(maps)) => maps::draw((&run.label, run.colour, &run.stored.table), &maps),
     }
 }
