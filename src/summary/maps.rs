@@ -8,9 +8,9 @@ use crate::run::{CLEAR, Labels, Maps, Numbers, TIMESTEP, Table};
 /// Most timesteps.
 const SHOWN: usize = 4;
 /// Colours of the heat, from nothing to the end of the scale.
-const HEAT: [[f64; 3]; 4] = [[255.0, 236.0, 120.0], [240.0, 150.0, 20.0], [200.0, 50.0, 10.0], [110.0, 0.0, 70.0]];
+const HEAT: [[f64; 3]; 4] = [[190.0, 20.0, 30.0], [235.0, 75.0, 0.0], [255.0, 165.0, 0.0], [255.0, 240.0, 110.0]];
 /// Opacity of the heat is the share of the scale's end to this power: what is small is seen, and the picture too.
-const OPACITY: f64 = 0.5;
+const OPACITY: f64 = 0.75;
 
 /// One map, drawn.
 pub struct Tile {
@@ -147,8 +147,8 @@ fn over(share: f64, grey: f64) -> [u8; 4] {
     let place = share * (HEAT.len() - 1) as f64;
     let below = (place.floor() as usize).min(HEAT.len() - 2);
     let (part, alpha) = (place - below as f64, share.powf(OPACITY));
-    // The picture keeps to the middle of the scale, so that black and white stay apart from heat.
-    let base = 255.0 * (0.12 + 0.76 * grey);
+    // The picture is dimmed, so that heat is what is bright.
+    let base = 255.0 * (0.1 + 0.5 * grey);
     let channel = |i: usize| {
         let heat = HEAT[below][i] * (1.0 - part) + HEAT[below + 1][i] * part;
         (base * (1.0 - alpha) + heat * alpha).round() as u8
