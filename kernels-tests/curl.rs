@@ -342,21 +342,21 @@ fn both_estimators_agree_on_the_trained_network() {
     let (gpu, root) = (gpu(), Path::new(env!("CARGO_MANIFEST_DIR")));
     let field = field::open(&root.join("assets/models/mnist"), None, ScoreScale::Definition).unwrap();
     let data = root.join("assets/data/mnist-test-256-idx3-ubyte.gz");
-    let images = vorticity::data::load(data.to_str().unwrap(), 2, field.data_range()).unwrap();
-    let selection = Selection { timesteps: vec![1, 101, 501, 901], samples: 2, seed: 1 };
+    let images = vorticity::data::load(data.to_str().unwrap(), 1, field.data_range()).unwrap();
+    let selection = Selection { timesteps: vec![1, 101, 501, 901], samples: 1, seed: 0 };
     let [both, forward] = [Estimator::Both, Estimator::Forward].map(|estimator| {
-        let options = AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(12), verified: 2 };
+        let options = AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(48), verified: 1 };
         measured(&gpu, &field, &images, &options).unwrap()
     });
     let of = |table: &Table, place: usize| (values(table, "nasym")[place], values(table, "nasym_se")[place]);
-    for place in 0..8 {
+    for place in 0..4 {
         let (one, other) = (of(&both, place), of(&forward, place));
         println!("nasym {:.3e} ± {:.1e} by both modes, {:.3e} ± {:.1e} by one", one.0, one.1, other.0, other.1);
         assert!((one.0 - other.0).abs() <= 3.0 * one.1.hypot(other.1), "{one:?} {other:?}");
     }
-    // k = 101: 72 and more was seen of single images (PyTorch, f64), 23 in the median of eight.
-    let gain = |place: usize| (of(&forward, place).1 / of(&both, place).1).powi(2);
-    assert!(gain(2).max(gain(3)) > 8.0, "{} and {} times fewer probes", gain(2), gain(3));
+    // k = 101: of eight images 21 to 43 times fewer probes for one error were seen.
+    let gain = (of(&forward, 1).1 / of(&both, 1).1).powi(2);
+    assert!(gain > 10.0, "{gain} times fewer probes");
     assert!(verdicts(&both).unwrap().iter().all(|v| *v == Verdict::Resolved));
     let error = values(&both, "arithmetic").iter().fold(0f64, |m, e| m.max(*e));
     assert!(error < 1e-6, "{error:e}: what float32 makes of J v - J'v");
