@@ -123,7 +123,11 @@ fn larger(a: f64, b: f64) -> f64 {
 impl Layer<'_> {
     fn tile(&self, title: String, unit: &'static str, size: [usize; 2]) -> Result<Tile> {
         let checked = self.errors.iter().all(|e| !e.is_nan());
-        let clear = |i: usize| self.squares[i] > 0.0 && !(self.squares[i] < CLEAR * self.errors[i]);
+        // What is not checked is drawn, and said to be so.
+        let clear = |i: usize| {
+            let (square, error) = (self.squares[i], self.errors[i]);
+            square > 0.0 && (error.is_nan() || square >= CLEAR * error)
+        };
         let mut resolved: Vec<f64> = (0..self.squares.len()).filter(|&i| clear(i)).map(|i| self.squares[i]).collect();
         resolved.sort_by(f64::total_cmp);
         let end = resolved.get(resolved.len() * 199 / 200).copied().unwrap_or(0.0);
