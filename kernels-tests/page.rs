@@ -226,6 +226,13 @@ fn png() -> Vec<u8> {
     bytes
 }
 
+/// Any three letters come up in a picture's bytes.
+fn without_pictures(page: &str) -> String {
+    let after =
+        |(i, part): (usize, &str)| if i == 0 { part.to_string() } else { part[part.find('"').unwrap()..].into() };
+    page.split("base64,").enumerate().map(after).collect()
+}
+
 #[test]
 fn columns_without_a_finite_value_are_marked() {
     let scratch = TempDir::new().unwrap();
@@ -245,7 +252,8 @@ fn columns_without_a_finite_value_are_marked() {
         let page = html("t", &labelled(&dirs.iter().map(PathBuf::as_path).collect::<Vec<_>>()), &[]).unwrap();
         // A sentence says so of the run; no number does.
         assert_eq!(page.contains("marked NaN"), !value.is_finite(), "{name}");
-        assert!(!page.replace("marked NaN", "").contains("NaN") && !page.contains("inf\""), "{name}");
+        let said = without_pictures(&page).replace("marked NaN", "");
+        assert!(!said.contains("NaN") && !said.contains("inf\""), "{name}");
         // Quotients of zeros, and twice the largest number, are not finite either.
         assert_eq!(page.contains("no finite value"), name != "tiny", "{name}");
         assert!(!value.is_nan() || page.contains("class=\"group drowned\""), "{name}");

@@ -139,9 +139,12 @@ impl Derivatives {
                 }
                 for i in rows {
                     let [row, transposed] = [&jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
-                    if !(whole && finite(row) && finite(transposed)) {
+                    if !(whole && finite(row)) {
                         let (x, tangent) = (&x[point * d..(point + 1) * d], &v[i * d..(i + 1) * d]);
                         progress.look(&self.gpu, &self.field, x, tangent, at, point);
+                        known[i] = false;
+                    } else if !finite(transposed) {
+                        progress.look_back(at, point);
                         known[i] = false;
                     }
                     let [row, transposed] = if known[i] { [row, transposed] } else { [&nan[..], &nan] };

@@ -130,7 +130,7 @@ impl Selection {
             facts: json!({ "seed": self.seed, "options": options }),
             decides: json!({ "timesteps": self.timesteps, "samples": self.samples }),
             text: format!(
-                "work         {own} samples of {shape}, {evaluations} evaluations, a tangent counted as one\n"
+                "work         {own} samples of {shape}, {evaluations} evaluations, a tangent or cotangent counted as one\n"
             ),
             ..Ready::new(shard, self.samples, cost, run)
         })
