@@ -52,7 +52,7 @@ fn of<'a>(c: &'a Comparison, column: &str) -> Vec<&'a vorticity::report::compare
 fn a_run_differs_from_itself_by_nothing() {
     let scratch = TempDir::new().unwrap();
     let mut dirs = vec![written(&scratch.path().join("c"), &example().table().unwrap(), facts(1))];
-    for measure in ["curl", "asymmetry", "stein", "jacobian", "likelihood"] {
+    for measure in ["curl", "asymmetry", "map", "stein", "lid", "jacobian", "likelihood"] {
         dirs.push(written(&scratch.path().join(measure), &table(measure, numbers), facts(1)));
     }
     for dir in dirs {

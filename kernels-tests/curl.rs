@@ -204,49 +204,59 @@ fn what_has_no_curl_is_refused() {
 }
 
 /// The trained network on the middle 8 x 8 pixels of its digits: few enough dimensions for the whole matrix.
-#[test]
-fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
-    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+pub fn small_network(folder: &Path) -> (Arc<dyn Field>, Images) {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/mnist");
     let mut config: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(model.join("config.json")).unwrap()).unwrap();
     config["hyper"]["image_size"] = 8.into();
-    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-    std::fs::copy(model.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
-    let field = field::open(folder.path().to_str().unwrap(), None, ScoreScale::Definition).unwrap();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    std::fs::copy(model.join("model.safetensors"), folder.join("model.safetensors")).unwrap();
+    let field = field::open(folder.to_str().unwrap(), None, ScoreScale::Definition).unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data/mnist-test-256-idx3-ubyte.gz");
     let digits = vorticity::data::load(data.to_str().unwrap(), 4, field.data_range()).unwrap();
     let crop = |digit: &[f32]| (10..18).flat_map(|i| digit[i * 28 + 10..i * 28 + 18].to_vec()).collect::<Vec<_>>();
     let values_of: Vec<f32> = digits.values.chunks(784).flat_map(crop).collect();
     let images =
         Images { shape: Shape::new(1, 8, 8), count: 4, values: values_of, levels: Levels::Real, sha256: String::new() };
+    (field, images)
+}
 
+#[test]
+fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let (field, images) = small_network(folder.path());
     let selection = selection(&[100, 600], 4);
     let whole =
         measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), verified: 4 }).unwrap();
-    let options =
-        AsymmetryOptions { selection: selection.clone(), estimator: Estimator::Forward, probes: Some(48), verified: 2 };
-    let probed = measured(&gpu, &field, &images, &options).unwrap();
-    let unit = AsymmetryOptions { selection, estimator: Estimator::Forward, probes: None, verified: 2 };
-    let unit = measured(&gpu, &field, &images, &unit).unwrap();
-    for (place, want) in values(&whole, "nasym").iter().enumerate() {
-        let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
-        println!("nasym {want:.5}, by probes {got:.5} ± {se:.5}");
-        // Eight estimates: one beyond four standard errors of 48 probes would be one in a thousand runs.
-        assert!(*want > 0.0 && se < 0.5 * want && (got - want).abs() <= 4.0 * se, "{got} ± {se}, {want}");
-        assert!((values(&unit, "nasym")[place] - want).abs() < 1e-5);
-        for name in ["fro2", "trace", "trace2"] {
-            let (want, got) = (values(&whole, name)[place], values(&unit, name)[place]);
-            assert!((got - want).abs() <= 1e-5 * values(&whole, "fro2")[place].max(want.abs()), "{name}: {got} {want}");
-            let (got, se) = (values(&probed, name)[place], values(&probed, &format!("{name}_se"))[place]);
-            assert!((got - want).abs() <= 4.0 * se + 1e-5 * want.abs(), "{name}: {got} ± {se}, {want}");
+    let mut errors = vec![];
+    for estimator in [Estimator::Forward, Estimator::Both] {
+        let options = AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(48), verified: 2 };
+        let probed = measured(&gpu, &field, &images, &options).unwrap();
+        let unit = measured(&gpu, &field, &images, &AsymmetryOptions { probes: None, ..options }).unwrap();
+        for (place, want) in values(&whole, "nasym").iter().enumerate() {
+            let (got, se) = (values(&probed, "nasym")[place], values(&probed, "nasym_se")[place]);
+            println!("nasym {want:.5}, {} {got:.5} ± {se:.5}", estimator.name());
+            // Eight estimates: one beyond four standard errors of 48 probes would be one in a thousand runs.
+            assert!(*want > 0.0 && se < 0.5 * want && (got - want).abs() <= 4.0 * se, "{got} ± {se}, {want}");
+            assert!((values(&unit, "nasym")[place] - want).abs() < 1e-5);
+            for name in ["fro2", "trace", "trace2"] {
+                let (want, got) = (values(&whole, name)[place], values(&unit, name)[place]);
+                let bound = 1e-5 * values(&whole, "fro2")[place].max(want.abs());
+                assert!((got - want).abs() <= bound, "{name}: {got} {want}");
+                let (got, se) = (values(&probed, name)[place], values(&probed, &format!("{name}_se"))[place]);
+                assert!((got - want).abs() <= 4.0 * se + 1e-5 * want.abs(), "{name}: {got} ± {se}, {want}");
+            }
         }
+        errors.push(values(&probed, "nasym_se").to_vec());
     }
+    // Cross terms of A and H scatter in forward mode only.
+    let [forward, both] = [0, 1].map(|i: usize| errors[i].iter().sum::<f64>());
+    assert!(both < 0.7 * forward, "standard errors {both} in both modes, {forward} in one");
 }
 
-/// Both modes scatter by |A|^2 alone: where J has a small antisymmetric half beside a large symmetric one, much less.
+/// A small antisymmetric half beside a large symmetric one.
 #[test]
-fn both_estimators_agree_and_both_modes_scatter_less() {
+fn both_estimators_agree() {
     let (gpu, images) = (gpu(), images(SHAPE, 3));
     let field = closed("field:tilted?omega=0.05", SHAPE);
     let [both, forward] =
@@ -256,7 +266,6 @@ fn both_estimators_agree_and_both_modes_scatter_less() {
         let [one, other] = [&both, &forward].map(|t| (of(t, "nasym"), of(t, "nasym_se")));
         // Nine estimates: one beyond four standard errors would be one in two thousand runs.
         assert!((one.0 - other.0).abs() <= 4.0 * one.1.hypot(other.1), "{one:?} {other:?}");
-        assert!(one.1 < 0.2 * other.1, "{one:?} {other:?}");
     }
     let said = |table: &Table| table.measure.text(table).unwrap();
     assert!(said(&both).contains("both modes") && said(&forward).contains("forward mode"));

@@ -26,6 +26,8 @@ mod open_model;
 mod own_field;
 #[path = "../examples/own_path.rs"]
 mod own_path;
+#[path = "../examples/products.rs"]
+mod products;
 #[path = "../examples/stein.rs"]
 mod stein;
 
@@ -39,6 +41,7 @@ fn examples_run_and_are_short() {
         ("own_field", own_field::main),
         ("own_path", own_path::main),
         ("jvp", jvp::main),
+        ("products", products::main),
         ("curl", curl::main),
         ("asymmetry", asymmetry::main),
         ("stein", stein::main),

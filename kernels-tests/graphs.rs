@@ -226,9 +226,10 @@ impl Builder {
             Norm { x, groups, by_row } => {
                 let (channels, x) = (self.shape(*x).c, at(x));
                 let scale = match by_row {
-                    true => {
-                        Scale::Rows { gain: self.row(channels, 1.0, seed), shift: self.row(channels, 0.0, seed + 1) }
-                    }
+                    true => Scale::Rows {
+                        gain: self.row(channels, 1.0, seed),
+                        shift: Some(self.row(channels, 0.0, seed + 1)),
+                    },
                     false => {
                         let gain = noise(channels, seed).into_iter().map(|v| 1.0 + 0.5 * v).collect();
                         Scale::Fixed { gain, shift: weights(channels, 10, seed + 1).into() }

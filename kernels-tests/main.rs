@@ -1,5 +1,6 @@
 //! Kernels against their f64 twins and against the laws; one module per room.
 mod adapters;
+mod adjoints;
 mod assembler;
 mod attention;
 #[cfg(feature = "cli")]
@@ -18,6 +19,7 @@ mod cli;
 mod common;
 #[cfg(feature = "cli")]
 mod compare;
+mod cotangents;
 mod curl;
 mod cycles;
 mod data;
@@ -49,9 +51,11 @@ mod init;
 mod labels;
 mod latents;
 mod levels;
+mod lid;
 mod layouts;
 #[cfg(feature = "cli")]
 mod long;
+mod maps;
 mod measures;
 #[cfg(feature = "cli")]
 mod names;
@@ -94,6 +98,7 @@ mod shards;
 mod stein;
 mod tangents;
 mod tiles;
+mod transposes;
 mod unet2d;
 mod variants;
 #[cfg(feature = "cli")]

@@ -118,8 +118,10 @@ fn every_other_measure_marks_the_sample() {
     for (measure, more) in [
         ("curl", &["--timesteps", "0", "--components", "3", "--method", "both"][..]),
         ("asymmetry", &["--timesteps", "0", "--probes", "2"]),
+        ("map", &["--timesteps", "0", "--probes", "2"]),
         ("planes", &["--timesteps", "0", "--planes", "1", "--steps", "3"]),
         ("stein", &["--timesteps", "0", "--probes", "2"]),
+        ("lid", &["--timesteps", "0", "--probes", "2"]),
         ("likelihood", &["--timesteps", "0,1,3", "--probes", "2", "--continuous"]),
     ] {
         let out = folder.path().join(measure);

@@ -26,7 +26,7 @@ fn the_selftest_passes_and_covers_every_op() {
         assert!(!found.is_empty(), "{op} has no cases");
         let exact = found.iter().all(|c| c.error == 0.0);
         assert!(
-            !exact || ["channels", "gather", "max_pool", "repack", "rows", "told"].contains(op),
+            !exact || ["channels", "gather", "largest", "max_pool", "repack", "rows", "told"].contains(op),
             "{op}: f32 that is never off by a digit?"
         );
     }

@@ -11,7 +11,7 @@ use vorticity::paths::philox::{Purpose, Stream};
 use vorticity::report::page::{Picture, html};
 use vorticity::report::stored::{Stored, read};
 use vorticity::run::{
-    Array, Axis, END, Labels, Numbers, PLANE, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, write_table,
+    Array, Axis, END, Labels, Numbers, PLANE, Pictures, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, write_table,
 };
 use vorticity::summary::{BoxStats, Results, number};
 
@@ -49,6 +49,15 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
     if ["curl", "jacobian"].contains(&measure) {
         let entries = (0..places * K * K).map(|i| (i as f32 * 0.7).sin()).collect();
         arrays.push(Array { name: "jacobian", shape: vec![3, SAMPLES, K, K], values: Numbers::F32(entries) });
+    }
+    if let Some(Pictures::Maps(maps)) = own.info().pictures {
+        let [c, h, w] = [2, 2, 3];
+        for name in Pictures::Maps(maps).arrays() {
+            let shape = if name == maps.samples { vec![SAMPLES, c, h, w] } else { vec![3, SAMPLES, c, h, w] };
+            let small = if name == maps.errors { 1e-6 } else { 1.0 };
+            let entries = (0..shape.iter().product::<usize>()).map(|i| small * (1.5 + (i as f32 * 0.7).sin()));
+            arrays.push(Array { name, values: Numbers::F32(entries.collect()), shape });
+        }
     }
     if measure == "planes" {
         let shape = vec![3, SAMPLES, 2, 2, 1, 2, 2];
@@ -106,7 +115,8 @@ fn runs_read_back_as_they_were_written() {
         for (own, other) in table.columns.iter().zip(&stored.table.columns) {
             assert_eq!((own.about.name, &own.values), (other.about.name, &other.values));
         }
-        for name in ["noise", "jacobian", "components"] {
+        let pictures = table.measure.info().pictures.map_or(vec![], |p| p.arrays());
+        for name in ["noise", "jacobian", "components"].into_iter().chain(pictures) {
             let [a, b] = [&table, &stored.table].map(|t| t.array(name).ok().map(|a| format!("{:?}", a.values)));
             assert_eq!(a, b, "{} {name}", table.measure);
         }
@@ -142,8 +152,17 @@ fn every_column_of_the_csv_is_on_the_page() {
         }
         assert!(page.contains("<svg") && page.contains("aria-label=") && page.contains("<caption>"));
     }
-    for text in ["Circulation", "Curl", "Stein operator", "Full Jacobians", "Likelihood", "image/png;base64", "mean S"]
-    {
+    for text in [
+        "Circulation",
+        "Curl",
+        "Stein operator",
+        "Where the field turns",
+        "Local intrinsic dimension",
+        "Full Jacobians",
+        "Likelihood",
+        "image/png;base64",
+        "mean S",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     assert!(page.contains("|J<sub>ab</sub> − J<sub>ba</sub>|"), "indices below the line");

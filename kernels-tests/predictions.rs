@@ -12,6 +12,7 @@ use vorticity::evaluate::Room;
 use vorticity::field;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::circulation::CirculationRun;
+use vorticity::measures::lid::LidOptions;
 use vorticity::measures::stein::SteinOptions;
 use vorticity::model::{self, Config, Prediction, configuration, init};
 use vorticity::sample::Method;
@@ -185,6 +186,9 @@ fn a_map_is_measured_as_it_is() {
     refused("circulation", loops.to_string());
     let error = measured(&gpu(), &field, &clean, &stein).unwrap_err();
     refused("stein", error.to_string());
+    let selection = Selection { timesteps: vec![0], samples: 2, seed: 1 };
+    let lid = LidOptions { selection, divergence: Divergence::Exact, verified: 0 };
+    refused("lid", measured(&gpu(), &field, &clean, &lid).unwrap_err().to_string());
     let error = measured(&gpu(), &field, &clean, &likelihood(vec![0, 1, 2], 2)).unwrap_err();
     refused("likelihood", error.to_string());
     refused("sample", draw(&field, 2, Method::Ode, 2).unwrap_err().to_string());

@@ -51,9 +51,11 @@ fn verbs_say_what_is_settled_and_by_what() {
         measures("circulation", &["--timesteps", "5", "--points", "10"]),
         measures("curl", &["--timesteps", "5", "--components", "4"]),
         measures("asymmetry", &["--timesteps", "5"]),
+        measures("map", &["--timesteps", "5"]),
         measures("planes", &["--timesteps", "5"]),
         measures("spectrum", &["--timesteps", "5"]),
         measures("stein", &["--timesteps", "5"]),
+        measures("lid", &["--timesteps", "5"]),
         measures("jacobian", &["--timesteps", "5"]),
         measures("likelihood", &["--timesteps", "0,10,40"]),
         words(&[

@@ -15,7 +15,9 @@ use vorticity::measures::MEASURES;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::curl::{CurlOptions, Method};
 use vorticity::measures::jacobian::JacobianOptions;
+use vorticity::measures::lid::LidOptions;
 use vorticity::measures::likelihood::LikelihoodOptions;
+use vorticity::measures::map::MapOptions;
 use vorticity::measures::planes::PlanesOptions;
 use vorticity::measures::spectrum::SpectrumOptions;
 use vorticity::measures::stein::SteinOptions;
@@ -158,7 +160,9 @@ fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
         ("curl", Box::new(curl(Method::Both, true))),
         ("asymmetry", Box::new(asymmetry(Estimator::Both))),
         ("asymmetry", Box::new(asymmetry(Estimator::Forward))),
+        ("map", Box::new(MapOptions { selection: selection.clone(), probes: Some(3), verified: 4 })),
         ("stein", Box::new(stein)),
+        ("lid", Box::new(LidOptions { selection: selection.clone(), divergence: Divergence::Exact, verified: 4 })),
         ("jacobian", Box::new(JacobianOptions { selection, verified: 2 })),
         ("likelihood", Box::new(likelihood)),
     ]

@@ -35,9 +35,11 @@ const APPLY: &[(&str, &[&str])] = &[
     ("circulation", &["rounding", "quadrature", "arithmetic"]),
     ("curl",        &["arithmetic"]),
     ("asymmetry",   &["nasym_se", "arithmetic"]),
+    ("map",         &["nasym_se", "arithmetic"]),
     ("planes",      &["residual", "arithmetic"]),
     ("spectrum",    &["residual", "arithmetic"]),
     ("stein",       &["stein_se", "arithmetic"]),
+    ("lid",         &["lid_se", "arithmetic"]),
     ("jacobian",    &["arithmetic"]),
     ("likelihood",  &["probe_se", "grid", "arithmetic"]),
 ];
@@ -187,7 +189,7 @@ fn means_are_checked_as_their_samples_are() {
         };
         Results::of(&of(measure, value)).unwrap().means[0].verdict(0)
     };
-    for measure in ["asymmetry", "stein", "likelihood"] {
+    for measure in ["asymmetry", "stein", "lid", "likelihood"] {
         let found = [1e-9, 1e9, f64::NAN].map(|a| verdict(measure, a));
         assert_eq!(found, [Verdict::Resolved, Verdict::NotResolved, Verdict::NotChecked], "{measure}");
     }

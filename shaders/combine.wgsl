@@ -1,5 +1,6 @@
-// One of x z, x / z, max(x, z), min(x, z), s x + t z, where z may have one channel for all (BY_PIXEL), one pixel for all (BY_CHANNEL),
-// or both. Tangents: the product rule; of max and min those of the number that is taken, x if both are alike.
+// One of x z, x / z, max(x, z), min(x, z), 1 where max or min is z (ABOVE, BELOW), s x + t z, where z may have one channel for all
+// (BY_PIXEL), one pixel for all (BY_CHANNEL), or both. Tangents: the product rule; of max and min those of the number that is taken, x
+// if both are alike; 0 of which it is.
 // Thread map: lib/elementwise. Accuracy: one f32 operation, or two products and their sum.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
@@ -53,6 +54,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #if SMALLER
     let value = select(p, q, q < p);
     let along = select(a, b, q < p);
+#endif
+#if ABOVE
+    let value = select(vec4f(), vec4f(1.0), q > p);
+    let along = vec4f();
+#endif
+#if BELOW
+    let value = select(vec4f(), vec4f(1.0), q < p);
+    let along = vec4f();
 #endif
     y[e.y_at] = packed(select(along, value, e.lane == primal));
 #endif

@@ -1,9 +1,10 @@
-// s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), i cyclic over the D components: gaussian, rotor, tilted.
+// s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), i cyclic over the D components: gaussian, rotor, tilted, subspace.
 // Thread map: one thread per flat component. Accuracy: three f32 roundings.
 #import lib/grid.wgsl
 #import lib/lane.wgsl
 struct Immediates {
     lanes: u32, dim: u32, flat: u32, omega: f32,
+    rank: u32, // so many components have the Gaussian's alpha in place of the lane's
     group: u32, transposed: u32, // lanes per sample, the first of them that is a cotangent: J' has -omega
 }
 var<immediate> im: Immediates;
@@ -21,7 +22,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var v = 0.0;
     if c < im.dim {
         let omega = select(im.omega, -im.omega, lane % im.group >= im.transposed);
-        v = lanes[lane].alpha * x[i] + omega * (x[first + (c + 1u) % im.dim] - x[first + (c + im.dim - 1u) % im.dim]);
+        let alpha = select(lanes[lane].alpha, lanes[lane].gauss, c < im.rank);
+        v = alpha * x[i] + omega * (x[first + (c + 1u) % im.dim] - x[first + (c + im.dim - 1u) % im.dim]);
     }
     s[i] = v;
 }

@@ -5,7 +5,7 @@ struct Immediates {
 #import lib/elementwise_immediates.wgsl
     z_stride: u32, z_first: u32, // blocks per pixel of z, its first block
     in_pixels: u32,              // of x and z
-    size: u32,                   // channels of a head
+    columns: u32, features: u32, // channels of a head of x, of z
 }
 #import lib/elementwise.wgsl
 #import lib/second.wgsl
@@ -14,13 +14,13 @@ struct Immediates {
 
 // Sum over the pixels from x_at and z_at on: a channel of x times four of its head in z.
 fn products(x_at: u32, z_at: u32, channel: u32, block: u32) -> vec4f {
-    let first = channel - channel % im.size;
+    let first = quotient(channel, im.columns) * im.features;
     var sum = vec4f();
     for (var p = 0u; p < im.in_pixels; p++) {
         let a = channel_x(x_at + p * im.in_stride, channel);
         let z_pixel = z_at + p * im.z_stride;
 #unroll c 0 4
-        sum[$c] += a * channel_z(z_pixel, first + min(4u * block + $(c)u, im.size - 1u));
+        sum[$c] += a * channel_z(z_pixel, first + min(4u * block + $(c)u, im.features - 1u));
 #end
     }
     return sum;
@@ -65,10 +65,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let block = i - part * im.blocks;
     let lane = quotient(part, rows);
     let row = part - lane * rows;
-    let blocks = im.size / 4u;
-    let head = quotient(row, blocks);
+    let head = quotient(row, im.columns / 4u);
     let x_own = lane * im.in_pixels * im.in_stride + im.first0 + row;
-    let z_own = lane * im.in_pixels * im.z_stride + im.z_first + head * blocks + block;
+    let z_own = lane * im.in_pixels * im.z_stride + im.z_first + head * im.blocks + block;
     let back = lane - primal_of(lane);
     let x_point = x_own - back * im.in_pixels * im.in_stride;
     let z_point = z_own - back * im.in_pixels * im.z_stride;

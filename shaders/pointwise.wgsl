@@ -1,147 +1,17 @@
-// y = f(x), one of the functions of `ops::pointwise`; a and b are its numbers. Tangents: y' = x' times the slope at the primal's x.
-// Thread map: lib/elementwise. Accuracy: RELU, ABS, STEP and CLIP are exact, LEAKY and RECIPROCAL round once; those with exponentials have
-// the absolute error of lib/exp's; SIN and COS are within 2 u up to |x| = 20000, beyond which the angle loses digits; absolute errors of GELU, MISH and SOFTPLUS stay below 4 u max(1, |x|), of ERF below 6 u, u = 2^-24.
+// y = f(x), one of the functions of lib/curves; a and b are its numbers. Tangents: y' = x' times the slope at the primal's x.
+// Thread map: lib/elementwise. Accuracy: lib/curves.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
     a: f32, b: f32,
 }
 #import lib/elementwise.wgsl
-#import lib/silu.wgsl
-#if !(!LOG && !RECIPROCAL)
-#import lib/there.wgsl
-#endif
-#if !(!LOG && !SOFTPLUS)
-#import lib/ln.wgsl
-#endif
-
-// P(z). The tail e^(-z^2 / 2) R(t), t = 1 / (1 + 0.35 |z|), has R of degree 9, fitted to 2e-7 relative up to |z| = 13.
-fn normal(z: vec4f, bell: vec4f) -> vec4f {
-    let t = 1.0 / (1.0 + 0.35 * abs(z));
-    let r = t * (0.139621571 + t * (0.139859095 + t * (0.119852379 + t * (0.105433181 + t * (-0.0229377598 + t * (0.158930257 + t * (-0.255505443 + t * (0.143872678 + t * (-0.0291259605)))))))));
-    let tail = bell * r;
-    return select(1.0 - tail, tail, z < vec4f());
-}
+#import lib/curves.wgsl
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
     let own = load(x_at(e));
     let primal = primal_of(e.lane);
-    let point = load((primal * im.pixels + e.pixel) * im.in_stride + e.block_at);
-#if RELU
-    let value = max(point, vec4f());
-    let slope = select(vec4f(), vec4f(1.0), point > vec4f());
-#endif
-#if SIGMOID
-    let value = 1.0 / (1.0 + exp_minus(point));
-    let slope = value * (1.0 - value);
-#endif
-#if ELU
-    let above = point > vec4f();
-    let decay = exp_minus(abs(point));
-    let value = im.b * select(im.a * (decay - 1.0), point, above);
-    let slope = im.b * select(im.a * decay, vec4f(1.0), above);
-#endif
-#if LEAKY
-    let slope = select(vec4f(im.a), vec4f(1.0), point > vec4f());
-    let value = slope * point;
-#endif
-#if TANH
-    let small = exp_minus(2.0 * abs(point));
-    let size = (1.0 - small) / (1.0 + small);
-    let value = select(size, -size, point < vec4f());
-    let slope = 4.0 * small / ((1.0 + small) * (1.0 + small));
-#endif
-#if EXP
-    let value = exp_minus(-point);
-    let slope = value;
-#endif
-#if LOG
-    let value = only_there(e.block, vec4f(ln_f32(point.xy), ln_f32(point.zw)));
-    let slope = only_there(e.block, 1.0 / point);
-#endif
-#if SQRT
-    let value = sqrt(point);
-    let slope = select(0.5 / value, vec4f(), value == vec4f());
-#endif
-#if RECIPROCAL
-    let value = only_there(e.block, 1.0 / point);
-    let slope = -value * value;
-#endif
-#if SOFTPLUS
-    let small = exp_minus(abs(point));
-    let value = max(point, vec4f()) + vec4f(ln_f32(1.0 + small.xy), ln_f32(1.0 + small.zw));
-    let slope = select(vec4f(1.0), small, point < vec4f()) / (1.0 + small);
-#endif
-#if ABS
-    let value = abs(point);
-    let slope = sign(point);
-#endif
-#if ERF
-    let bell = exp_minus(point * point);
-    let value = 2.0 * normal(1.414213562 * point, bell) - 1.0;
-    let slope = 1.128379167 * bell;
-#endif
-#if CLIP
-    let value = min(max(point, vec4f(im.a)), vec4f(im.b));
-    let slope = select(vec4f(), vec4f(1.0), (point >= vec4f(im.a)) & (point <= vec4f(im.b)));
-#endif
-#if HARD_SIGMOID
-    let line = im.a * point + im.b;
-    let value = clamp(line, vec4f(), vec4f(1.0));
-    let slope = select(vec4f(), vec4f(im.a), (line >= vec4f()) & (line <= vec4f(1.0)));
-#endif
-#if HARD_SWISH
-    let value = point * clamp((point + 3.0) / 6.0, vec4f(), vec4f(1.0));
-    let slope = select(select((2.0 * point + 3.0) / 6.0, vec4f(1.0), point >= vec4f(3.0)), vec4f(), point <= vec4f(-3.0));
-#endif
-#if !(!SIN && !COS)
-    // k quarter turns, in three parts of pi / 2 whose products with k are exact, and what is left, by Taylor's series.
-    let k = round(point * 0.636619772);
-    let r = ((point - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647326017846e-7;
-    let z = r * r;
-    let s = r + r * z * (-0.166666667 + z * (0.00833333333 + z * (-0.000198412698 + z * 0.00000275573192)));
-    let c = 1.0 + z * (-0.5 + z * (0.0416666667 + z * (-0.00138888889 + z * (0.0000248015873 - z * 2.75573192e-7))));
-    let quarter = vec4i(k) & vec4i(3);
-    let odd = (quarter & vec4i(1)) == vec4i(1);
-    let sine = select(s, c, odd) * select(vec4f(1.0), vec4f(-1.0), quarter >= vec4i(2));
-    let cosine = select(c, s, odd) * select(vec4f(1.0), vec4f(-1.0), (quarter == vec4i(1)) | (quarter == vec4i(2)));
-#endif
-#if SIN
-    let value = sine;
-    let slope = cosine;
-#endif
-#if COS
-    let value = cosine;
-    let slope = -sine;
-#endif
-#if STEP
-    let value = select(vec4f(), vec4f(1.0), point > vec4f());
-    let slope = vec4f();
-#endif
-#if GELU_TANH
-    // (1 + tanh u) / 2 is the logistic function of 2 u.
-    let u = 1.595769122 * point * (1.0 + 0.044715 * point * point);
-    let s = 1.0 / (1.0 + exp_minus(u));
-    let value = point * s;
-    let slope = s + point * s * (exp_minus(u) * s) * (1.595769122 * (1.0 + 0.134145 * point * point));
-#endif
-#if GELU
-    let bell = exp_minus(0.5 * point * point);
-    let p = normal(point, bell);
-    let value = point * p;
-    let slope = p + 0.398942280 * (point * bell);
-#endif
-#if MISH
-    // With u = 1 + e^x, tanh(ln u) = (u^2 - 1) / (u^2 + 1); above zero over e^2x, so that nothing overflows.
-    let small = exp_minus(abs(point));
-    let above = point > vec4f();
-    let up = select(small * (small + 2.0), 1.0 + 2.0 * small, above);
-    let down = select(vec4f(2.0), 2.0 * small * small, above);
-    let w = up / (up + down);
-    let logistic = select(small, vec4f(1.0), above) / (1.0 + small);
-    let value = point * w;
-    let slope = w + point * (down / (up + down)) * (1.0 + w) * logistic;
-#endif
-    y[e.y_at] = packed(select(own * slope, value, e.lane == primal));
+    let f = curved(load((primal * im.pixels + e.pixel) * im.in_stride + e.block_at));
+    y[e.y_at] = packed(bounded(e.block, select(own * f.slope, f.value, e.lane == primal)));
 }

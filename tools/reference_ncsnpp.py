@@ -1,11 +1,12 @@
 """NCSN++ of score_sde in plain PyTorch, as a second opinion on full-size networks.
 
-    python tools/reference_ncsnpp.py --model DIR --x x.npy --sigma 3.5 --out y.npy [--tangent v.npy] [--double] [--time]
-        [--against y.npz --tolerance 1e-4]
+    python tools/reference_ncsnpp.py --model DIR --x x.npy --sigma 3.5 --out y.npy [--tangent v.npy] [--cotangent u.npy]
+        [--double] [--time] [--against y.npz --tolerance 1e-4]
     python tools/reference_ncsnpp.py --golden CASE_DIR...
 
 In: `config.json` (key `hyper`) and `model.safetensors` with the names of that code base; x is [C, H, W] or [N, C, H, W].
-Out: the score s(x, sigma), and with --tangent its derivative along v in OUT with `.jvp.npy` for `.npy` (torch.func.jvp).
+Out: the score s(x, sigma), with --tangent its derivative along v in OUT with `.jvp.npy` for `.npy` (torch.func.jvp), and with
+--cotangent J'u in OUT with `.vjp.npy` (torch.autograd, block by block, so that 256x256 in float64 fits in 12 GiB).
 Topology (Song et al., arXiv 2011.13456, appendix H): BigGAN residual blocks with FIR resampling, sums divided by sqrt(2),
 a pyramid of the input summed into the way down and a pyramid of outputs collected on the way up. `program` lists the
 network's steps once; tensor shapes (for tools/convert.py) and evaluation both read that list.
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 FIXED = {"resamp_with_conv": True, "conditional": True, "fir": True, "fir_kernel": [1, 3, 3, 1], "skip_rescale": True,
          "resblock_type": "biggan", "progressive": "output_skip", "progressive_input": "input_skip",
@@ -174,6 +176,11 @@ class Ncsnpp:
         temb = F.linear(temb, self["1.weight"], self["1.bias"])
         return F.linear(F.silu(temb), self["2.weight"], self["2.bias"])
 
+    @staticmethod
+    def block(of, *given):
+        """A block; where its gradient is asked for, it is evaluated again then."""
+        return checkpoint(of, *given, use_reentrant=False) if torch.is_grad_enabled() else of(*given)
+
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """Score of x [N, C, H, W] at the noise levels sigma [N]."""
         temb = self.embedding(sigma)
@@ -184,9 +191,9 @@ class Ncsnpp:
                 x = self.conv(x, str(i))
                 kept.append(x)
             elif op in ("res", "down", "up"):
-                x = self.residual(x, temb, i, op)
+                x = self.block(self.residual, x, temb, i, op)
             elif op == "attention":
-                x = self.attention(x, i)
+                x = self.block(self.attention, x, i)
             elif op == "combine":
                 pyramid = fir(pyramid, up=False)
                 x = x + self.conv(pyramid, f"{i}.Conv_0")
@@ -211,6 +218,13 @@ def jvp(net, x, sigma, v):
     return torch.func.jvp(lambda z: net(z, sigma), (x,), (v,))
 
 
+def vjp(net, x, sigma, u):
+    with torch.enable_grad():
+        z = x.clone().requires_grad_()
+        y = net(z, sigma)
+        return y.detach(), torch.autograd.grad(y, z, u)[0]
+
+
 def worst(a, b):
     """Largest difference over the largest reference, the worst sample."""
     a, b = a.double().flatten(1), b.double().flatten(1)
@@ -227,9 +241,10 @@ def check(folder: Path, tolerance: float) -> bool:
     errors["jvp"] = worst(along, case["jvp"])
     basis = torch.zeros(len(case["idx"]), x[0].numel(), dtype=torch.float64)
     basis[torch.arange(len(basis)), case["idx"]] = 1
-    columns = jvp(double, x[:1].double().repeat(len(basis), 1, 1, 1), sigma[:1].expand(len(basis)),
-                  basis.view(-1, *x.shape[1:]))[1]
+    at = x[:1].double().repeat(len(basis), 1, 1, 1), sigma[:1].expand(len(basis)), basis.view(-1, *x.shape[1:])
+    columns, rows = jvp(double, *at)[1], vjp(double, *at)[1]
     errors["subjac"] = worst(columns.flatten(1)[:, case["idx"]].T[None], case["subjac"][None])
+    errors["subjac by rows"] = worst(rows.flatten(1)[:, case["idx"]][None], case["subjac"][None])
     passed = all(e <= tolerance for e in errors.values())
     errors["y in float32"] = worst(single(x, sigma), case["y"])
     errors["y of a wrong sigma (must be large)"] = worst(double(x.double(), sigma * 1.01), case["y"])
@@ -250,10 +265,15 @@ def evaluate(args) -> bool:
         v = torch.from_numpy(np.load(args.tangent)).to(dtype).reshape(x.shape)
         y, along = jvp(net, x, sigma, v)
         np.save(args.out.with_suffix(".jvp.npy"), along[0].numpy() if single else along.numpy())
-    else:
+    if args.cotangent:
+        u = torch.from_numpy(np.load(args.cotangent)).to(dtype).reshape(x.shape)
+        y, back = vjp(net, x, sigma, u)
+        np.save(args.out.with_suffix(".vjp.npy"), back[0].numpy() if single else back.numpy())
+    if not (args.tangent or args.cotangent):
         y = net(x, sigma)
     if args.time:
-        print(f"{(time.perf_counter() - start) / len(x):.3f} s per {'value and tangent' if args.tangent else 'value'}, "
+        what = "value" + " and tangent" * bool(args.tangent) + " and cotangent" * bool(args.cotangent)
+        print(f"{(time.perf_counter() - start) / len(x):.3f} s per {what}, "
               f"{args.threads} threads, {dtype}")
     np.save(args.out, y[0].numpy() if single else y.numpy())
     if not args.against:
@@ -263,6 +283,8 @@ def evaluate(args) -> bool:
         errors["s"] = worst(torch.from_numpy(theirs["s"]), y)
         if args.tangent:
             errors["jvp"] = worst(torch.from_numpy(theirs["jvp"])[:, 0], along)
+        if args.cotangent:
+            errors["vjp"] = worst(torch.from_numpy(theirs["vjp"])[:, 0], back)
     print(f"{args.against.name}: " + ", ".join(f"{k} {e:.2e}" for k, e in errors.items()) + " of the largest component")
     return all(e <= args.tolerance for e in errors.values())
 
@@ -276,6 +298,7 @@ def main() -> None:
     p.add_argument("--sigma", type=float, help="noise level")
     p.add_argument("--out", type=Path, help="NPY of the score")
     p.add_argument("--tangent", type=Path, help="NPY of the shape of x")
+    p.add_argument("--cotangent", type=Path, help="NPY of the shape of x")
     p.add_argument("--against", type=Path, help="NPZ of `vorticity evaluate` at the same x and tangent: compare with it")
     p.add_argument("--double", action="store_true", help="float64")
     p.add_argument("--time", action="store_true", help="print seconds per evaluation")

@@ -16,4 +16,4 @@ pub(crate) use divergence::{PROBES, parse_probes, unit};
 pub(crate) use halves::{Gaps, halves, of_square};
 pub(crate) use numbers::{dot, finite, largest};
 pub use points::Selection;
-pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, check_vectors, lanes, spread};
+pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, check_pictures, lanes, spread};

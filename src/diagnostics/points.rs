@@ -61,7 +61,7 @@ pub(crate) fn lanes(fields: u64, places: usize, tangents: usize) -> u64 {
     (tangents as u64).saturating_add(1).saturating_mul(places as u64).saturating_mul(fields)
 }
 
-/// Bytes of matrices that a run may hold.
+/// Bytes of matrices, or of pictures, that a run may hold.
 const MATRICES: u64 = 4 << 30;
 
 /// Refuses more matrices of n x n f32 than fit.
@@ -75,15 +75,14 @@ pub(crate) fn check_matrices(count: usize, n: usize) -> Result<()> {
     Err(Error::invalid("matrices", format!("{found}: take fewer samples, timesteps or components")))
 }
 
-/// Refuses more vectors at so many places than fit.
-pub(crate) fn check_vectors(places: usize, count: usize, dim: usize) -> Result<()> {
-    let bytes = 4.0 * places as f64 * count as f64 * dim as f64;
+/// Refuses more pictures of d numbers than fit.
+pub(crate) fn check_pictures(count: usize, d: usize) -> Result<()> {
+    let bytes = 4.0 * count as f64 * d as f64;
     if bytes <= MATRICES as f64 {
         return Ok(());
     }
-    let most = MATRICES as f64 / 1e9;
-    let found = format!("{count} of {dim} components at {places} places are {:.1} GB, at most {most:.1}", bytes / 1e9);
-    Err(Error::invalid("vectors", format!("{found}: take fewer samples, timesteps or vectors")))
+    let found = format!("{count} of {d} numbers are {:.1} GB, at most {:.1}", bytes / 1e9, MATRICES as f64 / 1e9);
+    Err(Error::invalid("pictures", format!("{found}: take fewer samples or timesteps")))
 }
 
 /// x_t and the noise that made it.

@@ -1,8 +1,9 @@
 //! Closed forms that are linear in x: s_i = alpha x_i + omega (x_{i+1} - x_{i-1}), indices cyclic over the D components.
 //! gaussian: alpha = -1/(a^2 + sigma^2), omega = 0 (a gradient). rotor: alpha = 0 (antisymmetric). tilted: alpha = -1.
+//! subspace: alpha = -1/(a^2 + sigma^2) for the first `rank` components, in which the data lie, and -1/sigma^2 for the others.
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Process, facts};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 use crate::shape::Shape;
@@ -17,19 +18,48 @@ struct Linear {
     /// alpha as a function of (a, sigma).
     alpha: fn(f64, f64) -> f64,
     omega: f64,
+    /// So many components have alpha = -1/(a^2 + sigma^2) in place of their own.
+    rank: usize,
 }
 
 pub(super) fn gaussian(shape: Shape, process: Process, _: &mut Params) -> Result<Arc<dyn Field>> {
     let alpha = |a, sigma| -1.0 / (a * a + sigma * sigma);
-    Ok(Arc::new(Linear { name: "gaussian", shape, process, alpha, omega: 0.0 }))
+    Ok(Arc::new(Linear { name: "gaussian", shape, process, alpha, omega: 0.0, rank: 0 }))
 }
 
 pub(super) fn rotor(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
-    Ok(Arc::new(Linear { name: "rotor", shape, process, alpha: |_, _| 0.0, omega: params.finite("omega", 1.0)? }))
+    let omega = params.finite("omega", 1.0)?;
+    Ok(Arc::new(Linear { name: "rotor", shape, process, alpha: |_, _| 0.0, omega, rank: 0 }))
 }
 
 pub(super) fn tilted(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
-    Ok(Arc::new(Linear { name: "tilted", shape, process, alpha: |_, _| -1.0, omega: params.finite("omega", 1.0)? }))
+    let omega = params.finite("omega", 1.0)?;
+    Ok(Arc::new(Linear { name: "tilted", shape, process, alpha: |_, _| -1.0, omega, rank: 0 }))
+}
+
+pub(super) fn subspace(shape: Shape, process: Process, params: &mut Params) -> Result<Arc<dyn Field>> {
+    let rank = params.take("rank")?.unwrap_or(1);
+    if rank == 0 || rank > shape.len() {
+        let found = format!("rank={rank}, expected 1..={}, the components of a point", shape.len());
+        return Err(Error::invalid(&params.place, found));
+    }
+    let alpha = |_, sigma| -1.0 / (sigma * sigma);
+    Ok(Arc::new(Linear { name: "subspace", shape, process, alpha, omega: 0.0, rank }))
+}
+
+impl Linear {
+    /// alpha at timestep k: of the first `rank` components, and of the others.
+    fn alphas(&self, k: usize) -> Result<[f64; 2]> {
+        let (a, sigma) = self.process.noise(k)?;
+        Ok([-1.0 / (a * a + sigma * sigma), (self.alpha)(a, sigma)])
+    }
+
+    /// alpha x_i + omega (x_{i+1} - x_{i-1}) of duals.
+    fn at(&self, x: &[Dual], [inner, alpha]: [f64; 2], omega: f64) -> Vec<Dual> {
+        let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
+        let own = |i: usize| if i < self.rank { inner } else { alpha };
+        (0..d).map(|i| at(i) * own(i) + (at(i + 1) - at(i + d - 1)) * omega).collect()
+    }
 }
 
 impl Field for Linear {
@@ -42,8 +72,7 @@ impl Field for Linear {
     }
 
     fn coefficients(&self, k: usize) -> Result<(f64, f64)> {
-        let (a, sigma) = self.process.noise(k)?;
-        Ok(((self.alpha)(a, sigma), 0.0))
+        Ok((self.alphas(k)?[1], 0.0))
     }
 
     fn launch(&self, cx: FieldLaunch) -> Result<()> {
@@ -58,6 +87,7 @@ impl Field for Linear {
                 ("dim", self.shape.len() as u32),
                 ("flat", flat as u32),
                 ("omega", (self.omega as f32).to_bits()),
+                ("rank", self.rank as u32),
                 ("group", cx.program.group()),
                 ("transposed", cx.program.group() - cx.program.cotangents()),
             ],
@@ -78,22 +108,19 @@ impl Field for Linear {
     }
 
     fn twin(&self, x: &[Dual], k: usize, _: usize) -> Result<Vec<Dual>> {
-        let (alpha, _) = self.coefficients(k)?;
-        let (d, at) = (x.len(), |i: usize| x[i % x.len()]);
-        Ok((0..d).map(|i| at(i) * alpha + (at(i + 1) - at(i + d - 1)) * self.omega).collect())
+        Ok(self.at(x, self.alphas(k)?, self.omega))
     }
 
     /// The transpose turns the other way round.
     fn twin_vjp(&self, _: &[f64], u: &[f64], k: usize, _: usize) -> Result<Vec<f64>> {
-        let (alpha, _) = self.coefficients(k)?;
-        let (d, at) = (u.len(), |i: usize| u[i % u.len()]);
-        Ok((0..d).map(|i| at(i) * alpha - (at(i + 1) - at(i + d - 1)) * self.omega).collect())
+        let u: Vec<Dual> = u.iter().map(|&u| Dual::constant(u)).collect();
+        Ok(self.at(&u, self.alphas(k)?, -self.omega).iter().map(|y| y.v).collect())
     }
 
     fn describe(&self) -> serde_json::Value {
         json!({
             "kind": "closed form", "name": self.name, "shape": self.shape.to_string(),
-            "omega": self.omega, "process": self.process.config, "sources": facts::sources(&self.facts()),
+            "omega": self.omega, "rank": (self.rank > 0).then_some(self.rank), "process": self.process.config, "sources": facts::sources(&self.facts()),
         })
     }
 }

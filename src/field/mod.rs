@@ -234,6 +234,7 @@ fields! {
         gaussian "score of N(0, I) data: s = -x / (a^2 + sigma^2)"
         rotor "s_i = omega (x_{i+1} - x_{i-1}), cyclic; parameter omega (1)"
         tilted "s = -x + rotor; parameter omega (1)"
+        subspace "score of N(0, P) data, P the projection onto the first `rank` components; parameter rank (1)"
     }
     mixture { mixture "score of a Gaussian mixture; parameter file (safetensors: means, variances, weights)" }
     funnel { funnel "score of Neal's funnel: component 0 is y ~ N(0, 9), the others N(0, e^y)" }

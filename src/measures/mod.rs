@@ -21,9 +21,11 @@ measures! {
     circulation Circulation
     curl Curl
     asymmetry Asymmetry
+    map Map
     planes Turning
     spectrum Spectrum
     stein Stein
+    lid Lid
     jacobian Jacobian
     likelihood Likelihood
 }

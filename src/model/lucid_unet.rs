@@ -272,7 +272,7 @@ impl Builder<'_> {
     fn half(&mut self, name: &str, x: NodeId, out: usize) -> Result<NodeId> {
         let channels = self.net.channels(x);
         let mut row = |part: &str| self.net.dense_row(&format!("{name}.norm.{part}"), self.time, channels);
-        let scale = Scale::Rows { gain: row("gamma_proj")?, shift: row("beta_proj")? };
+        let scale = Scale::Rows { gain: row("gamma_proj")?, shift: Some(row("beta_proj")?) };
         let norm = GroupNorm { channels, groups: GROUPS, epsilon: EPSILON, scale };
         let y = self.net.graph.push(format!("{name}.norm"), norm, &[x])?;
         let y = self.net.conv(&format!("{name}.proj"), y, out, Geometry::same(3))?;

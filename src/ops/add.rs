@@ -1,7 +1,7 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
 use super::elementwise::Elementwise;
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::named;
@@ -30,6 +30,11 @@ impl Op for Add {
     fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let [s, t] = self.scales;
         inputs[0].iter().zip(inputs[1]).map(|(&x, &z)| x * s + z * t).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let u = g.cotangent();
+        self.scales.iter().map(|&scale| g.scaled(u, scale).map(Share::Whole)).collect()
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

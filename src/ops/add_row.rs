@@ -1,7 +1,7 @@
 //! Adds a per-timestep row (a time embedding) to every pixel; its kernel can put SiLU on the store.
 //! `y[c, p] = x[c, p] + r_k[c]`. The row does not depend on x: tangent lanes get no row.
 use super::elementwise::Elementwise;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -32,6 +32,10 @@ impl Op for AddRow {
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
         let plane = |(x, &r): (&[Dual], &f64)| x.iter().map(|&v| v + Dual::constant(r)).collect::<Vec<_>>();
         inputs[0].chunks_exact(shapes[0].pixels()).zip(&rows[self.table]).flat_map(plane).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        Ok(vec![Share::Whole(g.cotangent())])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

@@ -1,7 +1,7 @@
 //! y = g x + h, with one g that may depend on the timestep: inputs moved to [-1, 1], outputs divided by sigma.
 //! Affine: the tangent is g x'.
 use super::elementwise::Elementwise;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -30,6 +30,15 @@ impl Op for Affine {
     fn twin(&self, inputs: &[&[Dual]], _: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
         let gain = self.gain * self.table.map_or(1.0, |t| rows[t][0]);
         inputs[0].iter().map(|&x| x * gain + Dual::constant(self.shift)).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let u = g.cotangent();
+        let gets = match self.table {
+            None => g.scaled(u, self.gain)?,
+            Some(_) => g.push("scaled", Self { shift: 0.0, ..self.clone() }, &[u])?,
+        };
+        Ok(vec![Share::Whole(gets)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

@@ -1,8 +1,8 @@
 //! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
-//! softmax). The pixels of k become channels. Tangent rule: that of a product.
+//! softmax). The pixels of k become channels. Tangent rule: that of a product. Adjoint: q gets sums of k's vectors, k of q's.
 use super::elementwise::{Elementwise, grouped, plain, tiled};
-use super::softmax::{aligned, per_head};
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::heads::{aligned, per_head};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -45,6 +45,13 @@ impl Op for AttentionLogits {
             }
         }
         y
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (q, k, u) = (cx.input(0), cx.input(1), cx.cotangent());
+        let to_q = cx.mixed("by k", (self.heads, false), [u, k])?;
+        let to_k = cx.outer_as("by q", self.heads, [u, q], cx.shape(k))?;
+        Ok(vec![Share::Whole(cx.scaled(to_q, self.scale)?), Share::Whole(cx.scaled(to_k, self.scale)?)])
     }
 
     fn reads(&self, _: usize, _: usize) -> Reads {

@@ -1,9 +1,11 @@
 //! Split, concatenate, shuffle: output channel c is channel `map[c].1` of input `map[c].0`. Formula: y_c = x_map(c).
 //! No kernel: the planner turns the map into block offsets of whoever reads the result. Linear, so the tangent is the same.
-use super::{Case, Locality, Lowering, Op};
+use super::reduce::{Made, Reduce};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Channels of the inputs in another order; runs no kernel.
@@ -53,6 +55,35 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// What input `n` gets: of a channel that comes once, that one, and of others the sum.
+    fn share(&self, g: &mut Reverse, n: usize) -> Result<Share> {
+        // For each of the input's channels, where it comes.
+        let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, &(_, channel)) in self.map.iter().enumerate().filter(|(_, (input, _))| *input == n) {
+            places.entry(channel).or_default().push(at);
+        }
+        // Sums of as many channels are made together.
+        let mut alike: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        places.iter().for_each(|(&channel, at)| alike.entry(at.len()).or_default().push(channel));
+        let (mut from, mut map) = (vec![], BTreeMap::new());
+        for (times, channels) in alike {
+            let read: Vec<usize> = channels.iter().flat_map(|channel| &places[channel]).copied().collect();
+            let all = g.taken("taken", g.cotangent(), &read)?;
+            let sums = Reduce { heads: channels.len(), made: Made::Sum(1.0) };
+            map.extend(channels.iter().enumerate().map(|(i, &channel)| (channel, (from.len(), i))));
+            from.push(if times == 1 { all } else { g.push("sum", sums, &[all])? });
+        }
+        let own: Vec<usize> = map.keys().copied().collect();
+        let value = match &from[..] {
+            [] => return Ok(Share::Nothing),
+            [only] => *only,
+            _ => g.push("joined", Self::gather(map.into_values().collect()), &from)?,
+        };
+        Ok(if own.len() == g.shape(g.input(n)).c { Share::Whole(value) } else { Share::Channels(value, own) })
+    }
+}
+
 impl Op for Channels {
     fn name(&self) -> &'static str {
         self.name
@@ -72,6 +103,10 @@ impl Op for Channels {
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         let n = shapes[0].pixels();
         self.map.iter().flat_map(|&(i, c)| inputs[i][c * n..(c + 1) * n].iter().copied()).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        (0..g.inputs()).map(|n| self.share(g, n)).collect()
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {

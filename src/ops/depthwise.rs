@@ -2,8 +2,8 @@
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{Loading, immediates, noise};
-use super::window::{Padding, Window, extent, inside};
-use super::{Case, Locality, Lowering, Op, View};
+use super::window::{Backwards, Padding, Window, extent, inside};
+use super::{Case, Locality, Lowering, Op, Reverse, Share, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
@@ -87,6 +87,21 @@ impl Op for Depthwise {
             }
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (x, y, u) = (g.shape(g.input(0)), g.shape(g.output()), g.cotangent());
+        let back = |n, out, padding| Backwards::of(n, out, 3, self.stride, padding);
+        let (Some(rows), Some(columns)) = (back(x.h, y.h, self.padding.rows), back(x.w, y.w, self.padding.columns))
+        else {
+            return Ok(vec![Share::Nothing]);
+        };
+        let padding = Padding { rows: rows.padding, columns: columns.padding };
+        let weight = self.weight.chunks_exact(9).flat_map(|filter| filter.iter().rev()).copied().collect();
+        let spread = g.spread(u, self.stride, &[rows.places, columns.places])?;
+        let bias = vec![0.0; self.channels].into();
+        let transposed = Self { stride: 1, padding, weight, bias, ..self.clone() };
+        Ok(vec![Share::Whole(g.push("transposed", transposed, &[spread])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

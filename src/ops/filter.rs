@@ -1,10 +1,11 @@
 //! Weighted sums of pixels, along rows and columns apart: linear resizing, means over windows, filters of any taps, sums over an axis.
 //! `y[i, j] = sum_{t, u} a_it b_ju x[r_it, q_ju]`, all weights and places from tables. Linear, tangent alike.
 use super::elementwise::Elementwise;
-use super::{Case, Lowering, Op};
+use super::{Case, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What each output along an axis is the sum of: as many terms for every output, those without effect with weight 0.
@@ -31,6 +32,34 @@ impl Taps {
     /// Every output its own input.
     pub fn identity(n: usize) -> Self {
         Self::new(&(0..n).map(|i| vec![(i, 1.0)]).collect::<Vec<_>>())
+    }
+
+    /// Of `n` inputs with `stride - 1` zeros between them these places; beyond the last there are zeros.
+    pub fn spread(n: usize, stride: usize, places: Range<usize>) -> Self {
+        let of = |place: usize| (place.is_multiple_of(stride) && place / stride < n).then(|| (place / stride, 1.0));
+        Self::new(&places.map(|place| of(place).into_iter().collect()).collect::<Vec<_>>())
+    }
+
+    /// The transpose: what each of `n` inputs gives to the outputs.
+    pub fn transposed(&self, n: usize) -> Self {
+        let mut given: Vec<Vec<(usize, f64)>> = vec![vec![]; n];
+        for output in 0..self.outputs() {
+            for (at, weight) in self.terms(output) {
+                match given[at].last_mut() {
+                    // One term, where that is as exact as two.
+                    Some((last, own)) if *last == output && f64::from((*own + weight) as f32) == *own + weight => {
+                        *own += weight;
+                    }
+                    _ => given[at].push((output, weight)),
+                }
+            }
+        }
+        Self::new(&given)
+    }
+
+    /// One output, the sum of all of `n` inputs.
+    pub fn sum(n: usize) -> Self {
+        Self::new(&[(0..n).map(|i| (i, 1.0)).collect()])
     }
 
     /// How many outputs there are.
@@ -114,6 +143,12 @@ impl Op for Filter {
             }
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (s, u) = (g.shape(g.input(0)), g.cotangent());
+        let back = Self { rows: self.rows.transposed(s.h), columns: self.columns.transposed(s.w) };
+        Ok(vec![Share::Whole(g.push("transposed", back, &[u])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

@@ -1,7 +1,8 @@
 //! Numbers of the inputs at other places: transposed, sliced, repeated, padded, joined along any axis.
 //! `y[p, c] = x_n[P_n[p] + C_n[c]]` for the first input n that has both, an address in `[pixel][channel]` order; else `fill`.
 //! Linear, tangent alike, of which `fill` is none. A copy.
-use super::{Case, Lowering, Op};
+use super::sums::Sums;
+use super::{Case, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
@@ -35,6 +36,58 @@ impl Gather {
     /// Of one input, by the addresses of pixels and of channels.
     pub fn of(shape: Shape, pixels: Vec<u32>, channels: Vec<u32>) -> Self {
         Self { shape, taken: vec![Taken { pixels: pixels.into(), channels: channels.into() }], fill: 0.0 }
+    }
+
+    /// To an image of this shape, each of whose numbers comes from this address of one input, or from nowhere; none if no addresses of
+    /// pixels and of channels add up to these.
+    fn apart(shape: Shape, from: &[u32]) -> Option<Self> {
+        let (pixels, channels) = (0..shape.pixels(), 0..shape.c);
+        let at = |p: usize, c: usize| from[p * shape.c + c];
+        // A pixel and a channel that have something tell about all others.
+        let row = from.iter().position(|a| *a != NOWHERE)? / shape.c;
+        let least = channels.clone().min_by_key(|&c| at(row, c))?;
+        let own: Vec<u32> = pixels.clone().map(|p| at(p, least)).collect();
+        let away = |c: usize| if at(row, c) == NOWHERE { NOWHERE } else { at(row, c) - at(row, least) };
+        let away: Vec<u32> = channels.clone().map(away).collect();
+        let sum = |p: usize, c: usize| match (own[p], away[c]) {
+            (NOWHERE, _) | (_, NOWHERE) => NOWHERE,
+            (p, c) => p + c,
+        };
+        let all = pixels.flat_map(|p| channels.clone().map(move |c| (p, c))).all(|(p, c)| at(p, c) == sum(p, c));
+        all.then(|| Self::of(shape, own, away))
+    }
+
+    /// What input `n` of this shape gets.
+    fn share(&self, g: &mut Reverse, n: usize) -> Result<Share> {
+        let (s, u) = (g.shape(g.input(n)), g.cotangent());
+        let (mut from, mut pairs) = (vec![NOWHERE; s.len()], vec![]);
+        for i in 0..self.shape.len() {
+            let source = self.source(i / self.shape.c, i % self.shape.c);
+            if let Some((_, at)) = source.filter(|(input, _)| *input == n) {
+                from[at] = i as u32;
+                pairs.push((at as u32, i as u32));
+            }
+        }
+        let once = pairs.len() == from.iter().filter(|a| **a != NOWHERE).count();
+        match Self::apart(s, &from).filter(|_| once) {
+            _ if pairs.is_empty() => Ok(Share::Nothing),
+            Some(back) => Ok(Share::Whole(g.push("taken back", back, &[u])?)),
+            None => Ok(Share::Whole(g.push("sums", Sums::of(s, self.shape.len(), &pairs), &[u])?)),
+        }
+    }
+
+    /// Channel f and pixel (h, j) of an input, one row of pixels per head, as channel (h, f) and pixel j of the output.
+    pub(super) fn by_channel(heads: usize, from: Shape, to: Shape) -> Self {
+        let (features, vectors) = (from.c, to.pixels());
+        let channel = |c: usize| (c / features * vectors * features + c % features) as u32;
+        let pixels = (0..vectors).map(|j| (j * features) as u32).collect();
+        Self::of(to, pixels, (0..heads * features).map(channel).collect())
+    }
+
+    /// Pixels as channels, and channels as the pixels of one row.
+    pub(super) fn turned(from: Shape) -> Self {
+        let channels = (0..from.pixels()).map(|p| (p * from.c) as u32).collect();
+        Self::of(Shape::new(from.pixels(), 1, from.c), (0..from.c as u32).collect(), channels)
     }
 
     /// The input and the address of a number of the output.
@@ -81,6 +134,10 @@ impl Op for Gather {
             None => Dual::constant(f64::from(self.fill)),
         };
         (0..self.shape.len()).map(value).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        (0..self.taken.len()).map(|n| self.share(g, n)).collect()
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {
@@ -156,10 +213,13 @@ pub fn cases() -> Vec<Case> {
         ],
         fill: 1.0,
     };
+    // Every pixel thrice, and a channel twice.
+    let repeated = Gather::of(Shape::new(4, 3, 6), (0..18).map(|p| p / 3 * 3).collect(), vec![2, 0, 1, 0]);
     let case = |name, op: Gather, inputs| Case { name, op: Arc::new(op), inputs, row: None };
     vec![
         case("turned", turned, vec![Shape::new(6, 3, 5)]),
         case("patches", patches, vec![Shape::new(3, 4, 6)]),
+        case("repeated", repeated, vec![Shape::new(3, 3, 2)]),
         case("below each other, padded", below, vec![Shape::new(2, 3, 4), Shape::new(2, 3, 4)]),
     ]
 }

@@ -1,11 +1,14 @@
 //! Group normalisation (arXiv 1803.08494) with gain and shift that may depend on the timestep:
 //! `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps), mu and var over the pixels and channels of c's group.
-//! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group.
+//! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group. Adjoint: `normed`.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, grouped};
+use super::filter::{Filter, Taps};
+use super::normed::{Normed, weighed};
+use super::reduce::{Made, Reduce};
 use super::scale::Scale;
-use super::{Case, Lowering, Op, Reads, View};
+use super::{Case, Lowering, Op, Reads, Reverse, Share, Value, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
@@ -144,6 +147,19 @@ impl Op for GroupNorm {
         self.values((inputs[0], shapes[0]), &[(inputs[0], shapes[0])], rows)
     }
 
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (s, size) = (cx.shape(cx.input(0)), self.channels / self.groups);
+        let sum = |cx: &mut Reverse, value: Value| {
+            let all = Filter { rows: Taps::sum(s.h), columns: Taps::sum(s.w) };
+            let channels = cx.push("of channels", all, &[value])?;
+            let sums = cx.push("of groups", Reduce { heads: self.groups, made: Made::Sum(1.0) }, &[channels])?;
+            cx.repeated(sums, size)
+        };
+        let normed = Normed { sum, count: (size * s.pixels()) as f64, centred: true };
+        let (unit, v) = (normed.unit(cx, self.epsilon)?, weighed(cx, &self.scale)?);
+        normed.transposed(cx, v, unit)
+    }
+
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         5 * output.len() as u64
     }
@@ -229,7 +245,7 @@ pub fn cases() -> Vec<Case> {
         case("12 channels, 3 groups", 12, 3, 5, 7, fixed(12)),
         case("14 channels, 7 groups", 14, 7, 3, 5, fixed(14)),
         case("10 channels, 2 groups", 10, 2, 9, 13, fixed(10)),
-        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: 0 }),
+        case("6 channels, 6 groups, rows", 6, 6, 7, 9, Scale::Rows { gain: 0, shift: Some(0) }),
         case("3 channels, one group", 3, 1, 20, 15, fixed(3)),
     ]
 }

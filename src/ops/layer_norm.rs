@@ -1,9 +1,11 @@
 //! Normalisation over the channels of each pixel (arXiv 1607.06450), or by their mean square alone (arXiv 1910.07467), with gain and
 //! shift that may depend on the timestep: `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps).
-//! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r.
+//! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r. Adjoint: `normed`.
 use super::elementwise::{Elementwise, there};
+use super::normed::{Normed, weighed};
+use super::reduce::{Made, Reduce};
 use super::scale::Scale;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share, Value};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -48,6 +50,13 @@ impl Op for LayerNorm {
         y
     }
 
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let sum = |cx: &mut Reverse, value: Value| cx.push("sum", Reduce { heads: 1, made: Made::Sum(1.0) }, &[value]);
+        let normed = Normed { sum, count: self.channels as f64, centred: self.centred };
+        let (unit, v) = (normed.unit(cx, self.epsilon)?, weighed(cx, &self.scale)?);
+        normed.transposed(cx, v, unit)
+    }
+
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
         8 * output.len() as u64
     }
@@ -89,7 +98,7 @@ pub fn cases() -> Vec<Case> {
     let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
     vec![
         case("12 channels", 12, true, None, fixed(12)),
-        case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: 0 }),
+        case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: Some(0) }),
         case("10 channels, mean square", 10, false, None, fixed(10)),
     ]
 }

@@ -1,35 +1,19 @@
 //! The largest number under a window: `y[i, j] = max_{t, u} x[s i + d t - p, s j + d u - p]` over the pixels that lie in the image.
 //! Tangent rule: that of the first of the largest.
 use super::elementwise::Elementwise;
-use super::{Case, Lowering, Op};
+use super::unpool::Unpool;
+use super::window::Windows;
+use super::{Case, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
 /// Maxima over windows.
 #[derive(Clone, Debug)]
 pub struct MaxPool {
-    /// Height and width of the window, pixels.
-    pub kernel: [usize; 2],
-    /// Pixels between outputs, along rows and columns.
-    pub strides: [usize; 2],
-    /// Pixels between those of a window.
-    pub dilations: [usize; 2],
-    /// Pixels beyond the image, above and to the left.
-    pub before: [usize; 2],
-    /// Height and width of the output.
-    pub outputs: [usize; 2],
-}
-
-impl MaxPool {
-    /// Where output i along an axis looks: each place inside the image.
-    fn seen(&self, along: usize, i: usize, n: usize) -> impl Iterator<Item = usize> + Clone {
-        let (stride, dilation, before) = (self.strides[along], self.dilations[along], self.before[along]);
-        (0..self.kernel[along])
-            .filter_map(move |t| (i * stride + t * dilation).checked_sub(before))
-            .filter(move |p| *p < n)
-    }
+    /// Which.
+    pub windows: Windows,
 }
 
 impl Op for MaxPool {
@@ -39,31 +23,27 @@ impl Op for MaxPool {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape> {
         let s = super::one(inputs)?;
-        for (along, n) in [s.h, s.w].into_iter().enumerate() {
-            if let Some(i) = (0..self.outputs[along]).find(|&i| self.seen(along, i, n).next().is_none()) {
-                let message = format!("{s}: the window of output {i} along axis {along} sees nothing of it");
-                return Err(Error::invalid("input", message));
-            }
-        }
-        Ok(Shape::new(s.c, self.outputs[0], self.outputs[1]))
+        self.windows.check(s)?;
+        let [h, w] = self.windows.outputs;
+        Ok(Shape::new(s.c, h, w))
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
-        let s = shapes[0];
-        let [h, w] = self.outputs;
-        let mut y = Vec::with_capacity(s.c * h * w);
-        for plane in inputs[0].chunks_exact(s.pixels()) {
-            for (i, j) in (0..h).flat_map(|i| (0..w).map(move |j| (i, j))) {
-                let columns = self.seen(1, j, s.w);
-                let seen = self.seen(0, i, s.h).flat_map(|r| columns.clone().map(move |q| plane[r * s.w + q]));
-                y.push(seen.reduce(|a, b| if b.v > a.v { b } else { a }).unwrap_or_default());
-            }
-        }
-        y
+        let most = |plane: &[Dual], output| {
+            let seen = self.windows.pixels(output, shapes[0]).map(|p| plane[p]);
+            seen.reduce(|a, b| if b.v > a.v { b } else { a }).unwrap_or_default()
+        };
+        let planes = inputs[0].chunks_exact(shapes[0].pixels());
+        planes.flat_map(|plane| self.windows.each().map(move |output| most(plane, output))).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let back = Unpool { windows: self.windows.clone(), puts: true };
+        Ok(vec![Share::Whole(g.push("put back", back, &[g.cotangent(), g.input(0)])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
-        (self.kernel[0] * self.kernel[1] * output.len()) as u64
+        (self.windows.kernel.iter().product::<usize>() * output.len()) as u64
     }
 
     fn keeps_layout(&self) -> bool {
@@ -71,22 +51,11 @@ impl Op for MaxPool {
     }
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
-        let s = cx.inputs[0].shape;
-        let own = [
-            ("in_h", s.h),
-            ("in_w", s.w),
-            ("above", self.before[0]),
-            ("left", self.before[1]),
-            ("out_w", self.outputs[1]),
-            ("down", self.strides[0]),
-            ("across", self.strides[1]),
-            ("apart", self.dilations[0]),
-            ("beside", self.dilations[1]),
-        ];
+        let [rows, columns] = self.windows.kernel;
         Elementwise {
             name: "max_pool",
-            constants: &[("ROWS", self.kernel[0] as i64), ("COLUMNS", self.kernel[1] as i64)],
-            own: &own.map(|(name, v)| (name, v as u32)),
+            constants: &[("ROWS", rows as i64), ("COLUMNS", columns as i64)],
+            own: &self.windows.immediates(cx.inputs[0].shape),
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }
@@ -99,7 +68,7 @@ impl Op for MaxPool {
 pub fn cases() -> Vec<Case> {
     let case = |name, kernel, strides, dilations, before, outputs, h, w| Case {
         name,
-        op: Arc::new(MaxPool { kernel, strides, dilations, before, outputs }),
+        op: Arc::new(MaxPool { windows: Windows { kernel, strides, dilations, before, outputs } }),
         inputs: vec![Shape::new(6, h, w)],
         row: None,
     };

@@ -1,8 +1,10 @@
 //! Weighted sums of vectors, by head: `y[(h, f), i] = sum_j p[(h, j), i] v_h[f, j]`. v_h[f, j] is channel (h, f) and pixel j of v
-//! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product.
+//! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product. Adjoint: p gets
+//! dot products with the vectors of v, and those get sums over pixels.
 use super::elementwise::{Elementwise, grouped, plain, tiled};
-use super::softmax::{aligned, per_head};
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::gather::Gather;
+use super::heads::{aligned, per_head};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -52,6 +54,19 @@ impl Op for Mix {
             }
         }
         y
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (p, v, u) = (cx.input(0), cx.input(1), cx.cotangent());
+        let (heads, s) = (self.heads, cx.shape(v));
+        let (vectors, to_v) = if self.by_row {
+            let across = Shape::new(heads * s.c, 1, s.w);
+            (cx.push("vectors", Gather::by_channel(heads, s, across), &[v])?, cx.outer("by p", heads, [p, u])?)
+        } else {
+            (v, cx.outer_as("by p", heads, [p, u], s)?)
+        };
+        let to_p = cx.logits("by v", heads, 1.0, [u, vectors])?;
+        Ok(vec![Share::Whole(to_p), Share::Whole(to_v)])
     }
 
     fn reads(&self, _: usize, _: usize) -> Reads {

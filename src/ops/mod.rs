@@ -10,13 +10,17 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use reverse::{Reverse, Share};
+use reverse::{Reverse, Share, Value};
 use window::Window;
 
 mod activation;
+pub mod curve;
 mod elementwise;
+mod heads;
+mod normed;
 pub mod reverse;
 pub mod scale;
+mod transposes;
 pub mod weight_format;
 pub mod window;
 
@@ -58,6 +62,7 @@ ops! {
         filter ["filter"]
         gather ["gather"]
         group_norm ["group_norm", "norm_coefficients", "norm_sums"]
+        largest ["largest"]
         layer_norm ["layer_norm"]
         max_pool ["max_pool"]
         mix ["mix"]
@@ -70,9 +75,12 @@ ops! {
         rms_norm ["rms_norm"]
         rows ["rows"]
         silu ["silu"]
+        slope ["slope"]
         softmax ["softmax"]
         softmax_pixels ["softmax_pixels"]
+        sums ["sums"]
         told ["told"]
+        unpool ["unpool"]
         upsample ["upsample"]
     }
 }

@@ -2,7 +2,7 @@
 //! Affine: the tangent is g_c x'.
 use super::elementwise::Elementwise;
 use super::scale::Scale;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -33,6 +33,11 @@ impl Op for Modulate {
             x * gain + Dual::constant(shift)
         };
         inputs[0].iter().enumerate().map(scaled).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (u, back) = (g.cotangent(), Self { channels: self.channels, scale: self.scale.unshifted() });
+        Ok(vec![Share::Whole(g.push("scaled", back, &[u])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -67,6 +72,7 @@ pub fn cases() -> Vec<Case> {
     let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
     vec![
         case("10 channels", 10, None, fixed(10)),
-        case("7 channels, rows", 7, Some(7), Scale::Rows { gain: 0, shift: 0 }),
+        case("7 channels, rows", 7, Some(7), Scale::Rows { gain: 0, shift: Some(0) }),
+        case("6 channels, rows, no shift", 6, Some(6), Scale::Rows { gain: 0, shift: None }),
     ]
 }

@@ -1,8 +1,9 @@
 //! One number of the channels of each head, at every pixel: their sum times s, their length, or the largest.
 //! Tangent rules: that of the sum; <x, x'> / |x|, 0 where x is 0; that of the first of the largest.
 use super::elementwise::Elementwise;
-use super::softmax::per_head;
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::largest::Largest;
+use super::heads::per_head;
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -53,6 +54,32 @@ impl Op for Reduce {
             }
         };
         (0..self.heads).flat_map(|head| (0..n).map(move |p| (head, p))).map(number).collect()
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (x, u) = (g.input(0), g.cotangent());
+        let size = g.shape(x).c / self.heads;
+        // A product takes one channel for all.
+        let of_each = |g: &mut Reverse, v| if self.heads == 1 { Ok(v) } else { g.repeated(v, size) };
+        let gets = match self.made {
+            Made::Sum(s) => {
+                let scaled = g.scaled(u, f64::from(s))?;
+                g.repeated(scaled, size)?
+            }
+            Made::Most => {
+                let mask = g.push("mask", Largest { heads: self.heads }, &[x])?;
+                let all = of_each(g, u)?;
+                g.product("to the largest", mask, all)?
+            }
+            Made::Length => {
+                // x is 0 where its length is.
+                let length = g.nonzero(g.output())?;
+                let over = g.quotient("over its length", u, length)?;
+                let all = of_each(g, over)?;
+                g.product("along x", x, all)?
+            }
+        };
+        Ok(vec![Share::Whole(gets)])
     }
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {

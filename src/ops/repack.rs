@@ -2,7 +2,7 @@
 //! input `map[c].0`. Formula: y_c = x_map(c). Linear, tangent alike. The planner makes it where a kernel cannot read a
 //! rearrangement where it lies.
 use super::channels::Channels;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
@@ -27,6 +27,10 @@ impl Op for Repack {
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
         self.of.twin(inputs, shapes, rows)
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        self.of.adjoint(g)
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {

@@ -2,8 +2,9 @@
 //! padded with zeros, filtered and thinned by `down`. `y[i,j] = gain sum_{t,u} T_t T_u x'[down i + t - pad, down j + u - pad]`.
 //! Linear, tangent alike. (Nearest neighbour; zeros for transposed convolutions; FIR as in StyleGAN 2, arXiv 1912.04958.)
 use super::elementwise::Elementwise;
+use super::filter::{Filter, Taps};
 use super::window::Window;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -128,6 +129,19 @@ impl Resample {
         })
     }
 
+    /// The transpose, of images of `s` where no edge reflects: what spread out is thinned, and the filter turned around.
+    fn transposed(&self, s: Shape) -> Self {
+        let mut taps = self.taps;
+        taps[..self.count].reverse();
+        let (up, down, count) = (self.up as isize, self.down as isize, self.count as isize);
+        let pad = |n: usize, pad: [isize; 2]| {
+            let (before, spread) = (count - 1 - pad[0], self.side(n, pad).unwrap_or(0) as isize * down);
+            [before, (n as isize - 1) * up + count - spread - before]
+        };
+        let (rows, columns) = (pad(s.h, self.rows), pad(s.w, self.columns));
+        Self { up: self.down, down: self.up, taps, rows, columns, ..self.clone() }
+    }
+
     /// Factor on the sum.
     pub fn gain(&self) -> f64 {
         f64::from(self.gain)
@@ -188,6 +202,17 @@ impl Op for Resample {
             }
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (s, u) = (g.shape(g.input(0)), g.cotangent());
+        if !self.reflect {
+            return Ok(vec![Share::Whole(g.push("transposed", self.transposed(s), &[u])?)]);
+        }
+        let [rows, columns] = self.tables(s).map(|table| Taps::new(&table));
+        let back = Filter { rows: rows.transposed(s.h), columns: columns.transposed(s.w) };
+        let back = g.push("transposed", back, &[u])?;
+        Ok(vec![Share::Whole(g.scaled(back, self.gain())?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

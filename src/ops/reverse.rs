@@ -1,7 +1,6 @@
 //! What an op says of its own transpose: from a cotangent u of its output, J'u for each of its inputs, as a few nodes of ops that
 //! exist. In: the shapes of its inputs and of its output. Out: nodes, plain data, which `passes::adjoint` puts into a graph.
 use super::Op;
-use super::affine::Affine;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -48,6 +47,11 @@ impl Reverse {
         Self { inputs: inputs.len(), shapes, made: vec![] }
     }
 
+    /// How many inputs the op has.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Input i of the op.
     pub fn input(&self, i: usize) -> Value {
         assert!(i < self.inputs, "input {i} of {}", self.inputs);
@@ -78,17 +82,9 @@ impl Reverse {
         Ok(Value(self.shapes.len() - 1))
     }
 
-    /// A number times a value; the value itself where that is 1.
-    pub fn scaled(&mut self, value: Value, factor: f64) -> Result<Value> {
-        if factor == 1.0 {
-            return Ok(value);
-        }
-        self.push("scaled", Affine { gain: factor, table: None, shift: 0.0 }, &[value])
-    }
-
-    /// What was made, in order: the first of it is what `values` calls `known`.
-    pub(crate) fn finish(self) -> (Vec<Made>, usize) {
-        (self.made, self.inputs + 2)
+    /// What was made, in order; its values are numbered behind the cotangent.
+    pub(crate) fn finish(self) -> Vec<Made> {
+        self.made
     }
 }
 

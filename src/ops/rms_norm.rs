@@ -1,14 +1,23 @@
 //! Root-mean-square normalisation over the channels of a pixel: y_c = g_c x_c / max(|x|, 1e-12) (arXiv 1910.07467; the
-//! factor sqrt(C) is part of g). Tangent rule: y' = g (x' - x <x, x'> / |x|^2) / |x|.
+//! factor sqrt(C) is part of g). Tangent rule: y' = g (x' - x <x, x'> / |x|^2) / |x|. Adjoint: `normed`, with sums instead of means, which
+//! count where |x| is not below its floor.
+use super::combine::Combine;
+use super::curve::Curve;
 use super::elementwise::Elementwise;
-use super::{Case, Locality, Lowering, Op};
+use super::modulate::Modulate;
+use super::normed::Normed;
+use super::pointwise::Pointwise;
+use super::reduce::{Made, Reduce};
+use super::scale::Scale;
+use super::slope::Slope;
+use super::{Case, Locality, Lowering, Op, Reverse, Share, Value};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
 
-/// Below this norm a pixel is divided by it instead.
-const FLOOR: f64 = 1e-12;
+/// Below this norm, the f32 next to 1e-12, a pixel is divided by it instead.
+const FLOOR: f32 = 1e-12;
 
 /// y = `gain` x / |x|.
 #[derive(Clone, Debug)]
@@ -31,13 +40,31 @@ impl Op for RmsNorm {
     }
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
-        let (x, n) = (inputs[0], shapes[0].pixels());
+        let (x, n, floor) = (inputs[0], shapes[0].pixels(), f64::from(FLOOR));
         let scale = |p: usize| {
             let norm = (0..shapes[0].c).map(|c| x[c * n + p] * x[c * n + p]).sum::<Dual>();
-            Dual::constant(1.0) / if norm.v > FLOOR * FLOOR { norm.sqrt() } else { Dual::constant(FLOOR) }
+            Dual::constant(1.0) / if norm.v > floor * floor { norm.sqrt() } else { Dual::constant(floor) }
         };
         let scales: Vec<Dual> = (0..n).map(scale).collect();
         x.iter().enumerate().map(|(i, &x)| x * scales[i % n] * self.gain[i / n]).collect()
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (x, u, c) = (cx.input(0), cx.cotangent(), self.gain.len());
+        let length = cx.push("length", Reduce { heads: 1, made: Made::Length }, &[x])?;
+        let floor = Pointwise::Clip([FLOOR, f32::MAX]);
+        let bounded = cx.push("bounded", floor, &[length])?;
+        let factor = cx.push("factor", Pointwise::Reciprocal, &[bounded])?;
+        let moves = cx.push("moves", Slope { of: Curve::Pointwise(floor) }, &[length])?;
+        let unit = cx.push("unit", Combine::Product, &[x, factor])?;
+        let gain = self.gain.iter().map(|&g| g as f32).collect();
+        let scale = Scale::Fixed { gain, shift: vec![0.0; c].into() };
+        let v = cx.push("weighed", Modulate { channels: c, scale }, &[u])?;
+        let sum = |cx: &mut Reverse, value: Value| {
+            let sum = cx.push("sum", Reduce { heads: 1, made: Made::Sum(1.0) }, &[value])?;
+            cx.push("moved", Combine::Product, &[sum, moves])
+        };
+        Normed { sum, count: 1.0, centred: false }.transposed(cx, v, [unit, factor])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

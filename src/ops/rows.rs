@@ -1,6 +1,7 @@
 //! Rows of tensors of one width, one below the other: what a kernel reads beyond the rows of its own band, put beside them.
 //! y[.., i, j] = x_n[.., i - start_n, j]. Linear, tangent alike; a copy. The planner makes it where it cuts tensors into bands.
-use super::{Case, Lowering, Op, Reads};
+use super::filter::{Filter, Taps};
+use super::{Case, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
@@ -44,6 +45,18 @@ impl Op for Rows {
             }
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (mut first, mut gets) = (0, vec![]);
+        for (n, takes) in self.takes.iter().enumerate() {
+            let (s, u) = (g.shape(g.input(n)), g.cotangent());
+            let of = |row| takes.contains(&row).then(|| (first + row - takes.start, 1.0));
+            let rows = Taps::new(&(0..s.h).map(|row| of(row).into_iter().collect()).collect::<Vec<_>>());
+            gets.push(Share::Whole(g.push("rows", Filter { rows, columns: Taps::identity(s.w) }, &[u])?));
+            first += takes.len();
+        }
+        Ok(gets)
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {

@@ -19,8 +19,8 @@ pub enum Scale {
     Rows {
         /// g
         gain: usize,
-        /// h
-        shift: usize,
+        /// h; none: 0.
+        shift: Option<usize>,
     },
 }
 
@@ -40,11 +40,27 @@ impl Scale {
         }
     }
 
+    /// True if it changes nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Scale::Fixed { gain, shift } => gain.iter().all(|g| *g == 1.0) && shift.iter().all(|h| *h == 0.0),
+            Scale::Rows { .. } => false,
+        }
+    }
+
+    /// The same gains, and no shifts.
+    pub(super) fn unshifted(&self) -> Self {
+        match self {
+            Scale::Fixed { gain, .. } => Scale::Fixed { gain: gain.clone(), shift: vec![0.0; gain.len()].into() },
+            &Scale::Rows { gain, .. } => Scale::Rows { gain, shift: None },
+        }
+    }
+
     /// g and h of channel c, in f64; `rows` are those of the timestep.
     pub(crate) fn of(&self, c: usize, rows: &[Vec<f64>]) -> (f64, f64) {
         match self {
             Scale::Fixed { gain, shift } => (f64::from(gain[c]), f64::from(shift[c])),
-            &Scale::Rows { gain, shift } => (rows[gain][c], rows[shift][c]),
+            &Scale::Rows { gain, shift } => (rows[gain][c], shift.map_or(0.0, |shift| rows[shift][c])),
         }
     }
 
@@ -54,7 +70,9 @@ impl Scale {
         match self {
             Scale::Fixed { gain, shift } => gain.iter().chain(shift.iter()).copied().collect(),
             &Scale::Rows { gain, shift } => {
-                cx.rows[gain].iter().zip(&cx.rows[shift]).flat_map(|(g, h)| [f32s(g), f32s(h)].concat()).collect()
+                let shifts = |k: usize, n: usize| shift.map_or(vec![0.0; n], |shift| f32s(&cx.rows[shift][k]));
+                let both = |(k, g): (usize, &Vec<f64>)| [f32s(g), shifts(k, g.len())].concat();
+                cx.rows[gain].iter().enumerate().flat_map(both).collect()
             }
         }
     }

@@ -1,7 +1,10 @@
 //! SiLU: y = x s(x), s the logistic function. As a rule the planner fuses it into the store before.
 //! Tangent rule: y' = s (1 + x (1 - s)) x'.
+use super::combine::Combine;
+use super::curve::Curve;
 use super::elementwise::Elementwise;
-use super::{Case, Locality, Lowering, Op};
+use super::slope::Slope;
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -22,6 +25,11 @@ impl Op for Silu {
 
     fn twin(&self, inputs: &[&[Dual]], _: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         inputs[0].iter().map(|x| x.silu()).collect()
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let slope = cx.push("slope", Slope { of: Curve::Silu }, &[cx.input(0)])?;
+        Ok(vec![Share::Whole(cx.push("times", Combine::Product, &[cx.cotangent(), slope])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

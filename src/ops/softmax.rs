@@ -1,9 +1,13 @@
 //! Softmax over the channels of each head, at every pixel: y_j = s e^{x_j} / sum_l e^{x_l}.
-//! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s.
+//! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s. It is symmetric: the adjoint's is the same.
+use super::add::Add;
+use super::combine::Combine;
 use super::elementwise::{Elementwise, plain};
-use super::{Case, Locality, Lowering, Op, Reads};
+use super::reduce::{Made, Reduce};
+use super::heads::{aligned, per_head};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -22,19 +26,6 @@ pub(super) fn softmax(x: &[Dual]) -> Vec<Dual> {
     let powers: Vec<Dual> = x.iter().map(|&x| (x - Dual::constant(most)).exp()).collect();
     let sum = powers.iter().copied().sum::<Dual>();
     powers.into_iter().map(|p| p / sum).collect()
-}
-
-/// Channels of one head, or what is wrong.
-pub(super) fn per_head(channels: usize, heads: usize) -> Result<usize> {
-    if heads > 0 && channels.is_multiple_of(heads) {
-        return Ok(channels / heads);
-    }
-    Err(Error::invalid("heads", format!("{channels} channels do not form {heads} equal heads")))
-}
-
-/// True where no two heads share a block of 4 channels, with any of these many channels per head.
-pub(super) fn aligned<const N: usize>(heads: usize, sizes: [usize; N]) -> bool {
-    heads == 1 || sizes.iter().all(|size| size.is_multiple_of(4))
 }
 
 impl Op for Softmax {
@@ -59,6 +50,20 @@ impl Op for Softmax {
             }
         }
         y
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (y, u) = (cx.output(), cx.cotangent());
+        let along = cx.push("by y", Combine::Product, &[u, y])?;
+        let sums = cx.push("sums", Reduce { heads: self.heads, made: Made::Sum(1.0) }, &[along])?;
+        let drift = cx.scaled(sums, 1.0 / self.scale)?;
+        let rest = if self.heads == 1 {
+            cx.push("rest", Combine::Sum([1.0, -1.0]), &[u, drift])?
+        } else {
+            let drift = cx.repeated(drift, cx.shape(u).c / self.heads)?;
+            cx.push("rest", Add { scales: [1.0, -1.0] }, &[u, drift])?
+        };
+        Ok(vec![Share::Whole(cx.push("times", Combine::Product, &[rest, y])?)])
     }
 
     fn reads(&self, _: usize, _: usize) -> Reads {

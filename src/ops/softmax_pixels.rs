@@ -1,8 +1,10 @@
 //! Softmax over the pixels of each channel: y_i = e^{x_i} / sum_l e^{x_l}. Linear attention's keys (arXiv 1812.01243).
-//! Tangent rule: y' = y (x' - sum_l y_l x'_l).
+//! Tangent rule: y' = y (x' - sum_l y_l x'_l). It is symmetric: the adjoint's is the same.
+use super::combine::Combine;
 use super::elementwise::Elementwise;
+use super::filter::{Filter, Taps};
 use super::softmax::softmax;
-use super::{Case, Lowering, Op};
+use super::{Case, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -23,6 +25,16 @@ impl Op for SoftmaxPixels {
 
     fn twin(&self, inputs: &[&[Dual]], shapes: &[Shape], _: &[Vec<f64>]) -> Vec<Dual> {
         inputs[0].chunks_exact(shapes[0].pixels()).flat_map(softmax).collect()
+    }
+
+    fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
+        let (y, u) = (cx.output(), cx.cotangent());
+        let s = cx.shape(y);
+        let along = cx.push("by y", Combine::Product, &[u, y])?;
+        let sums = Filter { rows: Taps::sum(s.h), columns: Taps::sum(s.w) };
+        let drift = cx.push("sums", sums, &[along])?;
+        let rest = cx.push("rest", Combine::Sum([1.0, -1.0]), &[u, drift])?;
+        Ok(vec![Share::Whole(cx.push("times", Combine::Product, &[rest, y])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

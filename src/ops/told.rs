@@ -1,6 +1,6 @@
 //! A tensor that depends on the label alone: `y[p, c] = row(k)[p a + c b]`, a number for every pixel and channel, for every channel,
 //! for every pixel, or one. Its tangent is 0.
-use super::{Case, Lowering, Op};
+use super::{Case, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
@@ -40,6 +40,10 @@ impl Op for Told {
     fn twin(&self, _: &[&[Dual]], _: &[Shape], rows: &[Vec<f64>]) -> Vec<Dual> {
         let (n, row) = (self.shape.pixels(), &rows[self.table]);
         (0..self.shape.len()).map(|i| Dual::constant(row[i % n * self.steps[0] + i / n * self.steps[1]])).collect()
+    }
+
+    fn adjoint(&self, _: &mut Reverse) -> Result<Vec<Share>> {
+        Ok(vec![])
     }
 
     fn flops(&self, _: &[Shape], _: Shape) -> u64 {

@@ -1,8 +1,9 @@
 //! Bilinear up-sampling by 2, corners not aligned: along each axis an output takes 3/4 of its nearest input and 1/4 of
 //! the next, the border repeated. Linear, tangent alike. (PyTorch's `bilinear`, align_corners=False.)
 use super::elementwise::Elementwise;
+use super::filter::{Filter, Taps};
 use super::window::Window;
-use super::{Case, Locality, Lowering, Op};
+use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::shape::Shape;
@@ -66,6 +67,16 @@ impl Op for Upsample {
             }
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (s, u) = (g.shape(g.input(0)), g.cotangent());
+        let back = |first: usize, count: usize, n: usize| {
+            let of = |i| [taps(i, n).0, taps(i, n).1].into_iter().zip([0.75, 0.25]).collect();
+            Taps::new(&(first..first + count).map(of).collect::<Vec<_>>()).transposed(n)
+        };
+        let back = Filter { rows: back(self.first(), self.count(s.h), s.h), columns: back(0, 2 * s.w, s.w) };
+        Ok(vec![Share::Whole(g.push("transposed", back, &[u])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

@@ -1,6 +1,8 @@
 //! What a kernel's window reads of an image: how many outputs there are, where they look, what is zero. In: sizes of images and
 //! kernels. Out: rows, columns, paddings.
 use crate::error::{Error, Result};
+use crate::program::Immediate;
+use crate::shape::Shape;
 use std::ops::Range;
 
 /// Zeros before and after the rows and the columns of an input, pixels.
@@ -83,6 +85,93 @@ impl Window {
         let above = spread * rows.start - first;
         let below = end - first - above - spread * (rows.end - rows.start);
         (rows.start as usize..rows.end as usize, [above, below])
+    }
+}
+
+/// What the transpose of a window reads along an axis, and what it makes of it: a cotangent spread out by the stride, of that
+/// the places that some of the input is under, and zeros around them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backwards {
+    /// Of the cotangent spread out.
+    pub places: Range<usize>,
+    /// Zeros before and after those.
+    pub padding: [usize; 2],
+}
+
+impl Backwards {
+    /// Of an input of `n` and an output of `out`; none if no window sees any of the input.
+    pub fn of(n: usize, out: usize, kernel: usize, stride: usize, padding: [usize; 2]) -> Option<Self> {
+        let spread = (out - 1) * stride + 1;
+        let before = kernel as isize - 1 - padding[0] as isize;
+        let after = (n + padding[0]) as isize - spread as isize;
+        let beyond = |zeros: isize| zeros.min(0).unsigned_abs();
+        let places = beyond(before)..spread.checked_sub(beyond(after))?;
+        let padding = [before, after].map(|zeros| zeros.max(0) as usize);
+        (!places.is_empty()).then_some(Self { places, padding })
+    }
+}
+
+/// Windows over both axes of an image, of which each takes what lies inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Height and width of a window, pixels.
+    pub kernel: [usize; 2],
+    /// Pixels between outputs, along rows and columns.
+    pub strides: [usize; 2],
+    /// Pixels between those of a window.
+    pub dilations: [usize; 2],
+    /// Pixels beyond the image, above and to the left.
+    pub before: [usize; 2],
+    /// Height and width of the output.
+    pub outputs: [usize; 2],
+}
+
+impl Windows {
+    /// Where output i along an axis looks: each place inside the image.
+    fn seen(&self, along: usize, i: usize, n: usize) -> impl Iterator<Item = usize> + Clone {
+        let (stride, dilation, before) = (self.strides[along], self.dilations[along], self.before[along]);
+        (0..self.kernel[along])
+            .filter_map(move |t| (i * stride + t * dilation).checked_sub(before))
+            .filter(move |p| *p < n)
+    }
+
+    /// The pixels that an output looks at, in order, of an image of this shape.
+    pub(super) fn pixels(&self, [i, j]: [usize; 2], s: Shape) -> impl Iterator<Item = usize> {
+        let columns = self.seen(1, j, s.w);
+        self.seen(0, i, s.h).flat_map(move |r| columns.clone().map(move |q| r * s.w + q))
+    }
+
+    /// The outputs, row by row.
+    pub(super) fn each(&self) -> impl Iterator<Item = [usize; 2]> {
+        let [h, w] = self.outputs;
+        (0..h).flat_map(move |i| (0..w).map(move |j| [i, j]))
+    }
+
+    /// Refuses images of which some window sees nothing.
+    pub(super) fn check(&self, s: Shape) -> Result<()> {
+        for (along, n) in [s.h, s.w].into_iter().enumerate() {
+            if let Some(i) = (0..self.outputs[along]).find(|&i| self.seen(along, i, n).next().is_none()) {
+                let message = format!("{s}: the window of output {i} along axis {along} sees nothing of it");
+                return Err(Error::invalid("input", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What kernels are told of them and of an image: ROWS and COLUMNS are the kernel's sides.
+    pub(super) fn immediates(&self, s: Shape) -> [Immediate; 9] {
+        [
+            ("in_h", s.h),
+            ("in_w", s.w),
+            ("above", self.before[0]),
+            ("left", self.before[1]),
+            ("out_w", self.outputs[1]),
+            ("down", self.strides[0]),
+            ("across", self.strides[1]),
+            ("apart", self.dilations[0]),
+            ("beside", self.dilations[1]),
+        ]
+        .map(|(name, v)| (name, v as u32))
     }
 }
 

@@ -46,7 +46,7 @@ pub fn adjoint_of(graph: &Graph, output: &str, inputs: &[&str]) -> Result<Graph>
         let mut reverse = Reverse::new(&read, node.shape);
         let fail = |e: Error| Error::invalid(format!("adjoint of {} ({})", node.name, node.op.name()), e);
         let gets = node.op.adjoint(&mut reverse).map_err(fail)?;
-        let (made, _) = reverse.finish();
+        let made = reverse.finish();
         let mut values: Vec<NodeId> = node.inputs.iter().copied().chain([NodeId(i), cotangent]).collect();
         for made in made {
             let inputs: Vec<NodeId> = made.inputs.iter().map(|v| values[v.number()]).collect();

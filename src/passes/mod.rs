@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::output::Output;
 use crate::ops::weight_format::WeightFormat;
-use crate::program::{BufferId, Builder, Space};
+use crate::program::{BufferId, Builder, IMAGE_ROW, SPARE, Space};
 use crate::shape::Shape;
 use crate::target::Target;
 
@@ -167,8 +167,12 @@ fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
     let bytes = |draft: Draft| -> Result<(u64, Draft)> {
         let (draft, layout) = layout::layout(draft)?;
         let slots = liveness::assign(&draft.graph, &layout, &draft.spaces);
-        let sizes = slots.bytes.iter().zip(&slots.spaces);
-        Ok((sizes.map(|(bytes, &space)| bytes * u64::from(program.lanes_in(space))).sum(), draft))
+        // With what the device adds to every buffer and its image.
+        let size = |(&bytes, &space): (&u64, &Space)| {
+            let lanes = bytes * u64::from(program.lanes_in(space));
+            (lanes + bytes.min(SPARE)).next_multiple_of(IMAGE_ROW) + IMAGE_ROW
+        };
+        Ok((slots.bytes.iter().zip(&slots.spaces).map(size).sum(), draft))
     };
     let mut best = bytes(all)?;
     let enough = best.0.saturating_sub(saved);

@@ -39,35 +39,49 @@ fn spaces(graph: &Graph, tangents: bool) -> Vec<Space> {
     (0..n).map(space).collect()
 }
 
-/// The draft of an adjoint graph with the lanes of every node, which reads no others'.
+/// The draft of an adjoint graph with the lanes of every node, which reads no others'. What the reverse sweep reads of nodes that have
+/// tangents is copied at once, primals alone, so that no tangent is kept for it; copies for cotangents are made where the first of
+/// them is read.
 pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> Result<Draft> {
     let lanes = |space| program.lanes_in(space);
     let spaces = spaces(graph, lanes(Space::Forward) > 1);
+    let mut kept = vec![false; graph.nodes.len()];
+    for (node, own) in graph.nodes.iter().zip(&spaces) {
+        let others = node.inputs.iter().filter(|id| spaces[id.0] == Space::Forward && *own != Space::Forward);
+        others.for_each(|id| kept[id.0] = lanes(Space::Forward) > 1);
+    }
     let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let mut out = Draft { graph: ends, whole: vec![], spaces: vec![] };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     let mut copies: HashMap<(NodeId, Space), NodeId> = HashMap::new();
+    let copy = |out: &mut Draft, (id, from): (NodeId, Space), to: Space, of: NodeId| {
+        let name = format!("{}.spread", graph.nodes[of.0].name);
+        let op = Arc::new(Spread { from: lanes(from), to: lanes(to) });
+        out.push(Node { name, op, inputs: vec![id], shape: graph.nodes[of.0].shape }, whole[of.0], to)
+    };
     for (i, node) in graph.nodes.iter().enumerate() {
         let own = spaces[i];
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for &id in &node.inputs {
-            let other = spaces[id.0];
+            let mut from = (renamed[id.0], spaces[id.0]);
+            if let Some(&primal) = copies.get(&(id, Space::Primal)).filter(|_| own != Space::Forward) {
+                from = (primal, Space::Primal);
+            }
             // One lane each is the same lane.
-            if other == own || lanes(other) == 1 && lanes(own) == 1 {
-                inputs.push(renamed[id.0]);
+            if from.1 == own || lanes(from.1) == 1 && lanes(own) == 1 {
+                inputs.push(from.0);
                 continue;
             }
-            inputs.push(*copies.entry((id, own)).or_insert_with(|| {
-                let spread = Node {
-                    name: format!("{}.spread", graph.nodes[id.0].name),
-                    op: Arc::new(Spread { from: lanes(other), to: lanes(own) }),
-                    inputs: vec![renamed[id.0]],
-                    shape: graph.nodes[id.0].shape,
-                };
-                out.push(spread, whole[id.0], own)
-            }));
+            let made = copies.get(&(id, own)).copied();
+            let made = made.unwrap_or_else(|| copy(&mut out, from, own, id));
+            copies.insert((id, own), made);
+            inputs.push(made);
         }
         renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], own));
+        if kept[i] {
+            let primal = copy(&mut out, (renamed[i], own), Space::Primal, NodeId(i));
+            copies.insert((NodeId(i), Space::Primal), primal);
+        }
     }
     Ok(out)
 }

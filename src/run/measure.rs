@@ -115,7 +115,7 @@ pub struct Maps {
     /// The clean samples, `[sample, C, H, W]`, that it is drawn over.
     pub samples: &'static str,
     /// The column that says what a component, before it is squared, is off by at most.
-    pub noise: &'static str,
+    pub component: &'static str,
     /// What is drawn, for a caption.
     pub title: &'static str,
     /// Its unit.

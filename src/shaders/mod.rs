@@ -31,6 +31,7 @@ sources![
     "lib/conv_load",
     "lib/conv_store",
     "lib/cpu",
+    "lib/curves",
     "lib/elementwise",
     "lib/elementwise_immediates",
     "lib/elementwise_tiles",

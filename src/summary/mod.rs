@@ -6,7 +6,13 @@ pub(crate) mod axis;
 pub mod boxplot;
 #[cfg(feature = "cli")]
 pub mod curve;
+#[cfg(feature = "cli")]
+pub mod maps;
 pub mod pairs;
+#[cfg(feature = "cli")]
+pub mod planes;
+#[cfg(feature = "cli")]
+pub mod raster;
 pub mod results;
 pub mod stats;
 pub mod timesteps;

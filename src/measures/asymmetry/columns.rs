@@ -123,13 +123,13 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("trace2",     "tr J^2",                        "nat^2/x^4", "equals fro2 for a symmetric Jacobian"),              |r| r.trace2[0]),
     (About::new("trace2_se",  "standard error over probes",    "nat^2/x^4", "error of trace2"),                                   |r| r.trace2[1]),
     (About::new("arithmetic", "both: 2 p sqrt(nasym) + p^2 + 2 q nasym, p = max |A v - f64| / |J v|; forward: max |a probe's nasym - f64|", "1", "error: probes recomputed in f64"), |r| r.arithmetic),
-    (About::new("products",   "q = max |J v - f64| / |J v|",   "1",         "error of products: probes recomputed in f64"),       |r| r.products),
+    (About::new("product_arithmetic", "q = max |J v - f64| / |J v|",   "1",         "error of products: probes recomputed in f64"),       |r| r.products),
     (About::new("error",      "largest of the errors",         "1",         "what nasym is uncertain by"),                        Row::error),
 ];
 
 /// What products are off by, in units of |J v|. Runs of earlier versions have one number for this and for nasym.
 fn products(at: &At) -> f64 {
-    let own = at.get("products");
+    let own = at.get("product_arithmetic");
     if own.is_nan() { at.get("arithmetic") } else { own }
 }
 
@@ -147,14 +147,14 @@ pub(super) const RULES: &[Rule] = &[
     ] },
     Rule { statistics: &["fro2"], errors: &[
         Applied::always("fro2_se", |at| at.get("fro2_se")),
-        Applied::always("products", |at| 2.0 * products(at) * at.get("fro2")),
+        Applied::always("product_arithmetic", |at| 2.0 * products(at) * at.get("fro2")),
     ] },
     Rule { statistics: &["trace"], errors: &[
         Applied::always("trace_se", |at| at.get("trace_se")),
-        Applied::always("products", |at| products(at) * (at.get("fro2") * at.fact("dimensions")).sqrt()),
+        Applied::always("product_arithmetic", |at| products(at) * (at.get("fro2") * at.fact("dimensions")).sqrt()),
     ] },
     Rule { statistics: &["trace2"], errors: &[
         Applied::always("trace2_se", |at| at.get("trace2_se")),
-        Applied::always("products", |at| 2.0 * products(at) * at.get("fro2")),
+        Applied::always("product_arithmetic", |at| 2.0 * products(at) * at.get("fro2")),
     ] },
 ];

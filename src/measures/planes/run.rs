@@ -3,7 +3,7 @@
 use super::Turning;
 use super::columns::Row;
 use crate::diagnostics::krylov::{FLOOR, Limits, Plane, Planes, solve};
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, check_vectors};
+use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, check_pictures};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::paths::philox::{Purpose, Stream};
@@ -59,7 +59,7 @@ impl Task for PlanesOptions {
         if self.probes < 2 {
             return wrong("probes", format!("{}, expected at least 2: their spread is the error", self.probes));
         }
-        check_vectors(selection.places(shard), 2 * self.planes, d)?;
+        check_pictures(selection.places(shard).saturating_mul(2 * self.planes), d)?;
         let options = json!({
             "planes": self.planes, "block": self.block, "steps": self.steps, "tolerance": self.tolerance,
             "probes": self.probes, "verified_planes": self.verified,

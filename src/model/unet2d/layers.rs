@@ -118,7 +118,7 @@ impl Builder<'_> {
             (self.net.apply(Scaled { weights: gain }, both)?, self.net.apply(Shifted { weights: shift }, both)?);
         let gain = self.net.graph.rows.push(format!("{projection}.scale"), gain)?;
         let shift = self.net.graph.rows.push(format!("{projection}.shift"), shift)?;
-        let scale = Scale::Rows { gain, shift };
+        let scale = Scale::Rows { gain, shift: Some(shift) };
         self.net.graph.push(name, GroupNorm { channels, groups, epsilon, scale }, &[x])
     }
 

@@ -7,6 +7,7 @@ use crate::onnx::ops::resize::{Table, tables};
 use crate::ops::filter::Taps;
 use crate::ops::max_pool::MaxPool;
 use crate::ops::upsample::Upsample;
+use crate::ops::window::Windows;
 
 /// The table.
 pub(super) const RULES: &[(&str, Rule)] =
@@ -96,13 +97,13 @@ fn most(import: &mut Import, step: &Step) -> Result<Vec<Seen>> {
     let window = window(&step.call, &step.call.sizes("kernel_shape", 0, rank - 2)?, &shape[2..])?;
     let outputs = extents(&step.call, &window, two(&shape[2..], 1)?)?;
     let (x, _) = import.image(&name, &x)?;
-    let op = MaxPool {
+    let windows = Windows {
         kernel: window.kernel,
         strides: window.strides,
         dilations: window.dilations,
         before: [window.pads[0][0], window.pads[1][0]],
         outputs,
     };
-    let node = import.push(name, op, &[x.node])?;
+    let node = import.push(name, MaxPool { windows }, &[x.node])?;
     Ok(vec![import.as_file(node, rank)?])
 }

@@ -70,11 +70,11 @@ pub(super) fn plain(channels: usize) -> Scale {
 }
 
 /// As an op has them.
-fn own(scale: &Scale) -> [Factor; 2] {
+fn own(scale: &Scale, channels: usize) -> [Factor; 2] {
     let fixed = |v: &[f32]| Factor::Fixed(v.iter().map(|&v| f64::from(v)).collect());
     match scale {
         Scale::Fixed { gain, shift } => [fixed(gain), fixed(shift)],
-        &Scale::Rows { gain, shift } => [Factor::Row(gain), Factor::Row(shift)],
+        &Scale::Rows { gain, shift } => [Factor::Row(gain), shift.map_or(Factor::all(0.0, channels), Factor::Row)],
     }
 }
 
@@ -101,7 +101,7 @@ impl Import<'_> {
         let of = self.graph.nodes[x.0].clone();
         let (op, inputs) = (&of.op, &of.inputs[..]);
         let before = match (op.downcast::<Modulate>(), op.downcast::<Affine>()) {
-            (Some(modulate), _) => Some(own(&modulate.scale)),
+            (Some(modulate), _) => Some(own(&modulate.scale, of.shape.c)),
             (_, Some(&Affine { gain, table: None, shift })) => Some([gain, shift].map(|v| Factor::all(v, of.shape.c))),
             _ => None,
         };
@@ -110,11 +110,11 @@ impl Import<'_> {
             return self.step_of(name, inputs[0], gain, shift).map(Some);
         }
         if let Some(norm) = op.downcast::<GroupNorm>() {
-            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
+            let scale = self.composed(name, own(&norm.scale, of.shape.c), gain, shift)?;
             return self.push(name.into(), GroupNorm { scale, ..norm.clone() }, inputs).map(Some);
         }
         if let Some(norm) = op.downcast::<LayerNorm>() {
-            let scale = self.composed(name, own(&norm.scale), gain, shift)?;
+            let scale = self.composed(name, own(&norm.scale, of.shape.c), gain, shift)?;
             return self.push(name.into(), LayerNorm { scale, ..norm.clone() }, inputs).map(Some);
         }
         if let Some(norm) = op.downcast::<RmsNorm>().filter(|_| shift.is(0.0))
@@ -223,7 +223,7 @@ impl Import<'_> {
     fn scale(&mut self, name: &str, gain: Factor, shift: Factor) -> Scale {
         match (gain.exact(), shift.exact()) {
             (Some(gain), Some(shift)) => Scale::Fixed { gain, shift },
-            _ => Scale::Rows { gain: self.row_of(name, gain), shift: self.row_of(name, shift) },
+            _ => Scale::Rows { gain: self.row_of(name, gain), shift: Some(self.row_of(name, shift)) },
         }
     }
 

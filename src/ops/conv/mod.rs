@@ -11,8 +11,8 @@ pub(crate) mod winograd;
 
 use self::coop::Matrices;
 use super::weight_format::WeightFormat;
-use super::window::{Window, extent, inside};
-use super::{Case, Locality, Lowering, Op, Place, View};
+use super::window::{Backwards, Window, extent, inside};
+use super::{Case, Locality, Lowering, Op, Place, Reverse, Share, View};
 use crate::choice::{Class, Needs};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -120,6 +120,49 @@ impl Conv {
         let mut padded = self.bias.to_vec();
         padded.resize(blocks * 4, 0.0);
         cx.program.constant(cx.label("bias"), &padded)
+    }
+
+    /// The convolution whose weights are these transposed and turned around, with zeros above and to the left of them where
+    /// `kernel` is larger. No stride, no bias.
+    fn transposed(&self, kernel: usize, padding: Padding) -> Self {
+        let (own, out, taps) = (self.kernel, self.out_channels, kernel * kernel);
+        let mut weight = vec![0f32; out * self.in_channels * taps];
+        for (i, filter) in self.weight.chunks_exact(own * own).enumerate() {
+            let (o, c) = (i / self.in_channels, i % self.in_channels);
+            let turned = &mut weight[(c * out + o) * taps..][..taps];
+            for (t, &w) in filter.iter().enumerate() {
+                turned[(kernel - 1 - t / own) * kernel + kernel - 1 - t % own] = w;
+            }
+        }
+        Self {
+            in_channels: out,
+            out_channels: self.in_channels,
+            kernel,
+            stride: 1,
+            padding,
+            weight: weight.into(),
+            bias: vec![0.0; self.in_channels].into(),
+        }
+    }
+
+    /// What the input gets of a cotangent, along both axes.
+    fn back(&self, g: &mut Reverse, [rows, columns]: [Backwards; 2]) -> Result<Share> {
+        let (x, u) = (g.shape(g.input(0)), g.cotangent());
+        if self.kernel == 1 {
+            // It makes no zeros of anything but zeros: those are put between what it makes.
+            let small = g.push("transposed", self.transposed(1, Padding::all(0)), &[u])?;
+            let Padding { rows, columns } = self.padding;
+            let places = [rows[0]..rows[0] + x.h, columns[0]..columns[0] + x.w];
+            return Ok(Share::Whole(g.spread(small, self.stride, &places)?));
+        }
+        // An even kernel of the same sums is one that `fuse` takes apart, where the image has twice as many pixels.
+        let [before, after] = rows.padding;
+        let even = self.stride == 2 && rows.padding == columns.padding && before + after == self.kernel;
+        let more = usize::from(even && !self.kernel.is_multiple_of(2));
+        let around = |[before, after]: [usize; 2]| [before + more, after];
+        let padding = Padding { rows: around(rows.padding), columns: around(columns.padding) };
+        let spread = g.spread(u, self.stride, &[rows.places, columns.places])?;
+        Ok(Share::Whole(g.push("transposed", self.transposed(self.kernel + more, padding), &[spread])?))
     }
 }
 
@@ -230,6 +273,15 @@ impl Op for Conv {
             y.append(&mut plane);
         }
         y
+    }
+
+    fn adjoint(&self, g: &mut Reverse) -> Result<Vec<Share>> {
+        let (x, y) = (g.shape(g.input(0)), g.shape(g.output()));
+        let back = |n, out, padding| Backwards::of(n, out, self.kernel, self.stride, padding);
+        match (back(x.h, y.h, self.padding.rows), back(x.w, y.w, self.padding.columns)) {
+            (Some(rows), Some(columns)) => Ok(vec![self.back(g, [rows, columns])?]),
+            _ => Ok(vec![Share::Nothing]),
+        }
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

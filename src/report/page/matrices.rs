@@ -6,8 +6,8 @@ use crate::run::{CLEAR, Verdict};
 use crate::run::{Numbers, TIMESTEP, Table};
 use crate::summary::axis::Axis;
 use crate::summary::pairs::pairs;
+use crate::summary::raster;
 use crate::summary::{evenly, number};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{Markup, html};
 
 /// Bins of a histogram.
@@ -129,7 +129,7 @@ pub fn maps((name, colour, table): Labelled, error: impl Fn(usize) -> f64) -> Re
                 pixels.extend(ENDS[usize::from(share > 0.0)].into_iter().chain([alpha]));
             }
         }
-        let uri = data_uri(&png(&pixels, order.len())?);
+        let uri = raster::uri(&pixels, [order.len(); 2])?;
         pictures.push(Map { k: ks[t], end, largest: sizes().fold(0.0, f64::max), rms, checked: !bound.is_nan(), uri });
     }
     Ok(html! {
@@ -171,18 +171,4 @@ fn ks(table: &Table) -> Vec<usize> {
 /// Number of a timestep in a run.
 fn place(table: &Table, k: usize) -> Option<usize> {
     ks(table).iter().position(|own| *own == k)
-}
-
-/// A picture inside the page.
-pub fn data_uri(png: &[u8]) -> String {
-    format!("data:image/png;base64,{}", BASE64_STANDARD.encode(png))
-}
-
-fn png(rgba: &[u8], side: usize) -> Result<Vec<u8>> {
-    let mut bytes = vec![];
-    let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
-    encoder.set_color(png::ColorType::Rgba);
-    let written = encoder.write_header().and_then(|mut w| w.write_image_data(rgba));
-    written.map_err(|e| Error::invalid("map of a Jacobian", e))?;
-    Ok(bytes)
 }

@@ -5,17 +5,19 @@ mod about;
 mod boxes;
 mod curves;
 mod glance;
+mod maps;
 mod matrices;
+mod planes;
 mod plot;
 mod tables;
 
 use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
-use crate::run::{CLEAR, MeanOf, Measure, SEVERAL};
-use crate::summary::pairs;
+use crate::run::{CLEAR, MeanOf, Measure, Pictures, SEVERAL};
 use crate::summary::results::Mean;
 use crate::summary::{BoxStats, Cell, Results};
+use crate::summary::{pairs, raster};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plot::formula;
 use std::collections::BTreeSet;
@@ -175,6 +177,7 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
     let map = |(i, l): (usize, &matrices::Labelled)| matrices::maps(*l, |k| error(i, k));
     let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
+    let pictures = runs.iter().map(|run| drawn(run, info.pictures)).collect::<Result<Vec<Markup>>>()?;
     Ok(html! {
         @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
         @if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
@@ -221,6 +224,7 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
                 @for map in &maps { div.maps { (map) } }
             }
         }
+        @for picture in &pictures { (picture) }
         @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !info.shown.is_empty() { (tables::overview(runs, path, &ks, info.shown)) } }
         (tables::means(runs, &ks))
@@ -228,6 +232,15 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
             details { summary { "Every statistic of " (run.label) ", at every timestep" } (tables::everything(run)) }
         }
     })
+}
+
+/// The pictures of a run, of measures that have such.
+fn drawn(run: &Run, pictures: Option<Pictures>) -> Result<Markup> {
+    match pictures {
+        None => Ok(html! {}),
+        Some(Pictures::Maps(maps)) => maps::draw((&run.label, run.colour, &run.stored.table), &maps),
+        Some(Pictures::Pairs(pairs)) => planes::draw((&run.label, run.colour, &run.stored.table), &pairs),
+    }
 }
 
 /// The runs' colours beside a figure's caption, so that it can be read alone.
@@ -304,7 +317,7 @@ fn size(count: usize) -> (f64, f64) {
 fn picture(picture: &Picture) -> Markup {
     let (width, height) = picture.size;
     html! { figure {
-        img.samples src=(matrices::data_uri(&picture.png)) width=(width) height=(height) alt={ "Samples drawn from the model: " (picture.name) };
+        img.samples src=(raster::data_uri(&picture.png)) width=(width) height=(height) alt={ "Samples drawn from the model: " (picture.name) };
         figcaption { (picture.name) }
     } }
 }
