@@ -11,7 +11,11 @@ const VERBS: [(&str, &[&str], &[&str]); 9] = [
     ("curl", &["--timesteps", "400,900", "--components", "5"], &["asymmetry", "raw_asymmetry"]),
     ("asymmetry", &["--timesteps", "400,900", "--probes", "3"], &["nasym"]),
     ("map", &["--timesteps", "400,900", "--probes", "3"], &["nasym", "map"]),
-    ("planes", &["--timesteps", "400,900", "--planes", "3", "--steps", "5", "--probes", "2"], &["omega", "share", "planes"]),
+    (
+        "planes",
+        &["--timesteps", "400,900", "--planes", "3", "--steps", "5", "--probes", "2"],
+        &["omega", "share", "planes"],
+    ),
     ("spectrum", &["--timesteps", "400,900", "--ends", "1", "--steps", "5"], &["value", "denoiser"]),
     ("stein", &["--timesteps", "400,900", "--probes", "3"], &["error_norm", "stein"]),
     ("lid", &["--timesteps", "400,900", "--probes", "3"], &["lid"]),
@@ -42,7 +46,10 @@ fn run_directories_open_and_repeat() {
         assert!(document["evaluations"].as_u64() > Some(0), "{document}");
         let timesteps = own[1].split(',').count();
         let several = if ["planes", "spectrum"].contains(&verb) { 3 } else { 1 };
-        assert_eq!(document["table"].as_array().unwrap().len(), if verb == "likelihood" { 2 } else { several * timesteps });
+        assert_eq!(
+            document["table"].as_array().unwrap().len(),
+            if verb == "likelihood" { 2 } else { several * timesteps }
+        );
 
         let data = ["csv", "npz"].map(|kind| format!("{verb}.{kind}"));
         let drawn = plots.iter().map(|p| format!("plots/{p}.svg"));

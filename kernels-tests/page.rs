@@ -11,7 +11,8 @@ use vorticity::paths::philox::{Purpose, Stream};
 use vorticity::report::page::{Picture, html};
 use vorticity::report::stored::{Stored, read};
 use vorticity::run::{
-    Array, Axis, END, Labels, Numbers, PLANE, Pictures, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn, write_table,
+    Array, Axis, END, Labels, Numbers, PLANE, Pictures, RunDir, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
+    write_table,
 };
 use vorticity::summary::{BoxStats, Results, number};
 
@@ -70,8 +71,9 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
 /// Every number differs from every other; errors are small.
 pub fn numbers(name: &str, i: usize) -> f64 {
     let column = name.bytes().map(f64::from).sum::<f64>() / 100.0;
-    let small =
-        ["_se", "arithmetic", "residual", "error", "step", "grid"].iter().any(|e| name.ends_with(e) && name != "score_error");
+    let small = ["_se", "arithmetic", "residual", "error", "step", "grid"]
+        .iter()
+        .any(|e| name.ends_with(e) && name != "score_error");
     (column + i as f64 / 7.0) * if small { 1e-6 } else { 1.0 }
 }
 
@@ -135,7 +137,13 @@ fn every_column_of_the_csv_is_on_the_page() {
         let page = html("One", &labelled(&[dir]), &[]).unwrap();
         let csv = fs::read_to_string(dir.join(format!("{}.csv", table.measure))).unwrap();
         let results = Results::of(&read(dir).unwrap().table).unwrap();
-        for name in csv.lines().next().unwrap().split(',').filter(|n| !["path", "plane", "end", "timestep", "sample"].contains(n)) {
+        for name in csv
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .filter(|n| !["path", "plane", "end", "timestep", "sample"].contains(n))
+        {
             let error = format!("<th class=\"error\" scope=\"col\">{name}</th>");
             let Ok(statistic) = results.statistic(name) else {
                 let said = ["error", "verdict"].contains(&name);

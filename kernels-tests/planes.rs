@@ -65,8 +65,7 @@ fn of_rotor(w: f64, d: usize) -> Vec<(f64, usize)> {
 fn within(v: &[f64], js: &[usize]) -> f64 {
     let d = v.len() as f64;
     let part = |j: usize, turn: f64| {
-        let wave: Vec<f64> =
-            (0..v.len()).map(|i| (2.0 / d).sqrt() * (TAU * (j * i) as f64 / d + turn).cos()).collect();
+        let wave: Vec<f64> = (0..v.len()).map(|i| (2.0 / d).sqrt() * (TAU * (j * i) as f64 / d + turn).cos()).collect();
         dot(&wave, v).powi(2)
     };
     js.iter().map(|&j| part(j, 0.0) + part(j, TAU / 4.0)).sum()
@@ -89,11 +88,14 @@ fn a_rotor_turns_fourier_pairs() {
                 let of = |name: &str| values(&table, name)[j * 4 + place];
                 let (omega, at) = (expected[j].0, j * 4 + place);
                 assert!((of("omega") - omega).abs() <= 1e-5 * omega, "{spec}: {} instead of {omega}", of("omega"));
-                assert!((of("omega") - omega).abs() <= of("error") && of("error") < 1e-4 * omega, "{spec}: {}", of("error"));
+                assert!(
+                    (of("omega") - omega).abs() <= of("error") && of("error") < 1e-4 * omega,
+                    "{spec}: {}",
+                    of("error")
+                );
                 assert_eq!(verdicts(&table).unwrap()[at], Verdict::Resolved, "{spec}");
                 // Of planes that turn alike the space is known, not which of them is which.
-                let alike: Vec<usize> =
-                    expected.iter().filter(|e| (e.0 - omega).abs() < 1e-9).map(|e| e.1).collect();
+                let alike: Vec<usize> = expected.iter().filter(|e| (e.0 - omega).abs() < 1e-9).map(|e| e.1).collect();
                 for v in pair {
                     assert!((dot(v, v) - 1.0).abs() < 1e-6);
                     assert!((within(v, &alike) - 1.0).abs() < 1e-4, "{spec} {j}: {}", within(v, &alike));
@@ -150,7 +152,10 @@ fn linear_fields_have_their_spectra() {
             let own = -1.0 / (a * a + sigma * sigma);
             let last = i >= 2 * ends * 4;
             let want = if last { singular.unwrap_or(-own) } else { value.unwrap_or(own) };
-            assert!((value_of - want).abs() <= 1e-5 && (value_of - want).abs() <= of("error").max(1e-7), "{spec} {i}: {value_of}");
+            assert!(
+                (value_of - want).abs() <= 1e-5 && (value_of - want).abs() <= of("error").max(1e-7),
+                "{spec} {i}: {value_of}"
+            );
             assert!(of("residual") < 1e-4, "{spec}: {}", of("residual"));
             if !last {
                 let want = (1.0 + sigma * sigma * want) / a;
@@ -203,7 +208,11 @@ fn a_trained_network_turns_as_its_dense_jacobian_says() {
             let of = |name: &str| values(&table, name)[nth * 4 + place];
             // Singular values come in twos.
             let (want, found) = (omegas[2 * nth], of("omega"));
-            assert!((found - want).abs() <= of("error"), "k {k} plane {nth}: {found} ± {} instead of {want}", of("error"));
+            assert!(
+                (found - want).abs() <= of("error"),
+                "k {k} plane {nth}: {found} ± {} instead of {want}",
+                of("error")
+            );
             assert!(of("error") < 0.01 * omegas[0], "{} of {}", of("error"), omegas[0]);
             let [u, w] = [u, w].map(|v| nalgebra::DVector::from_column_slice(v));
             let residual = (&a * &w - &u * found).norm().hypot((&a * &u + &w * found).norm());
@@ -212,7 +221,8 @@ fn a_trained_network_turns_as_its_dense_jacobian_says() {
         let whole = a.norm_squared();
         let of = |name: &str| values(&table, name)[place];
         assert!((of("anti2") - whole).abs() <= 5.0 * of("anti2_se") + 0.01 * whole, "{} {whole}", of("anti2"));
-        let mut lambda: Vec<f64> = SymmetricEigen::new((&j + j.transpose()) / 2.0).eigenvalues.iter().copied().collect();
+        let mut lambda: Vec<f64> =
+            SymmetricEigen::new((&j + j.transpose()) / 2.0).eigenvalues.iter().copied().collect();
         lambda.sort_by(f64::total_cmp);
         let (noise_a, sigma) = field.process().noise(k).unwrap();
         let denoiser = (DMatrix::identity(d, d) + &j * (sigma * sigma)) / noise_a;
@@ -220,10 +230,16 @@ fn a_trained_network_turns_as_its_dense_jacobian_says() {
         let wanted = [lambda[0], lambda[1], lambda[d - 1], lambda[d - 2], largest(j.clone())];
         for (end, want) in wanted.iter().enumerate() {
             let of = |name: &str| values(&ends, name)[end * 4 + place];
-            assert!((of("value") - want).abs() <= of("error"), "k {k} end {end}: {} ± {} {want}", of("value"), of("error"));
+            assert!(
+                (of("value") - want).abs() <= of("error"),
+                "k {k} end {end}: {} ± {} {want}",
+                of("value"),
+                of("error")
+            );
         }
         let of = |name: &str| values(&ends, name)[16 + place];
-        let (gap, error) = ((of("denoiser") - largest(denoiser)).abs(), of("denoiser_residual") + of("denoiser_arithmetic"));
+        let (gap, error) =
+            ((of("denoiser") - largest(denoiser)).abs(), of("denoiser_residual") + of("denoiser_arithmetic"));
         assert!(gap <= error, "k {k}: {gap} {error}");
     }
 }
@@ -322,9 +338,8 @@ fn few_dimensions() {
 #[test]
 fn runs_are_compared_by_the_spaces_of_their_planes() {
     let (gpu, field) = (gpu(), closed("field:rotor?omega=2", EVEN));
-    let of = |planes, block| {
-        measured(&gpu, &field, &images(EVEN, 2), &PlanesOptions { block, ..options(planes) }).unwrap()
-    };
+    let of =
+        |planes, block| measured(&gpu, &field, &images(EVEN, 2), &PlanesOptions { block, ..options(planes) }).unwrap();
     let (few, mut more) = (of(3, 2), of(5, 3));
     let found = spaces([&few, &more]).unwrap();
     assert_eq!(found.len(), 2 * 3, "timesteps, numbers of planes that both have");
@@ -340,5 +355,8 @@ fn runs_are_compared_by_the_spaces_of_their_planes() {
         (0..10).for_each(|i| v[i] = own[9 - i]);
     }
     let found = spaces([&few, &more]).unwrap();
-    assert!(found.iter().filter(|s| s.planes == 1).all(|s| s.overlap[1] < 0.6), "components in another order: {found:?}");
+    assert!(
+        found.iter().filter(|s| s.planes == 1).all(|s| s.overlap[1] < 0.6),
+        "components in another order: {found:?}"
+    );
 }

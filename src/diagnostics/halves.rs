@@ -36,7 +36,8 @@ pub(crate) struct Gaps {
 
 impl Gaps {
     /// Where nothing was compared.
-    pub const NONE: Gaps = Gaps { anti: f64::NAN, sym: f64::NAN, products: f64::NAN, component: [f64::NAN; 2], size: f64::NAN };
+    pub const NONE: Gaps =
+        Gaps { anti: f64::NAN, sym: f64::NAN, products: f64::NAN, component: [f64::NAN; 2], size: f64::NAN };
 
     /// The larger ones of two comparisons; what is NaN in one is that of the other.
     pub fn max(self, other: Gaps) -> Gaps {

@@ -94,7 +94,8 @@ fn overlaps(a: &[f32], b: &[f32], most: usize, dim: usize) -> Vec<f64> {
 /// For a terminal; nothing where there are none.
 pub fn text(spaces: &[Space]) -> String {
     let Some(most) = spaces.iter().map(|s| s.planes).max() else { return String::new() };
-    let mut text = format!("\nspaces of the first n planes, n = 1..{most}: median of cos^2 between A and B, [by chance]\n");
+    let mut text =
+        format!("\nspaces of the first n planes, n = 1..{most}: median of cos^2 between A and B, [by chance]\n");
     for own in spaces.chunk_by(|a, b| a.timestep == b.timestep) {
         let _ = write!(text, "{:>6}", own[0].timestep);
         for space in own {

@@ -51,7 +51,9 @@ pub fn rows(table: &Table, pairs: &Pairs) -> Result<Vec<Row>> {
         return Err(Error::invalid(table.measure, "its planes and its columns are not of one size"));
     }
     let ks = table.axes.iter().find(|a| a.name == TIMESTEP.name).map(|a| &a.labels);
-    let Some(Labels::Numbers(ks)) = ks else { return Err(Error::invalid(table.measure, "its planes have no timesteps")) };
+    let Some(Labels::Numbers(ks)) = ks else {
+        return Err(Error::invalid(table.measure, "its planes have no timesteps"));
+    };
     let (d, all, size) = (c * h * w, verdicts(table), sides([c, h, w]));
     let mut rows = vec![];
     for t in evenly(timesteps, SHOWN[0]) {

@@ -54,10 +54,7 @@ impl Vectors {
 
     /// Takes the first so many of each.
     pub fn take(&mut self, [forward, reverse]: [usize; 2]) -> Self {
-        Vectors {
-            forward: self.forward.drain(..forward).collect(),
-            reverse: self.reverse.drain(..reverse).collect(),
-        }
+        Vectors { forward: self.forward.drain(..forward).collect(), reverse: self.reverse.drain(..reverse).collect() }
     }
 }
 

@@ -208,13 +208,13 @@ fn both_ends_of_a_spectrum() {
 #[test]
 fn largest_singular_values() {
     for n in [1, 2, 3, 20, 50] {
-        let j = symmetric(n, |i| (i as f64 + 1.0).sin()) + turning(n, &(1..=n / 2).map(|i| i as f64 / 5.0).collect::<Vec<_>>());
+        let j = symmetric(n, |i| (i as f64 + 1.0).sin())
+            + turning(n, &(1..=n / 2).map(|i| i as f64 / 5.0).collect::<Vec<_>>());
         for (shift, scale) in [(0.0, 1.0), (2.0, -0.5)] {
             let m = DMatrix::identity(n, n) * shift + &j * scale;
             let want = nalgebra::SVD::new(m, false, false).singular_values[0];
             for first in [Side::Forward, Side::Reverse] {
-                let problem =
-                    Singular::new(n, Affine { shift, scale }, first, limits(1e-9), [stream(1), stream(2)]);
+                let problem = Singular::new(n, Affine { shift, scale }, first, limits(1e-9), [stream(1), stream(2)]);
                 let found = run(std::slice::from_ref(&j), vec![problem]).remove(0);
                 let t = found.found().unwrap();
                 assert!((t.value - want).abs() < 1e-6 * want && t.residual < 1e-5 * want, "{n}: {} {want}", t.value);
@@ -222,7 +222,8 @@ fn largest_singular_values() {
         }
     }
     let zero = DMatrix::zeros(6, 6);
-    let problem = Singular::new(6, Affine { shift: 0.0, scale: 1.0 }, Side::Forward, limits(1e-9), [stream(1), stream(2)]);
+    let problem =
+        Singular::new(6, Affine { shift: 0.0, scale: 1.0 }, Side::Forward, limits(1e-9), [stream(1), stream(2)]);
     let found = run(std::slice::from_ref(&zero), vec![problem]).remove(0);
     assert_eq!(found.found().map(|t| (t.value, t.residual)), Some((0.0, 0.0)));
 }

@@ -43,7 +43,6 @@ static INFO: MeasureInfo = MeasureInfo {
     figures: &[
         Figure::new("omega", "How fast the planes turn", "ω  (nat/x²)"),
         Figure::new("turn", "Beside the size of pure noise", "σ²ω"),
-        Figure::new("share", "Share of all turning", "2ω² / |A|²"),
     ],
     matrices: None,
     pictures: Some(Pictures::Pairs(PAIRS)),

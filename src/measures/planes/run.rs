@@ -166,9 +166,7 @@ impl PlanesOptions {
             Planes::new(d, self.planes, self.block, self.limits(), stream, (0..self.probes).map(probe).collect())
         };
         let mut problems: Vec<Planes> = batch.samples.iter().map(problem).collect();
-        solve(&mut problems, |numbers, asked| {
-            derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress)
-        })?;
+        solve(&mut problems, |numbers, asked| derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress))?;
         let sigma = subject.field.process().noise(k)?.1;
         let sigma2 = if subject.field.require_score("turn").is_ok() { sigma * sigma } else { f64::NAN };
         let mut all = vec![];

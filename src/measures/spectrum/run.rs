@@ -182,9 +182,7 @@ impl SpectrumOptions {
             Search::new(d, (self.ends, self.block), self.limits(), stream, noise)
         };
         let mut problems: Vec<Search> = batch.samples.iter().map(problem).collect();
-        solve(&mut problems, |numbers, asked| {
-            derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress)
-        })?;
+        solve(&mut problems, |numbers, asked| derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress))?;
         Ok(problems.iter().flat_map(|search| self.numbers(search, noise, d)).collect())
     }
 
