@@ -126,7 +126,7 @@ impl Measure for Turning {
     }
 
     fn finish(&self, part: Part) -> Result<Table> {
-        let count: usize = part.facts["table"]["planes"].as_u64().map_or(0, |n| n as usize);
+        let count: usize = part.facts["table"]["planes_each"].as_u64().map_or(0, |n| n as usize);
         let axis = TableAxis::of(PLANE, Labels::Numbers((1..=count).collect()));
         let settle = |rows: &mut [Row]| {
             let worst = rows.iter().map(|row| row.checked).fold(f64::NAN, f64::max);
