@@ -37,6 +37,13 @@ pub struct Row {
     pub pairs: Vec<Pair>,
 }
 
+impl Row {
+    /// Whether none of its planes turns beyond its error: their pictures would be noise.
+    pub fn quiet(&self) -> bool {
+        self.pairs.iter().all(|pair| pair.verdict == Verdict::NotResolved)
+    }
+}
+
 /// Up to four planes of up to two samples at up to four timesteps.
 ///
 /// # Errors

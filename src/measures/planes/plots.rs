@@ -59,7 +59,7 @@ fn pair(pair: &Pair, title: &str, (x, y): (usize, usize), tall: usize) -> Markup
         @for (i, uri) in pair.pictures.iter().enumerate() {
             @let x = x + i * (SIDE + BETWEEN);
             rect x=(x) y=(y + 16) width=(w as f64 * scale) height=(h as f64 * scale) fill="none" stroke="#d7d7d7" {}
-            image x=(x) y=(y + 16) width=(w as f64 * scale) height=(h as f64 * scale) href=(uri) style="image-rendering:pixelated" preserveAspectRatio="none" {
+            image opacity=(if pair.verdict == Verdict::NotResolved { "0.3" } else { "1" }) x=(x) y=(y + 16) width=(w as f64 * scale) height=(h as f64 * scale) href=(uri) style="image-rendering:pixelated" preserveAspectRatio="none" {
                 title { (pair.about) }
             }
         }
