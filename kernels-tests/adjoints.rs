@@ -6,16 +6,20 @@ use vorticity::dual::Dual;
 use vorticity::error::Result;
 use vorticity::gpu::Gpu;
 use vorticity::graph::Graph;
+use vorticity::ops::channels::Channels;
 use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::depthwise::Depthwise;
+use vorticity::ops::gather::{Gather, NOWHERE, Taken};
+use vorticity::ops::reduce::{Made, Reduce};
 use vorticity::ops::reverse::{Reverse, Share};
 use vorticity::ops::{Case, Lowering, OPS, Op};
-use vorticity::passes::adjoint::{adjoint_of, cotangent_of};
-use vorticity::passes::lower;
+use vorticity::passes::adjoint::{adjoint, adjoint_of, cotangent_of};
+use vorticity::passes::{self, lower};
 use vorticity::paths::Lane;
 use vorticity::rows::Rows;
 use vorticity::rows::functions::Lookup;
 use vorticity::shape::Shape;
-use vorticity::target::KernelFamily;
+use vorticity::target::{KernelFamily, Target};
 use vorticity::twin;
 
 /// Of sums of at most a few thousand products in f64.
@@ -124,15 +128,67 @@ fn gaps(case: &Case) -> Result<[f64; 3]> {
     Ok(worst)
 }
 
+/// Shapes that the ops' own cases lack, at which rules take other ways.
+fn more() -> Vec<Case> {
+    let case = |name, op: Arc<dyn Op>, inputs: &[Shape]| Case { name, op, inputs: inputs.to_vec(), row: None };
+    let conv = |name, [kernel, stride, before, after]: [usize; 4], [h, w]: [usize; 2]| {
+        let side = [before, after];
+        let op = Conv {
+            in_channels: 3,
+            out_channels: 5,
+            kernel,
+            stride,
+            padding: Padding { rows: side, columns: side },
+            weight: noise(15 * kernel * kernel, 8).into(),
+            bias: noise(5, 9).into(),
+        };
+        case(name, Arc::new(op), &[Shape::new(3, h, w)])
+    };
+    let depthwise = |name, stride, padding: Padding| {
+        let op = Depthwise { channels: 6, stride, padding, weight: noise(54, 8).into(), bias: noise(6, 9).into() };
+        case(name, Arc::new(op), &[Shape::new(6, 5, 8)])
+    };
+    // One channel once, one twice, one thrice, one never; of the other input one.
+    let several = Channels::gather(vec![(0, 2), (0, 0), (1, 1), (0, 2), (0, 1), (0, 2), (0, 1)]);
+    let unseen = Gather { shape: Shape::new(2, 1, 2), ..Gather::of(Shape::new(2, 1, 2), vec![2, 0], vec![1, 0]) };
+    let taken = Taken { pixels: vec![NOWHERE; 2].into(), channels: vec![0, 1].into() };
+    let unseen = Gather { taken: [unseen.taken, vec![taken]].concat(), ..unseen };
+    let uneven = Gather::of(Shape::new(3, 2, 1), vec![0, 7], vec![0, 3, 4]);
+    vec![
+        conv("3x3, stride 2, twice as many pixels", [3, 2, 1, 1], [6, 8]),
+        conv("5x5, stride 2, twice as many pixels", [5, 2, 2, 2], [8, 6]),
+        conv("1x1, stride 2, twice as many pixels", [1, 2, 0, 0], [4, 6]),
+        conv("1x1, stride 3, zeros around", [1, 3, 2, 1], [5, 7]),
+        conv("2x2, stride 2, patches", [2, 2, 0, 0], [6, 4]),
+        conv("4x4, stride 4, patches", [4, 4, 0, 0], [8, 12]),
+        conv("2x2, stride 3, rows that nobody sees", [2, 3, 0, 0], [10, 9]),
+        conv("3x3, more zeros than it reaches", [3, 1, 4, 5], [3, 4]),
+        conv("3x3, stride 2, more zeros than it reaches", [3, 2, 3, 4], [4, 5]),
+        conv("1x1, stride 9, of zeros alone", [1, 9, 3, 0], [4, 4]),
+        depthwise("depthwise, more zeros than it reaches", 1, Padding::all(4)),
+        depthwise("depthwise, stride 2, zeros below and to the right", 2, Padding::trailing(0, 1)),
+        case("channels several times", Arc::new(several), &[Shape::new(4, 3, 2), Shape::new(2, 3, 2)]),
+        case("an input that is not there", Arc::new(unseen), &[Shape::new(2, 2, 2), Shape::new(3, 1, 1)]),
+        case("numbers at uneven places", Arc::new(uneven), &[Shape::new(4, 3, 1)]),
+    ]
+}
+
+/// Every case of every op, and more.
+fn every() -> impl Iterator<Item = (&'static str, Case)> {
+    let cases = |(op, cases): &(&'static str, fn() -> Vec<Case>)| {
+        let op = *op;
+        cases().into_iter().map(move |case| (op, case)).collect::<Vec<_>>()
+    };
+    OPS.iter().flat_map(cases).chain(more().into_iter().map(|case| ("more", case)))
+}
+
 #[test]
 fn every_op_has_its_transpose() {
     let mut worst = [0f64; 3];
-    for (op, cases) in OPS {
-        for case in cases() {
-            let gaps = gaps(&case).unwrap_or_else(|e| panic!("{op}, {}: {e}", case.name));
-            assert!(gaps.iter().all(|gap| *gap <= ROUNDING), "{op}, {}: {gaps:?}", case.name);
-            (0..3).for_each(|law| worst[law] = worst[law].max(gaps[law]));
-        }
+    for (op, case) in every() {
+        let gaps = gaps(&case).unwrap_or_else(|e| panic!("{op}, {}: {e}", case.name));
+        assert!(gaps.iter().all(|gap| *gap <= ROUNDING), "{op}, {}: {gaps:?}", case.name);
+        (0..3).for_each(|law| worst[law] = worst[law].max(gaps[law]));
     }
     println!("worst gaps: {worst:?}");
 }
@@ -188,15 +244,53 @@ fn gaps_on(gpu: &Gpu, case: &Case, family: KernelFamily) -> [f64; 2] {
 fn every_transpose_is_one_on_the_adapter() {
     let gpu = gpu();
     let mut worst = [0f64; 2];
-    for (op, cases) in OPS {
-        for (case, family) in cases().iter().flat_map(|case| families(&gpu).into_iter().map(move |f| (case, f))) {
-            let found = gaps_on(&gpu, case, family);
+    for (op, case) in every() {
+        for family in families(&gpu) {
+            let found = gaps_on(&gpu, &case, family);
             assert!(found[0] <= LAW, "{op}, {}, {family:?}: <u, J v> is off by {:e}", case.name, found[0]);
             assert!(found[1] <= ON_DEVICE, "{op}, {}, {family:?}: off its twin by {:e}", case.name, found[1]);
             worst = [worst[0].max(found[0]), worst[1].max(found[1])];
         }
     }
     println!("worst gaps: {worst:?}");
+}
+
+/// The transposes of strided convolutions become one kernel that multiplies no zeros, where the image has twice as many pixels.
+#[test]
+fn transposed_convolutions_are_fused() {
+    for (case, fused) in more().iter().zip([true, true, false, false, true, false, false]) {
+        let graph = adjoint(&graph_of(case)).unwrap();
+        let (_, rules) = passes::fused(&graph, &Target::of(KernelFamily::Gpu), 0);
+        let found = rules.contains(&"image of twice the size, convolution");
+        assert_eq!(found, fused, "{}: {rules:?}", case.name);
+    }
+}
+
+/// Where x is 0 its length has no slope, and gives none.
+#[test]
+fn a_length_of_zero_gives_nothing_back() {
+    let case = Case {
+        name: "lengths",
+        op: Arc::new(Reduce { heads: 2, made: Made::Length }),
+        inputs: vec![Shape::new(6, 2, 2)],
+        row: None,
+    };
+    let back = adjoint(&graph_of(&case)).unwrap();
+    let (mut x, u) = (noise(24, 1), noise(8, 2));
+    (0..3).for_each(|c| x[4 * c + 1] = 0.0);
+    let want = twin::outputs(&back, &[&Dual::lift(&x), &Dual::lift(&u)], K, 0).unwrap().swap_remove(1);
+    let gpu = gpu();
+    for family in families(&gpu) {
+        let mut program = builder(family, 0, None);
+        let ports = ports(&mut program, &back);
+        lower(&back, &[K], &ports, &mut program).unwrap();
+        let planned = (program.finish().unwrap(), ports);
+        let got = run_all(&gpu, &back, planned, &[x.clone(), u.clone()], &[Lane::default()]).swap_remove(1);
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert!((f64::from(*got) - want.v).abs() <= 1e-6, "{family:?}, {i}: {got}, expected {}", want.v);
+        }
+        assert!((0..3).all(|c| got[4 * c + 1] == 0.0), "{got:?}");
+    }
 }
 
 /// A convolution with the rule of another one.

@@ -42,23 +42,48 @@ fn costs_are_of_what_they_say_and_earlier_ones_are_compared() {
     let _alone = gpu();
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("old.json");
-    let what =
-        ["bench", MODEL, "--tile", "6", "--rounds", "3", "--tangents", "2", "--points", "40", "--accuracy", "0.01"];
-    let (code, first) = document(&[&what[..], &["--what", "forward,tangents,differences,circulation"]].concat());
+    let what = [
+        "bench",
+        MODEL,
+        "--tile",
+        "6",
+        "--rounds",
+        "3",
+        "--tangents",
+        "2",
+        "--cotangents",
+        "3",
+        "--points",
+        "40",
+        "--accuracy",
+        "0.01",
+    ];
+    let (code, first) =
+        document(&[&what[..], &["--what", "forward,tangents,cotangents,differences,circulation"]].concat());
     assert_eq!(code, Some(0));
     let costs = first["costs"].as_array().unwrap();
     let names: Vec<&str> = costs.iter().map(|c| c["what"].as_str().unwrap()).collect();
-    assert_eq!(names, ["forward", "tangents", "differences", "circulation", "midpoints"]);
+    assert_eq!(names, ["forward", "tangents", "cotangents", "differences", "circulation", "midpoints"]);
     let evaluations: Vec<f64> = costs.iter().map(|c| number(&c["evaluations"])).collect();
     // Few directions are all differenced with a second step for the error: 2 ends each.
-    assert_eq!((evaluations[0], evaluations[1], evaluations[2], evaluations[4]), (1.0, 3.0, 4.0, 40.0));
-    assert!(evaluations[3] >= 4.0 && evaluations[3] <= 40.0, "{}", costs[3]);
+    assert_eq!(evaluations[..4], [1.0, 3.0, 4.0, 4.0]);
+    assert!(evaluations[4] >= 4.0 && evaluations[4] <= 40.0, "{}", costs[4]);
+    assert_eq!(evaluations[5], 40.0);
     for cost in costs {
         let [best, median, worst] = ["best", "median", "worst"].map(|key| number(&cost["seconds"][key]));
         assert!(0.0 < best && best <= median && median <= worst, "{cost}");
         assert_eq!(cost["seconds"]["all"].as_array().unwrap().len(), 3);
     }
-    for cost in &costs[..2] {
+    // The reverse sweep computes the transpose of everything that the forward sweep does, which some of it reads again.
+    let cotangents = &costs[2];
+    let operations = &cotangents["operations_over_forward"];
+    let [one, further] = ["one", "further"].map(|key| number(&operations[key]));
+    assert!(one > 1.9 && one < 4.0 && further > 0.9 && further < one - 0.9, "{operations}");
+    for key in ["over_forward", "one_over_forward", "further_over_forward"] {
+        let [best, median, worst] = ["best", "median", "worst"].map(|at| number(&cotangents[key][at]));
+        assert!(best <= median && median <= worst, "{cotangents}");
+    }
+    for cost in &costs[..3] {
         let ops = cost["ops"].as_array().unwrap();
         let sum = |key: &str| -> f64 { ops.iter().map(|op| number(&op[key])).sum() };
         assert!((sum("share") - 1.0).abs() < 1e-9, "{cost}");

@@ -1,6 +1,6 @@
-//! Random small networks of all ops: what every plan of one gives, fused or not, with tangents or without, cut into bands or
-//! not, against the f64 twin. `VORTICITY_RANDOM_GRAPHS=N` runs N others instead of the few that every run has.
-use crate::common::{builder, families, gpu, noise, ports, run_all};
+//! Random small networks of all ops: what every plan of one gives, fused or not, with tangents and cotangents or without, cut into
+//! bands or not, against the f64 twin. `VORTICITY_RANDOM_GRAPHS=N` runs N others instead of the few that every run has.
+use crate::common::{families, gpu, noise, ports, run_all};
 use crate::graphs::{Drawn, drawn, smooth_at};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use vorticity::dual::Dual;
 use vorticity::error::Error;
-use vorticity::gpu::Gpu;
+use vorticity::gpu::{Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
+use vorticity::passes::adjoint::adjoint;
 use vorticity::passes::{Ports, lower, lower_as_is};
 use vorticity::paths::Lane;
-use vorticity::program::{Buffer, Program};
-use vorticity::target::KernelFamily;
+use vorticity::program::{Buffer, Builder, Program, Role};
+use vorticity::target::{KernelFamily, Target};
 
 /// Networks of an ordinary run.
 const CASES: u32 = 24;
@@ -40,18 +41,32 @@ const ROUNDINGS: f64 = 16.0;
 const ORDER: f64 = 0.1;
 
 /// How a network is planned.
+#[derive(Clone, Copy)]
 struct Plan {
     family: KernelFamily,
     tangents: u32,
+    cotangents: u32,
     fused: bool,
     /// Bytes per lane and buffer.
     budget: Option<u64>,
+    /// Bytes that must be saved by making things twice.
+    saved: u64,
 }
 
 impl Plan {
     fn of(&self, graph: &Graph) -> vorticity::error::Result<(Program, Ports)> {
-        let mut program = builder(self.family, self.tangents, self.budget);
-        let ports = ports(&mut program, graph);
+        let most = u64::from((1 + self.tangents).max(self.cotangents));
+        let buffer_bytes = self.budget.map(|bytes| bytes * most);
+        let target = Target { buffer_bytes, saved: self.saved, ..Target::of(self.family) };
+        let mut program = Builder::both(target, self.tangents, self.cotangents);
+        let ports = match self.cotangents {
+            0 => ports(&mut program, graph),
+            _ => {
+                let row = 4 * row(graph) as u64;
+                let (x, y) = (program.buffer("x", row, Role::Upload), program.buffer("y", row, Role::Download));
+                Ports::one(x, y, program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload))
+            }
+        };
         match self.fused {
             true => lower(graph, &KS, &ports, &mut program)?,
             false => lower_as_is(graph, &KS, &ports, &mut program)?,
@@ -59,19 +74,55 @@ impl Plan {
         Ok((program.finish()?, ports))
     }
 
-    /// Of every output `[lane][D]` of every sample's value and tangents.
+    /// The lanes of all samples.
+    fn lanes(&self) -> Vec<Lane> {
+        let group = (1 + self.tangents + self.cotangents) as usize;
+        (0..KS.len()).flat_map(|row| vec![Lane { row: row as u32, ..Lane::default() }; group]).collect()
+    }
+
+    /// Of every output `[lane][D]` of every sample's value and tangents; of a network with one, its cotangents behind those.
     fn run(&self, gpu: &Gpu, graph: &Graph, planned: (Program, Ports)) -> Vec<Vec<Vec<f32>>> {
         let (x, group) = (points(graph), 1 + self.tangents as usize);
-        let lanes: Vec<Lane> =
-            (0..KS.len()).flat_map(|row| vec![Lane { row: row as u32, ..Lane::default() }; group]).collect();
+        if self.cotangents > 0 {
+            return vec![self.run_both(gpu, graph, planned)];
+        }
         let rows: Vec<&Vec<f32>> = x.iter().flat_map(|sample| &sample[..group]).collect();
         let inputs: Vec<Vec<f32>> =
             runs(graph).map(|run| rows.iter().flat_map(|row| &row[run.clone()]).copied().collect()).collect();
         let rows = |(y, (_, id)): (&Vec<f32>, &(String, NodeId))| {
             y.chunks(graph.shape(*id).len()).map(<[f32]>::to_vec).collect::<Vec<_>>()
         };
-        run_all(gpu, graph, planned, &inputs, &lanes).iter().zip(&graph.outputs).map(rows).collect()
+        run_all(gpu, graph, planned, &inputs, &self.lanes()).iter().zip(&graph.outputs).map(rows).collect()
     }
+
+    fn run_both(&self, gpu: &Gpu, graph: &Graph, (program, ports): (Program, Ports)) -> Vec<Vec<f32>> {
+        let ([d, out], row, lanes) = (graph.end_shapes().unwrap().map(|s| s.len()), row(graph), self.lanes());
+        let (forward, group) = (1 + self.tangents as usize, lanes.len() / KS.len());
+        let mut x = vec![];
+        for (point, u) in points(graph).iter().zip(cotangents(graph)) {
+            for own in point[..forward].iter().chain(&u[..self.cotangents as usize]) {
+                x.extend_from_slice(own);
+                x.resize(x.len().next_multiple_of(row), 0.0);
+            }
+        }
+        let mut executor = Executor::new(gpu, program, lanes.len()).unwrap();
+        executor.upload(ports.inputs[0], &x).unwrap();
+        executor.upload(ports.lanes, &lanes).unwrap();
+        let y = executor.run(lanes.len(), ports.outputs[0]).unwrap();
+        let own = |(lane, y): (usize, &[f32])| y[..if lane % group < forward { out } else { d }].to_vec();
+        y.chunks_exact(row).enumerate().map(own).collect()
+    }
+}
+
+/// Numbers of a lane that holds either end of a network of one input and one output.
+fn row(graph: &Graph) -> usize {
+    graph.end_shapes().unwrap().iter().map(|s| s.flat_stride()).max().unwrap()
+}
+
+/// Of every sample two cotangents of a network's one output.
+fn cotangents(graph: &Graph) -> [[Vec<f32>; 2]; 2] {
+    let out = graph.end_shapes().unwrap()[1].len();
+    std::array::from_fn(|sample| std::array::from_fn(|i| noise(out, 200 + (2 * sample + i) as u64)))
 }
 
 /// Which numbers of a point are each input's.
@@ -159,6 +210,28 @@ fn wanted(graph: &Graph, NodeId(output): NodeId) -> Option<Vec<Want>> {
     points(graph).iter().zip(&KS).map(each).collect()
 }
 
+/// What each sample of a network with one input and one output should give with one tangent and two cotangents.
+fn wanted_both(graph: &Graph, forward: &[Want]) -> Vec<Want> {
+    let transposed = adjoint(graph).unwrap();
+    let output = transposed.outputs[1].1.0;
+    let each = |(sample, want): (usize, &Want)| {
+        let (mut rows, mut bounds) = (want.rows[..2].to_vec(), want.bounds[..2].to_vec());
+        for u in &cotangents(graph)[sample] {
+            let given = [&points(graph)[sample][0][..], u].concat();
+            let gets = |draw| -> Vec<f64> {
+                let all = twin(&transposed, &Dual::lift(&given), KS[sample], draw);
+                all[output].iter().map(|g| g.v).collect()
+            };
+            let clean = gets(None);
+            let spread = (1..4).map(|draw| most(gets(Some(draw)).iter().zip(&clean).map(|(a, b)| a - b)));
+            bounds.push(spread.fold(EPSILON * most(clean.iter().copied()).max(ORDER), f64::max));
+            rows.push(clean);
+        }
+        Want { rows, bounds }
+    };
+    forward.iter().enumerate().map(each).collect()
+}
+
 /// What was tried and found.
 #[derive(Default)]
 struct Seen {
@@ -168,6 +241,8 @@ struct Seen {
     /// Left out: rounding might fall on the other side of an activation's kink.
     kinks: usize,
     plans: usize,
+    /// Networks whose cotangents were compared.
+    transposed: usize,
     cut: usize,
     /// By `REFUSED`.
     refused: Vec<usize>,
@@ -175,6 +250,10 @@ struct Seen {
     worst: [f64; 2],
     /// Dispatches by op.
     ops: BTreeMap<&'static str, usize>,
+}
+
+fn bits(y: &[Vec<Vec<f32>>]) -> Vec<u32> {
+    y.iter().flatten().flatten().map(|v| v.to_bits()).collect()
 }
 
 impl Seen {
@@ -220,11 +299,10 @@ impl Seen {
             };
             self.cut += 1;
             let got = plan.run(gpu, graph, planned);
-            let bits = |y: &[Vec<Vec<f32>>]| y.iter().flatten().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
             if bits(&got) != bits(whole) {
                 return Err(format!(
-                    "{:?}, {} tangents, budget {budget}: other bits than uncut",
-                    plan.family, plan.tangents
+                    "{:?}, {} tangents, {} cotangents, budget {budget}: other bits than uncut",
+                    plan.family, plan.tangents, plan.cotangents
                 ));
             }
         }
@@ -241,20 +319,57 @@ impl Seen {
         self.several += usize::from(graph.inputs.len() + graph.outputs.len() > 2);
         for family in families(gpu) {
             for (tangents, fused) in [(2, true), (2, false), (0, true)] {
-                let plan = Plan { family, tangents, fused, budget: None };
-                let what = format!("{family:?}, {tangents} tangents, fused {fused}");
-                let planned = plan.of(&graph).map_err(|e| format!("{what}: {e}"))?;
-                planned.0.steps().for_each(|step| *self.ops.entry(step.op).or_default() += 1);
-                let slot = |b: &&Buffer| b.label.starts_with("slot");
-                let largest = planned.0.buffers.iter().filter(slot).map(|b| b.bytes_per_lane).max().unwrap();
-                let got = plan.run(gpu, &graph, planned);
-                self.plans += 1;
-                for ((got, want), (name, _)) in got.iter().zip(&want).zip(&graph.outputs) {
-                    self.against(got, want, &format!("{what}, {name}"))?;
-                }
+                let plan = Plan { family, tangents, cotangents: 0, fused, budget: None, saved: 0 };
+                let (got, largest) = self.planned(gpu, &graph, plan, &want)?;
                 // Either with tangents or without, in turns.
                 if fused && (tangents > 0) == self.cases.is_multiple_of(2) {
                     self.in_bands(gpu, &graph, plan, &got, largest)?;
+                }
+            }
+        }
+        match graph.ends() {
+            Ok(_) => self.both(gpu, &graph, &want[0]),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What a plan gives, as it should be, and the bytes per lane of its largest buffer.
+    fn planned(
+        &mut self,
+        gpu: &Gpu,
+        graph: &Graph,
+        plan: Plan,
+        want: &[Vec<Want>],
+    ) -> Result<(Vec<Vec<Vec<f32>>>, u64), String> {
+        let Plan { family, tangents, cotangents, fused, .. } = plan;
+        let what = format!("{family:?}, {tangents} tangents, {cotangents} cotangents, fused {fused}");
+        let planned = plan.of(graph).map_err(|e| format!("{what}: {e}"))?;
+        planned.0.steps().for_each(|step| *self.ops.entry(step.op).or_default() += 1);
+        let slot = |b: &&Buffer| b.label.starts_with("slot");
+        let largest = planned.0.buffers.iter().filter(slot).map(|b| b.bytes_per_lane).max().unwrap();
+        let got = plan.run(gpu, graph, planned);
+        self.plans += 1;
+        for ((got, want), (name, _)) in got.iter().zip(want).zip(&graph.outputs) {
+            self.against(got, want, &format!("{what}, {name}"))?;
+        }
+        Ok((got, largest))
+    }
+
+    /// One tangent and two cotangents of every sample; what is made twice, and what is cut, gives the same bits.
+    fn both(&mut self, gpu: &Gpu, graph: &Graph, forward: &[Want]) -> Result<(), String> {
+        self.transposed += 1;
+        let want = vec![wanted_both(graph, forward)];
+        for family in families(gpu) {
+            for fused in [true, false] {
+                let plan = Plan { family, tangents: 1, cotangents: 2, fused, budget: None, saved: 0 };
+                let (got, largest) = self.planned(gpu, graph, plan, &want)?;
+                if fused {
+                    let again = Plan { saved: u64::MAX, ..plan };
+                    let (twice, _) = self.planned(gpu, graph, again, &want)?;
+                    if bits(&twice) != bits(&got) {
+                        return Err(format!("{family:?}: other bits where things are made twice"));
+                    }
+                    self.in_bands(gpu, graph, plan, &got, largest)?;
                 }
             }
         }
@@ -280,10 +395,14 @@ fn random_networks_agree_with_their_twins() {
     seen.print();
     ran.unwrap();
     assert!(
-        seen.cases > seen.kinks && seen.cut * 2 > seen.cases && seen.several * 4 > seen.cases,
-        "{} cases, {} of several ends, {} of kinks, {} cut",
+        seen.cases > seen.kinks
+            && seen.cut * 2 > seen.cases
+            && seen.several * 4 > seen.cases
+            && seen.transposed * 4 > seen.cases,
+        "{} cases, {} of several ends, {} transposed, {} of kinks, {} cut",
         seen.cases,
         seen.several,
+        seen.transposed,
         seen.kinks,
         seen.cut
     );
@@ -293,8 +412,9 @@ impl Seen {
     fn print(&self) {
         let [spread, error] = self.worst;
         println!(
-            "{} cases, {} of several ends, {} plans, {} cut, {} at a kink; worst {spread:.1} roundings, {error:.1e} of the largest",
-            self.cases, self.several, self.plans, self.cut, self.kinks
+            "{} cases, {} of several ends, {} transposed, {} plans, {} cut, {} at a kink; worst {spread:.1} roundings, {error:.1e} of the \
+             largest",
+            self.cases, self.several, self.transposed, self.plans, self.cut, self.kinks
         );
         self.refused.iter().zip(REFUSED).for_each(|(n, (word, why))| println!("{n} refused: '{word}': {why}"));
         println!("dispatches: {:?}", self.ops);

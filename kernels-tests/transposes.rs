@@ -222,7 +222,9 @@ fn adjoint_graphs_are_as_their_twins_on_the_device() {
             // The first output is the op's own, which others test.
             for (i, (made, want)) in made.iter().zip(&want).enumerate().skip(1) {
                 let want: Vec<f64> = want.iter().map(|w| w.v).collect();
-                let error = max_norm_error(made, &want);
+                // Of ties the second gets nothing.
+                let nothing = want.iter().all(|w| *w == 0.0) && made.iter().all(|m| *m == 0.0);
+                let error = if nothing { 0.0 } else { max_norm_error(made, &want) };
                 assert!(error <= 4e-6, "{what} in {family:?}, output {i}: {error:e}");
             }
         }
@@ -238,7 +240,7 @@ fn slopes_are_derivatives() {
             let of = at(&slope, Dual::new(x, 1.0));
             let own = at(&*f, Dual::new(x, 1.0)).d;
             assert!((of.v - own).abs() <= 1e-13 * own.abs().max(1.0), "{curve:?} at {x}: {} and {own}", of.v);
-            let h = 1e-5 * x.abs().max(1.0);
+            let h = 1e-5 * (x.abs() + 1e-2);
             let [below, above] = [-h, h].map(|h| at(&slope, Dual::constant(x + h)).v);
             let wanted = (above - below) / (2.0 * h);
             let corner = [-3.0, -2.5, -0.25, 0.0, 0.75, 2.5, 3.0].contains(&x) && kinked(curve);

@@ -17,9 +17,9 @@ struct Immediates {
 // z of a lane at a pixel and block of x.
 fn beside(lane: u32, pixel: u32, block: u32) -> vec4f {
 #if BY_CHANNEL
-    let at = lane * im.z_stride;
+    let at = z_lane(lane) * im.z_stride;
 #else
-    let at = (lane * im.pixels + pixel) * im.z_stride;
+    let at = (z_lane(lane) * im.pixels + pixel) * im.z_stride;
 #endif
 #if BY_PIXEL
     return vec4f(load_z(at + im.z_first0).x);
@@ -36,9 +36,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #if SUM
     y[e.y_at] = packed(im.s * a + im.t * b);
 #else
+#if GROUPED
     let primal = primal_of(e.lane);
     let p = load((primal * im.pixels + e.pixel) * im.in_stride + e.block_at);
     let q = beside(primal, e.pixel, e.block);
+#else
+    let primal = e.lane;
+    let p = a;
+    let q = b;
+#endif
 #if PRODUCT
     let value = p * q;
     let along = a * q + p * b;

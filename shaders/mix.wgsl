@@ -74,7 +74,7 @@ fn mixed(x_at: vec4u, z_at: u32, block: u32) -> Tile {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let p = place(group, thread);
-    let z_own = p.lane * im.z_pixels * im.z_stride + im.z_first;
+    let z_own = z_lane(p.lane) * im.z_pixels * im.z_stride + im.z_first;
     let back = p.lane - primal_of(p.lane);
     var tile = mixed(x_pixels(p, 0u), z_own - back * im.z_pixels * im.z_stride, p.block);
 #if GROUPED

@@ -29,8 +29,8 @@ fn products(x_at: u32, z_at: u32, channel: u32, block: u32) -> vec4f {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
-    let x_own = e.lane * im.in_pixels * im.in_stride + im.first0;
-    let z_own = e.lane * im.in_pixels * im.z_stride + im.z_first;
+    let x_own = x_lane(e.lane) * im.in_pixels * im.in_stride + im.first0;
+    let z_own = z_lane(e.lane) * im.in_pixels * im.z_stride + im.z_first;
     let back = e.lane - primal_of(e.lane);
     let x_point = x_own - back * im.in_pixels * im.in_stride;
     let z_point = z_own - back * im.in_pixels * im.z_stride;
@@ -66,8 +66,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let lane = quotient(part, rows);
     let row = part - lane * rows;
     let head = quotient(row, im.columns / 4u);
-    let x_own = lane * im.in_pixels * im.in_stride + im.first0 + row;
-    let z_own = lane * im.in_pixels * im.z_stride + im.z_first + head * im.blocks + block;
+    let x_own = x_lane(lane) * im.in_pixels * im.in_stride + im.first0 + row;
+    let z_own = z_lane(lane) * im.in_pixels * im.z_stride + im.z_first + head * im.blocks + block;
     let back = lane - primal_of(lane);
     let x_point = x_own - back * im.in_pixels * im.in_stride;
     let z_point = z_own - back * im.in_pixels * im.z_stride;

@@ -11,7 +11,11 @@ struct Immediates {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
     let own = load(x_at(e));
+#if GROUPED
     let primal = primal_of(e.lane);
     let f = curved(load((primal * im.pixels + e.pixel) * im.in_stride + e.block_at));
     y[e.y_at] = packed(bounded(e.block, select(own * f.slope, f.value, e.lane == primal)));
+#else
+    y[e.y_at] = packed(bounded(e.block, curved(own).value));
+#endif
 }

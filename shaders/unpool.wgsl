@@ -23,7 +23,7 @@ fn judged(first: u32, r: u32, q: u32) -> vec4f {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
     let z_block = e.block + select(im.z_first1, im.z_first0, e.block < im.z_count0);
-    let z_at = primal_of(e.lane) * im.in_h * im.in_w * im.z_stride + z_block;
+    let z_at = z_lane(primal_of(e.lane)) * im.in_h * im.in_w * im.z_stride + z_block;
     var result = vec4f();
 #if PUTS
     let row = quotient(e.pixel, im.in_w);

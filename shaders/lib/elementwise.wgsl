@@ -38,7 +38,24 @@ fn element(group: vec3u, thread: u32) -> Element {
 
 // Where in x the input of this element is, for kernels whose output pixels are their input pixels.
 fn x_at(e: Element) -> u32 {
-    return (e.lane * im.pixels + e.pixel) * im.in_stride + e.block_at;
+    return (x_lane(e.lane) * im.pixels + e.pixel) * im.in_stride + e.block_at;
+}
+
+// The lane of x that a lane reads, and of z: where they have lanes of another space, the primal of the sample (`ops::View::apart`).
+fn x_lane(lane: u32) -> u32 {
+#if X_APART
+    return quotient(lane, im.x_to) * im.x_from;
+#else
+    return lane;
+#endif
+}
+
+fn z_lane(lane: u32) -> u32 {
+#if Z_APART
+    return quotient(lane, im.z_to) * im.z_from;
+#else
+    return lane;
+#endif
 }
 
 // The lane of the value that belongs to a lane: its own, or that of the point at which it is a tangent.

@@ -21,7 +21,7 @@ fn place(group: vec3u, thread: u32) -> Place {
 
 // Where the pixels of x begin, in the lane so many before.
 fn x_pixels(p: Place, back: u32) -> vec4u {
-    return ((p.lane - back) * im.pixels + p.pixels) * im.in_stride + im.first0;
+    return (x_lane(p.lane - back) * im.pixels + p.pixels) * im.in_stride + im.first0;
 }
 
 fn plus(a: Tile, b: Tile) -> Tile {

@@ -1,5 +1,5 @@
 // Heads whose channels do not begin at a multiple of 4, so that a block of 4 channels may belong to several of them: single
-// channels of x and z, and which of a block's channels a head has. Host: `ops::softmax::aligned`.
+// channels of x and z, and which of a block's channels a head has. Host: `ops::heads::aligned`.
 
 // Which channels of block b lie in first..end.
 fn inside(b: u32, first: u32, end: u32) -> vec4<bool> {

@@ -1,6 +1,6 @@
 //! Weighted sum of two tensors: y = s x + t z. Residual connections, whose scales are 1, 1/sqrt(2) or learned.
 //! Linear: the tangent is s x' + t z'.
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, Second};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ impl Op for Add {
             z.second().into_iter().chain(named(["s", "t"], self.scales.map(|s| (s as f32).to_bits()))).collect();
         Elementwise {
             name: "add",
-            second: Some((z.buffer, z.bytes())),
+            second: Second::of(&z),
             own: &own,
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()

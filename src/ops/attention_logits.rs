@@ -1,6 +1,6 @@
 //! How much every two pixels agree, by head: `y[(h, j), i] = s sum_f q[(h, f), i] k[(h, f), j]` (arXiv 1706.03762, before the
 //! softmax). The pixels of k become channels. Tangent rule: that of a product. Adjoint: q gets sums of k's vectors, k of q's.
-use super::elementwise::{Elementwise, grouped, plain, tiled};
+use super::elementwise::{Elementwise, Second, grouped, plain, tiled};
 use super::heads::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
@@ -66,6 +66,10 @@ impl Op for AttentionLogits {
         if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (q, k) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&q)?;
@@ -76,7 +80,7 @@ impl Op for AttentionLogits {
         Elementwise {
             name: "attention_logits",
             constants: &[grouped(cx), ("ALIGNED", whole as i64)],
-            second: Some((k.buffer, k.bytes())),
+            second: Second::of(&k),
             own: &[
                 ("z_stride", k.stride as u32),
                 ("z_first", first),

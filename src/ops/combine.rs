@@ -2,7 +2,7 @@
 //! for all channels, for all pixels, or for both. Tangent rules: those of the product, the quotient and the sum; of an extreme that of
 //! the number taken; 0 of which it is. Adjoint: the same, and what z is stretched over is summed.
 use super::add::Add;
-use super::elementwise::{Elementwise, there};
+use super::elementwise::{Elementwise, Second, grouped, there};
 use super::filter::{Filter, Taps};
 use super::reduce::{Made, Reduce};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share, Value};
@@ -135,6 +135,10 @@ impl Op for Combine {
         Locality::ByPixel
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (x, z) = (cx.inputs[0].shape, cx.inputs[1].clone());
         let [s, t] = if let Self::Sum(scales) = self { *scales } else { [0.0; 2] };
@@ -142,6 +146,7 @@ impl Op for Combine {
             z.second().into_iter().chain(named(["s", "t"], [s, t].map(|s| (s as f32).to_bits()))).collect();
         let is = |on: bool| i64::from(on);
         let constants = [
+            grouped(cx),
             ("PRODUCT", is(*self == Self::Product)),
             ("QUOTIENT", is(*self == Self::Quotient)),
             ("LARGER", is(*self == Self::Larger)),
@@ -156,7 +161,7 @@ impl Op for Combine {
         Elementwise {
             name: "combine",
             constants: &constants,
-            second: Some((z.buffer, z.bytes())),
+            second: Second::of(&z),
             reads: &mask,
             own: &own,
             flops: self.flops(&[], cx.output.shape),

@@ -3,7 +3,7 @@
 use super::activation::Pass;
 use super::{Lowering, View};
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step};
+use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
 
 /// What one elementwise kernel has of its own.
 #[derive(Default)]
@@ -16,14 +16,31 @@ pub(super) struct Elementwise<'a> {
     pub constants: &'a [(&'static str, i64)],
     /// Buffers read besides `x`, by values only.
     pub reads: &'a [(&'static str, BufferId)],
-    /// A buffer read as `x` is, by all lanes, and the bytes per lane that it holds.
-    pub second: Option<(BufferId, u64)>,
+    /// A buffer read as `x` is, by all lanes.
+    pub second: Option<Second>,
     /// Immediates of the shader's own.
     pub own: &'a [Immediate],
     /// Threads per lane, if not one per block of the output.
     pub items: Option<usize>,
     /// Floating-point operations per lane.
     pub flops: u64,
+}
+
+/// A buffer beside x.
+#[derive(Clone, Copy)]
+pub(super) struct Second {
+    pub buffer: BufferId,
+    /// Per lane.
+    pub bytes: u64,
+    /// As `View::apart`.
+    pub apart: Option<[u32; 2]>,
+}
+
+impl Second {
+    /// Of another input.
+    pub fn of(view: &View) -> Option<Self> {
+        Some(Self { buffer: view.buffer, bytes: view.bytes(), apart: view.apart })
+    }
 }
 
 impl Elementwise<'_> {
@@ -33,7 +50,7 @@ impl Elementwise<'_> {
         let access = cx.x_access();
         if access == Access::Image {
             cx.program.mirror(view.buffer, view.bytes());
-            if let Some((buffer, bytes)) = self.second {
+            if let Some(Second { buffer, bytes, .. }) = self.second {
                 cx.program.mirror(buffer, bytes);
             }
         }
@@ -46,13 +63,17 @@ impl Elementwise<'_> {
             ("blocks", place.blocks),
         ]
         .map(|(name, v)| (name, v as u32));
+        let apart = [("X_APART", view.apart), ("Z_APART", self.second.and_then(|second| second.apart))];
+        let lanes = apart.iter().zip([["x_to", "x_from"], ["z_to", "z_from"]]);
+        let lanes: Vec<_> = lanes.filter_map(|((_, lanes), names)| Some(named(names, (*lanes)?))).flatten().collect();
         for pass in Pass::of(cx, self.silu, &place) {
             let reads = self.reads.iter().filter(|_| pass.role != LaneRole::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
             let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
-            let second = self.second.map(|(buffer, _)| ("z", buffer, access));
+            let second = self.second.map(|second| ("z", second.buffer, access));
             let bindings = ends.into_iter().chain(second).chain(reads).chain(pass.binding(cx)).collect();
             let constants = [cx.family().constant()].into_iter().chain(pass.constants());
+            let constants = constants.chain(apart.map(|(name, lanes)| (name, i64::from(lanes.is_some()))));
             let words = sizes.into_iter().chain(view.runs()).chain([("group", cx.program.group())]);
             cx.program.push(Step {
                 label: cx.label(self.name),
@@ -63,7 +84,7 @@ impl Elementwise<'_> {
                 },
                 bindings,
                 role: pass.role,
-                immediates: words.chain(self.own.iter().copied()).collect(),
+                immediates: words.chain(lanes.iter().copied()).chain(self.own.iter().copied()).collect(),
                 grid: Grid { items: self.items.unwrap_or(written) as u32, workgroup: 256, groups: 1 },
                 flops: self.flops,
                 bytes: 16 * (written + view.shape.pixels() * view.blocks()) as u64,

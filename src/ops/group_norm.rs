@@ -3,7 +3,7 @@
 //! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group. Adjoint: `normed`.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
-use super::elementwise::{Elementwise, grouped};
+use super::elementwise::{Elementwise, Second, grouped};
 use super::filter::{Filter, Taps};
 use super::normed::{Normed, weighed};
 use super::reduce::{Made, Reduce};
@@ -227,7 +227,8 @@ impl GroupNorm {
     /// The last kernel, which applies them, perhaps with SiLU on its store; so many operations per lane.
     pub(crate) fn lower_then(&self, cx: &mut Lowering, coefficients: BufferId, silu: bool, flops: u64) {
         let constants = [grouped(cx)];
-        let second = Some((coefficients, (48 * cx.inputs[0].blocks()) as u64));
+        let bytes = (48 * cx.inputs[0].blocks()) as u64;
+        let second = Some(Second { buffer: coefficients, bytes, apart: None });
         Elementwise { name: "group_norm", silu, constants: &constants, second, flops, ..Default::default() }.push(cx);
     }
 }

@@ -1,7 +1,7 @@
 //! Weighted sums of vectors, by head: `y[(h, f), i] = sum_j p[(h, j), i] v_h[f, j]`. v_h[f, j] is channel (h, f) and pixel j of v
 //! (attention's values), or channel f and pixel (h, j) of v (linear attention's context). Tangent rule: that of a product. Adjoint: p gets
 //! dot products with the vectors of v, and those get sums over pixels.
-use super::elementwise::{Elementwise, grouped, plain, tiled};
+use super::elementwise::{Elementwise, Second, grouped, plain, tiled};
 use super::gather::Gather;
 use super::heads::{aligned, per_head};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
@@ -81,6 +81,10 @@ impl Op for Mix {
         if input == 0 { Locality::ByPixel } else { Locality::Whole }
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (p, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&p)?;
@@ -102,7 +106,7 @@ impl Op for Mix {
                 // Behind the last weight there may be other tensors' channels.
                 ("MASKED", !per_head[0].is_multiple_of(4) as i64),
             ],
-            second: Some((v.buffer, v.bytes())),
+            second: Second::of(&v),
             own: &own,
             items: tiled(cx),
             flops: self.flops(&[p.shape, v.shape], cx.output.shape),

@@ -127,6 +127,11 @@ pub trait Op: Any + Debug + Send + Sync {
         None
     }
 
+    /// True if its kernels find the primals of an input that has lanes of another space (`View::apart`). Else a copy has them.
+    fn finds_primals(&self, _input: usize) -> bool {
+        false
+    }
+
     /// True if output channel c sits where input channel c sits (elementwise and per-channel ops).
     fn keeps_layout(&self) -> bool {
         false
@@ -232,6 +237,8 @@ pub struct View {
     pub segments: Vec<Segment>,
     /// Position of channel c among the blocks read: 4 * block + component.
     pub slots: Vec<usize>,
+    /// Lanes per sample of who reads it, and of the buffer, where these are two spaces: each lane then reads its sample's primal.
+    pub apart: Option<[u32; 2]>,
 }
 
 impl View {

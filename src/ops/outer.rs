@@ -1,7 +1,7 @@
 //! Sums over pixels of outer products, by head: `y[f, (h, d)] = sum_i k[(h, d), i] v[(h, f), i]`, the context of linear attention
 //! (arXiv 1812.01243). Channel f, row h and column d of the output. Tangent rule: that of a product. Adjoint: each of k and v gets sums
 //! of the other's vectors.
-use super::elementwise::{Elementwise, grouped, plain};
+use super::elementwise::{Elementwise, Second, grouped, plain};
 use super::gather::Gather;
 use super::heads::{aligned, per_head};
 use super::{Case, Lowering, Op, Reads, Reverse, Share};
@@ -61,6 +61,10 @@ impl Op for Outer {
         (2 * output.len() * inputs[0].pixels()) as u64
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let (k, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&k)?;
@@ -72,7 +76,7 @@ impl Op for Outer {
         Elementwise {
             name: "outer",
             constants: &[grouped(cx), ("ALIGNED", whole as i64)],
-            second: Some((v.buffer, v.bytes())),
+            second: Second::of(&v),
             own: &[
                 ("z_stride", v.stride as u32),
                 ("z_first", first),

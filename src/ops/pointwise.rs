@@ -4,7 +4,7 @@
 //! (SiLU has a file of its own: kernels apply it on their stores.)
 use super::combine::Combine;
 use super::curve::Curve;
-use super::elementwise::{Elementwise, there};
+use super::elementwise::{Elementwise, grouped, there};
 use super::slope::Slope;
 use super::{Case, Locality, Lowering, Op, Reverse, Share};
 use crate::dual::Dual;
@@ -48,12 +48,17 @@ impl Op for Pointwise {
         Locality::ByPixel
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let curve = Curve::Pointwise(*self);
+        let constants: Vec<_> = curve.constants().into_iter().chain([grouped(cx)]).collect();
         let mask = if curve.unbounded() { vec![("there", there(cx))] } else { vec![] };
         Elementwise {
             name: "pointwise",
-            constants: &curve.constants(),
+            constants: &constants,
             reads: &mask,
             own: &named(["a", "b"], self.row().1.map(f32::to_bits)),
             flops: self.flops(&[], cx.output.shape),

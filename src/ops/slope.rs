@@ -3,7 +3,7 @@
 use super::affine::Affine;
 use super::combine::Combine;
 use super::curve::{Curve, Pointwise};
-use super::elementwise::{Elementwise, there};
+use super::elementwise::{Elementwise, grouped, there};
 use super::{Case, Locality, Lowering, Op, Reverse, Share, Value};
 use crate::dual::Dual;
 use crate::error::Result;
@@ -54,11 +54,16 @@ impl Op for Slope {
         Locality::ByPixel
     }
 
+    fn finds_primals(&self, _: usize) -> bool {
+        true
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        let constants: Vec<_> = self.of.constants().into_iter().chain([grouped(cx)]).collect();
         let mask = if self.of.unbounded() { vec![("there", there(cx))] } else { vec![] };
         Elementwise {
             name: "slope",
-            constants: &self.of.constants(),
+            constants: &constants,
             reads: &mask,
             own: &named(["a", "b"], self.of.row().1.map(f32::to_bits)),
             flops: self.flops(&[], cx.output.shape),

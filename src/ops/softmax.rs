@@ -3,8 +3,8 @@
 use super::add::Add;
 use super::combine::Combine;
 use super::elementwise::{Elementwise, plain};
-use super::reduce::{Made, Reduce};
 use super::heads::{aligned, per_head};
+use super::reduce::{Made, Reduce};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! What is at the largest number x under each window: taken from there, `y[i] = w[m_i]`, or put there, `y[p] = sum of u[i] over the
 //! windows i with m_i = p`, where m_i is the first of the largest pixels of x under window i. The tangent and the transpose of a
 //! maximum; each is the other's transpose. Linear in input 0; the slope in x is 0.
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, Second};
 use super::window::Windows;
 use super::{Case, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
@@ -83,6 +83,10 @@ impl Op for Unpool {
         Reads::InPlace
     }
 
+    fn finds_primals(&self, input: usize) -> bool {
+        input == 1
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let x = cx.inputs[1].clone();
         if x.slots != cx.inputs[0].slots {
@@ -100,7 +104,7 @@ impl Op for Unpool {
         Elementwise {
             name: "unpool",
             constants: &constants,
-            second: Some((x.buffer, x.bytes())),
+            second: Second::of(&x),
             own: &own,
             flops: self.flops(&[cx.inputs[0].shape], cx.output.shape),
             ..Default::default()

@@ -139,6 +139,7 @@ fn gathered(
             inputs.push(*id);
         }
     }
+    let space = inputs.first().map_or(space, |id| out.spaces[id.0]);
     let id = out.graph.push(format!("{name} rows {rows:?}"), Rows { takes }, &inputs)?;
     out.whole.push(out.graph.shape(id));
     out.spaces.push(space);

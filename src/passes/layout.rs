@@ -71,7 +71,8 @@ fn repacked(Draft { graph, whole, spaces }: &Draft, layout: &Layout, wanted: &BT
         for (n, &id) in node.inputs.iter().enumerate().filter(|(n, _)| wanted.contains(&(i, *n))) {
             inputs[n] = *copies.entry(layout.sources(id)).or_insert_with(|| {
                 let copy = copy(&graph.nodes[id.0], layout.sources(id), &layout.leaves_of(id), &renamed);
-                out.push(copy, whole[id.0], spaces[i])
+                let space = spaces[layout.leaves_of(id)[0]];
+                out.push(copy, whole[id.0], space)
             });
         }
         renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], spaces[i]));

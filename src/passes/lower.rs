@@ -49,8 +49,11 @@ pub(super) fn lower(
         for &id in &node.inputs {
             let found = layout.found(graph, id)?;
             let (buffer, stride) = (buffer(found.root)?, layout.strides[found.root]);
+            let both = [spaces[i], spaces[found.root]];
+            let lanes = both.map(|space| program.lanes_in(space));
+            let apart = (both[0] != both[1] && lanes != [1, 1]).then_some(lanes);
             let (segments, slots) = found.readable();
-            inputs.push(View { buffer, shape: graph.shape(id), stride, segments, slots });
+            inputs.push(View { buffer, shape: graph.shape(id), stride, segments, slots, apart });
         }
         let output = Place {
             buffer: match node.op.writes_port() {

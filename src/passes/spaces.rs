@@ -62,13 +62,13 @@ pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> R
     for (i, node) in graph.nodes.iter().enumerate() {
         let own = spaces[i];
         let mut inputs = Vec::with_capacity(node.inputs.len());
-        for &id in &node.inputs {
+        for (n, &id) in node.inputs.iter().enumerate() {
             let mut from = (renamed[id.0], spaces[id.0]);
             if let Some(&primal) = copies.get(&(id, Space::Primal)).filter(|_| own != Space::Forward) {
                 from = (primal, Space::Primal);
             }
-            // One lane each is the same lane.
-            if from.1 == own || lanes(from.1) == 1 && lanes(own) == 1 {
+            // One lane each is the same lane, and some kernels find a sample's primal themselves.
+            if from.1 == own || lanes(from.1) == 1 && lanes(own) == 1 || node.op.finds_primals(n) {
                 inputs.push(from.0);
                 continue;
             }

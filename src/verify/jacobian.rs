@@ -1,7 +1,9 @@
-//! Derivatives of a case's raw output at sample 0 on the GPU: along given tangents, the sub-Jacobian, the whole trace.
+//! Derivatives of a case's raw output at sample 0 on the GPU: along given tangents, the sub-Jacobian by columns and by rows, the whole
+//! trace.
 //! In: the case and its network. Out: rows for the report; the whole Jacobian only where the case has its diagonal.
 use super::case::{Case, Told};
-use super::{DIVERGENCE, JVP, Row, Worst, compare, sizes, to_f32};
+use super::cotangents::At;
+use super::{DIVERGENCE, JVP, Row, TANGENT, Worst, compare, sizes, to_f32};
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
@@ -31,11 +33,6 @@ pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64
         }
         Ok(all)
     };
-    let columns = |indices: &[usize]| {
-        let mut v = vec![0f32; indices.len() * d];
-        indices.iter().enumerate().for_each(|(j, i)| v[j * d + i] = 1.0);
-        v
-    };
 
     let (mut rows, place) = (vec![], format!("sample 0, {}", told.name(k)));
     if case.has("v") {
@@ -51,17 +48,18 @@ pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64
         let from = case.components(names[0], d)?;
         let to = case.components(names[1], out)?;
         let m = from.len();
-        let jv = along(&columns(&from))?;
+        let jv = along(&units(&from, d))?;
         let got: Vec<f64> = to.iter().flat_map(|i| (0..m).map(|j| jv[j * out + i]).collect::<Vec<_>>()).collect();
         let at = |_| format!("{m} components, {place}");
         rows.push(Row {
             tolerance: Some(JVP),
             ..compare("sub-Jacobian", &got, case.exactly("subjac", to.len(), &[m])?, m * to.len(), at)
         });
+        rows.extend(by_rows(gpu, case, At { graph, x: &x, k }, [&from, &to], &place)?);
     }
     if case.has("jdiag") {
         let want = case.exactly("jdiag", d, &[])?;
-        let jv = along(&columns(&(0..d).collect::<Vec<_>>()))?;
+        let jv = along(&units(&(0..d).collect::<Vec<_>>(), d))?;
         let got: Vec<f64> = (0..d).map(|i| jv[i * d + i]).collect();
         let size: f64 = want.iter().map(|v| v.abs()).sum();
         let mut worst = Worst::default();
@@ -82,4 +80,40 @@ pub(super) fn check(gpu: &Gpu, case: &Case, told: &Told, graph: &Graph, x: &[f64
         }
     }
     Ok(rows)
+}
+
+/// Unit vectors of `d` components.
+fn units(indices: &[usize], d: usize) -> Vec<f32> {
+    let mut v = vec![0f32; indices.len() * d];
+    indices.iter().enumerate().for_each(|(j, i)| v[j * d + i] = 1.0);
+    v
+}
+
+/// The sub-Jacobian by cotangents, J'e_i its row i, on the device and by the twin, and the law that ties them to tangents.
+fn by_rows(gpu: &Gpu, case: &Case, at: At, [from, to]: [&[usize]; 2], place: &str) -> Result<Vec<Row>> {
+    let [(d, dims), (out, _)] = at.graph.end_shapes()?.map(sizes);
+    let (m, want) = (from.len(), case.exactly("subjac", to.len(), &[from.len()])?);
+    let u = units(to, out);
+    let v = if case.has("v") { to_f32(case.rows("v", &dims)?.1) } else { units(from, d) };
+    let made = at.on_device(gpu, &v, &u)?;
+    let taken = |jtu: &[f64]| -> Vec<f64> {
+        jtu.chunks_exact(d).flat_map(|row| from.iter().map(|&i| row[i]).collect::<Vec<_>>()).collect()
+    };
+    let name = |_| format!("{m} components, {place}");
+    let device = compare("cotangents", &taken(&made.jtu), want, want.len(), name);
+    // Of the largest of all: a row of the sub-Jacobian may be next to nothing.
+    let largest = want.iter().fold(0f64, |most, w| most.max(w.abs()));
+    let mut worst = Worst::default();
+    let twin = taken(&at.in_f64(&u[..out])?);
+    twin.iter().zip(want).enumerate().for_each(|(i, (a, b))| worst.see(i, (a - b).abs() / largest));
+    Ok(vec![
+        Row { tolerance: Some(JVP), ..device },
+        Row {
+            quantity: "cotangents, f64 twin".into(),
+            error: worst.error,
+            tolerance: Some(TANGENT),
+            worst: format!("component {} of the first, {place}", worst.at),
+        },
+        at.law(&v, &u, &made, place)?,
+    ])
 }

@@ -2,11 +2,13 @@
 //! In: a case folder and an adapter. Out: a `Report`, one `Row` per quantity with its error, its tolerance and the
 //! worst place; nothing is printed here.
 mod case;
+mod cotangents;
 mod jacobian;
 mod loops;
 mod onnx;
 
 pub use case::{Case, Tensor};
+pub use cotangents::LAW;
 
 use crate::dual::Dual;
 use crate::error::{Error, Result};

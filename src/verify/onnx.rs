@@ -1,13 +1,15 @@
-//! Cases of ONNX files: values, tangents and a sub-Jacobian in f64 of the module that each was exported from, and of the file itself,
+//! Cases of ONNX files: values, tangents, cotangents and a sub-Jacobian in f64 of the module that each was exported from, and of the file itself,
 //! against the GPU, the twin of the imported graph, and the file's own nodes in f64. In: a folder with case.json, case.safetensors and
 //! the files that it names. Out: a row for each quantity of each file.
 use super::case::Case;
+use super::cotangents::At;
 use super::{Report, Row, TWIN, compare, to_f32};
 use crate::data;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluator, Room};
 use crate::gpu::Gpu;
+use crate::graph::Graph;
 use crate::onnx::{File, Reference, Roles, Tensor, import};
 use crate::twin;
 use std::collections::BTreeMap;
@@ -108,6 +110,37 @@ impl Found {
     }
 }
 
+/// A sample of a file.
+struct Sample {
+    number: usize,
+    label: f64,
+    /// Of the file.
+    graph: Graph,
+    /// Of its input and its output.
+    sizes: [usize; 2],
+    x: Vec<f32>,
+    /// Tangents.
+    v: Vec<f32>,
+    /// Cotangents.
+    u: Vec<f32>,
+}
+
+impl Sample {
+    fn place(&self) -> String {
+        format!("sample {}, label {}", self.number, self.label)
+    }
+
+    /// What was got beside what was wanted, `each` numbers in a part.
+    fn row(&self, quantity: &str, (got, want): (&[f64], &[f64]), each: usize, tolerance: f64) -> Row {
+        let of = quantity.split([',', ' ']).next().unwrap_or(quantity).trim_end_matches('s').to_string();
+        let at = |i: usize| match want.len() == each {
+            true => self.place(),
+            false => format!("{of} {i}, {}", self.place()),
+        };
+        Row { tolerance: Some(tolerance), ..compare(quantity, got, want, each, at) }
+    }
+}
+
 impl One<'_> {
     fn rows(&self, gpu: &Gpu) -> Result<Vec<Row>> {
         let x = self.case.tensors.get("x").ok_or_else(|| self.case.error("x", "missing"))?;
@@ -175,63 +208,86 @@ impl One<'_> {
         Ok((roles, label))
     }
 
-    fn sample(&self, gpu: &Gpu, sample: usize, found: &mut Found) -> Result<()> {
-        let (roles, label) = self.roles(sample)?;
+    /// Directions of a sample, `each` numbers in one.
+    fn directions(&self, name: &str, sample: usize, each: usize) -> Result<Vec<f32>> {
+        let (_, all) = self.part(name, sample)?;
+        Ok(to_f32(self.numbers(name, sample, all.len() / each * each)?))
+    }
+
+    fn sample(&self, gpu: &Gpu, number: usize, found: &mut Found) -> Result<()> {
+        let (roles, label) = self.roles(number)?;
         let imported = import(&self.file, &roles)?;
         let (d, out) = (imported.input.len(), imported.output.len());
         let mut graph = imported.graph;
         graph.labels = Some(vec![label]);
-        let x = to_f32(self.numbers("x", sample, d)?);
-        let (_, v) = self.part("v", sample)?;
-        let count = v.len() / d;
-        let v = to_f32(self.numbers("v", sample, count * d)?);
-        let at = |_: usize| format!("sample {sample}, label {label}");
-        let tangent = |i: usize| format!("tangent {i}, sample {sample}, label {label}");
-        let mut see = |quantity: &str, got: &[f64], want: &[f64], each: usize, tolerance: f64| {
-            found.see(Row { tolerance: Some(tolerance), ..compare(quantity, got, want, each, tangent) });
+        let x = to_f32(self.numbers("x", number, d)?);
+        let (v, u) = (self.directions("v", number, d)?, self.directions("u", number, out)?);
+        let sample = Sample { number, label, graph, sizes: [d, out], x, v, u };
+        self.in_f64(&sample, roles, found)?;
+        self.on_device(gpu, &sample, found)
+    }
+
+    /// In f64, along the first tangent and of the first cotangent: the file itself, and the graph that was made of it.
+    fn in_f64(&self, sample: &Sample, roles: Roles, found: &mut Found) -> Result<()> {
+        let &Sample { number, label, ref graph, sizes: [d, out], ref x, ref v, ref u } = sample;
+        let (names, near) =
+            if self.own { (["graph.f", "graph.jvp", "graph.vjp"], FILE) } else { (["f", "jvp", "vjp"], MODULE) };
+        let f = self.numbers(names[0], number, out)?;
+        let jvp = &self.numbers(names[1], number, v.len() / d * out)?[..out];
+        let vjp = &self.numbers(names[2], number, u.len() / out * d)?[..d];
+        let mut see = |quantity, got: &[f64], want: &[f64], tolerance| {
+            found.see(sample.row(quantity, (got, want), want.len(), tolerance));
         };
-
-        // In f64, along the first tangent: the file itself, and the graph that was made of it.
-        let (f, jvp, near) = if self.own { ("graph.f", "graph.jvp", FILE) } else { ("f", "jvp", MODULE) };
-        let (f, jvp) = (self.numbers(f, sample, out)?, self.numbers(jvp, sample, count * out)?);
-        let along = Dual::along(&x, &v[..d]);
-        let own = Reference::new(self.file.clone(), roles)?.evaluate(&along, label, 0)?;
+        let along = Dual::along(x, &v[..d]);
         let both = |duals: &[Dual]| duals.iter().map(|y| (y.v, y.d)).unzip::<f64, f64, Vec<f64>, Vec<f64>>();
-        let (values, slopes) = both(&own);
-        see("forward, f64 of the file", &values, f, out, near);
-        see("tangent, f64 of the file", &slopes, &jvp[..out], out, near);
-        let (values, slopes) = both(&twin::evaluate(&graph, &along, 0)?);
-        see("forward, f64 twin of the graph", &values, f, out, near.max(TWIN));
-        see("tangent, f64 twin of the graph", &slopes, &jvp[..out], out, near.max(TWIN));
+        let (values, slopes) = both(&Reference::new(self.file.clone(), roles)?.evaluate(&along, label, 0)?);
+        see("forward, f64 of the file", &values, f, near);
+        see("tangent, f64 of the file", &slopes, jvp, near);
+        let (values, slopes) = both(&twin::evaluate(graph, &along, 0)?);
+        see("forward, f64 twin of the graph", &values, f, near.max(TWIN));
+        see("tangent, f64 twin of the graph", &slopes, jvp, near.max(TWIN));
+        let gets = At { graph, x, k: 0 }.in_f64(&u[..out])?;
+        see("cotangent, f64 twin of the graph", &gets, vjp, near.max(TWIN));
+        Ok(())
+    }
 
-        // On the device, all tangents, then the columns of the sub-Jacobian.
+    /// On the device: all tangents, the columns of the sub-Jacobian, all cotangents beside the tangents again.
+    fn on_device(&self, gpu: &Gpu, sample: &Sample, found: &mut Found) -> Result<()> {
+        let &Sample { number, ref graph, sizes: [d, out], ref x, ref v, ref u, .. } = sample;
         let [forward, derivative] = [(FORWARD, self.far[0]), (JVP, self.far[1])].map(|(t, far)| t.max(AS_FAR * far));
         let (_, from) = self.whole("idx_in")?;
         let (_, to) = self.whole("idx_out")?;
         let (from, to) = (self.components("idx_in", from, d)?, self.components("idx_out", to, out)?);
-        let room = Room { samples: 1, tangents: count.max(from.len()), cotangents: 0 };
-        let mut evaluator = Evaluator::with_tangents(gpu, &graph, &[0], room)?;
+        let room = Room { samples: 1, tangents: (v.len() / d).max(from.len()), cotangents: 0 };
+        let mut evaluator = Evaluator::with_tangents(gpu, graph, &[0], room)?;
         let mut along = |tangents: &[f32]| -> Result<(Vec<f64>, Vec<f64>)> {
             let (n, mut values, mut all) = (evaluator.tangents(), vec![], vec![]);
             for some in tangents.chunks(n * d) {
                 let mut v = some.to_vec();
                 v.resize(n * d, 0.0);
-                let (y, jv) = evaluator.jvp(&x, &v, &[0])?;
+                let (y, jv) = evaluator.jvp(x, &v, &[0])?;
                 values = y.iter().map(|&y| f64::from(y)).collect();
                 all.extend(jv[..some.len() / d * out].iter().map(|&y| f64::from(y)));
             }
             Ok((values, all))
         };
-        let (values, slopes) = along(&v)?;
-        see("forward", &values, self.numbers("f", sample, out)?, out, forward);
-        see("tangents", &slopes, self.numbers("jvp", sample, count * out)?, out, derivative);
+        let mut see = |quantity, got: &[f64], want: &[f64], each, tolerance| {
+            found.see(sample.row(quantity, (got, want), each, tolerance));
+        };
+        let (values, slopes) = along(v)?;
+        see("forward", &values, self.numbers("f", number, out)?, out, forward);
+        see("tangents", &slopes, self.numbers("jvp", number, v.len() / d * out)?, out, derivative);
         let mut units = vec![0f32; from.len() * d];
         from.iter().enumerate().for_each(|(j, &i)| units[j * d + i] = 1.0);
         let (_, columns) = along(&units)?;
         let m = from.len();
         let block: Vec<f64> = to.iter().flat_map(|&i| (0..m).map(move |j| j * out + i)).map(|at| columns[at]).collect();
-        let want = self.numbers("subjac", sample, m * to.len())?;
-        found.see(Row { tolerance: Some(derivative), ..compare("sub-Jacobian", &block, want, block.len(), at) });
+        see("sub-Jacobian", &block, self.numbers("subjac", number, m * to.len())?, block.len(), derivative);
+        drop(evaluator); // its memory is needed
+        let at = At { graph, x, k: 0 };
+        let made = at.on_device(gpu, v, u)?;
+        see("cotangents", &made.jtu, self.numbers("vjp", number, u.len() / out * d)?, d, derivative);
+        found.see(at.law(v, u, &made, &sample.place())?);
         Ok(())
     }
 

@@ -1,11 +1,12 @@
-"""Sub-Jacobian of a model directory, 64 input components of one sample: vorticity and PyTorch, in turns in one run.
+"""Sub-Jacobian of a model directory, 64 components of one sample, by columns and by rows: vorticity and PyTorch, in turns in one run.
 
     OMP_WAIT_POLICY=passive python tools/peers/jacobian.py assets/models/mnist --vorticity target/release/vorticity
 
 Each round times, in seconds per sample: `vorticity bench --what tangents` (a value and its 64 tangents, all columns of
-them), the authors' way in PyTorch (`vmap(jvp)` in chunks of 16, sample by sample), and the fastest way known there
-(reverse mode, `vmap` over 64 rows). Besides: what the bench found a lane with tangents to cost over one without. The
-machine should be idle otherwise.
+them) and `--what cotangents` (a value and its 64 cotangents, all rows), the authors' way in PyTorch (`vmap(jvp)` in chunks
+of 16, sample by sample), and the fastest way known there (reverse mode, `vmap(vjp)` of 64 rows at once). Columns are
+compared with either way, rows with reverse mode. Besides: what the bench found a lane with tangents, and a cotangent, to
+cost over an evaluation. The machine should be idle otherwise.
 """
 
 import argparse
@@ -60,13 +61,16 @@ def compare(args: argparse.Namespace, components: int, chunk: int, samples: int)
     model, program, others = Model(args.model), Vorticity(args.vorticity, args.adapter), peers(args.devices)
     nets = {device: model.network(device) for device in {peer.device for peer in others}}
     found = {device: ways(net, model, device, components, chunk) for device, net in nets.items()}
-    ours, over, rows, facts, gaps = [], [], {}, {}, {}
+    ours = {"tangents": [], "cotangents": []}
+    over, further, rows, facts, gaps = [], [], {}, {}, {}
     for _ in range(args.rounds):
         lanes = samples * (1 + components)
-        report, cost = program.bench(model, "tangents", "--tile", lanes, "--tangents", components, "--rounds", 5)
-        ours.append(cost["seconds"]["best"])
-        over.append(cost["over_forward"]["median"])
-        facts = {"adapter": report["adapter"], "kernels": report["kernels"], "components": components, "tile": cost["tile"]}
+        for what, times in ours.items():
+            report, cost = program.bench(model, what, "--tile", lanes, f"--{what}", components, "--rounds", 5)
+            times.append(cost["seconds"]["best"])
+            (over if what == "tangents" else further).append(
+                cost["over_forward" if what == "tangents" else "further_over_forward"]["median"])
+            facts = {"adapter": report["adapter"], "kernels": report["kernels"], "components": components, "tile": cost["tile"]}
         for peer in others:
             net = nets[peer.device]
             with peer.settings():
@@ -74,8 +78,11 @@ def compare(args: argparse.Namespace, components: int, chunk: int, samples: int)
                     rows.setdefault(f"{peer.name}, {way}", []).append(best(peer, net, 3, run))
                 a, b = (run() for run in found[peer.device].values())
             gaps[peer.name] = ((a - b).abs().max() / a.abs().max()).item()
-    facts |= {"lane_over_forward": summary(over), "two_ways_differ_by": gaps}
-    return [Result(f"sub-Jacobian of {components}, {model.path.name}", ours, rows, facts)]
+    facts |= {"lane_over_forward": summary(over), "cotangent_over_forward": summary(further), "two_ways_differ_by": gaps}
+    reverse = {name: times for name, times in rows.items() if name.endswith("reverse mode")}
+    name = f"sub-Jacobian of {components}"
+    return [Result(f"{name}, columns, {model.path.name}", ours["tangents"], rows, facts),
+            Result(f"{name}, rows, {model.path.name}", ours["cotangents"], reverse, facts)]
 
 
 def main() -> None:
@@ -88,6 +95,7 @@ def main() -> None:
     show(results)
     facts = results[0].facts
     print(f"a lane with tangents over a forward evaluation: {facts['lane_over_forward']}")
+    print(f"a further cotangent over a forward evaluation: {facts['cotangent_over_forward']}")
     print(f"the two ways of PyTorch differ, of the largest entry, by {facts['two_ways_differ_by']}")
 
 

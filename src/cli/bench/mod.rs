@@ -1,4 +1,4 @@
-//! `vorticity bench`: what evaluations, tangents, differences and loops of a network cost on an adapter, where the time
+//! `vorticity bench`: what evaluations, tangents, cotangents, differences and loops of a network cost on an adapter, where the time
 //! goes, op by op, and how far that is from what the adapter can do at best. In: a model directory. Out: tables or one
 //! document, and ratios to an earlier document.
 mod against;
@@ -15,6 +15,7 @@ use super::tune::TuneArgs;
 use crate::ceilings::{self, Ceilings};
 use crate::error::Result;
 use crate::gpu::Gpu;
+use crate::model::Model;
 use crate::session::{Opening, encoded, fleet};
 use crate::spec::Spec;
 use cost::{Cost, lines};
@@ -31,18 +32,21 @@ use std::time::Instant;
 pub struct Args {
     /// Model directory
     model: Spec,
-    /// What to time, separated by commas: forward evaluations, values with tangents, central differences as `curl --method
+    /// What to time, separated by commas: forward evaluations, values with tangents, values with cotangents, central differences as `curl --method
     /// fd` takes them, loops to a given accuracy and by midpoints
     #[arg(long, value_enum, value_delimiter = ',', default_value = "forward")]
     what: Vec<What>,
     #[command(flatten)]
     device: Device,
-    /// Evaluations per tile; by memory if not given. With tangents the nearest number of whole samples below
+    /// Evaluations per tile; by memory if not given. With tangents or cotangents the nearest number of whole samples below
     #[arg(long)]
     tile: Option<usize>,
     /// Tangents of a sample, and directions of differences; a value with its K tangents is 1 + K evaluations
     #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     tangents: u32,
+    /// Cotangents of a sample
+    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    cotangents: u32,
     /// Of loops, as `circulation --tol`
     #[arg(long, value_name = "TOL", default_value_t = 1e-3)]
     accuracy: f64,
@@ -72,6 +76,7 @@ pub struct Args {
 enum What {
     Forward,
     Tangents,
+    Cotangents,
     Differences,
     Circulation,
 }
@@ -91,6 +96,30 @@ fn ceilings_line(c: &Ceilings) -> String {
 impl Args {
     fn asks(&self, what: What) -> bool {
         self.what.contains(&what)
+    }
+
+    /// Values, tangents and cotangents of the network's own plan; `ready` has run once.
+    fn of_network(
+        &self,
+        gpu: &Gpu,
+        model: &Model,
+        ready: Ready,
+        ceilings: &Ceilings,
+        effort: Effort,
+    ) -> Result<Vec<Cost>> {
+        let mut costs = vec![];
+        if self.asks(What::Forward) {
+            costs.push(network::forward(ready, ceilings, effort)?);
+        } else {
+            drop(ready); // its memory is needed
+        }
+        if self.asks(What::Tangents) {
+            costs.push(network::tangents(gpu, model, self.tangents, ceilings, effort)?);
+        }
+        if self.asks(What::Cotangents) {
+            costs.push(network::cotangents(gpu, model, self.cotangents, ceilings, effort)?);
+        }
+        Ok(costs)
     }
 
     /// Differences and loops of the network as a field.
@@ -139,7 +168,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let gpu = args.device.open()?;
     let opened = clock.elapsed().as_secs_f64() - read;
     let gpu = args.tune.tuned_for(vec![gpu.clone()], &[&model.graph], output)?.pop().unwrap_or(gpu);
-    let ready = Ready::new(&gpu, &model, 0, args.tile)?;
+    let ready = Ready::new(&gpu, &model, [0, 0], args.tile)?;
     let start = ready.start;
     let total = read + opened + start.plan + start.compile + start.first_run;
     let (adapter, kernels, flops) = (gpu.describe(), gpu.family().name(), model.graph.flops());
@@ -155,15 +184,7 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let ceilings = ceilings::measure(&gpu, rounds.min(5))?;
     output.say(&format!("{}\n", ceilings_line(&ceilings)))?;
-    let mut costs: Vec<Cost> = vec![];
-    if args.asks(What::Forward) {
-        costs.push(network::forward(ready, &ceilings, effort)?);
-    } else {
-        drop(ready); // its memory is needed
-    }
-    if args.asks(What::Tangents) {
-        costs.push(network::tangents(&gpu, &model, args.tangents, &ceilings, effort)?);
-    }
+    let mut costs = args.of_network(&gpu, &model, ready, &ceilings, effort)?;
     let facts = settled_json(&model.facts);
     let (sha256, rounding) = (model.sha256.clone(), model.rounding.map(|r| r.json()));
     drop(model);
@@ -174,7 +195,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut document = json!({
         "program": format!("vorticity {}", env!("CARGO_PKG_VERSION")), "model": args.model, "weights_sha256": sha256,
         "weights_held": rounding, "adapter": adapter, "kernels": kernels, "variants": fleet::variants(&gpus),
-        "rounds": rounds, "tangents": args.tangents, "accuracy": args.accuracy, "points": args.points,
+        "rounds": rounds, "tangents": args.tangents, "cotangents": args.cotangents, "accuracy": args.accuracy, "points": args.points,
         "flops_per_evaluation": flops, "settled": facts,
         "start": {
             "seconds": total, "model": read, "adapter": opened, "plan": start.plan, "compile": start.compile,

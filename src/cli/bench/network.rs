@@ -1,4 +1,4 @@
-//! A network's plan alone, with or without tangents: time of whole runs, of what comes before the first one, and of every
+//! A network's plan alone, with or without tangents or cotangents: time of whole runs, of what comes before the first one, and of every
 //! op on its own. In: an open model and adapter. Out: `Cost`s.
 use super::cost::{Cost, OpCost, Seconds};
 use crate::ceilings::{Bound, Ceilings};
@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::passes::{Ports, lower};
 use crate::paths::Lane;
 use crate::program::{BufferId, Builder, Role, Space, Step};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -34,15 +34,15 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// With room for about `tile` lanes, whole samples; everything has run once.
-    pub fn new(gpu: &Gpu, model: &Model, tangents: u32, tile: Option<usize>) -> Result<Self> {
+    /// Of samples with so many tangents and cotangents, with room for about `tile` lanes, whole samples; everything has run once.
+    pub fn new(gpu: &Gpu, model: &Model, [tangents, cotangents]: [u32; 2], tile: Option<usize>) -> Result<Self> {
         let begun = Instant::now();
-        let shape = model.shape();
-        let mut program = Builder::new(gpu.target(), tangents);
-        let row = 4 * shape.flat_stride() as u64;
+        // A cotangent's lane holds an output and makes an input.
+        let row = model.graph.end_shapes()?.map(|s| s.flat_stride()).into_iter().max().unwrap_or(0);
+        let mut program = Builder::both(gpu.target(), tangents, cotangents);
         let ports = Ports::one(
-            program.buffer("x", row, Role::Upload),
-            program.buffer("y", row, Role::Download),
+            program.buffer("x", 4 * row as u64, Role::Upload),
+            program.buffer("y", 4 * row as u64, Role::Download),
             program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
         );
         lower(&model.graph, &[model.process.timesteps() / 2], &ports, &mut program)?;
@@ -52,7 +52,7 @@ impl Ready {
         let mut executor = Executor::new(gpu, program, most)?;
         let compiled = begun.elapsed().as_secs_f64();
         // Any finite points do: no kernel's time depends on the values.
-        let x: Vec<f32> = (0..most * shape.flat_stride()).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        let x: Vec<f32> = (0..most * row).map(|i| (i * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
         executor.upload(ports.inputs[0], &x)?;
         executor.upload(ports.lanes, &vec![Lane::default(); most])?;
         let mut lanes = executor.safe_lanes();
@@ -145,8 +145,8 @@ pub(super) fn forward(mut ready: Ready, ceilings: &Ceilings, effort: Effort) -> 
 
 /// Values with K tangents, and in turns as many lanes of values alone: what a tangent costs more than an evaluation.
 pub(super) fn tangents(gpu: &Gpu, model: &Model, k: u32, ceilings: &Ceilings, effort: Effort) -> Result<Cost> {
-    let mut ready = Ready::new(gpu, model, k, effort.tile)?;
-    let mut plain = Ready::new(gpu, model, 0, Some(ready.lanes))?;
+    let mut ready = Ready::new(gpu, model, [k, 0], effort.tile)?;
+    let mut plain = Ready::new(gpu, model, [0, 0], Some(ready.lanes))?;
     let (mut seconds, mut ratios) = (vec![], vec![]);
     let group = f64::from(k + 1);
     for _ in 0..effort.rounds {
@@ -168,6 +168,56 @@ pub(super) fn tangents(gpu: &Gpu, model: &Model, k: u32, ceilings: &Ceilings, ef
         note: Some(format!(
             "A lane with tangents takes {median:.3} times a forward evaluation in a tile as large ({low:.3} to {high:.3})."
         )),
+        ops: ready.ops(ceilings, effort.rounds.min(OP_ROUNDS))?,
+    })
+}
+
+/// Values with K cotangents, and in turns values with one and values alone in tiles as large: what the first cotangent and a further
+/// one cost, in forward evaluations, and what their operations alone would come to.
+pub(super) fn cotangents(gpu: &Gpu, model: &Model, k: u32, ceilings: &Ceilings, effort: Effort) -> Result<Cost> {
+    let mut ready = Ready::new(gpu, model, [0, k], effort.tile)?;
+    let mut one = Ready::new(gpu, model, [0, 1], Some(ready.lanes))?;
+    let mut plain = Ready::new(gpu, model, [0, 0], Some(ready.lanes))?;
+    let group = f64::from(k + 1);
+    let (mut all, mut ones, mut seconds, mut further) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..effort.rounds {
+        let [whole, first, forward] = [ready.time()? * group, one.time()? * 2.0, plain.time()?];
+        all.push(whole / forward);
+        ones.push(first / forward);
+        further.push((whole - first) / f64::from(k.max(2) - 1) / forward);
+        seconds.push(whole);
+    }
+    let flops = |ready: &Ready, group: f64| ready.executor.program().flops() as f64 * group;
+    let [whole, first, forward] = [flops(&ready, group), flops(&one, 2.0), flops(&plain, 1.0)];
+    drop((one, plain));
+    let by_operations = [first / forward, (whole - first) / f64::from(k.max(2) - 1) / forward];
+    let [all, ones, further] = [all, ones, further].map(Seconds);
+    let range = |s: &Seconds| json!({ "best": s.best(), "median": s.median(), "worst": s.worst() });
+    let said = |s: &Seconds, by: f64| {
+        format!("{:.3} forward evaluations ({:.3} to {:.3}; {by:.3} by operations)", s.median(), s.best(), s.worst())
+    };
+    let more = match k {
+        1 => String::new(),
+        _ => format!(", and each further one {}", said(&further, by_operations[1])),
+    };
+    Ok(Cost {
+        what: "cotangents",
+        per: format!("sample of 1 + {k}"),
+        evaluations: group,
+        flops: whole,
+        tile: ready.lanes,
+        seconds: Seconds(seconds),
+        more: vec![
+            ("cotangents", k.into()),
+            ("over_forward", range(&all)),
+            ("one_over_forward", range(&ones)),
+            ("further_over_forward", if k == 1 { Value::Null } else { range(&further) }),
+            (
+                "operations_over_forward",
+                json!({ "one": by_operations[0], "further": (k > 1).then_some(by_operations[1]) }),
+            ),
+        ],
+        note: Some(format!("A value with one cotangent takes {}{more}.", said(&ones, by_operations[0]))),
         ops: ready.ops(ceilings, effort.rounds.min(OP_ROUNDS))?,
     })
 }

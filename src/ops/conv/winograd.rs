@@ -91,6 +91,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
             stride: from.stride,
             segments: vec![Segment { first: 0, count: from.blocks }],
             slots: slots.to_vec(),
+            apart: None,
         };
         let pad = [conv.padding.rows[0], conv.padding.columns[0]].map(|n| n as u32);
         let i = view.shape;
