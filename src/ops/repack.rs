@@ -71,7 +71,7 @@ impl Op for Repack {
                 ],
                 role: LaneRole::All,
                 immediates: words.map(|(name, v)| (name, v as u32)).to_vec(),
-                grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
+                grid: Grid { items: (pixels.div_ceil(4) * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,
                 bytes: (32 * pixels * place.blocks) as u64,
             });
