@@ -82,7 +82,7 @@ fn a_gradient_turns_nothing_beyond_the_error() {
     let file = folder.path().join("mixture.safetensors");
     write_mixture(&file, SHAPE, 4);
     let field = closed(&format!("field:mixture?file={}", file.display()), SHAPE);
-    let table = map(&gpu, &field, &images, Some(8));
+    let table = map(&gpu, &field, &images, None);
     assert!(verdicts(&table).unwrap().iter().all(|v| *v == Verdict::NotResolved));
     let errors = table.measure.errors(&table).unwrap();
     let own = |name: &str| &errors.iter().find(|e| e.0 == name).unwrap().1;

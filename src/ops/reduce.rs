@@ -1,8 +1,8 @@
 //! One number of the channels of each head, at every pixel: their sum times s, their length, or the largest.
 //! Tangent rules: that of the sum; <x, x'> / |x|, 0 where x is 0; that of the first of the largest.
 use super::elementwise::Elementwise;
-use super::largest::Largest;
 use super::heads::per_head;
+use super::largest::Largest;
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
 use crate::dual::Dual;
 use crate::error::Result;

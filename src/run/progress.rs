@@ -24,6 +24,13 @@ pub(crate) struct Whose<'a> {
     pub samples: &'a [usize],
 }
 
+impl Whose<'_> {
+    /// One of the points in words.
+    fn place(&self, point: usize) -> String {
+        format!("{} {}, timestep {}", self.what, self.samples[point], self.k)
+    }
+}
+
 /// What a measurement needs besides its options.
 pub struct Progress<'a> {
     pub(crate) journal: Journal,
@@ -66,9 +73,15 @@ impl<'a> Progress<'a> {
         point: usize,
     ) {
         if self.origin.is_none() && x.iter().all(|v| v.is_finite()) {
-            let place = format!("{} {}, timestep {}", at.what, at.samples[point], at.k);
+            let place = at.place(point);
             self.origin = Some(first_not_finite(gpu, field, x, tangent, (at.k, at.samples[point]), &place));
         }
+    }
+
+    /// Says that the first thing which was not finite is J'v alone: the sweep that looks for its node goes forward.
+    pub(crate) fn look_back(&mut self, at: &Whose, point: usize) {
+        let said = || format!("J'v is not finite at {}, and J v is: the sweep back overflows", at.place(point));
+        self.origin.get_or_insert_with(said);
     }
 
     /// The next stage.

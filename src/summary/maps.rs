@@ -8,9 +8,9 @@ use crate::run::{CLEAR, Labels, Maps, Numbers, TIMESTEP, Table};
 /// Most timesteps.
 const SHOWN: usize = 4;
 /// Colours of the heat, from nothing to the end of the scale.
-const HEAT: [[f64; 3]; 4] = [[255.0, 236.0, 120.0], [240.0, 150.0, 20.0], [200.0, 50.0, 10.0], [110.0, 0.0, 70.0]];
+const HEAT: [[f64; 3]; 4] = [[190.0, 20.0, 30.0], [235.0, 75.0, 0.0], [255.0, 165.0, 0.0], [255.0, 240.0, 110.0]];
 /// Opacity of the heat is the share of the scale's end to this power: what is small is seen, and the picture too.
-const OPACITY: f64 = 0.5;
+const OPACITY: f64 = 0.75;
 
 /// One map, drawn.
 pub struct Tile {
@@ -123,7 +123,11 @@ fn larger(a: f64, b: f64) -> f64 {
 impl Layer<'_> {
     fn tile(&self, title: String, unit: &'static str, size: [usize; 2]) -> Result<Tile> {
         let checked = self.errors.iter().all(|e| !e.is_nan());
-        let clear = |i: usize| self.squares[i] > 0.0 && !(self.squares[i] < CLEAR * self.errors[i]);
+        // What is not checked is drawn, and said to be so.
+        let clear = |i: usize| {
+            let (square, error) = (self.squares[i], self.errors[i]);
+            square > 0.0 && (error.is_nan() || square >= CLEAR * error)
+        };
         let mut resolved: Vec<f64> = (0..self.squares.len()).filter(|&i| clear(i)).map(|i| self.squares[i]).collect();
         resolved.sort_by(f64::total_cmp);
         let end = resolved.get(resolved.len() * 199 / 200).copied().unwrap_or(0.0);
@@ -147,8 +151,8 @@ fn over(share: f64, grey: f64) -> [u8; 4] {
     let place = share * (HEAT.len() - 1) as f64;
     let below = (place.floor() as usize).min(HEAT.len() - 2);
     let (part, alpha) = (place - below as f64, share.powf(OPACITY));
-    // The picture keeps to the middle of the scale, so that black and white stay apart from heat.
-    let base = 255.0 * (0.12 + 0.76 * grey);
+    // The picture is dimmed, so that heat is what is bright.
+    let base = 255.0 * (0.1 + 0.5 * grey);
     let channel = |i: usize| {
         let heat = HEAT[below][i] * (1.0 - part) + HEAT[below + 1][i] * part;
         (base * (1.0 - alpha) + heat * alpha).round() as u8

@@ -31,7 +31,7 @@ const MAPS: Maps = Maps {
     others: PICTURES[2],
     samples: CLEAN,
     component: "pixel_arithmetic",
-    title: "r_i = Σ_j A_ij²",
+    title: "r_i = Σ_j |A_ij|²",
     unit: "nat²/x⁴",
 };
 
@@ -42,7 +42,7 @@ static INFO: MeasureInfo = MeasureInfo {
            J v and J'v of random vectors v, never a whole Jacobian. Writes OUT/map.csv, map.npz (with every map), manifest.json, \
            run_log.json and plots/*.svg (docs/FORMATS.md), and prints a table.",
     title: "Where the field turns",
-    prose: "A = (J − J′)/2 is zero for a gradient. r_i = Σ_j A_ij² says how much of it acts on pixel i, q_i = Σ_j H_ij² the same \
+    prose: "A = (J − J′)/2 is zero for a gradient. r_i = Σ_j |A_ij|² says how much of it acts on pixel i, q_i = Σ_j |H_ij|² the same \
             of the symmetric half H; r_i/(r_i + q_i) is the share of what turns.",
     source: "A = (J - J')/2, its rows' squared norms",
     axes: &[TIMESTEP, SAMPLE],

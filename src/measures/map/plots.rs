@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::run::{Plots, Table};
 use crate::summary::maps::{Column, Tile, bar, columns};
 use crate::summary::{number, timesteps};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 /// Sides of a picture, and what lies around it.
 const SIDE: usize = 224;
@@ -51,7 +51,7 @@ fn tile(tile: &Tile, (x, y): (usize, usize), bar: &str) -> Markup {
         @if tile.end > 0.0 {
             text x=(x) y=(below + 14) { "0" }
             image x=(x + 14) y=(below + 4) width="96" height="12" href=(bar) preserveAspectRatio="none" {}
-            text x=(x + 116) y=(below + 14) { (number(tile.end)) " " (PreEscaped(tile.unit)) @if !tile.checked { ", not checked" } }
+            text x=(x + 116) y=(below + 14) { (number(tile.end)) " " (tile.unit) @if !tile.checked { ", not checked" } }
         } @else {
             text x=(x) y=(below + 14) { "zero within the error" }
         }

@@ -117,7 +117,7 @@ impl PlanesOptions {
             let row = &mut rows[self.picked(pick)];
             row.checked = row.checked.max(found);
         }
-        let facts = json!({ "dimensions": d, "planes": self.planes });
+        let facts = json!({ "dimensions": d, "planes_each": self.planes });
         let mut part = selection.part(&Turning, subject, shard, &rows, f64::NAN, facts)?;
         let shape = subject.field.shape();
         let shape = vec![selection.timesteps.len(), samples, self.planes, 2, shape.c, shape.h, shape.w];
@@ -166,9 +166,7 @@ impl PlanesOptions {
             Planes::new(d, self.planes, self.block, self.limits(), stream, (0..self.probes).map(probe).collect())
         };
         let mut problems: Vec<Planes> = batch.samples.iter().map(problem).collect();
-        solve(&mut problems, |numbers, asked| {
-            derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress)
-        })?;
+        solve(&mut problems, |numbers, asked| derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress))?;
         let sigma = subject.field.process().noise(k)?.1;
         let sigma2 = if subject.field.require_score("turn").is_ok() { sigma * sigma } else { f64::NAN };
         let mut all = vec![];

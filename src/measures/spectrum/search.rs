@@ -12,7 +12,13 @@ pub(super) struct Search {
 
 impl Search {
     /// Of vectors with `dim` components: `count` eigenvalues from each end; `noise` is (a, sigma) where the field is a score.
-    pub fn new(dim: usize, (count, block): (usize, usize), limits: Limits, stream: Stream, noise: Option<[f64; 2]>) -> Self {
+    pub fn new(
+        dim: usize,
+        (count, block): (usize, usize),
+        limits: Limits,
+        stream: Stream,
+        noise: Option<[f64; 2]>,
+    ) -> Self {
         // Draws far apart, for each basis its own.
         let stream = |nth: u32| Stream { draw: nth << 16, ..stream };
         let singular = |shift, scale, first, nth| {
@@ -47,7 +53,8 @@ impl Problem for Search {
 
     fn gets(&mut self, mut products: Vectors) {
         let counts = self.parts().map(|part| part.and_then(|p| p.asks()).map(|asked| asked.counts()));
-        let parts = [Some(&mut self.ends as &mut dyn Problem), Some(&mut self.field), self.denoiser.as_mut().map(|d| d as _)];
+        let parts =
+            [Some(&mut self.ends as &mut dyn Problem), Some(&mut self.field), self.denoiser.as_mut().map(|d| d as _)];
         for (part, counts) in parts.into_iter().zip(counts) {
             if let (Some(part), Some(counts)) = (part, counts) {
                 part.gets(products.take(counts));

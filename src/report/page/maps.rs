@@ -1,6 +1,7 @@
 //! Maps on the page: three pictures per timestep with their colour bars. In: a run whose measure has maps. Out: markup with PNG as
 //! data URIs.
 use super::matrices::Labelled;
+use super::plot::formula;
 use crate::error::Result;
 use crate::run::{CLEAR, Maps, Verdict};
 use crate::summary::maps::{Tile, bar, columns};
@@ -16,7 +17,7 @@ pub fn draw((name, colour, table): Labelled, maps: &Maps) -> Result<Markup> {
     Ok(html! {
         figure {
             figcaption {
-                span class={ "key s" (colour % 6) } {} b { (name) ": " (maps.title) } ", summed over channels, as heat over the grey clean picture: over \
+                span class={ "key s" (colour % 6) } {} b { (name) ": " (formula(maps.title)) } ", summed over channels, as heat over the grey clean picture: over \
                 the mean of all samples, as a share of both halves there, and of the first sample alone. Pixels under " (CLEAR)
                 " times their error are left grey; the colours end where one pixel in 200 is above, picture by picture."
             }
