@@ -192,7 +192,7 @@ const ROWS: &[Row] = &[
         |d| verb(d, "likelihood", &["--process", "fixed?sigma=0.1"])),
     ("likelihood where the data are still there", "likelihood: needs a process whose last noise level is a Gaussian, a / hypot(a, sigma) up to 0.05; that is 0.45 at a = 1, sigma = 2: variance exploding (EDM), ..", 2,
         |d| verb(d, "likelihood", &["--process", "edm?sigma_max=2"])),
-    ("circulation of what is no score", "circulation: needs a score; this network puts out a map that is none (prediction map), of which curl, jacobian and asymmetry are measured", 2,
+    ("circulation of what is no score", "circulation: needs a score; this network puts out a map that is none (prediction map), of which curl, jacobian, asymmetry, map, planes and spectrum are measured", 2,
         |d| { let mut a = data(d, "a-idx3-ubyte", &idx(8, &[1, 4, 4], &[0; 16])); a[1] = text(&model(d, |_, c| c["prediction"] = json!("map"))).into(); a }),
     ("prediction that needs another process", "model: prediction edm_f: needs a process that keeps the data as they are, a = 1; this one is variance preserving, ..", 2,
         |d| inspect(&model(d, |_, c| c["prediction"] = json!({"edm_f": {"sigma_data": 0.5}})))),
