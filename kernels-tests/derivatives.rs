@@ -11,7 +11,11 @@ const VERBS: [(&str, &[&str], &[&str]); 9] = [
     ("curl", &["--timesteps", "400,900", "--components", "5"], &["asymmetry", "raw_asymmetry"]),
     ("asymmetry", &["--timesteps", "400,900", "--probes", "3"], &["nasym"]),
     ("map", &["--timesteps", "400,900", "--probes", "3"], &["nasym", "map"]),
-    ("planes", &["--timesteps", "400,900", "--planes", "3", "--steps", "5", "--probes", "2"], &["omega", "share"]),
+    (
+        "planes",
+        &["--timesteps", "400,900", "--planes", "3", "--steps", "5", "--probes", "2"],
+        &["omega", "share", "planes"],
+    ),
     ("spectrum", &["--timesteps", "400,900", "--ends", "1", "--steps", "5"], &["value", "denoiser"]),
     ("stein", &["--timesteps", "400,900", "--probes", "3"], &["error_norm", "stein"]),
     ("lid", &["--timesteps", "400,900", "--probes", "3"], &["lid"]),

@@ -26,8 +26,12 @@ mod open_model;
 mod own_field;
 #[path = "../examples/own_path.rs"]
 mod own_path;
+#[path = "../examples/planes.rs"]
+mod planes;
 #[path = "../examples/products.rs"]
 mod products;
+#[path = "../examples/spectrum.rs"]
+mod spectrum;
 #[path = "../examples/stein.rs"]
 mod stein;
 
@@ -44,6 +48,8 @@ fn examples_run_and_are_short() {
         ("products", products::main),
         ("curl", curl::main),
         ("asymmetry", asymmetry::main),
+        ("planes", planes::main),
+        ("spectrum", spectrum::main),
         ("stein", stein::main),
         ("jacobian", jacobian::main),
         ("likelihood", likelihood::main),

@@ -217,7 +217,7 @@ fn verify_reads_cases_of_onnx_files_and_sees_what_is_wrong() {
     for name in ["toy_mlp", "mixer", "uvit"] {
         for family in families(&gpu) {
             let report = verify(&gpu.clone().with_family(family), &fixture(name)).unwrap();
-            assert!(report.passed() && report.rows.len() >= 7, "{report:?}");
+            assert!(report.passed() && report.rows.len() >= 10, "{report:?}");
         }
     }
     // A number of the truth is off by a thousandth of the largest.
@@ -227,17 +227,22 @@ fn verify_reads_cases_of_onnx_files_and_sees_what_is_wrong() {
         std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
     }
     let at = copy.path().join("case.safetensors");
-    let mut bytes = std::fs::read(&at).unwrap();
-    let place = {
-        let (first, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        8 + first + header.info("jvp").unwrap().data_offsets.0
-    };
-    let old = f64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
-    bytes[place..place + 8].copy_from_slice(&(old * 1.01 + 1e-2).to_le_bytes());
-    std::fs::write(&at, bytes).unwrap();
-    let report = verify(&gpu, copy.path()).unwrap();
-    let failed: Vec<&str> = report.rows.iter().filter(|r| !r.passed()).map(|r| r.quantity.as_str()).collect();
-    assert!(failed.contains(&"model.onnx: tangents") && !failed.contains(&"model.onnx: forward"), "{failed:?}");
+    let sound = std::fs::read(&at).unwrap();
+    let [tangents, cotangents] = ["model.onnx: tangents", "model.onnx: cotangents"];
+    for (tensor, seen, fine) in [("jvp", tangents, cotangents), ("vjp", cotangents, tangents)] {
+        let mut bytes = sound.clone();
+        let place = {
+            let (first, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+            8 + first + header.info(tensor).unwrap().data_offsets.0
+        };
+        let old = f64::from_le_bytes(bytes[place..place + 8].try_into().unwrap());
+        bytes[place..place + 8].copy_from_slice(&(old * 1.01 + 1e-2).to_le_bytes());
+        std::fs::write(&at, bytes).unwrap();
+        let report = verify(&gpu, copy.path()).unwrap();
+        let failed: Vec<&str> = report.rows.iter().filter(|r| !r.passed()).map(|r| r.quantity.as_str()).collect();
+        let others = [fine, "model.onnx: forward"].iter().any(|name| failed.contains(name));
+        assert!(failed.contains(&seen) && !others, "{failed:?}");
+    }
     std::fs::remove_file(copy.path().join("model.onnx")).unwrap();
     let error = verify(&gpu, copy.path()).unwrap_err().to_string();
     assert!(error.contains("model.onnx: is not there") && error.contains("--model FILE.onnx"), "{error}");

@@ -267,6 +267,19 @@ fn columns_without_a_finite_value_are_marked() {
     let [drowned, clear] = dirs.map(|d| html("t", &labelled(&[&d]), &[]).unwrap());
     assert!(drowned.contains("box hollow") && drowned.contains(">~") && drowned.contains("0 of 3"));
     assert!(!clear.contains("box hollow") && clear.contains("3 of 3"));
+    // Of planes that are zero within the error no pictures are drawn, and it is said of which.
+    let planes = |name: &str, error: f64| {
+        let table = table("planes", |n, i| if n == "residual" { error } else { numbers(n, i) });
+        html("t", &labelled(&[&written(&scratch.path().join(name), &table, json!({}))]), &[]).unwrap()
+    };
+    let (quiet, turning) = (planes("quiet", 1e9), planes("turning", 1e-9));
+    assert!(
+        quiet.contains("all planes: k = 1, sample 0; k = 1, sample 1; k = 11, sample 0") && !quiet.contains("map pair")
+    );
+    assert!(
+        turning.matches("class=\"map pair\"").count() == 12 && !turning.contains("all planes"),
+        "3 timesteps, 2 samples"
+    );
     // Of a Jacobian's map nothing is left where every entry is drowned.
     let maps = |page: &str| (page.matches("class=\"blank\"").count(), page.matches("image/png;base64").count());
     assert_eq!((maps(&drowned), maps(&clear)), ((3, 0), (0, 3)));

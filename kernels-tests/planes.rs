@@ -14,6 +14,7 @@ use vorticity::measures::planes::PlanesOptions;
 use vorticity::measures::spectrum::SpectrumOptions;
 use vorticity::model::Process;
 use vorticity::paths::{self, Anchor};
+use vorticity::report::spaces::spaces;
 use vorticity::run::{Numbers, Table, Verdict, verdicts};
 use vorticity::shape::Shape;
 
@@ -142,7 +143,8 @@ fn linear_fields_have_their_spectra() {
     ] {
         let field = closed(spec, shape);
         let ends = if shape.len() == 1 { 1 } else { 2 };
-        let table = measured(&gpu, &field, &images(shape, 2), &spectrum(ends)).unwrap();
+        let options = SpectrumOptions { block: ends, ..spectrum(ends) };
+        let table = measured(&gpu, &field, &images(shape, 2), &options).unwrap();
         assert_eq!(table.shape(), [2 * ends + 1, 2, 2]);
         for (i, value_of) in values(&table, "value").iter().enumerate() {
             let of = |name: &str| values(&table, name)[i];
@@ -330,4 +332,31 @@ fn few_dimensions() {
             assert!((omega - want).abs() < 1e-5, "{d}: {omega} instead of {want}");
         }
     }
+}
+
+/// Spaces are compared, since of planes that turn alike any mixture will do.
+#[test]
+fn runs_are_compared_by_the_spaces_of_their_planes() {
+    let (gpu, field) = (gpu(), closed("field:rotor?omega=2", EVEN));
+    let of =
+        |planes, block| measured(&gpu, &field, &images(EVEN, 2), &PlanesOptions { block, ..options(planes) }).unwrap();
+    let (few, mut more) = (of(3, 2), of(5, 3));
+    let found = spaces([&few, &more]).unwrap();
+    assert_eq!(found.len(), 2 * 3, "timesteps, numbers of planes that both have");
+    for space in &found {
+        assert!((space.chance - 0.1 * space.planes as f64).abs() < 1e-12);
+        // The second and the third turn alike: two of them alone need not be the same.
+        assert!(space.overlap[1] <= 1.000001 && (space.planes == 2 || space.overlap[0] > 0.9999), "{space:?}");
+    }
+    let array = more.arrays.iter_mut().find(|a| a.name == "vectors").unwrap();
+    let Numbers::F32(values) = &mut array.values else { panic!("vectors are f32") };
+    for v in values.chunks_mut(20) {
+        let own = v.to_vec();
+        (0..10).for_each(|i| v[i] = own[9 - i]);
+    }
+    let found = spaces([&few, &more]).unwrap();
+    assert!(
+        found.iter().filter(|s| s.planes == 1).all(|s| s.overlap[1] < 0.6),
+        "components in another order: {found:?}"
+    );
 }

@@ -13,6 +13,8 @@ use vorticity::field;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::circulation::CirculationRun;
 use vorticity::measures::lid::LidOptions;
+use vorticity::measures::planes::PlanesOptions;
+use vorticity::measures::spectrum::SpectrumOptions;
 use vorticity::measures::stein::SteinOptions;
 use vorticity::model::{self, Config, Prediction, configuration, init};
 use vorticity::sample::Method;
@@ -170,6 +172,18 @@ fn a_map_is_measured_as_it_is() {
         AsymmetryOptions { selection: selection.clone(), estimator: Estimator::Forward, probes: Some(2), verified: 1 };
     let table = measured(&gpu(), &field, &clean, &asymmetry).unwrap();
     assert!(table.column("nasym").unwrap().values.iter().all(|v| v.is_finite() && *v > 0.0));
+    // Of a map there is no denoiser, and nothing to compare a rate with.
+    let (block, steps, tolerance, verified) = (1, 4, 0.1, 1);
+    let own = selection.clone();
+    let planes = PlanesOptions { selection: own, planes: 1, block, steps, tolerance, probes: 2, verified };
+    let table = measured(&gpu(), &field, &clean, &planes).unwrap();
+    assert!(table.column("omega").unwrap().values.iter().all(|v| v.is_finite() && *v > 0.0));
+    assert!(table.column("turn").unwrap().values.iter().all(|v| v.is_nan()) && table.marked().is_empty());
+    let spectrum = SpectrumOptions { selection: selection.clone(), ends: 1, block, steps, tolerance, verified };
+    let table = measured(&gpu(), &field, &clean, &spectrum).unwrap();
+    assert!(table.column("value").unwrap().values.iter().all(|v| v.is_finite()) && table.marked().is_empty());
+    assert!(table.column("denoiser").unwrap().values.iter().all(|v| v.is_nan()));
+    assert!(table.measure.text(&table).unwrap().contains(" -"));
     let stein = SteinOptions {
         selection,
         divergence: Divergence::Hutchinson(2),

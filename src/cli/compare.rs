@@ -2,7 +2,7 @@
 use super::output::Output;
 use crate::error::Result;
 use crate::report::compare::{self, CompareOptions, LEVEL};
-use crate::report::stored;
+use crate::report::{spaces, stored};
 use crate::run::{check_file, write_file};
 use serde_json::json;
 use std::path::PathBuf;
@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Result<i32> {
             "paired": comparison.paired, "because": comparison.because, "resamples": comparison.resamples,
             "seed": args.seed, "level": LEVEL, "left_out": comparison.left_out,
             "facts": facts.collect::<Vec<_>>(), "differences": compare::rows(&comparison),
+            "spaces": spaces::rows(&comparison.spaces),
         })
     })?;
     Ok(0)

@@ -62,11 +62,10 @@ impl Derivatives {
         x: &[f32],
         at: &Whose,
         count: usize,
-        fill: impl FnMut(usize, usize, &mut [f32]),
+        mut fill: impl FnMut(usize, usize, &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        let mut fill = fill;
         self.rounds(x, at, count, |point, j, v, _| fill(point, j, v), |point, j, jv, _| take(point, j, jv), progress)
     }
 
@@ -77,11 +76,10 @@ impl Derivatives {
         x: &[f32],
         at: &Whose,
         count: usize,
-        fill: impl FnMut(usize, usize, &mut [f32]),
+        mut fill: impl FnMut(usize, usize, &mut [f32]),
         take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        let mut fill = fill;
         let same = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| {
             fill(point, j, v);
             u.copy_from_slice(v);

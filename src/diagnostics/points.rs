@@ -149,7 +149,7 @@ impl Selection {
         let (cost, shape) = (Cost { at_most: true, ..ready.cost }, subject.field.shape());
         let (own, most) = (shard.count(self.samples), cost.evaluations);
         let text = format!(
-            "work         {own} samples of {shape}, at most {most} evaluations, a tangent and a cotangent counted as one\n"
+            "work         {own} samples of {shape}, at most {most} evaluations, a tangent or cotangent counted as one\n"
         );
         Ok(Ready { cost, text, ..ready })
     }

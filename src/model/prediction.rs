@@ -125,8 +125,8 @@ impl Prediction {
     pub fn require_score(self, what: &str) -> Result<()> {
         match self {
             Prediction::Map => {
-                let message = "needs a score; this network puts out a map that is none (prediction map), of which curl, \
-                               jacobian, asymmetry, map, planes and spectrum are measured";
+                let message = "needs a score; this network puts out a map that is none (prediction map), of which curl, jacobian, \
+                               asymmetry, map, planes and spectrum are measured";
                 Err(Error::invalid(what, message))
             }
             _ => Ok(()),

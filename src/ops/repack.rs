@@ -56,12 +56,14 @@ impl Op for Repack {
                 ("out_stride", place.stride),
                 ("out_offset", place.offset),
                 ("blocks", place.blocks),
-                ("later", (n > 0) as usize),
             ];
             cx.program.push(Step {
                 label: cx.label("repack"),
                 op: "repack",
-                kernel: Kernel { shader: "repack", constants: vec![] },
+                kernel: Kernel {
+                    shader: "repack",
+                    constants: vec![cx.family().constant(), ("LATER", i64::from(n > 0))],
+                },
                 bindings: vec![
                     ("x", view.buffer, Access::Read),
                     ("slots", slots, Access::Read),
@@ -69,7 +71,7 @@ impl Op for Repack {
                 ],
                 role: LaneRole::All,
                 immediates: words.map(|(name, v)| (name, v as u32)).to_vec(),
-                grid: Grid { items: (pixels * place.blocks) as u32, workgroup: 256, groups: 1 },
+                grid: Grid { items: (pixels.div_ceil(4) * place.blocks) as u32, workgroup: 256, groups: 1 },
                 flops: 0,
                 bytes: (32 * pixels * place.blocks) as u64,
             });

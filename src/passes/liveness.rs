@@ -1,19 +1,21 @@
 //! Liveness: a root buffer lives from its first write to its last read; roots that do not overlap share a slot.
-//! Greedy best fit by size, which is close to optimal for chains with few long skips.
+//! Greedy, the largest first (arXiv 2001.03288, shared objects): a slot never grows for a later root, and the sum of the slots is
+//! near the most that is alive at once.
 use super::views::Layout;
 use crate::graph::{Graph, NodeId};
-use crate::program::Space;
+use crate::program::{Builder, Space};
+use std::cmp::Reverse;
 
 pub(super) struct Slots {
     /// Slot of each root.
     pub of_root: Vec<Option<usize>>,
     /// Bytes per lane of each slot.
     pub bytes: Vec<u64>,
-    /// Whose lanes each slot has: roots share one with those of the same lanes alone.
+    /// Whose lanes each slot has, or as many: roots share one with those of as many lanes alone.
     pub spaces: Vec<Space>,
 }
 
-pub(super) fn assign(graph: &Graph, layout: &Layout, spaces: &[Space]) -> Slots {
+pub(super) fn assign(graph: &Graph, layout: &Layout, spaces: &[Space], program: &Builder) -> Slots {
     let n = graph.nodes.len();
     let (mut first, mut last) = (vec![usize::MAX; n], vec![0; n]);
     let (sizes, mut bytes) = (layout.bytes(graph), vec![0u64; n]);
@@ -32,26 +34,25 @@ pub(super) fn assign(graph: &Graph, layout: &Layout, spaces: &[Space]) -> Slots 
         }
     }
     let mut slots = Slots { of_root: vec![None; n], bytes: vec![], spaces: vec![] };
-    let mut free_after: Vec<usize> = vec![]; // last reader of each slot's present root
+    // What each slot holds, and when.
+    let mut held: Vec<Vec<[usize; 2]>> = vec![];
     let mut order: Vec<usize> = (0..n).filter(|&r| first[r] != usize::MAX).collect();
-    order.sort_by_key(|&r| first[r]);
+    order.sort_by_key(|&r| (Reverse(bytes[r]), first[r]));
     for root in order {
-        let need = bytes[root];
-        // A slot is free once its last reader ran: a kernel never writes what it reads. Prefer the slot that fits best.
-        let fit = (0..slots.bytes.len())
-            .filter(|&s| free_after[s] < first[root] && slots.spaces[s] == spaces[root])
-            .min_by_key(|&s| {
-                let have = slots.bytes[s];
-                if have >= need { (0, have - need) } else { (1, need - have) }
-            });
+        // A kernel never writes what it reads: a slot is free once its last reader ran. Slots are at least as large as this root;
+        // of those that are free the smallest.
+        let free = |&s: &usize| {
+            let lanes = [slots.spaces[s], spaces[root]].map(|space| program.lanes_in(space));
+            lanes[0] == lanes[1] && held[s].iter().all(|[from, to]| last[root] < *from || *to < first[root])
+        };
+        let fit = (0..held.len()).filter(free).min_by_key(|&s| slots.bytes[s]);
         let slot = fit.unwrap_or_else(|| {
-            slots.bytes.push(0);
+            slots.bytes.push(bytes[root]);
             slots.spaces.push(spaces[root]);
-            free_after.push(0);
-            slots.bytes.len() - 1
+            held.push(vec![]);
+            held.len() - 1
         });
-        slots.bytes[slot] = slots.bytes[slot].max(need);
-        free_after[slot] = last[root];
+        held[slot].push([first[root], last[root]]);
         slots.of_root[root] = Some(slot);
     }
     slots

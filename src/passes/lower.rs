@@ -18,7 +18,7 @@ pub(super) fn lower(
     largest: usize,
     program: &mut Builder,
 ) -> Result<()> {
-    let slots = liveness::assign(graph, layout, spaces);
+    let slots = liveness::assign(graph, layout, spaces, program);
     let slot = |(i, (&bytes, &space))| {
         program.go_to(space);
         program.buffer(format!("slot {i}"), bytes, Role::Scratch)

@@ -2,6 +2,7 @@
 //! what no buffer holds, share buffers by liveness, lower. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
 pub mod adjoint;
+mod apart;
 mod band;
 mod banded;
 mod fuse;
@@ -166,7 +167,7 @@ fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
     }
     let bytes = |draft: Draft| -> Result<(u64, Draft)> {
         let (draft, layout) = layout::layout(draft)?;
-        let slots = liveness::assign(&draft.graph, &layout, &draft.spaces);
+        let slots = liveness::assign(&draft.graph, &layout, &draft.spaces, program);
         // With what the device adds to every buffer and its image.
         let size = |(&bytes, &space): (&u64, &Space)| {
             let lanes = bytes * u64::from(program.lanes_in(space));
@@ -176,6 +177,7 @@ fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
     };
     let mut best = bytes(all)?;
     let enough = best.0.saturating_sub(saved);
+    let draft = apart::apart(&draft);
     for segments in recompute::SEGMENTS {
         let next = bytes(spaces::spread(&recompute::recompute(&draft, segments), program)?)?;
         if next.0 < best.0 {

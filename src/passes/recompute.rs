@@ -1,22 +1,40 @@
 //! What the reverse sweep reads of the forward sweep is kept, or made a second time just before it is read. In: the draft of an adjoint
-//! graph, and into how many segments its forward sweep is cut. Out: the same function, in which the nodes of every segment but the
-//! last are made again, from what earlier segments left, for whoever reads them in the reverse sweep. A node made again is
-//! the same op on the same inputs, so bits are the same; each is made at most twice, and what is not read twice is not.
+//! graph, and into how many segments its forward sweep is cut. Out: the same function, in which what is made at little cost (norms,
+//! activations) is made again from what it was made of; and in all segments but the last so is everything else, from what
+//! earlier segments left. A node made again is the same op on the same inputs, so bits are the same.
 use super::Draft;
 use super::spaces::reverse_begins;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, Node, NodeId};
 use crate::shape::Shape;
 
 /// Into how many segments a forward sweep is cut, in turn, until the plan fits.
-pub(super) const SEGMENTS: [usize; 8] = [2, 3, 4, 6, 8, 12, 16, 24];
+pub(super) const SEGMENTS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 
-/// The draft with the nodes of all segments but the last made again.
+/// Operations per number of what costs little: less than reading and writing it.
+const LITTLE: u64 = 16;
+
+/// The draft with what costs little, and with all segments but the last, made again.
 pub(super) fn recompute(Draft { graph, whole, spaces }: &Draft, segments: usize) -> Draft {
     let begin = reverse_begins(graph);
     let segment = segments_of(graph, begin, segments);
     let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let out = Draft { graph: ends, whole: vec![], spaces: vec![] };
-    let mut again = Again { graph, whole, segment, last: segments - 1, out, made: vec![None; begin], first: vec![] };
+    let little = |i: usize| {
+        let node = &graph.nodes[i];
+        let shapes: Vec<Shape> = node.inputs.iter().map(|&id| graph.shape(id)).collect();
+        !node.inputs.is_empty() && node.op.flops(&shapes, node.shape) <= LITTLE * node.shape.len() as u64
+    };
+    let mut again = Again {
+        graph,
+        whole,
+        segment,
+        last: segments - 1,
+        out,
+        little: (0..begin).map(little).collect(),
+        fresh: vec![None; begin],
+        made: vec![None; begin],
+        first: vec![],
+    };
     for (i, node) in graph.nodes.iter().enumerate() {
         let mut own = node.clone();
         for input in &mut own.inputs {
@@ -48,6 +66,10 @@ struct Again<'a> {
     segment: Vec<usize>,
     last: usize,
     out: Draft,
+    /// Which nodes of the forward sweep cost little.
+    little: Vec<bool>,
+    /// What those are where the reverse sweep reads them.
+    fresh: Vec<Option<NodeId>>,
     /// What each node of the forward sweep is the second time.
     made: Vec<Option<NodeId>>,
     /// What each node is the first time.
@@ -57,10 +79,38 @@ struct Again<'a> {
 impl Again<'_> {
     /// What a node of the reverse sweep reads of node i.
     fn read(&mut self, i: usize) -> NodeId {
-        match self.segment.get(i) {
-            Some(&own) if own < self.last => self.second(i, own),
-            _ => self.first[i],
+        let Some(&own) = self.segment.get(i) else { return self.first[i] };
+        if !self.little[i] {
+            return if own < self.last { self.second(i, own) } else { self.first[i] };
         }
+        // Those that cost little are made of others as the reverse sweep reads them, in order.
+        let mut needed = vec![false; i + 1];
+        needed[i] = true;
+        for j in (0..=i).rev().filter(|j| self.little[*j]) {
+            if needed[j] && self.fresh[j].is_none() {
+                self.graph.nodes[j].inputs.iter().for_each(|id| needed[id.0] = true);
+            }
+        }
+        for j in (0..=i).filter(|j| needed[*j]) {
+            if !self.little[j] || self.fresh[j].is_some() {
+                continue;
+            }
+            let mut own = self.graph.nodes[j].clone();
+            for input in &mut own.inputs {
+                *input = match self.fresh[input.0] {
+                    Some(fresh) => fresh,
+                    None => self.read(input.0),
+                };
+            }
+            self.fresh[j] = Some(self.copy(j, own));
+        }
+        self.fresh[i].unwrap_or(self.first[i])
+    }
+
+    /// Pushes node j once more, with other inputs.
+    fn copy(&mut self, j: usize, node: Node) -> NodeId {
+        let space = self.out.spaces[self.first[j].0];
+        self.out.push(node, self.whole[j], space)
     }
 
     /// Node i a second time, made of what its own segment makes a second time and of what earlier ones left.
@@ -93,8 +143,7 @@ impl Again<'_> {
                     _ => self.first[input.0],
                 };
             }
-            let space = self.out.spaces[self.first[j].0];
-            self.made[j] = Some(self.out.push(own, self.whole[j], space));
+            self.made[j] = Some(self.copy(j, own));
         }
         self.made[i].unwrap_or(self.first[i])
     }

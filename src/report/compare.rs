@@ -1,6 +1,7 @@
 //! How far two runs of one measure are apart: differences of their statistics with bootstrap intervals.
 //! In: `Results` of both, whether their samples are the same. Out: differences; text, JSON rows, CSV. Percentile bootstrap
 //! over the samples (Efron and Tibshirani, 1993, chapter 13), resamples from Philox: equal runs give equal intervals.
+use super::spaces::{self, Space};
 use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::paths::philox::{Purpose, Stream};
@@ -75,6 +76,8 @@ pub struct Comparison {
     pub facts: Vec<(String, String, String)>,
     /// In the order of path, column, timestep.
     pub differences: Vec<Difference>,
+    /// Of measures with planes, where the samples are the same: how far apart the spaces are that they span.
+    pub spaces: Vec<Space>,
     /// Resamples of every interval.
     pub resamples: usize,
 }
@@ -150,6 +153,7 @@ pub fn compare(runs: [&Stored; 2], options: &CompareOptions) -> Result<Compariso
         left_out: left_out([one, two], runs),
         facts,
         differences,
+        spaces: if paired { spaces::spaces(runs.map(|run| &run.table))? } else { vec![] },
         resamples: options.resamples,
     })
 }
@@ -351,6 +355,7 @@ pub fn text(comparison: &Comparison, names: [&str; 2]) -> String {
         let line = format!("{k:>6} {a:>10} {b:>10} {size:>11} {low:>11} {high:>11} {error:>10} {marks}");
         let _ = writeln!(text, "{}", line.trim_end());
     }
+    text += &spaces::text(&comparison.spaces);
     let (n, far) = (comparison.differences.len(), comparison.differences.iter().filter(|d| d.excludes_zero()).count());
     let count = |v: Verdict| (comparison.differences.iter().filter(|d| d.verdict() == Some(v)).count(), v.word());
     let counts = Verdict::ALL.map(count).into_iter().filter(|c| c.0 > 0).map(|(n, word)| format!("{n} {word}"));

@@ -3,4 +3,5 @@
 pub mod compare;
 #[cfg(feature = "cli")]
 pub mod page;
+pub mod spaces;
 pub mod stored;

@@ -60,12 +60,19 @@ pub struct Figure {
     pub label: &'static str,
     /// True where the boxes are of all pairs of entries of all samples' matrices, in place of one value per sample.
     pub pairs: bool,
+    /// True where the sign matters: medians as a curve on a linear axis, in place of boxes of sizes.
+    pub signed: bool,
 }
 
 impl Figure {
     /// Of a column, with a title and the label of its axis.
     pub const fn new(column: &'static str, title: &'static str, label: &'static str) -> Self {
-        Figure { column, title, label, pairs: false }
+        Figure { column, title, label, pairs: false, signed: false }
+    }
+
+    /// The same with its sign.
+    pub const fn signed(self) -> Self {
+        Figure { signed: true, ..self }
     }
 
     /// The same of all pairs of matrix entries.

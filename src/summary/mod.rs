@@ -10,6 +10,8 @@ pub mod curve;
 pub mod maps;
 pub mod pairs;
 #[cfg(feature = "cli")]
+pub mod planes;
+#[cfg(feature = "cli")]
 pub mod raster;
 pub mod results;
 pub mod stats;

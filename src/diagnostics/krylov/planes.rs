@@ -124,7 +124,8 @@ impl Planes {
             return;
         }
         let small = self.small();
-        let bound = self.limits.bound(small[0].omega, self.size());
+        let Some(fastest) = small.first() else { return self.fail() };
+        let bound = self.limits.bound(fastest.omega, self.size());
         let good = small.iter().all(|s| s.left <= bound);
         if good || self.lanczos.steps >= self.limits.steps || self.lanczos.asks().is_empty() {
             let plane = |s: &Small| {

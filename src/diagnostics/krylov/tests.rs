@@ -157,8 +157,7 @@ fn steps_are_limited_and_residuals_honest() {
     let found = run(std::slice::from_ref(&j), vec![short]).remove(0);
     assert_eq!(found.steps(), 3);
     for plane in found.found() {
-        let next = |v: &Vec<f64>| Half::of_matrix(&j, v);
-        let (mut au, mut aw) = (next(&plane.u), next(&plane.w));
+        let (mut au, mut aw) = (turned(&j, &plane.u), turned(&j, &plane.w));
         add(&mut aw, -plane.omega, &plane.u);
         add(&mut au, plane.omega, &plane.w);
         assert!((plane.residual - norm(&au).hypot(norm(&aw))).abs() < 1e-12 && plane.residual > 1e-3);
@@ -171,13 +170,10 @@ fn steps_are_limited_and_residuals_honest() {
     assert!(found.found().len() == 2 && found.found().iter().all(|p| p.omega.is_nan() && p.u[0].is_nan()));
 }
 
-struct Half;
-
-impl Half {
-    fn of_matrix(j: &DMatrix<f64>, v: &[f64]) -> Vec<f64> {
-        let both = products(j, &Vectors::both(vec![v.to_vec()]));
-        super::lanczos::Half::Antisymmetric.of(&both.forward[0], &both.reverse[0])
-    }
+/// A v
+fn turned(j: &DMatrix<f64>, v: &[f64]) -> Vec<f64> {
+    let both = products(j, &Vectors::both(vec![v.to_vec()]));
+    super::lanczos::Half::Antisymmetric.of(&both.forward[0], &both.reverse[0])
 }
 
 #[test]

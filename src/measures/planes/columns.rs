@@ -42,7 +42,7 @@ impl Row {
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("omega",       "(u.A w - w.A u)/2, A = (J - J')/2", "nat/x^2",   "how fast the field turns in the plane"),          |r| r.omega),
-    (About::new("turn",        "sigma^2 omega",               "1",         "the same beside 1, the size of sigma^2 J of pure noise; NaN for a map"), |r| r.sigma2 * r.omega),
+    (About::new("turn",        "sigma^2 omega",               "1",         "the same beside 1, the size of sigma^2 J of pure noise; unknown of a map"), |r| r.sigma2 * r.omega),
     (About::new("residual",    "sqrt(|A w - omega u|^2 + |A u + omega w|^2)", "nat/x^2", "error of omega: how far the plane is from turning within itself"), |r| r.residual),
     (About::new("arithmetic",  "sqrt(2) |J| max |A v - f64| / |J|", "nat/x^2", "error of omega: planes recomputed in f64"),   |r| r.arithmetic),
     (About::new("share",       "2 omega^2 / |A|^2",           "1",         "the plane's share of all turning"),                       Row::share),

@@ -2,6 +2,8 @@
 //! fastest ones by Lanczos, each with its residual, and its vectors as pictures. In: rows of `run`, one per plane, sample and
 //! timestep. Out: the run's table; text, JSON rows, plots.
 mod columns;
+#[cfg(feature = "cli")]
+mod plots;
 mod run;
 
 pub use run::PlanesOptions;
@@ -41,13 +43,15 @@ static INFO: MeasureInfo = MeasureInfo {
     figures: &[
         Figure::new("omega", "How fast the planes turn", "ω  (nat/x²)"),
         Figure::new("turn", "Beside the size of pure noise", "σ²ω"),
-        Figure::new("share", "Share of all turning", "2ω² / |A|²"),
     ],
     matrices: None,
-    pictures: Some(Pictures::Pairs(Pairs {
-        vectors: "vectors",
-        said: &[("omega", "ω"), ("turn", "σ²ω"), ("share", "share"), ("residual", "residual")],
-    })),
+    pictures: Some(Pictures::Pairs(PAIRS)),
+};
+
+/// What the page shows of each plane.
+const PAIRS: Pairs = Pairs {
+    vectors: "vectors",
+    said: &[("omega", "ω"), ("turn", "σ²ω"), ("share", "share"), ("residual", "residual")],
 };
 
 /// What the table shows.
@@ -122,7 +126,7 @@ impl Measure for Turning {
     }
 
     fn finish(&self, part: Part) -> Result<Table> {
-        let count: usize = part.facts["table"]["planes"].as_u64().map_or(0, |n| n as usize);
+        let count: usize = part.facts["table"]["planes_each"].as_u64().map_or(0, |n| n as usize);
         let axis = TableAxis::of(PLANE, Labels::Numbers((1..=count).collect()));
         let settle = |rows: &mut [Row]| {
             let worst = rows.iter().map(|row| row.checked).fold(f64::NAN, f64::max);
@@ -143,10 +147,6 @@ impl Measure for Turning {
 
     #[cfg(feature = "cli")]
     fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        let title = "Planes in which the field turns";
-        Ok(vec![
-            ("plots/omega.svg", timesteps::boxes(table, &SHOWN[0], title, "ω  (nat / x²)", about)?),
-            ("plots/share.svg", timesteps::boxes(table, &SHOWN[2], title, "2ω² / |A|²", about)?),
-        ])
+        plots::all(table, about)
     }
 }

@@ -117,7 +117,7 @@ impl PlanesOptions {
             let row = &mut rows[self.picked(pick)];
             row.checked = row.checked.max(found);
         }
-        let facts = json!({ "dimensions": d, "planes": self.planes });
+        let facts = json!({ "dimensions": d, "planes_each": self.planes });
         let mut part = selection.part(&Turning, subject, shard, &rows, f64::NAN, facts)?;
         let shape = subject.field.shape();
         let shape = vec![selection.timesteps.len(), samples, self.planes, 2, shape.c, shape.h, shape.w];

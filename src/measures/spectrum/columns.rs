@@ -37,7 +37,7 @@ pub(super) const COLUMNS: &[Column<Row>] = &[
     (About::new("value",              "v.H v, H = (J + J')/2; singular: l.J r", "nat/x^2", "eigenvalue of the symmetric half; singular: largest singular value of J"), |r| r.value),
     (About::new("residual",           "|H v - value v|; singular: sqrt(|J r - value l|^2 + |J'l - value r|^2)", "nat/x^2", "error of value"), |r| r.residual),
     (About::new("arithmetic",         "|J| max |J v - f64| / |J|",   "nat/x^2", "error of value: products recomputed in f64"),                |r| r.arithmetic),
-    (About::new("denoiser",           "(1 + sigma^2 value) / a; singular: of M = (I + sigma^2 J) / a", "1", "the same of the denoiser's Jacobian; NaN for a map"), |r| r.denoiser),
+    (About::new("denoiser",           "(1 + sigma^2 value) / a; singular: of M = (I + sigma^2 J) / a", "1", "the same of the denoiser's Jacobian; unknown of a map"), |r| r.denoiser),
     (About::new("denoiser_residual",  "sigma^2 residual / a; singular: of M", "1", "error of denoiser"),                                      |r| r.denoiser_residual),
     (About::new("denoiser_arithmetic", "sigma^2 arithmetic / a",     "1",       "error of denoiser: products recomputed in f64"),             Row::denoiser_arithmetic),
     (About::new("error",              "largest of the errors",       "nat/x^2", "what value is uncertain by"),                                Row::error),

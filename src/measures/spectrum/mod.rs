@@ -14,7 +14,8 @@ use crate::run::{
     About, END, Figure, Kind, Labels, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
     TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
-use crate::summary::timesteps::{self, Shown};
+use crate::summary::Results;
+use crate::summary::timesteps::{self, Shown, levels};
 use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
@@ -43,7 +44,12 @@ static INFO: MeasureInfo = MeasureInfo {
     shown: &[("value", "λ"), ("denoiser", "(1 + σ²λ)/a")],
     figures: &[
         Figure::new("value", "Eigenvalues of H, singular value of J", "|λ|  (nat/x²)"),
-        Figure::new("denoiser", "The same of the denoiser's Jacobian", "|1 + σ²λ|/a"),
+        Figure::new(
+            "denoiser",
+            "The same of the denoiser's Jacobian, medians and three times their errors",
+            "(1 + σ²λ)/a",
+        )
+        .signed(),
     ],
     matrices: None,
     pictures: None,
@@ -147,11 +153,27 @@ impl Measure for Spectrum {
 
     #[cfg(feature = "cli")]
     fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        let title = "Ends of the spectrum";
-        let denoiser = &SHOWN[3];
+        use crate::summary::curve::{Curve, svg};
+        let (title, (ks, _), results) = ("Ends of the spectrum", levels(table)?, Results::of(table)?);
+        let denoiser = results.statistic("denoiser")?;
+        let point = |end: usize, t: usize| {
+            let stats = results.cell(denoiser, end, t).stats;
+            stats.map_or((f64::NAN, f64::NAN), |s| (s.median, (s.q3 - s.median).max(s.median - s.q1)))
+        };
+        let curve =
+            |(end, name): (usize, &String)| (name.clone(), (0..ks.len()).map(|t| point(end, t)).collect::<Vec<_>>());
+        let denoiser = Curve {
+            title: "What the denoiser does along the ends of its spectrum",
+            about,
+            bars: "medians over samples; bars: the farther quartile; singular: the largest singular value",
+            label: "(1 + σ²λ) / a",
+            timesteps: ks,
+            curves: results.paths.iter().enumerate().map(curve).collect(),
+            even: false,
+        };
         Ok(vec![
             ("plots/value.svg", timesteps::boxes(table, &SHOWN[0], title, "|λ|  (nat / x²)", about)?),
-            ("plots/denoiser.svg", timesteps::boxes(table, denoiser, title, "|1 + σ²λ| / a  of the denoiser", about)?),
+            ("plots/denoiser.svg", svg(&denoiser)?),
         ])
     }
 }

@@ -55,7 +55,7 @@ impl Task for SpectrumOptions {
         if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
             return wrong("tolerance", format!("{}, expected more than 0 and less than 1", self.tolerance));
         }
-        check_pictures(selection.places(shard).saturating_mul(2 * self.ends + 4), d)?;
+        check_pictures(selection.places(shard).saturating_mul(self.vectors()), d)?;
         let options = json!({
             "ends": self.ends, "block": self.block, "steps": self.steps, "tolerance": self.tolerance,
             "verified_ends": self.verified,

@@ -189,7 +189,8 @@ impl Measure for Stein {
                     bars: "mean over samples; bars: three standard errors",
                     label: "σ² (∇·e + s·e)",
                     timesteps,
-                    points,
+                    curves: vec![(String::new(), points)],
+                    even: true,
                 })?,
             ),
         ])

@@ -7,13 +7,14 @@ mod curves;
 mod glance;
 mod maps;
 mod matrices;
+mod planes;
 mod plot;
 mod tables;
 
 use super::stored::Stored;
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
-use crate::run::{CLEAR, MeanOf, Measure, Pictures, SEVERAL};
+use crate::run::{CLEAR, Figure, MeanOf, Measure, Pictures, SEVERAL};
 use crate::summary::results::Mean;
 use crate::summary::{BoxStats, Cell, Results};
 use crate::summary::{pairs, raster};
@@ -178,13 +179,15 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
     let pictures = runs.iter().map(|run| drawn(run, info.pictures)).collect::<Result<Vec<Markup>>>()?;
     Ok(html! {
+        @for picture in &pictures { (picture) }
         @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
         @if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
             @for figure in info.figures {
                 figure {
                     figcaption { (keys(runs)) b { (figure.title) } ", column " (figure.column) }
-                    div class={ "panels " (["one", "one", "two"].get(paths.len()).unwrap_or(&"three")) } {
-                        (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(figure.column, path, k))).collect() }))
+                    div class={ "panels " (columns(paths.len())) } {
+                        @if figure.signed { @for path in &paths { (medians(runs, figure, path, &ks, size(paths.len()))) } }
+                        @else { (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(figure.column, path, k))).collect() })) }
                     }
                 }
             }
@@ -223,7 +226,6 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
                 @for map in &maps { div.maps { (map) } }
             }
         }
-        @for picture in &pictures { (picture) }
         @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !info.shown.is_empty() { (tables::overview(runs, path, &ks, info.shown)) } }
         (tables::means(runs, &ks))
@@ -233,11 +235,40 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     })
 }
 
+/// Columns of so many panels, as the style has them.
+fn columns(count: usize) -> &'static str {
+    ["one", "one", "two", "three", "two"].get(count).unwrap_or(&"three")
+}
+
+/// Medians with their sign along a path, with three times their errors.
+fn medians(runs: &[&Run], figure: &Figure, path: &str, ks: &[usize], size: (f64, f64)) -> Markup {
+    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
+        let cell = run.results.statistic(figure.column).ok()?.cell(run.place(path, k)?);
+        Some((cell.stats.as_ref()?.median, CLEAR * cell.error()))
+    };
+    curves::draw(&curves::Figure {
+        title: path,
+        label: figure.label,
+        timesteps: ks,
+        size,
+        bars: "three times the largest error",
+        curves: runs
+            .iter()
+            .map(|run| curves::Curve {
+                name: &run.label,
+                colour: run.colour,
+                points: ks.iter().map(|&k| point(run, k)).collect(),
+            })
+            .collect(),
+    })
+}
+
 /// The pictures of a run, of measures that have such.
 fn drawn(run: &Run, pictures: Option<Pictures>) -> Result<Markup> {
     match pictures {
-        None | Some(Pictures::Pairs(_)) => Ok(html! {}),
+        None => Ok(html! {}),
         Some(Pictures::Maps(maps)) => maps::draw((&run.label, run.colour, &run.stored.table), &maps),
+        Some(Pictures::Pairs(pairs)) => planes::draw((&run.label, run.colour, &run.stored.table), &pairs),
     }
 }
 
@@ -307,7 +338,7 @@ fn curve(runs: &[&Run], mean: &Mean, ks: &[usize], size: (f64, f64)) -> Markup {
 fn size(count: usize) -> (f64, f64) {
     match count {
         0 | 1 => (1120.0, 360.0),
-        2 => (554.0, 330.0),
+        2 | 4 => (554.0, 330.0),
         _ => (366.0, 300.0),
     }
 }

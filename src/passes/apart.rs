@@ -1,0 +1,91 @@
+//! Concatenated and split tensors as copies of their own. Elsewhere they are views: what is read together lies in one buffer, which lives
+//! as long as any part of it. Where memory is short, a copy made at once lets go of the rest. In: a draft. Out: the same function,
+//! whose kernels read whole tensors; channels lie in the same order, block by block, so bits are the same.
+use super::Draft;
+use super::views::sources_of;
+use crate::graph::{Graph, Node, NodeId};
+use crate::ops::channels::Channels;
+use crate::ops::repack::Repack;
+use crate::program::Space;
+use crate::shape::Shape;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Kernel-written tensors and channels: what a rearrangement is of.
+type Sources = Vec<(usize, usize)>;
+
+/// The draft with a copy behind the last part of everything that is rearranged.
+pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Draft {
+    let mut sources: Vec<Sources> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let own = sources_of(node, i, &sources);
+        sources.push(own);
+    }
+    // By the node behind which it is made: what is to be copied, each once.
+    let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut known: HashMap<&Sources, usize> = HashMap::new();
+    for node in graph.nodes.iter().filter(|node| node.op.rearranges().is_none()) {
+        for id in node.inputs.iter().filter(|id| graph.nodes[id.0].op.rearranges().is_some()) {
+            let last = sources[id.0].iter().map(|s| s.0).max();
+            if let Some(last) =
+                last.filter(|_| whole_blocks(graph, &sources[id.0]) && !known.contains_key(&sources[id.0]))
+            {
+                known.insert(&sources[id.0], id.0);
+                wanted.entry(last).or_default().push(id.0);
+            }
+        }
+    }
+    let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
+    let mut out = Draft { graph: ends, whole: vec![], spaces: vec![] };
+    let (mut renamed, mut copies): (Vec<NodeId>, HashMap<&Sources, NodeId>) = (vec![], HashMap::new());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let read = |id: &NodeId| copies.get(&sources[id.0]).copied().unwrap_or(renamed[id.0]);
+        let rearranges = node.op.rearranges().is_some();
+        let inputs = node.inputs.iter().map(|id| if rearranges { renamed[id.0] } else { read(id) }).collect();
+        renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], spaces[i]));
+        for &id in wanted.get(&i).into_iter().flatten() {
+            let copy = copied(&mut out, &graph.nodes[id], &sources[id], &renamed, (whole[id], spaces[id]));
+            copies.insert(&sources[id], copy);
+        }
+    }
+    out
+}
+
+/// Whether these are whole blocks of 4 channels, each channel once, of tensors that have no other kind.
+fn whole_blocks(graph: &Graph, sources: &Sources) -> bool {
+    let mut sorted = sources.clone();
+    sorted.sort_unstable();
+    let block = |four: &[(usize, usize)]| {
+        let (leaf, c) = four[0];
+        c % 4 == 0 && four.iter().enumerate().all(|(n, s)| *s == (leaf, c + n))
+    };
+    let whole = sorted.iter().all(|(leaf, _)| graph.nodes[*leaf].shape.c % 4 == 0);
+    whole && sorted.len() % 4 == 0 && sorted.chunks_exact(4).all(block)
+}
+
+/// A copy of these channels in the order in which they lie, and a view of it in the order in which they are read.
+fn copied(out: &mut Draft, of: &Node, sources: &Sources, renamed: &[NodeId], (whole, space): (Shape, Space)) -> NodeId {
+    let mut sorted = sources.clone();
+    sorted.sort_unstable();
+    let mut leaves: Vec<usize> = sorted.iter().map(|s| s.0).collect();
+    leaves.dedup();
+    let map = sorted.iter().map(|&(leaf, c)| (leaves.partition_point(|l| *l < leaf), c)).collect();
+    let copy = Node {
+        name: format!("{}.apart", of.name),
+        op: Arc::new(Repack { of: Channels::gather(map) }),
+        inputs: leaves.iter().map(|leaf| renamed[*leaf]).collect(),
+        shape: of.shape,
+    };
+    let copy = out.push(copy, whole, space);
+    if sorted == *sources {
+        return copy;
+    }
+    let order = sources.iter().map(|s| (0, sorted.partition_point(|other| other < s))).collect();
+    let view = Node {
+        name: format!("{}.in order", of.name),
+        op: Arc::new(Channels::gather(order)),
+        inputs: vec![copy],
+        shape: of.shape,
+    };
+    out.push(view, whole, space)
+}
