@@ -1,10 +1,10 @@
 //! Fusion changes what is written, not what comes out: fused plans against the f64 twin and against unfused ones, values and
 //! tangents; what must not be fused is not.
-use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, ports, run, size};
+use crate::common::{builder, families, gpu, lookup, max_norm_error, noise, pad, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
-use vorticity::gpu::Gpu;
+use vorticity::gpu::{Executor, Gpu};
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
@@ -17,9 +17,10 @@ use vorticity::ops::resample::Resample;
 use vorticity::ops::scale::Scale;
 use vorticity::ops::silu::Silu;
 use vorticity::passes::{Ports, lower, lower_as_is};
-use vorticity::program::Program;
+use vorticity::paths::Lane;
+use vorticity::program::{Builder, Program, Role};
 use vorticity::shape::Shape;
-use vorticity::target::KernelFamily;
+use vorticity::target::{KernelFamily, Target};
 use vorticity::twin;
 
 const K: usize = 3;
@@ -268,4 +269,66 @@ fn a_transposed_convolution_multiplies_no_zeros() {
     let (before, _) = plan(&graph, KernelFamily::Gpu, 0, false);
     let conv = |p: &Program| p.steps().filter(|s| s.label.contains("upsample: conv")).map(|s| s.flops).sum::<u64>();
     assert_eq!(4 * conv(&program), conv(&before), "four of sixteen taps see a pixel");
+}
+
+/// ShuffleNet's units, as the reverse sweep meets them: SiLU on stores whose slopes it reads, behind a time row too, depthwise
+/// convolutions between two, halves of channels that go on and come back shuffled.
+fn units() -> Graph {
+    let mut g = Graph::new(Shape::new(16, 5, 6));
+    let mut x = g.input("x").unwrap();
+    for unit in 0..3u64 {
+        let [a, b] = [0, 1].map(|part| g.push("half", Channels::half(16, part).unwrap(), &[x]).unwrap());
+        let y = conv(&mut g, "in", b, 8, 1, 20 * unit + 1);
+        let y = g.push("in.silu", Silu, &[y]).unwrap();
+        let (weight, bias) = (noise(72, 20 * unit + 3).into(), noise(8, 20 * unit + 4).into());
+        let depthwise = Depthwise { channels: 8, stride: 1, padding: Padding::all(1), weight, bias };
+        let y = g.push("depthwise", depthwise, &[y]).unwrap();
+        let mut y = conv(&mut g, "out", y, 8, if unit == 1 { 3 } else { 1 }, 20 * unit + 5);
+        if unit == 2 {
+            let time = row(&mut g, 8, 20 * unit + 7);
+            y = g.push("time", time, &[y]).unwrap();
+        }
+        let y = g.push("out.silu", Silu, &[y]).unwrap();
+        let both = g.push("both", Channels::concat(&[8, 8]), &[a, y]).unwrap();
+        x = g.push("shuffled", Channels::shuffle(16, 2).unwrap(), &[both]).unwrap();
+    }
+    let y = conv(&mut g, "last", x, 16, 1, 99);
+    g.output("y", y).unwrap();
+    g
+}
+
+/// A plan of values, T tangents and K cotangents, and what comes out of it: of each lane the flat row.
+fn transposed(gpu: &Gpu, graph: &Graph, family: KernelFamily, [t, k]: [u32; 2], fused: bool) -> (Program, Vec<f32>) {
+    let mut program = Builder::both(Target::of(family), t, k);
+    let flat = 4 * graph.shape(graph.outputs[0].1).flat_stride() as u64;
+    let ports = Ports::one(
+        program.buffer("x", flat, Role::Upload),
+        program.buffer("y", flat, Role::Download),
+        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    let planned =
+        if fused { lower(graph, &[K], &ports, &mut program) } else { lower_as_is(graph, &[K], &ports, &mut program) };
+    planned.unwrap();
+    let (program, lanes) = (program.finish().unwrap(), 2 * (1 + t + k) as usize);
+    let mut executor = Executor::new(gpu, program.clone(), lanes).unwrap();
+    executor.upload(ports.inputs[0], &pad(&noise(lanes * size(graph), 4), size(graph))).unwrap();
+    executor.upload(ports.lanes, &vec![Lane::default(); lanes]).unwrap();
+    (program, executor.run(lanes, ports.outputs[0]).unwrap())
+}
+
+#[test]
+fn what_the_reverse_sweep_reads_comes_with_the_values() {
+    let (gpu, graph) = (gpu(), units());
+    for (family, t) in families(&gpu).into_iter().flat_map(|f| [(f, 0), (f, 2)]) {
+        let (program, got) = transposed(&gpu, &graph, family, [t, 3], true);
+        let (before, want) = transposed(&gpu, &graph, family, [t, 3], false);
+        assert!(count(&before, "silu") >= 6 && count(&before, "slope") == 6, "{family:?}, T = {t}");
+        for op in ["silu", "slope", "repack", "spread", "add_row"] {
+            assert_eq!(count(&program, op), 0, "{family:?}, T = {t}: {op} is still there");
+        }
+        assert_eq!([count(&program, "times"), count(&program, "combine")], [3, 0], "{family:?}, T = {t}");
+        let want: Vec<f64> = want.into_iter().map(f64::from).collect();
+        let error = max_norm_error(&got, &want);
+        assert!(error < 2e-6, "{family:?}, T = {t}: {error:e}");
+    }
 }

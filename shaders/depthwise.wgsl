@@ -1,14 +1,22 @@
-// y[lane, p, c] = b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c], 3x3.
+// y[lane, p, c] = (b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c]) z[p, c], 3x3; z with TIMES alone.
 // Thread map: one thread per (lane, output pixel, block of 4 channels), blocks fastest: loads are coalesced.
 // Accuracy: nine sequential f32 products.
 #import lib/grid.wgsl
 struct Immediates {
 #import lib/conv_immediates.wgsl
+#if TIMES
+    z_stride: u32, z_first0: u32, z_count0: u32, z_first1: u32, // blocks per pixel of z, its runs of blocks
+    z_to: u32, z_from: u32,                                     // lanes per sample of y and of z, where z has those of another space
+#endif
 }
 #import lib/conv.wgsl
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;       // [lane][in pixels][in_stride]
 @group(0) @binding(1) var<storage, read> weights: array<vec4f>; // [block][9 taps, bias]
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [lane][pixels][out_stride]
+
+#if TIMES
+@group(0) @binding(5) var<storage, read> z: array<vec4f>;       // [sample or lane][pixels][z_stride]
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -29,5 +37,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
             sum += weights[block * 10u + tap] * x[at * im.in_stride + offset];
         }
     }
+#if TIMES
+    let z_pixel = lane / im.z_to * im.z_from * im.pixels + p % im.pixels;
+    sum *= z[z_pixel * im.z_stride + block + select(im.z_first1, im.z_first0, block < im.z_count0)];
+#endif
     y[p * im.out_stride + im.out_offset + block] = sum;
 }

@@ -1,10 +1,14 @@
-// y[lane, p, c] = b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c], 3x3, CPU adapters.
+// y[lane, p, c] = (b[c] + sum_tap w[c, tap] x[lane, stride p + tap - 1, c]) z[p, c], 3x3, CPU adapters; z with TIMES alone.
 // Thread map: one thread per (lane, tile of ROWS x COLUMNS output pixels), BLOCKS blocks of 4 channels per workgroup
 // (group.y): four fill a cache line, which two cores would otherwise pass to and fro. The tile's outputs share their
 // loads; weights stand at constant workgroup addresses (see conv_cc). Outputs beyond the image go to the spare pixel
 // behind the buffer; threads beyond the last tile repeat it. Accuracy: nine sequential f32 products.
 struct Immediates {
 #import lib/conv_immediates.wgsl
+#if TIMES
+    z_stride: u32, z_first0: u32, z_count0: u32, z_first1: u32, // blocks per pixel of z, its runs of blocks
+    z_to: u32, z_from: u32,                                     // lanes per sample of y and of z, where z has those of another space
+#endif
 }
 #import lib/conv.wgsl
 #import lib/image.wgsl
@@ -17,6 +21,10 @@ const WEIGHTS = BLOCKS * 10;
 @group(0) @binding(2) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
 #else
 @group(0) @binding(2) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride], one spare pixel
+#endif
+#if TIMES
+@group(0) @binding(5) var z: texture_storage_2d<rgba32float, read>; // mirror of [sample or lane][pixels][z_stride]
+fn load_z(i: u32) -> vec4f { return textureLoad(z, vec2u(i & 1023u, (i >> 10u) + 1u)); }
 #endif
 var<workgroup> w: array<vec4f, WEIGHTS>;
 
@@ -52,10 +60,16 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let p$(v)_$u = (lane * out_h + py + $v) * im.out_w + px + $u;
     let to$(v)_$u = select(spare, p$(v)_$u, py + $v < out_h && px + $u < im.out_w) * im.out_stride
         + im.out_offset + group.y * BLOCKS;
+#if TIMES
+    let z$(v)_$u = (quotient(lane, im.z_to) * im.z_from * im.pixels + min(p$(v)_$u - lane * im.pixels, im.pixels - 1u)) * im.z_stride;
+#endif
 #end
 #end
 #unroll b 0 BLOCKS
     let offset$b = i32(block_offset(group.y * BLOCKS + $b));
+#if TIMES
+    let z_block$b = group.y * BLOCKS + $b + select(im.z_first1, im.z_first0, group.y * BLOCKS + $b < im.z_count0);
+#endif
 #unroll r 0 TALL
 #unroll c 0 WIDE
     let x$(b)_$(r)_$c = load_x(select(ZERO_TEXEL, from$(r)_$c + offset$b, ok$(r)_$c));
@@ -69,6 +83,9 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     a$(b)_$(v)_$u += w[$(b * 10 + r * 3 + c)] * x$(b)_$(v * STRIDE + r)_$(u * STRIDE + c);
 #end
 #end
+#if TIMES
+    a$(b)_$(v)_$u *= load_z(z$(v)_$u + z_block$b);
+#endif
 #if !PAIRS
     y[to$(v)_$u + $b] = packed(a$(b)_$(v)_$u);
 #endif

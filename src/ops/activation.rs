@@ -17,17 +17,19 @@ impl Pass {
     /// Without SiLU all lanes are alike.
     pub const LINEAR: Pass = Pass { role: LaneRole::All, silu: false, slope: None };
 
-    /// The dispatches that store `place`; one where there are no tangents or no SiLU.
-    pub fn of(cx: &mut Lowering, silu: bool, place: &Place) -> Vec<Pass> {
-        if !silu || cx.program.tangents() == 0 {
+    /// The dispatches that store `place`; one where there are no tangents or no SiLU. Slopes go to `kept`, where others read them
+    /// too, or else to a buffer that is free as soon as these are done.
+    pub fn of(cx: &mut Lowering, silu: bool, kept: Option<BufferId>, place: &Place) -> Vec<Pass> {
+        let tangents = cx.program.tangents() > 0;
+        if !silu || !tangents && kept.is_none() {
             return vec![Pass { silu, ..Pass::LINEAR }];
         }
-        let slope = cx.slope(16 * (place.shape.pixels() * place.blocks) as u64, 16 * place.blocks as u64);
+        let slope = kept
+            .unwrap_or_else(|| cx.slope(16 * (place.shape.pixels() * place.blocks) as u64, 16 * place.blocks as u64));
         let loaded = cx.x_access();
-        vec![
-            Pass { role: LaneRole::Primals, silu, slope: Some((slope, Access::Write)) },
-            Pass { role: LaneRole::Tangents, silu: false, slope: Some((slope, loaded)) },
-        ]
+        let values = Pass { role: LaneRole::Primals, silu, slope: Some((slope, Access::Write)) };
+        let along = Pass { role: LaneRole::Tangents, silu: false, slope: Some((slope, loaded)) };
+        [values].into_iter().chain(tangents.then_some(along)).collect()
     }
 
     /// Constants of the shader.

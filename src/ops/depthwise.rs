@@ -6,7 +6,7 @@ use super::window::{Backwards, Padding, Window, extent, inside};
 use super::{Case, Locality, Lowering, Op, Reverse, Share, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, Grid, Kernel, LaneRole, Step};
+use crate::program::{Access, Grid, Kernel, LaneRole, Step, named};
 use crate::shape::Shape;
 use crate::target::KernelFamily;
 use std::sync::Arc;
@@ -121,9 +121,21 @@ impl Op for Depthwise {
     }
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.lower_then(cx, None, self.flops(&[], cx.output.shape));
+        Ok(())
+    }
+}
+
+impl Depthwise {
+    /// The kernel, perhaps with a product on its store, and so many operations per lane.
+    pub(crate) fn lower_then(&self, cx: &mut Lowering, times: Option<View>, flops: u64) {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let weights = cx.program.constant(cx.label("weights"), &self.packed(&view));
-        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, &[]);
+        let factor = times.as_ref().map_or_else(Vec::new, |z| {
+            let lanes = named(["z_to", "z_from"], z.apart.unwrap_or([1, 1]));
+            z.second().into_iter().chain(lanes).collect()
+        });
+        let words = immediates(&view, &place, cx.program.group(), self.stride, self.padding, &factor);
         let s = place.shape;
         let (rows, columns) = TILE;
         let blocks = [4, 2, 1].into_iter().find(|b| place.blocks.is_multiple_of(*b)).unwrap_or(1);
@@ -153,25 +165,31 @@ impl Op for Depthwise {
                 vec![],
             ),
         };
+        let constants = constants.into_iter().chain([("TIMES", i64::from(times.is_some()))]).collect();
         if access == Access::Image {
-            cx.program.mirror(view.buffer, view.bytes());
+            for view in [Some(&view), times.as_ref()].into_iter().flatten() {
+                cx.program.mirror(view.buffer, view.bytes());
+            }
         }
+        let factor = times.map(|z| ("z", z.buffer, access));
         cx.program.push(Step {
             label: cx.label("depthwise"),
             op: "depthwise",
             kernel: Kernel { shader, constants },
-            bindings: vec![
+            bindings: [
                 ("x", view.buffer, access),
                 ("weights", weights, Access::Read),
                 ("y", place.buffer, Access::Write),
-            ],
+            ]
+            .into_iter()
+            .chain(factor)
+            .collect(),
             role: LaneRole::All,
             immediates: words,
             grid,
-            flops: self.flops(&[view.shape], s),
+            flops,
             bytes: 16 * (view.blocks() * view.shape.pixels() + place.blocks * s.pixels()) as u64,
         });
-        Ok(())
     }
 }
 

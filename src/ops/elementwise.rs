@@ -66,7 +66,7 @@ impl Elementwise<'_> {
         let apart = [("X_APART", view.apart), ("Z_APART", self.second.and_then(|second| second.apart))];
         let lanes = apart.iter().zip([["x_to", "x_from"], ["z_to", "z_from"]]);
         let lanes: Vec<_> = lanes.filter_map(|((_, lanes), names)| Some(named(names, (*lanes)?))).flatten().collect();
-        for pass in Pass::of(cx, self.silu, &place) {
+        for pass in Pass::of(cx, self.silu, None, &place) {
             let reads = self.reads.iter().filter(|_| pass.role != LaneRole::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
             let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];

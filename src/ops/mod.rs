@@ -268,7 +268,7 @@ impl View {
     }
 
     /// How kernels find blocks of what they call z.
-    fn second(&self) -> [Immediate; 4] {
+    pub(crate) fn second(&self) -> [Immediate; 4] {
         let [first0, count0, first1] = self.segment_words();
         [("z_stride", self.stride as u32), ("z_first0", first0), ("z_count0", count0), ("z_first1", first1)]
     }

@@ -2,20 +2,26 @@
 //! is neither written nor read. In: a graph. Out: the same function with fewer nodes. `RULES` says which ops join; the pass sees
 //! to it that nobody else reads what is no longer written, and that no step binds more buffers than every adapter can.
 use super::Setting;
-use super::fused::{Doubling, Fused, FusedAddRow, FusedConv, FusedNorm, Prologue, UpConv};
+use super::fused::{
+    Doubling, Filled, Fused, FusedAddRow, FusedConv, FusedDepthwise, FusedNorm, Prologue, Room, Times, UpConv,
+};
 use super::simplify::compact;
+use super::spaces::reverse_begins;
 use super::views::sources_of;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Op;
 use crate::ops::add::Add;
 use crate::ops::add_row::AddRow;
+use crate::ops::combine::Combine;
 use crate::ops::conv::{Conv, Epilogue, Padding, TimeRow};
+use crate::ops::curve::Curve;
 use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::ops::resample::Resample;
 use crate::ops::silu::Silu;
+use crate::ops::slope::Slope;
 use crate::target::KernelFamily;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Two ops become one.
@@ -36,6 +42,10 @@ enum Joins {
     Sum,
     /// The first one: the next does it as it loads its first input.
     Load,
+    /// SiLU, and its slope in the reverse sweep: the op before it leaves both.
+    Kept,
+    /// A product of the reverse sweep: the op that makes its first factor does it on the store.
+    Factor,
 }
 
 /// Two ops of which the next reads what the first writes.
@@ -57,6 +67,23 @@ pub const RULES: &[Rule] = &[
         make: |pair| {
             pair.next.downcast::<Silu>()?;
             ended(pair.first, Epilogue::then_silu)
+        },
+    },
+    Rule {
+        name: "convolution, SiLU and its slope",
+        joins: Joins::Kept,
+        make: |pair| {
+            pair.next.downcast::<Silu>()?;
+            pair.first.downcast::<UpConv>().is_none().then_some(())?;
+            ended(pair.first, Epilogue::then_kept)
+        },
+    },
+    Rule {
+        name: "depthwise convolution, product",
+        joins: Joins::Factor,
+        make: |pair| {
+            let depthwise = pair.first.downcast::<Depthwise>()?.clone();
+            Some(Arc::new(FusedDepthwise { depthwise }))
         },
     },
     Rule {
@@ -159,6 +186,12 @@ struct Fusion<'a> {
     named: Vec<usize>,
     /// Names of rules, in order.
     applied: Vec<&'static str>,
+    /// Where the reverse sweep begins in the original graph.
+    reverse: usize,
+    /// In the reverse sweep, the slopes of SiLU at what only they and one SiLU read, by the node that makes that.
+    slopes: BTreeMap<usize, usize>,
+    /// What those slopes are, where they are kept.
+    kept: BTreeMap<usize, NodeId>,
 }
 
 /// The same network with fewer nodes, and the names of the rules by which, in order.
@@ -182,7 +215,25 @@ pub(super) fn fuse(graph: &Graph, setting: Setting) -> (Graph, Vec<&'static str>
         read(&mut kernels, &[&original[id.0]]);
     }
 
-    let mut fused = Fusion { setting, nodes: vec![], sources: vec![], is: vec![], kernels, named, applied: vec![] };
+    let reverse = if setting.reverse { reverse_begins(graph) } else { graph.nodes.len() };
+    let slopes = graph.nodes.iter().enumerate().skip(reverse).filter_map(|(i, node)| {
+        let of = node.inputs.first().filter(|of| named[of.0] == 2 && kernels[of.0] == 2)?;
+        let silu = node.op.downcast::<Slope>().is_some_and(|slope| slope.of == Curve::Silu);
+        silu.then_some((of.0, i))
+    });
+    let slopes = slopes.collect();
+    let mut fused = Fusion {
+        setting,
+        nodes: vec![],
+        sources: vec![],
+        is: vec![],
+        kernels,
+        named,
+        applied: vec![],
+        reverse,
+        slopes,
+        kept: BTreeMap::new(),
+    };
     let mut renamed: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let inputs: Vec<NodeId> = node.inputs.iter().map(|id| renamed[id.0]).collect();
@@ -196,7 +247,12 @@ pub(super) fn fuse(graph: &Graph, setting: Setting) -> (Graph, Vec<&'static str>
 impl Fusion<'_> {
     /// The node that has the value of the original node `i`, which is `node` if nothing can take it in.
     fn add(&mut self, i: usize, node: Node) -> NodeId {
-        if let Some(taken) = self.stores(i, &node).or_else(|| self.sum(i, &node)) {
+        if let Some(kept) = self.kept.get(&i) {
+            return *kept;
+        }
+        let taken = self.stores(i, &node).or_else(|| self.sum(i, &node));
+        let taken = taken.or_else(|| self.keep(i, &node)).or_else(|| self.factor(i, &node));
+        if let Some(taken) = taken {
             return taken;
         }
         let node = self.load(&node).unwrap_or(node);
@@ -264,6 +320,55 @@ impl Fusion<'_> {
         self.nodes[own.0] = None;
         self.applied.push(name);
         Some(self.push(i, node))
+    }
+
+    /// SiLU, by the op that makes what it reads, which leaves its slopes too where the reverse sweep reads them.
+    fn keep(&mut self, i: usize, node: &Node) -> Option<NodeId> {
+        let &[x] = &node.inputs[..] else { return None };
+        let &slopes = self.slopes.get(&self.is[x.0]).filter(|_| self.setting.kept)?;
+        let before = self.nodes[x.0].as_ref()?;
+        let pair = Pair { first: &*before.op, next: &*node.op, input: 0, channels: None, setting: self.setting };
+        let (name, op) = self.joined(Joins::Kept, &pair)?;
+        let plain = before.op.downcast::<Conv>().map(|conv| FusedConv::of(conv.clone()));
+        let of = plain.or_else(|| before.op.downcast::<FusedConv>().cloned())?;
+        let before = self.nodes[x.0].take()?;
+        let named = |what: &str| format!("{}.{what}", before.name);
+        let (inputs, shape) = (before.inputs.clone(), before.shape);
+        let room = Node { name: named("slopes"), op: Arc::new(Room { of }), inputs: inputs.clone(), shape };
+        let room = self.push(slopes, room);
+        let inputs = inputs.into_iter().chain([room]).collect();
+        let made = self.push(i, Node { name: before.name.clone(), op, inputs, shape });
+        let filled = Arc::new(Filled::of(shape.c));
+        let filled = Node { name: named("slopes kept"), op: filled, inputs: vec![room, made], shape };
+        let filled = self.push(slopes, filled);
+        self.kept.insert(slopes, filled);
+        self.applied.push(name);
+        Some(made)
+    }
+
+    /// A product of the reverse sweep, by the op that makes its first factor, or of a first factor that lies anywhere.
+    fn factor(&mut self, i: usize, product: &Node) -> Option<NodeId> {
+        let &[a, b] = &product.inputs[..] else { return None };
+        let whole = self.nodes[b.0].as_ref().is_some_and(|z| z.shape == product.shape);
+        if i < self.reverse || product.op.downcast::<Combine>() != Some(&Combine::Product) || !whole {
+            return None;
+        }
+        if let Some(node) = self.only(a).filter(|_| self.is[a.0] > self.reverse) {
+            let pair = Pair { first: &*node.op, next: &*product.op, input: 0, channels: None, setting: self.setting };
+            if let Some((name, op)) = self.joined(Joins::Factor, &pair) {
+                let inputs = node.inputs.iter().copied().chain([b]).collect();
+                let node = Node { name: product.name.clone(), op, inputs, shape: product.shape };
+                self.nodes[a.0] = None;
+                self.applied.push(name);
+                return Some(self.push(i, node));
+            }
+        }
+        // Blocks that lie together are read as they are.
+        let apart = |block: &[(usize, usize)]| {
+            let (leaf, first) = block[0];
+            first % 4 != 0 || !block.iter().enumerate().all(|(c, at)| *at == (leaf, first + c))
+        };
+        self.sources[a.0].chunks(4).any(apart).then(|| self.push(i, Node { op: Arc::new(Times), ..product.clone() }))
     }
 
     /// The node with what makes its first input in it, if nobody else asks for that.

@@ -68,6 +68,10 @@ struct Setting<'a> {
     tangents: u32,
     /// How the device holds weights.
     held: WeightFormat,
+    /// Whether it is an adjoint graph, whose reverse sweep has lanes of its own.
+    reverse: bool,
+    /// Whether slopes are kept where values are stored; not in bands of rows, each of which would need room of its own.
+    kept: bool,
 }
 
 /// A network between passes.
@@ -101,7 +105,7 @@ impl Draft {
 
 /// The network that is planned for a target and K tangents, its ops fused, and the names of the rules by which, in order (`RULES`).
 pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
-    fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held })
+    fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held, reverse: false, kept: false })
 }
 
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
@@ -117,7 +121,17 @@ pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Bu
 /// The steps of an adjoint graph (`adjoint`), for samples with cotangents: a sample's lanes hold x, its tangents v, its
 /// cotangents u in the one buffer of `ports`, and y, J v, J'u in the other.
 pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
-    let (graph, _) = fused(adjoint, program.target(), program.lanes_in(Space::Forward) - 1);
+    let tangents = program.lanes_in(Space::Forward) - 1;
+    // What is kept with the values could not be made a second time alone.
+    let (target, kept) = (program.target(), program.target().saved == 0);
+    let setting = Setting { target, tangents, held: adjoint.held, reverse: true, kept };
+    let simple = simplify::simplify(adjoint);
+    let (mut graph, _) = fuse::fuse(&simple, setting);
+    if let Some(budget) = program.budget().filter(|_| kept)
+        && views::Layout::of(&graph)?.bytes(&graph).iter().any(|bytes| *bytes > budget)
+    {
+        graph = fuse::fuse(&simple, Setting { kept: false, ..setting }).0;
+    }
     steps(graph, timesteps, ports, program)
 }
 

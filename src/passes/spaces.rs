@@ -1,6 +1,7 @@
 //! Lanes of nodes: which of a sample's lanes a node of an adjoint graph needs. In: a graph whose ends are nodes, of T tangents and K
 //! cotangents. Out: the space of every node, and copies where one reads lanes of another space than its own (`ops::spread`).
 use super::Draft;
+use super::fused::Room;
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::input::Input;
@@ -31,7 +32,8 @@ fn spaces(graph: &Graph, tangents: bool) -> Vec<Space> {
             node.inputs.iter().for_each(|id| forward[id.0] = true);
         }
     }
-    let space = |i: usize| match (reverse[i], forward[i] || !tangents) {
+    let room = |i: usize| graph.nodes[i].op.downcast::<Room>().is_some();
+    let space = |i: usize| match (reverse[i], forward[i] && !room(i) || !tangents) {
         (true, _) => Space::Reverse,
         (_, true) => Space::Forward,
         _ => Space::Primal,

@@ -54,6 +54,7 @@ sources![
     "lib/weights",
     "relane",
     "score",
+    "times",
 ];
 
 const LISTS: [&[(&str, &str)]; 3] = [ops::KERNELS, paths::KERNELS, OTHERS];

@@ -48,10 +48,11 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let ending = Ending::of(job.epilogue, cx)?;
     cx.program.mirror(view.buffer, view.bytes());
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
-    let last = Pass::of(cx, job.epilogue.curved(), &place).into_iter().map(|pass| (chunks - 1, pass));
+    let last = ending.passes(job, cx, &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
         // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
-        let most = if pass.role == LaneRole::Primals { 128 } else { 512 };
+        let few = pass.role == LaneRole::Primals && cx.program.tangents() > 0;
+        let most = if few { 128 } else { 512 };
         let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);

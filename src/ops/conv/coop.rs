@@ -3,7 +3,6 @@
 use super::epilogue::Ending;
 use super::{Job, immediates, operands, packed};
 use crate::error::Result;
-use crate::ops::activation::Pass;
 use crate::ops::weight_format::WeightFormat;
 use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step};
@@ -88,7 +87,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, matrices: Matrices) -> Result<
         maxima = Some(("maxima", made, Access::Read));
     }
     let own = ending.behind(&[kernel, ("weight_unit", power(-e).to_bits())], job.offset(&place));
-    for pass in Pass::of(cx, job.epilogue.curved(), &place) {
+    for pass in ending.passes(job, cx, &place) {
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(job, cx, &pass, true);
         let bindings = bindings.into_iter().chain(maxima).chain(extra).chain(loaded.iter().copied()).collect();

@@ -1,11 +1,12 @@
 //! What the kernels of a convolution can do to its sums z before they store them: `y = s act2(act1(z) + r_k) + t x`, every part of
 //! it optional: SiLU, a time row r_k, SiLU again, a residual x. A plain convolution has none; `passes::fuse` gives it some.
-//! Tangents: `y' = s act2' act1' z' + t x'`; the product of both slopes is what the primals' dispatch leaves for the tangents'.
+//! Tangents: `y' = s act2' act1' z' + t x'`; the product of both slopes is what the primals' dispatch leaves for the tangents'. Where
+//! the reverse sweep reads slopes of a SiLU, the same dispatch leaves them in an input that is `kept`.
 use super::Job;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::ops::Lowering;
 use crate::ops::activation::Pass;
+use crate::ops::{Lowering, Place};
 use crate::program::{Access, BufferId, Immediate, LaneRole};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Epilogue {
     pub row: Option<TimeRow>,
     /// SiLU of the sum with the row.
     pub again: bool,
+    /// Whether the first input that the convolution does not read is room for the slopes of its one SiLU, which are left there.
+    pub kept: bool,
     /// s and t, where one more input is added: s times what came before, and t times the input.
     pub residual: Option<[f64; 2]>,
 }
@@ -37,10 +40,17 @@ impl Epilogue {
     pub fn then_silu(&self) -> Option<Self> {
         let more = self.clone();
         match (&self.residual, &self.row) {
-            (None, Some(_)) if !self.again => Some(Self { again: true, ..more }),
+            (None, Some(_)) if !self.again && !self.kept => Some(Self { again: true, ..more }),
             (None, None) if !self.silu => Some(Self { silu: true, ..more }),
             _ => None,
         }
+    }
+
+    /// This, then SiLU, whose slopes are kept; none if the kernels cannot.
+    pub fn then_kept(&self) -> Option<Self> {
+        let straight = self.residual.is_none() && !self.curved();
+        let (silu, again) = (self.row.is_none(), self.row.is_some());
+        straight.then(|| Self { silu, again, kept: true, ..self.clone() })
     }
 
     /// This, then a time row; none if the kernels cannot.
@@ -58,8 +68,19 @@ impl Epilogue {
         self.silu || self.again
     }
 
-    /// Shape of the output, `out` of the sums, where these are the inputs that the convolution does not read: the residual, if any.
+    /// How many inputs the convolution does not read.
+    pub fn inputs(&self) -> usize {
+        usize::from(self.kept) + usize::from(self.residual.is_some())
+    }
+
+    /// Shape of the output, `out` of the sums, where these are the inputs that the convolution does not read: room for slopes, and
+    /// the residual, if any.
     pub fn shape(&self, left: &[Shape], out: Shape) -> Result<Shape> {
+        let left = match left {
+            [room, left @ ..] if self.kept && *room == out => left,
+            [room, ..] if self.kept => return Err(Error::invalid("inputs", format!("{room} for slopes of {out}"))),
+            left => left,
+        };
         match (left, self.residual) {
             (&[], None) => Ok(out),
             (&[z], Some(_)) if z == out => Ok(out),
@@ -73,7 +94,7 @@ impl Epilogue {
 
     /// Storage buffers that the last step binds for all this: time rows and lanes, slopes where there are tangents, the residual.
     pub fn storage_buffers(&self, tangents: bool) -> usize {
-        let sloped = self.curved() && tangents;
+        let sloped = self.kept || self.curved() && tangents;
         2 * self.row.is_some() as usize + sloped as usize + self.residual.is_some() as usize
     }
 
@@ -101,6 +122,7 @@ impl Epilogue {
 
 /// The end of a convolution's kernels: constants, bindings and words of `shaders/conv.wgsl` and `conv_cc.wgsl`.
 pub(super) struct Ending {
+    kept: Option<BufferId>,
     rows: Option<BufferId>,
     lanes: BufferId,
     residual: Option<(BufferId, u64)>,
@@ -112,6 +134,13 @@ impl Ending {
     /// Of the convolution that is being lowered.
     pub fn of(epilogue: &Epilogue, cx: &mut Lowering) -> Result<Self> {
         let blocks = cx.output.blocks;
+        let mut kept = None;
+        if epilogue.kept {
+            let room = cx.inputs.len().checked_sub(epilogue.inputs()).and_then(|first| cx.inputs.get(first));
+            let room = room.filter(|room| room.stride == blocks && room.slots == cx.output.slots);
+            let room = room.ok_or_else(|| Error::invalid(cx.node, "there is no room of its own for its slopes"))?;
+            kept = Some(room.buffer);
+        }
         let rows = epilogue.row.as_ref().map(|row| {
             let mut packed = vec![0f32; cx.rows[row.table].len() * blocks * 4];
             for (k, values) in cx.rows[row.table].iter().enumerate() {
@@ -131,13 +160,18 @@ impl Ending {
             added = [stride, first, count, second, ("s", s), ("t", t)];
             residual = Some((z.buffer, z.bytes()));
         }
-        Ok(Self { rows, lanes: cx.lanes, residual, blocks, added })
+        Ok(Self { kept, rows, lanes: cx.lanes, residual, blocks, added })
     }
 
     /// The kernel's own immediates, and behind them those of `shaders/lib/conv_end_immediates.wgsl`.
     pub fn behind(&self, own: &[Immediate], phase: u32) -> Vec<Immediate> {
         let ends = [("out_blocks", self.blocks as u32), ("phase", phase)];
         own.iter().copied().chain(ends).chain(self.added).collect()
+    }
+
+    /// The dispatches that store results.
+    pub fn passes(&self, job: &Job, cx: &mut Lowering, place: &Place) -> Vec<Pass> {
+        Pass::of(cx, job.epilogue.curved(), self.kept, place)
     }
 
     /// Constants and bindings of one dispatch; `last` stores results, others sums.

@@ -2,7 +2,6 @@
 use super::epilogue::Ending;
 use super::{Job, immediates, operands, packed};
 use crate::error::Result;
-use crate::ops::activation::Pass;
 use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, Grid, Kernel, Step};
 
@@ -17,7 +16,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
     let (loading, loaded) = job.loading.extra();
     let (stride, padding) = job.loading.window(conv);
     let own = ending.behind(&[("kernel", conv.kernel as u32)], job.offset(&place));
-    for pass in Pass::of(cx, job.epilogue.curved(), &place) {
+    for pass in ending.passes(job, cx, &place) {
         let bindings = operands(&view, Access::Read, [weights, bias], &place);
         let (after, extra) = ending.pass(job, cx, &pass, true);
         let bindings = bindings.into_iter().chain(extra).chain(loaded.iter().copied()).collect();

@@ -4,7 +4,6 @@
 use super::epilogue::{Ending, Epilogue};
 use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
-use crate::ops::activation::Pass;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::weight_format::WeightFormat;
 use crate::ops::{Lowering, Op, Place, Segment, View};
@@ -126,7 +125,7 @@ fn stored(job: &Job, cx: &mut Lowering, ending: &Ending, bias: BufferId, sums: &
     let (place, count) = (cx.output.clone(), sums.shape.w);
     let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
     cx.program.mirror(sums.buffer, sums.bytes());
-    for pass in Pass::of(cx, job.epilogue.curved(), &place) {
+    for pass in ending.passes(job, cx, &place) {
         let (constants, extra) = ending.pass(job, cx, &pass, true);
         let bindings =
             [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];

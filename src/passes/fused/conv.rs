@@ -19,7 +19,7 @@ pub(crate) enum Prologue {
     Norm(FusedNorm),
 }
 
-/// `Conv`, and what is done around it. Inputs: those of the prologue, then the residual.
+/// `Conv`, and what is done around it. Inputs: those of the prologue, then room for slopes, then the residual.
 #[derive(Clone, Debug)]
 pub(crate) struct FusedConv {
     /// The convolution.
@@ -39,11 +39,14 @@ impl FusedConv {
     /// How many of the first inputs are loaded, of all that are given.
     fn loaded(&self, given: usize) -> usize {
         match &self.prologue {
-            Some(Prologue::Norm(FusedNorm { band: Some(_), .. })) => {
-                given.saturating_sub(usize::from(self.epilogue.residual.is_some()))
-            }
+            Some(Prologue::Norm(FusedNorm { band: Some(_), .. })) => given.saturating_sub(self.epilogue.inputs()),
             _ => given.min(1),
         }
+    }
+
+    /// Whether an input, of so many, is room for slopes.
+    fn keeps(&self, input: usize, of: usize) -> bool {
+        self.epilogue.kept && input == self.loaded(of)
     }
 
     /// Shape of what the convolution gets.
@@ -83,7 +86,8 @@ impl Op for FusedConv {
             None => loaded[0],
         };
         let s = self.prepared(sizes).unwrap_or(shapes[0]); // it was checked
-        self.epilogue.twin(self.conv.twin(&[x], &[s], rows), inputs.get(count).copied(), rows)
+        let residual = inputs[count..].get(usize::from(self.epilogue.kept)).copied();
+        self.epilogue.twin(self.conv.twin(&[x], &[s], rows), residual, rows)
     }
 
     fn flops(&self, inputs: &[Shape], output: Shape) -> u64 {
@@ -102,6 +106,8 @@ impl Op for FusedConv {
 
     fn reads(&self, input: usize, of: usize) -> Reads {
         match &self.prologue {
+            // It is written, and where it lies is where it was made for.
+            _ if self.keeps(input, of) => Reads::Anywhere,
             _ if input >= self.loaded(of) => Reads::Ordered,
             Some(_) => Reads::InPlace,
             None => Reads::Anywhere,
@@ -125,6 +131,10 @@ impl Op for FusedConv {
         };
         *padding = padding.with_rows(rows)?;
         Some(Arc::new(op))
+    }
+
+    fn finds_primals(&self, input: usize) -> bool {
+        self.keeps(input, input + 1)
     }
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
@@ -156,6 +166,7 @@ pub(super) fn cases() -> Vec<Case> {
         silu,
         row: Some(TimeRow { table: 0, entries: (0..co).rev().collect() }),
         again: silu,
+        kept: false,
         residual: Some([0.5, -1.25]),
     };
     vec![

@@ -3,14 +3,20 @@
 //! them, by its table of rules; `band` makes others of them of the rows that fit. To passes, layout and twin they are ops.
 mod add_row;
 mod conv;
+mod depthwise;
+mod kept;
 mod norm;
+mod times;
 mod up_conv;
 
 use crate::ops::{Op, Tested};
 
 pub(super) use add_row::FusedAddRow;
 pub(super) use conv::{FusedConv, Prologue};
+pub(super) use depthwise::FusedDepthwise;
+pub(super) use kept::{Filled, Room};
 pub(super) use norm::FusedNorm;
+pub(super) use times::Times;
 pub(super) use up_conv::{Doubling, UpConv};
 
 /// A fused op.
@@ -26,5 +32,6 @@ pub const FUSED: &[Tested] = &[
     ("fused_add_row", add_row::cases),
     ("fused_conv", conv::cases),
     ("fused_norm", norm::cases),
+    ("times", times::cases),
     ("up_conv", up_conv::cases),
 ];

@@ -200,6 +200,7 @@ pub(super) fn cases() -> Vec<Case> {
         silu: false,
         row: Some(TimeRow { table: 0, entries: (0..8).rev().collect() }),
         again: true,
+        kept: false,
         residual: Some([0.5, -1.25]),
     };
     [
