@@ -13,6 +13,7 @@ use vorticity::data::{Images, Levels};
 use vorticity::field::{self, FIELDS, ScoreScale};
 use vorticity::graph::Graph;
 use vorticity::measures::circulation::{CirculationRun, Options, Quadrature};
+use vorticity::ops::OPS;
 use vorticity::ops::conv::VARIANTS;
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::Lane;
@@ -139,10 +140,10 @@ fn translate(text: &str, family: KernelFamily) -> Result<([usize; 3], Vec<String
     Ok(([spirv.len(), metal.len(), direct.len()], words))
 }
 
-/// A plan of the graph, with so many tangents a sample.
-fn plan(graph: &Graph, family: KernelFamily, tangents: u32, choices: Choices) -> Program {
+/// A plan of the graph, with so many tangents and cotangents a sample.
+fn plan(graph: &Graph, family: KernelFamily, [tangents, cotangents]: [u32; 2], choices: Choices) -> Program {
     let target = Target { choices: choices.into(), subgroup: 32, ..Target::of(family) };
-    let mut program = Builder::new(target, tangents);
+    let mut program = Builder::both(target, tangents, cotangents);
     let ports = Ports::one(
         program.buffer("x", 16, Role::Upload),
         program.buffer("y", 16, Role::Download),
@@ -200,6 +201,9 @@ fn kernels() -> Kernels {
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());
     }
+    // What plans alone have has no transpose.
+    let own = OPS.iter().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap());
+    let transposed: Vec<Graph> = graphs.iter().cloned().chain(own).collect();
     graphs.extend(tested().flat_map(|(_, cases)| cases()).map(|case| vorticity::selftest::graph_of(&case).unwrap()));
     let halves = graphs.clone().into_iter().map(|mut graph| {
         graph.hold_f16().unwrap();
@@ -207,8 +211,9 @@ fn kernels() -> Kernels {
     });
     let graphs: Vec<Graph> = halves.chain(graphs).collect();
     for family in [KernelFamily::Gpu, KernelFamily::Cpu] {
-        let plan = |g, tangents| (family, plan(g, family, tangents, Choices::default()));
-        programs.extend(graphs.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
+        let plan = |g, directions| (family, plan(g, family, directions, Choices::default()));
+        programs.extend(graphs.iter().flat_map(|g| [[0, 0], [2, 0]].map(|directions| plan(g, directions))));
+        programs.extend(transposed.iter().flat_map(|g| [[0, 2], [1, 2]].map(|directions| plan(g, directions))));
     }
     let varied = tested().filter(|op| VARIED.contains(&op.0)).flat_map(|(_, cases)| cases());
     let varied: Vec<Graph> = varied
@@ -221,8 +226,8 @@ fn kernels() -> Kernels {
         .collect();
     for variant in VARIANTS {
         let plan =
-            |g, tangents| (KernelFamily::Gpu, plan(g, KernelFamily::Gpu, tangents, Choices::always(variant.name)));
-        programs.extend(varied.iter().flat_map(|g| [0, 2].map(|tangents| plan(g, tangents))));
+            |g, directions| (KernelFamily::Gpu, plan(g, KernelFamily::Gpu, directions, Choices::always(variant.name)));
+        programs.extend(varied.iter().flat_map(|g| [[0, 0], [2, 0]].map(|directions| plan(g, directions))));
     }
     for family in [KernelFamily::Gpu, KernelFamily::Cpu] {
         let probes = [ceilings::copy(family), ceilings::gemm(), ceilings::multiply_add()];

@@ -341,6 +341,18 @@ impl Lowering<'_> {
         format!("{}: {op}", self.node)
     }
 
+    /// Refuses a kernel whose thread goes around its loops so many times, where drivers end a thread's loops after 65,535 rounds
+    /// and say nothing: those of CPU adapters.
+    fn rounds(&self, count: usize) -> Result<()> {
+        match self.family() {
+            KernelFamily::Cpu if count > 65_535 => {
+                let message = format!("a thread's loops of {count} rounds, of which software adapters do 65535");
+                Err(Error::invalid(self.node, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The family of kernels to use.
     fn family(&self) -> KernelFamily {
         self.program.target().family

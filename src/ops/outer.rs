@@ -69,6 +69,7 @@ impl Op for Outer {
         let (k, v) = (cx.inputs[0].clone(), cx.inputs[1].clone());
         plain(&k)?;
         let first = plain(&v)?;
+        cx.rounds(k.shape.pixels() * if cx.program.tangents() > 0 { 2 } else { 1 })?;
         let out = cx.output.shape;
         // Four columns are one thread's where no four belong to two heads, and where no block of v does.
         let whole = out.w.is_multiple_of(4) && aligned(self.heads, [out.c]);

@@ -46,6 +46,7 @@ impl Op for SoftmaxPixels {
     }
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        cx.rounds(3 * cx.output.shape.pixels())?;
         let flops = self.flops(&[], cx.output.shape);
         Elementwise { name: "softmax_pixels", items: Some(cx.output.blocks), flops, ..Default::default() }.push(cx);
         Ok(())

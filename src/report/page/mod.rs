@@ -199,7 +199,8 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
                     @for mean in runs.first().iter().flat_map(|r| &r.results.means) { (curve(runs, mean, &ks, size(count))) }
                     @for figure in info.figures {
                         @let of = |run: &Run, k: usize| if figure.pairs { all_pairs(run, figure.column, k) } else { run.sizes(figure.column, "", k) };
-                        (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(count), panels: vec![panel(runs, figure.title.to_string(), &ks, of)] }))
+                        @if figure.signed { (medians(runs, figure, "", &ks, size(count))) }
+                        @else { (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(count), panels: vec![panel(runs, figure.title.to_string(), &ks, of)] })) }
                     }
                 }
                 @if let Some(MeanOf { caption, .. }) = info.mean.filter(|m| !m.caption.is_empty()) { figcaption { (caption) } }
@@ -247,7 +248,7 @@ fn medians(runs: &[&Run], figure: &Figure, path: &str, ks: &[usize], size: (f64,
         Some((cell.stats.as_ref()?.median, CLEAR * cell.error()))
     };
     curves::draw(&curves::Figure {
-        title: path,
+        title: if path.is_empty() { figure.title } else { path },
         label: figure.label,
         timesteps: ks,
         size,
