@@ -1,9 +1,10 @@
 //! Lanes of nodes: which of a sample's lanes a node of an adjoint graph needs. In: a graph whose ends are nodes, of T tangents and K
 //! cotangents. Out: the space of every node, and copies where one reads lanes of another space than its own (`ops::spread`).
 use super::Draft;
-use super::fused::Room;
+use super::fused::{Filled, Room};
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
+use crate::ops::Op;
 use crate::ops::input::Input;
 use crate::ops::output::Output;
 use crate::ops::spread::Spread;
@@ -48,7 +49,9 @@ pub(super) fn spread(Draft { graph, whole, .. }: &Draft, program: &Builder) -> R
     let lanes = |space| program.lanes_in(space);
     let spaces = spaces(graph, lanes(Space::Forward) > 1);
     let mut kept = vec![false; graph.nodes.len()];
-    for (node, own) in graph.nodes.iter().zip(&spaces) {
+    // Room for slopes, and what fills it, are read by no kernel of their own.
+    let reads = |op: &dyn Op| op.downcast::<Room>().is_none() && op.downcast::<Filled>().is_none();
+    for (node, own) in graph.nodes.iter().zip(&spaces).filter(|(node, _)| reads(&*node.op)) {
         let others = node.inputs.iter().filter(|id| spaces[id.0] == Space::Forward && *own != Space::Forward);
         others.for_each(|id| kept[id.0] = lanes(Space::Forward) > 1);
     }
