@@ -21,17 +21,23 @@ pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Draft {
         let own = sources_of(node, i, &sources);
         sources.push(own);
     }
+    // The last node that has a part in each: of what runs no kernel, that of what it is of.
+    let mut ready: Vec<usize> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let parts = node.inputs.iter().map(|id| ready[id.0]).max();
+        ready.push(parts.filter(|_| node.op.rearranges().is_some()).unwrap_or(i));
+    }
     // By the node behind which it is made: what is to be copied, each once.
     let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut known: HashMap<&Sources, usize> = HashMap::new();
     for node in graph.nodes.iter().filter(|node| node.op.rearranges().is_none()) {
         for id in node.inputs.iter().filter(|id| graph.nodes[id.0].op.rearranges().is_some()) {
-            let last = sources[id.0].iter().map(|s| s.0).max();
-            if let Some(last) =
-                last.filter(|_| whole_blocks(graph, &sources[id.0]) && !known.contains_key(&sources[id.0]))
-            {
-                known.insert(&sources[id.0], id.0);
-                wanted.entry(last).or_default().push(id.0);
+            let own = &sources[id.0];
+            let leaf = own.first().map_or(0, |s| s.0);
+            let one = own.iter().copied().eq((0..graph.nodes[leaf].shape.c).map(|c| (leaf, c)));
+            if !one && whole_blocks(graph, own) && !known.contains_key(own) {
+                known.insert(own, id.0);
+                wanted.entry(ready[id.0]).or_default().push(id.0);
             }
         }
     }

@@ -108,6 +108,18 @@ pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'sta
     fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held, reverse: false, kept: false })
 }
 
+/// The same of an adjoint graph (`adjoint`).
+pub fn fused_both(adjoint: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
+    // What is kept with the values could not be made a second time alone.
+    fused_keeping(adjoint, target, tangents, target.saved == 0)
+}
+
+/// The same; `kept`: whether slopes are kept where values are stored.
+fn fused_keeping(adjoint: &Graph, target: &Target, tangents: u32, kept: bool) -> (Graph, Vec<&'static str>) {
+    let setting = Setting { target, tangents, held: adjoint.held, reverse: true, kept };
+    fuse::fuse(&simplify::simplify(adjoint), setting)
+}
+
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
@@ -122,15 +134,11 @@ pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Bu
 /// cotangents u in the one buffer of `ports`, and y, J v, J'u in the other.
 pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
     let tangents = program.lanes_in(Space::Forward) - 1;
-    // What is kept with the values could not be made a second time alone.
-    let (target, kept) = (program.target(), program.target().saved == 0);
-    let setting = Setting { target, tangents, held: adjoint.held, reverse: true, kept };
-    let simple = simplify::simplify(adjoint);
-    let (mut graph, _) = fuse::fuse(&simple, setting);
-    if let Some(budget) = program.budget().filter(|_| kept)
+    let (mut graph, _) = fused_both(adjoint, program.target(), tangents);
+    if let Some(budget) = program.budget()
         && views::Layout::of(&graph)?.bytes(&graph).iter().any(|bytes| *bytes > budget)
     {
-        graph = fuse::fuse(&simple, Setting { kept: false, ..setting }).0;
+        graph = fused_keeping(adjoint, program.target(), tangents, false).0;
     }
     steps(graph, timesteps, ports, program)
 }
