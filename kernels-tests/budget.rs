@@ -1,6 +1,7 @@
 //! The binding budget: whatever is folded together, no step binds more storage buffers than every adapter can; fusion leaves
 //! out what would be one too many, and what it makes agrees with the twin.
 use crate::common::{builder, families, gpu, lookup, noise, ports, size};
+use crate::weights::{hyper, random};
 use std::collections::BTreeSet;
 use vorticity::choice::Choices;
 use vorticity::dual::Dual;
@@ -228,6 +229,10 @@ fn every_rule_makes_the_same_function() {
             }
         }
     }
+    // A depthwise convolution behind an activation.
+    let shuffled =
+        adjoint(&crate::networks::network(&hyper(1, 4, &[2, 4], 8), &random(1, 4, &[2, 4])).unwrap()).unwrap();
+    applied.extend(fused_both(&shuffled, &Target::of(KernelFamily::Cpu), 0).1);
     assert_eq!(applied, RULES.iter().map(|rule| rule.name).collect());
     println!("worst {worst:.2e}");
 }

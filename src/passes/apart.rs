@@ -2,7 +2,8 @@
 //! as long as any part of it. Where memory is short, a copy made at once lets go of the rest. In: a draft. Out: the same function,
 //! whose kernels read whole tensors; channels lie in the same order, block by block, so bits are the same.
 use super::Draft;
-use super::views::sources_of;
+use super::views::{Layout, sources_of};
+use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::channels::Channels;
 use crate::ops::repack::Repack;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 type Sources = Vec<(usize, usize)>;
 
 /// The draft with a copy behind the last part of everything that is rearranged.
-pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Draft {
+pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Result<Draft> {
+    let layout = Layout::of(graph)?;
     let mut sources: Vec<Sources> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let own = sources_of(node, i, &sources);
@@ -35,7 +37,7 @@ pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Draft {
             let own = &sources[id.0];
             let leaf = own.first().map_or(0, |s| s.0);
             let one = own.iter().copied().eq((0..graph.nodes[leaf].shape.c).map(|c| (leaf, c)));
-            if !one && whole_blocks(graph, own) && !known.contains_key(own) {
+            if !one && lying(&layout, own).is_some() && !known.contains_key(own) {
                 known.insert(own, id.0);
                 wanted.entry(ready[id.0]).or_default().push(id.0);
             }
@@ -50,32 +52,40 @@ pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Draft {
         let inputs = node.inputs.iter().map(|id| if rearranges { renamed[id.0] } else { read(id) }).collect();
         renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], spaces[i]));
         for &id in wanted.get(&i).into_iter().flatten() {
-            let copy = copied(&mut out, &graph.nodes[id], &sources[id], &renamed, (whole[id], spaces[id]));
-            copies.insert(&sources[id], copy);
+            if let Some(lying) = lying(&layout, &sources[id]) {
+                let as_read = (&graph.nodes[id], &sources[id]);
+                let copy = copied(&mut out, as_read, &lying, &renamed, (whole[id], spaces[id]));
+                copies.insert(&sources[id], copy);
+            }
         }
     }
-    out
+    Ok(out)
 }
 
-/// Whether these are whole blocks of 4 channels, each channel once, of tensors that have no other kind.
-fn whole_blocks(graph: &Graph, sources: &Sources) -> bool {
-    let mut sorted = sources.clone();
-    sorted.sort_unstable();
-    let block = |four: &[(usize, usize)]| {
-        let (leaf, c) = four[0];
-        c % 4 == 0 && four.iter().enumerate().all(|(n, s)| *s == (leaf, c + n))
+/// These channels in the order in which they lie, if they are whole blocks of 4, each channel once.
+fn lying(layout: &Layout, sources: &Sources) -> Option<Sources> {
+    let place = |&(leaf, c): &(usize, usize)| Some((leaf, *layout.leaves[leaf].as_ref()?.slots.get(c)?));
+    let mut places: Vec<_> = sources.iter().map(|s| Some((place(s)?, *s))).collect::<Option<_>>()?;
+    places.sort_unstable();
+    let block = |four: &[((usize, usize), (usize, usize))]| {
+        let (leaf, slot) = four[0].0;
+        slot % 4 == 0 && four.iter().enumerate().all(|(n, s)| s.0 == (leaf, slot + n))
     };
-    let whole = sorted.iter().all(|(leaf, _)| graph.nodes[*leaf].shape.c % 4 == 0);
-    whole && sorted.len() % 4 == 0 && sorted.chunks_exact(4).all(block)
+    let whole = places.len() % 4 == 0 && places.chunks_exact(4).all(block);
+    whole.then(|| places.into_iter().map(|(_, source)| source).collect())
 }
 
 /// A copy of these channels in the order in which they lie, and a view of it in the order in which they are read.
-fn copied(out: &mut Draft, of: &Node, sources: &Sources, renamed: &[NodeId], (whole, space): (Shape, Space)) -> NodeId {
-    let mut sorted = sources.clone();
-    sorted.sort_unstable();
-    let mut leaves: Vec<usize> = sorted.iter().map(|s| s.0).collect();
+fn copied(
+    out: &mut Draft,
+    (of, sources): (&Node, &Sources),
+    lying: &Sources,
+    renamed: &[NodeId],
+    (whole, space): (Shape, Space),
+) -> NodeId {
+    let mut leaves: Vec<usize> = lying.iter().map(|s| s.0).collect();
     leaves.dedup();
-    let map = sorted.iter().map(|&(leaf, c)| (leaves.partition_point(|l| *l < leaf), c)).collect();
+    let map = lying.iter().map(|&(leaf, c)| (leaves.partition_point(|l| *l < leaf), c)).collect();
     let copy = Node {
         name: format!("{}.apart", of.name),
         op: Arc::new(Repack { of: Channels::gather(map) }),
@@ -83,10 +93,11 @@ fn copied(out: &mut Draft, of: &Node, sources: &Sources, renamed: &[NodeId], (wh
         shape: of.shape,
     };
     let copy = out.push(copy, whole, space);
-    if sorted == *sources {
+    if lying == sources {
         return copy;
     }
-    let order = sources.iter().map(|s| (0, sorted.partition_point(|other| other < s))).collect();
+    let at: HashMap<_, _> = lying.iter().enumerate().map(|(at, source)| (source, at)).collect();
+    let order = sources.iter().map(|source| (0, at[source])).collect();
     let view = Node {
         name: format!("{}.in order", of.name),
         op: Arc::new(Channels::gather(order)),

@@ -199,7 +199,7 @@ fn kept(draft: Draft, program: &Builder) -> Result<Draft> {
     };
     let mut best = bytes(all)?;
     let enough = best.0.saturating_sub(saved);
-    let draft = apart::apart(&draft);
+    let draft = apart::apart(&draft)?;
     for segments in recompute::SEGMENTS {
         let next = bytes(spaces::spread(&recompute::recompute(&draft, segments), program)?)?;
         if next.0 < best.0 {
