@@ -273,7 +273,7 @@ fn slopes_have_transposes_at_every_point() {
         let op: Arc<dyn Op> = Arc::new(Slope { of: curve });
         let x: Vec<f32> = points.iter().map(|&x| x as f32).collect();
         let graph = graph_of(&op, &[Shape::new(x.len(), 1, 1)]);
-        let (_, found) = transposed(&graph, &[x.clone()], &vec![1.0; x.len()]);
+        let (_, found) = transposed(&graph, std::slice::from_ref(&x), &vec![1.0; x.len()]);
         for (x, found) in x.iter().zip(&found[1]) {
             let want = at(&*op, Dual::new(f64::from(*x), 1.0)).d;
             assert!((found.v - want).abs() <= 1e-14 * want.abs().max(1.0), "{curve:?} at {x}: {} and {want}", found.v);

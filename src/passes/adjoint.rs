@@ -108,7 +108,7 @@ fn sum(graph: &mut Graph, name: &str, shape: Shape, parts: &[Part]) -> Result<No
     // Channels by the parts that have them.
     let mut classes: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for c in 0..shape.c {
-        let who = (0..parts.len()).filter(|&p| places[p][c].is_some()).collect();
+        let who = places.iter().enumerate().filter(|(_, own)| own[c].is_some()).map(|(p, _)| p).collect();
         classes.entry(who).or_default().push(c);
     }
     let (mut from, mut map) = (vec![], vec![(0, 0); shape.c]);

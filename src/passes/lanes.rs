@@ -35,13 +35,13 @@ impl Doors {
         };
         let mut doors = Self { lanes: BTreeMap::new(), inputs: vec![], outputs: vec![], leaving: vec![] };
         for &space in &draft.spaces {
-            if !doors.lanes.contains_key(&space) {
+            doors.lanes.entry(space).or_insert_with(|| {
                 let bytes = program.bytes_per_lane(ports.lanes);
                 program.go_to(space);
                 let own = program.buffer(format!("lanes, {space:?}"), bytes, Role::Scratch);
                 copy(program, space, (ports.lanes, own), bytes / FOUR, false);
-                doors.lanes.insert(space, own);
-            }
+                own
+            });
         }
         // Ports come in order: nodes were made so.
         for (node, &space) in draft.graph.nodes.iter().zip(&draft.spaces) {
