@@ -314,7 +314,7 @@ fn a_case_may_have_sigmas_and_lack_the_rest() {
     let report = check(&gpu, &case, &graph).unwrap();
     let rows = |word: &str| report.rows.iter().filter(|r| r.quantity.contains(word)).count();
     assert!(report.passed(), "{:?}", report.rows);
-    assert_eq!((report.rows.len(), rows("schedule"), rows("loop_")), (6 + 3 * 5, 0, 15));
+    assert_eq!((report.rows.len(), rows("schedule"), rows("loop_")), (9 + 3 * 5, 0, 15));
     assert!(
         report.rows.iter().all(|r| r.quantity.contains("length") || r.worst.contains("sigma ")),
         "{:?}",
