@@ -1,4 +1,4 @@
-//! What a sample's primal holds, in as many lanes of its own as another space has: y[lane] = x[the sample's primal]. The planner
+//! What a sample's primal holds, in as many lanes of its own as another space has: `y[lane] = x[primal]`. The planner
 //! makes it where nodes of the reverse sweep read what the forward sweep left. Formula: a copy; linear.
 use super::{Locality, Lowering, Op, Reads};
 use crate::dual::Dual;
