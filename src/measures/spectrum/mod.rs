@@ -14,8 +14,7 @@ use crate::run::{
     About, END, Figure, Kind, Labels, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
     TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
-use crate::summary::Results;
-use crate::summary::timesteps::{self, Shown, levels};
+use crate::summary::timesteps::{self, Shown};
 use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
@@ -154,7 +153,8 @@ impl Measure for Spectrum {
     #[cfg(feature = "cli")]
     fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
         use crate::summary::curve::{Curve, svg};
-        let (title, (ks, _), results) = ("Ends of the spectrum", levels(table)?, Results::of(table)?);
+        let (title, (ks, _), results) =
+            ("Ends of the spectrum", timesteps::levels(table)?, crate::summary::Results::of(table)?);
         let denoiser = results.statistic("denoiser")?;
         let point = |end: usize, t: usize| {
             let stats = results.cell(denoiser, end, t).stats;
