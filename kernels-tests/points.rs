@@ -65,6 +65,7 @@ fn what_cannot_be_evaluated_is_refused() {
     for (points, more, words) in [
         ("flat.npy", vec![], "expected [N, C, H, W]"),
         ("x.npy", vec!["--directions", "one.npy"], "directions for 2 points"),
+        ("x.npy", vec!["--cotangents", "one.npy"], "cotangents for 2 points"),
         ("x.npy", vec!["--directions", "zero.npy"], "direction 0"),
         ("x.npy", vec!["--directions", "x.npy", "--differences", "0"], "step of differences"),
         ("x.npy", vec!["--memory", "much"], "'much' is no number of bytes"),

@@ -73,11 +73,12 @@ pub fn run(args: &Args) -> Result<i32> {
     as_given(given, field.shape())?;
     let Shape { c, h, w } = field.shape();
     let (n, points) = read(&args.points, &[c, h, w], None)?;
-    let of_points = |spec: &Option<Spec>| match spec {
-        Some(spec) => read(spec, &[c, h, w], Some(n)).map(|(all, values)| (all / n, values)),
+    let of_points = |what, spec: &Option<Spec>| match spec {
+        Some(spec) => read(spec, &[c, h, w], Some((what, n))).map(|(all, values)| (all / n, values)),
         None => Ok((0, vec![])),
     };
-    let ((k, directions), (m, cotangents)) = (of_points(&args.directions)?, of_points(&args.cotangents)?);
+    let ((k, directions), (m, cotangents)) =
+        (of_points("directions", &args.directions)?, of_points("cotangents", &args.cotangents)?);
     let rows = n * (1 + k + m) + if args.differences.is_some() { n * k } else { 0 };
     check_file(&args.out)?;
     check_room(&args.out, 4 * (rows * c * h * w) as u64)?;
@@ -165,7 +166,7 @@ fn shape_of(spec: &Spec) -> Result<Option<Shape>> {
 }
 
 /// Rows of `shape` of a file whose leading axes are free, and how many. With `points`, a multiple of that.
-fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize, Vec<f32>)> {
+fn read(spec: &Spec, shape: &[usize; 3], points: Option<(&str, usize)>) -> Result<(usize, Vec<f32>)> {
     let mut file = Input::open(spec)?;
     let dims = file.dims().to_vec();
     let (lead, most) = (dims.len().saturating_sub(3), if points.is_some() { 2 } else { 1 });
@@ -174,10 +175,10 @@ fn read(spec: &Spec, shape: &[usize; 3], points: Option<usize>) -> Result<(usize
         return Err(file.error(format!("has shape {dims:?}, expected {want} with [C, H, W] = {shape:?}")));
     }
     let rows: usize = dims[..lead].iter().product();
-    if let Some(n) = points
+    if let Some((what, n)) = points
         && dims[..lead].first().copied().unwrap_or(1) != n
     {
-        return Err(file.error(format!("has shape {dims:?}, expected as many for each of {n} points")));
+        return Err(file.error(format!("has shape {dims:?}, expected {what} for {n} points")));
     }
     let mut values = vec![];
     file.read(&mut values, dims.iter().product())?;
