@@ -1,6 +1,6 @@
 // What GroupNorm does to a lane, as y = a x + c + b x0, x0 being the primal's x: a = g r, c = h - g r mu, b = 0 for values
 // (mu, r = 1 / sqrt(var + eps) of the channel's group, g and h gain and shift); for tangents a = g r, b = -g r^2 m2,
-// c = -g r (m1 - mu r m2), m1 and m2 the means over the group of x' and of (x0 - mu) r x'.
+// c = -g r (m1 - mu r m2), m1 and m2 the means over the group of x' and of (x0 - mu) r x'. With MOMENTS = 1: mu and r alone.
 // Thread map: one workgroup per (lane of the part, group of channels); its threads share the chunks and channels, then each
 // merges what all found. Workgroups beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
 // by Chan's update, whose terms are all positive.
@@ -11,10 +11,12 @@
 #import lib/part.wgsl
 @group(0) @binding(0) var<storage, read> sums: array<f32>;               // [lane of the part][chunks][blocks][2][4]
 @group(0) @binding(1) var<storage, read> members: array<u32>;            // [groups][size] positions in blocks, then padding
+@group(0) @binding(4) var<storage, read_write> moments: array<f32>;      // [sample][2][blocks][4]: mu, r
+#if !MOMENTS
 @group(0) @binding(2) var<storage, read> rows: array<f32>;               // [timestep][2][channels]: g, h
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;             // [lane]
-@group(0) @binding(4) var<storage, read_write> moments: array<f32>;      // [sample][2][blocks][4]: mu, r
 @group(0) @binding(5) var<storage, read_write> coefficients: array<f32>; // [lane][3][blocks][4]: a, c, b
+#endif
 var<workgroup> found: array<vec3f, WORKGROUP>;                           // count, mean, deviations; or two sums
 
 @compute @workgroup_size(WORKGROUP)
@@ -39,12 +41,16 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     let sample = sample_of(q);
     let width = 4u * im.blocks;
     let channels = im.groups * im.size;
+#if !MOMENTS
     let row = lanes[lane].row * im.rowed * 2u * channels;
+#endif
     for (var i = thread; i < im.size; i += $(WORKGROUP)u) {
         let slot = members[g * im.size + i];
-        let gain = rows[row + g * im.size + i];
         let moment = 2u * sample * width + slot;
+#if !MOMENTS
+        let gain = rows[row + g * im.size + i];
         let out = 3u * lane * width + slot;
+#endif
 #if SLOPED
         let mu = moments[moment];
         let r = moments[moment + width];
@@ -57,16 +63,20 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
         let r = 1.0 / sqrt(all.z / all.x + im.epsilon);
         moments[moment] = all.y;
         moments[moment + width] = r;
+#if !MOMENTS
         coefficients[out] = gain * r;
         coefficients[out + width] = rows[row + channels + g * im.size + i] - gain * r * all.y;
         coefficients[out + 2u * width] = 0.0;
+#endif
 #endif
     }
     // The last group also clears what holds no channel.
     if g + 1u == im.groups {
         for (var i = thread; i < 3u * im.padding; i += $(WORKGROUP)u) {
             let slot = members[channels + i % im.padding];
+#if !MOMENTS
             coefficients[3u * lane * width + i / im.padding * width + slot] = 0.0;
+#endif
             if i < 2u * im.padding { moments[2u * sample * width + i / im.padding * width + slot] = 0.0; }
         }
     }

@@ -1,14 +1,12 @@
 //! Group normalisation (arXiv 1803.08494) with gain and shift that may depend on the timestep:
 //! `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps), mu and var over the pixels and channels of c's group.
-//! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group. Adjoint: `normed`.
+//! Tangent rule: y_c' = g_c r (x_c' - m1 - xh m2), xh = (x - mu) r, m1 = mean(x'), m2 = mean(xh x') over the group. Adjoint: `project`.
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, Second, grouped};
-use super::filter::{Filter, Taps};
-use super::normed::{Normed, weighed};
-use super::reduce::{Made, Reduce};
+use super::project::Project;
 use super::scale::Scale;
-use super::{Case, Lowering, Op, Reads, Reverse, Share, Value, View};
+use super::{Case, Lowering, Op, Reads, Reverse, Share, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
@@ -62,38 +60,24 @@ impl GroupNorm {
         words.chain([("epsilon", (self.epsilon as f32).to_bits())]).collect()
     }
 
-    /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
-    fn measure(
-        &self,
-        cx: &mut Lowering,
-        role: LaneRole,
-        views: &[View],
-        [sums, moments, coefficients]: [BufferId; 3],
-        tables: [BufferId; 2],
-    ) {
-        let blocks = views[0].blocks();
-        let whole = whole(views);
-        let (pixels, chunk) = (whole.pixels(), chunk(whole));
-        let chunks = pixels.div_ceil(chunk);
-        let tangents = role == LaneRole::Tangents;
-        let lanes = [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", tangents as i64)];
-        let access = cx.x_access();
-        let known = tangents.then_some(("moments", moments, Access::Read));
+    /// Appends the kernels that sum the rows in these views, chunk by chunk, for the lanes of one role; of tangents beside the `moments`
+    /// of their primals.
+    fn sum(&self, cx: &mut Lowering, role: LaneRole, views: &[View], sums: BufferId, moments: Option<BufferId>) {
+        let (chunk, access) = (chunk(whole(views)), cx.x_access());
         let mut first = 0;
         for view in views {
-            let pixels = view.shape.pixels();
+            let (pixels, blocks) = (view.shape.pixels(), view.blocks());
             if access == Access::Image {
                 cx.program.mirror(view.buffer, view.bytes());
             }
+            let known = moments.map(|moments| ("moments", moments, Access::Read));
             let bindings = [("x", view.buffer, access), ("sums", sums, Access::Write)].into_iter().chain(known);
-            let read = 16 * pixels * blocks * if tangents { 2 } else { 1 };
+            let read = 16 * pixels * blocks * if moments.is_some() { 2 } else { 1 };
+            let constants = [cx.family().constant()].into_iter().chain(lanes(role)).collect();
             cx.program.push(Step {
                 label: cx.label("sums"),
                 op: "norm_sums",
-                kernel: Kernel {
-                    shader: "norm_sums",
-                    constants: [cx.family().constant()].into_iter().chain(lanes).collect(),
-                },
+                kernel: Kernel { shader: "norm_sums", constants },
                 bindings: bindings.collect(),
                 role,
                 immediates: self.words(cx, views, view, first, pixels),
@@ -103,16 +87,25 @@ impl GroupNorm {
             });
             first += pixels.div_ceil(chunk);
         }
-        // A vector of a CPU's: their threads run in one vector, and waiting for each other costs nothing.
-        let workgroup = if cx.family() == KernelFamily::Cpu { 8 } else { 64 };
-        let [members, rows] = tables;
+    }
+
+    /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
+    fn measure(
+        &self,
+        cx: &mut Lowering,
+        role: LaneRole,
+        views: &[View],
+        [sums, moments, coefficients]: [BufferId; 3],
+        [members, rows]: [BufferId; 2],
+    ) {
+        let (blocks, pixels) = (views[0].blocks(), whole(views).pixels());
+        let chunks = pixels.div_ceil(chunk(whole(views)));
+        self.sum(cx, role, views, sums, (role == LaneRole::Tangents).then_some(moments));
+        let constants = lanes(role).into_iter().chain([("MOMENTS", 0), workgroup(cx.family())]).collect();
         cx.program.push(Step {
             label: cx.label("coefficients"),
             op: "norm_coefficients",
-            kernel: Kernel {
-                shader: "norm_coefficients",
-                constants: lanes.into_iter().chain([("WORKGROUP", workgroup)]).collect(),
-            },
+            kernel: Kernel { shader: "norm_coefficients", constants },
             bindings: vec![
                 ("sums", sums, Access::Read),
                 ("members", members, Access::Read),
@@ -128,6 +121,17 @@ impl GroupNorm {
             bytes: (32 * chunks * blocks + 48 * blocks) as u64,
         });
     }
+}
+
+/// Constants of shaders that say which lanes a step is for.
+fn lanes(role: LaneRole) -> [(&'static str, i64); 2] {
+    [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", (role == LaneRole::Tangents) as i64)]
+}
+
+/// Threads that make a group's coefficients: a vector of a CPU's, whose threads run in one vector, and waiting for each other costs
+/// nothing.
+pub(super) fn workgroup(family: KernelFamily) -> (&'static str, i64) {
+    ("WORKGROUP", if family == KernelFamily::Cpu { 8 } else { 64 })
 }
 
 impl Op for GroupNorm {
@@ -148,16 +152,8 @@ impl Op for GroupNorm {
     }
 
     fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
-        let (s, size) = (cx.shape(cx.input(0)), self.channels / self.groups);
-        let sum = |cx: &mut Reverse, value: Value| {
-            let all = Filter { rows: Taps::sum(s.h), columns: Taps::sum(s.w) };
-            let channels = cx.push("of channels", all, &[value])?;
-            let sums = cx.push("of groups", Reduce { heads: self.groups, made: Made::Sum(1.0) }, &[channels])?;
-            cx.repeated(sums, size)
-        };
-        let normed = Normed { sum, count: (size * s.pixels()) as f64, centred: true };
-        let (unit, v) = (normed.unit(cx, self.epsilon)?, weighed(cx, &self.scale)?);
-        normed.transposed(cx, v, unit)
+        let (u, x) = (cx.cotangent(), cx.input(0));
+        Ok(vec![Share::Whole(cx.push("projected", Project { norm: self.clone() }, &[u, x])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -198,6 +194,51 @@ impl GroupNorm {
         y
     }
 
+    /// A constant of the positions of its channels among the blocks of what it reads, then of what holds no channel.
+    pub(super) fn members(&self, cx: &mut Lowering, view: &View) -> BufferId {
+        let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
+        members.extend((0..4 * view.blocks() as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
+        cx.program.constant(cx.label("members"), &members)
+    }
+
+    /// The buffer of `[lane][2][blocks]` of vec4, mu and r of each channel's group of what a view shows, lane by lane of those that
+    /// this has; where it is read apart, they are of another space than the node.
+    pub(super) fn moments(&self, cx: &mut Lowering, view: &View, members: BufferId) -> BufferId {
+        let own = cx.program.space();
+        let names = match view.apart {
+            None => ["norm sums", "norm moments"],
+            Some(_) => {
+                cx.program.go_to(cx.program.space_of(view.buffer));
+                ["norm sums, apart", "norm moments, apart"]
+            }
+        };
+        let (pixels, blocks) = (view.shape.pixels(), view.blocks());
+        let chunks = pixels.div_ceil(chunk(view.shape));
+        let sums = cx.shared(names[0], (32 * chunks * blocks) as u64);
+        let moments = cx.shared(names[1], (32 * blocks) as u64);
+        self.sum(cx, LaneRole::All, std::slice::from_ref(view), sums, None);
+        cx.program.push(Step {
+            label: cx.label("moments"),
+            op: "norm_coefficients",
+            kernel: Kernel {
+                shader: "norm_coefficients",
+                constants: vec![("KEEP", 0), ("SLOPED", 0), ("MOMENTS", 1), workgroup(cx.family())],
+            },
+            bindings: vec![
+                ("sums", sums, Access::Read),
+                ("members", members, Access::Read),
+                ("moments", moments, Access::Write),
+            ],
+            role: LaneRole::All,
+            immediates: self.words(cx, std::slice::from_ref(view), view, 0, pixels),
+            grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
+            flops: (8 * chunks * self.channels) as u64,
+            bytes: (32 * chunks * blocks + 32 * blocks) as u64,
+        });
+        cx.program.go_to(own);
+        moments
+    }
+
     /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, of the tensor whose rows `parts` hold, in order: made from
     /// them, or, if not `measured` here, by the node before, which asked for those of the same tensor.
     pub(crate) fn coefficients(&self, cx: &mut Lowering, parts: &[View], measured: bool) -> Result<BufferId> {
@@ -206,9 +247,7 @@ impl GroupNorm {
             return Err(Error::invalid(cx.node, "the channels of its bands are ordered differently in memory"));
         }
         let (whole, blocks) = (whole(parts), view.blocks());
-        let mut members: Vec<u32> = view.slots.iter().map(|&slot| slot as u32).collect();
-        members.extend((0..4 * blocks as u32).filter(|slot| !view.slots.contains(&(*slot as usize))));
-        let members = cx.program.constant(cx.label("members"), &members);
+        let members = self.members(cx, &view);
         let table = self.scale.table(cx);
         let rows = cx.program.constant(cx.label("gain and shift"), &table);
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);

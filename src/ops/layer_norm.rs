@@ -53,8 +53,9 @@ impl Op for LayerNorm {
     fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
         let sum = |cx: &mut Reverse, value: Value| cx.push("sum", Reduce { heads: 1, made: Made::Sum(1.0) }, &[value]);
         let normed = Normed { sum, count: self.channels as f64, centred: self.centred };
-        let (unit, v) = (normed.unit(cx, self.epsilon)?, weighed(cx, &self.scale)?);
-        normed.transposed(cx, v, unit)
+        let (u, x) = (cx.cotangent(), cx.input(0));
+        let (unit, v) = (normed.unit(cx, x, self.epsilon)?, weighed(cx, u, &self.scale)?);
+        Ok(vec![Share::Whole(normed.transposed(cx, v, unit)?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

@@ -69,6 +69,7 @@ ops! {
         modulate ["modulate"]
         outer ["outer"]
         pointwise ["pointwise"]
+        project ["project", "project_coefficients", "project_sums"]
         reduce ["reduce"]
         repack ["repack"]
         resample ["resample"]
@@ -117,6 +118,15 @@ pub trait Op: Any + Debug + Send + Sync {
     /// The op has none: those that only plans have, which are made of a graph that is its own adjoint already.
     fn adjoint(&self, _: &mut Reverse) -> Result<Vec<Share>> {
         Err(Error::invalid(self.name(), "has no adjoint"))
+    }
+
+    /// The same as ops that have tangents and adjoints, for one whose kernels and rules are of values alone; `passes::parts` puts them
+    /// in its place where those are asked for.
+    ///
+    /// # Errors
+    /// As the shape rules of those ops say.
+    fn parts(&self, _: &mut Reverse) -> Result<Option<Value>> {
+        Ok(None)
     }
 
     /// Floating-point operations per sample, 2 per multiply-add.

@@ -7,7 +7,7 @@ use super::combine::Combine;
 use super::modulate::Modulate;
 use super::pointwise::Pointwise;
 use super::scale::Scale;
-use super::{Reverse, Share, Value};
+use super::{Reverse, Value};
 use crate::error::Result;
 
 /// A norm's sums: of each number's group, stretched so that `Combine` can put it beside the group's numbers.
@@ -30,9 +30,8 @@ impl<F: Fn(&mut Reverse, Value) -> Result<Value>> Normed<F> {
         cx.push("centred", Combine::Sum([1.0, -1.0]), &[value, mean])
     }
 
-    /// xh and r = 1 / sqrt(var + eps) of the op's input.
-    pub fn unit(&self, cx: &mut Reverse, epsilon: f64) -> Result<[Value; 2]> {
-        let mut x = cx.input(0);
+    /// xh and r = 1 / sqrt(var + eps) of x.
+    pub fn unit(&self, cx: &mut Reverse, mut x: Value, epsilon: f64) -> Result<[Value; 2]> {
         if self.centred {
             x = self.without_mean(cx, x)?;
             x = self.without_mean(cx, x)?;
@@ -47,19 +46,19 @@ impl<F: Fn(&mut Reverse, Value) -> Result<Value>> Normed<F> {
     }
 
     /// What the op's input gets: from v = g u, xh and r.
-    pub fn transposed(&self, cx: &mut Reverse, v: Value, [unit, factor]: [Value; 2]) -> Result<Vec<Share>> {
+    pub fn transposed(&self, cx: &mut Reverse, v: Value, [unit, factor]: [Value; 2]) -> Result<Value> {
         let along = cx.push("along", Combine::Product, &[v, unit])?;
         let drift = self.mean(cx, along)?;
         let drift = cx.push("drift", Combine::Product, &[unit, drift])?;
         let own = if self.centred { self.without_mean(cx, v)? } else { v };
         let rest = cx.push("rest", Add { scales: [1.0, -1.0] }, &[own, drift])?;
-        Ok(vec![Share::Whole(cx.push("times", Combine::Product, &[rest, factor])?)])
+        cx.push("times", Combine::Product, &[rest, factor])
     }
 }
 
-/// The gains times the cotangent.
-pub(super) fn weighed(cx: &mut Reverse, scale: &Scale) -> Result<Value> {
-    let (u, scale) = (cx.cotangent(), scale.unshifted());
+/// The gains times a cotangent.
+pub(super) fn weighed(cx: &mut Reverse, u: Value, scale: &Scale) -> Result<Value> {
+    let scale = scale.unshifted();
     match scale.is_plain() {
         true => Ok(u),
         false => cx.push("weighed", Modulate { channels: cx.shape(u).c, scale }, &[u]),

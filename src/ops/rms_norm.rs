@@ -64,7 +64,7 @@ impl Op for RmsNorm {
             let sum = cx.push("sum", Reduce { heads: 1, made: Made::Sum(1.0) }, &[value])?;
             cx.push("moved", Combine::Product, &[sum, moves])
         };
-        Normed { sum, count: 1.0, centred: false }.transposed(cx, v, [unit, factor])
+        Ok(vec![Share::Whole(Normed { sum, count: 1.0, centred: false }.transposed(cx, v, [unit, factor])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {

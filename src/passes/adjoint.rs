@@ -1,12 +1,13 @@
 //! Reverse mode as a graph: f: x -> y becomes (x, u) -> (y, J'u), of ordinary nodes, by the rule that each op has in its file
 //! (`Op::adjoint`). In: a graph, one of its outputs, some of its inputs. Out: the same graph with an input more, the cotangent u of
 //! that output, and an output more for each of those inputs. What it makes is a graph like others: it has tangents, and an adjoint.
+use super::parts::{append, parts};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
 use crate::ops::add::Add;
 use crate::ops::channels::Channels;
 use crate::ops::gather::{Gather, NOWHERE, Taken};
-use crate::ops::reverse::{Reverse, Share};
+use crate::ops::reverse::{Reverse, Share, Value};
 use crate::shape::Shape;
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub fn adjoint(graph: &Graph) -> Result<Graph> {
 /// # Errors
 /// A name that is none of the graph's ends; an op that has no adjoint.
 pub fn adjoint_of(graph: &Graph, output: &str, inputs: &[&str]) -> Result<Graph> {
+    let graph = &*parts(graph)?;
     let unknown = || Error::invalid(format!("output '{output}'"), "is none of the network's");
     let from = graph.outputs.iter().find(|(name, _)| name == output).map(|(_, id)| *id).ok_or_else(unknown)?;
     let to = inputs.iter().map(|name| graph.input(name)).collect::<Result<Vec<_>>>()?;
@@ -46,17 +48,15 @@ pub fn adjoint_of(graph: &Graph, output: &str, inputs: &[&str]) -> Result<Graph>
         let mut reverse = Reverse::new(&read, node.shape);
         let fail = |e: Error| Error::invalid(format!("adjoint of {} ({})", node.name, node.op.name()), e);
         let gets = node.op.adjoint(&mut reverse).map_err(fail)?;
-        let made = reverse.finish();
-        let mut values: Vec<NodeId> = node.inputs.iter().copied().chain([NodeId(i), cotangent]).collect();
-        for made in made {
-            let inputs: Vec<NodeId> = made.inputs.iter().map(|v| values[v.number()]).collect();
-            values.push(out.push_arc(format!("{name}.{}", made.what), made.op, &inputs)?);
-        }
+        let read = node.inputs.iter().copied().chain([NodeId(i), cotangent]);
+        let mut values: Vec<Option<NodeId>> = read.map(Some).collect();
+        append(&mut out, &name, reverse.finish(), &mut values)?;
+        let made = |value: Value| values[value.number()].ok_or_else(|| fail(Error::invalid("share", "was not made")));
         for (&NodeId(input), share) in node.inputs.iter().zip(gets).filter(|(id, _)| needed[id.0]) {
             let part = match share {
                 Share::Nothing => continue,
-                Share::Whole(value) => Part { node: values[value.number()], channels: None },
-                Share::Channels(value, channels) => Part { node: values[value.number()], channels: Some(channels) },
+                Share::Whole(value) => Part { node: made(value)?, channels: None },
+                Share::Channels(value, channels) => Part { node: made(value)?, channels: Some(channels) },
             };
             shares.entry(input).or_default().push(part);
         }

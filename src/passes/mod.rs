@@ -11,6 +11,7 @@ mod lanes;
 mod layout;
 mod liveness;
 mod lower;
+mod parts;
 mod recompute;
 mod simplify;
 mod spaces;
@@ -104,8 +105,17 @@ impl Draft {
 }
 
 /// The network that is planned for a target and K tangents, its ops fused, and the names of the rules by which, in order (`RULES`).
-pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> (Graph, Vec<&'static str>) {
-    fuse::fuse(&simplify::simplify(graph), Setting { target, tangents, held: graph.held, reverse: false, kept: false })
+///
+/// # Errors
+/// An op whose parts do not fit together.
+pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> Result<(Graph, Vec<&'static str>)> {
+    let setting = Setting { target, tangents, held: graph.held, reverse: false, kept: false };
+    Ok(fuse::fuse(&plain(graph, tangents)?, setting))
+}
+
+/// The graph as it is fused, of ops that all have tangents where there are some.
+fn plain(graph: &Graph, tangents: u32) -> Result<Graph> {
+    Ok(if tangents > 0 { simplify::simplify(&*parts::parts(graph)?) } else { simplify::simplify(graph) })
 }
 
 /// The same of an adjoint graph (`adjoint`).
@@ -126,7 +136,7 @@ pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Bu
     if program.cotangents() > 0 {
         return both(&adjoint::adjoint(graph)?, timesteps, ports, program);
     }
-    let (graph, _) = fused(graph, program.target(), program.tangents());
+    let (graph, _) = fused(graph, program.target(), program.tangents())?;
     steps(graph, timesteps, ports, program)
 }
 
@@ -146,7 +156,7 @@ pub fn both(adjoint: &Graph, timesteps: &[usize], ports: &Ports, program: &mut B
 /// The same, node by node: what fusion is compared with.
 pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
     match program.cotangents() {
-        0 => steps(simplify::simplify(graph), timesteps, ports, program),
+        0 => steps(plain(graph, program.tangents())?, timesteps, ports, program),
         _ => steps(simplify::simplify(&adjoint::adjoint(graph)?), timesteps, ports, program),
     }
 }

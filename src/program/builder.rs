@@ -55,6 +55,16 @@ impl Builder {
         self.space = space;
     }
 
+    /// The space at present.
+    pub(crate) fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Whose lanes a buffer has.
+    pub(crate) fn space_of(&self, id: BufferId) -> Space {
+        self.program.buffers[id.0].space
+    }
+
     /// Lanes of every sample that follow its primal in the space at present: T tangents. A cotangent's lane has none.
     pub fn tangents(&self) -> u32 {
         self.group() - 1
