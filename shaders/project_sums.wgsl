@@ -1,4 +1,5 @@
-// Per channel, over a chunk of pixels: sums of u, of u (x - mu) and of x - mu, which the rounding of mu leaves.
+// Per channel, over a chunk of pixels: sums of u, of u (x - mu) and of x - mu, which the rounding of mu leaves. With BEHIND_SILU = 1 u is
+// what is given times the slope of SiLU at a x + c, the norm of x.
 // Thread map: one thread per (lane of u, chunk, block of 4 channels). Threads beyond the last repeat it.
 // Accuracy: f32 sums of as many terms as a chunk has pixels, in order; a large mean costs no digits.
 #import lib/grid.wgsl
@@ -22,6 +23,10 @@ fn load(i: u32) -> vec4f { return x[i]; }
 @group(0) @binding(1) var<storage, read_write> sums: array<vec4f>;  // [lane][chunks][blocks][3]
 @group(0) @binding(2) var<storage, read> moments: array<vec4f>;     // [lane of x][2][blocks]: mu, r
 #import lib/second.wgsl // z: [lane of x][pixels][z_stride]
+#if BEHIND_SILU
+@group(0) @binding(6) var<storage, read> norm: array<vec4f>;        // [lane of x][3][blocks]: a, c, 0
+#import lib/silu.wgsl
+#endif
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -35,12 +40,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own = (lane * im.pixels + first) * im.in_stride + block + select(im.first1, im.first0, block < im.count0);
     let point = (primal * im.pixels + first) * im.z_stride + block + select(im.z_first1, im.z_first0, block < im.z_count0);
     let mu = moments[2u * primal * im.blocks + block];
+#if BEHIND_SILU
+    let a = norm[3u * primal * im.blocks + block];
+    let c = norm[(3u * primal + 1u) * im.blocks + block];
+#endif
     var sum = vec4f();
     var along = vec4f();
     var left = vec4f();
     for (var p = 0u; p < count; p++) {
+        let own_x = load_z(point + p * im.z_stride);
+        let d = own_x - mu;
+#if BEHIND_SILU
+        let u = load(own + p * im.in_stride) * silu_slope(a * own_x + c);
+#else
         let u = load(own + p * im.in_stride);
-        let d = load_z(point + p * im.z_stride) - mu;
+#endif
         sum += u;
         along += u * d;
         left += d;

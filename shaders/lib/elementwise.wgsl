@@ -3,13 +3,21 @@
 #import lib/grid.wgsl
 var<immediate> im: Immediates; // lib/elementwise_immediates and the kernel's own
 #if CPU
+#import lib/cpu.wgsl
+#else
+#import lib/portable.wgsl
+#endif
+#if IN_PLACE
+fn load(i: u32) -> vec4f { return unpacked(y[i]); } // y is x; threads beyond the last then have nothing to do
+#else
+#if CPU
 #import lib/image.wgsl
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return load_x(i32(i)); }
 #else
-#import lib/portable.wgsl
 @group(0) @binding(0) var<storage, read> x: array<Block>;           // [lane][in pixels][in_stride]
 fn load(i: u32) -> vec4f { return x[i]; }
+#endif
 #endif
 @group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
 

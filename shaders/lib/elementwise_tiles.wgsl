@@ -10,6 +10,11 @@ struct Place {
     block: u32,     // among those written
 }
 
+// False beyond the last, where `place` repeats it.
+fn within(group: vec3u, thread: u32) -> bool {
+    return workgroup_index(group) * 256u + thread < im.lanes * ((im.pixels + 3u) / 4u) * im.blocks;
+}
+
 fn place(group: vec3u, thread: u32) -> Place {
     let tiles = (im.pixels + 3u) / 4u;
     let i = min(workgroup_index(group) * 256u + thread, im.lanes * tiles * im.blocks - 1u);

@@ -48,8 +48,11 @@ impl Elementwise<'_> {
     pub fn push(self, cx: &mut Lowering) {
         let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
         let access = cx.x_access();
+        let in_place = view.buffer == place.buffer;
         if access == Access::Image {
-            cx.program.mirror(view.buffer, view.bytes());
+            if !in_place {
+                cx.program.mirror(view.buffer, view.bytes());
+            }
             if let Some(Second { buffer, bytes, .. }) = self.second {
                 cx.program.mirror(buffer, bytes);
             }
@@ -69,11 +72,13 @@ impl Elementwise<'_> {
         for pass in Pass::of(cx, self.silu, None, &place) {
             let reads = self.reads.iter().filter(|_| pass.role != LaneRole::Tangents);
             let reads = reads.map(|&(name, buffer)| (name, buffer, Access::Read));
-            let ends = [("x", view.buffer, access), ("y", place.buffer, Access::Write)];
+            let ends =
+                [Some(("x", view.buffer, access)).filter(|_| !in_place), Some(("y", place.buffer, Access::Write))];
             let second = self.second.map(|second| ("z", second.buffer, access));
-            let bindings = ends.into_iter().chain(second).chain(reads).chain(pass.binding(cx)).collect();
+            let bindings = ends.into_iter().flatten().chain(second).chain(reads).chain(pass.binding(cx)).collect();
             let constants = [cx.family().constant()].into_iter().chain(pass.constants());
             let constants = constants.chain(apart.map(|(name, lanes)| (name, i64::from(lanes.is_some()))));
+            let constants = constants.chain([("IN_PLACE", i64::from(in_place))]);
             let words = sizes.into_iter().chain(view.runs()).chain([("group", cx.program.group())]);
             cx.program.push(Step {
                 label: cx.label(self.name),

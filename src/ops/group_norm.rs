@@ -4,7 +4,6 @@
 //! Three kernels: `norm_sums` by chunks of pixels, `norm_coefficients` by group, `group_norm` element by element, which can put
 //! SiLU on its store.
 use super::elementwise::{Elementwise, Second, grouped};
-use super::project::Project;
 use super::scale::Scale;
 use super::{Case, Lowering, Op, Reads, Reverse, Share, View};
 use crate::dual::Dual;
@@ -15,7 +14,7 @@ use crate::target::KernelFamily;
 use std::sync::Arc;
 
 /// Normalisation over groups of neighbouring channels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupNorm {
     /// Channels read and written.
     pub channels: usize,
@@ -89,31 +88,37 @@ impl GroupNorm {
         }
     }
 
-    /// Appends the kernels that make the coefficients from the rows in these views, for the lanes of one role.
+    /// Appends the kernels that make moments, and coefficients, from the rows in these views, for the lanes of one role.
     fn measure(
         &self,
         cx: &mut Lowering,
         role: LaneRole,
         views: &[View],
-        [sums, moments, coefficients]: [BufferId; 3],
-        [members, rows]: [BufferId; 2],
+        made: &Made,
+        [members, rows, lanes]: [BufferId; 3],
     ) {
         let (blocks, pixels) = (views[0].blocks(), whole(views).pixels());
         let chunks = pixels.div_ceil(chunk(whole(views)));
+        let Made { sums, moments, coefficients } = *made;
         self.sum(cx, role, views, sums, (role == LaneRole::Tangents).then_some(moments));
-        let constants = lanes(role).into_iter().chain([("MOMENTS", 0), workgroup(cx.family())]).collect();
+        let found =
+            [("sums", sums, Access::Read), ("members", members, Access::Read), ("moments", moments, Access::Write)];
+        let further = coefficients.map(|coefficients| {
+            [
+                ("rows", rows, Access::Read),
+                ("lanes", lanes, Access::Read),
+                ("coefficients", coefficients, Access::Write),
+            ]
+        });
+        let constants = [("MOMENTS", i64::from(coefficients.is_none())), workgroup(cx.family())];
         cx.program.push(Step {
             label: cx.label("coefficients"),
             op: "norm_coefficients",
-            kernel: Kernel { shader: "norm_coefficients", constants },
-            bindings: vec![
-                ("sums", sums, Access::Read),
-                ("members", members, Access::Read),
-                ("rows", rows, Access::Read),
-                ("lanes", cx.lanes, Access::Read),
-                ("moments", moments, Access::Write),
-                ("coefficients", coefficients, Access::Write),
-            ],
+            kernel: Kernel {
+                shader: "norm_coefficients",
+                constants: self::lanes(role).into_iter().chain(constants).collect(),
+            },
+            bindings: found.into_iter().chain(further.into_iter().flatten()).collect(),
             role,
             immediates: self.words(cx, views, &views[0], 0, pixels),
             grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
@@ -121,6 +126,16 @@ impl GroupNorm {
             bytes: (32 * chunks * blocks + 48 * blocks) as u64,
         });
     }
+}
+
+/// Buffers of what is found of a tensor.
+struct Made {
+    /// By chunk of pixels.
+    sums: BufferId,
+    /// Mu and r.
+    moments: BufferId,
+    /// Of y = a x + c + b x0; none: not made.
+    coefficients: Option<BufferId>,
 }
 
 /// Constants of shaders that say which lanes a step is for.
@@ -153,7 +168,7 @@ impl Op for GroupNorm {
 
     fn adjoint(&self, cx: &mut Reverse) -> Result<Vec<Share>> {
         let (u, x) = (cx.cotangent(), cx.input(0));
-        Ok(vec![Share::Whole(cx.push("projected", Project { norm: self.clone() }, &[u, x])?)])
+        Ok(vec![Share::Whole(cx.projected(self, [u, x])?)])
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -201,42 +216,41 @@ impl GroupNorm {
         cx.program.constant(cx.label("members"), &members)
     }
 
-    /// The buffer of `[lane][2][blocks]` of vec4, mu and r of each channel's group of what a view shows, lane by lane of those that
-    /// this has; where it is read apart, they are of another space than the node.
-    pub(super) fn moments(&self, cx: &mut Lowering, view: &View, members: BufferId) -> BufferId {
+    /// A constant of gain and shift by timestep.
+    pub(super) fn gains(&self, cx: &mut Lowering) -> BufferId {
+        let table = self.scale.table(cx);
+        cx.program.constant(cx.label("gain and shift"), &table)
+    }
+
+    /// Mu and r of what a view shows, `[lane][2][blocks]` of vec4, for the lanes that it has: where it is read apart, they are of
+    /// another space than the node. With `values`, the coefficients by which they make the norm's own output too, `[lane][3][blocks]`.
+    ///
+    /// # Errors
+    /// No table of those lanes.
+    pub(super) fn points(
+        &self,
+        cx: &mut Lowering,
+        view: &View,
+        [members, rows]: [BufferId; 2],
+        values: bool,
+    ) -> Result<(BufferId, Option<BufferId>)> {
         let own = cx.program.space();
+        let of = if view.apart.is_some() { cx.program.space_of(view.buffer) } else { own };
         let names = match view.apart {
-            None => ["norm sums", "norm moments"],
-            Some(_) => {
-                cx.program.go_to(cx.program.space_of(view.buffer));
-                ["norm sums, apart", "norm moments, apart"]
-            }
+            None => ["norm sums", "norm moments", "norm coefficients"],
+            Some(_) => ["norm sums, apart", "norm moments, apart", "norm coefficients, apart"],
         };
-        let (pixels, blocks) = (view.shape.pixels(), view.blocks());
-        let chunks = pixels.div_ceil(chunk(view.shape));
-        let sums = cx.shared(names[0], (32 * chunks * blocks) as u64);
-        let moments = cx.shared(names[1], (32 * blocks) as u64);
-        self.sum(cx, LaneRole::All, std::slice::from_ref(view), sums, None);
-        cx.program.push(Step {
-            label: cx.label("moments"),
-            op: "norm_coefficients",
-            kernel: Kernel {
-                shader: "norm_coefficients",
-                constants: vec![("KEEP", 0), ("SLOPED", 0), ("MOMENTS", 1), workgroup(cx.family())],
-            },
-            bindings: vec![
-                ("sums", sums, Access::Read),
-                ("members", members, Access::Read),
-                ("moments", moments, Access::Write),
-            ],
-            role: LaneRole::All,
-            immediates: self.words(cx, std::slice::from_ref(view), view, 0, pixels),
-            grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
-            flops: (8 * chunks * self.channels) as u64,
-            bytes: (32 * chunks * blocks + 32 * blocks) as u64,
-        });
+        let lanes = *cx.lanes_of.get(&of).ok_or_else(|| Error::invalid(cx.node, "reads what has no lanes"))?;
+        cx.program.go_to(of);
+        let blocks = view.blocks();
+        let chunks = view.shape.pixels().div_ceil(chunk(view.shape));
+        let bytes = [32 * chunks * blocks, 32 * blocks, 48 * blocks].map(|bytes| bytes as u64);
+        let [sums, moments] = [0, 1].map(|i| cx.shared(names[i], bytes[i]));
+        let coefficients = values.then(|| cx.shared(names[2], bytes[2]));
+        let made = Made { sums, moments, coefficients };
+        self.measure(cx, LaneRole::All, std::slice::from_ref(view), &made, [members, rows, lanes]);
         cx.program.go_to(own);
-        moments
+        Ok((moments, coefficients))
     }
 
     /// The buffer of a lane's coefficients, `[3][blocks]` of vec4, of the tensor whose rows `parts` hold, in order: made from
@@ -248,8 +262,7 @@ impl GroupNorm {
         }
         let (whole, blocks) = (whole(parts), view.blocks());
         let members = self.members(cx, &view);
-        let table = self.scale.table(cx);
-        let rows = cx.program.constant(cx.label("gain and shift"), &table);
+        let rows = self.gains(cx);
         let sums = cx.shared("norm sums", (32 * whole.pixels().div_ceil(chunk(whole)) * blocks) as u64);
         let moments = cx.shared("norm moments", (32 * blocks) as u64);
         let coefficients = cx.shared("norm coefficients", (48 * blocks) as u64);
@@ -257,7 +270,8 @@ impl GroupNorm {
             if cx.program.tangents() == 0 { &[LaneRole::All] } else { &[LaneRole::Primals, LaneRole::Tangents] };
         if measured {
             for &role in lanes {
-                self.measure(cx, role, parts, [sums, moments, coefficients], [members, rows]);
+                let made = Made { sums, moments, coefficients: Some(coefficients) };
+                self.measure(cx, role, parts, &made, [members, rows, cx.lanes]);
             }
         }
         Ok(coefficients)

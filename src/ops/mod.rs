@@ -2,7 +2,7 @@
 //! same name. An op knows nothing of its neighbours: what several of them become together is in `passes/`. Adding an op is those two files and a line of `ops!`; the laws in `kernels-tests/` then test it.
 use crate::dual::Dual;
 use crate::error::{Error, Result};
-use crate::program::{Access, BufferId, Builder, Immediate, Role, named};
+use crate::program::{Access, BufferId, Builder, Immediate, Role, Space, named};
 use crate::shape::Shape;
 use crate::target::KernelFamily;
 use std::any::Any;
@@ -140,6 +140,12 @@ pub trait Op: Any + Debug + Send + Sync {
     /// True if its kernels find the primals of an input that has lanes of another space (`View::apart`). Else a copy has them.
     fn finds_primals(&self, _input: usize) -> bool {
         false
+    }
+
+    /// The input in whose buffer its kernels may write the output, where nobody reads it later: each thread then reads of it
+    /// nothing but what it writes itself.
+    fn in_place(&self) -> Option<usize> {
+        None
     }
 
     /// True if output channel c sits where input channel c sits (elementwise and per-channel ops).
@@ -335,6 +341,8 @@ pub struct Lowering<'a> {
     pub whole: Shape,
     /// Per-lane table: which time row, which coefficients (`paths::Lane`).
     pub lanes: BufferId,
+    /// The same of every space that a node has.
+    pub(crate) lanes_of: &'a BTreeMap<Space, BufferId>,
     /// Values of every time row for every timestep of the run: `rows[table][timestep]`.
     pub rows: &'a [Vec<Vec<f64>>],
     /// The flat `[lane][D]` buffers of the network's inputs.

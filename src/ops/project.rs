@@ -57,17 +57,7 @@ impl Op for Project {
     }
 
     fn parts(&self, cx: &mut Reverse) -> Result<Option<Value>> {
-        let (u, x) = (cx.input(0), cx.input(1));
-        let (s, size) = (cx.shape(x), self.norm.channels / self.norm.groups);
-        let sum = |cx: &mut Reverse, value: Value| {
-            let all = Filter { rows: Taps::sum(s.h), columns: Taps::sum(s.w) };
-            let channels = cx.push("of channels", all, &[value])?;
-            let sums = cx.push("of groups", Reduce { heads: self.norm.groups, made: Made::Sum(1.0) }, &[channels])?;
-            cx.repeated(sums, size)
-        };
-        let normed = Normed { sum, count: (size * s.pixels()) as f64, centred: true };
-        let (unit, v) = (normed.unit(cx, x, self.norm.epsilon)?, weighed(cx, u, &self.norm.scale)?);
-        normed.transposed(cx, v, unit).map(Some)
+        self.parts_of(cx, cx.input(0)).map(Some)
     }
 
     fn flops(&self, _: &[Shape], output: Shape) -> u64 {
@@ -86,37 +76,77 @@ impl Op for Project {
         input == 1
     }
 
+    fn in_place(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
+        self.lower_behind(cx, false)
+    }
+}
+
+/// What the kernels read besides u and x.
+struct Known {
+    /// Positions of channels.
+    members: BufferId,
+    /// Gain and shift.
+    rows: BufferId,
+    /// Mu and r of x.
+    moments: BufferId,
+    /// Coefficients of the norm itself, where SiLU is behind it.
+    norm: Option<BufferId>,
+}
+
+impl Project {
+    /// Appends the kernels. `silu`: of u times the slope of SiLU at what the norm makes of x, instead of u.
+    pub(crate) fn lower_behind(&self, cx: &mut Lowering, silu: bool) -> Result<()> {
         let [u, x] = [cx.inputs[0].clone(), cx.inputs[1].clone()];
         if u.slots != x.slots {
             return Err(Error::invalid(cx.node, "the channels of both inputs are ordered differently in memory"));
         }
-        let members = self.norm.members(cx, &x);
-        let moments = self.norm.moments(cx, &x, members);
-        let sums = self.sums(cx, [&u, &x], moments);
-        let coefficients = self.coefficients(cx, &x, [sums, members, moments]);
+        let (members, rows) = (self.norm.members(cx, &x), self.norm.gains(cx));
+        let (moments, norm) = self.norm.points(cx, &x, [members, rows], silu)?;
+        let known = Known { members, rows, moments, norm };
+        let sums = self.sums(cx, [&u, &x], &known);
+        let coefficients = self.coefficients(cx, &x, sums, &known);
+        let reads: Vec<_> =
+            [("coefficients", coefficients)].into_iter().chain(norm.map(|norm| ("norm", norm))).collect();
         Elementwise {
             name: "project",
+            constants: &[known.silu()],
             second: Second::of(&x),
-            reads: &[("coefficients", coefficients)],
+            reads: &reads,
             own: &x.second(),
             items: tiled(cx),
-            flops: 5 * cx.output.shape.len() as u64,
+            flops: (5 + if silu { SLOPE } else { 0 }) * cx.output.shape.len() as u64,
             ..Default::default()
         }
         .push(cx);
         Ok(())
     }
-}
 
-impl Project {
+    /// The same of this u, and of x which is input 1, of ops that have tangents and adjoints.
+    pub(crate) fn parts_of(&self, cx: &mut Reverse, u: Value) -> Result<Value> {
+        let x = cx.input(1);
+        let (s, size) = (cx.shape(x), self.norm.channels / self.norm.groups);
+        let sum = |cx: &mut Reverse, value: Value| {
+            let all = Filter { rows: Taps::sum(s.h), columns: Taps::sum(s.w) };
+            let channels = cx.push("of channels", all, &[value])?;
+            let sums = cx.push("of groups", Reduce { heads: self.norm.groups, made: Made::Sum(1.0) }, &[channels])?;
+            cx.repeated(sums, size)
+        };
+        let normed = Normed { sum, count: (size * s.pixels()) as f64, centred: true };
+        let (unit, v) = (normed.unit(cx, x, self.norm.epsilon)?, weighed(cx, u, &self.norm.scale)?);
+        normed.transposed(cx, v, unit)
+    }
+
     /// Lanes per sample of u and of x.
     fn lanes(x: &View) -> [(&'static str, u32); 2] {
         named(["x_to", "x_from"], x.apart.unwrap_or([1, 1]))
     }
 
     /// Appends the kernel that sums chunks of pixels; the buffer of its sums.
-    fn sums(&self, cx: &mut Lowering, [u, x]: [&View; 2], moments: BufferId) -> BufferId {
+    fn sums(&self, cx: &mut Lowering, [u, x]: [&View; 2], known: &Known) -> BufferId {
         let (pixels, blocks, access) = (u.shape.pixels(), u.blocks(), cx.x_access());
         let chunks = pixels.div_ceil(chunk(u.shape));
         let sums = cx.shared("project sums", (48 * chunks * blocks) as u64);
@@ -125,32 +155,28 @@ impl Project {
         }
         let sizes = named(["pixels", "blocks", "in_stride"], [pixels, blocks, u.stride].map(|v| v as u32));
         let words = sizes.into_iter().chain(u.runs()).chain(x.second()).chain(Self::lanes(x));
+        let ends = [("x", u.buffer, access), ("z", x.buffer, access), ("sums", sums, Access::Write)];
+        let found = [Some(("moments", known.moments)), known.norm.map(|norm| ("norm", norm))];
+        let found = found.into_iter().flatten().map(|(name, id)| (name, id, Access::Read));
         cx.program.push(Step {
             label: cx.label("sums"),
             op: "project_sums",
-            kernel: Kernel { shader: "project_sums", constants: vec![cx.family().constant()] },
-            bindings: vec![
-                ("x", u.buffer, access),
-                ("z", x.buffer, access),
-                ("sums", sums, Access::Write),
-                ("moments", moments, Access::Read),
-            ],
+            kernel: Kernel { shader: "project_sums", constants: vec![cx.family().constant(), known.silu()] },
+            bindings: ends.into_iter().chain(found).collect(),
             role: LaneRole::All,
             immediates: words.chain(named(["chunk", "chunks"], [chunk(u.shape), chunks].map(|v| v as u32))).collect(),
             grid: Grid { items: (chunks * blocks) as u32, workgroup: 64, groups: 1 },
-            flops: 5 * u.shape.len() as u64,
+            flops: (5 + if known.norm.is_some() { SLOPE } else { 0 }) * u.shape.len() as u64,
             bytes: (32 * pixels * blocks) as u64,
         });
         sums
     }
 
-    /// Appends the kernel that makes the coefficients, `[lane][4][blocks]` of vec4, of sums, positions of channels, and moments.
-    fn coefficients(&self, cx: &mut Lowering, x: &View, [sums, members, moments]: [BufferId; 3]) -> BufferId {
+    /// Appends the kernel that makes the coefficients of sums, `[lane][4][blocks]` of vec4.
+    fn coefficients(&self, cx: &mut Lowering, x: &View, sums: BufferId, known: &Known) -> BufferId {
         let GroupNorm { channels, groups, ref scale, .. } = self.norm;
         let (blocks, size) = (x.blocks(), channels / groups);
         let chunks = x.shape.pixels().div_ceil(chunk(x.shape));
-        let rows = scale.table(cx);
-        let rows = cx.program.constant(cx.label("gain and shift"), &rows);
         let coefficients = cx.shared("project coefficients", (64 * blocks) as u64);
         let sizes = [
             ("chunks", chunks),
@@ -162,16 +188,17 @@ impl Project {
         .map(|(name, v)| (name, v as u32));
         let per = (size * x.shape.pixels()) as f32;
         let words = [("blocks", blocks as u32)].into_iter().chain(Self::lanes(x)).chain(sizes);
+        let constants = vec![cx.family().constant(), workgroup(cx.family())];
         cx.program.push(Step {
             label: cx.label("coefficients"),
             op: "project_coefficients",
-            kernel: Kernel { shader: "project_coefficients", constants: vec![cx.family().constant(), workgroup(cx.family())] },
+            kernel: Kernel { shader: "project_coefficients", constants },
             bindings: vec![
                 ("sums", sums, Access::Read),
-                ("members", members, Access::Read),
-                ("rows", rows, Access::Read),
+                ("members", known.members, Access::Read),
+                ("rows", known.rows, Access::Read),
                 ("lanes", cx.lanes, Access::Read),
-                ("moments", moments, Access::Read),
+                ("moments", known.moments, Access::Read),
                 ("coefficients", coefficients, Access::Write),
             ],
             role: LaneRole::All,
@@ -183,6 +210,16 @@ impl Project {
         coefficients
     }
 }
+
+impl Known {
+    /// Constant of shaders that find SiLU's slopes.
+    fn silu(&self) -> (&'static str, i64) {
+        ("BEHIND_SILU", i64::from(self.norm.is_some()))
+    }
+}
+
+/// Operations of a slope of SiLU.
+const SLOPE: u64 = 12;
 
 /// Small graphs for tests and selftest.
 pub fn cases() -> Vec<Case> {

@@ -6,7 +6,7 @@ use crate::shape::Shape;
 use std::sync::Arc;
 
 /// Where gain and shift come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
     /// `[channels]` each.
     Fixed {

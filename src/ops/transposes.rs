@@ -7,9 +7,11 @@ use super::channels::Channels;
 use super::combine::Combine;
 use super::filter::{Filter, Taps};
 use super::gather::Gather;
+use super::group_norm::GroupNorm;
 use super::mix::Mix;
 use super::outer::Outer;
 use super::pointwise::Pointwise;
+use super::project::Project;
 use super::resample::Resample;
 use super::reverse::{Reverse, Value};
 use crate::error::Result;
@@ -93,5 +95,10 @@ impl Reverse {
     pub(super) fn outer_as(&mut self, what: &'static str, heads: usize, of: [Value; 2], to: Shape) -> Result<Value> {
         let made = self.outer(what, heads, of)?;
         self.push("by channel", Gather::by_channel(heads, self.shape(made), to), &[made])
+    }
+
+    /// What a group norm at x gives back of u.
+    pub(super) fn projected(&mut self, norm: &GroupNorm, [u, x]: [Value; 2]) -> Result<Value> {
+        self.push("projected", Project { norm: norm.clone() }, &[u, x])
     }
 }

@@ -9,7 +9,7 @@ use crate::ops::channels::Channels;
 use crate::ops::repack::Repack;
 use crate::program::Space;
 use crate::shape::Shape;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Kernel-written tensors and channels: what a rearrangement is of.
@@ -30,36 +30,45 @@ pub(super) fn apart(Draft { graph, whole, spaces }: &Draft) -> Result<Draft> {
         ready.push(parts.filter(|_| node.op.rearranges().is_some()).unwrap_or(i));
     }
     // By the node behind which it is made: what is to be copied, each once.
-    let mut wanted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut known: HashMap<&Sources, usize> = HashMap::new();
+    let mut wanted: BTreeMap<usize, Vec<(usize, bool)>> = BTreeMap::new();
+    let mut known: HashSet<(&Sources, bool)> = HashSet::new();
     for node in graph.nodes.iter().filter(|node| node.op.rearranges().is_none()) {
-        for id in node.inputs.iter().filter(|id| graph.nodes[id.0].op.rearranges().is_some()) {
+        let read = node.inputs.iter().enumerate();
+        for (n, id) in read.filter(|(_, id)| graph.nodes[id.0].op.rearranges().is_some()) {
             let own = &sources[id.0];
             let leaf = own.first().map_or(0, |s| s.0);
             let one = own.iter().copied().eq((0..graph.nodes[leaf].shape.c).map(|c| (leaf, c)));
-            if !one && lying(&layout, own).is_some() && !known.contains_key(own) {
-                known.insert(own, id.0);
-                wanted.entry(ready[id.0]).or_default().push(id.0);
+            if !one && lying(&layout, own).is_some() && known.insert((own, beside(node, n))) {
+                wanted.entry(ready[id.0]).or_default().push((id.0, beside(node, n)));
             }
         }
     }
     let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let mut out = Draft { graph: ends, whole: vec![], spaces: vec![] };
-    let (mut renamed, mut copies): (Vec<NodeId>, HashMap<&Sources, NodeId>) = (vec![], HashMap::new());
+    let (mut renamed, mut copies): (Vec<NodeId>, HashMap<(&Sources, bool), NodeId>) = (vec![], HashMap::new());
     for (i, node) in graph.nodes.iter().enumerate() {
-        let read = |id: &NodeId| copies.get(&sources[id.0]).copied().unwrap_or(renamed[id.0]);
-        let rearranges = node.op.rearranges().is_some();
-        let inputs = node.inputs.iter().map(|id| if rearranges { renamed[id.0] } else { read(id) }).collect();
+        let read = |n: usize, id: &NodeId| {
+            let copy = copies.get(&(&sources[id.0], beside(node, n))).filter(|_| node.op.rearranges().is_none());
+            copy.copied().unwrap_or(renamed[id.0])
+        };
+        let inputs = node.inputs.iter().enumerate().map(|(n, id)| read(n, id)).collect();
         renamed.push(out.push(Node { inputs, ..node.clone() }, whole[i], spaces[i]));
-        for &id in wanted.get(&i).into_iter().flatten() {
-            if let Some(lying) = lying(&layout, &sources[id]) {
+        for &(id, beside) in wanted.get(&i).into_iter().flatten() {
+            let order = if beside { Some(sources[id].clone()) } else { lying(&layout, &sources[id]) };
+            if let Some(order) = order {
                 let as_read = (&graph.nodes[id], &sources[id]);
-                let copy = copied(&mut out, as_read, &lying, &renamed, (whole[id], spaces[id]));
-                copies.insert(&sources[id], copy);
+                let copy = copied(&mut out, as_read, &order, &renamed, (whole[id], spaces[id]));
+                copies.insert((&sources[id], beside), copy);
             }
         }
     }
     Ok(out)
+}
+
+/// True of an input whose channels an op puts beside those of its first: no sum follows their order in memory, and they are copied in the
+/// order in which they are read.
+fn beside(node: &Node, input: usize) -> bool {
+    input > 0 && node.op.keeps_layout()
 }
 
 /// These channels in the order in which they lie, if they are whole blocks of 4, each channel once.
@@ -75,17 +84,18 @@ fn lying(layout: &Layout, sources: &Sources) -> Option<Sources> {
     whole.then(|| places.into_iter().map(|(_, source)| source).collect())
 }
 
-/// A copy of these channels in the order in which they lie, and a view of it in the order in which they are read.
+/// A copy of these channels in an order, such as that in which they lie, and a view of it in the order in which they are read.
 fn copied(
     out: &mut Draft,
     (of, sources): (&Node, &Sources),
-    lying: &Sources,
+    order: &Sources,
     renamed: &[NodeId],
     (whole, space): (Shape, Space),
 ) -> NodeId {
-    let mut leaves: Vec<usize> = lying.iter().map(|s| s.0).collect();
+    let mut leaves: Vec<usize> = order.iter().map(|s| s.0).collect();
+    leaves.sort_unstable();
     leaves.dedup();
-    let map = lying.iter().map(|&(leaf, c)| (leaves.partition_point(|l| *l < leaf), c)).collect();
+    let map = order.iter().map(|&(leaf, c)| (leaves.partition_point(|l| *l < leaf), c)).collect();
     let copy = Node {
         name: format!("{}.apart", of.name),
         op: Arc::new(Repack { of: Channels::gather(map) }),
@@ -93,14 +103,14 @@ fn copied(
         shape: of.shape,
     };
     let copy = out.push(copy, whole, space);
-    if lying == sources {
+    if order == sources {
         return copy;
     }
-    let at: HashMap<_, _> = lying.iter().enumerate().map(|(at, source)| (source, at)).collect();
-    let order = sources.iter().map(|source| (0, at[source])).collect();
+    let at: HashMap<_, _> = order.iter().enumerate().map(|(at, source)| (source, at)).collect();
+    let map = sources.iter().map(|source| (0, at[source])).collect();
     let view = Node {
         name: format!("{}.in order", of.name),
-        op: Arc::new(Channels::gather(order)),
+        op: Arc::new(Channels::gather(map)),
         inputs: vec![copy],
         shape: of.shape,
     };

@@ -76,6 +76,7 @@ pub(super) fn lower(
             output,
             whole: whole[i],
             lanes,
+            lanes_of: &doors.lanes,
             rows: &rows,
             flat_inputs: &doors.inputs,
             timesteps: timesteps.len() * conditions,

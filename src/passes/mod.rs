@@ -14,6 +14,7 @@ mod lower;
 mod parts;
 mod recompute;
 mod simplify;
+mod slopes;
 mod spaces;
 mod views;
 
@@ -127,7 +128,8 @@ pub fn fused_both(adjoint: &Graph, target: &Target, tangents: u32) -> (Graph, Ve
 /// The same; `kept`: whether slopes are kept where values are stored.
 fn fused_keeping(adjoint: &Graph, target: &Target, tangents: u32, kept: bool) -> (Graph, Vec<&'static str>) {
     let setting = Setting { target, tangents, held: adjoint.held, reverse: true, kept };
-    fuse::fuse(&simplify::simplify(adjoint), setting)
+    let graph = simplify::simplify(adjoint);
+    fuse::fuse(&if kept { graph } else { slopes::found_again(&graph) }, setting)
 }
 
 /// Appends the network's steps, for the program's tangents too, fused. `timesteps` are the distinct timesteps of the run; a

@@ -8,7 +8,7 @@ use crate::graph::{Graph, Node, NodeId};
 use crate::shape::Shape;
 
 /// Into how many segments a forward sweep is cut, in turn, until the plan fits.
-pub(super) const SEGMENTS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
+pub(super) const SEGMENTS: [usize; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16];
 
 /// Operations per number of what costs little: less than reading and writing it.
 const LITTLE: u64 = 16;
@@ -16,7 +16,6 @@ const LITTLE: u64 = 16;
 /// The draft with what costs little, and with all segments but the last, made again.
 pub(super) fn recompute(Draft { graph, whole, spaces }: &Draft, segments: usize) -> Draft {
     let begin = reverse_begins(graph);
-    let segment = segments_of(graph, begin, segments);
     let ends = Graph { nodes: Vec::with_capacity(graph.nodes.len()), ..graph.clone() };
     let out = Draft { graph: ends, whole: vec![], spaces: vec![] };
     let little = |i: usize| {
@@ -24,13 +23,16 @@ pub(super) fn recompute(Draft { graph, whole, spaces }: &Draft, segments: usize)
         let shapes: Vec<Shape> = node.inputs.iter().map(|&id| graph.shape(id)).collect();
         !node.inputs.is_empty() && node.op.flops(&shapes, node.shape) <= LITTLE * node.shape.len() as u64
     };
+    let little: Vec<bool> = (0..begin).map(little).collect();
+    let segment = segments_of(graph, begin, segments, &little);
+    let last = segment.iter().copied().max().unwrap_or(0);
     let mut again = Again {
         graph,
         whole,
         segment,
-        last: segments - 1,
+        last,
         out,
-        little: (0..begin).map(little).collect(),
+        little,
         fresh: vec![None; begin],
         made: vec![None; begin],
         first: vec![],
@@ -46,18 +48,35 @@ pub(super) fn recompute(Draft { graph, whole, spaces }: &Draft, segments: usize)
     again.out
 }
 
-/// The segment of each node of the forward sweep, about as many numbers in each. A rearrangement is wherever it is read.
-fn segments_of(graph: &Graph, begin: usize, segments: usize) -> Vec<usize> {
+/// The segment of each node of the forward sweep, about as many numbers in each; cut nearby where the fewest numbers are read beyond.
+/// A rearrangement is wherever it is read.
+fn segments_of(graph: &Graph, begin: usize, segments: usize, little: &[bool]) -> Vec<usize> {
     let size = |i: usize| if graph.nodes[i].op.rearranges().is_some() { 0 } else { graph.nodes[i].shape.len() };
-    let all: usize = (0..begin).map(size).sum();
-    let mut before = 0;
-    let of = |i| {
-        let own = before * segments / all.max(1);
-        before += size(i);
-        own.min(segments - 1)
+    // How many numbers lie before each node, and are read at or behind it, by themselves or as what costs little to make of them.
+    let before: Vec<usize> = (0..=begin)
+        .scan(0, |sum, i| Some(std::mem::replace(sum, *sum + if i < begin { size(i) } else { 0 })))
+        .collect();
+    let mut last: Vec<usize> = (0..begin).collect();
+    for i in (0..begin).rev() {
+        let own = if little[i] { last[i] } else { i };
+        graph.nodes[i].inputs.iter().for_each(|id| last[id.0] = last[id.0].max(own));
+    }
+    let mut crossing = vec![0; begin + 1];
+    for i in (0..begin).filter(|i| !little[*i]) {
+        crossing[i + 1..=last[i]].iter_mut().for_each(|sum| *sum += size(i));
+    }
+    let all = before[begin];
+    let cut = |number: usize| {
+        let target = number * all / segments;
+        let near = |at: &usize| before[*at].abs_diff(target) <= all / segments / NEAR;
+        (0..=begin).filter(near).min_by_key(|&at| (crossing[at], before[at].abs_diff(target)))
     };
-    (0..begin).map(of).collect()
+    let cuts: Vec<usize> = (1..segments).filter_map(cut).collect();
+    (0..begin).map(|i| cuts.iter().filter(|cut| **cut <= i).count()).collect()
 }
+
+/// How far from equal parts a cut may lie, as a part of a segment.
+const NEAR: usize = 2;
 
 /// The draft as it grows.
 struct Again<'a> {
@@ -84,6 +103,7 @@ impl Again<'_> {
             return if own < self.last { self.second(i, own) } else { self.first[i] };
         }
         // Those that cost little are made of others as the reverse sweep reads them, in order.
+        let own_segment = own;
         let mut needed = vec![false; i + 1];
         needed[i] = true;
         for j in (0..=i).rev().filter(|j| self.little[*j]) {
@@ -99,6 +119,8 @@ impl Again<'_> {
             for input in &mut own.inputs {
                 *input = match self.fresh[input.0] {
                     Some(fresh) => fresh,
+                    // What an earlier segment left is kept for this one, and no reason to make that segment again as yet.
+                    None if !self.little[input.0] && self.segment[input.0] < own_segment => self.first[input.0],
                     None => self.read(input.0),
                 };
             }

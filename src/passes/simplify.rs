@@ -17,7 +17,7 @@ pub(super) fn simplify(graph: &Graph) -> Graph {
 }
 
 /// Nodes that an output depends on, and the inputs.
-fn needed(graph: &Graph) -> Graph {
+pub(super) fn needed(graph: &Graph) -> Graph {
     let mut needed = vec![false; graph.nodes.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|(_, id)| needed[id.0] = true);
     for (i, node) in graph.nodes.iter().enumerate().rev() {

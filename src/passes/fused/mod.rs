@@ -6,6 +6,7 @@ mod conv;
 mod depthwise;
 mod kept;
 mod norm;
+mod project;
 mod times;
 mod up_conv;
 
@@ -16,6 +17,7 @@ pub(super) use conv::{FusedConv, Prologue};
 pub(super) use depthwise::FusedDepthwise;
 pub(super) use kept::{Filled, Room};
 pub(super) use norm::FusedNorm;
+pub(super) use project::FusedProject;
 pub(super) use times::Times;
 pub(super) use up_conv::{Doubling, UpConv};
 
@@ -32,6 +34,7 @@ pub const FUSED: &[Tested] = &[
     ("fused_add_row", add_row::cases),
     ("fused_conv", conv::cases),
     ("fused_norm", norm::cases),
+    ("fused_project", project::cases),
     ("times", times::cases),
     ("up_conv", up_conv::cases),
 ];
