@@ -70,7 +70,18 @@ fn run() -> Result<i32> {
     }
 }
 
+/// From here on large blocks go back to the system when they are freed. The GNU library's allocator keeps those of up to 32 MiB once
+/// it has seen some: the packed weights of a plan that was given up would stay until the end.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // Safety: called once, before any other thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
+}
+
 fn main() {
+    give_back();
     let code = run().unwrap_or_else(|e| {
         eprintln!("error: {e}");
         e.exit_code()

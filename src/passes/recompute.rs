@@ -100,33 +100,44 @@ impl Again<'_> {
     fn read(&mut self, i: usize) -> NodeId {
         let Some(&own) = self.segment.get(i) else { return self.first[i] };
         if !self.little[i] {
-            return if own < self.last { self.second(i, own) } else { self.first[i] };
+            return self.value(i, own);
         }
-        // Those that cost little are made of others as the reverse sweep reads them, in order.
-        let own_segment = own;
+        let mut fresh = std::mem::take(&mut self.fresh);
+        let found = self.cheap(i, own, &mut fresh);
+        self.fresh = fresh;
+        found
+    }
+
+    /// Node i, which costs more, for a node of segment `reader`: what an earlier segment left is kept for later ones, and no reason
+    /// to make that segment again as yet.
+    fn value(&mut self, i: usize, reader: usize) -> NodeId {
+        let own = self.segment[i];
+        if own < reader || own == self.last { self.first[i] } else { self.second(i, own) }
+    }
+
+    /// Node i, which costs little, made of others as a node of segment `reader` reads it; `fresh`: what was made so before.
+    fn cheap(&mut self, i: usize, reader: usize, fresh: &mut [Option<NodeId>]) -> NodeId {
         let mut needed = vec![false; i + 1];
         needed[i] = true;
         for j in (0..=i).rev().filter(|j| self.little[*j]) {
-            if needed[j] && self.fresh[j].is_none() {
+            if needed[j] && fresh[j].is_none() {
                 self.graph.nodes[j].inputs.iter().for_each(|id| needed[id.0] = true);
             }
         }
         for j in (0..=i).filter(|j| needed[*j]) {
-            if !self.little[j] || self.fresh[j].is_some() {
+            if !self.little[j] || fresh[j].is_some() {
                 continue;
             }
             let mut own = self.graph.nodes[j].clone();
             for input in &mut own.inputs {
-                *input = match self.fresh[input.0] {
+                *input = match fresh[input.0] {
                     Some(fresh) => fresh,
-                    // What an earlier segment left is kept for this one, and no reason to make that segment again as yet.
-                    None if !self.little[input.0] && self.segment[input.0] < own_segment => self.first[input.0],
-                    None => self.read(input.0),
+                    None => self.value(input.0, reader),
                 };
             }
-            self.fresh[j] = Some(self.copy(j, own));
+            fresh[j] = Some(self.copy(j, own));
         }
-        self.fresh[i].unwrap_or(self.first[i])
+        fresh[i].unwrap_or(self.first[i])
     }
 
     /// Pushes node j once more, with other inputs.
@@ -153,6 +164,8 @@ impl Again<'_> {
                 self.graph.nodes[j].inputs.iter().for_each(|id| needed[id.0] = true);
             }
         }
+        // What costs little is not kept from earlier segments either.
+        let mut fresh = vec![None; i + 1];
         for j in (0..=i).filter(|j| needed[*j]) {
             let node = &self.graph.nodes[j];
             if self.segment[j] != segment || self.made[j].is_some() || node.inputs.is_empty() {
@@ -162,6 +175,7 @@ impl Again<'_> {
             for input in &mut own.inputs {
                 *input = match self.made[input.0] {
                     Some(made) if self.segment[input.0] == segment => made,
+                    _ if self.little[input.0] => self.cheap(input.0, segment, &mut fresh),
                     _ => self.first[input.0],
                 };
             }
