@@ -1,5 +1,6 @@
 // y = a u + c + b (x - mu), a group norm's transpose by the coefficients that `project_coefficients` made.
-// With BEHIND_SILU = 1 u is what is given times the slope of SiLU at the norm of x. Thread map: lib/elementwise_tiles. Accuracy: two f32 products and their sum; a large mean costs no digits.
+// With BEHIND_SILU = 1 u is what is given times the slope of SiLU at the norm of x. Thread map: lib/elementwise_tiles.
+// Accuracy: two f32 products and their sum, and that of lib/silu; a large mean costs no digits.
 struct Immediates {
 #import lib/elementwise_immediates.wgsl
     z_stride: u32, z_first0: u32, z_count0: u32, z_first1: u32, // blocks per pixel of x, its runs of blocks

@@ -96,4 +96,22 @@ impl Derivatives {
         let transposed = field.twin_vjp(&point, &cotangent, k, sample)?;
         Ok(Gaps::of([&found[0], &found[1]], [&twin, &transposed]))
     }
+
+    /// The most by which products with these vectors, at a sample's noisy point x, are off from those in f64, in units of `size`; `of`:
+    /// which of the gaps. NaN if no vector is finite; a product of nothing is off by nothing.
+    pub fn off(
+        &mut self,
+        field: &dyn Field,
+        x: &[f32],
+        vectors: &[f32],
+        at: (usize, usize),
+        (of, size): (fn(&Gaps) -> f64, f64),
+    ) -> Result<f64> {
+        let mut worst = f64::NAN;
+        for v in vectors.chunks_exact(x.len()).filter(|v| v.iter().all(|v| v.is_finite())) {
+            let gaps = self.gaps(field, x, v, at)?;
+            worst = worst.max(if size > 0.0 { of(&gaps) * gaps.size / size } else { 0.0 });
+        }
+        Ok(worst)
+    }
 }

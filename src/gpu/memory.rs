@@ -57,7 +57,8 @@ pub struct Memory {
 /// Of a process that uses a software adapter, before any plan: program, driver and its compiler. Measured: Mesa 22.3,
 /// LLVM 15.
 const PROCESS: u64 = 75 << 20;
-/// Of each kernel that a software adapter compiles. Measured there too: 3.7 to 6 MiB, more the more is unrolled; 4.25 are within 10% for every network measured.
+/// Of each kernel that a software adapter compiles. Measured there too: 3.7 to 6 MiB, more the more is unrolled (1.6 of tiny networks);
+/// with 4.25 the networks of docs/BENCHMARKS.md are predicted within 10%.
 const KERNEL: u64 = 17 << 18;
 
 impl Memory {

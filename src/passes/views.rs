@@ -3,12 +3,15 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::Segment;
+use std::collections::HashMap;
 
 /// A tensor that a kernel writes: its blocks inside its root buffer.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
     /// Node whose buffer holds it.
     pub root: usize,
+    /// Where it lies among others: by the first node of its name, so that what is made a second time lies as it did the first time.
+    pub rank: usize,
     /// First block in the root.
     pub offset: usize,
     /// Blocks of 4 channels.
@@ -56,7 +59,7 @@ impl Layout {
         let sources = sources(graph);
         let roots = roots(graph, &sources);
         let mut leaves: Vec<Option<Leaf>> = vec![None; graph.nodes.len()];
-        let mut strides = vec![0; graph.nodes.len()];
+        let mut first: HashMap<&str, usize> = HashMap::new();
         for (i, node) in graph.nodes.iter().enumerate() {
             if sources[i].iter().any(|&(leaf, _)| leaf != i) {
                 continue; // a rearrangement
@@ -68,9 +71,15 @@ impl Layout {
                 }
                 _ => (node.shape.c.div_ceil(4), (0..node.shape.c).collect()),
             };
-            let root = roots[i];
-            leaves[i] = Some(Leaf { root, offset: strides[root], blocks, slots });
-            strides[root] += blocks;
+            let rank = *first.entry(&node.name).or_insert(i);
+            leaves[i] = Some(Leaf { root: roots[i], rank, offset: 0, blocks, slots });
+        }
+        let mut strides = vec![0; graph.nodes.len()];
+        let mut in_order: Vec<&mut Leaf> = leaves.iter_mut().flatten().collect();
+        in_order.sort_by_key(|leaf| leaf.rank);
+        for leaf in in_order {
+            leaf.offset = strides[leaf.root];
+            strides[leaf.root] += leaf.blocks;
         }
         Ok(Self { leaves, strides, sources })
     }
@@ -163,18 +172,16 @@ fn roots(graph: &Graph, sources: &[Vec<(usize, usize)>]) -> Vec<usize> {
 /// The distinct (leaf, block) pairs that hold these channels, in buffer order, and each channel's position among them.
 fn covering(channels: &[(usize, usize)], leaves: &[Option<Leaf>]) -> (Vec<(usize, usize)>, Vec<usize>) {
     let place = |&(node, c): &(usize, usize)| {
-        let slot = leaves[node].as_ref().map_or(c, |l| l.slots[c]);
-        (node, slot / 4, slot % 4)
+        let (rank, slot) = leaves[node].as_ref().map_or((node, c), |l| (l.rank, l.slots[c]));
+        ((rank, node, slot / 4), slot % 4)
     };
-    let mut blocks: Vec<(usize, usize)> = channels.iter().map(|c| (place(c).0, place(c).1)).collect();
+    let mut blocks: Vec<(usize, usize, usize)> = channels.iter().map(|c| place(c).0).collect();
     blocks.sort_unstable();
     blocks.dedup();
-    let slots = channels
-        .iter()
-        .map(|c| {
-            let (node, block, component) = place(c);
-            4 * blocks.partition_point(|b| *b < (node, block)) + component
-        })
-        .collect();
-    (blocks, slots)
+    let slot = |c| {
+        let (at, component) = place(c);
+        4 * blocks.partition_point(|b| *b < at) + component
+    };
+    let slots = channels.iter().map(slot).collect();
+    (blocks.into_iter().map(|(_, node, block)| (node, block)).collect(), slots)
 }

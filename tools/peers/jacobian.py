@@ -6,7 +6,7 @@ Each round times, in seconds per sample: `vorticity bench --what tangents` (a va
 them) and `--what cotangents` (a value and its 64 cotangents, all rows), the authors' way in PyTorch (`vmap(jvp)` in chunks
 of 16, sample by sample), and the fastest way known there (reverse mode, `vmap(vjp)` of 64 rows at once). Columns are
 compared with either way, rows with reverse mode. Besides: what the bench found a lane with tangents, and a cotangent, to
-cost over an evaluation. The machine should be idle otherwise.
+cost over an evaluation. `--only rows` and `--only columns` time half of that. The machine should be idle otherwise.
 """
 
 import argparse
@@ -28,6 +28,9 @@ def shuffled(self, x):
 
 
 FORWARDS = [Unit.forward, shuffled]
+
+# What the bench makes, and which side of the Jacobian that is.
+SIDES = {"tangents": "columns", "cotangents": "rows"}
 
 
 def best(peer: Peer, net: torch.nn.Module, repeats: int, run) -> float:
@@ -61,28 +64,30 @@ def compare(args: argparse.Namespace, components: int, chunk: int, samples: int)
     model, program, others = Model(args.model), Vorticity(args.vorticity, args.adapter), peers(args.devices)
     nets = {device: model.network(device) for device in {peer.device for peer in others}}
     found = {device: ways(net, model, device, components, chunk) for device, net in nets.items()}
-    ours = {"tangents": [], "cotangents": []}
-    over, further, rows, facts, gaps = [], [], {}, {}, {}
+    ours = {what: [] for what, side in SIDES.items() if args.only in (None, side)}
+    if args.only == "rows":
+        found = {device: {"reverse mode": own["reverse mode"]} for device, own in found.items()}
+    over, rows, facts, gaps = {what: [] for what in ours}, {}, {}, {}
     for _ in range(args.rounds):
         lanes = samples * (1 + components)
         for what, times in ours.items():
             report, cost = program.bench(model, what, "--tile", lanes, f"--{what}", components, "--rounds", 5)
             times.append(cost["seconds"]["best"])
-            (over if what == "tangents" else further).append(
-                cost["over_forward" if what == "tangents" else "further_over_forward"]["median"])
+            over[what].append(cost["over_forward" if what == "tangents" else "further_over_forward"]["median"])
             facts = {"adapter": report["adapter"], "kernels": report["kernels"], "components": components, "tile": cost["tile"]}
         for peer in others:
             net = nets[peer.device]
             with peer.settings():
                 for way, run in found[peer.device].items():
                     rows.setdefault(f"{peer.name}, {way}", []).append(best(peer, net, 3, run))
-                a, b = (run() for run in found[peer.device].values())
-            gaps[peer.name] = ((a - b).abs().max() / a.abs().max()).item()
-    facts |= {"lane_over_forward": summary(over), "cotangent_over_forward": summary(further), "two_ways_differ_by": gaps}
+                made = [run() for run in found[peer.device].values()]
+            gaps[peer.name] = ((made[0] - made[-1]).abs().max() / made[0].abs().max()).item()
+    facts |= {f"{what}_over_forward": summary(ratios) for what, ratios in over.items()}
+    if len(made) > 1:
+        facts["two_ways_differ_by"] = gaps
     reverse = {name: times for name, times in rows.items() if name.endswith("reverse mode")}
-    name = f"sub-Jacobian of {components}"
-    return [Result(f"{name}, columns, {model.path.name}", ours["tangents"], rows, facts),
-            Result(f"{name}, rows, {model.path.name}", ours["cotangents"], reverse, facts)]
+    return [Result(f"sub-Jacobian of {components}, {SIDES[what]}, {model.path.name}", times,
+                   rows if what == "tangents" else reverse, facts) for what, times in ours.items()]
 
 
 def main() -> None:
@@ -90,13 +95,16 @@ def main() -> None:
     p.add_argument("--components", type=int, default=64)
     p.add_argument("--chunk", type=int, default=16, help="tangents at a time in the authors' way")
     p.add_argument("--samples", type=int, default=2, help="vorticity's samples per tile")
+    p.add_argument("--only", choices=list(SIDES.values()), help="one side alone")
     args = p.parse_args()
     results = compare(args, args.components, args.chunk, args.samples)
     show(results)
     facts = results[0].facts
-    print(f"a lane with tangents over a forward evaluation: {facts['lane_over_forward']}")
-    print(f"a further cotangent over a forward evaluation: {facts['cotangent_over_forward']}")
-    print(f"the two ways of PyTorch differ, of the largest entry, by {facts['two_ways_differ_by']}")
+    for what, said in [("tangents", "a lane with tangents"), ("cotangents", "a further cotangent")]:
+        if f"{what}_over_forward" in facts:
+            print(f"{said} over a forward evaluation: {facts[f'{what}_over_forward']}")
+    if "two_ways_differ_by" in facts:
+        print(f"the two ways of PyTorch differ, of the largest entry, by {facts['two_ways_differ_by']}")
 
 
 if __name__ == "__main__":

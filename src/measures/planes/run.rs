@@ -140,13 +140,7 @@ impl PlanesOptions {
         size: f64,
     ) -> Result<f64> {
         let Noisy { x, .. } = self.selection.noisy(subject, sample, k)?;
-        let mut worst = f64::NAN;
-        for v in pair.chunks_exact(subject.dim()).filter(|v| v.iter().all(|v| v.is_finite())) {
-            let gaps = derivatives.gaps(subject.field.as_ref(), &x, v, (k, sample))?;
-            // A product of nothing is off by nothing.
-            worst = worst.max(if size > 0.0 { gaps.anti * gaps.size / size } else { 0.0 });
-        }
-        Ok(worst)
+        derivatives.off(subject.field.as_ref(), &x, pair, (k, sample), (|gaps| gaps.anti, size))
     }
 
     /// Of every sample of a batch: the rows of its planes, then their vectors.

@@ -157,12 +157,7 @@ impl SpectrumOptions {
         size: f64,
     ) -> Result<f64> {
         let Noisy { x, .. } = self.selection.noisy(subject, sample, k)?;
-        let mut worst = f64::NAN;
-        for v in vectors.chunks_exact(subject.dim()).filter(|v| v.iter().all(|v| v.is_finite())) {
-            let gaps = derivatives.gaps(subject.field.as_ref(), &x, v, (k, sample))?;
-            worst = worst.max(if size > 0.0 { gaps.products * gaps.size / size } else { 0.0 });
-        }
-        Ok(worst)
+        derivatives.off(subject.field.as_ref(), &x, vectors, (k, sample), (|gaps| gaps.products, size))
     }
 
     /// Of every sample of a batch: its rows, then the vectors of each.
