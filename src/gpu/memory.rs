@@ -58,7 +58,7 @@ pub struct Memory {
 /// LLVM 15.
 const PROCESS: u64 = 75 << 20;
 /// Of each kernel that a software adapter compiles. Measured there too: 3.7 to 6 MiB, more the more is unrolled (1.6 of tiny networks);
-/// with 4.25 the networks of docs/BENCHMARKS.md are predicted within 10%.
+/// with 4.25 the networks of docs/BENCHMARKS.md are predicted to about a tenth.
 const KERNEL: u64 = 17 << 18;
 
 impl Memory {
