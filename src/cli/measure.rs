@@ -202,7 +202,7 @@ fn end(
     prepared: &Prepared,
     finished: Finished,
 ) -> Result<i32> {
-    let Finished { found, marked, evaluations, recorded, seconds, prediction, failures } = finished;
+    let Finished { found, marked, evaluations, recorded, seconds, prediction, failures, .. } = finished;
     for failure in failures.iter().filter(|_| !args.output.quiet) {
         eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
     }
