@@ -97,6 +97,7 @@ mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;
+mod summaries;
 mod tangents;
 mod tiles;
 mod transposes;
