@@ -50,7 +50,7 @@ pub fn describe(all: &[AdapterSummary]) -> String {
 }
 
 /// The list as JSON.
-fn document(all: &[AdapterSummary]) -> Value {
+pub fn document(all: &[AdapterSummary]) -> Value {
     let adapter = |(i, a): (usize, &AdapterSummary)| {
         let limits: Map<String, Value> =
             a.limits.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();

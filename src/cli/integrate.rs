@@ -2,7 +2,6 @@
 //! paths export`, scores there. Out: a run directory; text or a document.
 use super::common::exit;
 use super::output::Output;
-use super::text::command_line;
 use super::watch::stop_flag;
 use crate::error::{Error, Result};
 use crate::run::{LoopLayout, RunDir};
@@ -42,11 +41,11 @@ pub struct Args {
 }
 
 /// Integrates, writes the run directory, prints the table; the exit code.
-pub fn run(args: &Args) -> Result<i32> {
+pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
     let out = RunDir::fresh(&args.out)?;
     let files = Elsewhere::new(&args.scores, &args.exported, args.gauss_scores.clone(), args.float64_scores.clone())?;
     let (bar, stop) = (args.output.progress(0), stop_flag()?);
-    let done = integrate(&files, out, command_line(), &mut |done, total| {
+    let done = integrate(&files, out, command, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
         bar.set_message(format!("{done} segments"));

@@ -5,7 +5,6 @@ use super::device::Device;
 use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::{settled, settled_json};
-use super::text::command_line;
 use super::tune::TuneArgs;
 use super::watch::{Plan, prediction, watch};
 use crate::error::Result;
@@ -145,14 +144,14 @@ impl Shared {
     }
 }
 
-/// Measures, writes the run directory, prints the table; the exit code.
-pub fn run(measure: &'static dyn Measure, matches: &ArgMatches) -> Result<i32> {
+/// Measures, writes the run directory, prints the table; the exit code. `command` is for the log.
+pub fn run(measure: &'static dyn Measure, matches: &ArgMatches, command: Vec<String>) -> Result<i32> {
     let args = Shared::from_arg_matches(matches).unwrap_or_else(|e| e.exit());
     let (asked, shard) = (asked(measure, matches)?, args.shard.parse()?);
     let out = args.out.as_ref().filter(|_| !args.dry_run).map(|out| RunDir::create(out)).transpose()?;
     let session = args.session(measure, &asked)?;
     let task = session.task(&asked)?;
-    let mut prepared = session.prepare(task.as_ref(), How { shard, out, command: command_line() })?;
+    let mut prepared = session.prepare(task.as_ref(), How { shard, out, command })?;
     begin(&args, &session, &prepared)?;
     let cost = prepared.about().cost;
     let plan = Plan { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: args.yes };
@@ -203,7 +202,7 @@ fn end(
     prepared: &Prepared,
     finished: Finished,
 ) -> Result<i32> {
-    let Finished { found, marked, evaluations, recorded, seconds, prediction, failures } = finished;
+    let Finished { found, marked, evaluations, recorded, seconds, prediction, failures, .. } = finished;
     for failure in failures.iter().filter(|_| !args.output.quiet) {
         eprintln!("warning: device {} was lost, others ran its tiles: {}", failure.device, failure.message);
     }

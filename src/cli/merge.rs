@@ -1,7 +1,6 @@
 //! `vorticity merge`: the shards of a run, put together to the run directory that one process would have written.
 use super::common::exit;
 use super::output::Output;
-use super::text::command_line;
 use crate::error::Result;
 use crate::run::RunDir;
 use crate::session;
@@ -25,10 +24,10 @@ pub struct Args {
     pub output: Output,
 }
 
-/// Checks the shards, writes the run directory, prints the table; the exit code.
-pub fn run(args: &Args) -> Result<i32> {
+/// Checks the shards, writes the run directory, prints the table; the exit code. `command` is for the log.
+pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
     let out = RunDir::fresh(&args.out)?;
-    let (found, marked) = session::merge(&args.shards, out, command_line())?;
+    let (found, marked) = session::merge(&args.shards, out, command)?;
     let (measure, path) = (found.measure().name(), args.out.display().to_string());
     args.output.say(&format!("{}\n{} shards merged, written to {path}\n", found.text()?, args.shards.len()))?;
     let (rows, words) = (found.rows()?, found.words()?);

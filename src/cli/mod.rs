@@ -1,8 +1,6 @@
 //! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints; the verbs that
 //! measure are made of `MEASURES` by one file, `measure`. What verbs share is in `common` (weights, warnings), `output` (JSON or
 //! silence instead of text), `watch` (progress, predicted time) and `text` (tables).
-use crate::error::EXIT_CODES;
-
 pub mod bench;
 pub mod common;
 pub mod compare;
@@ -27,8 +25,13 @@ pub mod sample;
 pub mod selftest;
 pub mod text;
 pub mod tune;
+mod verbs;
 pub mod verify;
 pub mod watch;
+
+pub use verbs::main;
+
+use crate::error::EXIT_CODES;
 
 /// What `vorticity --help` ends with.
 pub fn help() -> String {

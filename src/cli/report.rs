@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',')]
     pub names: Vec<String>,
     /// Title of the page
-    #[arg(long, default_value = "How far from a gradient?")]
+    #[arg(long, default_value = TITLE)]
     pub title: String,
     /// PNG file of samples to put into the page, as `vorticity sample` writes them; may be given several times
     #[arg(long, value_name = "PNG")]
@@ -32,6 +32,9 @@ pub struct Args {
     /// Text, JSON or nothing.
     pub output: Output,
 }
+
+/// What a page is called that is called nothing else.
+pub const TITLE: &str = "How far from a gradient?";
 
 /// Largest picture that is put into a page, bytes.
 const MOST_PICTURE: u64 = 1 << 26;

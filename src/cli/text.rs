@@ -1,5 +1,6 @@
 //! Text of the verbs: aligned tables, byte counts, and printing that survives a closed pipe.
 use crate::error::{Error, Result};
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 
 /// Writes to standard output. A reader that went away (`| head`) is no error.
@@ -11,15 +12,15 @@ pub fn show(text: &str) -> Result<()> {
     }
 }
 
-/// The arguments of this process, for logs. What is no Unicode text, as a path may be, has its bytes as `\xFF`.
-pub fn command_line() -> Vec<String> {
-    let shown = |argument: std::ffi::OsString| {
-        argument.into_string().unwrap_or_else(|raw| {
+/// The arguments, for logs. What is no Unicode text, as a path may be, has its bytes as `\xFF`.
+pub fn command_line(arguments: &[OsString]) -> Vec<String> {
+    let shown = |argument: &OsString| {
+        argument.clone().into_string().unwrap_or_else(|raw| {
             let quoted = format!("{raw:?}");
             quoted[1..quoted.len() - 1].to_string()
         })
     };
-    std::env::args_os().map(shown).collect()
+    arguments.iter().map(shown).collect()
 }
 
 /// Rows under their headings in columns as wide as needed, two spaces apart; columns marked true are aligned right.

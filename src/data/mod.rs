@@ -5,6 +5,7 @@ mod array;
 mod folder;
 mod idx;
 mod levels;
+mod memory;
 mod npy;
 pub(crate) mod npz;
 mod source;
@@ -57,7 +58,7 @@ pub struct Images {
     /// What they were in the file.
     pub levels: Levels,
     /// Of the file's bytes as they lie on disk; of a folder, over the names and contents of its files in order; of samples
-    /// that were drawn (`field::open_data`), of the values' little-endian bytes.
+    /// that were drawn (`field::open_data`) or that a program holds, of the numbers' little-endian bytes.
     pub sha256: String,
 }
 

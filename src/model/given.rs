@@ -30,6 +30,15 @@ pub fn given_process(process: Option<&Spec>, alphas: Option<&Spec>, sigmas: Opti
     Ok(Some(made.said(format!("{option} {name}{keys}"))))
 }
 
+/// The process that a scheduler of diffusers was made for, of its config as `scheduler_config.json` has it.
+///
+/// # Errors
+/// A class or a key that is not known, or none of a process that there is.
+pub fn scheduler_process(config: Map<String, Value>) -> Result<Process> {
+    let (config, source) = diffusers::process_of(config)?;
+    Ok(Process::new(&config)?.said(format!("scheduler, {source}")))
+}
+
 /// The process that a kind and its keys make, `flow?timesteps=100`, if there is such a kind and no such file.
 fn of_name(value: &Spec) -> Option<Result<(ProcessConfig, String)>> {
     let name = value.to_string();

@@ -31,7 +31,7 @@ pub use condition::{Conditions, Given, Values, Wanted};
 pub use config::{Config, Posterior};
 pub use configured::leaves_size_open;
 pub use facts::Fact;
-pub use given::given_process;
+pub use given::{given_process, scheduler_process};
 pub use imported::{Imported, import};
 pub use latent_space::{Codebook, LatentSpace};
 pub use made::{RandomModel, init};

@@ -70,26 +70,43 @@ pub struct Merged {
 impl Part {
     /// Writes the directory of a shard; `facts` are those of the run's manifest.
     pub fn write(&self, dir: &RunDir, facts: &Value, title: &str, log: &Value) -> Result<()> {
-        let worst =
-            PartArray { name: WORST.into(), shape: vec![1], axis: None, values: Numbers::F64(vec![self.worst]) };
+        let data = self.data()?;
+        dir.write(DATA, &data)?;
+        dir.write("manifest.json", &self.manifest_of(&data, facts, title)?)?;
+        dir.write("run_log.json", &manifest::pretty("run_log.json", log)?)
+    }
+
+    /// The bytes of the manifest that `write` writes.
+    pub fn manifest(&self, facts: &Value, title: &str) -> Result<Vec<u8>> {
+        self.manifest_of(&self.data()?, facts, title)
+    }
+
+    fn worst(&self) -> PartArray {
+        PartArray { name: WORST.into(), shape: vec![1], axis: None, values: Numbers::F64(vec![self.worst]) }
+    }
+
+    /// The bytes of the data file.
+    fn data(&self) -> Result<Vec<u8>> {
+        let worst = self.worst();
         let arrays: Vec<&PartArray> = self.arrays.iter().chain([&worst]).collect();
-        let data = npz::of_arrays(DATA, arrays.iter().map(|a| (a.name.as_str(), &a.shape[..], &a.values)))?;
-        let about = |a: &&PartArray| About { name: a.name.clone(), kind: a.values.kind().into(), axis: a.axis };
+        npz::of_arrays(DATA, arrays.iter().map(|a| (a.name.as_str(), &a.shape[..], &a.values)))
+    }
+
+    fn manifest_of(&self, data: &[u8], facts: &Value, title: &str) -> Result<Vec<u8>> {
+        let about = |a: &PartArray| About { name: a.name.clone(), kind: a.values.kind().into(), axis: a.axis };
         let sharded = Sharded {
             number: self.shard.number(),
             of: self.shard.of(),
             samples: self.samples,
             title: title.into(),
             facts: self.facts.clone(),
-            arrays: arrays.iter().map(about).collect(),
+            arrays: self.arrays.iter().chain([&self.worst()]).map(about).collect(),
         };
         let mut manifest = facts.clone();
         manifest["schema"] = json!(SCHEMA);
         manifest["shard"] = json!(sharded);
-        manifest["files"] = json!({ DATA: { "bytes": data.len(), "sha256": sha256_bytes(&data) } });
-        dir.write(DATA, &data)?;
-        dir.write("manifest.json", &manifest::pretty("manifest.json", &manifest)?)?;
-        dir.write("run_log.json", &manifest::pretty("run_log.json", log)?)
+        manifest["files"] = json!({ DATA: { "bytes": data.len(), "sha256": sha256_bytes(data) } });
+        manifest::pretty("manifest.json", &manifest)
     }
 }
 

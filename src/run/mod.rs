@@ -181,11 +181,21 @@ impl Drop for RunDir {
     }
 }
 
-/// Writes the data files, the manifest with their checksums, and the log of volatile facts.
-pub fn write_table(dir: &RunDir, table: &Table, manifest: serde_json::Value, log: serde_json::Value) -> Result<()> {
+/// The data files of a table, by their names.
+fn table_files(table: &Table) -> Result<[(String, Vec<u8>); 2]> {
     table.check()?;
     let name = |kind: &str| format!("{}.{kind}", table.measure);
-    let files = [(name("csv"), csv::bytes(table)?), (name("npz"), npz::bytes(table)?)];
+    Ok([(name("csv"), csv::bytes(table)?), (name("npz"), npz::bytes(table)?)])
+}
+
+/// The bytes of the manifest that `write_table` writes.
+pub fn table_manifest(table: &Table, manifest: &serde_json::Value) -> Result<Vec<u8>> {
+    manifest::bytes(manifest.clone(), table, &table_files(table)?)
+}
+
+/// Writes the data files, the manifest with their checksums, and the log of volatile facts.
+pub fn write_table(dir: &RunDir, table: &Table, manifest: serde_json::Value, log: serde_json::Value) -> Result<()> {
+    let files = table_files(table)?;
     let manifest = manifest::bytes(manifest, table, &files)?;
     let log = manifest::pretty("run_log.json", &log)?;
     for (name, bytes) in &files {

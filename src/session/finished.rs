@@ -4,7 +4,7 @@ use super::clock::Prediction;
 use super::marked::Marked;
 use crate::error::Result;
 use crate::measures::MEASURES;
-use crate::run::{self, Measure, Merged, Part, RunDir, Shard, Table, write_table};
+use crate::run::{self, Measure, Merged, Part, RunDir, Shard, Table, table_manifest, write_table};
 use crate::summary::verdict;
 use crate::sweep::Failure;
 use serde_json::{Value, json};
@@ -71,11 +71,24 @@ impl Found {
     }
 }
 
+/// What a run's directory says besides its numbers.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Of the manifest, a JSON object.
+    pub facts: Value,
+    /// Of the log.
+    pub log: Value,
+    /// The line on model and samples in plots.
+    pub title: String,
+}
+
 /// A run that came to its end.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// What was found.
     pub found: Found,
+    /// What a directory of it says, or would say.
+    pub record: Record,
     /// Results that are not finite.
     pub marked: Marked,
     /// Evaluations that it took, recorded ones among them.
@@ -90,37 +103,58 @@ pub struct Finished {
     pub failures: Vec<Failure>,
 }
 
-/// Makes the table of a part that has all samples, and writes the directory whole, if there is one; `title` is the line on
-/// model and samples in plots.
-pub(super) fn finish(
-    out: Option<RunDir>,
-    part: Part,
-    facts: Value,
-    mut log: Value,
-    title: &str,
-) -> Result<(Found, Marked)> {
+impl Finished {
+    /// Writes the run directory, byte for byte as the run itself would have written it.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn write(&self, out: RunDir) -> Result<()> {
+        write(out, &self.found, &self.record)
+    }
+
+    /// The bytes of its `manifest.json`.
+    ///
+    /// # Errors
+    /// Facts with keys that are the directory's own.
+    pub fn manifest(&self) -> Result<Vec<u8>> {
+        match &self.found {
+            Found::Table(table) => table_manifest(table, &self.record.facts),
+            Found::Shard(part) => part.manifest(&self.record.facts, &self.record.title),
+        }
+    }
+}
+
+/// Makes the table of a part that has all samples, and writes the directory whole, if there is one.
+pub(super) fn finish(out: Option<RunDir>, part: Part, record: &mut Record) -> Result<(Found, Marked)> {
     let origin = part.origin.clone();
-    if !part.shard.is_whole() {
-        let marked = Marked::of_shard(origin);
-        log["not_finite"] = marked.json();
-        if let Some(out) = out {
-            part.write(&out, &facts, title, &log)?;
-            out.finish()?;
-        }
-        return Ok((Found::Shard(part), marked));
-    }
-    let table = part.finish()?;
-    let marked = Marked::of(&table, origin);
-    log["not_finite"] = marked.json();
+    let (found, marked) = if part.shard.is_whole() {
+        let table = part.finish()?;
+        let marked = Marked::of(&table, origin);
+        (Found::Table(table), marked)
+    } else {
+        (Found::Shard(part), Marked::of_shard(origin))
+    };
+    record.log["not_finite"] = marked.json();
     if let Some(out) = out {
-        write_table(&out, &table, facts, log)?;
-        #[cfg(feature = "cli")]
-        for (name, svg) in table.measure.plots(&table, title)? {
-            out.write(name, svg.as_bytes())?;
-        }
-        out.finish()?;
+        write(out, &found, record)?;
     }
-    Ok((Found::Table(table), marked))
+    Ok((found, marked))
+}
+
+/// The directory with its plots, or the shard's.
+fn write(out: RunDir, found: &Found, record: &Record) -> Result<()> {
+    let Record { facts, log, title } = record;
+    match found {
+        Found::Shard(part) => part.write(&out, facts, title, log)?,
+        Found::Table(table) => {
+            write_table(&out, table, facts.clone(), log.clone())?;
+            #[cfg(feature = "cli")]
+            for (name, svg) in table.measure.plots(table, title)? {
+                out.write(name, svg.as_bytes())?;
+            }
+        }
+    }
+    out.finish()
 }
 
 /// Joins the directories of all shards of a run to the one that one process would have written. `command` is for the log.
@@ -130,5 +164,5 @@ pub(super) fn finish(
 pub fn merge(shards: &[PathBuf], out: RunDir, command: Vec<String>) -> Result<(Found, Marked)> {
     let Merged { part, facts, title, logs } = run::merge(shards, MEASURES)?;
     let log = json!({ "command": command, "shards": logs });
-    finish(Some(out), part, facts, log, &title)
+    finish(Some(out), part, &mut Record { facts, log, title })
 }

@@ -1,6 +1,6 @@
 //! Integrates scores that another program evaluated at exported points. In: the loops, the scores there and, for the errors
 //! to be known, at Gauss points and in float64. Out: a run directory, or a shard's.
-use super::finished::{Found, finish};
+use super::finished::{Found, Record, finish};
 use super::marked::Marked;
 use super::program;
 use crate::data::{Array, npz, sha256_file, sha256_spec};
@@ -100,7 +100,7 @@ pub fn integrate(
         "seconds": start.elapsed().as_secs_f64(),
     });
     let title = format!("scores from elsewhere, {} samples, N = {}", layout.run.samples, layout.axes.segments);
-    let (found, marked) = finish(Some(out), part, manifest, log, &title)?;
+    let (found, marked) = finish(Some(out), part, &mut Record { facts: manifest, log, title })?;
     Ok(Integration { found, marked, layout, cast })
 }
 

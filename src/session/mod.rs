@@ -10,7 +10,7 @@ mod prepared;
 mod source;
 
 pub use clock::{Load, MovingRate, Prediction, State, Timed, predicted, timed};
-pub use finished::{Finished, Found, merge};
+pub use finished::{Finished, Found, Record, merge};
 pub use integrate::{Elsewhere, Integration, integrate};
 pub use marked::Marked;
 pub use prepared::{About, Prepared};

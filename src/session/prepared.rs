@@ -1,7 +1,7 @@
 //! A task on its way to a table or a run directory. In: a session, a task, where it goes. Out: what it will cost, how long it
 //! would take, and what came of it.
 use super::clock::{Load, Prediction, State, Timed, predicted, timed};
-use super::finished::{Finished, finish};
+use super::finished::{Finished, Record, finish};
 use super::{How, Session, extend, fleet};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -136,8 +136,9 @@ impl<'a> Prepared<'a> {
             extend(&mut log, fleet::log(gpus, &tiles, &who));
             failures = who.failures;
         }
-        let (found, marked) = finish(self.out.take(), part, self.about.facts.clone(), log, &self.about.title)?;
-        Ok(Finished { found, marked, evaluations, recorded, seconds, prediction, failures })
+        let mut record = Record { facts: self.about.facts.clone(), log, title: self.about.title.clone() };
+        let (found, marked) = finish(self.out.take(), part, &mut record)?;
+        Ok(Finished { found, record, marked, evaluations, recorded, seconds, prediction, failures })
     }
 
     fn load<'b>(&self, check: &'b dyn Fn() -> Result<()>) -> Load<'b> {

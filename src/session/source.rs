@@ -1,4 +1,5 @@
-//! A model on data, opened by name. In: what a user names. Out: field and images, which a device turns into a session.
+//! A model on data: opened by name, or what a program holds already. In: what a user names, a field, numbers. Out: field and
+//! images, which a device turns into a session.
 use super::Session;
 use crate::data::{Images, Levels, misfit};
 use crate::error::{Error, Result};
@@ -11,6 +12,9 @@ use crate::shape::Shape;
 use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// How closed forms say of themselves what they are.
+const CLOSED: &str = "closed form";
 
 /// What is to be opened.
 #[derive(Clone, Debug)]
@@ -61,17 +65,18 @@ impl Opening {
             };
             let field = field::open_said(model, *scale, &sized(known))?;
             as_given(shape, field.shape())?;
-            let expected = field.autoencoder().map_or(field.shape(), |a| a.image());
-            (field::open_data(data, *samples, field.data_range(), Some(expected))?, field)
+            (field::open_data(data, *samples, field.data_range(), Some(clean_shape(field.as_ref())))?, field)
         };
-        Ok(Source { model: model.clone(), data: data.clone(), field, images })
+        Ok(Source { name: model.file_name(), data: Some(data.clone()), field, images })
     }
 }
 
 /// A field and clean images, read.
 pub struct Source {
-    model: Spec,
-    data: Spec,
+    /// In titles of plots.
+    name: String,
+    /// What the images were opened from; none: a program held them.
+    data: Option<Spec>,
     /// The field.
     pub field: Arc<dyn Field>,
     /// Clean images.
@@ -79,9 +84,31 @@ pub struct Source {
 }
 
 impl Source {
+    /// A field that is open already, called `name` in titles, on the first `samples` images of what `data` names.
+    ///
+    /// # Errors
+    /// Files that are missing or not what they should be; images of another shape.
+    pub fn of(field: Arc<dyn Field>, name: impl Into<String>, data: &Spec, samples: usize) -> Result<Self> {
+        let images = field::open_data(data, samples, field.data_range(), Some(clean_shape(field.as_ref())))?;
+        Ok(Self { name: name.into(), data: Some(data.clone()), field, images })
+    }
+
+    /// A field that is open already on images that a program holds.
+    ///
+    /// # Errors
+    /// Images of another shape.
+    pub fn in_memory(field: Arc<dyn Field>, name: impl Into<String>, images: Images) -> Result<Self> {
+        let (found, expected) = (images.shape, clean_shape(field.as_ref()));
+        if found != expected {
+            let message = format!("images of {found} (channels x height x width), expected {expected}");
+            return Err(Error::invalid("data", message));
+        }
+        Ok(Self { name: name.into(), data: None, field, images })
+    }
+
     /// Why floating-point data may be no data of the network's range. Closed forms have no range of their own.
     pub fn misfit(&self) -> Option<String> {
-        let scaled = self.model.is_closed_form() || self.images.levels != Levels::Real;
+        let scaled = self.field.describe()["kind"] == CLOSED || self.images.levels != Levels::Real;
         misfit(&self.images.values, self.field.data_range()).filter(|_| !scaled)
     }
 
@@ -90,12 +117,16 @@ impl Source {
     /// # Errors
     /// No device, or what it says while images are encoded.
     pub fn on(self, gpus: Vec<Gpu>, seed: u64) -> Result<Session> {
-        let Source { model, data, field, images } = self;
+        let Source { name, data, field, images } = self;
         let Some(gpu) = gpus.first() else { return Err(Error::NoAdapter("a run was given none".into())) };
+        let given = images.levels; // latents are real numbers
         let images = encoded(gpu, field.as_ref(), images, seed)?;
-        let about = data_facts(&data, &images);
-        let subject = Subject::new(gpus, field, images)?.of(data);
-        Ok(Session { subject, name: model.file_name(), data: about })
+        let about = data_facts(data.as_ref(), given, &images);
+        let mut subject = Subject::new(gpus, field, images)?;
+        if let Some(data) = data {
+            subject = subject.of(data);
+        }
+        Ok(Session { subject, name, data: about })
     }
 }
 
@@ -107,11 +138,20 @@ pub fn encoded(gpu: &Gpu, field: &dyn Field, images: Images, seed: u64) -> Resul
     }
 }
 
-/// What a manifest says of images by name: the file, or what was drawn.
-fn data_facts(spec: &Spec, images: &Images) -> Value {
-    let drawn = spec.after("data:").is_some();
-    let (key, name) = if drawn { ("drawn", spec.to_string()) } else { ("file", spec.file_name()) };
+/// What a manifest says of images: the file, what was drawn, or which numbers a program held.
+fn data_facts(spec: Option<&Spec>, given: Levels, images: &Images) -> Value {
+    let (key, name) = match (spec, given) {
+        (Some(spec), _) if spec.after("data:").is_some() => ("drawn", spec.to_string()),
+        (Some(spec), _) => ("file", spec.file_name()),
+        (None, Levels::Real) => ("array", "float32".into()),
+        (None, _) => ("array", "uint8".into()),
+    };
     json!({ key: name, "sha256": images.sha256, "shape": images.shape.to_string() })
+}
+
+/// What clean images are of: what the field lives on, or what its autoencoder encodes.
+fn clean_shape(field: &dyn Field) -> Shape {
+    field.autoencoder().map_or(field.shape(), |a| a.image())
 }
 
 /// Refuses a shape that is given and not that of the network.

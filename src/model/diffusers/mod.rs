@@ -210,6 +210,13 @@ fn prefix(folder: &str) -> String {
     if folder.is_empty() { String::new() } else { format!("{folder}/") }
 }
 
+/// The process of a scheduler's config, as `scheduler_config.json` has it.
+pub(super) fn process_of(config: Map<String, Value>) -> Result<(ProcessConfig, String)> {
+    let scheduler = scheduler::of(config)?;
+    let source = source(&scheduler, "config");
+    Ok((scheduler.process, source))
+}
+
 /// The process of a scheduler's config below a folder or in a file, for closed forms.
 pub(super) fn process(path: &Path) -> Result<Option<(ProcessConfig, String)>> {
     let candidates = match path.is_dir() {

@@ -1,0 +1,106 @@
+//! Devices: which adapter, and what a run may take of it. In: options as the command line has them. Out: open devices, one for each
+//! set of options and process, shared by everything.
+use crate::errors::{Told, guard};
+use crate::fork;
+use pyo3::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use vorticity::cli::device::Device as Options;
+use vorticity::cli::devices::document;
+use vorticity::error::Result;
+use vorticity::field::Field;
+use vorticity::gpu::{Gpu, adapters};
+use vorticity::tune::{Mode, tuned};
+
+/// What a device is asked for: adapter, memory, binding.
+type Key = [Option<String>; 3];
+
+/// Every device that is open. Never dropped: a driver may have gone before it.
+static OPEN: Mutex<BTreeMap<Key, Vec<Gpu>>> = Mutex::new(BTreeMap::new());
+
+/// A device that is opened when it is first needed.
+#[pyclass(frozen, module = "vorticity._native")]
+pub struct Device {
+    pub options: Lazy,
+}
+
+/// The options of a device.
+#[derive(Clone, Debug)]
+pub struct Lazy {
+    key: Key,
+    tune: String,
+}
+
+impl Default for Lazy {
+    fn default() -> Self {
+        Self { key: [None, None, None], tune: "auto".into() }
+    }
+}
+
+impl Lazy {
+    /// The devices, one or several, with variants of their kernels chosen for the networks of a field. The GIL must be free: others may
+    /// be opening devices.
+    pub fn open(&self, field: &dyn Field, say: &mut dyn FnMut(&str)) -> Result<Vec<Gpu>> {
+        let autoencoder = field.autoencoder().into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
+        let graphs: Vec<_> = field.graph().into_iter().chain(autoencoder).collect();
+        tuned(self.gpus()?, &Mode::parse(&self.tune), &graphs, say)
+    }
+
+    fn gpus(&self) -> Result<Vec<Gpu>> {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gpus) = open.get(&self.key) {
+            return Ok(gpus.clone());
+        }
+        let gpus = self.options().open_all()?;
+        open.insert(self.key.clone(), gpus.clone());
+        Ok(gpus)
+    }
+
+    fn options(&self) -> Options {
+        let [adapter, memory, binding] = self.key.clone();
+        Options { adapter, memory, binding }
+    }
+}
+
+#[pymethods]
+impl Device {
+    #[new]
+    #[pyo3(signature = (adapter=None, memory=None, binding=None, tune="auto".to_string()))]
+    fn new(
+        py: Python,
+        adapter: Option<String>,
+        memory: Option<String>,
+        binding: Option<String>,
+        tune: String,
+    ) -> PyResult<Self> {
+        guard(py, || {
+            let options = Lazy { key: [adapter, memory, binding], tune };
+            options.options().bounds().told(py)?;
+            Ok(Self { options })
+        })
+    }
+
+    /// Opens it, and says what it is: a line for each adapter.
+    fn describe(&self, py: Python) -> PyResult<Vec<String>> {
+        guard(py, || {
+            fork::check(py)?;
+            let opened = py.detach(|| self.options.gpus());
+            Ok(opened.told(py)?.iter().map(Gpu::describe).collect())
+        })
+    }
+
+    /// Adapter, memory, binding and tune as they were given.
+    #[getter]
+    fn given(&self) -> (Vec<Option<String>>, &str) {
+        (self.options.key.to_vec(), &self.options.tune)
+    }
+}
+
+/// Every adapter of this machine, as `vorticity devices --json` has them: JSON.
+#[pyfunction]
+pub fn devices(py: Python) -> PyResult<String> {
+    guard(py, || {
+        fork::check(py)?;
+        Ok(py.detach(|| document(&adapters())["adapters"].to_string()))
+    })
+}

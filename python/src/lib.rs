@@ -1,0 +1,41 @@
+//! What the Python package is made of: fields, processes, devices, measures and their results, each a thin layer over the library.
+//! In: Python objects. Out: NumPy arrays, or an exception of `vorticity.errors`. The GIL is free while a device works.
+mod arrays;
+mod command;
+mod device;
+mod errors;
+mod field;
+mod fork;
+mod measure;
+mod plans;
+mod process;
+mod result;
+mod sampling;
+mod settings;
+mod watch;
+
+/// The module as Python sees it.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::command::main;
+    #[pymodule_export]
+    use crate::device::{Device, devices};
+    #[pymodule_export]
+    use crate::field::Field;
+    #[pymodule_export]
+    use crate::measure::{measures, run};
+    #[pymodule_export]
+    use crate::process::Process;
+    #[pymodule_export]
+    use crate::result::{Run, load, merge, report};
+    #[pymodule_export]
+    use crate::sampling::sample;
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::types::PyModuleMethods;
+        crate::errors::keep_panics_silent();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,266 @@
+//! Runs: what was measured just now, or lies in a run directory. In: a finished run or a directory. Out: NumPy arrays of everything in
+//! its NPZ, its manifest and log as JSON, its text, its directory.
+use crate::arrays::shown;
+use crate::errors::{Told, guard, raise};
+use numpy::Element;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use vorticity::error::{Error, Result};
+use vorticity::report::page;
+use vorticity::report::stored::{self, Stored};
+use vorticity::run::{Labels, Numbers, RunDir, Table, VERDICT, check_file, verdicts, write_file};
+use vorticity::session::{self, Finished, Found};
+
+/// A run that came to its end.
+#[pyclass(frozen, module = "vorticity._native")]
+pub struct Run {
+    what: What,
+    out: Option<PathBuf>,
+}
+
+enum What {
+    Measured(Box<Finished>),
+    Stored(Box<Stored>),
+}
+
+impl Run {
+    /// Just now.
+    pub fn finished(finished: Finished, out: Option<PathBuf>) -> Self {
+        Self { what: What::Measured(Box::new(finished)), out }
+    }
+
+    fn found(&self) -> Found {
+        match &self.what {
+            What::Measured(finished) => finished.found.clone(),
+            What::Stored(stored) => Found::Table(stored.table.clone()),
+        }
+    }
+}
+
+#[pymethods]
+impl Run {
+    /// Name of the measure.
+    #[getter]
+    fn measure(&self) -> &'static str {
+        match &self.what {
+            What::Measured(finished) => finished.found.measure().name(),
+            What::Stored(stored) => stored.table.measure.name(),
+        }
+    }
+
+    /// The run directory, if there is one.
+    #[getter]
+    fn out(&self) -> Option<PathBuf> {
+        self.out.clone()
+    }
+
+    /// `i/n` of the samples; `1/1` are all.
+    #[getter]
+    fn shard(&self) -> String {
+        match &self.what {
+            What::Measured(finished) => finished.found.shard().to_string(),
+            What::Stored(_) => "1/1".into(),
+        }
+    }
+
+    /// `manifest.json`, as it lies in the run directory or would lie there.
+    #[getter]
+    fn manifest(&self, py: Python) -> PyResult<String> {
+        guard(py, || match &self.what {
+            What::Stored(stored) => Ok(stored.manifest.to_string()),
+            What::Measured(finished) => {
+                let bytes = py.detach(|| finished.manifest()).told(py)?;
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        })
+    }
+
+    /// `run_log.json`.
+    #[getter]
+    fn log(&self) -> String {
+        match &self.what {
+            What::Stored(stored) => stored.log.to_string(),
+            What::Measured(finished) => finished.record.log.to_string(),
+        }
+    }
+
+    /// Everything in the NPZ by name, labels of the axes and verdicts among it. Numbers that were measured just now are shown where they
+    /// lie, and cannot be written to.
+    fn arrays<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        let py = slf.py();
+        guard(py, || {
+            let all = PyDict::new(py);
+            match &slf.get().what {
+                What::Measured(finished) => match &finished.found {
+                    Found::Table(table) => of_table(slf, table, &all)?,
+                    Found::Shard(part) => {
+                        for array in &part.arrays {
+                            all.set_item(&array.name, numbers(slf, &array.values, &array.shape)?)?;
+                        }
+                    }
+                },
+                What::Stored(stored) => {
+                    let file = slf.get().out.clone().unwrap_or_default().join(format!("{}.npz", stored.table.measure));
+                    let options = PyDict::new(py);
+                    options.set_item("allow_pickle", false)?;
+                    let npz = py.import("numpy")?.getattr("load")?.call((file,), Some(&options))?;
+                    for name in npz.getattr("files")?.try_iter()? {
+                        let name = name?;
+                        all.set_item(&name, npz.get_item(&name)?)?;
+                    }
+                    npz.call_method0("close")?;
+                }
+            }
+            Ok(all)
+        })
+    }
+
+    /// What a run ends with on a terminal.
+    fn text(&self, py: Python) -> PyResult<String> {
+        guard(py, || self.found().text().told(py))
+    }
+
+    /// The table as rows, what was found in words, results that are not finite, evaluations and seconds: JSON.
+    fn summary(&self, py: Python) -> PyResult<String> {
+        guard(py, || {
+            let found = self.found();
+            let (rows, words) = (found.rows().told(py)?, found.words().told(py)?);
+            let mut all = json!({ "table": rows, "found": words });
+            if let What::Measured(finished) = &self.what {
+                all["not_finite"] = finished.marked.json();
+                all["evaluations"] = json!(finished.evaluations);
+                all["recorded"] = json!(finished.recorded);
+                all["seconds"] = json!(finished.seconds);
+            }
+            Ok(all.to_string())
+        })
+    }
+
+    /// Writes the run directory, byte for byte as the run itself would have written it.
+    fn save(&self, py: Python, directory: PathBuf) -> PyResult<()> {
+        guard(py, || {
+            py.detach(|| {
+                let out = RunDir::fresh(&directory)?;
+                match (&self.what, &self.out) {
+                    (What::Measured(finished), _) => finished.write(out),
+                    (What::Stored(_), Some(from)) => copied(from, "", &out).and_then(|()| out.finish()),
+                    (What::Stored(_), None) => Err(Error::file(&directory, "there is no run to copy")),
+                }
+            })
+            .told(py)
+        })
+    }
+}
+
+/// Copies the files of a run directory, those in folders too.
+fn copied(from: &Path, below: &str, out: &RunDir) -> Result<()> {
+    let bad = |e: std::io::Error| Error::file(from, format!("cannot be read: {e}"));
+    for entry in std::fs::read_dir(from.join(below)).map_err(bad)? {
+        let entry = entry.map_err(bad)?;
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if entry.file_type().map_err(bad)?.is_dir() {
+            copied(from, &format!("{name}/"), out)?;
+        } else {
+            out.write(&name, &std::fs::read(entry.path()).map_err(bad)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_table(slf: &Bound<'_, Run>, table: &Table, all: &Bound<'_, PyDict>) -> PyResult<()> {
+    let (py, shape) = (slf.py(), table.shape());
+    let numpy = py.import("numpy")?;
+    for axis in &table.axes {
+        match &axis.labels {
+            Labels::Text(names) => {
+                all.set_item(axis.plural, numpy.call_method1("array", (PyList::new(py, names)?,))?)?
+            }
+            Labels::Numbers(numbers) => {
+                let labels = numpy.call_method1("array", (PyList::new(py, numbers)?, "int64"))?;
+                all.set_item(axis.plural, labels)?;
+            }
+            Labels::Count(_) => {}
+        }
+    }
+    for array in &table.arrays {
+        all.set_item(array.name, numbers(slf, &array.values, &array.shape)?)?;
+    }
+    for column in &table.columns {
+        all.set_item(column.about.name, of(slf, &column.values, &shape)?)?;
+    }
+    if let Some(verdicts) = verdicts(table) {
+        let words = PyList::new(py, verdicts.iter().map(|v| v.word()))?;
+        let words = numpy.call_method1("array", (words,))?.call_method1("reshape", (shape,))?;
+        all.set_item(VERDICT.name, words)?;
+    }
+    Ok(())
+}
+
+fn numbers<'py>(slf: &Bound<'py, Run>, values: &Numbers, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    match values {
+        Numbers::F64(values) => of(slf, values, shape),
+        Numbers::F32(values) => of(slf, values, shape),
+        Numbers::I64(values) => of(slf, values, shape),
+    }
+}
+
+fn of<'py, T: Element>(slf: &Bound<'py, Run>, values: &[T], shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    // Safety: a run is frozen, its numbers lie on the heap and belong to it as long as it lives.
+    unsafe { shown(values, shape, slf.clone().into_any()) }
+}
+
+/// A run directory, read back.
+#[pyfunction]
+pub fn load(py: Python, directory: PathBuf) -> PyResult<Run> {
+    guard(py, || {
+        let stored = py.detach(|| stored::read(&directory)).told(py)?;
+        Ok(Run { what: What::Stored(Box::new(stored)), out: Some(directory) })
+    })
+}
+
+/// Joins the directories of all shards of a run to the one that one process would have written.
+#[pyfunction]
+pub fn merge(py: Python, shards: Vec<PathBuf>, out: PathBuf, command: Vec<String>) -> PyResult<Run> {
+    guard(py, || {
+        let stored = py.detach(|| {
+            session::merge(&shards, RunDir::fresh(&out)?, command)?;
+            stored::read(&out)
+        });
+        Ok(Run { what: What::Stored(Box::new(stored.told(py)?)), out: Some(out) })
+    })
+}
+
+/// Puts runs on one HTML page, under these names or those of their directories.
+#[pyfunction]
+#[pyo3(signature = (runs, page, title=None, names=None))]
+pub fn report(
+    py: Python,
+    runs: Vec<PathBuf>,
+    page: PathBuf,
+    title: Option<String>,
+    names: Option<Vec<String>>,
+) -> PyResult<()> {
+    guard(py, || {
+        if names.as_ref().is_some_and(|names| names.len() != runs.len()) {
+            return Err(raise(
+                py,
+                "InvalidError",
+                format!("names: expected as many as there are runs, {}", runs.len()),
+            ));
+        }
+        let title = title.unwrap_or_else(|| vorticity::cli::report::TITLE.into());
+        py.detach(|| written(&runs, &page, &title, names.as_deref())).told(py)
+    })
+}
+
+fn written(runs: &[PathBuf], out: &Path, title: &str, names: Option<&[String]>) -> Result<()> {
+    check_file(out)?;
+    let mut all = vec![];
+    for (i, dir) in runs.iter().enumerate() {
+        let stored = stored::read(dir)?;
+        all.push((names.map_or(&stored.name, |names| &names[i]).clone(), stored));
+    }
+    write_file(out, page::html(title, &all, &[])?.as_bytes())
+}

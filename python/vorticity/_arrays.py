@@ -1,0 +1,125 @@
+"""Arrays as the engine takes them. In: NumPy, torch, JAX, lists. Out: C-contiguous arrays of one type, and a way back to what they were.
+
+Refused with `ArrayError`, which names the argument, what was found and what was expected: whole and complex numbers and objects, other
+byte orders, other shapes, numbers that are not finite, nothing at all. Copied in silence: what is not contiguous, lies in Fortran
+order, or on another device; torch tensors are detached.
+"""
+
+import numpy as np
+
+from .errors import ArrayError
+
+
+def _same(array):
+    return array
+
+
+def is_torch(x):
+    """Whether x is a torch tensor; torch is not imported for that."""
+    return type(x).__module__.split(".", 1)[0] == "torch" and hasattr(x, "detach")
+
+
+def plain(name, x):
+    """`x` as a NumPy array, and what makes of a result what `x` was."""
+    if type(x) is np.ndarray:
+        return x, _same
+    if is_torch(x):
+        import torch
+
+        device, held = x.device, x.detach()
+        if held.dtype == torch.bfloat16:
+            held = held.float()  # exact, and NumPy has no such type
+        return held.cpu().numpy(), lambda array: torch.from_numpy(array).to(device)
+    try:
+        return np.asarray(x), _same
+    except Exception as error:
+        raise ArrayError(f"{name}: {type(x).__name__} is no array of numbers: {error}") from None
+
+
+def floats(name, x, dtype=np.float32):
+    """`x` as an array of floating-point numbers of that type, C-contiguous, finite, and the way back.
+
+    float64 becomes float32 by rounding where that is asked for; float16 is exact in either.
+    """
+    array, back = plain(name, x)
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        _require_floats(name, array)
+        with np.errstate(over="ignore"):  # an infinity is found below
+            array = np.ascontiguousarray(array, dtype=dtype)
+    if not array.size:
+        raise ArrayError(f"{name}: shape {array.shape} is empty, expected at least one number")
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ArrayError(f"{name}: {array[at]} at {list(at)}, expected finite numbers")
+    return array, back
+
+
+def _require_floats(name, array):
+    kind = array.dtype
+    if kind.kind != "f" or kind.itemsize > 8:
+        raise ArrayError(f"{name}: dtype {kind}, expected float32 (float16 and float64 are converted)")
+    if not kind.isnative:
+        raise ArrayError(f"{name}: dtype {kind.str} has another byte order than this machine, expected {kind.newbyteorder('=').str}")
+
+
+def points(name, x, shape, dtype=np.float32):
+    """`x` as `[N, C, H, W]`, whether it was `[C, H, W]`, and the way back. `shape` is `[C, H, W]`, or None: any."""
+    array, back = floats(name, x, dtype)
+    single = array.ndim == 3
+    if array.ndim not in (3, 4) or (shape is not None and array.shape[-3:] != shape):
+        expected = "[C, H, W]" if shape is None else list(shape)
+        raise ArrayError(f"{name}: shape {list(array.shape)}, expected {expected} or [N, ..] of such")
+    return (array[None] if single else array), single, back
+
+
+def directions(name, v, x, single):
+    """`v` as `[N, T, C, H, W]` beside points `[N, C, H, W]`, and the shape in which results are given back."""
+    array, _ = floats(name, v, x.dtype.type)
+    shape, given = x.shape, array.shape
+    own = shape[1:] if single else shape
+    if given == own:
+        return array.reshape(shape[0], 1, *shape[1:]), given
+    many = given[:1] + shape[1:] if single else given[:2] + shape[1:]
+    if len(given) == len(own) + 1 and given == many and (single or given[0] == shape[0]):
+        return array.reshape(shape[0], -1, *shape[1:]), given
+    leading = "[T, C, H, W]" if single else "[N, T, C, H, W]"
+    raise ArrayError(f"{name}: shape {list(given)}, expected that of x, {list(own)}, or {leading} with several directions of each point")
+
+
+def wholes(name, k, count):
+    """`k` as int64 `[N]`: one number for all points, or one for each."""
+    if type(k) is int:
+        return np.full(count, k, np.int64)
+    array, _ = plain(name, k)
+    if array.dtype.kind not in "iu":
+        raise ArrayError(f"{name}: dtype {array.dtype}, expected whole numbers")
+    if array.ndim == 0:
+        return np.full(count, int(array), np.int64)
+    if array.shape != (count,):
+        raise ArrayError(f"{name}: shape {list(array.shape)}, expected one number, or [{count}], one for each point")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def images(name, data):
+    """Clean images as `[N, C, H, W]`, float32 or uint8. float64 is taken only where every number is a float32 number."""
+    array, _ = plain(name, data)
+    if array.dtype != np.uint8:
+        _require_images(name, array)
+        exact = array
+        array, _ = floats(name, array)
+        if exact.dtype.itemsize > 4 and not np.array_equal(array, exact):
+            raise ArrayError(f"{name}: float64 numbers that are no float32 numbers, expected float32: say data.astype('float32')")
+    if not array.size:
+        raise ArrayError(f"{name}: shape {list(array.shape)} is empty, expected at least one image")
+    if array.ndim == 2:
+        array = array.reshape(*array.shape, 1, 1)
+    elif array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4:
+        raise ArrayError(f"{name}: shape {list(array.shape)}, expected [N, C, H, W], [N, H, W] or [N, D]")
+    return np.ascontiguousarray(array)
+
+
+def _require_images(name, array):
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise ArrayError(f"{name}: dtype {array.dtype}, expected float32 of the field's data range, or uint8")

@@ -1,0 +1,50 @@
+"""Devices: which adapter a field runs on, and what it may take of it."""
+
+import json
+
+from . import _native
+
+
+def devices():
+    """Every adapter of this machine, as `vorticity devices --json` has them: a list of dictionaries with index, name, kind, backend,
+    driver, usable, limits and features."""
+    return json.loads(_native.devices())
+
+
+class Device:
+    """An adapter, opened when it is first needed; one open device for each set of options, shared by everything in a process.
+
+    adapter: its number in `devices()`, "software", or part of its name; a list of these, or "all", for a circulation on several.
+    memory: bytes that each plan may take on the device, a number or text such as "4GiB"; by default half of the adapter's own.
+    binding: lowers the adapter's limit on how much of a buffer a kernel sees; results stay the same.
+    tune: "auto" times the variants of the kernels once per GPU, "off" takes the built-in ones, "force" tunes software adapters too, a
+        path repeats those of a run's manifest.json.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, adapter=None, *, memory=None, binding=None, tune="auto"):
+        def text(value):
+            return None if value is None else str(value)
+
+        if isinstance(adapter, (list, tuple)):
+            adapter = ",".join(str(one) for one in adapter)
+        self._native = _native.Device(text(adapter), text(memory), text(binding), str(tune))
+
+    def describe(self):
+        """Opens it, and says what it is: adapter, back end and driver, a line for each."""
+        return "\n".join(self._native.describe())
+
+    def __repr__(self):
+        (adapter, memory, binding), tune = self._native.given
+        given = {"adapter": adapter, "memory": memory, "binding": binding, "tune": None if tune == "auto" else tune}
+        return f"Device({', '.join(f'{key}={value!r}' for key, value in given.items() if value is not None)})"
+
+
+def native(device):
+    """What the engine takes for a device; None where none is given."""
+    if device is None:
+        return None
+    if not isinstance(device, Device):
+        device = Device(device)
+    return device._native

@@ -1,0 +1,218 @@
+"""Fields: a network or a closed form, evaluated and differentiated."""
+
+import json
+import os
+
+from . import _native
+from ._device import native as device_of
+from ._process import Process
+from .errors import InvalidError
+
+
+class Field:
+    """A field s(x, k): R^D -> R^D, a score (unit nat/x, x the unit of the data) or whatever its prediction makes of a network.
+
+    Made by `open`, `from_torch`, `from_callable`. Points are x = a x_0 + sigma eps at a timestep k, `[N, C, H, W]` or `[C, H, W]`, NumPy
+    arrays (C-contiguous float32 is read without a copy; float64 is rounded to float32) or torch tensors, and results are of the same
+    kind and on the same device. k is a timestep, or one for each point. `sample` says, where the network is under several conditions, which
+    sample's condition each point is under.
+
+    The first call of a kind plans and compiles, which takes from a tenth of a second to seconds; the plan is kept. Two threads may call
+    at once: they take turns on the device.
+    """
+
+    def __init__(self, native):
+        self._native = native
+        self._shape = native.shape
+
+    @property
+    def shape(self):
+        """(C, H, W) of a point; None of a field that takes that of its data."""
+        return self._shape
+
+    @property
+    def name(self):
+        """What it is called: a file, a closed form."""
+        return self._native.name
+
+    @property
+    def process(self):
+        """The noising process."""
+        return Process(self._native.process)
+
+    @property
+    def data_range(self):
+        """What 0 and 255 of 8-bit images are to it."""
+        return self._native.data_range
+
+    @property
+    def facts(self):
+        """What is settled about it: {what: (value, what settled it)}."""
+        return {what: (value, source) for what, value, source in self._native.facts}
+
+    @property
+    def has_jvp(self):
+        """Whether J v is known by tangents; else measures take differences."""
+        return self._native.has_jvp
+
+    @property
+    def has_vjp(self):
+        """Whether J'u is known."""
+        return self._native.has_vjp
+
+    def describe(self):
+        """What manifests say of it, a dictionary."""
+        return json.loads(self._native.describe())
+
+    def __call__(self, x, k, *, sample=None):
+        """s at x, shaped like x, float32."""
+        x, single, back, k, sample = self._points(x, k, sample)
+        s, _, _ = self._native.products(x, k, None, None, sample)
+        return back(s[0] if single else s)
+
+    def jvp(self, x, v, k, *, sample=None):
+        """(s, J v) at x along v, which is shaped like x, or `[N, T, C, H, W]` for T directions of each point. J v is shaped like v;
+        J_ij = ds_i/dx_j, unit nat/x^2 for a score. Exact tangents in float32."""
+        from . import _arrays
+
+        x, single, back, k, sample = self._points(x, k, sample)
+        v, shape = _arrays.directions("v", v, x, single)
+        s, jv, _ = self._native.products(x, k, v, None, sample)
+        return back(s[0] if single else s), back(jv.reshape(shape))
+
+    def vjp(self, x, u, k, *, sample=None):
+        """(s, J'u) at x from u, which is shaped like x, or `[N, T, C, H, W]` for T cotangents of each point. J'u is shaped like u."""
+        from . import _arrays
+
+        x, single, back, k, sample = self._points(x, k, sample)
+        u, shape = _arrays.directions("u", u, x, single)
+        s, _, jtu = self._native.products(x, k, None, u, sample)
+        return back(s[0] if single else s), back(jtu.reshape(shape))
+
+    def jacobian(self, x, k, components=None, *, sample=None):
+        """J at x, float32 `[N, D, D]` (`[D, D]` of one point), J_ij = ds_i/dx_j, components in C order; or of these M components alone,
+        `[N, M, M]`. Exact tangents, one for each column."""
+        x, single, back, k, sample = self._points(x, k, sample)
+        d = x[0].size
+        components = list(range(d)) if components is None else [int(c) for c in components]
+        if not components:
+            raise InvalidError("components: none are given, expected numbers of components")
+        if any(not 0 <= c < d for c in components):
+            raise InvalidError(f"components: {components}, expected numbers from 0 to below D = {d}")
+        j = self._native.jacobian(x, k, components, sample)
+        return back(j[0] if single else j)
+
+    def twin(self, x, k, v=None, *, sample=None):
+        """s at x in float64 on the CPU, the second opinion of every kernel; with v, shaped like x, (s, J v). Takes its time: a network's
+        twin is plain loops, a point after the other."""
+        import numpy as np
+
+        from . import _arrays
+
+        x, single, back, k, sample = self._points(x, k, sample, np.float64)
+        if v is not None:
+            v, _, _ = _arrays.points("v", v, x.shape[1:], np.float64)
+            if v.shape != x.shape:
+                raise _arrays.ArrayError(f"v: shape {list(v.shape)}, expected that of x, {list(x.shape)}")
+        s, jv = self._native.twin(x, k, v, sample)
+        s = back(s[0] if single else s)
+        return s if jv is None else (s, back(jv[0] if single else jv))
+
+    def _points(self, x, k, sample, dtype=None):
+        from . import _arrays
+
+        x, single, back = _arrays.points("x", x, self._shape, dtype or _arrays.np.float32)
+        k = _arrays.wholes("k", k, len(x))
+        sample = None if sample is None else _arrays.wholes("sample", sample, len(x))
+        return x, single, back, k, sample
+
+    def __repr__(self):
+        shape = "any shape" if self._shape is None else "x".join(str(n) for n in self._shape)
+        return f"<Field {self.name}: {shape}>"
+
+
+def open(
+    model,
+    *,
+    shape=None,
+    process=None,
+    weights="f32",
+    score_scale="definition",
+    prediction=None,
+    x=None,
+    label=None,
+    output=None,
+    channels=None,
+    data_range=None,
+    conditions=None,
+    null=None,
+    guidance=None,
+    device=None,
+):
+    """Opens a field: a model directory, a folder of diffusers, an ONNX file, or a closed form such as "field:gaussian".
+
+    Args:
+        model: path, name in a cache of the Hugging Face hub, or "field:NAME?key=value&..".
+        shape: (C, H, W) or "CxHxW", of a closed form, or of a network that leaves its size open; by default that of its data.
+        process: a `Process` or what `Process.open` takes; of a network whose files say it, the same.
+        weights: "f32", or "f16" for weights in half the memory (arithmetic stays float32).
+        score_scale: eps-prediction to score: "definition", -eps/sigma, or "notebook", -eps/sigma^2.
+        prediction: what an ONNX file's network puts out: "eps", "score", "v", "x0", .. (docs/FORMATS.md); never guessed.
+        x, label, output: names of an ONNX file's input x, of the input that is told the noise, of its output; guessed where that is plain.
+        channels: how many of the output's first channels are the prediction.
+        data_range: (low, high): what 0 and 255 of 8-bit images are to the network; (-1, 1) by default.
+        conditions: {name: number, numbers, or "FILE#tensor"}: what a conditional network is told, for all samples or one for each.
+        null: what guidance compares with, likewise.
+        guidance: g of s_null + g (s_cond - s_null).
+        device: a `Device`, or its adapter; the best adapter by default. It is opened when it is first needed.
+
+    Returns:
+        A `Field`.
+
+    Raises:
+        FileError: a file is missing, damaged, or not what it should be.
+        InvalidError: something that is said does not fit the model.
+    """
+    given = {
+        "shape": _shape(shape),
+        "process": _process(process),
+        "weights": weights,
+        "score_scale": score_scale,
+        "prediction": prediction,
+        "x": x,
+        "label": label,
+        "output": output,
+        "channels": channels,
+        "data_range": None if data_range is None else tuple(data_range),
+        "conditions": _conditions("conditions", conditions),
+        "null": _conditions("null", null),
+        "guidance": guidance,
+    }
+    said = {key: value for key, value in given.items() if value is not None}
+    return Field(_native.Field.open(os.fspath(model), said, device_of(device)))
+
+
+def _shape(shape):
+    if shape is None or isinstance(shape, str):
+        return shape
+    return "x".join(str(int(n)) for n in shape)
+
+
+def _process(process):
+    if process is None:
+        return None
+    return (process if isinstance(process, Process) else Process.open(process))._native
+
+
+def _conditions(name, given):
+    if given is None:
+        return None
+    if not hasattr(given, "items"):
+        raise InvalidError(f"{name}: {type(given).__name__} is given, expected a dictionary of conditions by name")
+
+    def value(one):
+        if isinstance(one, (str, os.PathLike)):
+            return os.fspath(one)
+        return one.tolist() if hasattr(one, "tolist") else one
+
+    return {key: value(one) for key, one in given.items()}

@@ -1,0 +1,67 @@
+"""Progress of a run: a bar of tqdm's in terminals and notebooks, else a line on standard error now and then, or whoever is asked for."""
+
+import sys
+
+# Seconds before the bar appears, and between lines where there is no bar.
+_SOON = 0.5
+_BETWEEN = 60.0
+
+
+class Progress:
+    """What the engine tells how far a run is: {"done", "total", "seconds", "rate", "left", "predicted"}, evaluations and seconds. A rate,
+    the time left and the predicted whole are None as long as nobody knows."""
+
+    def __init__(self, progress, name):
+        self._name, self._bar, self._line = name, None, 0.0
+        self._make = _bar() if progress is None else None
+        if progress is None or progress is True:
+            self.observer = self._see
+        elif progress is False:
+            self.observer = None
+        else:
+            self.observer = progress
+
+    def __enter__(self):
+        return self.observer
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+    def _see(self, state):
+        if self._make is None:
+            return self._say(state)
+        if self._bar is None:
+            if state["seconds"] < _SOON:
+                return
+            self._bar = self._make(total=state["total"], desc=self._name, unit=" eval", unit_scale=True, leave=False)
+        self._bar.update(state["done"] - self._bar.n)
+        if state["done"] >= state["total"]:
+            self._bar.set_postfix_str("checks in f64")
+
+    def _say(self, state):
+        if state["seconds"] - self._line < _BETWEEN:
+            return
+        self._line = state["seconds"]
+        left = "" if state["left"] is None else f", {state['left']:.0f} s left"
+        percent = 100.0 * state["done"] / max(state["total"], 1)
+        print(f"{self._name}: {percent:.1f}%{left}, {state['seconds']:.0f} s elapsed", file=sys.stderr)
+
+
+def _bar():
+    """tqdm for where we are, if it is installed and anybody would see it."""
+    notebook = "ipykernel" in sys.modules
+    if not (notebook or sys.stderr.isatty()):
+        return None
+    try:
+        if notebook:
+            import ipywidgets  # noqa: F401  without it the notebook's bar only complains
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm import tqdm
+    except ImportError:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return None
+    return tqdm
