@@ -18,6 +18,7 @@ mod circulation;
 mod cli;
 mod common;
 #[cfg(feature = "cli")]
+mod closures;
 mod compare;
 mod cotangents;
 mod curl;

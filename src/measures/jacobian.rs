@@ -140,7 +140,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Columns, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What to measure.

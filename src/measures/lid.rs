@@ -144,7 +144,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What to measure.

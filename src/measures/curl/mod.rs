@@ -106,7 +106,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Columns of the Jacobian, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Curl {

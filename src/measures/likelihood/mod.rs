@@ -79,7 +79,8 @@ const PARAMETERS: &[Parameter] = &[
         "Tangents, spread over the run, to compute again in f64 for the arithmetic error; with 0 the verdict is \"not checked\"",
     )
     .of("n")
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Likelihood {

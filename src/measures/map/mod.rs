@@ -84,7 +84,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Probes, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Map {

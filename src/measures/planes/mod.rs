@@ -98,7 +98,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Planes, spread over the run, whose products are repeated in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Turning {

@@ -97,7 +97,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Ends, spread over the run, whose products are repeated in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What each row of a place is called: `count` ends from the outermost inwards, low and high, and the singular values.
