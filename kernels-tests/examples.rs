@@ -24,6 +24,8 @@ mod jvp;
 mod likelihood;
 #[path = "../examples/open_model.rs"]
 mod open_model;
+#[path = "../examples/own_closure.rs"]
+mod own_closure;
 #[path = "../examples/own_field.rs"]
 mod own_field;
 #[path = "../examples/own_path.rs"]
@@ -45,6 +47,7 @@ fn examples_run_and_are_short() {
         ("evaluate", evaluate::main),
         ("evaluate_often", evaluate_often::main),
         ("circulation", circulation::main),
+        ("own_closure", own_closure::main),
         ("own_field", own_field::main),
         ("own_path", own_path::main),
         ("jvp", jvp::main),

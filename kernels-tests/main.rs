@@ -18,6 +18,7 @@ mod circulation;
 mod cli;
 mod common;
 #[cfg(feature = "cli")]
+mod closures;
 mod compare;
 mod cotangents;
 mod curl;
@@ -96,6 +97,7 @@ mod settled;
 #[cfg(feature = "cli")]
 mod shards;
 mod stein;
+mod summaries;
 mod tangents;
 mod tiles;
 mod transposes;

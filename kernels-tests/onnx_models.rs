@@ -271,3 +271,24 @@ fn an_onnx_file_is_measured_like_any_model() {
         "{manifest}"
     );
 }
+
+/// Bytes in memory are the network that they are on disk, under the name that they are given; weights beside them are not there.
+#[test]
+fn a_file_in_memory_is_the_same_network() {
+    let path = fixture("ffdnet/model.onnx");
+    let said = Said { conditions: BTreeMap::new(), ..said() };
+    let on_disk = Model::open_said(&path, &said);
+    let in_memory = Model::of_onnx("module.onnx", std::fs::read(&path).unwrap(), &said);
+    match (on_disk, in_memory) {
+        (Ok(on_disk), Ok(in_memory)) => {
+            assert_eq!(on_disk.sha256, in_memory.sha256);
+            assert_eq!(source(&in_memory, "weights"), "module.onnx");
+            let [a, b] = [&on_disk, &in_memory].map(|m| twin(m, 3, 0, 0));
+            assert_eq!(a, b);
+        }
+        (a, b) => panic!("{:?}, {:?}", a.err(), b.err()),
+    }
+    let bytes = std::fs::read(fixture("mixer/model.onnx")).unwrap();
+    let error = Model::of_onnx("module.onnx", bytes, &said).unwrap_err().to_string();
+    assert!(error.contains("module.onnx") && error.contains("model.onnx.data"), "{error}");
+}

@@ -54,7 +54,10 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
             }
             assert!(values(&table, "error_norm").iter().all(|e| *e > 0.1));
             let text = table.measure.text(&table).unwrap();
-            assert!(text.contains("zero within 3 standard errors at all 3"), "{text}");
+            assert!(
+                text.contains("mean S is indistinguishable from zero at this precision at all 3 timesteps"),
+                "{text}"
+            );
         }
     }
     // Negative control: samples whose noise is not the one that the identity is about.
@@ -63,7 +66,7 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
     let wrong = table.columns.iter_mut().find(|c| c.about.name == "stein").unwrap();
     let work: Vec<f64> = wrong.values.iter().map(|v| v + 5.0).collect();
     wrong.values = work;
-    assert!(table.measure.text(&table).unwrap().contains("beyond 3 standard errors"));
+    assert!(table.measure.text(&table).unwrap().contains("The mean of S is not zero: mean S is from"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use vorticity::measures::{Circulation, MEASURES, find};
 use vorticity::report::page::html;
 use vorticity::report::stored::read;
 use vorticity::run::{Numbers, Part, PartArray, Shard, Table, Verdict, verdicts};
-use vorticity::summary::Results;
+use vorticity::summary::{Results, verdict};
 
 #[test]
 fn the_rule() {
@@ -160,18 +160,18 @@ fn tables_and_documents_say_not_checked() {
     let table = of("circulation", |n, i| if n == "quadrature" { f64::NAN } else { small(n, i) });
     let said = table.measure.text(&table).unwrap();
     assert!(
-        said.contains("not checked at 3") && !said.contains("circulates") && !said.contains("resolved at"),
+        said.contains("was not checked at all 3") && !said.contains("circulates") && !said.contains("resolved at"),
         "{said}"
     );
     assert!(
         table.measure.rows(&table).unwrap().iter().all(|row| row["abs_integral"]["median"]["verdict"] == "not checked")
     );
-    let found = table.measure.found(&table).unwrap();
+    let found = verdict::rows(&table).unwrap();
     assert_eq!((&found[0]["resolved"], &found[0]["not_checked"]), (&json!([]), &json!([1, 11, 991])));
-    assert!(found[0]["words"].as_str().unwrap().contains("quadrature was not checked"), "{found:?}");
+    assert!(found[0]["words"].as_str().unwrap().contains("because quadrature was not measured"), "{found:?}");
     let asymmetry = of("asymmetry", |n, i| if n == "arithmetic" { f64::NAN } else { small(n, i) });
     let said = asymmetry.measure.text(&asymmetry).unwrap();
-    assert!(said.contains("nasym at 3 timesteps: not checked at 3 (k = 1, 11, 991)") && said.contains(" ?"), "{said}");
+    assert!(said.contains("nasym was not checked at all 3 timesteps") && said.contains(" ?"), "{said}");
     let rows = asymmetry.measure.rows(&asymmetry).unwrap();
     assert!(rows.iter().all(|r| r["nasym"]["verdict"] == "not checked"), "{rows:?}");
 }

@@ -237,6 +237,9 @@ fn steps(program: &Program) -> String {
             let label = format!("copy of {} to its image", program.buffers[buffer.0].label);
             [label, String::new(), String::new(), String::new(), String::new(), String::new()]
         }
+        Action::Host(step) => {
+            [step.label.clone(), "the host".into(), String::new(), String::new(), String::new(), String::new()]
+        }
     };
     let rows: Vec<_> = program.actions.iter().map(row).collect();
     let headings = [

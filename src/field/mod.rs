@@ -1,11 +1,17 @@
 //! A field s(x, t): a trained network or a closed form, wherever the other may stand. It appends the steps that turn flat
 //! points into flat field values, and has an f64 twin. Adding a closed form is one file and one line of `fields!`.
+mod closure;
+mod differences;
 mod exact;
 mod finite;
+mod functions;
 mod network;
+mod score;
 
+pub use closure::{About, ClosureField};
 pub use exact::{EXACT, open_data};
 pub use finite::first_not_finite;
+pub use functions::{Functions, Points, Product, Values};
 pub use network::{NetworkField, ScoreScale};
 
 pub use crate::ops::weight_format::{Rounding, WeightFormat};
@@ -94,6 +100,11 @@ pub trait Field: Send + Sync {
     /// Whether `launch` knows about cotangents. Without them J'u is not known, and what needs it is refused or found by tangents.
     fn has_adjoint(&self) -> bool {
         false
+    }
+
+    /// Whether there is a second opinion. Without one nothing is computed again in f64, and no verdict is more than not checked.
+    fn has_twin(&self) -> bool {
+        true
     }
 
     /// (alpha, beta) of score = alpha x + beta raw at timestep k, where the field has a raw output that is not the score.

@@ -1,4 +1,5 @@
 //! A network as a field: its raw output turned into the score, s = alpha x + beta output, per lane.
+use super::score::{Scored, score_step};
 use super::{Field, FieldLaunch};
 use crate::dual::Dual;
 use crate::error::Result;
@@ -7,7 +8,7 @@ use crate::model::{AutoencoderModel, Fact, Model, Posterior, Prediction, Process
 use crate::ops::weight_format::Rounding;
 use crate::passes::adjoint::adjoint;
 use crate::passes::{Ports, lower};
-use crate::program::{Access, Grid, Kernel, LaneRole, Role, Step};
+use crate::program::Role;
 use crate::shape::Shape;
 use crate::twin;
 use serde_json::json;
@@ -93,22 +94,7 @@ impl Field for NetworkField {
         let raw = cx.program.buffer("network output", 4 * flat as u64, Role::Scratch);
         let ports = Ports::one(cx.x, raw, cx.lanes);
         lower(&self.model.graph, cx.timesteps, &ports, cx.program)?;
-        cx.program.push(Step {
-            label: "score".into(),
-            op: "score",
-            kernel: Kernel { shader: "score", constants: vec![] },
-            bindings: vec![
-                ("lanes", cx.lanes, Access::Read),
-                ("x", cx.x, Access::Read),
-                ("raw", raw, Access::Read),
-                ("s", cx.s, Access::Write),
-            ],
-            role: LaneRole::All,
-            immediates: vec![("flat", flat as u32)],
-            grid: Grid { items: flat as u32, workgroup: 256, groups: 1 },
-            flops: 3 * flat as u64,
-            bytes: 12 * flat as u64,
-        });
+        cx.program.push(score_step(self.shape(), Scored { lanes: cx.lanes, x: cx.x, raw, s: cx.s }));
         Ok(())
     }
 

@@ -130,6 +130,11 @@ impl<'a> Executor<'a> {
         self.on.gpu.device.checked("upload", || self.on.gpu.device.queue.write_buffer(&slot.buffer, 0, bytes))
     }
 
+    /// The buffer on the device.
+    pub(super) fn buffer(&self, id: BufferId) -> &wgpu::Buffer {
+        &self.on.slots[&id.0].buffer
+    }
+
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, commands: &[Command], lanes: usize, repeat: usize) {
         let mut pass = None;
         for command in (0..repeat).flat_map(|_| commands) {
@@ -147,6 +152,7 @@ impl<'a> Executor<'a> {
                     let groups = (own * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }
+                Command::Host(_) => {} // `send` does it between two submissions
                 Command::Mirror { slot, bytes_per_lane } => {
                     pass = None;
                     let buffer = &self.on.slots[slot].buffer;
@@ -214,8 +220,8 @@ impl<'a> Executor<'a> {
         Ok(Pending { staging, submission, submissions, mapped, parts })
     }
 
-    /// All commands, in as many submissions as the watchdog asks for, the last with copies of the download buffers. Runs
-    /// of a size whose time is not known are timed, submission by submission. The last one's index, and how many.
+    /// All commands, in as many submissions as the watchdog and the host's steps ask for, the last with copies of the download
+    /// buffers. Runs of a size whose time is not known are timed, piece by piece. The last one's index, and how many pieces.
     fn send(
         &mut self,
         lanes: usize,
@@ -225,12 +231,15 @@ impl<'a> Executor<'a> {
         let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
         let (mut from, mut taken, mut last) = (0, vec![], None);
         for &end in &ends {
+            let start = Instant::now();
             let mut encoder = self.on.gpu.device.handle.create_command_encoder(&Default::default());
-            self.encode(&mut encoder, &self.on.commands[from..end], lanes, 1);
+            match &self.on.commands[from] {
+                Command::Host(step) => self.host(step, lanes)?,
+                _ => self.encode(&mut encoder, &self.on.commands[from..end], lanes, 1),
+            }
             for &(id, offset, bytes) in parts.iter().filter(|_| end == self.on.commands.len()) {
                 encoder.copy_buffer_to_buffer(&self.on.slots[&id.0].buffer, 0, staging, offset, bytes);
             }
-            let start = Instant::now();
             last = Some(self.on.gpu.device.checked("submit", || self.on.gpu.device.queue.submit([encoder.finish()]))?);
             if timed {
                 self.on.gpu.device.finish(last.clone(), "timing a tile")?;
@@ -296,7 +305,7 @@ impl<'a> Executor<'a> {
         }
         let step = |c: &Command| match c {
             Command::Dispatch { step, .. } => Some(&self.steps[*step]),
-            Command::Mirror { .. } => None,
+            Command::Mirror { .. } | Command::Host(_) => None,
         };
         Ok(self.on.commands.iter().enumerate().map(|(i, c)| (step(c), times[&i])).collect())
     }

@@ -5,7 +5,7 @@ use super::open::Gpu;
 use super::pipeline::{Cache, LANES, Pipeline};
 use super::slot::{Slot, Written};
 use crate::error::{Error, Result};
-use crate::program::{Access, Action, BufferId, LaneRole, Program, Role, Step};
+use crate::program::{Access, Action, BufferId, HostStep, LaneRole, Program, Role, Step};
 use std::collections::BTreeMap;
 
 /// How a program is planned again on a device that took a lost one's place; it must be the same program. That takes the
@@ -15,6 +15,7 @@ pub(super) type Recipe<'a> = Box<dyn Fn(&Gpu) -> Result<Program> + Send + 'a>;
 pub(super) enum Command {
     Dispatch { pipeline: usize, bind_group: wgpu::BindGroup, step: usize },
     Mirror { slot: usize, bytes_per_lane: u64 },
+    Host(HostStep),
 }
 
 /// What is on the device, and how it comes there again.
@@ -144,6 +145,10 @@ impl<'a> Loaded<'a> {
             let step = match action {
                 &Action::Mirror { buffer, bytes_per_lane } => {
                     self.commands.push(Command::Mirror { slot: buffer.0, bytes_per_lane });
+                    continue;
+                }
+                Action::Host(step) => {
+                    self.commands.push(Command::Host(step.clone()));
                     continue;
                 }
                 Action::Dispatch(step, _) => step,

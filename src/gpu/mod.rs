@@ -9,6 +9,7 @@ mod diary;
 mod executor;
 mod family;
 mod faults;
+mod host;
 mod kernels;
 mod load;
 mod memory;

@@ -17,6 +17,8 @@ pub(super) struct Pace {
     longest: f64,
     /// Per lane, of each command.
     seconds: Vec<f64>,
+    /// Which commands are the host's: each is a piece of its own, which no watchdog looks at.
+    host: Vec<bool>,
     /// Most lanes of a run that was measured.
     measured: usize,
 }
@@ -35,12 +37,14 @@ impl Pace {
                     let lanes = program.lanes_of(*space, step.role, group);
                     (step.flops * lanes, step.bytes * lanes)
                 }
+                Action::Host(_) => (0, 0),
             };
             (flops as f64 / FLOPS_PER_SECOND + bytes as f64 / BYTES_PER_SECOND) / group as f64
         };
         let seconds = program.actions.iter().map(guess).collect();
+        let host = program.actions.iter().map(|action| matches!(action, Action::Host(_))).collect();
         let measured = if longest.is_some() { 0 } else { usize::MAX };
-        Self { longest: longest.unwrap_or(f64::INFINITY), seconds, measured }
+        Self { longest: longest.unwrap_or(f64::INFINITY), seconds, host, measured }
     }
 
     /// What a submission should take: half of what it may, since clocks change.
@@ -48,12 +52,14 @@ impl Pace {
         self.longest / 2.0
     }
 
-    /// Ends of the submissions of a run over `lanes` lanes: as few as are short enough, a command at least in each.
+    /// Ends of the pieces of a run over `lanes` lanes, each a submission or one command of the host: as few as are short enough, a
+    /// command at least in each.
     pub fn cuts(&self, lanes: usize) -> Vec<usize> {
         let (mut ends, mut sum) = (vec![], 0.0);
         for (i, seconds) in self.seconds.iter().enumerate() {
             let own = seconds * lanes as f64;
-            if i > 0 && sum + own > self.aim() {
+            let apart = i > 0 && (self.host[i] || self.host[i - 1]);
+            if i > 0 && (apart || sum + own > self.aim()) {
                 ends.push(i);
                 sum = 0.0;
             }
@@ -79,10 +85,14 @@ impl Pace {
         lanes <= self.measured.saturating_mul(2)
     }
 
-    /// Takes the seconds of each submission of a run cut by `cuts`, one at a time on an idle device.
+    /// Takes the seconds of each piece of a run cut by `cuts`, one at a time on an idle device.
     pub fn learn(&mut self, lanes: usize, taken: &[f64]) {
         let mut from = 0;
         for (end, taken) in self.cuts(lanes).into_iter().zip(taken) {
+            if self.host[from] {
+                from = end;
+                continue;
+            }
             let piece = &mut self.seconds[from..end];
             let guessed: f64 = piece.iter().sum();
             let each = taken / lanes as f64;

@@ -6,10 +6,11 @@ use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, fi
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::run::{
-    About, Applied, Figure, Kind, Matrices, Measure, MeasureInfo, Numbers, Parameter, Part, PartArray, Progress, Ready,
-    Rule, SAMPLE, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Applied, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Numbers, Parameter, Part, PartArray, Progress,
+    Ready, Rule, SAMPLE, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
+use crate::summary::verdict;
 use serde_json::{Value, json};
 
 /// The measure.
@@ -100,6 +101,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "fro2",
     headline: "asymmetry_max",
+    claim: Claim::new("the Jacobian is asymmetric"),
     rules: RULES,
     mean: None,
     compared: &[
@@ -138,7 +140,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Columns, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What to measure.
@@ -223,7 +226,7 @@ impl Measure for Jacobian {
     }
 
     fn text(&self, table: &Table) -> Result<String> {
-        let text = timesteps::text(table, SHOWN)? + &timesteps::verdicts(table)?;
+        let text = timesteps::text(table, SHOWN)? + &verdict::text(table)?;
         let said =
             "nasym = |J-J'|²/(4|J|²): 0 for a gradient, 1 for an antisymmetric Jacobian; max dJ: largest |Jab-Jba|.\n";
         Ok(text + said)

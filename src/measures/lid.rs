@@ -5,11 +5,11 @@ use crate::diagnostics::{Batch, Derivatives, Divergence, PROBES, Pick, Selection
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::run::{
-    About, Applied, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, Progress, Ready, Rule, SAMPLE,
+    About, Applied, Claim, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, Progress, Ready, Rule, SAMPLE,
     SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
-use crate::summary::stats;
 use crate::summary::timesteps::{self, Shown, samples};
+use crate::summary::{stats, verdict};
 use serde_json::{Value, json};
 
 /// The measure.
@@ -96,6 +96,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "lid",
     headline: "lid",
+    claim: Claim::new("the local dimension is known"),
     rules: RULES,
     mean: Some(MeanOf {
         name: "mean lid",
@@ -143,7 +144,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What to measure.
@@ -303,7 +305,7 @@ impl Measure for Lid {
     }
 
     fn text(&self, table: &Table) -> Result<String> {
-        let text = timesteps::text(table, SHOWN)? + &timesteps::verdicts(table)?;
+        let text = timesteps::text(table, SHOWN)? + &verdict::text(table)?;
         let said = "lid = D + sigma²(tr J + |s|²) at a x_0: the dimensions that the data have there, seen at the scale of sigma.\n";
         Ok(text + said)
     }

@@ -233,15 +233,27 @@ impl Model {
     /// `open`, with what a user says beyond its files. Weights that the device is to hold as f16 are the network's; an
     /// autoencoder's stay f32: it makes the data.
     pub fn open_said(path: impl AsRef<Path>, said: &Said) -> Result<Self> {
-        let mut model = Self::read(path.as_ref(), said)?;
+        Self::held(Self::of(configured(path.as_ref(), said)?, said)?, said)
+    }
+
+    /// An ONNX file that is in memory, under a name for messages and facts.
+    ///
+    /// # Errors
+    /// As `open_said`; weights that are not in it.
+    pub fn of_onnx(name: &str, bytes: Vec<u8>, said: &Said) -> Result<Self> {
+        Self::held(Self::of(onnx::of_bytes(Path::new(name), bytes, said)?.into(), said)?, said)
+    }
+
+    /// The network with its weights as they are to be held.
+    fn held(mut model: Self, said: &Said) -> Result<Self> {
         if said.weights == WeightFormat::F16 {
             model.rounding = Some(model.graph.hold_f16().map_err(|e| Error::file(&model.path, e))?);
         }
         Ok(model)
     }
 
-    fn read(path: &Path, said: &Said) -> Result<Self> {
-        let Configured { path, mut config, network, sources, facts: more } = configured(path, said)?;
+    fn of(read: Configured, said: &Said) -> Result<Self> {
+        let Configured { path, mut config, network, sources, facts: more } = read;
         let here = |e: Error| if matches!(e, Error::Invalid { .. }) { Error::file(&path, e) } else { e };
         require_same(&config, &sources, said).map_err(here)?;
         if let (Some(shape), true) = (said.shape, is_sizeless(&config)) {
@@ -327,8 +339,8 @@ fn built(config: &Config, network: Network, folder: &Path, said: &Said) -> Resul
         Network::Tensors(files) => of_tensors(config, &files, folder, said),
         Network::Onnx(opened) => {
             let onnx::Built { graph, second, conditions, null } = opened.build(config, folder, said)?;
-            let (file, files) = (opened.file(), Files::parts(opened.file().parts()));
-            let (parameters, sha256) = (file.parameters(), files.sha256()?);
+            let file = opened.file();
+            let (parameters, sha256) = (file.parameters(), opened.sha256()?);
             let weights = format!("{} numbers, opset {} by {}", file.parameters(), file.opset, file.producer);
             Ok(Built { graph, parameters, sha256, weights, conditions, null, second: Some(second) })
         }

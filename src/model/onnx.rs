@@ -7,6 +7,7 @@ use super::facts::{Fact, Sources};
 use super::prediction::Prediction;
 use super::process::ProcessConfig;
 use super::said::Said;
+use super::weights::Files;
 use crate::data;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -70,6 +71,8 @@ pub(super) struct Opened {
     channels: Option<usize>,
     /// Sizes of x behind the batch, where somebody says them.
     shape: Option<Vec<usize>>,
+    /// Of a file that is in memory: the others are read once more for theirs.
+    sha256: Option<String>,
 }
 
 /// An ONNX file as a model: where it is, its configuration, and what settled what.
@@ -138,6 +141,18 @@ fn not_meant(path: &Path, error: Error) -> Error {
     }
 }
 
+/// A file in memory: `path` is what messages and facts call it. It has nothing beside it.
+pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>, said: &Said) -> Result<Described> {
+    let sha256 = data::sha256_bytes(&bytes);
+    let file = File::of(path, bytes.into())?;
+    if file.parts().len() > 1 {
+        return Err(Error::file(path, "has weights in other files, expected all of them in it"));
+    }
+    let mut described = describe(path, file, Beside::default(), said)?;
+    described.opened.sha256 = Some(sha256);
+    Ok(described)
+}
+
 /// A file, and what lies beside it.
 pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
     let toml = path.with_extension("toml");
@@ -145,8 +160,13 @@ pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
         true => toml::from_str(&data::text(&toml)?).map_err(|e| Error::file(&toml, e.to_string().trim_end()))?,
         false => Beside::default(),
     };
+    describe(path, File::open(path).map_err(|e| not_meant(path, e))?, beside, said)
+}
+
+/// A file that was read, with what is said of it.
+fn describe(path: &Path, file: File, beside: Beside, said: &Said) -> Result<Described> {
+    let (file, toml) = (Arc::new(file), path.with_extension("toml"));
     let name = file_name(&toml);
-    let file = Arc::new(File::open(path).map_err(|e| not_meant(path, e))?);
     let conditions = said.conditions.keys().chain(beside.conditions.keys()).cloned().collect();
     let named = Named {
         x: said.x.clone().or(beside.x.clone()),
@@ -156,7 +176,8 @@ pub(super) fn of_file(path: &Path, said: &Said) -> Result<Described> {
     };
     let here = |e| Error::file(path, e);
     let found = found(&file, &named).map_err(here)?;
-    let opened = Opened { channels: said.channels.or(beside.channels), shape: beside.shape.clone(), file, found };
+    let channels = said.channels.or(beside.channels);
+    let opened = Opened { channels, shape: beside.shape.clone(), file, found, sha256: None };
     let facts = opened.facts(said, |key, given| given.then(|| format!("{name}: {key}")), &beside);
     let process = match (&beside.process, &said.process) {
         (Some(own), _) => Ok((own.clone(), format!("{name}: process"))),
@@ -220,7 +241,8 @@ pub(super) fn of_directory(path: PathBuf, config: Config, sources: Sources, said
         conditions: said.conditions.keys().chain(config.conditions.keys()).cloned().collect(),
     };
     let found = found(&file, &named).map_err(|e| Error::file(&at, e))?;
-    let opened = Opened { file, found, channels: said.channels.or(hyper.channels), shape: hyper.shape };
+    let channels = said.channels.or(hyper.channels);
+    let opened = Opened { file, found, channels, shape: hyper.shape, sha256: None };
     let facts = opened.facts(said, |key, _| Some(format!("config.json: hyper.{key}")), &Beside::default());
     let sources = Sources { weights: "model.safetensors".into(), ..sources };
     Ok(Described { path, config, opened, sources, facts })
@@ -230,6 +252,11 @@ impl Opened {
     /// The file.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Of the file's bytes; with others beside it as `Files::sha256` has it.
+    pub fn sha256(&self) -> Result<String> {
+        self.sha256.clone().map_or_else(|| Files::parts(self.file.parts()).sha256(), Ok)
     }
 
     /// As a config says it of a file of this name.

@@ -1,6 +1,6 @@
 //! How a program is made: for a target and a number of tangents, buffer by buffer and step by step. In: what ops, paths, fields
 //! and diagnostics append. Out: a `Program`, or the first step that the target does not allow.
-use super::{Access, Action, Buffer, BufferId, Program, Role, Space, Step};
+use super::{Access, Action, Buffer, BufferId, HostStep, Program, Role, Space, Step};
 use crate::choice::Class;
 use crate::error::{Error, Result};
 use crate::target::Target;
@@ -161,6 +161,12 @@ impl Builder {
             }
         }
         self.program.actions.push(Action::Dispatch(step, self.space));
+    }
+
+    /// Appends a step of the host; image mirrors of what it writes go out of date.
+    pub fn host(&mut self, step: HostStep) {
+        self.fresh.retain(|&f| f != step.writes);
+        self.program.actions.push(Action::Host(step));
     }
 
     fn wrong(&self, step: &Step) -> Option<String> {

@@ -2,9 +2,11 @@
 //! of lanes. Ops, paths, fields and diagnostics all speak to the GPU by appending steps to a `Builder`; nothing here knows
 //! wgpu.
 mod builder;
+mod host;
 mod step;
 
 pub use builder::Builder;
+pub use host::{HostStep, HostWork};
 pub(crate) use step::named;
 pub use step::{Access, Grid, Immediate, Kernel, LaneRole, Space, Step};
 
@@ -42,8 +44,8 @@ pub struct Buffer {
     pub role: Role,
 }
 
-/// What happens in order: a dispatch, or making what a buffer holds visible in its image mirror (a copy, or a barrier
-/// where both share memory).
+/// What happens in order: a dispatch, making what a buffer holds visible in its image mirror (a copy, or a barrier where both
+/// share memory), or work of the host.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// A kernel runs, over lanes of this space.
@@ -55,6 +57,8 @@ pub enum Action {
         /// Bytes of a lane that it holds at present.
         bytes_per_lane: u64,
     },
+    /// The host makes lanes of a buffer out of those of others.
+    Host(HostStep),
 }
 
 /// Texels in a row of an image mirror; row 0 is kept at zero and is what padding reads.
@@ -134,7 +138,7 @@ impl Program {
     pub fn dispatches(&self) -> impl Iterator<Item = (&Step, Space)> {
         self.actions.iter().filter_map(|a| match a {
             Action::Dispatch(step, space) => Some((step, *space)),
-            Action::Mirror { .. } => None,
+            Action::Mirror { .. } | Action::Host(_) => None,
         })
     }
 

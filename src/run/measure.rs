@@ -17,18 +17,20 @@ pub struct Axis {
     pub name: &'static str,
     /// Name of the array of labels in the NPZ, and of the labels in the manifest.
     pub plural: &'static str,
+    /// Where something is along it, in a sentence: `{}` stands for the place; empty where no sentence says it.
+    pub place: &'static str,
 }
 
 /// Closed paths, by name.
-pub const PATH: Axis = Axis { name: "path", plural: "paths" };
+pub const PATH: Axis = Axis { name: "path", plural: "paths", place: "on {} loops" };
 /// Planes in which a field turns, by their rank from 1, the fastest first.
-pub const PLANE: Axis = Axis { name: "plane", plural: "planes" };
+pub const PLANE: Axis = Axis { name: "plane", plural: "planes", place: "in {}" };
 /// Ends of spectra, by name.
-pub const END: Axis = Axis { name: "end", plural: "ends" };
+pub const END: Axis = Axis { name: "end", plural: "ends", place: "for the value '{}'" };
 /// Timesteps k, numbers.
-pub const TIMESTEP: Axis = Axis { name: "timestep", plural: "timesteps" };
+pub const TIMESTEP: Axis = Axis { name: "timestep", plural: "timesteps", place: "" };
 /// Images, counted from the first.
-pub const SAMPLE: Axis = Axis { name: "sample", plural: "samples" };
+pub const SAMPLE: Axis = Axis { name: "sample", plural: "samples", place: "" };
 
 /// Axes of what is measured several times at each timestep and sample: the outermost one, where a measure has one of them.
 pub const SEVERAL: [Axis; 3] = [PATH, PLANE, END];
@@ -157,6 +159,27 @@ impl Pictures {
     }
 }
 
+/// What a run's verdict says in words.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// What holds where the headline is resolved, a clause.
+    pub holds: &'static str,
+    /// True where it is about the mean over the samples, in place of their median.
+    pub of_mean: bool,
+}
+
+impl Claim {
+    /// About the median.
+    pub const fn new(holds: &'static str) -> Self {
+        Claim { holds, of_mean: false }
+    }
+
+    /// About the mean.
+    pub const fn of_mean(holds: &'static str) -> Self {
+        Claim { holds, of_mean: true }
+    }
+}
+
 /// The plain facts of a measure.
 #[derive(Clone, Copy)]
 pub struct MeasureInfo {
@@ -176,6 +199,8 @@ pub struct MeasureInfo {
     pub marked: &'static str,
     /// The column that the run is about.
     pub headline: &'static str,
+    /// What a resolved headline says.
+    pub claim: Claim,
     /// Which errors apply to which statistics; empty where `Measure::errors` says it otherwise.
     pub rules: &'static [Rule],
     /// A mean over the samples, for measures that have such.
@@ -243,14 +268,6 @@ pub trait Measure: Send + Sync {
     /// # Errors
     /// A table without the columns that are shown.
     fn rows(&self, table: &Table) -> Result<Vec<Value>>;
-
-    /// What was found, in words, for programs; nothing for most measures.
-    ///
-    /// # Errors
-    /// A table without the columns that are spoken of.
-    fn found(&self, _: &Table) -> Result<Vec<Value>> {
-        Ok(vec![])
-    }
 
     /// The plots of a run; the second argument is a line on model and data.
     ///

@@ -4,7 +4,7 @@
 use super::measure::Measure;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the value of a parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +44,14 @@ pub struct Parameter {
     pub excludes: &'static [&'static str],
     /// True of what is no longer said so: it is read to be answered, and no help has it.
     pub hidden: bool,
+    /// True of how much is computed again in f64, which is nothing where a field has no twin.
+    pub checks: bool,
 }
 
 impl Parameter {
     /// A parameter without a default.
     pub const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Parameter { name, kind, default: None, unit: "", help, excludes: &[], hidden: false }
+        Parameter { name, kind, default: None, unit: "", help, excludes: &[], hidden: false, checks: false }
     }
 
     /// The same with a default.
@@ -70,6 +72,11 @@ impl Parameter {
     /// The same, which no help has.
     pub const fn hidden(self) -> Self {
         Parameter { hidden: true, ..self }
+    }
+
+    /// The same, which says how much is computed again in f64.
+    pub const fn checking(self) -> Self {
+        Parameter { checks: true, ..self }
     }
 
     /// `given` as this parameter has it: text is read, a count may stand for a number.
@@ -193,6 +200,8 @@ impl<const N: usize> From<[usize; N]> for Setting {
 pub struct Settings {
     measure: &'static dyn Measure,
     values: BTreeMap<&'static str, Setting>,
+    /// Those that are more than defaults.
+    said: BTreeSet<&'static str>,
 }
 
 impl Settings {
@@ -201,12 +210,13 @@ impl Settings {
     /// # Errors
     /// A default that does not fit its own parameter.
     pub fn of(measure: &'static dyn Measure) -> Result<Self> {
-        let mut settings = Self { measure, values: BTreeMap::new() };
+        let mut settings = Self { measure, values: BTreeMap::new(), said: BTreeSet::new() };
         for parameter in measure.parameters() {
             if let Some(default) = parameter.default {
                 settings.set(parameter.name, default)?;
             }
         }
+        settings.said.clear();
         Ok(settings)
     }
 
@@ -222,6 +232,7 @@ impl Settings {
             return Err(Error::invalid(self.measure, found));
         };
         self.values.insert(parameter.name, parameter.read(value.into())?);
+        self.said.insert(parameter.name);
         Ok(())
     }
 
@@ -231,6 +242,24 @@ impl Settings {
     /// As `set`.
     pub fn with(mut self, name: &str, value: impl Into<Setting>) -> Result<Self> {
         self.set(name, value)?;
+        Ok(self)
+    }
+
+    /// The same without what is computed again in f64, for a field that has no twin.
+    ///
+    /// # Errors
+    /// Such checks were asked for.
+    pub fn unchecked(mut self) -> Result<Self> {
+        for parameter in self.measure.parameters().iter().filter(|p| p.checks) {
+            let none = Setting::Text("0".into());
+            let none = parameter.read(none)?;
+            let asked = self.said.contains(parameter.name) && self.values.get(parameter.name) != Some(&none);
+            if asked {
+                let message = "is given, but the field has no values in f64 to compare with";
+                return Err(Error::invalid(parameter.name, message));
+            }
+            self.values.insert(parameter.name, none);
+        }
         Ok(self)
     }
 

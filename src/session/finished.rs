@@ -5,6 +5,7 @@ use super::marked::Marked;
 use crate::error::Result;
 use crate::measures::MEASURES;
 use crate::run::{self, Measure, Merged, Part, RunDir, Shard, Table, table_manifest, write_table};
+use crate::summary::verdict;
 use crate::sweep::Failure;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -53,10 +54,18 @@ impl Found {
         }
     }
 
-    /// What was found, in words, for programs; nothing of a shard, and of most measures.
+    /// The verdict, in two sentences.
+    pub fn summary(&self) -> Result<String> {
+        match self {
+            Found::Table(table) => verdict::summary(table),
+            Found::Shard(_) => self.text().map(|text| text.trim_end().to_string()),
+        }
+    }
+
+    /// What was found, in words, for programs; nothing of a shard.
     pub fn words(&self) -> Result<Vec<Value>> {
         match self {
-            Found::Table(table) => table.measure.found(table),
+            Found::Table(table) => verdict::rows(table),
             Found::Shard(_) => Ok(vec![]),
         }
     }

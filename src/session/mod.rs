@@ -73,12 +73,16 @@ impl Session {
         &self.data
     }
 
-    /// What a measure is asked, in its own words: its defaults, with these changed.
+    /// What a measure is asked, in its own words: its defaults, with these changed. Of a field without a twin nothing is computed
+    /// again in f64.
     ///
     /// # Errors
     /// A name that the measure does not have, a value that does not fit it or the subject.
     pub fn task(&self, asked: &Settings) -> Result<Box<dyn Task>> {
-        asked.measure().task(asked, &self.subject)
+        match self.subject.field.has_twin() {
+            true => asked.measure().task(asked, &self.subject),
+            false => asked.measure().task(&asked.clone().unchecked()?, &self.subject),
+        }
     }
 
     /// Makes a task ready: refuses what does not fit, allocates, compiles, opens the journal. Nothing is measured yet.

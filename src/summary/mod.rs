@@ -16,6 +16,7 @@ pub mod raster;
 pub mod results;
 pub mod stats;
 pub mod timesteps;
+pub mod verdict;
 
 pub use results::{Cell, Results};
 pub use stats::{BoxStats, evenly, number};

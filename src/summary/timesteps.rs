@@ -96,30 +96,6 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
     Ok(text + &Verdict::legend(&marked))
 }
 
-/// The verdicts on the median of what the run is about, counted, with the timesteps that are not resolved.
-pub fn verdicts(table: &Table) -> Result<String> {
-    let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
-    let Ok(statistic) = results.statistic(table.measure.info().headline) else { return Ok(String::new()) };
-    let mut text = String::new();
-    for (path, name) in results.paths.iter().enumerate() {
-        let of_cell = |t: usize| results.cell(statistic, path, t).of_median().unwrap_or(Verdict::NotResolved);
-        let found: Vec<Verdict> = (0..timesteps.len()).map(of_cell).collect();
-        let mut parts = vec![];
-        for verdict in Verdict::ALL {
-            let own: Vec<String> =
-                timesteps.iter().zip(&found).filter(|(_, v)| **v == verdict).map(|(k, _)| k.to_string()).collect();
-            if !own.is_empty() {
-                let few: Vec<&str> = evenly(own.len(), 8).into_iter().map(|i| own[i].as_str()).collect();
-                let more = if own.len() > few.len() { " .." } else { "" };
-                parts.push(format!("{} at {} (k = {}{more})", verdict.word(), own.len(), few.join(", ")));
-            }
-        }
-        let of = if name.is_empty() { String::new() } else { format!(" of {name}") };
-        let _ = writeln!(text, "{}{of} at {} timesteps: {}.", statistic.about.name, timesteps.len(), parts.join(", "));
-    }
-    Ok(text)
-}
-
 fn show(value: Option<f64>) -> String {
     value.map_or("-".into(), number)
 }

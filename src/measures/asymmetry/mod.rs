@@ -11,11 +11,11 @@ use super::rows;
 use crate::diagnostics::{Selection, parse_probes};
 use crate::error::Result;
 use crate::run::{
-    About, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
-    TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Claim, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
+    Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
-use crate::summary::number;
 use crate::summary::timesteps::{self, Shown, levels, samples};
+use crate::summary::{number, verdict};
 use columns::{COLUMNS, Checked, RULES, Row};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -35,6 +35,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "fro2",
     headline: "nasym",
+    claim: Claim::new("the Jacobian is asymmetric"),
     rules: RULES,
     mean: Some(MeanOf {
         name: "nasym of all samples",
@@ -104,7 +105,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Probes, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Asymmetry {
@@ -152,7 +154,7 @@ impl Measure for Asymmetry {
                 number(to.1)
             );
         }
-        text += &timesteps::verdicts(table)?;
+        text += &verdict::text(table)?;
         text += "nasym = |J-J'|²/(4|J|²): 0 for a gradient, 1 for an antisymmetric Jacobian.\n";
         match table.facts["estimator"].as_str() {
             Some("both") => text += "Estimator: both modes, J v and J'v of every probe.\n",

@@ -48,7 +48,8 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "Share of the evaluations to repeat in f64 on the host, for the arithmetic error [default: 8 points of the run]; with 0 \
          the verdict is \"not checked\"",
     )
-    .of("share"),
+    .of("share")
+    .checking(),
     SEED,
     Parameter::new("tile", Kind::Count, "Lanes per tile; by memory if not given. Results do not depend on it"),
 ];

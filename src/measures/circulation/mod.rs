@@ -15,7 +15,6 @@ mod queries;
 mod run;
 mod scores;
 mod text;
-mod words;
 mod work;
 
 pub use adaptive::FLOOR;
@@ -34,8 +33,8 @@ pub use scores::{Integrated, Scores, integrate};
 use super::rows;
 use crate::error::Result;
 use crate::run::{
-    About, Errors, Figure, Measure, MeasureInfo, PATH, Parameter, Part, SAMPLE, Settings, Subject, TIMESTEP, Table,
-    Taken, Task,
+    About, Claim, Errors, Figure, Measure, MeasureInfo, PATH, Parameter, Part, SAMPLE, Settings, Subject, TIMESTEP,
+    Table, Taken, Task,
 };
 use asked::PARAMETERS;
 use columns::{COLUMNS, follows};
@@ -55,6 +54,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[PATH, TIMESTEP, SAMPLE],
     marked: "integral",
     headline: "abs_integral",
+    claim: Claim::new("the field circulates"),
     rules: &[],
     mean: None,
     compared: &[
@@ -121,10 +121,6 @@ impl Measure for Circulation {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         text::rows(table)
-    }
-
-    fn found(&self, table: &Table) -> Result<Vec<Value>> {
-        words::rows(table)
     }
 
     #[cfg(feature = "cli")]

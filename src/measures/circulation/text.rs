@@ -1,10 +1,9 @@
 //! The text that a circulation run ends with on a terminal: per path, one line per timestep.
 //! In: the run's table. Out: text under 100 columns wide, or the same numbers as JSON.
 use super::columns::ERRORS;
-use super::words::{self, Found};
 use crate::error::Result;
 use crate::run::{Table, Verdict};
-use crate::summary::{BoxStats, Cell, Results, evenly, number};
+use crate::summary::{BoxStats, Cell, Results, evenly, number, verdict};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -18,7 +17,7 @@ const SHOWN: [&str; 3] = ["abs_integral", "integral_over_norm_sum", "integral_ov
 /// what was found on each path.
 pub fn text(table: &Table) -> Result<String> {
     let results = Results::even_empty(table)?;
-    let (samples, points) = (results.samples, words::points(table));
+    let (samples, points) = (results.samples, points(table));
     let mut text = String::new();
     let mut marked = vec![];
     for (p, path) in results.paths.iter().enumerate() {
@@ -45,14 +44,18 @@ pub fn text(table: &Table) -> Result<String> {
         if chosen.len() < results.timesteps.len() {
             let _ = writeln!(text, "  ({} of {} timesteps shown)", chosen.len(), results.timesteps.len());
         }
-        text += &words::verdicts(&Found::of(&results, points, p)?);
         text.push('\n');
     }
     text += "Medians over samples. Γ: circulation in nats; M = Σ|m||d|, S = Σ|s·d|. Last three: errors of |Γ|,\n";
     text += "of f32 points and sums, of the rule, and of f32 against f64 (- where not measured).\n";
     text += &table.left_out();
     text += &Verdict::legend(&marked);
-    Ok(text + "\n" + &words::found(&results, points)?)
+    Ok(text + "\n" + &verdict::text(table)?)
+}
+
+/// Segments of a run's loops.
+fn points(table: &Table) -> u64 {
+    table.facts["points"].as_u64().unwrap_or(0)
 }
 
 /// The statistics of `text` as JSON, one object per path and timestep, none left out. Errors are in their column's unit;

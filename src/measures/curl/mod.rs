@@ -12,10 +12,11 @@ use super::rows;
 use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::run::{
-    About, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
-    TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
+    Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
+use crate::summary::verdict;
 use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
@@ -35,6 +36,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "asymmetry",
     headline: "asymmetry",
+    claim: Claim::new("the Jacobian is asymmetric"),
     rules: RULES,
     mean: None,
     compared: &[
@@ -104,7 +106,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Columns of the Jacobian, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Curl {
@@ -140,7 +143,7 @@ impl Measure for Curl {
     /// The table, and what may be said at which timesteps.
     fn text(&self, table: &Table) -> Result<String> {
         let mut text = timesteps::text(table, &shown(table))?;
-        text += &timesteps::verdicts(table)?;
+        text += &verdict::text(table)?;
         text += "J of the score in nat/x²; raw: of the network's output; arithm.: error of |Jab-Jba|;\n";
         text += "step: error of differences; gap: largest difference of an entry between the two methods.\n";
         Ok(text)

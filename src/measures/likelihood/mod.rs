@@ -11,10 +11,10 @@ use super::rows;
 use crate::diagnostics::{Divergence, PROBES, ROWS, Selection};
 use crate::error::Result;
 use crate::run::{
-    About, Kind, Labels, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SCHEMA, SEED, Settings,
+    About, Claim, Kind, Labels, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SCHEMA, SEED, Settings,
     Subject, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
-use crate::summary::{BoxStats, Results, number, stats};
+use crate::summary::{BoxStats, number, stats, verdict};
 use columns::{COLUMNS, RULES, Row};
 use serde_json::{Value, json};
 
@@ -33,6 +33,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[SAMPLE],
     marked: "bits_per_dim",
     headline: "bits_per_dim",
+    claim: Claim::of_mean("the likelihood is known"),
     rules: RULES,
     mean: Some(MeanOf {
         name: "mean bits per dimension",
@@ -78,7 +79,8 @@ const PARAMETERS: &[Parameter] = &[
         "Tangents, spread over the run, to compute again in f64 for the arithmetic error; with 0 the verdict is \"not checked\"",
     )
     .of("n")
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Likelihood {
@@ -126,12 +128,11 @@ impl Measure for Likelihood {
             Ok(BoxStats::of(&table.column(name)?.values).map_or(f64::NAN, |s| s.median))
         };
         let facts = &table.facts;
-        let verdict = Results::of(table)?.means.first().map_or("", |m| m.verdict(0).word());
         let (mean, se) = (facts["mean_bits_per_dim"].as_f64(), facts["standard_error"].as_f64());
         let (count, low, high) = bits.map_or((0, f64::NAN, f64::NAN), |b| (b.count, b.min, b.max));
         Ok(format!(
             "bits/dim     {:.4} ± {} over {count} samples ({low:.4} to {high:.4})\n\
-         errors       of a sample, median: probes {}, grid {}, arithmetic {} bits/dim: {verdict}\n\
+         errors       of a sample, median: probes {}, grid {}, arithmetic {} bits/dim\n\
          likelihood   ln p_0 = {} nat in the median: prior {}, flow {}\n\
          offset       {:.4} bits for the scaling of the data{}\n",
             mean.unwrap_or(f64::NAN),
@@ -144,7 +145,8 @@ impl Measure for Likelihood {
             number(median("flow")?),
             facts["offset_bits"].as_f64().unwrap_or(f64::NAN),
             facts["levels"].as_u64().map_or(", real numbers".into(), |n| format!(", {n} levels dequantised")),
-        ) + &table.left_out())
+        ) + &table.left_out()
+            + &verdict::text(table)?)
     }
 
     /// JSON, one object per sample.

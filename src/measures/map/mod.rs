@@ -12,11 +12,11 @@ use super::rows;
 use crate::diagnostics::{Gaps, Selection, parse_probes};
 use crate::error::{Error, Result};
 use crate::run::{
-    About, Array, Figure, Kind, Maps, Measure, MeasureInfo, Numbers, Parameter, Part, Pictures, SAMPLE, SAMPLES, SEED,
-    Settings, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Array, Claim, Figure, Kind, Maps, Measure, MeasureInfo, Numbers, Parameter, Part, Pictures, SAMPLE, SAMPLES,
+    SEED, Settings, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
-use crate::summary::stats;
 use crate::summary::timesteps::{self, Shown};
+use crate::summary::{stats, verdict};
 use columns::{COLUMNS, RULES, Row};
 use run::{CLEAN, PICTURES};
 use serde_json::Value;
@@ -48,6 +48,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "anti2",
     headline: "nasym",
+    claim: Claim::new("the field turns"),
     rules: RULES,
     mean: None,
     compared: &[("nasym", Taken::Median), ("anti2", Taken::Median), ("sym2", Taken::Median)],
@@ -83,7 +84,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Probes, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Map {
@@ -119,7 +121,7 @@ impl Measure for Map {
     }
 
     fn text(&self, table: &Table) -> Result<String> {
-        let text = timesteps::text(table, SHOWN)? + &timesteps::verdicts(table)?;
+        let text = timesteps::text(table, SHOWN)? + &verdict::text(table)?;
         let said = "nasym = |A|²/|J|², A = (J-J')/2, H = (J+J')/2. Maps of r_i = sum_j A_ij² and q_i = sum_j H_ij² are in map.npz.\n";
         Ok(text + said)
     }

@@ -12,10 +12,11 @@ use super::rows;
 use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::run::{
-    About, Figure, Kind, Labels, Measure, MeasureInfo, PLANE, Pairs, Parameter, Part, Pictures, SAMPLE, SAMPLES, SEED,
-    Settings, Subject, TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
+    About, Claim, Figure, Kind, Labels, Measure, MeasureInfo, PLANE, Pairs, Parameter, Part, Pictures, SAMPLE, SAMPLES,
+    SEED, Settings, Subject, TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
+use crate::summary::verdict;
 use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[PLANE, TIMESTEP, SAMPLE],
     marked: "omega",
     headline: "omega",
+    claim: Claim::new("the field turns"),
     rules: RULES,
     mean: None,
     compared: &[("omega", Taken::Median), ("share", Taken::Median)],
@@ -96,7 +98,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Planes, spread over the run, whose products are repeated in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Turning {
@@ -138,7 +141,7 @@ impl Measure for Turning {
     fn text(&self, table: &Table) -> Result<String> {
         let said = "The field turns the plane of u and w at omega: A w = omega u, A u = -omega w, A = (J - J')/2; vectors are in \
                     planes.npz.\n";
-        Ok(timesteps::text(table, SHOWN)? + &timesteps::verdicts(table)? + said)
+        Ok(timesteps::text(table, SHOWN)? + &verdict::text(table)? + said)
     }
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {

@@ -11,10 +11,11 @@ use super::rows;
 use crate::diagnostics::Selection;
 use crate::error::Result;
 use crate::run::{
-    About, END, Figure, Kind, Labels, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
-    TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
+    About, Claim, END, Figure, Kind, Labels, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
+    Subject, TIMESTEP, TIMESTEPS, Table, TableAxis, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown};
+use crate::summary::verdict;
 use columns::{COLUMNS, RULES, Row};
 use serde_json::Value;
 
@@ -37,6 +38,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[END, TIMESTEP, SAMPLE],
     marked: "value",
     headline: "value",
+    claim: Claim::new("the spectrum is known"),
     rules: RULES,
     mean: None,
     compared: &[("value", Taken::Median), ("denoiser", Taken::Median)],
@@ -95,7 +97,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Ends, spread over the run, whose products are repeated in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 /// What each row of a place is called: `count` ends from the outermost inwards, low and high, and the singular values.
@@ -143,7 +146,7 @@ impl Measure for Spectrum {
     fn text(&self, table: &Table) -> Result<String> {
         let said = "Eigenvalues of H = (J + J')/2, and (1 + sigma^2 value)/a of the denoiser; singular: the largest singular value \
                     of J,\nand of (I + sigma^2 J)/a. Vectors are in spectrum.npz.\n";
-        Ok(timesteps::text(table, SHOWN)? + &timesteps::verdicts(table)? + said)
+        Ok(timesteps::text(table, SHOWN)? + &verdict::text(table)? + said)
     }
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {

@@ -10,11 +10,11 @@ use super::rows;
 use crate::diagnostics::{Divergence, PROBES, Selection};
 use crate::error::Result;
 use crate::run::{
-    About, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings, Subject,
-    TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    About, Claim, Figure, Kind, MeanOf, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
+    Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
 };
 use crate::summary::timesteps::{self, Shown, levels, samples};
-use crate::summary::{evenly, number, stats};
+use crate::summary::{evenly, number, stats, verdict};
 use columns::{COLUMNS, RULES, Row};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -35,6 +35,7 @@ static INFO: MeasureInfo = MeasureInfo {
     axes: &[TIMESTEP, SAMPLE],
     marked: "stein",
     headline: "stein",
+    claim: Claim::of_mean("the mean of S is not zero"),
     rules: RULES,
     mean: Some(MeanOf {
         name: "mean S",
@@ -88,7 +89,8 @@ const PARAMETERS: &[Parameter] = &[
         Kind::Count,
         "Tangents, spread over the run, to repeat in f64 on the host, for the arithmetic error",
     )
-    .or("4"),
+    .or("4")
+    .checking(),
 ];
 
 impl Measure for Stein {
@@ -119,12 +121,11 @@ impl Measure for Stein {
         rows::table::<Row>(part, COLUMNS, |row, worst| row.arithmetic = worst * row.size, &[])
     }
 
-    /// The table, and where the mean is not zero.
+    /// Two tables, of the samples and of the mean, and what is to be said of the mean.
     fn text(&self, table: &Table) -> Result<String> {
         let mut text = timesteps::text(table, SHOWN)?;
         let (ks, noise) = levels(table)?;
         let _ = writeln!(text, "{:>6} {:>9} {:>11} {:>11} {:>7}", "k", "sigma", "mean S", "its error", "ratio");
-        let mut far = vec![];
         let chosen = evenly(ks.len(), 12);
         for (t, &k) in ks.iter().enumerate() {
             let (mean, error) = mean(table, t)?;
@@ -132,18 +133,8 @@ impl Measure for Stein {
                 let (mean, error, ratio) = (number(mean), number(error), mean / error);
                 let _ = writeln!(text, "{k:>6} {:>9} {mean:>11} {error:>11} {ratio:>7.2}", number(noise[t]));
             }
-            if mean.abs() > NEAR * error || error.is_nan() {
-                far.push(k.to_string());
-            }
         }
-        text += &match far.len() {
-            0 => format!("The mean of S is zero within {NEAR} standard errors at all {} timesteps.\n", ks.len()),
-            n => format!(
-                "The mean of S is beyond {NEAR} standard errors, or has none, at {n} of {} timesteps: k = {}.\n",
-                ks.len(),
-                far.join(", ")
-            ),
-        };
+        text += &verdict::text(table)?;
         text += "e = s - s_theta, S = div e + s·e. With s the conditional score -eps/sigma the mean is zero for any model, and\n";
         text += "|e| includes the gap between conditional and marginal score, which no training removes.\n";
         Ok(text)

@@ -62,6 +62,7 @@ pub fn field(field: &Value) -> String {
             let latents = latents.map_or(String::new(), |family| format!(", on latents of {family}"));
             format!("{}, {parameters} parameters{latents}", text(&field["config"]["family"]))
         }
+        Some("closure") => format!("{} (a closure, {})", text(&field["name"]), text(&field["shape"])),
         Some("scores") => match plain(&field["file"]) {
             Some(file) => format!("scores of {file}, evaluated elsewhere"),
             None => "scores evaluated elsewhere".into(),

@@ -1,0 +1,289 @@
+"""Fields from torch modules: exported to ONNX in memory, run by the engine, and compared with the module. In: a module, an example of
+what it takes, a process. Out: a `Field` that says how far it is from the module."""
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+
+from ._need import need
+from .errors import ArrayError, Error, InvalidError, missing
+
+# How far the engine may be from the module, in units of the root mean square of its output. Both compute in float32, in another
+# order: networks of any depth were seen to differ by 1e-6 to 1e-4; a wrong weight, layout or label differs by 1e-1 and more.
+BOUND = 1e-3
+# The most that one ONNX file without others beside it can hold: a message of protobuf ends at 2 GiB.
+MOST = (1 << 31) - (1 << 20)
+# What each exporter of torch needs beside it.
+EXPORTERS = {"dynamo": ("onnx", "onnxscript"), "legacy": ("onnx",)}
+
+
+def _installed(package):
+    return importlib.util.find_spec(package) is not None
+
+
+def _exporter(asked):
+    """The exporter to use, and the one to name if it fails."""
+    if asked not in (None, *EXPORTERS):
+        raise InvalidError(f"exporter: '{asked}' is unknown, expected dynamo or legacy")
+    absent = []
+    for name in [asked] if asked else EXPORTERS:
+        absent = [package for package in EXPORTERS[name] if not _installed(package)]
+        if not absent:
+            return name
+    raise missing(absent[0], "torch", "torch's export to ONNX, on which from_torch rests,")
+
+
+def _only(output):
+    """The tensor that a network puts out: itself, `.sample` as diffusers has it, or the first of several."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output
+    if hasattr(output, "sample") and isinstance(output.sample, torch.Tensor):
+        return output.sample
+    if isinstance(output, dict) and isinstance(output.get("sample"), torch.Tensor):
+        return output["sample"]
+    if isinstance(output, (tuple, list)) and output and isinstance(output[0], torch.Tensor):
+        return output[0]
+    raise ArrayError(f"module: returned {type(output).__name__}, expected a tensor, something with .sample, or a tuple of tensors")
+
+
+def _bare(module, labelled, rest, named):
+    """A module that takes x, and t if it is told one, alone; the rest is fixed."""
+    import torch
+
+    class Bare(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = module
+            for i, value in enumerate(rest):
+                self._hold(f"rest_{i}", value)
+            for name, value in named.items():
+                self._hold(f"named_{name}", value)
+
+        def _hold(self, name, value):
+            if isinstance(value, torch.Tensor):
+                self.register_buffer(name, value[:1].detach() if value.ndim else value.detach())
+            else:
+                setattr(self, name, value)
+
+        def _call(self, *given):
+            fixed = [getattr(self, f"rest_{i}") for i in range(len(rest))]
+            return _only(self.net(*given, *fixed, **{name: getattr(self, f"named_{name}") for name in named}))
+
+        if labelled:
+
+            def forward(self, x, t):
+                return self._call(x, t)
+
+        else:
+
+            def forward(self, x):
+                return self._call(x)
+
+    return Bare()
+
+
+@contextlib.contextmanager
+def _evaluating(module):
+    """The module as it is measured: not training; each part goes back to what it was."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+def _in_float32(module):
+    """The module itself where it computes in float32, else a copy that does."""
+    import copy
+
+    import torch
+
+    tensors = [*module.parameters(), *module.buffers()]
+    if any(t.is_complex() for t in tensors):
+        raise ArrayError("module: has complex weights, which the engine does not compute with")
+    if any(t.is_floating_point() and t.dtype != torch.float32 for t in tensors):
+        return copy.deepcopy(module).float(), True
+    return module, False
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what exporters say of packages that are not there and of themselves."""
+    log, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _exported(bare, given, exporter, opset):
+    """The bytes of an ONNX file."""
+    import torch
+
+    size = sum(t.numel() * t.element_size() for t in [*bare.parameters(), *bare.buffers()])
+    if size > MOST:
+        raise InvalidError(
+            f"module: has {size} bytes of weights, which one ONNX file cannot hold (2 GiB): export it with "
+            "torch.onnx.export(.., external_data=True) and open that with vt.open"
+        )
+    names = {"input_names": ["x", "t"][: len(given)], "output_names": ["y"], "opset_version": opset}
+    try:
+        with torch.no_grad(), _quiet():
+            if exporter == "legacy":
+                file = io.BytesIO()
+                torch.onnx.export(bare, given, file, dynamo=False, **names)
+                return file.getvalue()
+            program = torch.onnx.export(bare, given, dynamo=True, verbose=False, **names)
+        for node in program.model.graph:
+            node.metadata_props.clear()  # traces of the exporter's stack: more bytes than small weights
+        return program.model_proto.SerializeToString()
+    except Exception as error:
+        other = "legacy" if exporter == "dynamo" else "dynamo"
+        raise Error(
+            f"module: torch's exporter to ONNX ({exporter}) failed: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}; "
+            f"try exporter='{other}', or vt.from_callable, which needs no export"
+        ) from error
+
+
+def _example(example):
+    """(x, label or None, further arguments, named ones) of an example, all of one sample."""
+    import torch
+
+    named = {}
+    if isinstance(example, torch.Tensor):
+        example = (example,)
+    example = list(example)
+    if example and isinstance(example[-1], dict):
+        named = example.pop()
+    if not example or not isinstance(example[0], torch.Tensor) or example[0].ndim < 2:
+        raise ArrayError("example: expected (x, t) or (x, t, .., {name: ..}), x a tensor [N, C, H, W]")
+    x, *rest = example
+    if not x.dtype.is_floating_point:
+        raise ArrayError(f"example: x is of {str(x.dtype).removeprefix('torch.')}, expected a floating-point tensor")
+    if not 2 <= x.ndim <= 4:
+        raise ArrayError(f"example: x has shape {list(x.shape)}, expected [N, C, H, W] (or [N, D], [N, S, E])")
+    label = None
+    if rest:
+        label = rest.pop(0)
+        if not isinstance(label, torch.Tensor):
+            label = torch.as_tensor(label)
+        label = label.to(x.device).reshape(-1)[:1]
+        if label.is_floating_point():
+            label = label.float()
+    return x[:1].detach().float(), label, rest, named
+
+
+def from_torch(
+    module,
+    example,
+    *,
+    process,
+    prediction,
+    name=None,
+    data_range=(-1, 1),
+    points=4,
+    bound=BOUND,
+    exporter=None,
+    opset=None,
+    channels=None,
+    device=None,
+):
+    """A field of a torch module: exported to ONNX in memory, run by the engine on any adapter, compared with the module.
+
+    module: `forward(x, t)` that returns a tensor, something with `.sample` (diffusers) or a tuple whose first is meant. It is
+        measured in evaluation mode and float32 and stays as it is: of a module in another precision a copy is taken.
+    example: `(x, t)`, tensors on the module's device: x `[N, C, H, W]`, t `[N]` as the module takes it. More arguments, and
+        named ones in a dictionary at the end, are fixed at what they are here (of tensors the first sample's).
+    process: a `vt.Process`. What t is follows from it, as `field.facts["label"]` says: k, sigma or a time.
+    prediction: what the module puts out: `eps`, `score`, `v`, `x0`, `denoised`, `flow_velocity`, `edm_f?sigma_data=..`.
+    data_range: what 0 and 255 of 8-bit images map to.
+    points: random noisy points, spread over the process's timesteps, at which engine and module are compared. The largest
+        difference, in units of the root mean square of the module's output at the point, is `field.agreement`; beyond
+        `bound` (1e-3: both compute in float32, in another order) it is an error. 0 compares nothing.
+    exporter: `dynamo` (needs onnxscript) or `legacy`; by default the first whose packages are installed. opset: of the file.
+    channels: how many of the output's first channels are the prediction.
+
+    Returns a `Field`. Raises `MissingDependency` without torch or onnx, `ArrayError` for examples that do not fit, `Error`
+    where the export fails or engine and module disagree, `InvalidError` for what the importer refuses, by its node.
+    """
+    torch = need("torch", "from_torch")
+    from ._native import Field
+
+    if not isinstance(module, torch.nn.Module):
+        raise InvalidError(f"module: is a {type(module).__name__}, expected a torch.nn.Module; functions go to vt.from_callable")
+    chosen = _exporter(exporter)
+    x, label, rest, named = _example(example)
+    module, copied = _in_float32(module)
+    rest, named = ([_cast(v, copied) for v in rest], {k: _cast(v, copied) for k, v in named.items()})
+    bare = _bare(module, label is not None, rest, named)
+    given = (x,) if label is None else (x, label)
+    with _evaluating(module):
+        with torch.no_grad():
+            bare(*given)  # what does not fit raises here, as the module says it
+        content = _exported(bare, given, chosen, opset)
+        shape = "x".join(str(n) for n in x.shape[1:]) if x.ndim == 4 else None
+        field = Field.from_onnx(
+            content,
+            name=name or type(module).__name__,
+            shape=shape,
+            process=process,
+            prediction=prediction,
+            data_range=tuple(data_range),
+            x="x",
+            label="t" if label is not None else None,
+            output="y",
+            channels=channels,
+            device=device,
+        )
+        if points:
+            field.agreement = _compared(field, bare, x, label, points)
+    if points and not field.agreement <= bound:  # NaN fails too
+        raise Error(
+            f"module: the engine is {field.agreement:.1e} of the output's size from it at {points} random points, expected at most "
+            f"{bound:.0e}: what the export made of it is another function (is it a function of x and t alone, in evaluation mode?)"
+        )
+    return field
+
+
+def _cast(value, copied):
+    import torch
+
+    return value.float() if copied and isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _compared(field, bare, x, label, points):
+    """The largest difference of the engine's output and the module's, in units of the output's root mean square."""
+    import numpy as np
+    import torch
+
+    rng = np.random.default_rng(0)
+    steps = field.process.timesteps
+    worst = 0.0
+    for i in range(points):
+        k = int(round((i + 0.5) / points * (steps - 1)))
+        a, sigma = field.process.noise(k)
+        low, high = field.data_range
+        clean = rng.uniform(low, high, size=x.shape)
+        point = (a * clean + sigma * rng.standard_normal(x.shape)).astype(np.float32)
+        told, scale, alpha, beta = field.network_call(k)
+        score = np.asarray(field(point.reshape(1, *field.shape), k), np.float64).reshape(x.shape[0], -1)
+        ours = (score - alpha * point.reshape(score.shape)) / beta
+        given = torch.from_numpy((scale * point).astype(np.float32)).to(x.device)
+        with torch.no_grad():
+            theirs = bare(given) if label is None else bare(given, torch.full_like(label, told))
+        theirs = theirs.double().cpu().numpy().reshape(x.shape[0], -1)[:, : ours.shape[1]]
+        size = np.sqrt(np.mean(theirs**2))
+        gap = np.abs(ours - theirs).max() / max(size, np.finfo(np.float32).tiny)
+        worst = max(worst, float(gap)) if np.isfinite(gap) else float("nan")
+        if not np.isfinite(gap):
+            break
+    return worst
