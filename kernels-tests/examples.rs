@@ -14,6 +14,8 @@ mod circulation;
 mod curl;
 #[path = "../examples/evaluate.rs"]
 mod evaluate;
+#[path = "../examples/evaluate_often.rs"]
+mod evaluate_often;
 #[path = "../examples/jacobian.rs"]
 mod jacobian;
 #[path = "../examples/jvp.rs"]
@@ -43,6 +45,7 @@ fn examples_run_and_are_short() {
     for (name, run) in [
         ("open_model", open_model::main as fn() -> vorticity::error::Result<()>),
         ("evaluate", evaluate::main),
+        ("evaluate_often", evaluate_often::main),
         ("circulation", circulation::main),
         ("own_closure", own_closure::main),
         ("own_field", own_field::main),

@@ -96,3 +96,9 @@ impl<T> Told<T> for vorticity::error::Result<T> {
         self.map_err(|error| told(py, error))
     }
 }
+
+/// Panics: for the test that a panic does not reach Python as itself.
+#[pyfunction(name = "_panic")]
+pub fn panic(py: Python, message: String) -> PyResult<()> {
+    guard(py, || py.detach(|| panic!("{message}")))
+}

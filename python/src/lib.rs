@@ -25,6 +25,8 @@ mod _native {
     #[pymodule_export]
     use crate::device::{Device, devices};
     #[pymodule_export]
+    use crate::errors::panic;
+    #[pymodule_export]
     use crate::field::Field;
     #[pymodule_export]
     use crate::measure::{measures, run};
