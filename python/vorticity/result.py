@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Mapping
 from html import escape
-from tempfile import TemporaryDirectory
 
 from ._need import need
 from .errors import InvalidError
@@ -240,10 +239,7 @@ class Result(Mapping):
         """Writes an HTML page of this run, in one file that needs nothing else; its path. `vt.report` makes one of several runs."""
         from ._runs import report
 
-        if self.out is not None:
-            return report([self], page, title)
-        with TemporaryDirectory() as scratch:
-            return report([self.save(os.path.join(scratch, self.measure))], page, title)
+        return report([self], page, title)
 
     def plot(self, column: str | None = None, **options):
         """Draws the result; returns matplotlib's `Axes`. Needs matplotlib.
