@@ -14,6 +14,8 @@ mod circulation;
 mod curl;
 #[path = "../examples/evaluate.rs"]
 mod evaluate;
+#[path = "../examples/evaluate_often.rs"]
+mod evaluate_often;
 #[path = "../examples/jacobian.rs"]
 mod jacobian;
 #[path = "../examples/jvp.rs"]
@@ -22,6 +24,8 @@ mod jvp;
 mod likelihood;
 #[path = "../examples/open_model.rs"]
 mod open_model;
+#[path = "../examples/own_closure.rs"]
+mod own_closure;
 #[path = "../examples/own_field.rs"]
 mod own_field;
 #[path = "../examples/own_path.rs"]
@@ -41,7 +45,9 @@ fn examples_run_and_are_short() {
     for (name, run) in [
         ("open_model", open_model::main as fn() -> vorticity::error::Result<()>),
         ("evaluate", evaluate::main),
+        ("evaluate_often", evaluate_often::main),
         ("circulation", circulation::main),
+        ("own_closure", own_closure::main),
         ("own_field", own_field::main),
         ("own_path", own_path::main),
         ("jvp", jvp::main),

@@ -120,9 +120,7 @@ fn the_table_marks_what_is_not_resolved() {
     assert!(!clean.contains(['~', '?']), "{clean}");
     let found = "On rotation loops the field circulates: |Γ| is from 1.79 ± ";
     assert!(clean.contains(" nat at k = 991, resolved at all 3 timesteps."), "{clean}");
-    for text in
-        ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", found]
-    {
+    for text in ["rotation: 5 samples, N = 1000", "quadrat.", "\n   991     0.990", found] {
         assert!(clean.contains(text), "{text:?} is not in\n{clean}");
     }
     assert!(!clean.contains("not checked"), "{clean}");

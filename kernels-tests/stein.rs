@@ -54,7 +54,10 @@ fn the_conditional_scores_mean_is_zero_for_any_field() {
             }
             assert!(values(&table, "error_norm").iter().all(|e| *e > 0.1));
             let text = table.measure.text(&table).unwrap();
-            assert!(text.contains("mean S is indistinguishable from zero at this precision at all 3 timesteps"), "{text}");
+            assert!(
+                text.contains("mean S is indistinguishable from zero at this precision at all 3 timesteps"),
+                "{text}"
+            );
         }
     }
     // Negative control: samples whose noise is not the one that the identity is about.

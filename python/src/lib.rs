@@ -1,6 +1,7 @@
 //! What the Python package is made of: fields, processes, devices, measures and their results, each a thin layer over the library.
 //! In: Python objects. Out: NumPy arrays, or an exception of `vorticity.errors`. The GIL is free while a device works.
 mod arrays;
+mod closure;
 mod command;
 mod device;
 mod errors;
@@ -19,9 +20,13 @@ mod watch;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::closure::closure;
+    #[pymodule_export]
     use crate::command::main;
     #[pymodule_export]
     use crate::device::{Device, devices};
+    #[pymodule_export]
+    use crate::errors::panic;
     #[pymodule_export]
     use crate::field::Field;
     #[pymodule_export]

@@ -15,6 +15,7 @@ import importlib
 # Names and where they are: nothing is imported before it is used, so that the command starts at once.
 _PLACES = {
     "_field": ("Field", "open"),
+    "_callable": ("from_callable",),
     "_process": ("Process",),
     "_device": ("Device", "devices"),
     "_runs": ("load", "merge", "report"),
