@@ -12,6 +12,7 @@ use vorticity::report::page;
 use vorticity::report::stored::{self, Stored};
 use vorticity::run::{Labels, Numbers, RunDir, Table, VERDICT, Verdict, check_file, verdicts, write_file};
 use vorticity::session::{self, Finished, Found};
+use vorticity::summary::verdict::{Point, Told};
 use vorticity::summary::{BoxStats, Cell, Results};
 
 /// A run that came to its end.
@@ -128,14 +129,21 @@ impl Run {
         guard(py, || self.found().summary().told(py))
     }
 
+    /// What the verdict is on at every place: its label, its unit, whether it is a mean, and per path, plane or end a list per timestep
+    /// of value, largest error and verdict; JSON.
+    fn told(&self, py: Python) -> PyResult<String> {
+        guard(py, || match self.found() {
+            Found::Table(table) => told(&table).told(py),
+            Found::Shard(_) => Err(no_results(py)),
+        })
+    }
+
     /// A column over the samples at every place: a list per path, plane or end of a list per timestep of quartiles, the largest error
     /// that applies, and the verdict; JSON.
     fn cells(&self, py: Python, column: &str) -> PyResult<String> {
-        guard(py, || {
-            let Found::Table(table) = self.found() else {
-                return Err(raise(py, "InvalidError", "a shard has no results of its own: merge all of them"));
-            };
-            cells(&table, column).told(py)
+        guard(py, || match self.found() {
+            Found::Table(table) => cells(&table, column).told(py),
+            Found::Shard(_) => Err(no_results(py)),
         })
     }
 
@@ -153,6 +161,20 @@ impl Run {
             .told(py)
         })
     }
+}
+
+fn no_results(py: Python) -> PyErr {
+    raise(py, "InvalidError", "a shard has no results of its own: merge all of them")
+}
+
+fn told(table: &Table) -> Result<String> {
+    let results = Results::of(table)?;
+    let told = Told::of(&results)?;
+    let cell = |p: &Point| json!({ "value": p.value, "error": p.error, "verdict": p.verdict.word() });
+    let path = |path: usize| told.points.iter().filter(|p| p.path == path).map(cell).collect::<Value>();
+    let points = (0..results.paths.len()).map(path).collect::<Value>();
+    let mean = table.measure.info().claim.of_mean;
+    Ok(json!({ "label": told.label, "unit": told.unit, "mean": mean, "points": points }).to_string())
 }
 
 fn cells(table: &Table, column: &str) -> Result<String> {
