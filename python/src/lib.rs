@@ -8,6 +8,7 @@ mod errors;
 mod field;
 mod fork;
 mod measure;
+mod onnx;
 mod plans;
 mod process;
 mod result;
@@ -30,6 +31,8 @@ mod _native {
     use crate::field::Field;
     #[pymodule_export]
     use crate::measure::{measures, run};
+    #[pymodule_export]
+    use crate::onnx::{called, of_onnx};
     #[pymodule_export]
     use crate::process::Process;
     #[pymodule_export]

@@ -20,6 +20,8 @@ _PLACES = {
     "_device": ("Device", "devices"),
     "_runs": ("load", "merge", "report"),
     "_sample": ("sample",),
+    "_derivatives": ("jax_jvp", "jax_vjp", "torch_jvp", "torch_vjp"),
+    "_torch": ("from_torch",),
     "result": ("Result",),
     "errors": (
         "AdapterError",
