@@ -50,6 +50,14 @@ pub enum Error {
         /// What was found and what was expected.
         message: String,
     },
+    /// A function of the caller's failed, with an error of its own.
+    #[error("{}: {}", plain(place), plain(source))]
+    Closure {
+        /// The field that it is of.
+        place: String,
+        /// What it said, as it said it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The observer of a run asked to stop.
     #[error("stopped by the user")]
     Interrupted,
@@ -102,7 +110,7 @@ impl Error {
     /// Exit code of the command line, one of `EXIT_CODES`.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Error::File { .. } | Error::Invalid { .. } => 2,
+            Error::File { .. } | Error::Invalid { .. } | Error::Closure { .. } => 2,
             Error::NoAdapter(_) => 3,
             Error::OutOfMemory { .. } | Error::DeviceLost { .. } | Error::Gpu { .. } => 4,
             Error::Interrupted => 130,

@@ -56,11 +56,15 @@ pub fn raise(py: Python, class: &str, message: impl Into<String>) -> PyErr {
     }
 }
 
-/// An error of the library as the exception that it is.
+/// An error of the library as the exception that it is; what a closure raised as it was raised.
 pub fn told(py: Python, error: Error) -> PyErr {
+    let error = match raised(error) {
+        Ok(raised) => return raised,
+        Err(error) => error,
+    };
     let class = match &error {
         Error::File { .. } => "FileError",
-        Error::Invalid { .. } => "InvalidError",
+        Error::Invalid { .. } | Error::Closure { .. } => "InvalidError",
         Error::NoAdapter(_) => "AdapterError",
         Error::OutOfMemory { .. } => "OutOfMemoryError",
         Error::DeviceLost { .. } => "DeviceLostError",
@@ -68,6 +72,17 @@ pub fn told(py: Python, error: Error) -> PyErr {
         Error::Interrupted => "Interrupted",
     };
     raise(py, class, error.to_string())
+}
+
+/// What a closure raised, if that is the error.
+pub fn raised(error: Error) -> Result<PyErr, Error> {
+    match error {
+        Error::Closure { place, source } => match source.downcast::<PyErr>() {
+            Ok(raised) => Ok(*raised),
+            Err(source) => Err(Error::Closure { place, source }),
+        },
+        other => Err(other),
+    }
 }
 
 /// Results of the library as Python's.

@@ -459,7 +459,7 @@ fn text(said: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<String>> {
 }
 
 /// What is said of a network beyond its files; `said` has no key that was not given.
-fn read(py: Python, said: &Bound<'_, PyDict>) -> PyResult<Said> {
+pub fn read(py: Python, said: &Bound<'_, PyDict>) -> PyResult<Said> {
     let given = |key: &str| -> PyResult<std::collections::BTreeMap<String, Given>> {
         let mut all = std::collections::BTreeMap::new();
         let Some(named) = said.get_item(key)? else { return Ok(all) };

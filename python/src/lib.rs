@@ -1,12 +1,14 @@
 //! What the Python package is made of: fields, processes, devices, measures and their results, each a thin layer over the library.
 //! In: Python objects. Out: NumPy arrays, or an exception of `vorticity.errors`. The GIL is free while a device works.
 mod arrays;
+mod closure;
 mod command;
 mod device;
 mod errors;
 mod field;
 mod fork;
 mod measure;
+mod onnx;
 mod plans;
 mod process;
 mod result;
@@ -18,6 +20,8 @@ mod watch;
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::closure::closure;
+    #[pymodule_export]
     use crate::command::main;
     #[pymodule_export]
     use crate::device::{Device, devices};
@@ -27,6 +31,8 @@ mod _native {
     use crate::field::Field;
     #[pymodule_export]
     use crate::measure::{measures, run};
+    #[pymodule_export]
+    use crate::onnx::{called, of_onnx};
     #[pymodule_export]
     use crate::process::Process;
     #[pymodule_export]

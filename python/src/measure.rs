@@ -13,6 +13,7 @@ use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ fn about(measure: &dyn Measure) -> Value {
     let axes = info.axes.iter().map(|axis| json!({ "name": axis.name, "plural": axis.plural }));
     json!({
         "name": info.name, "help": info.help, "title": info.title, "prose": info.prose, "source": info.source,
-        "headline": info.headline, "axes": axes.collect::<Vec<_>>(), "devices": measure.shares_devices(),
+        "headline": info.headline, "labels": info.shown.iter().copied().collect::<BTreeMap<_, _>>(), "axes": axes.collect::<Vec<_>>(), "devices": measure.shares_devices(),
         "columns": measure.columns().into_iter().map(column).collect::<Vec<_>>(),
         "parameters": parameters.collect::<Vec<_>>(),
     })

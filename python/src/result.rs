@@ -5,13 +5,15 @@ use crate::errors::{Told, guard, raise};
 use numpy::Element;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use vorticity::error::{Error, Result};
 use vorticity::report::page;
 use vorticity::report::stored::{self, Stored};
-use vorticity::run::{Labels, Numbers, RunDir, Table, VERDICT, check_file, verdicts, write_file};
+use vorticity::run::{Labels, Numbers, RunDir, Table, VERDICT, Verdict, check_file, verdicts, write_file};
 use vorticity::session::{self, Finished, Found};
+use vorticity::summary::verdict::{Point, Told};
+use vorticity::summary::{BoxStats, Cell, Results};
 
 /// A run that came to its end.
 #[pyclass(frozen, module = "vorticity._native")]
@@ -122,19 +124,26 @@ impl Run {
         guard(py, || self.found().text().told(py))
     }
 
-    /// The table as rows, what was found in words, results that are not finite, evaluations and seconds: JSON.
+    /// The verdict, in two sentences.
     fn summary(&self, py: Python) -> PyResult<String> {
-        guard(py, || {
-            let found = self.found();
-            let (rows, words) = (found.rows().told(py)?, found.words().told(py)?);
-            let mut all = json!({ "table": rows, "found": words });
-            if let What::Measured(finished) = &self.what {
-                all["not_finite"] = finished.marked.json();
-                all["evaluations"] = json!(finished.evaluations);
-                all["recorded"] = json!(finished.recorded);
-                all["seconds"] = json!(finished.seconds);
-            }
-            Ok(all.to_string())
+        guard(py, || self.found().summary().told(py))
+    }
+
+    /// What the verdict is on at every place: its label, its unit, whether it is a mean, and per path, plane or end a list per timestep
+    /// of value, largest error and verdict; JSON.
+    fn told(&self, py: Python) -> PyResult<String> {
+        guard(py, || match self.found() {
+            Found::Table(table) => told(&table).told(py),
+            Found::Shard(_) => Err(no_results(py)),
+        })
+    }
+
+    /// A column over the samples at every place: a list per path, plane or end of a list per timestep of quartiles, the largest error
+    /// that applies, and the verdict; JSON.
+    fn cells(&self, py: Python, column: &str) -> PyResult<String> {
+        guard(py, || match self.found() {
+            Found::Table(table) => cells(&table, column).told(py),
+            Found::Shard(_) => Err(no_results(py)),
         })
     }
 
@@ -152,6 +161,41 @@ impl Run {
             .told(py)
         })
     }
+}
+
+fn no_results(py: Python) -> PyErr {
+    raise(py, "InvalidError", "a shard has no results of its own: merge all of them")
+}
+
+fn told(table: &Table) -> Result<String> {
+    let results = Results::of(table)?;
+    let told = Told::of(&results)?;
+    let cell = |p: &Point| json!({ "value": p.value, "error": p.error, "verdict": p.verdict.word() });
+    let path = |path: usize| told.points.iter().filter(|p| p.path == path).map(cell).collect::<Value>();
+    let points = (0..results.paths.len()).map(path).collect::<Value>();
+    let mean = table.measure.info().claim.of_mean;
+    Ok(json!({ "label": told.label, "unit": told.unit, "mean": mean, "points": points }).to_string())
+}
+
+fn cells(table: &Table, column: &str) -> Result<String> {
+    let results = Results::of(table)?;
+    let cell = |path: usize, place: usize| -> Result<Value> {
+        let cell = match results.statistic(column) {
+            Ok(statistic) => results.cell(statistic, path, place),
+            // A column that is an error itself has none.
+            Err(_) => {
+                let (n, at) = (results.samples, path * results.places() + place);
+                Cell::of(&table.column(column)?.values[at * n..(at + 1) * n], [].into_iter())
+            }
+        };
+        let (error, verdict) = (cell.error(), cell.of_median().map(Verdict::word));
+        let of = |pick: fn(&BoxStats) -> f64| cell.stats.as_ref().map(pick);
+        Ok(json!({
+            "q1": of(|s| s.q1), "median": of(|s| s.median), "q3": of(|s| s.q3), "error": error, "verdict": verdict,
+        }))
+    };
+    let path = |path: usize| (0..results.places()).map(|place| cell(path, place)).collect::<Result<Vec<_>>>();
+    Ok(json!((0..results.paths.len()).map(path).collect::<Result<Vec<_>>>()?).to_string())
 }
 
 /// Copies the files of a run directory, those in folders too.

@@ -1,6 +1,6 @@
 //! Watches over long work for Python: signals are looked for and progress is told, at most every tenth of a second, for which alone
 //! the GIL is taken. In: how far the work is. Out: whether it goes on; the exception that ended it.
-use crate::errors::{raise, told};
+use crate::errors::{raise, raised, told};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -53,7 +53,12 @@ impl Watch {
 
     /// The exception of work that ended with an error. `kept` is where what was done is kept, if it is.
     pub fn told(self, py: Python, error: Error, kept: Option<&Path>) -> PyErr {
-        match (error, self.failed) {
+        // Ctrl-C may reach a closure instead of the observer.
+        let (error, failed) = match raised(error) {
+            Ok(raised) => (Error::Interrupted, Some(raised)),
+            Err(error) => (error, self.failed),
+        };
+        match (error, failed) {
             (Error::Interrupted, Some(cause)) if cause.is_instance_of::<PyKeyboardInterrupt>(py) => {
                 let said = match kept {
                     Some(place) => {

@@ -63,6 +63,9 @@ def test_cells_are_medians_with_errors_and_verdicts(circulation):
     assert circulation.cells("length")[0][0]["verdict"] is None
     with pytest.raises(vt.InvalidError, match="nothing"):
         circulation.cells("nothing")
+    told = circulation.told()
+    assert (told["label"], told["unit"], told["mean"]) == ("|Γ|", "nat", False)
+    assert told["points"][0][1]["value"] == cells[0][1]["median"]
 
 
 def test_in_a_notebook_it_is_a_sentence_and_a_table(circulation):
@@ -74,7 +77,7 @@ def test_in_a_notebook_it_is_a_sentence_and_a_table(circulation):
 
 def test_names_are_escaped(circulation):
     class Run:
-        measure = "<b>"
+        measure = "curl"
         manifest = "{}"
 
         def summary(self):
@@ -86,7 +89,7 @@ def test_names_are_escaped(circulation):
 @pytest.mark.parametrize("measure", MEASURES)
 def test_every_measure_is_all_of_it(measure, data, tmp_path):
     field = vt.open("field:rotor?omega=1", shape=(1, 3, 3))
-    asked = {"timesteps": [100, 900]} if measure != "likelihood" else {"timesteps": "0..991:330"}
+    asked = {"timesteps": [100, 900]} if measure != "likelihood" else {"timesteps": "0..991:200"}
     if measure == "circulation":
         asked |= {"points": 20, "paths": ["rotation"]}
     result = getattr(vt, measure)(field, data, progress=False, **asked)
@@ -119,7 +122,7 @@ def test_shards_say_what_they_are(rotor, data, tmp_path):
     parts = [vt.asymmetry(rotor, data, shard=(i, 3), out=tmp_path / str(i), **asked) for i in (1, 2, 3)]
     assert "results are those of all 3 merged" in parts[0].summary() and "shard" in repr(parts[0])
     assert "merged" in parts[0]._repr_html_()
-    for what in (lambda: parts[0].axes, lambda: parts[0].about("nasym"), parts[0].cells):
+    for what in (lambda: parts[0].axes, lambda: parts[0].about("nasym"), parts[0].cells, parts[0].told):
         with pytest.raises(vt.InvalidError, match="merge"):
             what()
     merged = vt.merge([part.out for part in parts], tmp_path / "merged")

@@ -15,10 +15,13 @@ import importlib
 # Names and where they are: nothing is imported before it is used, so that the command starts at once.
 _PLACES = {
     "_field": ("Field", "open"),
+    "_callable": ("from_callable",),
     "_process": ("Process",),
     "_device": ("Device", "devices"),
     "_runs": ("load", "merge", "report"),
     "_sample": ("sample",),
+    "_derivatives": ("jax_jvp", "jax_vjp", "torch_jvp", "torch_vjp"),
+    "_torch": ("from_torch",),
     "result": ("Result",),
     "errors": (
         "AdapterError",

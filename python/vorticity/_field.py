@@ -24,6 +24,8 @@ class Field:
     def __init__(self, native):
         self._native = native
         self._shape = native.shape
+        # How far the engine is from what it was made from, in units of the output's size; None where that was not compared.
+        self.agreement = None
 
     @property
     def shape(self):

@@ -38,6 +38,8 @@ def plot(result, column=None, *, ax=None, width=3.25, x="timestep", log=None, ti
         return _made(ax, width, 0.85, lambda ax: _matrix(ax, result, timestep, sample))
     if "timestep" not in result.axes:
         return _made(ax, width, 0.7, lambda ax: _samples(ax, result, column, log))
+    if column is None and result.told()["mean"]:
+        return _made(ax, width, 0.7, lambda ax: _means(ax, result, x))
     return _made(ax, width, 0.7, lambda ax: _bands(ax, result, column, x, log))
 
 
@@ -93,13 +95,38 @@ def _bands(ax, result, column, x, log):
     if log:
         ax.set_yscale("log")
     ax.set_ylabel(_written(*result._label(column)))
-    if x == "sigma":
-        ax.set_xlabel("noise level σ")
-        if levels.min() > 0 and levels.max() > 20 * levels.min():
-            ax.set_xscale("log")
-    else:
-        ax.set_xlabel("timestep k")
+    _across(ax, levels, x)
     _legend(ax, len(names) > 1, used)
+
+
+def _across(ax, levels, x):
+    """The horizontal axis: timesteps, or noise levels, which are drawn by their logarithm where they differ much."""
+    if x == "timestep":
+        ax.set_xlabel("timestep k")
+        return
+    ax.set_xlabel("noise level σ")
+    if levels.min() > 0 and levels.max() > 20 * levels.min():
+        ax.set_xscale("log")
+
+
+def _means(ax, result, x):
+    """Means over the samples in units of sigma^-2, in which they are of order one at every noise level, with three standard errors."""
+    import numpy as np
+
+    told, sigma = result.told(), result["noise"]
+    levels = np.asarray(result.axes["timestep"] if x == "timestep" else sigma, float)
+    (own,) = told["points"]
+    means, errors = (np.array([np.nan if p[key] is None else p[key] for p in own]) * sigma**2 for key in ("value", "error"))
+    verdicts, used = np.array([p["verdict"] for p in own]), set()
+    ax.axhline(0, color="0.6", lw=0.6, zorder=0)
+    for verdict, mark in MARKS.items():
+        here = verdicts == verdict
+        if here.any():
+            used.add(verdict)
+            ax.errorbar(levels[here], means[here], 3 * errors[here], ls="", color=COLOURS[0], elinewidth=0.8, capsize=2, **mark)
+    ax.set_ylabel(f"σ² × {told['label']} ({told['unit'].replace('/x^2', '')}), ±3 errors")
+    _across(ax, levels, x)
+    _legend(ax, False, used)
 
 
 def _legend(ax, lines, used):
@@ -159,7 +186,8 @@ def _place(result, timestep, sample):
 
 def _bar(ax, drawn, label):
     """A colour bar beside a picture, with its unit."""
-    bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.05, pad=0.03)
+    beyond = drawn.get_array().max() > drawn.norm.vmax
+    bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.05, pad=0.03, extend="max" if beyond else "neither")
     bar.set_label(label, size=8)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_linewidth(0.6)
@@ -198,7 +226,9 @@ def _map(ax, result, timestep, sample):
     clear = (square > 0) & (~np.isfinite(error) | (square >= 3 * error))
     ax.imshow(picture, cmap="gray", alpha=0.35, interpolation="nearest")
     shown = np.ma.masked_where(~clear, square)
-    drawn = ax.imshow(shown, cmap=HEAT, vmin=0, interpolation="nearest")
+    # A few pixels far above the others would leave no colours for these.
+    end = np.quantile(square[clear], 0.995) if clear.any() else 1.0
+    drawn = ax.imshow(shown, cmap=HEAT, vmin=0, vmax=end, interpolation="nearest")
     _bare(ax)
     k = result.axes["timestep"][t]
     ax.set_xlabel(f"k = {k}, {own}" + ("" if checked else ", not checked") + ("" if clear.any() else ", nothing resolved"))

@@ -1,6 +1,7 @@
 """Run directories: read back, joined from shards, put on a page."""
 
 import os
+from tempfile import TemporaryDirectory
 
 from . import _native
 from .result import Result
@@ -22,8 +23,21 @@ def merge(shards, out):
 
 
 def report(runs, page, title=None, *, names=None):
-    """Puts runs (directories, or results that lie in some) on one HTML page that needs nothing else."""
+    """Puts runs, directories or results, on one HTML page that needs nothing else; the page's path."""
     if isinstance(runs, (str, os.PathLike, Result)):
         runs = [runs]
-    places = [os.fspath(run.out if isinstance(run, Result) and run.out else run) for run in runs]
-    _native.report(places, os.fspath(page), title, None if names is None else list(names))
+    page, names = os.fspath(page), None if names is None else list(names)
+    with TemporaryDirectory() as scratch:
+        # Results that lie nowhere are written for this.
+        places = [_place(run, os.path.join(scratch, str(i))) for i, run in enumerate(runs)]
+        _native.report(places, page, title, names)
+    return page
+
+
+def _place(run, scratch):
+    if not isinstance(run, Result):
+        return os.fspath(run)
+    if run.out is not None:
+        return os.fspath(run.out)
+    os.makedirs(scratch)
+    return run.save(os.path.join(scratch, run.measure))  # whose name the page shows

@@ -216,7 +216,9 @@ def from_torch(
     where the export fails or engine and module disagree, `InvalidError` for what the importer refuses, by its node.
     """
     torch = need("torch", "from_torch")
-    from ._native import Field
+    from . import _native
+    from ._device import native as device_of
+    from ._field import Field, _process
 
     if not isinstance(module, torch.nn.Module):
         raise InvalidError(f"module: is a {type(module).__name__}, expected a torch.nn.Module; functions go to vt.from_callable")
@@ -227,25 +229,15 @@ def from_torch(
     bare = _bare(module, label is not None, rest, named)
     given = (x,) if label is None else (x, label)
     with _evaluating(module):
+        bare.eval()  # the older exporter puts it back to what it was
         with torch.no_grad():
             bare(*given)  # what does not fit raises here, as the module says it
         content = _exported(bare, given, chosen, opset)
-        shape = "x".join(str(n) for n in x.shape[1:]) if x.ndim == 4 else None
-        field = Field.from_onnx(
-            content,
-            name=name or type(module).__name__,
-            shape=shape,
-            process=process,
-            prediction=prediction,
-            data_range=tuple(data_range),
-            x="x",
-            label="t" if label is not None else None,
-            output="y",
-            channels=channels,
-            device=device,
-        )
+        said = {"process": _process(process), "prediction": prediction, "x": "x", "output": "y", "data_range": tuple(data_range)}
+        said |= {key: value for key, value in (("label", label is not None and "t"), ("channels", channels)) if value}
+        field = Field(_native.of_onnx(name or type(module).__name__, content, said, device_of(device)))
         if points:
-            field.agreement = _compared(field, bare, x, label, points)
+            field.agreement = _compared(field, bare, x, label, prediction, points)
     if points and not field.agreement <= bound:  # NaN fails too
         raise Error(
             f"module: the engine is {field.agreement:.1e} of the output's size from it at {points} random points, expected at most "
@@ -260,11 +252,14 @@ def _cast(value, copied):
     return value.float() if copied and isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
-def _compared(field, bare, x, label, points):
+def _compared(field, bare, x, label, prediction, points):
     """The largest difference of the engine's output and the module's, in units of the output's root mean square."""
     import numpy as np
     import torch
 
+    from . import _native
+
+    scaled = prediction.startswith("edm_f")
     rng = np.random.default_rng(0)
     steps = field.process.timesteps
     worst = 0.0
@@ -274,7 +269,9 @@ def _compared(field, bare, x, label, points):
         low, high = field.data_range
         clean = rng.uniform(low, high, size=x.shape)
         point = (a * clean + sigma * rng.standard_normal(x.shape)).astype(np.float32)
-        told, scale, alpha, beta = field.network_call(k)
+        told, alpha, beta = _native.called(field._native, k)
+        # EDM's network sees c_in x, and its alpha is -c_in^2.
+        scale = np.sqrt(-alpha) if scaled else 1.0
         score = np.asarray(field(point.reshape(1, *field.shape), k), np.float64).reshape(x.shape[0], -1)
         ours = (score - alpha * point.reshape(score.shape)) / beta
         given = torch.from_numpy((scale * point).astype(np.float32)).to(x.device)

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Mapping
 from html import escape
-from tempfile import TemporaryDirectory
 
 from ._need import need
 from .errors import InvalidError
@@ -27,7 +26,7 @@ ARRAYS = {
     "q_mean_se": ("timestep", "channel", "y", "x"),
     "vectors": ("timestep", "sample", "plane", "side", "channel", "y", "x"),
     "eigenvectors": ("timestep", "sample", "eigenvalue", "channel", "y", "x"),
-    "singular_vectors": ("timestep", "sample", "side", "channel", "y", "x"),
+    "singular_vectors": ("timestep", "sample", "of", "side", "channel", "y", "x"),
 }
 
 # Most rows of the table in a notebook.
@@ -149,6 +148,11 @@ class Result(Mapping):
         apply). By default of the headline."""
         return json.loads(self._run.cells(column or self.info["headline"]))
 
+    def told(self) -> dict:
+        """What the verdict is on at every place: `label`, `unit`, `mean` (whether it is the mean over the samples, else the median) and
+        `points`, per path (or plane, or end) a list per timestep of `value`, `error` (the largest that was measured) and `verdict`."""
+        return json.loads(self._run.told())
+
     def __repr__(self):
         try:
             axes = ", ".join(f"{len(labels)} {axis}s" for axis, labels in self.axes.items())
@@ -159,29 +163,28 @@ class Result(Mapping):
     def _repr_html_(self):
         head = f"<p><b>{escape(self.measure)}</b> {escape(self.summary())}</p>"
         try:
-            label, unit = self._label(self.info["headline"])
-            cells, ks = self.cells(), self.axes.get("timestep", [None])
+            told, ks = self.told(), self.axes.get("timestep", [None])
+            unit = _written(told["unit"])
         except InvalidError:
             return head
         several = next((axis for axis in self.axes if axis not in ("timestep", "sample")), None)
         names = self.axes[several] if several else [""]
-        rows = [(name, k, cell) for name, own in zip(names, cells, strict=True) for k, cell in zip(ks, own, strict=True)]
+        rows = [(name, k, cell) for name, own in zip(names, told["points"], strict=True) for k, cell in zip(ks, own, strict=True)]
         every = max(1, -(-len(rows) // ROWS))
         columns = ([several] if several else []) + (["timestep"] if "timestep" in self.axes else [])
-        columns += [f"{label}" + (f" ({unit})" if unit else ""), "error", "verdict"]
+        columns += [told["label"] + (f" ({unit})" if unit else ""), "error", "verdict"]
         lines = ["".join(f"<th>{escape(str(c))}</th>" for c in columns)]
         for name, k, cell in rows[::every]:
             values = ([name] if several else []) + ([k] if "timestep" in self.axes else [])
-            values += [_number(cell["median"]), _number(cell["error"]), cell["verdict"] or ""]
+            values += [_number(cell["value"]), _number(cell["error"]), cell["verdict"] or ""]
             lines.append("".join(f"<td>{escape(str(v))}</td>" for v in values))
-        more = f"<p>{len(rows[::every])} of {len(rows)} places shown; medians over the samples.</p>" if every > 1 else ""
+        more = f"<p>{len(rows[::every])} of {len(rows)} places shown.</p>" if every > 1 else ""
         return head + "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>" + more
 
     def _label(self, column: str):
         """(what stands for a column on an axis, its unit as it is written, empty for a pure number)."""
         label = self.info.get("labels", {}).get(column, column.replace("_", " "))
-        unit = self.units.get(column, "1")
-        return label, "" if unit == "1" else unit.replace("^2", "²").replace("^4", "⁴")
+        return label, _written(self.units.get(column, "1"))
 
     # -- elsewhere --------------------------------------------------------------------------------------------------------
 
@@ -222,8 +225,10 @@ class Result(Mapping):
         for name, array in self.items():
             if name in variables or name == "noise" or name in {axis + "s" for axis in axes}:
                 continue
-            dims = ARRAYS.get(name, tuple(f"{name}_{i}" for i in range(array.ndim)))
-            variables[name] = (dims[: array.ndim], array)
+            dims = ARRAYS.get(name, ())
+            if len(dims) != array.ndim:
+                dims = tuple(f"{name}_{i}" for i in range(array.ndim))
+            variables[name] = (dims, array)
         attributes = {"measure": self.measure, "summary": self.summary(), "manifest": json.dumps(self.manifest)}
         return xr.Dataset(variables, coords, attributes)
 
@@ -240,10 +245,7 @@ class Result(Mapping):
         """Writes an HTML page of this run, in one file that needs nothing else; its path. `vt.report` makes one of several runs."""
         from ._runs import report
 
-        if self.out is not None:
-            return report([self], page, title)
-        with TemporaryDirectory() as scratch:
-            return report([self.save(os.path.join(scratch, self.measure))], page, title)
+        return report([self], page, title)
 
     def plot(self, column: str | None = None, **options):
         """Draws the result; returns matplotlib's `Axes`. Needs matplotlib.
@@ -261,6 +263,11 @@ class Result(Mapping):
         from ._plot import plot
 
         return plot(self, column, **options)
+
+
+def _written(unit) -> str:
+    """A unit as it is written; nothing of a pure number."""
+    return "" if unit == "1" else unit.replace("^2", "²").replace("^4", "⁴")
 
 
 def _number(value) -> str:

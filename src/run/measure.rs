@@ -26,7 +26,7 @@ pub const PATH: Axis = Axis { name: "path", plural: "paths", place: "on {} loops
 /// Planes in which a field turns, by their rank from 1, the fastest first.
 pub const PLANE: Axis = Axis { name: "plane", plural: "planes", place: "in {}" };
 /// Ends of spectra, by name.
-pub const END: Axis = Axis { name: "end", plural: "ends", place: "for the value '{}'" };
+pub const END: Axis = Axis { name: "end", plural: "ends", place: "for '{}'" };
 /// Timesteps k, numbers.
 pub const TIMESTEP: Axis = Axis { name: "timestep", plural: "timesteps", place: "" };
 /// Images, counted from the first.

@@ -15,7 +15,7 @@ MEASURES = ["circulation", "curl", "asymmetry", "map", "planes", "spectrum", "st
 def result(request):
     field = vt.open("field:rotor?omega=1", shape=(1, 3, 3))
     data = np.random.default_rng(0).uniform(-1, 1, (3, 1, 3, 3)).astype(np.float32)
-    asked = {"timesteps": "0..991:330"} if request.param == "likelihood" else {"timesteps": [100, 900]}
+    asked = {"timesteps": "0..991:200"} if request.param == "likelihood" else {"timesteps": [100, 900]}
     if request.param == "circulation":
         asked |= {"points": 20, "paths": ["rotation", "projection"]}
     return getattr(vt, request.param)(field, data, progress=False, **asked)
@@ -51,6 +51,7 @@ def test_the_data_set_has_axes_and_units(result):
     for name, array in result.items():
         if name in found.variables:
             assert found[name].shape == array.shape
+    assert not any(str(dim).endswith("_0") for dim in found.dims), found.dims  # every axis has a name
     if result.measure == "jacobian":
         assert found["jacobian"].dims == ("timestep", "sample", "row", "column")
     if "timestep" in result.axes:

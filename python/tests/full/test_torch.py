@@ -115,7 +115,7 @@ def test_more_arguments_are_fixed(network, process):
     plain = vt.from_torch(network, (X, T), process=process, prediction="eps")
     gained = vt.from_torch(network, (X, T, torch.tensor([2.0, 9.0]), {"shift": 0.25}), process=process, prediction="eps")
     x, sigma = X.numpy()[:1], process.noise(40)[1]
-    want = -(2.0 * (-plain(x, 40) * sigma) - 0.25 + 0.5) / sigma
+    want = 2.0 * (plain(x, 40) - 0.25 / sigma)
     np.testing.assert_allclose(gained(x, 40), want, rtol=1e-4, atol=1e-4)
 
 
