@@ -12,7 +12,7 @@ use vorticity::report::page;
 use vorticity::report::stored::{self, Stored};
 use vorticity::run::{Labels, Numbers, RunDir, Table, VERDICT, Verdict, check_file, verdicts, write_file};
 use vorticity::session::{self, Finished, Found};
-use vorticity::summary::verdict::{Point, Told};
+use vorticity::summary::verdict::{self, Point};
 use vorticity::summary::{BoxStats, Cell, Results};
 
 /// A run that came to its end.
@@ -169,7 +169,7 @@ fn no_results(py: Python) -> PyErr {
 
 fn told(table: &Table) -> Result<String> {
     let results = Results::of(table)?;
-    let told = Told::of(&results)?;
+    let told = verdict::Told::of(&results)?;
     let cell = |p: &Point| json!({ "value": p.value, "error": p.error, "verdict": p.verdict.word() });
     let path = |path: usize| told.points.iter().filter(|p| p.path == path).map(cell).collect::<Value>();
     let points = (0..results.paths.len()).map(path).collect::<Value>();
