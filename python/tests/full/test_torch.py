@@ -111,6 +111,23 @@ def test_a_unet_of_diffusers():
     assert field.agreement < 1e-4 and field.process.timesteps == 100
 
 
+def test_vectors_are_points_too(process):
+    torch.manual_seed(0)
+
+    class Vectors(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 5))
+
+        def forward(self, x, t):
+            return self.net(torch.cat([x, t.float().reshape(-1, 1) / 100], 1))
+
+    field = vt.from_torch(Vectors(), (torch.randn(1, 5), 50), process=process, prediction="score")
+    assert field.agreement < 1e-5 and int(np.prod(field.shape)) == 5
+    still = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1))  # is told no t
+    assert vt.from_torch(still, X, process=process, prediction="score").agreement < 1e-5
+
+
 def test_more_arguments_are_fixed(network, process):
     plain = vt.from_torch(network, (X, T), process=process, prediction="eps")
     gained = vt.from_torch(network, (X, T, torch.tensor([2.0, 9.0]), {"shift": 0.25}), process=process, prediction="eps")
