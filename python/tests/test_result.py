@@ -75,15 +75,20 @@ def test_in_a_notebook_it_is_a_sentence_and_a_table(circulation):
     assert repr(circulation).startswith("<vorticity.Result of circulation: 2 paths, 2 timesteps, 3 samples.")
 
 
-def test_names_are_escaped(circulation):
+def test_names_are_escaped():
     class Run:
-        measure = "curl"
-        manifest = "{}"
+        measure = "circulation"
+        manifest = '{"circulation": {"axes": ["path", "timestep"], "paths": ["<script>"], "timesteps": [1], "columns": []}}'
 
         def summary(self):
             return "<script>"
 
-    assert "<script" not in vt.Result(Run())._repr_html_()
+        def told(self):
+            point = '{"value": 1, "error": null, "verdict": "<script>"}'
+            return f'{{"label": "<script>", "unit": "<script>", "mean": false, "points": [[{point}]]}}'
+
+    html = vt.Result(Run())._repr_html_()
+    assert "<script" not in html and html.count("&lt;script&gt;") == 5
 
 
 @pytest.mark.parametrize("measure", MEASURES)

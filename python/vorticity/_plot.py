@@ -47,6 +47,7 @@ def _made(ax, width, height, draw):
     """Axes, drawn into: those given, or of a new figure of that width in inches."""
     import matplotlib.pyplot as plt
 
+    plt.draw_if_interactive()  # loads the backend, whose own settings would end with the context below
     with plt.rc_context(STYLE):
         if ax is None:
             _, ax = plt.subplots(figsize=(width, height * width), layout="constrained")

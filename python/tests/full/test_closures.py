@@ -68,7 +68,7 @@ def test_jax_is_taken_too():
     field = vt.from_callable(
         f, process=process, shape=(1, 1, 8), arrays="jax", jvp=vt.jax_jvp(f), vjp=vt.jax_vjp(f),
     )  # fmt: skip
-    x = np.random.default_rng(0).standard_normal((3, 1, 1, 8)).astype(np.float32)
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 1, 1, 8)).astype(np.float32)
     np.testing.assert_allclose(field(x, 5), f64(x, 5, 1), atol=1e-6)
     np.testing.assert_allclose(field.jvp(x, x, 5)[1], f64(x, 5, 1), atol=1e-6)
     result = vt.asymmetry(field, x, timesteps=[5], probes="all", progress=False)
@@ -82,7 +82,7 @@ def test_what_comes_back_wrong_is_told():
     def field(f):
         return vt.from_callable(f, process=process, shape=(1, 2, 2), arrays="torch")
 
-    x = np.zeros((1, 1, 2, 2), np.float32)
+    x = np.linspace(-1, 1, 4, dtype=np.float32).reshape(1, 1, 2, 2)
     with pytest.raises(vt.ArrayError, match="f returned a float32 torch tensor of shape \\[1, 4\\] on cpu, expected"):
         field(lambda x, k, sigma: x.flatten(1))(x, 5)
     with pytest.raises(vt.ArrayError, match="f returned a value of type NoneType"):
