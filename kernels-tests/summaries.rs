@@ -34,7 +34,7 @@ fn circulation(field: Arc<dyn Field>, paths: &[&str], fraction: f64) -> Table {
 fn mixture(dir: &TempDir) -> Arc<dyn Field> {
     let file = dir.path().join("m.safetensors");
     write_mixture(&file, SHAPE, 2);
-    field::open(&format!("field:mixture?file={}", file.display()), Some(SHAPE), ScoreScale::Definition).unwrap()
+    field::open(format!("field:mixture?file={}", file.display()), Some(SHAPE), ScoreScale::Definition).unwrap()
 }
 
 /// Two sentences, in which every number is one.

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 import vorticity as vt
 
 ROOT = Path(__file__).resolve().parents[1]

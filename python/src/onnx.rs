@@ -2,7 +2,8 @@
 //! is said of them. Out: a `Field`; the label at a timestep, and what makes scores of outputs.
 use crate::device::Device;
 use crate::errors::{Told, guard};
-use crate::field::{Field, read};
+use crate::field::Field;
+use crate::said::read;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::Arc;

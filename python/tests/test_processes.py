@@ -127,7 +127,8 @@ LONG = """
     def told(state):
         print("at", state["done"], flush=True)
     try:
-        run = vt.circulation(field, {data!r}, out=sys.argv[1], samples=2, paths="rotation", timesteps=[101, 501, 901], points=24, verify_fraction=0.005, progress=told)
+        own = {{"samples": 2, "paths": "rotation", "timesteps": [101, 501, 901], "points": 24, "verify_fraction": 0.005}}
+        run = vt.circulation(field, {data!r}, out=sys.argv[1], progress=told, **own)
     except vt.Interrupted as stopped:
         assert isinstance(stopped.__cause__, KeyboardInterrupt)
         print("stopped:", stopped, flush=True)
@@ -187,7 +188,8 @@ def test_the_command_is_the_program():
     assert refused.returncode == 2 and refused.stderr.startswith("error: field:gauss")
     assert "Usage: python -m vorticity" in command("curl", "--help").stdout
     assert json.loads(command("devices", "--json").stdout)["adapters"]
-    light = python("-c", "import sys, vorticity.__main__, vorticity._native, vorticity as vt; vt.__version__; assert 'numpy' not in sys.modules")
+    imported = "import sys, vorticity.__main__, vorticity._native, vorticity; vorticity.__version__"
+    light = python("-c", f"{imported}; assert 'numpy' not in sys.modules")
     assert light.returncode == 0, light.stderr
 
 

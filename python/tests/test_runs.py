@@ -131,7 +131,8 @@ def test_sampling_and_reports(vt, tilted, tmp_path):
     x = vt.sample(gaussian, 3, method="ode", steps=10, seed=1, progress=False)
     assert x.shape == (3, 1, 4, 4) and x.dtype == np.float32 and np.isfinite(x).all()
     assert np.array_equal(x, vt.sample(gaussian, 3, method="ode", steps=10, seed=1, progress=False))
-    ran = command("sample", "field:gaussian", "--shape", "1x4x4", "--n", 3, "--method", "ode", "--steps", 10, "--seed", 1, "--values", tmp_path / "x.npz")
+    own = ["--n", 3, "--method", "ode", "--steps", 10, "--seed", 1, "--values", tmp_path / "x.npz"]
+    ran = command("sample", "field:gaussian", "--shape", "1x4x4", *own)
     assert ran.returncode == 0, ran.stderr
     assert np.array_equal(np.load(tmp_path / "x.npz")["samples"], x)
     with pytest.raises(vt.InvalidError, match="method: 'euler' is not one of ode, ddim, ddpm"):

@@ -73,13 +73,7 @@ pub fn load(spec: impl Into<Spec>, limit: usize, range: [f64; 2]) -> Result<Imag
 /// Like `load`; images of another shape than `expected` are refused, by the name of their file, before they are read.
 pub fn load_shaped(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {
     let spec = &spec.into();
-    let [low, high] = range;
-    if !(low.is_finite() && high.is_finite() && low < high) {
-        return Err(Error::invalid(
-            "data range",
-            format!("[{low}, {high}] is not two finite numbers, the lower first"),
-        ));
-    }
+    check_range(range)?;
     if limit == 0 {
         return Err(Error::invalid("data", "0 images asked for, at least 1 expected"));
     }
@@ -101,6 +95,14 @@ pub fn load_shaped(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expecte
     let count = check_count(held, limit).map_err(|e| source.error(e))?;
     let values = source::read_images(&mut source, &layout, shape, held, count, range)?;
     Ok(Images { shape, count, values, levels: layout.dtype.levels(), sha256: sha256_spec(spec)? })
+}
+
+/// Refuses what is no range of data.
+pub(crate) fn check_range([low, high]: [f64; 2]) -> Result<()> {
+    if low.is_finite() && high.is_finite() && low < high {
+        return Ok(());
+    }
+    Err(Error::invalid("data range", format!("[{low}, {high}] is not two finite numbers, the lower first")))
 }
 
 /// A file by its first bytes, read up to the values, and where they lie.

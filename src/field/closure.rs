@@ -5,6 +5,7 @@ use super::differences::{Real, jvp, vjp};
 use super::functions::{Functions, Points, as_many};
 use super::score::{Scored, score_step};
 use super::{Field, FieldLaunch};
+use crate::data::check_range;
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Fact, Prediction, Process, facts};
@@ -42,9 +43,10 @@ impl ClosureField {
     /// Of functions in f32 and, for the second opinion, the same in f64.
     ///
     /// # Errors
-    /// A prediction that the process has no score for, or that needs to scale its input; a batch of 0.
+    /// A prediction that the process has no score for, or that needs to scale its input; no range of data; a batch of 0.
     pub fn new(about: About, single: Functions<f32>, double: Option<Functions<f64>>) -> Result<Self> {
         about.prediction.require(&about.process)?;
+        check_range(about.data_range)?;
         if let Prediction::EdmF { .. } = about.prediction {
             let message = "edm_f of a closure: let it return the denoised point D(x; sigma), and say denoised";
             return Err(Error::invalid("prediction", message));
