@@ -254,11 +254,17 @@ class Result(Mapping):
         path, plane or end; of `map` and `planes` pictures, of `jacobian` a matrix, of `likelihood` each sample. Filled marks are
         resolved, open ones not resolved, crosses not checked. No title: that is the caption's business.
 
-        column: another column, always drawn over noise levels (of `likelihood`: over samples).
-        ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
-        x: `"timestep"` or `"sigma"`. log: whether the vertical axis is; by default where values say so.
-        timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over samples of a map,
-        else the first.
+        Args:
+            column: another column, always drawn over noise levels (of `likelihood`: over samples).
+            ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
+            x: "timestep" or "sigma".
+            log: whether the vertical axis is logarithmic; by default where all values are positive and differ much.
+            timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over the samples of a
+                map, else the first.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+            InvalidError: a column, timestep, sample or plane that there is not.
         """
         from ._plot import plot
 
