@@ -1,6 +1,7 @@
 """Results: the mapping, what each part says, what is written, what is missing. No torch, no pandas."""
 
 import importlib
+import pickle
 import sys
 
 import numpy as np
@@ -120,6 +121,14 @@ def test_reports_with_and_without_a_directory(circulation, tmp_path):
     assert (tmp_path / "both.html").stat().st_size > 10_000
     with pytest.raises(vt.FileError):
         circulation.save(directory)
+
+
+def test_results_travel_by_their_directory(circulation, tmp_path):
+    circulation.save(tmp_path / "run")
+    sent = pickle.loads(pickle.dumps(vt.load(tmp_path / "run")))
+    assert np.array_equal(sent["integral"], circulation["integral"]) and sent.summary() == circulation.summary()
+    with pytest.raises(vt.InvalidError, match="in memory alone"):
+        pickle.dumps(circulation)
 
 
 def test_shards_say_what_they_are(rotor, data, tmp_path):

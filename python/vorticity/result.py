@@ -132,6 +132,13 @@ class Result(Mapping):
 
     __hash__ = object.__hash__
 
+    def __reduce__(self):
+        if self.out is None:
+            raise InvalidError(f"{self.measure}: is in memory alone: out= or save() makes a directory, which other processes can load")
+        from ._runs import load
+
+        return load, (os.path.abspath(self.out),)
+
     # -- in words ---------------------------------------------------------------------------------------------------------
 
     def summary(self) -> str:
@@ -247,7 +254,7 @@ class Result(Mapping):
 
         return report([self], page, title)
 
-    def plot(self, column: str | None = None, **options):
+    def plot(self, column=None, *, ax=None, width=3.25, x="timestep", log=None, timestep=None, sample=None, plane=None):
         """Draws the result; returns matplotlib's `Axes`. Needs matplotlib.
 
         By default what the measure is about: medians over the samples with bands of quartiles over noise levels, a line for each
@@ -268,7 +275,7 @@ class Result(Mapping):
         """
         from ._plot import plot
 
-        return plot(self, column, **options)
+        return plot(self, column, ax, width, x, log, timestep, sample, plane)
 
 
 def _written(unit) -> str:
