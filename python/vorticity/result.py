@@ -132,6 +132,13 @@ class Result(Mapping):
 
     __hash__ = object.__hash__
 
+    def __reduce__(self):
+        if self.out is None:
+            raise InvalidError(f"{self.measure}: is in memory alone: out= or save() makes a directory, which other processes can load")
+        from ._runs import load
+
+        return load, (os.path.abspath(self.out),)
+
     # -- in words ---------------------------------------------------------------------------------------------------------
 
     def summary(self) -> str:
@@ -247,22 +254,28 @@ class Result(Mapping):
 
         return report([self], page, title)
 
-    def plot(self, column: str | None = None, **options):
+    def plot(self, column=None, *, ax=None, width=3.25, x="timestep", log=None, timestep=None, sample=None, plane=None):
         """Draws the result; returns matplotlib's `Axes`. Needs matplotlib.
 
         By default what the measure is about: medians over the samples with bands of quartiles over noise levels, a line for each
         path, plane or end; of `map` and `planes` pictures, of `jacobian` a matrix, of `likelihood` each sample. Filled marks are
         resolved, open ones not resolved, crosses not checked. No title: that is the caption's business.
 
-        column: another column, always drawn over noise levels (of `likelihood`: over samples).
-        ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
-        x: `"timestep"` or `"sigma"`. log: whether the vertical axis is; by default where values say so.
-        timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over samples of a map,
-        else the first.
+        Args:
+            column: another column, always drawn over noise levels (of `likelihood`: over samples).
+            ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
+            x: "timestep" or "sigma".
+            log: whether the vertical axis is logarithmic; by default where all values are positive and differ much.
+            timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over the samples of a
+                map, else the first.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+            InvalidError: a column, timestep, sample or plane that there is not.
         """
         from ._plot import plot
 
-        return plot(self, column, **options)
+        return plot(self, column, ax, width, x, log, timestep, sample, plane)
 
 
 def _written(unit) -> str:
