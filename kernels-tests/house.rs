@@ -145,7 +145,9 @@ fn only_the_gpu_room_knows_wgpu() {
 
 #[test]
 fn files_are_short_and_open_with_a_card() {
-    for (folder, ending) in [("src", "rs"), ("python/src", "rs"), ("kernels-tests", "rs"), ("examples", "rs"), ("shaders", "wgsl")] {
+    for (folder, ending) in
+        [("src", "rs"), ("python/src", "rs"), ("kernels-tests", "rs"), ("examples", "rs"), ("shaders", "wgsl")]
+    {
         for (path, text) in files(folder, &[ending]) {
             let lines = text.lines().count();
             assert!(lines < MOST_LINES, "{}: {lines} lines", path.display());

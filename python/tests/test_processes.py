@@ -125,9 +125,9 @@ LONG = """
     import sys, vorticity as vt
     field = vt.open({model!r})
     def told(state):
-        print("at", state["done"], flush=True)
+        print("at", state["done"], "of", state["total"], flush=True)
     try:
-        own = {{"samples": 2, "paths": "rotation", "timesteps": [101, 501, 901], "points": 24, "verify_fraction": 0.005}}
+        own = {{"samples": 2, "paths": "rotation", "timesteps": [501, 901], "points": 40, "verify_fraction": 0.003, "tile": 8}}
         run = vt.circulation(field, {data!r}, out=sys.argv[1], progress=told, **own)
     except vt.Interrupted as stopped:
         assert isinstance(stopped.__cause__, KeyboardInterrupt)

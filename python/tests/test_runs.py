@@ -156,3 +156,39 @@ def test_progress_is_told(vt, tilted, capfd):
         vt.curl(tilted, "data:gaussian", samples=2, timesteps=[400], progress=fails)
     vt.curl(tilted, "data:gaussian", samples=2, timesteps=[400])
     assert capfd.readouterr() == ("", "")
+
+
+def test_several_devices_give_the_bytes_of_one(vt, tmp_path):
+    own = {"paths": "rotation", "samples": 2, "timesteps": [400], "points": 20, "progress": False}
+    field = vt.open("field:rotor")
+    vt.circulation(field, DIGITS, out=tmp_path / "one", **own)
+    vt.circulation(field, DIGITS, out=tmp_path / "two", device=vt.Device([0, 0]), **own)
+    same(tmp_path / "one", tmp_path / "two")
+    with pytest.raises(vt.InvalidError, match="devices: 2 of them, expected one: curl runs on one"):
+        vt.curl(field, DIGITS, samples=1, timesteps=[400], device="0,0", progress=False)
+
+
+def test_a_run_goes_on_where_the_command_line_ended(vt, mnist, tmp_path):
+    """What one of them has recorded is the other's."""
+    import subprocess
+    import sys
+    import time
+
+    own = {"paths": "rotation", "samples": 2, "timesteps": [501], "points": 40, "verify_fraction": 0.003, "tile": 8}
+    out = tmp_path / "run"
+    asked = ["circulation", MODEL, "--data", DIGITS, "--quiet", "--out", out, *flags(own)]
+    started = subprocess.Popen([sys.executable, "-m", "vorticity", *map(str, asked)])
+    journal, begun = tmp_path / "run.partial/journal", 0
+    while started.poll() is None:
+        size = journal.stat().st_size if journal.exists() else 0
+        begun = begun or size
+        if size > begun:
+            started.kill()
+            break
+        time.sleep(0.02)
+    started.wait()
+    assert not out.exists()
+    result = vt.circulation(mnist, DIGITS, out=out, progress=False, **own)
+    assert result.log["evaluations_before"] > 0
+    whole = vt.circulation(mnist, DIGITS, progress=False, **own)
+    assert whole.manifest == result.manifest

@@ -5,7 +5,7 @@ import signal
 import sys
 
 
-def main():
+def main() -> int:
     """Does what the arguments say; the exit code."""
     from . import _native
 

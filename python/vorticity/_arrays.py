@@ -23,17 +23,19 @@ def plain(name, x):
     """`x` as a NumPy array, and what makes of a result what `x` was."""
     if type(x) is np.ndarray:
         return x, _same
-    if is_torch(x):
-        import torch
-
-        device, held = x.device, x.detach()
-        if held.dtype == torch.bfloat16:
-            held = held.float()  # exact, and NumPy has no such type
-        return held.cpu().numpy(), lambda array: torch.from_numpy(array).to(device)
     try:
-        return np.asarray(x), _same
+        return _tensor(x) if is_torch(x) else (np.asarray(x), _same)
     except Exception as error:
         raise ArrayError(f"{name}: {type(x).__name__} is no array of numbers: {error}") from None
+
+
+def _tensor(x):
+    import torch
+
+    device, held = x.device, x.detach()
+    if held.dtype == torch.bfloat16:
+        held = held.float()  # exact, and NumPy has no such type
+    return held.cpu().numpy(), lambda array: torch.from_numpy(array).to(device)
 
 
 def floats(name, x, dtype=np.float32):

@@ -1,11 +1,15 @@
 """Devices: which adapter a field runs on, and what it may take of it."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from . import _native
 
 
-def devices():
+def devices() -> list[dict[str, Any]]:
     """Every adapter of this machine, as `vorticity devices --json` has them: a list of dictionaries with index, name, kind, backend,
     driver, usable, limits and features."""
     return json.loads(_native.devices())
@@ -23,7 +27,14 @@ class Device:
 
     __slots__ = ("_native",)
 
-    def __init__(self, adapter=None, *, memory=None, binding=None, tune="auto"):
+    def __init__(
+        self,
+        adapter: int | str | Sequence[int | str] | None = None,
+        *,
+        memory: int | str | None = None,
+        binding: int | str | None = None,
+        tune: str = "auto",
+    ) -> None:
         def text(value):
             return None if value is None else str(value)
 
@@ -31,17 +42,17 @@ class Device:
             adapter = ",".join(str(one) for one in adapter)
         self._native = _native.Device(text(adapter), text(memory), text(binding), str(tune))
 
-    def describe(self):
+    def describe(self) -> str:
         """Opens it, and says what it is: adapter, back end and driver, a line for each."""
         return "\n".join(self._native.describe())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         (adapter, memory, binding), tune = self._native.given
         given = {"adapter": adapter, "memory": memory, "binding": binding, "tune": None if tune == "auto" else tune}
         return f"Device({', '.join(f'{key}={value!r}' for key, value in given.items() if value is not None)})"
 
 
-def native(device):
+def native(device: Device | int | str | Sequence[int | str] | None) -> _native.Device | None:
     """What the engine takes for a device; None where none is given."""
     if device is None:
         return None

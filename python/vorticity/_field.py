@@ -1,12 +1,27 @@
 """Fields: a network or a closed form, evaluated and differentiated."""
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
+from ._device import Device
 from ._device import native as device_of
 from ._process import Process
 from .errors import InvalidError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # One number for all points, or one for each.
+    Numbers = int | Sequence[int] | NDArray[np.integer[Any]]
+
+# NumPy in, NumPy out; torch in, torch out.
+Array = TypeVar("Array")
 
 
 class Field:
@@ -21,58 +36,58 @@ class Field:
     at once: they take turns on the device.
     """
 
-    def __init__(self, native):
+    def __init__(self, native: _native.Field) -> None:
         self._native = native
         self._shape = native.shape
         # How far the engine is from what it was made from, in units of the output's size; None where that was not compared.
         self.agreement = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int] | None:
         """(C, H, W) of a point; None of a field that takes that of its data."""
         return self._shape
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What it is called: a file, a closed form."""
         return self._native.name
 
     @property
-    def process(self):
+    def process(self) -> Process:
         """The noising process."""
         return Process(self._native.process)
 
     @property
-    def data_range(self):
+    def data_range(self) -> tuple[float, float]:
         """What 0 and 255 of 8-bit images are to it."""
         return self._native.data_range
 
     @property
-    def facts(self):
+    def facts(self) -> dict[str, tuple[str, str]]:
         """What is settled about it: {what: (value, what settled it)}."""
         return {what: (value, source) for what, value, source in self._native.facts}
 
     @property
-    def has_jvp(self):
+    def has_jvp(self) -> bool:
         """Whether J v is known by tangents; else measures take differences."""
         return self._native.has_jvp
 
     @property
-    def has_vjp(self):
+    def has_vjp(self) -> bool:
         """Whether J'u is known."""
         return self._native.has_vjp
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """What manifests say of it, a dictionary."""
         return json.loads(self._native.describe())
 
-    def __call__(self, x, k, *, sample=None):
+    def __call__(self, x: Array, k: Numbers, *, sample: Numbers | None = None) -> Array:
         """s at x, shaped like x, float32."""
         x, single, back, k, sample = self._points(x, k, sample)
         s, _, _ = self._native.products(x, k, None, None, sample)
         return back(s[0] if single else s)
 
-    def jvp(self, x, v, k, *, sample=None):
+    def jvp(self, x: Array, v: Array, k: Numbers, *, sample: Numbers | None = None) -> tuple[Array, Array]:
         """(s, J v) at x along v, which is shaped like x, or `[N, T, C, H, W]` for T directions of each point. J v is shaped like v;
         J_ij = ds_i/dx_j, unit nat/x^2 for a score. Exact tangents in float32."""
         from . import _arrays
@@ -82,7 +97,7 @@ class Field:
         s, jv, _ = self._native.products(x, k, v, None, sample)
         return back(s[0] if single else s), back(jv.reshape(shape))
 
-    def vjp(self, x, u, k, *, sample=None):
+    def vjp(self, x: Array, u: Array, k: Numbers, *, sample: Numbers | None = None) -> tuple[Array, Array]:
         """(s, J'u) at x from u, which is shaped like x, or `[N, T, C, H, W]` for T cotangents of each point. J'u is shaped like u."""
         from . import _arrays
 
@@ -91,7 +106,7 @@ class Field:
         s, _, jtu = self._native.products(x, k, None, u, sample)
         return back(s[0] if single else s), back(jtu.reshape(shape))
 
-    def jacobian(self, x, k, components=None, *, sample=None):
+    def jacobian(self, x: Array, k: Numbers, components: Iterable[int] | None = None, *, sample: Numbers | None = None) -> Array:
         """J at x, float32 `[N, D, D]` (`[D, D]` of one point), J_ij = ds_i/dx_j, components in C order; or of these M components alone,
         `[N, M, M]`. Exact tangents, one for each column."""
         x, single, back, k, sample = self._points(x, k, sample)
@@ -104,7 +119,7 @@ class Field:
         j = self._native.jacobian(x, k, components, sample)
         return back(j[0] if single else j)
 
-    def twin(self, x, k, v=None, *, sample=None):
+    def twin(self, x: Array, k: Numbers, v: Array | None = None, *, sample: Numbers | None = None) -> Array | tuple[Array, Array]:
         """s at x in float64 on the CPU, the second opinion of every kernel; with v, shaped like x, (s, J v). Takes its time: a network's
         twin is plain loops, a point after the other."""
         import numpy as np
@@ -128,29 +143,29 @@ class Field:
         sample = None if sample is None else _arrays.wholes("sample", sample, len(x))
         return x, single, back, k, sample
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shape = "any shape" if self._shape is None else "x".join(str(n) for n in self._shape)
         return f"<Field {self.name}: {shape}>"
 
 
 def open(
-    model,
+    model: str | os.PathLike[str],
     *,
-    shape=None,
-    process=None,
-    weights="f32",
-    score_scale="definition",
-    prediction=None,
-    x=None,
-    label=None,
-    output=None,
-    channels=None,
-    data_range=None,
-    conditions=None,
-    null=None,
-    guidance=None,
-    device=None,
-):
+    shape: str | Sequence[int] | None = None,
+    process: Process | str | os.PathLike[str] | None = None,
+    weights: str = "f32",
+    score_scale: str = "definition",
+    prediction: str | None = None,
+    x: str | None = None,
+    label: str | None = None,
+    output: str | None = None,
+    channels: int | None = None,
+    data_range: Sequence[float] | None = None,
+    conditions: Mapping[str, Any] | None = None,
+    null: Mapping[str, Any] | None = None,
+    guidance: float | None = None,
+    device: Device | int | str | None = None,
+) -> Field:
     """Opens a field: a model directory, a folder of diffusers, an ONNX file, or a closed form such as "field:gaussian".
 
     Args:

@@ -1,9 +1,16 @@
 """Noising processes: which a and sigma a timestep has, x = a x_0 + sigma eps."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from .errors import InvalidError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Process:
@@ -14,13 +21,13 @@ class Process:
 
     __slots__ = ("_native",)
 
-    def __init__(self, native):
+    def __init__(self, native: _native.Process) -> None:
         if not isinstance(native, _native.Process):
             raise InvalidError(f"process: {type(native).__name__} is given; processes are made by Process.vp, .ve, .edm, .flow, .open")
         self._native = native
 
     @classmethod
-    def vp(cls, alphas_cumprod):
+    def vp(cls, alphas_cumprod: ArrayLike) -> Process:
         """Variance preserving: a^2 = alphas_cumprod[k], sigma^2 = 1 - a^2 (arXiv 2006.11239). Networks are told the timestep k.
 
         alphas_cumprod: numbers [T] between 0 and 1, never rising; a tensor, such as `scheduler.alphas_cumprod`, an array or a list.
@@ -28,7 +35,14 @@ class Process:
         return cls(_native.Process.alphas(_numbers("alphas_cumprod", alphas_cumprod)))
 
     @classmethod
-    def ve(cls, sigmas=None, *, sigma_min=None, sigma_max=None, timesteps=None):
+    def ve(
+        cls,
+        sigmas: ArrayLike | None = None,
+        *,
+        sigma_min: float | None = None,
+        sigma_max: float | None = None,
+        timesteps: int | None = None,
+    ) -> Process:
         """Variance exploding: a = 1, through these noise levels [T], strictly increasing, in the unit of the data; or from sigma_min to
         sigma_max in geometric progression. Networks are told sigma (arXiv 2011.13456)."""
         keys = {"sigma_min": sigma_min, "sigma_max": sigma_max, "timesteps": timesteps}
@@ -39,19 +53,19 @@ class Process:
         return cls(_native.Process.sigmas(_numbers("sigmas", sigmas)))
 
     @classmethod
-    def edm(cls, **keys):
+    def edm(cls, **keys: Any) -> Process:
         """Variance exploding with the levels of EDM (arXiv 2206.00364): keys timesteps, sigma_min (0.002), sigma_max (80), rho (7), or
         sigmas; label ("sigma" or "c_noise") is what networks are told."""
         return cls._kind("edm", keys)
 
     @classmethod
-    def flow(cls, **keys):
+    def flow(cls, **keys: Any) -> Process:
         """Straight lines from data to noise (arXiv 2209.03003), a = 1 - t, sigma = t: keys timesteps or times, direction ("to_noise" or
         "to_data", what is at the network's t = 1), label_scale (networks are told this times t)."""
         return cls._kind("flow", keys)
 
     @classmethod
-    def from_diffusers(cls, scheduler):
+    def from_diffusers(cls, scheduler: Any) -> Process:
         """The process that a scheduler of diffusers was made for: the scheduler, or its config."""
         import json
 
@@ -66,7 +80,7 @@ class Process:
         return cls(_native.Process.scheduler(text))
 
     @classmethod
-    def open(cls, name):
+    def open(cls, name: str | os.PathLike[str]) -> Process:
         """What --process takes: a config.json of a model, a scheduler_config.json, the folder of either, a file of the process alone
         (JSON, TOML), or its kind and keys such as "vp?schedule=linear" (docs/FORMATS.md)."""
         return cls(_native.Process.open(os.fspath(name)))
@@ -82,16 +96,16 @@ class Process:
         return cls(_native.Process.open(f"{kind}?{given}" if given else kind))
 
     @property
-    def timesteps(self):
+    def timesteps(self) -> int:
         """T, the number of timesteps."""
         return self._native.timesteps
 
-    def noise(self, k):
+    def noise(self, k: int) -> tuple[float, float]:
         """(a, sigma) at timestep k, float64; sigma in the unit of the data."""
         return self._native.noise(k)
 
     @property
-    def alphas_cumprod(self):
+    def alphas_cumprod(self) -> NDArray[np.float64]:
         """a^2 of every timestep, float64 [T], of a process that preserves variance."""
         import numpy as np
 
@@ -100,16 +114,16 @@ class Process:
         return np.array([a * a for a, _ in self._native.levels()])
 
     @property
-    def levels(self):
+    def levels(self) -> NDArray[np.float64]:
         """(a, sigma) of every timestep, float64 [T, 2]."""
         import numpy as np
 
         return np.array(self._native.levels())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.timesteps
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Process: {self._native.describe()} [{self._native.source}]>"
 
 

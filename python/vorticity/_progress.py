@@ -1,6 +1,13 @@
 """Progress of a run: a bar of tqdm's in terminals and notebooks, else a line on standard error now and then, or whoever is asked for."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
+from typing import Any
+
+# What `progress=` takes.
+Told = bool | Callable[[dict[str, Any]], object] | None
 
 # Seconds before the bar appears, and between lines where there is no bar.
 _SOON = 0.5
@@ -11,7 +18,7 @@ class Progress:
     """What the engine tells how far a run is: {"done", "total", "seconds", "rate", "left", "predicted"}, evaluations and seconds. A rate,
     the time left and the predicted whole are None as long as nobody knows."""
 
-    def __init__(self, progress, name):
+    def __init__(self, progress: Told, name: str) -> None:
         self._name, self._bar, self._line = name, None, 0.0
         self._make = _bar() if progress is None else None
         if progress is None or progress is True:

@@ -1,18 +1,23 @@
 """Run directories: read back, joined from shards, put on a page."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterable
 from tempfile import TemporaryDirectory
 
 from . import _native
 from .result import Result
 
+Path = str | os.PathLike[str]
 
-def load(directory):
+
+def load(directory: Path) -> Result:
     """The `Result` of a run directory that `out=` or the command line wrote. Raises FileError if it is none, or damaged."""
     return Result(_native.load(os.fspath(directory)))
 
 
-def merge(shards, out):
+def merge(shards: Iterable[Path], out: Path) -> Result:
     """Joins the directories of all shards of a run, in any order, to the one that one process would have written, byte for byte.
 
     Raises InvalidError: shards are missing. FileError: one is given twice, damaged, or of another run.
@@ -22,7 +27,13 @@ def merge(shards, out):
     return Result(_native.merge(places, os.fspath(out), command))
 
 
-def report(runs, page, title=None, *, names=None):
+def report(
+    runs: Path | Result | Iterable[Path | Result],
+    page: Path,
+    title: str | None = None,
+    *,
+    names: Iterable[str] | None = None,
+) -> str:
     """Puts runs, directories or results, on one HTML page that needs nothing else; the page's path."""
     if isinstance(runs, (str, os.PathLike, Result)):
         runs = [runs]

@@ -1,13 +1,33 @@
 """Samples of the distribution whose score a field is."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 from . import _native
+from ._device import Device
 from ._device import native as device_of
 from ._progress import Progress
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def sample(field, n, *, method=None, steps=50, seed=0, device=None, progress=None):
+    from ._field import Field
+    from ._progress import Told
+
+
+def sample(
+    field: Field,
+    n: int,
+    *,
+    method: str | None = None,
+    steps: int = 50,
+    seed: int = 0,
+    device: Device | int | str | None = None,
+    progress: Told = None,
+) -> NDArray[np.float32]:
     """Draws n samples by running the noising process backwards from noise.
 
     Args:

@@ -49,7 +49,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C. What was measured is kept where the message says, and the same call goes on from there."""
 
 
-def missing(package, extra, what):
+def missing(package: str, extra: str, what: str) -> MissingDependency:
     """The exception that says that `what` needs a package."""
     message = f"{package} is not installed, {what} needs it: pip install {package} (or 'vorticity[{extra}]')"
     return MissingDependency(message, name=package)
