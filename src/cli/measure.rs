@@ -78,7 +78,12 @@ pub fn command(measure: &'static dyn Measure) -> Command {
     let help = measure.info().help;
     let about = help.split_once("\n\n").map_or(help, |(first, _)| first).trim_end_matches('.');
     let own = Command::new(measure.name()).args(measure.parameters().iter().map(argument));
-    Shared::augment_args(own).about(about).long_about(help)
+    let name = measure.name();
+    let written = format!(
+        "Writes OUT/{name}.csv, {name}.npz with every array, manifest.json, run_log.json and plots (docs/FORMATS.md), and prints \
+         a table; --dry-run says beforehand how long it takes."
+    );
+    Shared::augment_args(own).about(about).long_about(format!("{help}\n\n{written}"))
 }
 
 fn argument(parameter: &Parameter) -> Arg {

@@ -92,9 +92,7 @@ const RULES: &[Rule] = &[
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "jacobian",
-    help: "Write the score's full Jacobian, D x D, at noisy samples: for few dimensions.\n\n\
-           Writes OUT/jacobian.npz with the array jacobian [timestep, sample, D, D], jacobian.csv, manifest.json and \
-           run_log.json (docs/FORMATS.md), and prints a table.",
+    help: "Write the score's full Jacobian, D x D, at noisy samples: for few dimensions.",
     title: "Full Jacobians",
     prose: "All of J_ab = ∂s_a/∂x_b at noisy samples, in few dimensions. It is symmetric for a gradient.",
     source: "a gradient's Jacobian is symmetric (Schwarz)",

@@ -87,8 +87,7 @@ const RULES: &[Rule] = &[Rule {
 
 static INFO: MeasureInfo = MeasureInfo {
     name: "lid",
-    help: "Estimate the local intrinsic dimension of the data at clean samples: D + sigma^2 (tr J + |s|^2) (FLIPD).\n\n\
-           Writes OUT/lid.csv, lid.npz, manifest.json, run_log.json and plots/lid.svg (docs/FORMATS.md), and prints a table.",
+    help: "Estimate the local intrinsic dimension of the data at clean samples: D + sigma^2 (tr J + |s|^2) (FLIPD).",
     title: "Local intrinsic dimension",
     prose: "How many directions the data have around a clean sample, at the scale of the noise σ: D + σ²(tr J + |s|²). Of data on \
             a surface of dimension d it tends to d as σ → 0.",

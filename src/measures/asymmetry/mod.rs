@@ -26,8 +26,7 @@ pub struct Asymmetry;
 static INFO: MeasureInfo = MeasureInfo {
     name: "asymmetry",
     help: "Measure how asymmetric the score's whole Jacobian is, by random vectors v (nasym, |A|, |J|, tr J, tr J^2).\n\n\
-           Its products J v and J'v per probe, or J v and J(J v), and never a whole Jacobian, so any size will do. Writes OUT/asymmetry.csv, \
-           asymmetry.npz, manifest.json, run_log.json and plots/nasym.svg (docs/FORMATS.md), and prints a table.",
+           Its products J v and J'v per probe, or J v and J(J v), and never a whole Jacobian, so any size will do.",
     title: "Asymmetry of the whole Jacobian",
     prose: "nasym = |J − J′|² / 4|J|² is 0 for a gradient and 1 for an antisymmetric Jacobian. It is estimated with random \
             vectors v, from J v and J′v, without ever holding J.",

@@ -43,8 +43,7 @@ use serde_json::Value;
 static INFO: MeasureInfo = MeasureInfo {
     name: "circulation",
     help: "Integrate the field around closed paths (the paper's eq. 4).\n\n\
-           Writes OUT/circulation.csv, circulation.npz, manifest.json, run_log.json and plots/*.svg (docs/FORMATS.md), and \
-           prints a table. The defaults are the paper's protocol: 76.8 million evaluations; try --dry-run first.",
+           The defaults are the paper's protocol: 76.8 million evaluations.",
     title: "Circulation",
     prose: "The integral of a gradient around any closed path is zero. Γ = ∮ s·dx is that integral of the learned field s, \
             one loop per path, timestep and sample; what it is beyond its errors is not a gradient. The normalisations \

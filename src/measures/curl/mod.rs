@@ -26,8 +26,7 @@ pub struct Curl;
 static INFO: MeasureInfo = MeasureInfo {
     name: "curl",
     help: "Measure the asymmetry of the score's Jacobian at random components (the paper's eq. 5).\n\n\
-           Writes OUT/curl.csv, curl.npz (with every sub-Jacobian), manifest.json, run_log.json and plots/*.svg \
-           (docs/FORMATS.md), and prints a table. The defaults are the paper's protocol: 100 timesteps, 256 samples, 64 \
+           The defaults are the paper's protocol: 100 timesteps, 256 samples, 64 \
            components.",
     title: "Curl",
     prose: "The Jacobian of a gradient is symmetric. J_ab = ∂s_a/∂x_b is taken between random components of each sample; \

@@ -39,8 +39,7 @@ static INFO: MeasureInfo = MeasureInfo {
     name: "map",
     help: "Map where the field turns: r_i = sum_j A_ij^2 of the antisymmetric half of the Jacobian, in the shape of a \
            sample.\n\n\
-           J v and J'v of random vectors v, never a whole Jacobian. Writes OUT/map.csv, map.npz (with every map), manifest.json, \
-           run_log.json and plots/*.svg (docs/FORMATS.md), and prints a table.",
+           J v and J'v of random vectors v, never a whole Jacobian.",
     title: "Where the field turns",
     prose: "A = (J − J′)/2 is zero for a gradient. r_i = Σ_j |A_ij|² says how much of it acts on pixel i, q_i = Σ_j |H_ij|² the same \
             of the symmetric half H; r_i/(r_i + q_i) is the share of what turns.",

@@ -27,8 +27,7 @@ static INFO: MeasureInfo = MeasureInfo {
     name: "planes",
     help: "Find the planes in which the score turns fastest: pairs of pictures, and how fast.\n\n\
            The antisymmetric half of the Jacobian, A = (J - J')/2, turns planes; the fastest are found by Lanczos with J v and \
-           J'v, without ever holding J. Writes OUT/planes.csv, planes.npz (with the planes' vectors), manifest.json, \
-           run_log.json and plots/*.svg (docs/FORMATS.md), and prints a table.",
+           J'v, without ever holding J.",
     title: "Planes in which the field turns",
     prose: "The antisymmetric half of the Jacobian turns planes: near a noisy sample the field carries u towards −w and w \
             towards u, at the rate ω. Both are pictures. σ²ω compares with 1, the size of σ²J of pure noise; the share is that of \

@@ -26,9 +26,7 @@ static INFO: MeasureInfo = MeasureInfo {
     name: "spectrum",
     help: "Find the ends of the spectrum of the score's Jacobian, and of the denoiser's.\n\n\
            The lowest and highest eigenvalues of the symmetric half, H = (J + J')/2, by Lanczos, and the largest singular values \
-           of J and of the denoiser's Jacobian (I + sigma^2 J)/a, with J v and J'v, without ever holding J. Writes \
-           OUT/spectrum.csv, spectrum.npz (with the vectors), manifest.json, run_log.json and plots/*.svg (docs/FORMATS.md), and \
-           prints a table.",
+           of J and of the denoiser's Jacobian (I + sigma^2 J)/a, with J v and J'v, without ever holding J.",
     title: "Ends of the spectrum",
     prose: "The eigenvalues λ of the symmetric half of the Jacobian say how the score pulls along its steepest and its flattest \
             directions. The denoiser E[x₀|x] has (1 + σ²λ)/a in their place: 0 where it takes a direction out, about 1 where it \

@@ -26,8 +26,7 @@ static INFO: MeasureInfo = MeasureInfo {
     name: "stein",
     help: "Apply the Stein operator to the error of the score, e = s - s_theta (the paper's eq. 20, 21, Fig. 4).\n\n\
            s is the conditional score -eps/sigma of the noise that made each sample, or a field given with --reference, which \
-           should then be the marginal score of the data. Writes OUT/stein.csv, stein.npz, manifest.json, run_log.json and \
-           plots/*.svg (docs/FORMATS.md), and prints a table.",
+           should then be the marginal score of the data.",
     title: "Stein operator",
     prose: "e = s − s_θ is the score's error and S = ∇·e + s·e. For s the score that made the samples the mean of S is \
             zero, for any model; |e| against the conditional score includes a gap that no training removes.",
