@@ -1,6 +1,7 @@
 """Results: the mapping, what each part says, what is written, what is missing. No torch, no pandas."""
 
 import importlib
+import pickle
 import sys
 
 import numpy as np
@@ -75,15 +76,20 @@ def test_in_a_notebook_it_is_a_sentence_and_a_table(circulation):
     assert repr(circulation).startswith("<vorticity.Result of circulation: 2 paths, 2 timesteps, 3 samples.")
 
 
-def test_names_are_escaped(circulation):
+def test_names_are_escaped():
     class Run:
-        measure = "curl"
-        manifest = "{}"
+        measure = "circulation"
+        manifest = '{"circulation": {"axes": ["path", "timestep"], "paths": ["<script>"], "timesteps": [1], "columns": []}}'
 
         def summary(self):
             return "<script>"
 
-    assert "<script" not in vt.Result(Run())._repr_html_()
+        def told(self):
+            point = '{"value": 1, "error": null, "verdict": "<script>"}'
+            return f'{{"label": "<script>", "unit": "<script>", "mean": false, "points": [[{point}]]}}'
+
+    html = vt.Result(Run())._repr_html_()
+    assert "<script" not in html and html.count("&lt;script&gt;") == 5
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -115,6 +121,14 @@ def test_reports_with_and_without_a_directory(circulation, tmp_path):
     assert (tmp_path / "both.html").stat().st_size > 10_000
     with pytest.raises(vt.FileError):
         circulation.save(directory)
+
+
+def test_results_travel_by_their_directory(circulation, tmp_path):
+    circulation.save(tmp_path / "run")
+    sent = pickle.loads(pickle.dumps(vt.load(tmp_path / "run")))
+    assert np.array_equal(sent["integral"], circulation["integral"]) and sent.summary() == circulation.summary()
+    with pytest.raises(vt.InvalidError, match="in memory alone"):
+        pickle.dumps(circulation)
 
 
 def test_shards_say_what_they_are(rotor, data, tmp_path):

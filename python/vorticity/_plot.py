@@ -11,8 +11,8 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
 DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1))]
 # Of each verdict a mark: filled, open, a cross.
 MARKS = {"resolved": {"marker": "o"}, "not resolved": {"marker": "o", "mfc": "white"}, "not checked": {"marker": "x"}}
-# Heat of maps: from white to dark, of even lightness steps.
-HEAT = "cividis"
+# Heat of maps: even steps of lightness, and no grey, which stands for what is not resolved.
+HEAT = "viridis"
 # Sizes in points, as printed.
 STYLE = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
          "axes.linewidth": 0.6, "lines.linewidth": 1.0, "lines.markersize": 3.5, "xtick.major.width": 0.6,
@@ -20,7 +20,7 @@ STYLE = {"font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.label
          "mathtext.default": "regular"}  # fmt: skip
 
 
-def plot(result, column=None, *, ax=None, width=3.25, x="timestep", log=None, timestep=None, sample=None, plane=None):
+def plot(result, column, ax, width, x, log, timestep, sample, plane):
     """Draws a result, see `Result.plot`."""
     need("matplotlib", "plot")
     if x not in ("timestep", "sigma"):
@@ -47,6 +47,7 @@ def _made(ax, width, height, draw):
     """Axes, drawn into: those given, or of a new figure of that width in inches."""
     import matplotlib.pyplot as plt
 
+    plt.draw_if_interactive()  # loads the backend, whose own settings would end with the context below
     with plt.rc_context(STYLE):
         if ax is None:
             _, ax = plt.subplots(figsize=(width, height * width), layout="constrained")
@@ -231,7 +232,9 @@ def _map(ax, result, timestep, sample):
     drawn = ax.imshow(shown, cmap=HEAT, vmin=0, vmax=end, interpolation="nearest")
     _bare(ax)
     k = result.axes["timestep"][t]
-    ax.set_xlabel(f"k = {k}, {own}" + ("" if checked else ", not checked") + ("" if clear.any() else ", nothing resolved"))
+    said = "" if checked else ", not checked"
+    said += ", nothing resolved" if not clear.any() else "" if clear.all() else "\ngrey: not resolved"
+    ax.set_xlabel(f"k = {k}, {own}{said}")
     _bar(ax, drawn, "$\\Sigma_j\\,|A_{ij}|^2$ (nat²/x⁴)")
 
 

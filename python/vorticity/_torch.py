@@ -148,9 +148,10 @@ def _exported(bare, given, exporter, opset):
         return program.model_proto.SerializeToString()
     except Exception as error:
         other = "legacy" if exporter == "dynamo" else "dynamo"
+        said = (str(error).strip() or repr(error)).splitlines()[0]
         raise Error(
-            f"module: torch's exporter to ONNX ({exporter}) failed: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}; "
-            f"try exporter='{other}', or vt.from_callable, which needs no export"
+            f"module: torch's exporter to ONNX ({exporter}) failed: {said}; try exporter='{other}', or vt.from_callable, which needs no "
+            "export"
         ) from error
 
 
@@ -159,9 +160,7 @@ def _example(example):
     import torch
 
     named = {}
-    if isinstance(example, torch.Tensor):
-        example = (example,)
-    example = list(example)
+    example = list(example) if isinstance(example, (tuple, list)) else [example]
     if example and isinstance(example[-1], dict):
         named = example.pop()
     if not example or not isinstance(example[0], torch.Tensor) or example[0].ndim < 2:
@@ -199,21 +198,35 @@ def from_torch(
 ):
     """A field of a torch module: exported to ONNX in memory, run by the engine on any adapter, compared with the module.
 
-    module: `forward(x, t)` that returns a tensor, something with `.sample` (diffusers) or a tuple whose first is meant. It is
-        measured in evaluation mode and float32 and stays as it is: of a module in another precision a copy is taken.
-    example: `(x, t)`, tensors on the module's device: x `[N, C, H, W]`, t `[N]` as the module takes it. More arguments, and
-        named ones in a dictionary at the end, are fixed at what they are here (of tensors the first sample's).
-    process: a `vt.Process`. What t is follows from it, as `field.facts["label"]` says: k, sigma or a time.
-    prediction: what the module puts out: `eps`, `score`, `v`, `x0`, `denoised`, `flow_velocity`, `edm_f?sigma_data=..`.
-    data_range: what 0 and 255 of 8-bit images map to.
-    points: random noisy points, spread over the process's timesteps, at which engine and module are compared. The largest
-        difference, in units of the root mean square of the module's output at the point, is `field.agreement`; beyond
-        `bound` (1e-3: both compute in float32, in another order) it is an error. 0 compares nothing.
-    exporter: `dynamo` (needs onnxscript) or `legacy`; by default the first whose packages are installed. opset: of the file.
-    channels: how many of the output's first channels are the prediction.
+    Args:
+        module: `forward(x, t)` that returns a tensor, something with `.sample` (diffusers) or a tuple whose first is meant. It is measured
+            in evaluation mode and float32 and stays as it is: of a module in another precision a copy is taken.
+        example: (x, t), tensors on the module's device: x `[N, C, H, W]`, t `[N]` as the module takes it. More arguments, and named ones
+            in a dictionary at the end, are fixed at what they are here (of tensors the first sample's).
+        process: a `Process`, or what `Process.open` takes. What t is follows from it, as `field.facts["label"]` says: k, sigma or a time.
+        prediction: what the module puts out: "eps", "score", "v", "x0", "denoised", "flow_velocity", "edm_f?sigma_data=0.5", ..
+            (docs/FORMATS.md).
+        name: for manifests and titles; by default the class's.
+        data_range: (low, high): what 0 and 255 of 8-bit images are to the network.
+        points: random noisy points, spread over the process's timesteps, at which engine and module are compared. The largest difference
+            of an output's component, in units of the root mean square of the module's output at the point, is `field.agreement`. 0 compares
+            nothing, and leaves it None.
+        bound: the largest agreement that is taken: both compute in float32, in another order, which was seen to make 1e-6 to 1e-4.
+        exporter: "dynamo" (needs onnx and onnxscript) or "legacy" (needs onnx); by default the first whose packages are installed.
+        opset: of the file; by default the exporter's own.
+        channels: how many of the output's first channels are the prediction.
+        device: a `Device`, or its adapter; the best adapter by default. The module's own device computes the comparison alone.
 
-    Returns a `Field`. Raises `MissingDependency` without torch or onnx, `ArrayError` for examples that do not fit, `Error`
-    where the export fails or engine and module disagree, `InvalidError` for what the importer refuses, by its node.
+    Returns:
+        A `Field`.
+
+    Raises:
+        MissingDependency: torch, or what its exporter needs, is not installed.
+        ArrayError: an example that does not fit. What the module itself raises of it reaches you as it is.
+        InvalidError: what the importer refuses, by its node (docs/ONNX.md); a process or prediction that makes no sense.
+        Error: the export failed, or engine and module disagree.
+
+    >>> field = vt.from_torch(unet, (x, t), process=vt.Process.from_diffusers(scheduler), prediction="eps")  # doctest: +SKIP
     """
     torch = need("torch", "from_torch")
     from . import _native

@@ -119,6 +119,8 @@ class Result(Mapping):
         try:
             return self._all[name]
         except KeyError:
+            if name in ("verdict", self.info["headline"]):
+                _ = self._table  # says it where this is a shard
             raise KeyError(f"{self.measure} has no '{name}', it has {', '.join(self._all)}") from None
 
     def __iter__(self):
@@ -131,6 +133,13 @@ class Result(Mapping):
         return self is other
 
     __hash__ = object.__hash__
+
+    def __reduce__(self):
+        if self.out is None:
+            raise InvalidError(f"{self.measure}: is in memory alone: out= or save() makes a directory, which other processes can load")
+        from ._runs import load
+
+        return load, (os.path.abspath(self.out),)
 
     # -- in words ---------------------------------------------------------------------------------------------------------
 
@@ -247,22 +256,28 @@ class Result(Mapping):
 
         return report([self], page, title)
 
-    def plot(self, column: str | None = None, **options):
+    def plot(self, column=None, *, ax=None, width=3.25, x="timestep", log=None, timestep=None, sample=None, plane=None):
         """Draws the result; returns matplotlib's `Axes`. Needs matplotlib.
 
         By default what the measure is about: medians over the samples with bands of quartiles over noise levels, a line for each
         path, plane or end; of `map` and `planes` pictures, of `jacobian` a matrix, of `likelihood` each sample. Filled marks are
         resolved, open ones not resolved, crosses not checked. No title: that is the caption's business.
 
-        column: another column, always drawn over noise levels (of `likelihood`: over samples).
-        ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
-        x: `"timestep"` or `"sigma"`. log: whether the vertical axis is; by default where values say so.
-        timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over samples of a map,
-        else the first.
+        Args:
+            column: another column, always drawn over noise levels (of `likelihood`: over samples).
+            ax: axes to draw into; without it a new figure, `width` inches wide (3.25, a column).
+            x: "timestep" or "sigma".
+            log: whether the vertical axis is logarithmic; by default where all values are positive and differ much.
+            timestep, sample, plane: which one, of pictures and matrices; by default the middle timestep, the mean over the samples of a
+                map, else the first.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+            InvalidError: a column, timestep, sample or plane that there is not.
         """
         from ._plot import plot
 
-        return plot(self, column, **options)
+        return plot(self, column, ax, width, x, log, timestep, sample, plane)
 
 
 def _written(unit) -> str:

@@ -40,9 +40,18 @@ def three(network):
         return lambda x, k, sigma: net(x, k)
 
     closure = vt.from_callable(
-        of(network), name="mnist", process=directory.process, shape=directory.shape, prediction="eps", arrays="torch",
-        jvp=vt.torch_jvp(of(network)), vjp=vt.torch_vjp(of(network)),
-        f64=of(double), f64_jvp=vt.torch_jvp(of(double)), f64_vjp=vt.torch_vjp(of(double)), batch=64,
+        of(network),
+        name="mnist",
+        process=directory.process,
+        shape=directory.shape,
+        prediction="eps",
+        arrays="torch",
+        jvp=vt.torch_jvp(of(network)),
+        vjp=vt.torch_vjp(of(network)),
+        f64=of(double),
+        f64_jvp=vt.torch_jvp(of(double)),
+        f64_vjp=vt.torch_vjp(of(double)),
+        batch=64,
     )
     example = (torch.zeros(1, *directory.shape), torch.zeros(1, dtype=torch.long))
     exported = vt.from_torch(network, example, process=directory.process, prediction="eps")
@@ -84,7 +93,9 @@ def test_functions_on_torch_tensors():
         seen.append((type(x), x.dtype, k.dtype, sigma.dtype, x.requires_grad, torch.is_grad_enabled()))
         return torch.sin(x) * sigma[:, None, None, None]
 
-    field = vt.from_callable(f, process=PROCESS, shape=SHAPE, prediction="eps", arrays="torch", jvp=vt.torch_jvp(f), vjp=vt.torch_vjp(f), f64=f)
+    field = vt.from_callable(
+        f, process=PROCESS, shape=SHAPE, prediction="eps", arrays="torch", jvp=vt.torch_jvp(f), vjp=vt.torch_vjp(f), f64=f
+    )
     x = torch.randn(4, *SHAPE)
     x.requires_grad_(True)
     s = field(x, 300)
@@ -98,7 +109,9 @@ def test_functions_on_torch_tensors():
     assert "not checked" not in set(np.ravel(result["verdict"]))
 
 
-@pytest.mark.parametrize("returned", [lambda x: x.numpy(), lambda x: x.long(), lambda x: x[:, :, 1:], lambda x: (x,), lambda x: x.to(torch.complex64)])
+@pytest.mark.parametrize(
+    "returned", [lambda x: x.numpy(), lambda x: x.long(), lambda x: x[:, :, 1:], lambda x: (x,), lambda x: x.to(torch.complex64)]
+)
 def test_what_torch_functions_return_is_checked(returned):
     field = vt.from_callable(lambda x, k, sigma: returned(x), process=PROCESS, shape=SHAPE, arrays="torch")
     with pytest.raises(vt.ArrayError, match="f returned"):

@@ -62,7 +62,10 @@ def test_it_agrees_with_the_module_and_leaves_it_alone(network, process, exporte
     want = score(network, x, 40, process)
     assert np.abs(field(x, 40) - want).max() < 1e-5 * np.abs(want).max()
     v = np.random.default_rng(2).standard_normal(x.shape).astype(np.float32)
-    f = lambda x: network(x, torch.full((3,), 40)) * (-1 / process.noise(40)[1])
+
+    def f(x):
+        return network(x, torch.full((3,), 40)) * (-1 / process.noise(40)[1])
+
     want = torch.func.jvp(f, (torch.from_numpy(x),), (torch.from_numpy(v),))[1].detach().numpy()
     assert np.abs(field.jvp(x, v, 40)[1] - want).max() < 1e-5 * np.abs(want).max()
 
@@ -169,6 +172,8 @@ def test_what_does_not_fit_is_told(network, process):
         vt.from_torch(lambda x, t: x, (X, T), **given)
     with pytest.raises(vt.ArrayError, match="example: expected"):
         vt.from_torch(network, (3, T), **given)
+    with pytest.raises(vt.ArrayError, match="example: expected"):
+        vt.from_torch(network, 3, **given)
     with pytest.raises(vt.ArrayError, match="example: x is of int64"):
         vt.from_torch(network, (X.long(), T), **given)
     with pytest.raises(vt.InvalidError, match="exporter: 'new' is unknown"):

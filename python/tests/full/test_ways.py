@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_torch import Network, X, T
+from test_torch import Network, T, X
 
 import vorticity as vt
 
