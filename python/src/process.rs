@@ -49,6 +49,21 @@ impl Process {
         })
     }
 
+    /// Of another process's `state`.
+    #[staticmethod]
+    fn restored(py: Python, config: &str, source: &str) -> PyResult<Self> {
+        guard(py, || {
+            let config = serde_json::from_str(config)
+                .map_err(|e| raise(py, "InvalidError", format!("process: '{config}' is no configuration: {e}")))?;
+            of(py, config, source)
+        })
+    }
+
+    /// What makes it again: its configuration as JSON, and what said so.
+    fn state(&self) -> (String, String) {
+        (serde_json::json!(self.process.config).to_string(), self.process.source.clone())
+    }
+
     /// T, the number of timesteps.
     #[getter]
     fn timesteps(&self) -> usize {

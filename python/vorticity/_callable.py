@@ -1,6 +1,8 @@
 """Fields of any function: a network of another library, a formula, a simulator. In: a function on batches of points. Out: a `Field`, for
 which the engine makes the points, integrates, checks and writes runs as for any other."""
 
+from functools import partial
+
 from . import _native
 from ._device import native as device_of
 from ._field import Field, _process, _shape
@@ -78,6 +80,10 @@ def from_callable(
         "data_range": tuple(float(end) for end in data_range),
         "batch": int(batch),
     }
+    again = partial(
+        from_callable, f, process=process, shape=shape, prediction=prediction, arrays=arrays, torch_device=torch_device, jvp=jvp, vjp=vjp,
+        f64=f64, f64_jvp=f64_jvp, f64_vjp=f64_vjp, name=name, data_range=data_range, batch=batch, device=device,
+    )  # fmt: skip
     single = own("float32", ("f", f), ("jvp", jvp), ("vjp", vjp))
     double = own("float64", ("f64", f64), ("f64_jvp", f64_jvp), ("f64_vjp", f64_vjp))
-    return Field(_native.closure((single, double), about, device_of(device)))
+    return Field(_native.closure((single, double), about, device_of(device)), again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,6 +46,10 @@ class Device:
     def describe(self) -> str:
         """Opens it, and says what it is: adapter, back end and driver, a line for each."""
         return "\n".join(self._native.describe())
+
+    def __reduce__(self):
+        (adapter, memory, binding), tune = self._native.given
+        return partial(Device, adapter, memory=memory, binding=binding, tune=tune), ()
 
     def __repr__(self) -> str:
         (adapter, memory, binding), tune = self._native.given

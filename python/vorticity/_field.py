@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
@@ -36,8 +37,10 @@ class Field:
     at once: they take turns on the device.
     """
 
-    def __init__(self, native: _native.Field) -> None:
+    def __init__(self, native: _native.Field, again: Callable[[], Field] | None = None) -> None:
         self._native = native
+        # What makes it in another process, if that can be said.
+        self._again = again
         self._shape = native.shape
         # How far the engine is from what it was made from, in units of the output's size; None where that was not compared.
         self.agreement: float | None = None
@@ -143,6 +146,11 @@ class Field:
         sample = None if sample is None else _arrays.wholes("sample", sample, len(x))
         return x, single, back, k, sample
 
+    def __reduce__(self):
+        if self._again is None:
+            raise InvalidError(f"field {self.name}: is made of a module, which only the process that exported it has: make it there anew")
+        return self._again, ()
+
     def __repr__(self) -> str:
         shape = "any shape" if self._shape is None else "x".join(str(n) for n in self._shape)
         return f"<Field {self.name}: {shape}>"
@@ -206,7 +214,8 @@ def open(
         "guidance": guidance,
     }
     said = {key: value for key, value in given.items() if value is not None}
-    return Field(_native.Field.open(os.fspath(model), said, device_of(device)))
+    again = partial(open, model, **{**given, "process": process}, device=device)
+    return Field(_native.Field.open(os.fspath(model), said, device_of(device)), again)
 
 
 def _shape(shape):

@@ -123,8 +123,15 @@ class Process:
     def __len__(self) -> int:
         return self.timesteps
 
+    def __reduce__(self):
+        return _restored, self._native.state()
+
     def __repr__(self) -> str:
         return f"<Process: {self._native.describe()} [{self._native.source}]>"
+
+
+def _restored(config, source):
+    return Process(_native.Process.restored(config, source))
 
 
 def _numbers(name, values):

@@ -131,6 +131,8 @@ class Result(Mapping[str, "NDArray[Any]"]):
         try:
             return self._all[name]
         except KeyError:
+            if name in ("verdict", self.info["headline"]):
+                _ = self._table  # says it where this is a shard
             raise KeyError(f"{self.measure} has no '{name}', it has {', '.join(self._all)}") from None
 
     def __iter__(self) -> Iterator[str]:
