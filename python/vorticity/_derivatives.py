@@ -1,10 +1,19 @@
 """Derivatives of a user's function by the library that it is written in, for `from_callable(.., jvp=, vjp=)`. In: f(x, k, sigma) on
 batches whose samples do not depend on each other. Out: products with its Jacobian, sample by sample, and with its transpose."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from ._need import need
 
+# f(x, k, sigma), and its products product(x, v, k, sigma).
+Function = Callable[[Any, Any, Any], Any]
+Product = Callable[[Any, Any, Any, Any], Any]
 
-def torch_jvp(f):
+
+def torch_jvp(f: Function) -> Product:
     """`jvp(x, v, k, sigma)`, J v of a function on torch tensors, by forward mode (`torch.func.jvp`).
 
     x and v are float32 `[N, C, H, W]`, k int64 `[N]`, sigma float32 `[N]`; J v has the shape of x and the unit of f over that of
@@ -20,7 +29,7 @@ def torch_jvp(f):
     return jvp
 
 
-def torch_vjp(f):
+def torch_vjp(f: Function) -> Product:
     """`vjp(x, u, k, sigma)`, J'u of a function on torch tensors, by reverse mode (`torch.func.vjp`). Shapes as `torch_jvp`."""
     torch = need("torch", "torch_vjp")
 
@@ -30,7 +39,7 @@ def torch_vjp(f):
     return vjp
 
 
-def jax_jvp(f):
+def jax_jvp(f: Function) -> Product:
     """`jvp(x, v, k, sigma)`, J v of a function on JAX arrays, by forward mode (`jax.jvp`). Shapes as `torch_jvp`."""
     jax = need("jax", "jax_jvp")
 
@@ -40,7 +49,7 @@ def jax_jvp(f):
     return jvp
 
 
-def jax_vjp(f):
+def jax_vjp(f: Function) -> Product:
     """`vjp(x, u, k, sigma)`, J'u of a function on JAX arrays, by reverse mode (`jax.vjp`). Shapes as `torch_jvp`."""
     jax = need("jax", "jax_vjp")
 

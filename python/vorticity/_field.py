@@ -43,7 +43,7 @@ class Field:
         self._again = again
         self._shape = native.shape
         # How far the engine is from what it was made from, in units of the output's size; None where that was not compared.
-        self.agreement = None
+        self.agreement: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int] | None:

@@ -1,14 +1,27 @@
 """Fields from torch modules: exported to ONNX in memory, run by the engine, and compared with the module. In: a module, an example of
 what it takes, a process. Out: a `Field` that says how far it is from the module."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import io
 import logging
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._need import need
 from .errors import ArrayError, Error, InvalidError, missing
+
+if TYPE_CHECKING:
+    import os
+
+    import torch
+
+    from ._device import Device
+    from ._field import Field
+    from ._process import Process
 
 # How far the engine may be from the module, in units of the root mean square of its output. Both compute in float32, in another
 # order: networks of any depth were seen to differ by 1e-6 to 1e-4; a wrong weight, layout or label differs by 1e-1 and more.
@@ -182,20 +195,20 @@ def _example(example):
 
 
 def from_torch(
-    module,
-    example,
+    module: torch.nn.Module,
+    example: torch.Tensor | Sequence[Any],
     *,
-    process,
-    prediction,
-    name=None,
-    data_range=(-1, 1),
-    points=4,
-    bound=BOUND,
-    exporter=None,
-    opset=None,
-    channels=None,
-    device=None,
-):
+    process: Process | str | os.PathLike[str],
+    prediction: str,
+    name: str | None = None,
+    data_range: tuple[float, float] = (-1, 1),
+    points: int = 4,
+    bound: float = BOUND,
+    exporter: Literal["dynamo", "legacy"] | None = None,
+    opset: int | None = None,
+    channels: int | None = None,
+    device: Device | int | str | Sequence[int | str] | None = None,
+) -> Field:
     """A field of a torch module: exported to ONNX in memory, run by the engine on any adapter, compared with the module.
 
     Args:
