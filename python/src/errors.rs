@@ -2,7 +2,6 @@
 //! reaches Python as itself, nor standard error.
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,11 +11,6 @@ use vorticity::error::Error;
 static GUARDED: AtomicUsize = AtomicUsize::new(0);
 /// Where the last panic was, and what it said: of any thread, for the library has threads of its own.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
-
-thread_local! {
-    /// Whether this thread is within a guarded call already.
-    static WITHIN: Cell<bool> = const { Cell::new(false) };
-}
 
 /// From here on panics below guarded calls are kept for the exception; all others are told as they were.
 pub fn keep_panics_silent() {
@@ -33,13 +27,8 @@ pub fn keep_panics_silent() {
 
 /// Does `work`; a panic becomes an `InternalError`.
 pub fn guard<T>(py: Python, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
-    if WITHIN.get() {
-        return work();
-    }
     GUARDED.fetch_add(1, Ordering::SeqCst);
-    WITHIN.set(true);
     let done = catch_unwind(AssertUnwindSafe(work));
-    WITHIN.set(false);
     GUARDED.fetch_sub(1, Ordering::SeqCst);
     done.unwrap_or_else(|_| {
         let said = LAST.lock().ok().and_then(|mut last| last.take()).unwrap_or_else(|| "a panic".into());
