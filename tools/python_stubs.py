@@ -8,7 +8,7 @@ from pathlib import Path
 
 FILE = Path(__file__).resolve().parents[1] / "python/vorticity/__init__.pyi"
 
-HEAD = '''\
+HEAD = """\
 # Made by tools/python_stubs.py from the package's list of names and the engine's table of measures.
 from collections.abc import Iterable, Sequence
 from os import PathLike
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-'''
+"""
 
 MEASURE = '''
 def {name}(

@@ -252,10 +252,15 @@ def test_a_function_may_use_another_field(vt, tilted):
 
 
 def test_a_failing_function_leaves_a_clean_process():
-    ran = python("-W", "error", "-c", "import vorticity as vt, numpy as np\n"
-                 "def f(x, k, sigma): raise LookupError('mine')\n"
-                 "field = vt.from_callable(f, process='vp?schedule=cosine', shape=(1, 2, 2))\n"
-                 "try: field(np.zeros((1, 1, 2, 2), 'float32'), 1)\n"
-                 "except LookupError as error: print(error)\n")
+    ran = python(
+        "-W",
+        "error",
+        "-c",
+        "import vorticity as vt, numpy as np\n"
+        "def f(x, k, sigma): raise LookupError('mine')\n"
+        "field = vt.from_callable(f, process='vp?schedule=cosine', shape=(1, 2, 2))\n"
+        "try: field(np.zeros((1, 1, 2, 2), 'float32'), 1)\n"
+        "except LookupError as error: print(error)\n",
+    )
     assert (ran.returncode, ran.stdout.strip()) == (0, "mine"), ran.stderr
     assert "panick" not in ran.stderr

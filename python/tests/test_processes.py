@@ -107,7 +107,9 @@ def test_a_forked_child_is_refused_at_once(leave):
 
 @POSIX
 def test_a_fork_before_the_first_call_is_fine():
-    ran = python("-c", textwrap.dedent("""
+    ran = python(
+        "-c",
+        textwrap.dedent("""
         import multiprocessing, numpy as np, vorticity as vt
         field = vt.open("field:rotor", shape=(1, 4, 4))
 
@@ -117,7 +119,8 @@ def test_a_fork_before_the_first_call_is_fine():
         if __name__ == "__main__":
             with multiprocessing.get_context("fork").Pool(2) as pool:
                 print(len(pool.map(work, [3, 4, 5])))
-    """))
+    """),
+    )
     assert ran.stdout == "3\n", ran.stdout + ran.stderr
 
 

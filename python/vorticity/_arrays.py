@@ -24,7 +24,8 @@ def plain(name, x):
     if type(x) is np.ndarray:
         return x, _same
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ArrayError(f"{name}: {int(np.ma.getmaskarray(x).sum())} numbers are masked, expected an array without a mask: say x.filled(..)")
+        masked = int(np.ma.getmaskarray(x).sum())
+        raise ArrayError(f"{name}: {masked} numbers are masked, expected an array without a mask: say x.filled(..)")
     try:
         return _tensor(x) if is_torch(x) else (np.asarray(x), _same)
     except Exception as error:
@@ -66,28 +67,47 @@ def _require_floats(name, array):
         raise ArrayError(f"{name}: dtype {kind.str} has another byte order than this machine, expected {kind.newbyteorder('=').str}")
 
 
-def points(name, x, shape, dtype=np.float32):
-    """`x` as `[N, C, H, W]`, whether it was `[C, H, W]`, and the way back. `shape` is `[C, H, W]`, or None: any."""
-    array, back = floats(name, x, dtype)
-    single = array.ndim == 3
-    if array.ndim not in (3, 4) or (shape is not None and array.shape[-3:] != shape):
-        expected = "[C, H, W]" if shape is None else list(shape)
-        raise ArrayError(f"{name}: shape {list(array.shape)}, expected {expected} or [N, ..] of such")
-    return (array[None] if single else array), single, back
+class Points:
+    """Points as the engine takes them, `x` `[N, C, H, W]`, and the way back to what was given: one point or several, with the axes
+    `[C, H, W]` or, where a point is D channels of one pixel, as vectors `[D]`; of what library, on what device."""
 
+    def __init__(self, name, x, shape, dtype=np.float32):
+        """`shape` is `[C, H, W]`, or None: any."""
+        array, self.back = floats(name, x, dtype)
+        self.vectors = shape is not None and shape[1:] == (1, 1) and array.ndim in (1, 2) and array.shape[-1] == shape[0]
+        if self.vectors:
+            array = array[..., None, None]
+        self.single = array.ndim == 3
+        if array.ndim not in (3, 4) or (shape is not None and array.shape[-3:] != shape):
+            expected = "[C, H, W]" if shape is None else list(shape)
+            raise ArrayError(f"{name}: shape {list(array.shape)}, expected {expected} or [N, ..] of such")
+        self.x = array[None] if self.single else array
 
-def directions(name, v, x, single):
-    """`v` as `[N, T, C, H, W]` beside points `[N, C, H, W]`, and the shape in which results are given back."""
-    array, _ = floats(name, v, x.dtype.type)
-    shape, given = x.shape, array.shape
-    own = shape[1:] if single else shape
-    if given == own:
-        return array.reshape(shape[0], 1, *shape[1:]), given
-    many = given[:1] + shape[1:] if single else given[:2] + shape[1:]
-    if len(given) == len(own) + 1 and given == many and (single or given[0] == shape[0]):
-        return array.reshape(shape[0], -1, *shape[1:]), given
-    leading = "[T, C, H, W]" if single else "[N, T, C, H, W]"
-    raise ArrayError(f"{name}: shape {list(given)}, expected that of x, {list(own)}, or {leading} with several directions of each point")
+    def like(self, result):
+        """A result that ends in the axes of a point, as what was given."""
+        return self.back(result[..., 0, 0] if self.vectors else result)
+
+    def values(self, result):
+        """A result `[N, C, H, W]`, as what was given."""
+        return self.like(result[0] if self.single else result)
+
+    def directions(self, name, v):
+        """`v`, which ends in the same axes as the points, as `[N, T, C, H, W]`; and the shape of results for it, before `like`."""
+        array, _ = floats(name, v, self.x.dtype.type)
+        found = list(array.shape)
+        if self.vectors:
+            array = array[..., None, None]
+        shape, given = self.x.shape, array.shape
+        own = shape[1:] if self.single else shape
+        if given == own:
+            return array.reshape(shape[0], 1, *shape[1:]), given
+        many = given[:1] + shape[1:] if self.single else given[:2] + shape[1:]
+        if len(given) == len(own) + 1 and given == many and (self.single or given[0] == shape[0]):
+            return array.reshape(shape[0], -1, *shape[1:]), given
+        point = "D" if self.vectors else "C, H, W"
+        leading = f"[T, {point}]" if self.single else f"[N, T, {point}]"
+        own = list(own[:-2] if self.vectors else own)
+        raise ArrayError(f"{name}: shape {found}, expected that of x, {own}, or {leading} with several directions of each point")
 
 
 def wholes(name, k, count):

@@ -34,9 +34,9 @@ def from_callable(
     not depend on the other points of its batch, and f must give the same numbers whenever it is asked.
 
     Args:
-        f: takes x float32 `[N, C, H, W]`, k int64 `[N]` and sigma float32 `[N]`, returns what `prediction` says, shaped like x.
+        f: takes x float32 `[N, *shape]`, k int64 `[N]` and sigma float32 `[N]`, returns what `prediction` says, shaped like x.
         process: a `Process`, or what `Process.open` takes: x = a x_0 + sigma eps at timestep k.
-        shape: (C, H, W) of a point, or "CxHxW".
+        shape: (C, H, W) of a point, or "CxHxW"; (D,) for vectors, (H, W) for images of one channel.
         prediction: what f returns: "score", "eps", "v", "x0", "denoised", "flow_velocity" (docs/FORMATS.md), or "map" for a vector field
             that is no score.
         arrays: what f takes and returns: "numpy", "torch" (by DLPack, on `torch_device`) or "jax". torch functions run under no_grad.
@@ -70,7 +70,7 @@ def from_callable(
     library = Library(arrays, torch_device)
 
     def own(dtype, *functions):
-        return [wrapped(function, what, library, dtype) for what, function in functions]
+        return [_shaped(wrapped(function, what, library, dtype), shape) for what, function in functions]
 
     about = {
         "name": str(name or getattr(f, "__qualname__", type(f).__qualname__)),
@@ -87,3 +87,15 @@ def from_callable(
     single = own("float32", ("f", f), ("jvp", jvp), ("vjp", vjp))
     double = own("float64", ("f64", f64), ("f64_jvp", f64_jvp), ("f64_vjp", f64_vjp))
     return Field(_native.closure((single, double), about, device_of(device)), again)
+
+
+def _shaped(function, shape):
+    """A function of points `[N, *shape]` as one of points `[N, C, H, W]`."""
+    if function is None or isinstance(shape, str) or len(shape) == 3:
+        return function
+
+    def call(x, *rest):
+        given = [array.reshape(len(array), *shape) if array.ndim == 4 else array for array in (x, *rest)]
+        return function(*given).reshape(x.shape)
+
+    return call

@@ -28,10 +28,10 @@ Array = TypeVar("Array")
 class Field:
     """A field s(x, k): R^D -> R^D, a score (unit nat/x, x the unit of the data) or whatever its prediction makes of a network.
 
-    Made by `open`, `from_torch`, `from_callable`. Points are x = a x_0 + sigma eps at a timestep k, `[N, C, H, W]` or `[C, H, W]`, NumPy
-    arrays (C-contiguous float32 is read without a copy; float64 is rounded to float32) or torch tensors, and results are of the same
-    kind and on the same device. k is a timestep, or one for each point. `sample` says, where the network is under several conditions, which
-    sample's condition each point is under.
+    Made by `open`, `from_torch`, `from_callable`. Points are x = a x_0 + sigma eps at a timestep k, `[N, C, H, W]` or `[C, H, W]` (of
+    shape (D, 1, 1) also vectors, `[N, D]` or `[D]`), NumPy arrays (C-contiguous float32 is read without a copy; float64 is rounded to
+    float32) or torch tensors, and results are of the same kind and on the same device. k is a timestep, or one for each point. `sample`
+    says, where the network is under several conditions, which sample's condition each point is under.
 
     The first call of a kind plans and compiles, which takes from a tenth of a second to seconds; the plan is kept. Two threads may call
     at once: they take turns on the device.
@@ -86,41 +86,37 @@ class Field:
 
     def __call__(self, x: Array, k: Numbers, *, sample: Numbers | None = None) -> Array:
         """s at x, shaped like x, float32."""
-        x, single, back, k, sample = self._points(x, k, sample)
-        s, _, _ = self._native.products(x, k, None, None, sample)
-        return back(s[0] if single else s)
+        points, k, sample = self._points(x, k, sample)
+        s, _, _ = self._native.products(points.x, k, None, None, sample)
+        return points.values(s)
 
     def jvp(self, x: Array, v: Array, k: Numbers, *, sample: Numbers | None = None) -> tuple[Array, Array]:
         """(s, J v) at x along v, which is shaped like x, or `[N, T, C, H, W]` for T directions of each point. J v is shaped like v;
         J_ij = ds_i/dx_j, unit nat/x^2 for a score. Exact tangents in float32."""
-        from . import _arrays
-
-        x, single, back, k, sample = self._points(x, k, sample)
-        v, shape = _arrays.directions("v", v, x, single)
-        s, jv, _ = self._native.products(x, k, v, None, sample)
-        return back(s[0] if single else s), back(jv.reshape(shape))
+        points, k, sample = self._points(x, k, sample)
+        v, shape = points.directions("v", v)
+        s, jv, _ = self._native.products(points.x, k, v, None, sample)
+        return points.values(s), points.like(jv.reshape(shape))
 
     def vjp(self, x: Array, u: Array, k: Numbers, *, sample: Numbers | None = None) -> tuple[Array, Array]:
         """(s, J'u) at x from u, which is shaped like x, or `[N, T, C, H, W]` for T cotangents of each point. J'u is shaped like u."""
-        from . import _arrays
-
-        x, single, back, k, sample = self._points(x, k, sample)
-        u, shape = _arrays.directions("u", u, x, single)
-        s, _, jtu = self._native.products(x, k, None, u, sample)
-        return back(s[0] if single else s), back(jtu.reshape(shape))
+        points, k, sample = self._points(x, k, sample)
+        u, shape = points.directions("u", u)
+        s, _, jtu = self._native.products(points.x, k, None, u, sample)
+        return points.values(s), points.like(jtu.reshape(shape))
 
     def jacobian(self, x: Array, k: Numbers, components: Iterable[int] | None = None, *, sample: Numbers | None = None) -> Array:
         """J at x, float32 `[N, D, D]` (`[D, D]` of one point), J_ij = ds_i/dx_j, components in C order; or of these M components alone,
         `[N, M, M]`. Exact tangents, one for each column."""
-        x, single, back, k, sample = self._points(x, k, sample)
-        d = x[0].size
+        points, k, sample = self._points(x, k, sample)
+        d = points.x[0].size
         components = list(range(d)) if components is None else [int(c) for c in components]
         if not components:
             raise InvalidError("components: none are given, expected numbers of components")
         if any(not 0 <= c < d for c in components):
             raise InvalidError(f"components: {components}, expected numbers from 0 to below D = {d}")
-        j = self._native.jacobian(x, k, components, sample)
-        return back(j[0] if single else j)
+        j = self._native.jacobian(points.x, k, components, sample)
+        return points.back(j[0] if points.single else j)
 
     def twin(self, x: Array, k: Numbers, v: Array | None = None, *, sample: Numbers | None = None) -> Array | tuple[Array, Array]:
         """s at x in float64 on the CPU, the second opinion of every kernel; with v, shaped like x, (s, J v). Takes its time: a network's
@@ -129,22 +125,21 @@ class Field:
 
         from . import _arrays
 
-        x, single, back, k, sample = self._points(x, k, sample, np.float64)
+        points, k, sample = self._points(x, k, sample, np.float64)
         if v is not None:
-            v, _, _ = _arrays.points("v", v, x.shape[1:], np.float64)
-            if v.shape != x.shape:
-                raise _arrays.ArrayError(f"v: shape {list(v.shape)}, expected that of x, {list(x.shape)}")
-        s, jv = self._native.twin(x, k, v, sample)
-        s = back(s[0] if single else s)
-        return s if jv is None else (s, back(jv[0] if single else jv))
+            v = _arrays.Points("v", v, points.x.shape[1:], np.float64).x
+            if v.shape != points.x.shape:
+                raise _arrays.ArrayError(f"v: shape {list(v.shape)}, expected that of x, {list(points.x.shape)}")
+        s, jv = self._native.twin(points.x, k, v, sample)
+        return points.values(s) if jv is None else (points.values(s), points.values(jv))
 
     def _points(self, x, k, sample, dtype=None):
         from . import _arrays
 
-        x, single, back = _arrays.points("x", x, self._shape, dtype or _arrays.np.float32)
-        k = _arrays.wholes("k", k, len(x))
-        sample = None if sample is None else _arrays.wholes("sample", sample, len(x))
-        return x, single, back, k, sample
+        points = _arrays.Points("x", x, self._shape, dtype or _arrays.np.float32)
+        k = _arrays.wholes("k", k, len(points.x))
+        sample = None if sample is None else _arrays.wholes("sample", sample, len(points.x))
+        return points, k, sample
 
     def __reduce__(self):
         if self._again is None:
@@ -178,7 +173,7 @@ def open(
 
     Args:
         model: path, name in a cache of the Hugging Face hub, or "field:NAME?key=value&..".
-        shape: (C, H, W) or "CxHxW", of a closed form, or of a network that leaves its size open; by default that of its data.
+        shape: (C, H, W), (H, W), (D,) or "CxHxW", of a closed form, or of a network that leaves its size open; by default that of its data.
         process: a `Process` or what `Process.open` takes; of a network whose files say it, the same.
         weights: "f32", or "f16" for weights in half the memory (arithmetic stays float32).
         score_scale: eps-prediction to score: "definition", -eps/sigma, or "notebook", -eps/sigma^2.
@@ -219,9 +214,12 @@ def open(
 
 
 def _shape(shape):
+    """A shape as the engine has it; (D,) are D channels of one pixel, (H, W) one channel."""
     if shape is None or isinstance(shape, str):
         return shape
-    return "x".join(str(int(n)) for n in shape)
+    sizes = [int(n) for n in shape]
+    sizes = {1: [*sizes, 1, 1], 2: [1, *sizes]}.get(len(sizes), sizes)
+    return "x".join(str(n) for n in sizes)
 
 
 def _process(process):

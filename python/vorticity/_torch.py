@@ -278,6 +278,25 @@ def _cast(value, copied):
     return value.float() if copied and isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
+def _of_module(bare, given, label, told, example):
+    """The module's output at these points, all at once; as many at a time as the example has where it takes no others."""
+    import torch
+
+    def made(points):
+        if label is None:
+            return bare(points)
+        # A label of no axes, or of one, for all.
+        shape = (len(points), *label.shape[1:]) if label.ndim and len(label) == example else label.shape
+        return bare(points, torch.full(shape, told, dtype=label.dtype, device=label.device))
+
+    with torch.no_grad():
+        try:
+            return made(given)
+        except Exception:
+            # A batch that is fixed: points one after the other, or, where the example has several, these.
+            return torch.cat([made(part) for part in given.split(example)])
+
+
 def _compared(field, bare, x, label, prediction, points):
     """The largest difference of the engine's output and the module's, in units of the output's root mean square."""
     import numpy as np
@@ -289,21 +308,23 @@ def _compared(field, bare, x, label, prediction, points):
     rng = np.random.default_rng(0)
     steps = field.process.timesteps
     worst = 0.0
+    # Two points at once, where the module takes them: what it makes of one must not depend on the other.
+    batch = max(2, x.shape[0])
+    sizes = (batch, *x.shape[1:])
     for i in range(points):
         k = int(round((i + 0.5) / points * (steps - 1)))
         a, sigma = field.process.noise(k)
         low, high = field.data_range
-        clean = rng.uniform(low, high, size=x.shape)
-        point = (a * clean + sigma * rng.standard_normal(x.shape)).astype(np.float32)
+        clean = rng.uniform(low, high, size=sizes)
+        point = (a * clean + sigma * rng.standard_normal(sizes)).astype(np.float32)
         told, alpha, beta = _native.called(field._native, k)
         # EDM's network sees c_in x, and its alpha is -c_in^2.
         scale = np.sqrt(-alpha) if scaled else 1.0
-        score = np.asarray(field(point.reshape(1, *field.shape), k), np.float64).reshape(x.shape[0], -1)
+        score = np.asarray(field(point.reshape(batch, *field.shape), k), np.float64).reshape(batch, -1)
         ours = (score - alpha * point.reshape(score.shape)) / beta
         given = torch.from_numpy((scale * point).astype(np.float32)).to(x.device)
-        with torch.no_grad():
-            theirs = bare(given) if label is None else bare(given, torch.full_like(label, told))
-        theirs = theirs.double().cpu().numpy().reshape(x.shape[0], -1)[:, : ours.shape[1]]
+        theirs = _of_module(bare, given, label, told, x.shape[0])
+        theirs = theirs.double().cpu().numpy().reshape(batch, -1)[:, : ours.shape[1]]
         size = np.sqrt(np.mean(theirs**2))
         gap = np.abs(ours - theirs).max() / max(size, np.finfo(np.float32).tiny)
         worst = max(worst, float(gap)) if np.isfinite(gap) else float("nan")

@@ -239,3 +239,43 @@ def test_arrays_go_to_libraries_and_back():
     frozen = x.copy()
     frozen.flags.writeable = False
     np.testing.assert_array_equal(wrapped(lambda x, k, sigma: x, "f", Library("torch"))(frozen, k, sigma), x)
+
+
+class OfBatch(torch.nn.Module):
+    """What it makes of a point depends on the others."""
+
+    def forward(self, x, t):
+        return x - x.mean(0, keepdim=True)
+
+
+def test_a_module_that_mixes_its_batch_is_found_out(process):
+    with pytest.raises(vt.Error, match="of x and t alone"):
+        vt.from_torch(OfBatch(), (torch.randn(1, 1, 6, 6), torch.tensor([5])), process=process, prediction="eps")
+
+
+class OneAtATime(torch.nn.Module):
+    def forward(self, x, t):
+        assert len(x) == 1, "one at a time"
+        return torch.sin(x)
+
+
+def test_a_module_of_one_point_at_a_time_is_compared_so(process):
+    field = vt.from_torch(OneAtATime(), (torch.randn(1, 1, 6, 6), torch.tensor([5])), process=process, prediction="eps")
+    assert field.agreement < 1e-6
+
+
+def test_vectors(process):
+    net = torch.nn.Sequential(torch.nn.Linear(9, 16), torch.nn.SiLU(), torch.nn.Linear(16, 8))
+
+    class Vector(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x, t):
+            return self.net(torch.cat([x, t.float().reshape(-1, 1) / 100], 1))
+
+    field = vt.from_torch(Vector(), (torch.randn(2, 8), torch.tensor([5, 6])), process=process, prediction="score")
+    x = torch.randn(3, 8)
+    assert field.shape == (8, 1, 1) and field.agreement < 1e-5
+    assert torch.allclose(field(x, 7), Vector()(x, torch.full((3,), 7)), atol=1e-5)
