@@ -56,7 +56,7 @@ impl Function {
                 let note = format!("raised in a function of the field '{}', {}", self.name, words(at));
                 let _ = raised.value(py).call_method1("add_note", (note,)); // not before Python 3.11
             })?;
-            let made: PyReadonlyArrayDyn<T> = made.extract().map_err(PyErr::from)?;
+            let made: PyReadonlyArrayDyn<T> = made.extract()?;
             Ok(made.as_slice()?.to_vec())
         });
         called.map_err(|raised| Error::Closure { place: format!("field {}", self.name), source: Box::new(raised) })

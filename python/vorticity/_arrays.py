@@ -24,7 +24,8 @@ def plain(name, x):
     if type(x) is np.ndarray:
         return x, _same
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ArrayError(f"{name}: {int(np.ma.getmaskarray(x).sum())} numbers are masked, expected an array without a mask: say x.filled(..)")
+        masked = int(np.ma.getmaskarray(x).sum())
+        raise ArrayError(f"{name}: {masked} numbers are masked, expected an array without a mask: say x.filled(..)")
     try:
         return _tensor(x) if is_torch(x) else (np.asarray(x), _same)
     except Exception as error:

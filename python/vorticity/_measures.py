@@ -16,8 +16,8 @@ _SHARED = """\
     field: a `Field`.
     data: clean images: a path as the command line's --data takes it (IDX, NPY, NPZ or safetensors with #tensor, also .gz; a folder of PNG;
         exact samples such as "data:gaussian?seed=0"), or an array [N, C, H, W]: float32 in the field's data range, or uint8, scaled to it.
-    out: run directory to create (CSV, NPZ, manifest.json, run_log.json, plots: docs/FORMATS.md), the same to the byte as the command line's; until the run is whole it is kept in OUT.partial, from
-        where the same call goes on. None: nothing is written.
+    out: run directory to create (CSV, NPZ, manifest.json, run_log.json, plots: docs/FORMATS.md), the same to the byte as the command
+        line's; until the run is whole it is kept in OUT.partial, from where the same call goes on. None: nothing is written.
     shard: (i, n), or "i/n", counted from 1: every nth sample, from the ith; `out` is then for `merge`.
     device: a `Device` or its adapter, in the place of the field's own.
     progress: None: a bar of tqdm's if it is installed, else lines on standard error after a minute; False: nothing; or a function that is
