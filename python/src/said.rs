@@ -3,6 +3,7 @@ use crate::errors::{Told, raise};
 use crate::process::{Process, spec};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 use vorticity::field::{ScoreScale, WeightFormat};
 use vorticity::model::{Given, Prediction, Said};
 use vorticity::shape::Shape;
@@ -22,10 +23,21 @@ fn text(said: &Bound<'_, PyDict>, key: &str) -> PyResult<Option<String>> {
     said.get_item(key)?.map(|value| value.extract()).transpose()
 }
 
+/// (low, high).
+fn range_of(py: Python, range: &Bound<'_, PyAny>) -> PyResult<[f64; 2]> {
+    match range.extract::<(f64, f64)>() {
+        Ok((low, high)) if low.is_finite() && high.is_finite() && low < high => Ok([low, high]),
+        _ => {
+            let found = range.repr().map_or_else(|_| "a value".into(), |text| text.to_string());
+            Err(raise(py, "InvalidError", format!("data_range: {found}, expected (low, high), the lower first")))
+        }
+    }
+}
+
 /// What is said of a network beyond its files; `said` has no key that was not given.
 pub fn read(py: Python, said: &Bound<'_, PyDict>) -> PyResult<Said> {
-    let given = |key: &str| -> PyResult<std::collections::BTreeMap<String, Given>> {
-        let mut all = std::collections::BTreeMap::new();
+    let given = |key: &str| -> PyResult<BTreeMap<String, Given>> {
+        let mut all = BTreeMap::new();
         let Some(named) = said.get_item(key)? else { return Ok(all) };
         for (name, value) in named.cast_into::<PyDict>()?.iter() {
             let value = match value.extract::<f64>() {
@@ -45,7 +57,7 @@ pub fn read(py: Python, said: &Bound<'_, PyDict>) -> PyResult<Said> {
     });
     let (shape, prediction) = (text(said, "shape")?, text(said, "prediction")?);
     let weights = text(said, "weights")?.unwrap_or_else(|| "f32".into());
-    let range: Option<(f64, f64)> = said.get_item("data_range")?.map(|range| range.extract()).transpose()?;
+    let range = said.get_item("data_range")?.map(|range| range_of(py, &range)).transpose()?;
     Ok(Said {
         shape: shape.as_deref().map(Shape::parse).transpose().told(py)?,
         weights: WeightFormat::parse(&weights).told(py)?,
@@ -55,7 +67,7 @@ pub fn read(py: Python, said: &Bound<'_, PyDict>) -> PyResult<Said> {
         channels: said.get_item("channels")?.map(|n| n.extract()).transpose()?,
         process: process.transpose()?,
         prediction: prediction.as_deref().map(Prediction::parse).transpose().told(py)?,
-        data_range: range.map(|(low, high)| [low, high]),
+        data_range: range,
         conditions: given("conditions")?,
         null: given("null")?,
         guidance: said.get_item("guidance")?.map(|g| g.extract()).transpose()?,

@@ -146,6 +146,9 @@ def test_a_network_s_own_process_must_be_the_given_one(vt):
         vt.open("field:gauss")
     with pytest.raises(vt.InvalidError, match="score_scale"):
         vt.open(MODEL, score_scale="paper")
+    for wrong in ((1, -1), (0, 1, 2), (0, float("nan")), ("a", "b")):
+        with pytest.raises(vt.InvalidError, match=r"data_range: .*, expected \(low, high\)"):
+            vt.open(MODEL, data_range=wrong)
 
 
 def test_two_fields_share_a_device(vt, mnist, tilted):
