@@ -1,6 +1,7 @@
 """Fields of one's own functions: every measure of them, derivatives of their own and by differences, what is claimed without float64, and
 whatever a function can do wrong: each an exception of its own type, and nothing that was measured is lost."""
 
+import sys
 import threading
 
 import numpy as np
@@ -161,7 +162,8 @@ def test_what_a_function_raises_stops_the_run_and_loses_nothing(vt, data, tmp_pa
     notes = getattr(caught.value, "__notes__", [])
     if expected is Own:
         assert caught.value is raised
-        assert any("field 'own'" in note and "timestep" in note for note in notes), notes
+        noted = any("field 'own'" in note and "timestep" in note for note in notes)
+        assert noted or sys.version_info < (3, 11), notes  # exceptions have notes from then on
     assert (tmp_path / "out.partial").is_dir() and not (tmp_path / "out").exists()
     before = calls[0]
     resumed = measured(field(f), data, out=tmp_path / "out", **parameters)
