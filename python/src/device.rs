@@ -40,10 +40,10 @@ impl Default for Lazy {
 impl Lazy {
     /// The devices, one or several, with variants of their kernels chosen for the networks of a field. The GIL must be free: others may
     /// be opening devices.
-    pub fn open(&self, field: &dyn Field, say: &mut dyn FnMut(&str)) -> Result<Vec<Gpu>> {
+    pub fn open(&self, field: &dyn Field) -> Result<Vec<Gpu>> {
         let autoencoder = field.autoencoder().into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
         let graphs: Vec<_> = field.graph().into_iter().chain(autoencoder).collect();
-        tuned(self.gpus()?, &Mode::parse(&self.tune), &graphs, say)
+        tuned(self.gpus()?, &Mode::parse(&self.tune), &graphs, &mut |text| note(&format!("tuning: {text}")))
     }
 
     fn gpus(&self) -> Result<Vec<Gpu>> {
@@ -60,6 +60,15 @@ impl Lazy {
         let [adapter, memory, binding] = self.key.clone();
         Options { adapter, memory, binding }
     }
+}
+
+/// Something for the log "vorticity", where Python says who reads it.
+fn note(text: &str) {
+    Python::attach(|py| {
+        let log = py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("vorticity",)));
+        // A log that fails is no reason to end what it tells of.
+        let _ = log.and_then(|log| log.call_method1("info", (text,)));
+    });
 }
 
 #[pymethods]

@@ -53,7 +53,7 @@ impl Field {
 
     /// Its devices, or those of another choice, with variants chosen. Without the GIL.
     pub fn gpus(&self, field: &dyn Learned, device: Option<&Lazy>) -> Result<Vec<Gpu>> {
-        device.unwrap_or(&self.device).open(field, &mut |_| {})
+        device.unwrap_or(&self.device).open(field)
     }
 
     /// Whether it has the shape of what it is given.
