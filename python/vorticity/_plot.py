@@ -94,10 +94,21 @@ def _bands(ax, result, column, x, log):
                 used.add(verdict)
                 ax.plot(at[here], median[here], ls="", color=colour, **mark)
     if log:
-        ax.set_yscale("log")
+        _logarithmic(ax, finite[finite > 0])
     ax.set_ylabel(_written(*result._label(column)))
     _across(ax, levels, x)
     _legend(ax, len(names) > 1, used)
+
+
+def _logarithmic(ax, values):
+    """A logarithmic vertical axis; over less than two decades its marks are at 1, 2 and 5, written out."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    if len(values) and values.max() < 100 * values.min():
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _across(ax, levels, x):
@@ -163,8 +174,9 @@ def _samples(ax, result, column, log):
             used.add(verdict)
             bars = np.nan_to_num(errors[order][here])
             ax.errorbar(at[here], values[order][here], bars, ls="", color=COLOURS[0], elinewidth=0.7, **mark)
-    if _log(values[np.isfinite(values)]) if log is None else log:
-        ax.set_yscale("log")
+    finite = values[np.isfinite(values)]
+    if _log(finite) if log is None else log:
+        _logarithmic(ax, finite[finite > 0])
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("sample, in ascending order")
     ax.set_ylabel(_written(*result._label(column)))
