@@ -4,6 +4,7 @@ use crate::arrays::array;
 use crate::device::Device;
 use crate::errors::{Told, guard};
 use crate::field::Field;
+use crate::leave::leaving;
 use crate::process::Process;
 use numpy::{Element, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
@@ -42,6 +43,9 @@ struct Function {
 impl Function {
     /// f(x, k, sigma), or f(x, direction, k, sigma), of these points.
     fn call<T: Number>(&self, at: &Points<T>, direction: Option<&[T]>) -> Result<Vec<T>> {
+        if leaving() {
+            return Err(Error::Interrupted);
+        }
         let called = Python::attach(|py| -> PyResult<Vec<T>> {
             let Shape { c, h, w } = self.shape;
             let rows = |values: &[T]| array(py, values.to_vec(), &[at.ks.len(), c, h, w]);

@@ -25,6 +25,11 @@ pub fn keep_panics_silent() {
     }));
 }
 
+/// How many calls are under way.
+pub fn under_way() -> usize {
+    GUARDED.load(Ordering::SeqCst)
+}
+
 /// Does `work`; a panic becomes an `InternalError`.
 pub fn guard<T>(py: Python, work: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     GUARDED.fetch_add(1, Ordering::SeqCst);

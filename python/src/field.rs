@@ -8,6 +8,7 @@ use crate::plans::Plans;
 use crate::process::{Process, facts, spec};
 use crate::products::{Points, columns, products};
 use crate::said::{read, scale};
+use crate::turns;
 use crate::watch::Watch;
 use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -96,7 +97,7 @@ impl Field {
 
     /// `work` on the plans of a field, which are one thread's at a time. Without the GIL.
     fn planned<T>(&self, sized: &Sized, work: impl FnOnce(&mut Plans) -> Result<T>) -> Result<T> {
-        let mut plans = sized.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut plans, _held) = turns::take(&sized.plans, &self.name)?;
         if plans.is_none() {
             let gpus = self.gpus(sized.field.as_ref(), None)?;
             let gpu = gpus.into_iter().next().ok_or_else(|| Error::NoAdapter("none was opened".into()))?;

@@ -7,6 +7,7 @@ mod device;
 mod errors;
 mod field;
 mod fork;
+mod leave;
 mod measure;
 mod onnx;
 mod plans;
@@ -16,6 +17,7 @@ mod result;
 mod said;
 mod sampling;
 mod settings;
+mod turns;
 mod watch;
 
 /// The module as Python sees it.
@@ -32,6 +34,8 @@ mod _native {
     #[pymodule_export]
     use crate::field::Field;
     #[pymodule_export]
+    use crate::leave::_leave;
+    #[pymodule_export]
     use crate::measure::{measures, run};
     #[pymodule_export]
     use crate::onnx::{called, of_onnx};
@@ -44,8 +48,11 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
-        use pyo3::types::PyModuleMethods;
+        use pyo3::types::{PyAnyMethods, PyModuleMethods};
         crate::errors::keep_panics_silent();
+        crate::leave::loaded();
+        let leave = module.getattr("_leave")?;
+        module.py().import("atexit")?.call_method1("register", (leave,))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

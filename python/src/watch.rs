@@ -1,6 +1,7 @@
 //! Watches over long work for Python: signals are looked for and progress is told, at most every tenth of a second, for which alone
 //! the GIL is taken. In: how far the work is. Out: whether it goes on; the exception that ended it.
 use crate::errors::{raise, raised, told};
+use crate::leave::leaving;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -29,6 +30,9 @@ impl Watch {
 
     /// Looks for signals and tells the observer, if it is time. Called without the GIL.
     pub fn see(&mut self, state: Option<&State>) -> ControlFlow<()> {
+        if leaving() {
+            return ControlFlow::Break(());
+        }
         let whole = state.is_some_and(|state| state.done >= state.total) && !self.ended;
         if self.last.is_some_and(|last| last.elapsed() < BETWEEN) && !whole {
             return ControlFlow::Continue(());

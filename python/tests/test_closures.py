@@ -266,3 +266,112 @@ def test_a_failing_function_leaves_a_clean_process():
     )
     assert (ran.returncode, ran.stdout.strip()) == (0, "mine"), ran.stderr
     assert "panick" not in ran.stderr
+
+
+def test_a_field_that_evaluates_itself_is_refused(vt, data):
+    def f(x, k, sigma):
+        return itself[0](x, 50)
+
+    itself = [vt.from_callable(f, process=PROCESS, shape=SHAPE, name="own")]
+    with pytest.raises(vt.InvalidError, match="field own: is evaluated by its own function"):
+        itself[0](data, 50)
+    with pytest.raises(vt.InvalidError, match="is evaluated by its own function"):
+        vt.circulation(itself[0], data, timesteps=[100], points=20, progress=False)
+
+
+def test_fields_that_wait_for_each_other_can_be_interrupted():
+    ran = python("-c", """if True:
+        import os, signal, threading, time, numpy as np, vorticity as vt
+        x, both, fields = np.zeros((1, 1, 2, 2), "float32"), threading.Barrier(2), []
+        def of(other):
+            first = []
+            def f(x, k, sigma):
+                if not first:
+                    first.append(1)
+                    both.wait(30)
+                return fields[other](x, 5)
+            return vt.from_callable(f, process="vp?schedule=cosine", shape=(1, 2, 2))
+        fields += [of(1), of(0)]
+        threading.Thread(target=lambda: fields[0](x, 5), daemon=True).start()
+        threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            fields[1](x, 5)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        os._exit(0)
+        """)  # fmt: skip
+    assert (ran.returncode, ran.stdout.strip()) == (0, "interrupted"), ran.stderr
+
+
+def test_another_function_does_not_go_on_with_a_run(vt, data, tmp_path):
+    """The same name, another function: what the first one measured is not mixed with what the second one does."""
+    calls = [0]
+
+    def f(x, k, sigma):
+        calls[0] += 1
+        if calls[0] > 4:
+            raise Own("in the middle")
+        return cyclic(x, k, sigma)
+
+    def field(f):
+        return vt.from_callable(f, name="own", process=PROCESS, shape=SHAPE, f64=cyclic, batch=64)
+
+    asked = {"timesteps": range(100, 900, 100), "points": 40, "progress": False, "out": tmp_path / "out"}
+    with pytest.raises(Own):
+        vt.circulation(field(f), data, **asked)
+    with pytest.raises(vt.FileError, match="another run|other"):
+        vt.circulation(field(lambda x, k, sigma: 1.01 * cyclic(x, k, sigma)), data, **asked)
+    shards = []
+    for i, scale in ((1, 1), (2, 3)):
+        own = vt.from_callable(lambda x, k, sigma, scale=scale: scale * cyclic(x, k, sigma), name="own", process=PROCESS, shape=SHAPE)
+        shards.append(vt.asymmetry(own, data, timesteps=[100], probes=2, shard=(i, 2), out=tmp_path / f"{i}", progress=False))
+    with pytest.raises(vt.FileError):
+        vt.merge(shards, tmp_path / "merged")
+
+
+@pytest.mark.parametrize("measure", ["circulation", "asymmetry", "curl"])
+def test_nothing_finite_establishes_nothing(vt, data, measure):
+    def nan(x, k, sigma):
+        return x * np.nan
+
+    field = vt.from_callable(nan, process=PROCESS, shape=SHAPE, f64=nan)
+    with pytest.warns(UserWarning, match="not finite"):
+        result = getattr(vt, measure)(field, data, progress=False, **own(vt, measure))
+    said = result.summary()
+    assert "nothing is established" in said.lower() and "no sample is finite" in said and "indistinguishable" not in said, said
+    assert {point["verdict"] for path in result.told()["points"] for point in path} == {"not checked"}
+
+
+def test_results_that_are_left_out_are_counted(vt, data):
+    def f(x, k, sigma):
+        y = cyclic(x, k, sigma)
+        y[flat(x)[:, 0] > 0.5] = np.inf
+        return y
+
+    field = vt.from_callable(f, process=PROCESS, shape=SHAPE, jvp=cyclic_jvp, vjp=cyclic_vjp, f64=cyclic)
+    with pytest.warns(UserWarning, match="not finite"):
+        result = vt.asymmetry(field, data, timesteps=[10], probes=4, progress=False)
+    assert f"{int(np.isnan(result['nasym']).sum())} of 4 results" in result.summary(), result.summary()
+
+
+def test_the_interpreter_ends_while_a_run_goes_on():
+    source = """if True:
+        import threading, time, numpy as np, vorticity as vt
+        def slow(x, k, sigma):
+            time.sleep(0.02)
+            return -x
+        field = vt.from_callable(slow, process="vp?schedule=cosine", shape=(1, 4, 4), f64=slow, batch=8)
+        data = np.zeros((2, 1, 4, 4), "float32")
+        run = lambda: vt.circulation(field, data, points=1000, progress=False)
+        threading.Thread(target=run, daemon=True).start()
+        time.sleep(1)
+        """
+    for _ in range(3):
+        ran = python("-c", source)
+        assert ran.returncode == 0, (ran.returncode, ran.stderr)
+
+
+def test_the_wrong_kind_of_arrays_is_told(vt, data):
+    masked = vt.from_callable(lambda x, k, sigma: np.ma.masked_greater(x, 0), process=PROCESS, shape=SHAPE)
+    with pytest.raises(vt.ArrayError, match="masked"):
+        masked(data, 3)

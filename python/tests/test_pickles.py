@@ -77,3 +77,13 @@ def test_masked_arrays_are_refused(vt, tilted):
     x[0, 1, 2] = np.ma.masked
     with pytest.raises(vt.ArrayError, match="1 numbers are masked"):
         tilted(x, 3)
+
+
+def test_shards_are_sent_as_their_directories(vt, tilted, tmp_path):
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 1, 4, 4)).astype("float32")
+    asked = {"timesteps": [100], "points": 10, "progress": False}
+    shards = [vt.circulation(tilted, x, shard=(i, 2), out=tmp_path / str(i), **asked) for i in (1, 2)]
+    with pytest.raises(vt.InvalidError, match="send its out"):
+        pickle.dumps(shards[0])
+    merged = vt.merge(shards, tmp_path / "merged")
+    assert np.array_equal(merged["integral"], vt.circulation(tilted, x, **asked)["integral"])

@@ -111,3 +111,29 @@ def test_memory_that_is_not_there(vt, mnist):
     small = vt.open(MODEL, device=vt.Device(memory="1MiB"))
     with pytest.raises(vt.OutOfMemoryError):
         small(np.zeros((1, 1, 28, 28), np.float32), 3)
+
+
+def test_arrays_that_lie_across_are_copied(vt, tilted):
+    x = np.random.default_rng(0).standard_normal((2, 1, 4, 4)).astype("float32")
+    across = np.frombuffer(b"a" + x.tobytes(), np.uint8)[1:].view("f4").reshape(x.shape)
+    assert not across.flags.aligned
+    assert np.array_equal(tilted(across, 3), tilted(x, 3))
+    vt.asymmetry(tilted, across, timesteps=[100], probes=2, progress=False)
+
+
+def test_wholes_beyond_int64_do_not_wrap(vt, tilted):
+    with pytest.raises(vt.ArrayError, match="18446744073709551615"):
+        tilted(np.zeros((3, 1, 4, 4), "float32"), np.array([2**64 - 1] * 3, np.uint64))
+
+
+def test_one_path_is_no_list_of_shards(vt, tmp_path):
+    with pytest.raises(vt.InvalidError, match="one path is given"):
+        vt.merge("runs", tmp_path / "out")
+
+
+def test_default_timesteps_are_those_of_the_process(vt):
+    field = vt.from_callable(lambda x, k, sigma: -x, process=vt.Process.vp(np.linspace(0.99, 0.01, 30)), shape=(1, 4, 4))
+    result = vt.circulation(field, "data:gaussian", samples=2, points=20, paths="rotation", progress=False)
+    assert result.axes["timestep"] == [1, 11, 21]
+    with pytest.raises(vt.InvalidError, match="101"):
+        vt.circulation(field, "data:gaussian", samples=2, points=20, timesteps=[1, 101], progress=False)

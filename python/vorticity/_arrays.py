@@ -47,10 +47,10 @@ def floats(name, x, dtype=np.float32):
     float64 becomes float32 by rounding where that is asked for; float16 is exact in either.
     """
     array, back = plain(name, x)
-    if array.dtype != dtype or not array.flags.c_contiguous:
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
         _require_floats(name, array)
         with np.errstate(over="ignore"):  # an infinity is found below
-            array = np.ascontiguousarray(array, dtype=dtype)
+            array = np.require(array, dtype, "CA")
     if not array.size:
         raise ArrayError(f"{name}: shape {array.shape} is empty, expected at least one number")
     if not np.isfinite(array).all():
@@ -121,6 +121,8 @@ def wholes(name, k, count):
         return np.full(count, int(array), np.int64)
     if array.shape != (count,):
         raise ArrayError(f"{name}: shape {list(array.shape)}, expected one number, or [{count}], one for each point")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ArrayError(f"{name}: {array.max()}, expected whole numbers below 2^63")
     return np.ascontiguousarray(array, np.int64)
 
 

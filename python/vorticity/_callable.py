@@ -39,7 +39,8 @@ def from_callable(
         shape: (C, H, W) of a point, or "CxHxW"; (D,) for vectors, (H, W) for images of one channel.
         prediction: what f returns: "score", "eps", "v", "x0", "denoised", "flow_velocity" (docs/FORMATS.md), or "map" for a vector field
             that is no score.
-        arrays: what f takes and returns: "numpy", "torch" (by DLPack, on `torch_device`) or "jax". torch functions run under no_grad.
+        arrays: what f takes and returns: "numpy", "torch" (by DLPack, on `torch_device`) or "jax". torch functions run under
+            no_grad: what differentiates by itself, such as the gradient of an energy, says `with torch.enable_grad():`.
         jvp: jvp(x, v, k, sigma) -> J v of f, shaped like x: `torch_jvp(f)`, `jax_jvp(f)`, or your own. Without it, central differences of
             f, two calls for each J v (docs/METHOD.md).
         vjp: vjp(x, u, k, sigma) -> J'u of f: `torch_vjp(f)`, `jax_vjp(f)`. Without it, what needs J'u is refused, or found without it.

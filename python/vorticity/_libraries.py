@@ -67,6 +67,8 @@ class Library:
             self._check(value, what, shape, dtype, value.dtype.itemsize, expected)
             kind = torch.float64 if dtype == "float64" else torch.float32
             return np.ascontiguousarray(value.detach().to("cpu", kind).numpy())
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise ArrayError(f"{what} returned an array of which {np.ma.count_masked(value)} numbers are masked, {expected}")
         if self.name == "numpy" and not isinstance(value, np.ndarray):
             raise ArrayError(f"{what} returned {shown(value)}, {expected}: a NumPy array, as arrays='numpy' says")
         if not hasattr(value, "__array__"):

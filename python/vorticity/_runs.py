@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tempfile import TemporaryDirectory
 
 from . import _native
+from .errors import InvalidError
 from .result import Result
 
 Path = str | os.PathLike[str]
@@ -17,12 +18,14 @@ def load(directory: Path) -> Result:
     return Result(_native.load(os.fspath(directory)))
 
 
-def merge(shards: Iterable[Path], out: Path) -> Result:
-    """Joins the directories of all shards of a run, in any order, to the one that one process would have written, byte for byte.
+def merge(shards: Iterable[Path | Result], out: Path) -> Result:
+    """Joins the directories of all shards of a run, or their results, in any order, to the one that one process would have written, byte for byte.
 
     Raises InvalidError: shards are missing. FileError: one is given twice, damaged, or of another run.
     """
-    places = [os.fspath(shard) for shard in shards]
+    if isinstance(shards, (str, os.PathLike)):
+        raise InvalidError(f"shards: one path is given, {os.fspath(shards)!r}, expected those of all shards")
+    places = [_written(shard) for shard in shards]
     command = ["python", f"vorticity.merge({places!r}, {os.fspath(out)!r})"]
     return Result(_native.merge(places, os.fspath(out), command))
 
@@ -43,6 +46,11 @@ def report(
         places = [_place(run, os.path.join(scratch, str(i))) for i, run in enumerate(runs)]
         _native.report(places, page, title, names)
     return page
+
+
+def _written(shard):
+    """The directory of a shard, which may be given as its result."""
+    return os.fspath(shard.out if isinstance(shard, Result) and shard.out is not None else shard)
 
 
 def _place(run, scratch):

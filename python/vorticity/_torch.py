@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import io
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -63,7 +64,7 @@ def _only(output):
     raise ArrayError(f"module: returned {type(output).__name__}, expected a tensor, something with .sample, or a tuple of tensors")
 
 
-def _bare(module, labelled, rest, named):
+def _bare(module, labelled, rest, named, count):
     """A module that takes x, and t if it is told one, alone; the rest is fixed."""
     import torch
 
@@ -78,7 +79,9 @@ def _bare(module, labelled, rest, named):
 
         def _hold(self, name, value):
             if isinstance(value, torch.Tensor):
-                self.register_buffer(name, value[:1].detach() if value.ndim else value.detach())
+                # One row for each of several samples becomes the first sample's; everything else stays whole.
+                own = count > 1 and value.ndim > 0 and len(value) == count
+                self.register_buffer(name, (value[:1] if own else value).detach())
             else:
                 setattr(self, name, value)
 
@@ -161,11 +164,19 @@ def _exported(bare, given, exporter, opset):
         return program.model_proto.SerializeToString()
     except Exception as error:
         other = "legacy" if exporter == "dynamo" else "dynamo"
-        said = (str(error).strip() or repr(error)).splitlines()[0]
+        said = _reason(error)
         raise Error(
             f"module: torch's exporter to ONNX ({exporter}) failed: {said}; try exporter='{other}', or vt.from_callable, which needs no "
             "export"
         ) from error
+
+
+def _reason(error):
+    """What an exporter says went wrong, in a line: its innermost cause, without colours of terminals."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return (lines[0] if lines else repr(error))[:500]
 
 
 def _example(example):
@@ -248,11 +259,15 @@ def from_torch(
 
     if not isinstance(module, torch.nn.Module):
         raise InvalidError(f"module: is a {type(module).__name__}, expected a torch.nn.Module; functions go to vt.from_callable")
+    if not isinstance(points, int) or points < 0:
+        raise InvalidError(f"points: {points!r}, expected a whole number from 0")
+    if not 0 < bound < 1:
+        raise InvalidError(f"bound: {bound!r}, expected a share of the output's size between 0 and 1")
     chosen = _exporter(exporter)
     x, label, rest, named = _example(example)
     module, copied = _in_float32(module)
     rest, named = ([_cast(v, copied) for v in rest], {k: _cast(v, copied) for k, v in named.items()})
-    bare = _bare(module, label is not None, rest, named)
+    bare = _bare(module, label is not None, rest, named, x.shape[0])
     given = (x,) if label is None else (x, label)
     with _evaluating(module):
         bare.eval()  # the older exporter puts it back to what it was

@@ -149,6 +149,8 @@ class Result(Mapping[str, "NDArray[Any]"]):
     def __reduce__(self):
         if self.out is None:
             raise InvalidError(f"{self.measure}: is in memory alone: out= or save() makes a directory, which other processes can load")
+        if self._run.shard != "1/1":
+            raise InvalidError(f"{self.measure}: a shard's result stays in its process: send its out, {self.out!r}, which merge takes")
         from ._runs import load
 
         return load, (os.path.abspath(self.out),)

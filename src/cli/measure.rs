@@ -13,6 +13,7 @@ use crate::run::{Kind, Measure, Parameter, RunDir, SAMPLES, SEED, Setting, Setti
 use crate::session::{Finished, How, Opening, Prediction, Prepared, Session, fleet};
 use crate::spec::Spec;
 use clap::builder::PossibleValuesParser;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -112,6 +113,10 @@ fn argument(parameter: &Parameter) -> Arg {
 fn asked(measure: &'static dyn Measure, matches: &ArgMatches) -> Result<Settings> {
     let mut asked = Settings::of(measure)?;
     for &Parameter { name, kind, .. } in measure.parameters() {
+        // Defaults are the measure's own.
+        if matches.value_source(name) == Some(ValueSource::DefaultValue) {
+            continue;
+        }
         let given = match kind {
             Kind::Count => matches.get_one(name).copied().map(Setting::Count),
             Kind::Number => matches.get_one(name).copied().map(Setting::Number),

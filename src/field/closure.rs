@@ -10,10 +10,12 @@ use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{Fact, Prediction, Process, facts};
 use crate::paths::Lane;
+use crate::paths::normal::normals;
+use crate::paths::philox::{Purpose, Stream};
 use crate::program::{HostStep, Role};
 use crate::shape::Shape;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is said of a field of closures.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct ClosureField {
     about: About,
     single: Arc<Functions<f32>>,
     double: Option<Functions<f64>>,
+    /// What it gives at a point of its own, once that was asked for.
+    probe: OnceLock<Option<[f64; 3]>>,
 }
 
 impl ClosureField {
@@ -54,7 +58,29 @@ impl ClosureField {
         if about.batch == 0 {
             return Err(Error::invalid("batch", "0, expected at least 1"));
         }
-        Ok(Self { about, single: Arc::new(single), double })
+        Ok(Self { about, single: Arc::new(single), double, probe: OnceLock::new() })
+    }
+
+    /// Whether two closures are the same nobody can see but by what they give: at a noisy point of the middle timestep, the root mean
+    /// square, the mean and the product with a random vector, to four digits, so that other devices and libraries agree. None where
+    /// the function fails.
+    fn probe(&self) -> Option<[f64; 3]> {
+        *self.probe.get_or_init(|| {
+            let (k, d) = (self.about.process.timesteps() / 2, self.about.shape.len());
+            let (a, sigma) = self.about.process.noise(k).ok()?;
+            let draw = |draw| normals(&Stream { seed: 0, purpose: Purpose::Sample, draw, sample: 0, k: k as u32 }, d);
+            let x: Vec<f32> = draw(0).iter().map(|z| (a.hypot(sigma) * z) as f32).collect();
+            let y = (self.single.values)(&Points { x: &x, ks: &[k], sigmas: &[sigma] }).ok()?;
+            let mean = |of: &dyn Fn(f64, f64) -> f64| {
+                let all = y.iter().zip(draw(1));
+                all.map(|(&y, u)| of(y.into(), u)).sum::<f64>() / d as f64
+            };
+            let size = mean(&|y, _| y * y).sqrt();
+            let rounded = |v: f64| format!("{v:.3e}").parse().unwrap_or(f64::NAN);
+            // What cancels is no more precise than what it is made of.
+            let of_size = |v: f64| (v / size * 1e3).round() / 1e3;
+            Some([rounded(size), of_size(mean(&|y, _| y)), of_size(mean(&|y, u| y * u))])
+        })
     }
 
     fn double(&self) -> Result<&Functions<f64>> {
@@ -221,6 +247,7 @@ impl Field for ClosureField {
             "prediction": self.about.prediction, "process": self.about.process.config,
             "data_range": self.about.data_range, "sources": facts::sources(&self.facts()),
             "evaluated": "by a closure: nothing is known here of how its values were computed",
+            "probe": self.probe(),
             "tangents": own(self.single.jvp.is_some(), f32::DIFFERENCES),
             "cotangents": own(self.single.vjp.is_some(), "none"),
             "f64": double.map(|double| json!({

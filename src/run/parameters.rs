@@ -245,6 +245,16 @@ impl Settings {
         Ok(self)
     }
 
+    /// The same for a process of so many timesteps: of timesteps that nobody named those that it has.
+    pub(crate) fn fitting(mut self, steps: usize) -> Self {
+        if let Some(Setting::Timesteps(ks)) = self.values.get_mut(TIMESTEPS.name)
+            && !self.said.contains(TIMESTEPS.name)
+        {
+            ks.retain(|&k| k < steps);
+        }
+        self
+    }
+
     /// The same without what is computed again in f64, for a field that has no twin.
     ///
     /// # Errors

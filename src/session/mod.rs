@@ -73,15 +73,16 @@ impl Session {
         &self.data
     }
 
-    /// What a measure is asked, in its own words: its defaults, with these changed. Of a field without a twin nothing is computed
-    /// again in f64.
+    /// What a measure is asked, in its own words: its defaults, with these changed; of default timesteps those that the process has.
+    /// Of a field without a twin nothing is computed again in f64.
     ///
     /// # Errors
     /// A name that the measure does not have, a value that does not fit it or the subject.
     pub fn task(&self, asked: &Settings) -> Result<Box<dyn Task>> {
+        let asked = asked.clone().fitting(self.subject.field.process().timesteps());
         match self.subject.field.has_twin() {
-            true => asked.measure().task(asked, &self.subject),
-            false => asked.measure().task(&asked.clone().unchecked()?, &self.subject),
+            true => asked.measure().task(&asked, &self.subject),
+            false => asked.measure().task(&asked.unchecked()?, &self.subject),
         }
     }
 

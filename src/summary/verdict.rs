@@ -20,6 +20,8 @@ pub struct Told<'a> {
     pub unit: &'static str,
     /// In C order over paths and timesteps.
     pub points: Vec<Point>,
+    /// Results that are not finite, of how many, in the order of the points; they are left out of statistics.
+    left_out: Vec<(usize, usize)>,
 }
 
 /// One place.
@@ -53,7 +55,7 @@ impl Point {
             // Of samples without a finite value nothing is measured, and nothing is missing.
             unknown: errors.iter().filter(|e| e.1.is_nan() && !value.is_nan()).map(|e| e.0).collect(),
             verdict: match value.is_nan() {
-                true => Verdict::NotResolved,
+                true => Verdict::NotChecked,
                 false => Verdict::of(value, errors.iter().map(|e| e.1)),
             },
         }
@@ -88,8 +90,9 @@ impl<'a> Told<'a> {
                     [("standard error over the samples", error)].into_iter().chain(besides).collect(),
                 )
             };
-            let points = mean.points.iter().enumerate().map(point).collect();
-            return Ok(Told { results, label: mean.name, unit: mean.unit, points });
+            let points: Vec<Point> = mean.points.iter().enumerate().map(point).collect();
+            let left_out = left_out(results, info.mean.map_or(info.headline, |m| m.column), points.len());
+            return Ok(Told { results, label: mean.name, unit: mean.unit, points, left_out });
         }
         let statistic = results.statistic(info.headline)?;
         let point = |i: usize| {
@@ -98,9 +101,10 @@ impl<'a> Told<'a> {
             let named = statistic.errors.iter().map(|e| e.0).zip(cell.errors.iter().copied());
             Point::of(path, place, cell.stats.as_ref().map_or(f64::NAN, |s| s.median), named.collect())
         };
-        let points = (0..statistic.values.len() / results.samples.max(1)).map(point).collect();
+        let points: Vec<Point> = (0..statistic.values.len() / results.samples.max(1)).map(point).collect();
         let label = info.shown.iter().find(|s| s.0 == info.headline).map_or(info.headline, |s| s.1);
-        Ok(Told { results, label, unit: statistic.about.unit, points })
+        let left_out = left_out(results, info.headline, points.len());
+        Ok(Told { results, label, unit: statistic.about.unit, points, left_out })
     }
 
     /// The two sentences on the whole run.
@@ -127,7 +131,7 @@ impl<'a> Told<'a> {
             return [sentence("nothing was measured".into()), "There are no timesteps or no samples.".into()];
         }
         let said = Said { told: self, all: points, one: path.is_some() };
-        [sentence(said.found()), said.sure() + "."]
+        [sentence(said.found()), format!("{}{}.", said.sure(), said.left_out())]
     }
 
     /// Where a path's loops are, in words; nothing where the measure has one thing at each place.
@@ -184,6 +188,17 @@ impl Said<'_> {
         if self.one { "timesteps" } else { "places" }
     }
 
+    /// `; 3 of 6 results are not finite and left out`, if some are.
+    fn left_out(&self) -> String {
+        let of = |p: &&&Point| self.told.left_out.get(p.path * self.told.results.places() + p.place).copied();
+        let add = |sum: (usize, usize), next: (usize, usize)| (sum.0 + next.0, sum.1 + next.1);
+        match self.all.iter().filter_map(|p| of(&p)).fold((0, 0), add) {
+            (0, _) => String::new(),
+            (1, all) => format!("; 1 of {all} results is not finite and left out"),
+            (some, all) => format!("; {some} of {all} results are not finite and left out"),
+        }
+    }
+
     /// What was found, without its first letter's case and its full stop.
     fn found(&self) -> String {
         let [resolved, not, open] = Verdict::ALL.map(|v| self.with(v));
@@ -221,7 +236,14 @@ impl Said<'_> {
             let names = self.errors(|name| open.iter().any(|p| p.unknown.contains(&name)));
             let (was, whole) = (if names.len() > 1 { "were" } else { "was" }, open.len() == self.all.len());
             let place = if whole { "It".into() } else { format!("What is{}", self.places(&open)) };
-            parts.push(format!("{place} is not checked, because {} {was} not measured", listed(&names)));
+            let nowhere: Vec<&Point> = open.iter().copied().filter(|p| p.value.is_nan()).collect();
+            let unknown = format!("{} {was} not measured", listed(&names));
+            let why = match (nowhere.is_empty(), nowhere.len() == open.len()) {
+                (true, _) => unknown,
+                (_, true) => "no sample is finite there".into(),
+                _ => format!("{unknown}, and no sample is finite{}", self.places(&nowhere)),
+            };
+            parts.push(format!("{place} is not checked, because {why}"));
         }
         if open.len() < self.all.len() {
             let names = self.errors(|_| true);
@@ -241,12 +263,7 @@ impl Said<'_> {
         }
         if let Some(worst) = not.iter().max_by(|a, b| a.share().total_cmp(&b.share())) {
             let at = self.at(worst);
-            let known = match worst.value.is_nan() {
-                true => format!("no sample is finite{at}"),
-                false => {
-                    format!("{} = {}{at}, where {} is {}", label, number(worst.value), of(worst), number(worst.error))
-                }
-            };
+            let known = format!("{} = {}{at}, where {} is {}", label, number(worst.value), of(worst), number(worst.error));
             parts.push(match resolved.is_empty() {
                 true => format!("at worst {known}"),
                 false => format!("it is indistinguishable from zero at this precision{} ({known})", self.places(&not)),
@@ -269,6 +286,16 @@ impl Said<'_> {
         };
         names.into_iter().filter(|name| which(name)).collect()
     }
+}
+
+/// How many results of a column are not finite, of how many, at each of so many places; nothing of a column that is not there.
+fn left_out(results: &Results, column: &str, places: usize) -> Vec<(usize, usize)> {
+    let Ok(statistic) = results.statistic(column) else { return vec![] };
+    let count = |place: usize| {
+        let own = statistic.values.chunks_exact(results.samples.max(1)).nth(place).unwrap_or_default();
+        (own.iter().filter(|v| !v.is_finite()).count(), own.len())
+    };
+    (0..places).map(count).collect()
 }
 
 /// The largest error of a point by its name.

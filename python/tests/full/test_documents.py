@@ -17,7 +17,6 @@ DATA = "assets/data/mnist-test-256-idx3-ubyte.gz"
 def here(tmp_path):
     """A folder that looks like the root of a clone to the snippets."""
     (tmp_path / "assets").symlink_to(ROOT / "assets")
-    (tmp_path / "runs").mkdir()
     return tmp_path
 
 
@@ -63,6 +62,7 @@ def test_every_snippet_but_the_recipes_runs(here):
 
 def test_joblib_and_dask_give_the_bytes_of_one_process(here):
     joblib, dask = snippets("python", "Many processes, many machines")
+    (here / "runs").mkdir()  # earlier on the page
     ran(here, f"import vorticity as vt\n{joblib}")
     asked = re.search(r"^asked = .*$", joblib, re.MULTILINE)[0]
     ran(here, f"import vorticity as vt\n{asked}\n{dask}")

@@ -279,3 +279,36 @@ def test_vectors(process):
     x = torch.randn(3, 8)
     assert field.shape == (8, 1, 1) and field.agreement < 1e-5
     assert torch.allclose(field(x, 7), Vector()(x, torch.full((3,), 7)), atol=1e-5)
+
+
+class Book(torch.nn.Module):
+    """Attends to rows that are not one for each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(8, 8)
+
+    def forward(self, x, t, book):
+        return self.inner(x) + torch.softmax(x @ book.T, 1) @ book
+
+
+def test_fixed_arguments_stay_whole(process):
+    module, book, x, t = Book(), torch.randn(10, 8), torch.randn(1, 8), torch.tensor([50])
+    field = vt.from_torch(module, (x, t, book), process=process, prediction="score")
+    assert torch.allclose(field(x, 50), module(x, t, book), atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"points": -3}, {"points": 2.5}, {"bound": float("inf")}, {"bound": 0}])
+def test_a_comparison_that_compares_nothing_is_refused(process, network, wrong):
+    with pytest.raises(vt.InvalidError, match=next(iter(wrong))):
+        vt.from_torch(network, (X, T), process=process, prediction="eps", **wrong)
+
+
+def test_a_failed_export_gives_its_reason(process):
+    class Distances(torch.nn.Module):
+        def forward(self, x, t):
+            return torch.cdist(x, x)
+
+    with pytest.raises(vt.Error) as caught:
+        vt.from_torch(Distances(), (torch.randn(1, 4, 4), torch.tensor([5])), process=process, prediction="eps")
+    assert "cdist" in str(caught.value) and "\x1b" not in str(caught.value), caught.value
