@@ -43,8 +43,10 @@ pub fn take<'a, T>(lock: &'a Mutex<T>, name: &str) -> Result<(MutexGuard<'a, T>,
                 std::thread::sleep(PAUSE);
                 if looked.elapsed() > LOOK {
                     looked = Instant::now();
-                    Python::attach(|py| py.check_signals())
-                        .map_err(|raised| Error::Closure { place: format!("field {name}"), source: Box::new(raised) })?;
+                    Python::attach(|py| py.check_signals()).map_err(|raised| Error::Closure {
+                        place: format!("field {name}"),
+                        source: Box::new(raised),
+                    })?;
                 }
                 continue;
             }

@@ -19,7 +19,8 @@ def load(directory: Path) -> Result:
 
 
 def merge(shards: Iterable[Path | Result], out: Path) -> Result:
-    """Joins the directories of all shards of a run, or their results, in any order, to the one that one process would have written, byte for byte.
+    """Joins the directories of all shards of a run, or their results, in any order, to the directory that one process would have
+    written, byte for byte.
 
     Raises InvalidError: shards are missing. FileError: one is given twice, damaged, or of another run.
     """

@@ -64,7 +64,7 @@ def _only(output):
     raise ArrayError(f"module: returned {type(output).__name__}, expected a tensor, something with .sample, or a tuple of tensors")
 
 
-def _bare(module, labelled, rest, named, count):
+def _bare(module, labelled, rest, named):
     """A module that takes x, and t if it is told one, alone; the rest is fixed."""
     import torch
 
@@ -79,9 +79,7 @@ def _bare(module, labelled, rest, named, count):
 
         def _hold(self, name, value):
             if isinstance(value, torch.Tensor):
-                # One row for each of several samples becomes the first sample's; everything else stays whole.
-                own = count > 1 and value.ndim > 0 and len(value) == count
-                self.register_buffer(name, (value[:1] if own else value).detach())
+                self.register_buffer(name, value.detach())
             else:
                 setattr(self, name, value)
 
@@ -202,7 +200,13 @@ def _example(example):
         label = label.to(x.device).reshape(-1)[:1]
         if label.is_floating_point():
             label = label.float()
-    return x[:1].detach().float(), label, rest, named
+
+    def fixed(value):
+        # One row for each of several samples becomes the first sample's; everything else stays whole.
+        of_samples = isinstance(value, torch.Tensor) and value.ndim > 0 and len(value) == len(x) > 1
+        return value[:1] if of_samples else value
+
+    return x[:1].detach().float(), label, [fixed(v) for v in rest], {name: fixed(v) for name, v in named.items()}
 
 
 def from_torch(
@@ -226,7 +230,7 @@ def from_torch(
         module: `forward(x, t)` that returns a tensor, something with `.sample` (diffusers) or a tuple whose first is meant. It is measured
             in evaluation mode and float32 and stays as it is: of a module in another precision a copy is taken.
         example: (x, t), tensors on the module's device: x `[N, C, H, W]`, t `[N]` as the module takes it. More arguments, and named ones
-            in a dictionary at the end, are fixed at what they are here (of tensors the first sample's).
+            in a dictionary at the end, are fixed at what they are here (of tensors with a row for each of several samples: the first row).
         process: a `Process`, or what `Process.open` takes. What t is follows from it, as `field.facts["label"]` says: k, sigma or a time.
         prediction: what the module puts out: "eps", "score", "v", "x0", "denoised", "flow_velocity", "edm_f?sigma_data=0.5", ..
             (docs/FORMATS.md).
@@ -267,7 +271,7 @@ def from_torch(
     x, label, rest, named = _example(example)
     module, copied = _in_float32(module)
     rest, named = ([_cast(v, copied) for v in rest], {k: _cast(v, copied) for k, v in named.items()})
-    bare = _bare(module, label is not None, rest, named, x.shape[0])
+    bare = _bare(module, label is not None, rest, named)
     given = (x,) if label is None else (x, label)
     with _evaluating(module):
         bare.eval()  # the older exporter puts it back to what it was

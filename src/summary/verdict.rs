@@ -263,7 +263,8 @@ impl Said<'_> {
         }
         if let Some(worst) = not.iter().max_by(|a, b| a.share().total_cmp(&b.share())) {
             let at = self.at(worst);
-            let known = format!("{} = {}{at}, where {} is {}", label, number(worst.value), of(worst), number(worst.error));
+            let known =
+                format!("{} = {}{at}, where {} is {}", label, number(worst.value), of(worst), number(worst.error));
             parts.push(match resolved.is_empty() {
                 true => format!("at worst {known}"),
                 false => format!("it is indistinguishable from zero at this precision{} ({known})", self.places(&not)),
