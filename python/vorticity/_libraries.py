@@ -107,26 +107,3 @@ def wrapped(f, what: str, library: Library, dtype: str = "float32"):
             return library.back(f(*given), what, x.shape, dtype)
 
     return call
-
-
-def numpy_of(value, name: str, dtype: str = "float32"):
-    """(NumPy array, what makes the caller's kind of array of one): for what a user hands to a field.
-
-    torch tensors of any device and JAX arrays are taken; results go back to the same library and device.
-    """
-    import numpy as np
-
-    kind = type(value).__module__.split(".")[0]
-    if kind == "torch":
-        import torch
-
-        if not isinstance(value, torch.Tensor):
-            raise ArrayError(f"{name}: is {shown(value)}, expected an array")
-        device = value.device
-        array = value.detach().to("cpu").resolve_conj().resolve_neg().numpy()
-        return array, lambda result: torch.from_numpy(result).to(device)
-    if kind in ("jax", "jaxlib"):
-        import jax
-
-        return np.asarray(value), jax.numpy.asarray
-    return value, lambda result: result
