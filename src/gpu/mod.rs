@@ -3,6 +3,7 @@
 mod adapters;
 #[cfg(target_os = "linux")]
 mod alias;
+mod compiled;
 mod cooperative;
 mod device;
 mod diary;
@@ -19,9 +20,16 @@ mod pipeline;
 mod policy;
 mod recovery;
 mod slot;
+mod statistics;
 pub(crate) mod tiles;
+#[cfg(target_os = "linux")]
+mod vulkan;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_vulkan.rs"]
+mod vulkan;
 
 pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
+pub use compiled::Compiled;
 pub use diary::Trouble;
 pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
@@ -29,3 +37,4 @@ pub use memory::{Measured, Memory};
 pub use open::Gpu;
 pub use policy::Bounds;
 pub use recovery::FAILURES;
+pub use statistics::{Executable, Representation, Statistic};
