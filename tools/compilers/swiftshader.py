@@ -57,3 +57,20 @@ def selftest() -> list[Row]:
         failures = ["selftest did not pass"]
     what = "`vorticity selftest`, checks"
     return [Row("selftest", "SwiftShader", version, what, len(told["checks"]), len(failures), time.time() - start, failures)]
+
+
+def goldens() -> list[Row]:
+    """`vorticity verify` of every golden case that the repository ships."""
+    (there, version), start = (environment(), driver()[1]), time.time()
+    cases = sorted(case for case in (ROOT / "assets/golden").iterdir() if (case / "case.safetensors").exists())
+    failures = []
+    for case in cases:
+        log = f"golden-{case.name}.txt"
+        try:
+            passed = ours(run([BINARY, "verify", case, "--json"], log, there, check=False), log)["passed"]
+        except Failed as e:
+            passed, log = False, str(e)
+        if not passed:
+            failures.append(f"{case.name}: {log}")
+    what = "`vorticity verify` of the shipped goldens"
+    return [Row("goldens", "SwiftShader", version, what, len(cases), len(failures), time.time() - start, failures)]
