@@ -135,7 +135,7 @@ fn what_is_made_again_has_the_same_bits() {
             for tangents in [0, 1] {
                 let room = Room { samples: 1, tangents, cotangents: 1 };
                 let run = |memory: Option<u64>| -> Result<(Products, u64)> {
-                    let gpu = Gpu::open_within(&choice(), Bounds { memory, binding: None }).unwrap();
+                    let gpu = Gpu::open_within(&choice(), Bounds { memory, ..Bounds::default() }).unwrap();
                     let gpu = gpu.with_family(family);
                     let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[6], room)?;
                     let bytes = evaluator.memory().device();

@@ -1,6 +1,8 @@
 //! The adapters of this machine: what they are called, which of them a caller means, what is missing on those that cannot be
 //! used. In: what wgpu finds. Out: summaries, positions in the list.
+use super::tiles::FOLD;
 use crate::error::{Error, Result};
+use crate::target::STORAGE_BUFFERS;
 
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,12 +76,9 @@ pub struct AdapterSummary {
 /// The kind of adapters that compute on the CPU.
 const SOFTWARE: &str = "software";
 
-/// Bytes of immediates that every kernel fits in.
-const IMMEDIATE_BYTES: u32 = 128;
-
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // The GL back end lacks immediates and long compute shaders; these three have them.
+    // The GL back end lacks long compute shaders; these three have them.
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     wgpu::Instance::new(descriptor)
 }
@@ -99,11 +98,21 @@ fn kind(t: wgpu::DeviceType) -> (usize, &'static str) {
 }
 
 fn unusable(adapter: &wgpu::Adapter) -> Option<String> {
-    if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
-        return Some("no IMMEDIATES (push constants)".into());
-    }
-    let bytes = adapter.limits().max_immediate_size;
-    (bytes < IMMEDIATE_BYTES).then(|| format!("{bytes} bytes of immediates, {IMMEDIATE_BYTES} needed"))
+    lacking(&adapter.limits())
+}
+
+/// What is missing of what kernels count on: of WebGPU's least, which some drivers of old hardware do not reach.
+fn lacking(limits: &wgpu::Limits) -> Option<String> {
+    let needed = [
+        ("storage buffers per kernel", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS as u32),
+        ("threads per workgroup", limits.max_compute_invocations_per_workgroup, 256),
+        ("threads per workgroup in x", limits.max_compute_workgroup_size_x, 256),
+        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16 << 10),
+        ("workgroups per dimension", limits.max_compute_workgroups_per_dimension, FOLD as u32),
+    ];
+    let few = needed.into_iter().find(|(_, has, least)| has < least)?;
+    let (what, has, least) = few;
+    Some(format!("{has} {what}, {least} needed"))
 }
 
 /// Every adapter of this machine.

@@ -7,8 +7,8 @@ use wgpu::CooperativeScalarType::{F16, F32};
 /// Threads of a subgroup that the kernels are written for.
 const SUBGROUPS: [u32; 4] = [8, 16, 32, 64];
 
-/// What kernels with cooperative matrices find on an adapter.
-#[derive(Clone)]
+/// What kernels with cooperative matrices find on an adapter; nothing by default.
+#[derive(Clone, Default)]
 pub(super) struct Cooperative {
     /// Threads of a subgroup, if there is one size; else 0.
     pub subgroup: u32,

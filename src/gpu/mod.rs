@@ -20,6 +20,7 @@ mod policy;
 mod recovery;
 mod slot;
 pub(crate) mod tiles;
+mod words;
 
 pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
 pub use diary::Trouble;
@@ -27,5 +28,5 @@ pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
 pub use memory::{Measured, Memory};
 pub use open::Gpu;
-pub use policy::Bounds;
+pub use policy::{Bounds, Limits};
 pub use recovery::FAILURES;

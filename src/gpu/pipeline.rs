@@ -1,6 +1,7 @@
 //! Shader text to pipeline: naga reads the names of bindings and immediates out of the module, so that programs give both
 //! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
 use super::device::Device;
+use super::words;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
@@ -24,6 +25,8 @@ pub(super) struct Pipeline {
     pub bindings: Vec<Binding>,
     /// Names of the words of `var<immediate>`.
     pub immediates: Vec<String>,
+    /// The binding of the uniform buffer that has them, where they are no immediates of this device.
+    pub uniform: Option<u32>,
 }
 
 /// Pipelines by kernel; one device's.
@@ -33,6 +36,11 @@ pub(super) struct Cache(HashMap<Kernel, usize>, Vec<Pipeline>);
 impl Cache {
     pub fn get(&self, index: usize) -> &Pipeline {
         &self.1[index]
+    }
+
+    /// The kernel's, if it was built.
+    pub fn find(&self, kernel: &Kernel) -> Option<&Pipeline> {
+        self.0.get(kernel).map(|&index| self.get(index))
     }
 
     /// Builds those of a program's kernels that are missing, on as many threads as there are cores: almost all of a
@@ -100,6 +108,8 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
     let limits = &device.limits;
+    let uniform = words::uniform(limits, &immediates, bindings.iter().map(|b| b.number));
+    let text = uniform.map_or(text.clone(), |binding| shaders::in_uniform_buffer(&text, binding));
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {
@@ -126,7 +136,8 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
     };
     let raw = &device.handle;
     device.checked(&place, || {
-        let entries: Vec<_> = bindings.iter().map(entry).collect();
+        let words = uniform.map(words::entry);
+        let entries: Vec<_> = bindings.iter().map(entry).chain(words).collect();
         let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(kernel.shader),
             entries: &entries,
@@ -134,7 +145,7 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
         let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],
-            immediate_size: 4 * immediates.len() as u32,
+            immediate_size: if uniform.is_some() { 0 } else { words::size(&immediates) },
         });
         let shader = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(kernel.shader),
@@ -152,7 +163,7 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
             },
             cache: None,
         });
-        Pipeline { pipeline, layout, bindings, immediates }
+        Pipeline { pipeline, layout, bindings, immediates, uniform }
     })
 }
 
