@@ -2,7 +2,10 @@
 //! scopes and the lost callback. In: an adapter. Out: a `Device`, errors that name the place.
 use super::cooperative::Cooperative;
 use super::policy::{Bounds, Limits};
+use super::statistics::{self, Executable};
+use super::vulkan::{self, Wish, wished};
 use crate::error::{Error, Result};
+use crate::program::Kernel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ pub(super) struct Device {
     /// What the caller set lower than the adapter.
     pub bounds: Bounds,
     pub cooperative: Cooperative,
+    /// Whether the driver tells what its compiler makes of kernels.
+    pub told: bool,
     lost: Arc<Mutex<Option<String>>>,
     /// The device that took this one's place.
     pub successor: Arc<Mutex<Option<Device>>>,
@@ -51,7 +56,8 @@ fn asked(adapter: &wgpu::Adapter, bounds: Bounds) -> (wgpu::Limits, wgpu::Featur
 
 impl Device {
     /// Opens a device of the adapter at that position of the list.
-    pub fn request(adapter: &wgpu::Adapter, index: usize, bounds: Bounds) -> Result<Self> {
+    /// `telling`: its driver is to tell what its compiler makes of kernels, if it can.
+    pub fn request(adapter: &wgpu::Adapter, index: usize, bounds: Bounds, telling: bool) -> Result<Self> {
         let (limits, features, cooperative) = asked(adapter, bounds);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
@@ -60,8 +66,13 @@ impl Device {
             experimental_features: cooperative.experimental(),
             ..Default::default()
         };
-        let (handle, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
+        let told = telling && vulkan::tells(adapter);
+        let own = (told || cooperative.sized).then(|| vulkan::request(adapter, &descriptor, told)).flatten();
+        let opened = own.unwrap_or_else(|| {
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())
+        });
+        let (handle, queue) =
+            opened.map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
         let lost: Arc<Mutex<Option<String>>> = Arc::default();
         let note = lost.clone();
         handle.set_device_lost_callback(move |reason, message| {
@@ -77,7 +88,20 @@ impl Device {
             }
         }));
         let (info, successor) = (adapter.get_info(), Arc::default());
-        Ok(Self { handle, queue, info, index, limits, bounds, cooperative, lost, successor })
+        Ok(Self { handle, queue, info, index, limits, bounds, cooperative, told, lost, successor })
+    }
+
+    /// A pipeline of a kernel, and what the driver tells of it. Kernels with a constant LANES count on subgroups of that many threads.
+    pub fn compile(
+        &self,
+        kernel: &Kernel,
+        descriptor: &wgpu::ComputePipelineDescriptor,
+    ) -> (wgpu::ComputePipeline, Vec<Executable>) {
+        let lanes = kernel.constants.iter().find(|c| c.0 == "LANES").map(|c| c.1 as u32);
+        let wish = Wish { subgroup: lanes.filter(|_| self.cooperative.sized), told: self.told };
+        let (pipeline, made) = wished(wish, || self.handle.create_compute_pipeline(descriptor));
+        let executables = if self.told { statistics::of(&self.handle, made) } else { vec![] };
+        (pipeline, executables)
     }
 
     /// True for adapters that compute on the CPU (lavapipe, WARP).

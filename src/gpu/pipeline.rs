@@ -1,6 +1,7 @@
 //! Shader text to pipeline: naga reads the names of bindings and immediates out of the module, so that programs give both
 //! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
 use super::device::Device;
+use super::statistics::Executable;
 use super::words;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
@@ -27,6 +28,8 @@ pub(super) struct Pipeline {
     pub immediates: Vec<String>,
     /// The binding of the uniform buffer that has them, where they are no immediates of this device.
     pub uniform: Option<u32>,
+    /// What the driver tells of it, if the device was opened for that.
+    pub executables: Vec<Executable>,
 }
 
 /// Pipelines by kernel; one device's.
@@ -57,24 +60,10 @@ impl Cache {
                 missing.push(kernel);
             }
         }
-        let (next, missing) = (AtomicUsize::new(0), &missing);
-        let work = || -> Vec<(usize, Result<Pipeline>)> {
-            let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            taken.take_while(|&i| i < missing.len()).map(|i| (i, build(device, missing[i], own))).collect()
-        };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
-        let mut built = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut built = work();
-            for other in others {
-                built.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            built
-        });
-        built.sort_by_key(|b| b.0);
-        for (i, pipeline) in built {
+        let built = in_parallel(missing.len(), |i| build(device, missing[i], own));
+        for (kernel, pipeline) in missing.into_iter().zip(built) {
             self.1.push(pipeline?);
-            self.0.insert(missing[i].clone(), self.1.len() - 1);
+            self.0.insert(kernel.clone(), self.1.len() - 1);
         }
         Ok(())
     }
@@ -90,7 +79,48 @@ impl Cache {
     }
 }
 
-fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
+/// `one` of 0..count, on as many threads as there are cores; the results in order.
+pub(super) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, T)> {
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        taken.take_while(|&i| i < count).map(|i| (i, one(i))).collect()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|d| d.0);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// A binding in a layout.
+fn entry(b: &Binding) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding: b.number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        count: None,
+        ty: match b.access {
+            Access::Image => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::ReadOnly,
+                format: wgpu::TextureFormat::Rgba32Float,
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
+            access => wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+        },
+    }
+}
+
+pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
     let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
@@ -117,23 +147,6 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
             return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
         }
     }
-    let entry = |b: &Binding| wgpu::BindGroupLayoutEntry {
-        binding: b.number,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        count: None,
-        ty: match b.access {
-            Access::Image => wgpu::BindingType::StorageTexture {
-                access: wgpu::StorageTextureAccess::ReadOnly,
-                format: wgpu::TextureFormat::Rgba32Float,
-                view_dimension: wgpu::TextureViewDimension::D2,
-            },
-            access => wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-        },
-    };
     let raw = &device.handle;
     device.checked(&place, || {
         let words = uniform.map(words::entry);
@@ -151,7 +164,7 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
             label: Some(kernel.shader),
             source: wgpu::ShaderSource::Wgsl(text.into()),
         });
-        let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let descriptor = wgpu::ComputePipelineDescriptor {
             label: Some(kernel.shader),
             layout: Some(&pipeline_layout),
             module: &shader,
@@ -162,8 +175,9 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
                 ..Default::default()
             },
             cache: None,
-        });
-        Pipeline { pipeline, layout, bindings, immediates, uniform }
+        };
+        let (pipeline, executables) = device.compile(kernel, &descriptor);
+        Pipeline { pipeline, layout, bindings, immediates, uniform, executables }
     })
 }
 
