@@ -108,4 +108,5 @@ mod verdicts;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod webgpu;
 mod winograd;

@@ -1,8 +1,6 @@
 //! The adapters of this machine: what they are called, which of them a caller means, what is missing on those that cannot be
 //! used. In: what wgpu finds. Out: summaries, positions in the list.
-use super::tiles::FOLD;
 use crate::error::{Error, Result};
-use crate::target::STORAGE_BUFFERS;
 
 /// Which adapter to run on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,18 +99,18 @@ fn unusable(adapter: &wgpu::Adapter) -> Option<String> {
     lacking(&adapter.limits())
 }
 
-/// What is missing of what kernels count on: of WebGPU's least, which some drivers of old hardware do not reach.
+/// What is missing of WebGPU's least, on which kernels count and which some drivers of old hardware do not reach.
 fn lacking(limits: &wgpu::Limits) -> Option<String> {
-    let needed = [
-        ("storage buffers per kernel", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS as u32),
-        ("threads per workgroup", limits.max_compute_invocations_per_workgroup, 256),
-        ("threads per workgroup in x", limits.max_compute_workgroup_size_x, 256),
-        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16 << 10),
-        ("workgroups per dimension", limits.max_compute_workgroups_per_dimension, FOLD as u32),
+    let needed: [(&str, fn(&wgpu::Limits) -> u32); 5] = [
+        ("storage buffers per kernel", |l| l.max_storage_buffers_per_shader_stage),
+        ("threads per workgroup", |l| l.max_compute_invocations_per_workgroup),
+        ("threads per workgroup in x", |l| l.max_compute_workgroup_size_x),
+        ("bytes of workgroup memory", |l| l.max_compute_workgroup_storage_size),
+        ("workgroups per dimension", |l| l.max_compute_workgroups_per_dimension),
     ];
-    let few = needed.into_iter().find(|(_, has, least)| has < least)?;
-    let (what, has, least) = few;
-    Some(format!("{has} {what}, {least} needed"))
+    let least = wgpu::Limits::default();
+    let (what, of) = needed.into_iter().find(|(_, of)| of(limits) < of(&least))?;
+    Some(format!("{} {what}, {} needed", of(limits), of(&least)))
 }
 
 /// Every adapter of this machine.
@@ -203,4 +201,19 @@ pub(super) fn chosen(choice: &AdapterChoice) -> Result<(wgpu::Adapter, usize)> {
         return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", all[index].get_info().name)));
     }
     Ok((all.swap_remove(index), index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lacking;
+
+    #[test]
+    fn what_an_adapter_lacks_is_named() {
+        let least = wgpu::Limits::default();
+        assert_eq!((lacking(&least), least.max_immediate_size), (None, 0));
+        let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..least.clone() };
+        assert_eq!(lacking(&few).as_deref(), Some("4 storage buffers per kernel, 8 needed"));
+        let small = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..least };
+        assert_eq!(lacking(&small).as_deref(), Some("128 threads per workgroup, 256 needed"));
+    }
 }
