@@ -8,6 +8,7 @@ use crate::weights::{hyper, random};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Executor, Gpu, Limits};
+use vorticity::program::{Action, BufferId, Immediate, Program, Role};
 use vorticity::shaders::{assemble, in_uniform_buffer};
 use vorticity::target::KernelFamily;
 
@@ -35,18 +36,51 @@ fn limits_are_kept_and_named() {
     assert!(error.contains("512 threads per workgroup, this adapter allows 256"), "{error}");
 }
 
-/// Every step has its own words, and runs in flight have their own lanes.
+/// Words of a kernel that has more than most adapters have immediates.
+const MANY: u32 = 80;
+
+/// Adds w1 + .. + w80.
+fn many() -> (String, Vec<Immediate>) {
+    let names: Vec<&'static str> = (1..=MANY).map(|i| &*format!("w{i}").leak()).collect();
+    let members: String = names.iter().map(|name| format!("{name}: u32, ")).collect();
+    let sum: String = names.iter().map(|name| format!(" + f32(im.{name})")).collect();
+    let text = format!(
+        "struct Words {{ lanes: u32, {members} }}
+        var<immediate> im: Words;
+        @group(0) @binding(0) var<storage, read> x: array<f32>;
+        @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {{
+            if id.x < im.lanes {{ y[id.x] = x[id.x]{sum}; }}
+        }}"
+    );
+    (text, names.into_iter().zip(1..).collect())
+}
+
+/// Every step has its own words, and runs in flight have their own lanes, also where a program has both kinds of kernels.
 #[test]
 fn every_step_and_every_run_is_told_its_own_words() {
-    let _turn = gpu();
-    let (mut program, [x, y]) = adder(7, 0, 1);
-    let mut sum = 0;
-    for (i, action) in program.actions.iter_mut().enumerate() {
-        let vorticity::program::Action::Dispatch(step, _) = action else { panic!("no step") };
-        step.immediates = vec![("add", 1 << i)];
-        sum += 1 << i;
+    let whole = gpu();
+    for gpu in [&*whole, &least(None)] {
+        let (mut program, [x, y]) = adder(7, 0, 1);
+        let (text, words) = many();
+        program.sources.push(("many", text.into()));
+        let mut sum = MANY * (MANY + 1) / 2;
+        for (i, action) in program.actions.iter_mut().enumerate() {
+            let Action::Dispatch(step, _) = action else { panic!("no step") };
+            if i == 3 {
+                (step.kernel.shader, step.immediates) = ("many", words.clone());
+            } else {
+                step.immediates = vec![("add", 1 << i)];
+                sum += 1 << i;
+            }
+        }
+        in_flight(gpu, program, [x, y], sum);
     }
-    let mut executor = Executor::new(&least(None), program, 300).unwrap();
+}
+
+/// Three runs at once, which add `sum` to what they are given.
+fn in_flight(gpu: &Gpu, program: Program, [x, y]: [BufferId; 2], sum: u32) {
+    let mut executor = Executor::new(gpu, program, 300).unwrap();
     let data: Vec<f32> = (0..300).map(|i| i as f32).collect();
     executor.upload(x, &data).unwrap();
     let wide = executor.submit(300).unwrap();
@@ -61,6 +95,20 @@ fn every_step_and_every_run_is_told_its_own_words() {
         executor.wait(pending, read).unwrap();
         assert_eq!(found, data[..lanes].iter().map(|v| v + sum as f32).collect::<Vec<_>>());
     }
+}
+
+/// All that is read back goes through one buffer, which holds 256 MiB there.
+#[test]
+fn what_is_read_back_fits_into_one_buffer() {
+    let _turn = gpu();
+    let (mut program, _) = adder(3, 1, 1);
+    for buffer in program.buffers.iter_mut().filter(|b| matches!(b.role, Role::Scratch)) {
+        buffer.role = Role::Download;
+    }
+    // Three buffers of a word a lane.
+    let most = ((256 << 20) - 3 * 256) / 12;
+    let error = Executor::new(&least(None), program, most + 1).err().unwrap().to_string();
+    assert!(error.contains(&format!("the adapter's limits hold {most}")), "{error}");
 }
 
 /// Values, tangents and cotangents of a network.

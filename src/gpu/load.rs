@@ -63,6 +63,7 @@ impl<'a> Loaded<'a> {
     /// Drops what grows with the lanes; `whole`: everything on the device.
     pub fn release(&mut self, whole: bool) {
         self.commands.clear();
+        self.words = None;
         self.staging.clear();
         let program = &self.program;
         self.slots.retain(|&i, _| !whole && matches!(program.buffers[i].role, Role::Constant(_)));
