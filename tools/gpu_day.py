@@ -173,7 +173,7 @@ def beside(day: Day, name: str, model: str) -> None:
         day.found[name] = json.loads(file.read_text())
     else:
         said = (day.out / f"{name}.err").read_text().strip().splitlines()
-        day.note(f"{name}: nothing was compared: {' '.join(said[-1:])}")
+        day.note(f"{name}: nothing was compared {' '.join(said[-1:])}".rstrip())
 
 
 def peers(day: Day) -> None:
@@ -241,7 +241,8 @@ def checked(found: dict) -> list[Row]:
         wrong = [k["name"] for k in all_of if k.get("error")]
         most = f"{max(k['registers'] for k in said):.0f} registers at most" if said else "the driver tells no registers"
         text = f"{len(all_of)} kernels, {len(wrong)} not compiled, {len(spilled)} spill, {most}"
-        rows.append(Row("compiler's word on the kernels, MNIST", text, f"vorticity kernels {MNIST}", "no spill", not (wrong or spilled)))
+        sound = not (wrong or spilled) if said or wrong else None
+        rows.append(Row("compiler's word on the kernels, MNIST", text, f"vorticity kernels {MNIST}", "no spill", sound))
     return rows
 
 
@@ -341,7 +342,7 @@ def page(told: dict, table: list[Row], notes: list[str]) -> str:
     program = told["program"] or {}
     lines = [f"### {told['adapter']}, {told['date']}", "",
              f"`scripts/gpu-day`, {told['seconds']} s; kernels {told['kernels']}; PyTorch {told['torch']}, CUDA: {told['cuda'] or 'none'}; {told['machine']}; "
-             f"vorticity {program.get('version', 'as built here')} {program.get('commit', '')}".rstrip() + ".", "",
+             f"{program.get('version', 'vorticity as built here')} {program.get('commit', '')}".rstrip() + ".", "",
              "| what | aim | measured | command |", "|---|---|---|---|", *(row.line() for row in table), ""]
     if notes:
         lines += ["Left out, and said on the way:", "", *(f"- {note}" for note in notes), ""]
