@@ -109,4 +109,5 @@ mod verdicts;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod webgpu;
 mod winograd;

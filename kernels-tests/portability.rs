@@ -147,10 +147,10 @@ fn circulations() -> Vec<(KernelFamily, Program)> {
 }
 
 /// Shader and constants to the most threads that it may use, and the names of the words that steps give it.
-type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), (KernelFamily, Vec<&'static str>)>;
+pub type Kernels = BTreeMap<(&'static str, Vec<(&'static str, i64)>), (KernelFamily, Vec<&'static str>)>;
 
 /// Every kernel that some plan has.
-fn kernels() -> Kernels {
+pub fn kernels() -> Kernels {
     let mut programs = circulations();
     // The golden networks, the paper's width, and one of odd half channels; other families at several sizes.
     let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
