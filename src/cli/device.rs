@@ -1,6 +1,6 @@
 //! The device of a verb: which adapter, and what the run may take of it. In: options. Out: an open `Gpu`.
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, Bounds, Gpu};
+use crate::gpu::{AdapterChoice, Bounds, Gpu, Limits};
 use bytesize::ByteSize;
 
 /// The adapter, and limits lower than its own.
@@ -17,6 +17,10 @@ pub struct Device {
     /// Lower the adapter's limit on how much of a buffer a kernel sees: what is larger is cut, results stay the same
     #[arg(long, value_name = "BYTES")]
     pub binding: Option<String>,
+    /// Limits and features of the device: the adapter's own, or `webgpu`, the least that any browser's adapter has; results are
+    /// those of the same kernels
+    #[arg(long, value_name = "LIMITS")]
+    pub limits: Option<String>,
 }
 
 impl Device {
@@ -50,7 +54,11 @@ impl Device {
                 Error::invalid(name, format!("'{text}' is no number of bytes, expected such as 4GiB or 512MiB"))
             })
         };
-        let bounds = Bounds { memory: bytes("--memory", &self.memory)?, binding: bytes("--binding", &self.binding)? };
+        let bounds = Bounds {
+            memory: bytes("--memory", &self.memory)?,
+            binding: bytes("--binding", &self.binding)?,
+            limits: self.limits.as_deref().map_or(Ok(Limits::Adapter), Limits::parse)?,
+        };
         bounds.check()?;
         Ok(bounds)
     }

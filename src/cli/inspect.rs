@@ -85,7 +85,7 @@ fn open(args: &Args) -> Result<Planned> {
     let target = match &args.device.adapter {
         Some(_) => args.device.open()?.target(),
         None => {
-            let buffer_bytes = args.device.bounds()?.binding.map(tiles::buffer_bytes);
+            let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
             Target { buffer_bytes, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
     };

@@ -8,8 +8,8 @@ use wgpu::CooperativeScalarType::{F16, F32};
 /// Threads of a subgroup that the kernels are written for; where an adapter has several, the first of them is asked for.
 const SUBGROUPS: [u32; 4] = [32, 64, 16, 8];
 
-/// What kernels with cooperative matrices find on an adapter.
-#[derive(Clone)]
+/// What kernels with cooperative matrices find on an adapter; nothing by default.
+#[derive(Clone, Default)]
 pub(super) struct Cooperative {
     /// Threads of a subgroup, if there is one size, or one that kernels may ask for; else 0.
     pub subgroup: u32,

@@ -1,6 +1,7 @@
 //! An open device: wgpu's handles, what the adapter is and can do, and the two ways in which a device reports trouble, error
 //! scopes and the lost callback. In: an adapter. Out: a `Device`, errors that name the place.
 use super::cooperative::Cooperative;
+use super::policy::{Bounds, Limits};
 use super::statistics::{self, Executable};
 use super::vulkan::{self, Wish, wished};
 use crate::error::{Error, Result};
@@ -21,8 +22,8 @@ pub(super) struct Device {
     /// Position of the adapter in the list.
     pub index: usize,
     pub limits: wgpu::Limits,
-    /// Bytes that a kernel may see of one buffer, where the caller asked for fewer than the adapter has.
-    pub binding: Option<u64>,
+    /// What the caller set lower than the adapter.
+    pub bounds: Bounds,
     pub cooperative: Cooperative,
     /// Whether the driver tells what its compiler makes of kernels.
     pub told: bool,
@@ -31,17 +32,33 @@ pub(super) struct Device {
     pub successor: Arc<Mutex<Option<Device>>>,
 }
 
+/// What is asked of a device: limits, features, and the cooperative matrices among these.
+fn asked(adapter: &wgpu::Adapter, bounds: Bounds) -> (wgpu::Limits, wgpu::Features, Cooperative) {
+    let (mut limits, features, cooperative) = match bounds.limits {
+        Limits::Adapter => {
+            let cooperative = Cooperative::of(adapter);
+            let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SHADER_INT64;
+            (adapter.limits(), (adapter.features() & wanted) | cooperative.features(), cooperative)
+        }
+        Limits::WebGpu => {
+            let least = wgpu::Limits::default().or_worse_values_from(&adapter.limits());
+            (least, wgpu::Features::empty(), Cooperative::default())
+        }
+    };
+    if !features.contains(wgpu::Features::IMMEDIATES) {
+        limits.max_immediate_size = 0;
+    }
+    if let Some(most) = bounds.binding {
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
+    }
+    (limits, features, cooperative)
+}
+
 impl Device {
     /// Opens a device of the adapter at that position of the list.
     /// `telling`: its driver is to tell what its compiler makes of kernels, if it can.
-    pub fn request(adapter: &wgpu::Adapter, index: usize, binding: Option<u64>, telling: bool) -> Result<Self> {
-        let mut limits = adapter.limits();
-        if let Some(most) = binding {
-            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
-        }
-        let cooperative = Cooperative::of(adapter);
-        let features =
-            wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64) | cooperative.features();
+    pub fn request(adapter: &wgpu::Adapter, index: usize, bounds: Bounds, telling: bool) -> Result<Self> {
+        let (limits, features, cooperative) = asked(adapter, bounds);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
             required_features: features,
@@ -71,7 +88,7 @@ impl Device {
             }
         }));
         let (info, successor) = (adapter.get_info(), Arc::default());
-        Ok(Self { handle, queue, info, index, limits, binding, cooperative, told, lost, successor })
+        Ok(Self { handle, queue, info, index, limits, bounds, cooperative, told, lost, successor })
     }
 
     /// A pipeline of a kernel, and what the driver tells of it. Kernels with a constant LANES count on subgroups of that many threads.

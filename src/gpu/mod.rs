@@ -27,6 +27,7 @@ mod vulkan;
 #[cfg(not(target_os = "linux"))]
 #[path = "no_vulkan.rs"]
 mod vulkan;
+mod words;
 
 pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
 pub use compiled::Compiled;
@@ -35,6 +36,6 @@ pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
 pub use memory::{Measured, Memory};
 pub use open::Gpu;
-pub use policy::Bounds;
+pub use policy::{Bounds, Limits};
 pub use recovery::FAILURES;
 pub use statistics::{Executable, Representation, Statistic};

@@ -2,6 +2,7 @@
 //! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
 use super::device::Device;
 use super::statistics::Executable;
+use super::words;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
@@ -25,6 +26,8 @@ pub(super) struct Pipeline {
     pub bindings: Vec<Binding>,
     /// Names of the words of `var<immediate>`.
     pub immediates: Vec<String>,
+    /// The binding of the uniform buffer that has them, where they are no immediates of this device.
+    pub uniform: Option<u32>,
     /// What the driver tells of it, if the device was opened for that.
     pub executables: Vec<Executable>,
 }
@@ -36,6 +39,11 @@ pub(super) struct Cache(HashMap<Kernel, usize>, Vec<Pipeline>);
 impl Cache {
     pub fn get(&self, index: usize) -> &Pipeline {
         &self.1[index]
+    }
+
+    /// The kernel's, if it was built.
+    pub fn find(&self, kernel: &Kernel) -> Option<&Pipeline> {
+        self.0.get(kernel).map(|&index| self.get(index))
     }
 
     /// Builds those of a program's kernels that are missing, on as many threads as there are cores: almost all of a
@@ -91,6 +99,27 @@ pub(super) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// A binding in a layout.
+fn entry(b: &Binding) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding: b.number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        count: None,
+        ty: match b.access {
+            Access::Image => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::ReadOnly,
+                format: wgpu::TextureFormat::Rgba32Float,
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
+            access => wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+        },
+    }
+}
+
 pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
@@ -109,6 +138,8 @@ pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> R
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
     let limits = &device.limits;
+    let uniform = words::uniform(limits, &immediates, bindings.iter().map(|b| b.number));
+    let text = uniform.map_or(text.clone(), |binding| shaders::in_uniform_buffer(&text, binding));
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {
@@ -116,26 +147,10 @@ pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> R
             return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
         }
     }
-    let entry = |b: &Binding| wgpu::BindGroupLayoutEntry {
-        binding: b.number,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        count: None,
-        ty: match b.access {
-            Access::Image => wgpu::BindingType::StorageTexture {
-                access: wgpu::StorageTextureAccess::ReadOnly,
-                format: wgpu::TextureFormat::Rgba32Float,
-                view_dimension: wgpu::TextureViewDimension::D2,
-            },
-            access => wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-        },
-    };
     let raw = &device.handle;
     device.checked(&place, || {
-        let entries: Vec<_> = bindings.iter().map(entry).collect();
+        let words = uniform.map(words::entry);
+        let entries: Vec<_> = bindings.iter().map(entry).chain(words).collect();
         let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(kernel.shader),
             entries: &entries,
@@ -143,7 +158,7 @@ pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> R
         let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],
-            immediate_size: 4 * immediates.len() as u32,
+            immediate_size: if uniform.is_some() { 0 } else { words::size(&immediates) },
         });
         let module =
             wgpu::ShaderModuleDescriptor { label: Some(kernel.shader), source: wgpu::ShaderSource::Wgsl(text.into()) };
@@ -165,7 +180,7 @@ pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> R
             cache: None,
         };
         let (pipeline, executables) = device.compile(kernel, &descriptor);
-        Pipeline { pipeline, layout, bindings, immediates, executables }
+        Pipeline { pipeline, layout, bindings, immediates, uniform, executables }
     })
 }
 
