@@ -1,9 +1,12 @@
 //! Attention of any size: random numbers of pixels, heads and channels per head, multiples of four or not, in every family
-//! of kernels, values and tangents, against the f64 twins.
-use crate::common::{gpu, noise};
+//! of kernels, in one kernel and apart: values, tangents and cotangents against the f64 twins, and that company changes no bit.
+use crate::common::{gpu, max_norm_error, noise};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::Cell;
+use vorticity::dual::Dual;
+use vorticity::evaluate::{Evaluator, Products, Room};
+use vorticity::gpu::Gpu;
 use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::attention_logits::AttentionLogits;
 use vorticity::ops::conv::{Conv, Padding};
@@ -11,8 +14,11 @@ use vorticity::ops::mix::Mix;
 use vorticity::ops::outer::Outer;
 use vorticity::ops::softmax::Softmax;
 use vorticity::ops::softmax_pixels::SoftmaxPixels;
+use vorticity::passes::adjoint::adjoint;
 use vorticity::selftest::{compare, families};
 use vorticity::shape::Shape;
+use vorticity::target::{AttentionWay, KernelFamily};
+use vorticity::twin;
 
 /// f32 against f64 duals, of the largest component: two products of sums and two softmax in a row. The worst of 400 random
 /// sizes was 3.6e-6; a channel of the wrong head is off by 1e-2 and more.
@@ -58,6 +64,67 @@ fn linear(shape: Shape, heads: usize, features: usize) -> Graph {
     graph
 }
 
+/// How attention can be computed; linear attention knows one way.
+fn ways(of_pixels: bool) -> Vec<AttentionWay> {
+    if of_pixels { vec![AttentionWay::Fused, AttentionWay::Apart] } else { vec![AttentionWay::Auto] }
+}
+
+fn evaluator(gpu: &Gpu, graph: &Graph, family: KernelFamily, tangents: usize, cotangents: usize) -> Evaluator {
+    let room = Room { samples: 1, tangents, cotangents };
+    Evaluator::with_tangents(&gpu.clone().with_family(family), graph, &[0], room).unwrap()
+}
+
+/// What the tests give a network: a point, tangents, cotangents.
+fn given(graph: &Graph, tangents: usize, cotangents: usize) -> [Vec<f32>; 3] {
+    let [d, out] = graph.end_shapes().unwrap().map(|s| s.len());
+    [noise(d, 21), noise(tangents * d, 22), noise(cotangents * out, 23)]
+}
+
+/// The largest error of two cotangents beside a tangent, of the largest number.
+fn cotangents(gpu: &Gpu, graph: &Graph, family: KernelFamily) -> f64 {
+    let [x, v, u] = given(graph, 1, 2);
+    let found = evaluator(gpu, graph, family, 1, 2).products(&x, &v, &u, &[0]).unwrap();
+    let transposed = adjoint(graph).unwrap();
+    let errors = found.jtu.chunks(x.len()).zip(u.chunks(u.len() / 2)).map(|(got, u)| {
+        let want = twin::outputs(&transposed, &[&Dual::lift(&x), &Dual::lift(u)], 0, 0).unwrap().swap_remove(1);
+        max_norm_error(got, &want.iter().map(|y| y.v).collect::<Vec<_>>())
+    });
+    errors.fold(0.0, f64::max)
+}
+
+/// What wide heads, many keys, few queries and their company make of the kernels: slices, several rounds, masks.
+#[test]
+fn fused_attention_has_the_same_bits_in_any_company() {
+    let gpu = gpu().clone().with_attention(AttentionWay::Fused);
+    let bits = |y: &[f32]| y.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    for (shape, heads, features) in
+        [(Shape::new(5, 9, 7), 2, 70), (Shape::new(3, 5, 5), 3, 10), (Shape::new(4, 16, 16), 1, 8)]
+    {
+        let graph = full(shape, heads, features);
+        let [x, v, u] = given(&graph, 3, 2);
+        let (d, out) = (x.len(), u.len() / 2);
+        for family in families(&gpu) {
+            let what = format!("{heads} heads of {features}, {shape}, {family:?}");
+            let error = compare(&gpu, &graph, family).unwrap().max(cotangents(&gpu, &graph, family));
+            assert!(error <= TOLERANCE, "{what}: {error:e}");
+            let run = |tangents: usize, cotangents: usize, v: &[f32], u: &[f32]| -> Products {
+                evaluator(&gpu, &graph, family, tangents, cotangents).products(&x, v, u, &[0]).unwrap()
+            };
+            let all = run(3, 2, &v, &u);
+            let alone = evaluator(&gpu, &graph, family, 0, 0).evaluate(&x, &[0]).unwrap();
+            assert_eq!(bits(&alone), bits(&all.y), "{what}: values");
+            for (i, own) in all.jv.chunks(out).enumerate() {
+                let (y, jv) = evaluator(&gpu, &graph, family, 1, 0).jvp(&x, &v[i * d..][..d], &[0]).unwrap();
+                assert_eq!([bits(&y), bits(&jv)], [bits(&alone), bits(own)], "{what}: tangent {i}");
+            }
+            for (i, own) in all.jtu.chunks(d).enumerate() {
+                let one = run(0, 1, &[], &u[i * out..][..out]);
+                assert_eq!(bits(&one.jtu), bits(own), "{what}: cotangent {i}");
+            }
+        }
+    }
+}
+
 #[test]
 fn attention_of_any_size_agrees_with_its_twin() {
     let gpu = gpu();
@@ -73,9 +140,13 @@ fn attention_of_any_size_agrees_with_its_twin() {
             let shape = Shape::new(5, h, w);
             let graph = if of_pixels { full(shape, heads, features) } else { linear(shape, heads, features) };
             for family in families(&gpu) {
-                let error = compare(&gpu, &graph, family).unwrap();
-                worst.set(worst.get().max(error));
-                prop_assert!(error <= TOLERANCE, "{heads} heads of {features}, {h}x{w}, {family:?}: {error:e}");
+                for way in ways(of_pixels) {
+                    let gpu = gpu.clone().with_attention(way);
+                    let error = compare(&gpu, &graph, family).unwrap().max(cotangents(&gpu, &graph, family));
+                    worst.set(worst.get().max(error));
+                    let what = format!("{heads} heads of {features}, {h}x{w}, {family:?}, {way:?}");
+                    prop_assert!(error <= TOLERANCE, "{what}: {error:e}");
+                }
             }
             Ok(())
         })

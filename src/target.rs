@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
 pub const STORAGE_BUFFERS: usize = 8;
 
+/// Keys from which on attention is one step.
+const FUSED: usize = 512;
+
 /// The two families of kernels; a plan uses one of them throughout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KernelFamily {
@@ -38,6 +41,40 @@ impl KernelFamily {
     }
 }
 
+/// How attention over pixels is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AttentionWay {
+    /// In one step where `Target::fuses_attention` says so, in three elsewhere.
+    #[default]
+    Auto,
+    /// In one step, without a number of every two pixels in memory (`ops::attention`).
+    Fused,
+    /// As logits, softmax and sums, each a step.
+    Apart,
+}
+
+impl AttentionWay {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Auto, Self::Fused, Self::Apart];
+
+    /// As options and manifests have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fused => "fused",
+            Self::Apart => "apart",
+        }
+    }
+
+    /// The way of that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::invalid("attention", format!("'{name}' is not one of {known}"))
+        })
+    }
+}
+
 /// What a program is made for.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -50,6 +87,8 @@ pub struct Target {
     /// Bytes of a sample that a plan with cotangents must take less than one that keeps everything its reverse sweep reads: so
     /// much is computed a second time.
     pub saved: u64,
+    /// How attention is computed.
+    pub attention: AttentionWay,
     /// Threads of a subgroup, where kernels count on it; else 0.
     pub subgroup: u32,
     /// Which variants compute what, where there are several.
@@ -64,8 +103,18 @@ impl Target {
             storage_buffers: STORAGE_BUFFERS,
             buffer_bytes: None,
             saved: 0,
+            attention: AttentionWay::Auto,
             subgroup: 0,
             choices: Arc::default(),
+        }
+    }
+
+    /// Whether attention over so many keys is one step. Values are the same in any company, so nothing but the shape decides.
+    pub(crate) fn fuses_attention(&self, keys: usize) -> bool {
+        match self.attention {
+            AttentionWay::Auto => keys >= FUSED,
+            AttentionWay::Fused => true,
+            AttentionWay::Apart => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::faults::Faults;
 use crate::choice::Choices;
 use crate::error::{Error, Result};
-use crate::target::KernelFamily;
+use crate::target::{AttentionWay, KernelFamily};
 use std::sync::Arc;
 
 /// What a caller sets lower than the adapter.
@@ -36,5 +36,7 @@ pub(super) struct Policy {
     pub family: KernelFamily,
     /// Which variants do.
     pub choices: Arc<Choices>,
+    /// How attention is computed.
+    pub attention: AttentionWay,
     pub faults: Arc<Faults>,
 }
