@@ -7,8 +7,12 @@ use std::sync::Arc;
 /// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
 pub const STORAGE_BUFFERS: usize = 8;
 
-/// Keys from which on attention is one step.
-const FUSED: usize = 512;
+/// Widest heads whose attention in one step is the faster way on software adapters, whatever the number of keys (docs/BENCHMARKS.md).
+const NARROW: usize = 64;
+
+/// Keys from which on attention is one step: on software adapters that of wider heads, for its memory (32 MiB a head and lane of
+/// logits and weights); on GPUs that of all, where such numbers no longer stay in caches.
+const MANY: [usize; 2] = [2048, 256];
 
 /// The two families of kernels; a plan uses one of them throughout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,12 +113,14 @@ impl Target {
         }
     }
 
-    /// Whether attention over so many keys is one step. Values are the same in any company, so nothing but the shape decides.
-    pub(crate) fn fuses_attention(&self, keys: usize) -> bool {
-        match self.attention {
-            AttentionWay::Auto => keys >= FUSED,
-            AttentionWay::Fused => true,
-            AttentionWay::Apart => false,
+    /// Whether attention over so many keys, with so many features or values a head, is one step: where that is faster, or where a number
+    /// of every two pixels takes too much memory. A value is the same in any company, so nothing but the shape decides.
+    pub(crate) fn fuses_attention(&self, keys: usize, size: usize) -> bool {
+        match (self.attention, self.family) {
+            (AttentionWay::Fused, _) => true,
+            (AttentionWay::Apart, _) => false,
+            (AttentionWay::Auto, KernelFamily::Cpu) => size <= NARROW || keys >= MANY[0],
+            (AttentionWay::Auto, KernelFamily::Gpu) => keys >= MANY[1],
         }
     }
 

@@ -58,7 +58,7 @@ impl Lazy {
 
     fn options(&self) -> Options {
         let [adapter, memory, binding] = self.key.clone();
-        Options { adapter, memory, binding }
+        Options { adapter, memory, binding, ..Options::default() }
     }
 }
 

@@ -18,8 +18,8 @@ pub struct Device {
     /// Lower the adapter's limit on how much of a buffer a kernel sees: what is larger is cut, results stay the same
     #[arg(long, value_name = "BYTES")]
     pub binding: Option<String>,
-    /// Attention in one kernel (fused), without a number of every two pixels in memory, or as logits, softmax and sums (apart); auto:
-    /// fused from 512 keys on
+    /// Attention as one kernel without a number of every two pixels in memory (fused), or as logits, softmax and sums (apart); auto
+    /// takes the faster one, by family of kernels, number of keys and width of heads
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = AttentionWay::parse)]
     pub attention: AttentionWay,
 }

@@ -8,7 +8,6 @@ use crate::ops::attention_logits::AttentionLogits;
 use crate::ops::channels::Channels;
 use crate::ops::mix::Mix;
 use crate::ops::softmax::Softmax;
-use crate::shape::Shape;
 use crate::target::Target;
 use std::borrow::Cow;
 
@@ -17,13 +16,11 @@ pub(super) fn attention<'a>(graph: &'a Graph, target: &Target) -> Result<Cow<'a,
     let mut readers = vec![0; graph.nodes.len()];
     let ends = graph.outputs.iter().map(|(_, id)| id);
     graph.nodes.iter().flat_map(|node| &node.inputs).chain(ends).for_each(|id| readers[id.0] += 1);
-    let found: Vec<Option<(Attention, [NodeId; 3])>> = graph
-        .nodes
-        .iter()
-        .map(|node| {
-            joined(graph, node, &readers).filter(|(_, inputs)| target.fuses_attention(graph.shape(inputs[1]).pixels()))
-        })
-        .collect();
+    let wanted = |(op, inputs): &(Attention, [NodeId; 3])| {
+        let [q, k, v] = inputs.map(|id| graph.shape(id));
+        target.fuses_attention(k.pixels(), q.c.max(v.c) / op.heads)
+    };
+    let found: Vec<_> = graph.nodes.iter().map(|node| joined(graph, node, &readers).filter(wanted)).collect();
     if found.iter().all(Option::is_none) {
         return Ok(Cow::Borrowed(graph));
     }
@@ -64,7 +61,7 @@ fn joined(graph: &Graph, node: &Node, readers: &[usize]) -> Option<(Attention, [
     let &Softmax { heads: of_softmax, scale: 1.0 } = softmax.op.downcast()? else { return None };
     let &AttentionLogits { heads: of_logits, scale } = logits.op.downcast()?;
     let &[q, k] = &logits.inputs[..] else { return None };
-    // Values may have rows of pixels of their own, as many as keys.
-    let [keys, values] = [k, v].map(|id| graph.shape(id)).map(|s: Shape| (s.h, s.w));
+    // The reverse sweep makes what keys and values get as one tensor.
+    let [keys, values] = [k, v].map(|id| graph.shape(id)).map(|s| (s.h, s.w));
     ([of_softmax, of_logits] == [heads; 2] && keys == values).then_some((Attention { heads, scale }, [q, k, v]))
 }
