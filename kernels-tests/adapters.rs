@@ -1,7 +1,7 @@
 //! Several devices on one job, and runs cut into submissions: who ran what, and in how many pieces, changes no bit. A
 //! machine with one adapter opens two devices on it.
 use crate::circulation::{closed, images, options, run};
-use crate::common::{gpu, noise};
+use crate::common::{bounds, choice, gpu, noise};
 use std::ops::ControlFlow;
 use vorticity::error::{Error, Result};
 use vorticity::evaluate::Room;
@@ -16,8 +16,7 @@ use vorticity::target::{KernelFamily, Target};
 
 /// One more device on the adapter under test.
 fn another() -> Gpu {
-    let choice = std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n));
-    Gpu::open(&choice).unwrap()
+    Gpu::open_within(&choice(), bounds()).unwrap()
 }
 
 fn bits(result: &Table) -> Vec<Vec<u64>> {
@@ -50,7 +49,7 @@ fn two_devices_give_the_bits_of_one() {
 }
 
 /// Lane i of y is `add` more than lane i of x, `steps` times; `flops` is what a step says it takes.
-fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
+pub fn adder(steps: usize, add: u32, flops: u64) -> (Program, [BufferId; 2]) {
     let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     program.shader("adder", include_str!("adder.wgsl"));
     let x = program.buffer("x", 4, Role::Upload);

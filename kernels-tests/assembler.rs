@@ -1,5 +1,5 @@
 //! The assembler of shaders: conditions, loops, expressions of named constants, and errors that name shader and line.
-use vorticity::shaders::assemble_with;
+use vorticity::shaders::{assemble_with, in_uniform_buffer};
 
 /// Lines of `text`, assembled with these constants, without those that declare the constants.
 fn lines(text: &str, constants: &[(&'static str, i64)]) -> String {
@@ -92,4 +92,13 @@ fn errors_name_shader_and_line() {
     }
     // What is left out must be whole all the same.
     assert!(refused("#if !ON\n#if ON\n#else\n#else\n#endif\n#endif").contains("line 4"));
+}
+
+/// However it is spaced; a name that has the word in it, and other variables, stay.
+#[test]
+fn immediates_become_a_uniform_buffer() {
+    let text = "struct Immediates { a: u32 } // immediate\nvar <immediate >im: Immediates;\nvar<workgroup> w: u32;";
+    let expected = "struct Immediates { a: u32 } // immediate\n@group(0) @binding(7) var<uniform>im: Immediates;\nvar<workgroup> w: u32;";
+    assert_eq!(in_uniform_buffer(text, 7), expected);
+    assert_eq!(in_uniform_buffer("var<immediate> im: S;", 0), "@group(0) @binding(0) var<uniform> im: S;");
 }

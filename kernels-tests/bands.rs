@@ -1,6 +1,6 @@
 //! Tensors larger than a buffer may be, cut into bands of rows: every family of networks gives the same bits as uncut,
 //! values and tangents, on a device that enforces a small limit too; what cannot be cut is refused.
-use crate::common::{builder, choice, families, gpu, noise, ports, run, size};
+use crate::common::{bounds, builder, choice, families, gpu, noise, ports, run, size};
 use crate::families::{random, sized};
 use serde_json::json;
 use vorticity::dual::Dual;
@@ -63,7 +63,7 @@ fn cut_tensors_give_the_same_bits() {
             }
         }
     }
-    assert!(cut >= 20, "{cut} plans were cut");
+    assert!(cut >= 10 * families(&gpu).len(), "{cut} plans were cut");
 }
 
 /// A device that refuses bindings above a mebibyte gives the bits of one that does not, K tangents at once.
@@ -87,7 +87,7 @@ fn a_device_with_small_bindings_gives_the_same_bits() {
         let (y, jv) = evaluator.jvp(&x, &v, &[3, 3]).unwrap();
         (cut, [y, jv].concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     };
-    let small = Gpu::open_within(&choice(), Bounds { binding: Some(1 << 20), memory: None }).unwrap();
+    let small = Gpu::open_within(&choice(), Bounds { binding: Some(1 << 20), ..bounds() }).unwrap();
     let ((whole, want), (cut, got)) = (jvp(&gpu), jvp(&small));
     assert!(!whole && cut, "{whole} {cut}");
     assert!(got == want);
@@ -97,7 +97,7 @@ fn a_device_with_small_bindings_gives_the_same_bits() {
 fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
     let gpu = gpu();
     let (_, graph) = sized(32).pop().unwrap();
-    let little = Bounds { memory: Some(100_000), binding: None };
+    let little = Bounds { memory: Some(100_000), ..bounds() };
     let little = Gpu::open_within(&choice(), little).unwrap();
     let error = Evaluator::new(&little, &graph, &[3], 4).err().unwrap();
     assert!(error.exit_code() == 4 && error.to_string().contains("a run may take 100000"), "{error}");
@@ -105,11 +105,11 @@ fn memory_that_does_not_hold_a_sample_is_refused_with_both_numbers() {
     let room = Room { samples: 1, tangents: 60, cotangents: 0 };
     let enough = Evaluator::with_tangents(&gpu, &graph, &[3], room).unwrap();
     let memory = enough.memory().device() / 3;
-    let third = Gpu::open_within(&choice(), Bounds { memory: Some(memory), binding: None }).unwrap();
+    let third = Gpu::open_within(&choice(), Bounds { memory: Some(memory), ..bounds() }).unwrap();
     let fewer = Evaluator::with_tangents(&third, &graph, &[3], room).unwrap();
     assert!((5..30).contains(&fewer.tangents()), "{}", fewer.tangents());
     assert!(fewer.memory().device() <= memory);
-    let none = Gpu::open_within(&choice(), Bounds { binding: Some(1000), memory: None }).err().unwrap();
+    let none = Gpu::open_within(&choice(), Bounds { binding: Some(1000), ..bounds() }).err().unwrap();
     assert!(none.to_string().contains("1000 bytes"), "{none}");
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use vorticity::data::Images;
 use vorticity::error::Result;
 use vorticity::field::Field;
-use vorticity::gpu::{AdapterChoice, Executor, Gpu};
+use vorticity::gpu::{AdapterChoice, Bounds, Executor, Gpu, Limits};
 use vorticity::graph::{Graph, NodeId};
 use vorticity::passes::{Ports, lower};
 use vorticity::paths::polyline::Polyline;
@@ -23,7 +23,8 @@ pub use vorticity::selftest::families;
 pub fn gpu() -> MutexGuard<'static, Gpu> {
     static GPU: OnceLock<Mutex<Gpu>> = OnceLock::new();
     let open = || {
-        Mutex::new(Gpu::open(&choice()).expect("the tests need a GPU adapter; scripts/test installs a software one"))
+        let opened = Gpu::open_within(&choice(), bounds());
+        Mutex::new(opened.expect("the tests need a GPU adapter; scripts/test installs a software one"))
     };
     GPU.get_or_init(open).lock().unwrap_or_else(|e| e.into_inner())
 }
@@ -31,6 +32,12 @@ pub fn gpu() -> MutexGuard<'static, Gpu> {
 /// Which adapter is under test.
 pub fn choice() -> AdapterChoice {
     std::env::var("VORTICITY_ADAPTER").map_or(AdapterChoice::Best, |n| AdapterChoice::parse(&n))
+}
+
+/// With which limits: `VORTICITY_LIMITS`, the adapter's by default.
+pub fn bounds() -> Bounds {
+    let limits = std::env::var("VORTICITY_LIMITS").map_or(Limits::Adapter, |name| Limits::parse(&name).unwrap());
+    Bounds { limits, ..Bounds::default() }
 }
 
 /// The table of a task, as a session measures it.

@@ -2,7 +2,7 @@
 //! nothing but its point and itself, <u, J v> = <J'u, v>, and what is made a second time has the same bits.
 use crate::circulation::{closed, write_mixture};
 use crate::cli::{text, vorticity};
-use crate::common::{choice, evaluate, families, gpu, max_norm_error, noise};
+use crate::common::{bounds, choice, evaluate, families, gpu, max_norm_error, noise};
 use crate::families::others;
 use crate::networks::network;
 use crate::weights::{TIMESTEPS, hyper, random};
@@ -135,7 +135,7 @@ fn what_is_made_again_has_the_same_bits() {
             for tangents in [0, 1] {
                 let room = Room { samples: 1, tangents, cotangents: 1 };
                 let run = |memory: Option<u64>| -> Result<(Products, u64)> {
-                    let gpu = Gpu::open_within(&choice(), Bounds { memory, binding: None }).unwrap();
+                    let gpu = Gpu::open_within(&choice(), Bounds { memory, ..bounds() }).unwrap();
                     let gpu = gpu.with_family(family);
                     let mut evaluator = Evaluator::with_tangents(&gpu, &graph, &[6], room)?;
                     let bytes = evaluator.memory().device();

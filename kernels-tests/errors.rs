@@ -276,6 +276,8 @@ const ROWS: &[Row] = &[
         |d| verb(d, "circulation", &["--memory", "1KiB"])),
     ("binding limit too small", "binding limit: 1 bytes, expected 1048576 or more", 2,
         |d| verb(d, "circulation", &["--binding", "1B"])),
+    ("limits that are not known", "limits: 'webgl' is not one of adapter, webgpu", 2,
+        |d| verb(d, "circulation", &["--limits", "webgl"])),
 ];
 
 /// As docs/ERRORS.md has it.

@@ -1,7 +1,7 @@
 //! Faults on purpose: memory that is refused, devices that are lost, singly and too often, on one device and on two. A run
 //! finishes with the bytes of an undisturbed one, or stops cleanly and goes on later to those bytes.
 use crate::cli::text;
-use crate::common::choice;
+use crate::common::{bounds, choice};
 use crate::resume::same;
 use serde_json::Value;
 use std::fs;
@@ -166,7 +166,7 @@ fn two_devices_in_trouble_write_the_same_bytes() {
 fn plans_made_after_a_loss_are_on_the_new_device() {
     let shape = Shape::new(2, 5, 7);
     let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
-    let open = |faults: &str| Gpu::open(&choice()).unwrap().with_faults(faults).unwrap();
+    let open = |faults: &str| Gpu::open_within(&choice(), bounds()).unwrap().with_faults(faults).unwrap();
     let (x, v) = (crate::common::noise(4 * shape.len(), 1), crate::common::noise(4 * 3 * shape.len(), 2));
     let jvp = |gpu: &Gpu| {
         let room = Room { samples: 2, tangents: 3, cotangents: 0 };
@@ -184,7 +184,7 @@ fn plans_made_after_a_loss_are_on_the_new_device() {
     assert!(matches!(jvp(&open("room:3")), Err(Error::OutOfMemory { .. })));
     assert!(matches!(jvp(&open("lost:1")), Err(Error::DeviceLost { .. })));
     for wrong in ["oom", "lost:x", "room:", "late:3", "oom:1:2:3"] {
-        let said = Gpu::open(&choice()).unwrap().with_faults(wrong).err().unwrap().to_string();
+        let said = Gpu::open_within(&choice(), bounds()).unwrap().with_faults(wrong).err().unwrap().to_string();
         assert!(said.contains("VORTICITY_FAULTS") && said.contains(wrong), "{said}");
     }
 }

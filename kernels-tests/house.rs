@@ -160,7 +160,17 @@ fn files_are_short_and_open_with_a_card() {
 /// `scripts/slow` leaves out tests that there are, each with a reason: a name that is no test's would leave out nothing.
 #[test]
 fn what_is_slow_is_there_and_has_a_reason() {
-    let list = std::fs::read_to_string(root().join("scripts/slow")).unwrap();
+    listed("scripts/slow");
+}
+
+/// `scripts/driver` runs tests that there are, and says what for.
+#[test]
+fn what_another_driver_is_asked_is_there_and_has_a_reason() {
+    listed("scripts/driver");
+}
+
+fn listed(file: &str) {
+    let list = std::fs::read_to_string(root().join(file)).unwrap();
     let lines: Vec<&str> = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     assert!(lines.len() > 10, "{lines:?}");
     for line in lines {

@@ -100,6 +100,7 @@ mod stein;
 mod summaries;
 mod tangents;
 mod tiles;
+mod translations;
 mod transposes;
 mod unet2d;
 mod variants;
@@ -108,4 +109,5 @@ mod verdicts;
 #[cfg(feature = "cli")]
 mod verbs;
 mod weights;
+mod webgpu;
 mod winograd;

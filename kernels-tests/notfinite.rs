@@ -1,7 +1,7 @@
 //! Networks that overflow for some inputs only: their results are marked NaN, counted, left out of every statistic, and traced
 //! to the node where that begins; those of all other samples are what they are without them.
 use crate::cli::text;
-use crate::common::{choice, noise};
+use crate::common::{bounds, choice, noise};
 use crate::networks::model;
 use crate::weights::{self, Stored};
 use serde_json::Value;
@@ -161,7 +161,7 @@ fn points_and_samples_are_counted_and_traced() {
     let field = field::open(&model, None, ScoreScale::Definition).unwrap();
     let options = Options { n: 2, method: Method::Ddim, steps: 4, seed: 1, keep: 0 };
     let _turn = crate::common::gpu(); // software adapters use every core
-    let gpu = Gpu::open(&choice()).unwrap();
+    let gpu = Gpu::open_within(&choice(), bounds()).unwrap();
     let drawn = sample(&gpu, &field, &options, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(drawn.not_finite, [0, 1]);
     assert!(drawn.origin.is_some_and(|o| o.contains(&format!("`{NODE}` (depthwise) at sample "))), "not traced");

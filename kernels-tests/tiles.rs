@@ -1,7 +1,7 @@
 //! How many lanes a tile has: what is asked for, what there is to do, what memory holds; whole samples throughout. That results
 //! do not depend on it is for other tests (`adapters`, `faults`, `circulation`).
 use crate::circulation::{closed, images, options};
-use crate::common::{choice, gpu};
+use crate::common::{bounds, choice, gpu};
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::field::tangent_evaluator;
 use vorticity::gpu::{Bounds, Gpu};
@@ -33,7 +33,7 @@ fn a_tile_is_whole_samples_and_keeps_to_the_memory_there_is() {
     let _turn = gpu(); // software adapters use every core
     let field = closed("field:tilted?omega=0.5", Shape::new(3, 16, 16));
     let open = |memory: Option<u64>| -> Evaluator {
-        let gpu = Gpu::open_within(&choice(), Bounds { memory, binding: None }).unwrap();
+        let gpu = Gpu::open_within(&choice(), Bounds { memory, ..bounds() }).unwrap();
         tangent_evaluator(&gpu, &field, &[3], Room { samples: 64, tangents: 3, cotangents: 0 }).unwrap()
     };
     let all = open(None);

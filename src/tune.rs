@@ -8,9 +8,9 @@ use crate::gpu::{Executor, Gpu, tiles};
 use crate::graph::Graph;
 use crate::ops::conv::{BOUND, Conv, Padding, VARIANTS};
 use crate::ops::weight_format::WeightFormat;
-use crate::passes::{Ports, lower};
+use crate::passes::{Ports, alone, lower};
 use crate::paths::Lane;
-use crate::program::{Builder, Program, Role};
+use crate::program::{Builder, Program};
 use crate::shaders::SOURCES;
 use crate::shape::Shape;
 use crate::target::{KernelFamily, Target};
@@ -92,16 +92,7 @@ fn classes(gpu: &Gpu, graphs: &[&Graph]) -> Result<Vec<Class>> {
 
 fn plan(gpu: &Gpu, graph: &Graph) -> Result<(Program, Ports)> {
     // What is cut into bands is chosen as a whole.
-    let mut program = Builder::new(Target { buffer_bytes: None, ..gpu.target() }, 0);
-    let row = |shape: Shape| 4 * shape.flat_stride() as u64;
-    let [input, output] = graph.end_shapes()?;
-    let ports = Ports::one(
-        program.buffer("tuner x", row(input), Role::Upload),
-        program.buffer("tuner y", row(output), Role::Download),
-        program.buffer("tuner lanes", size_of::<Lane>() as u64, Role::Upload),
-    );
-    lower(graph, &[0], &ports, &mut program)?;
-    Ok((program.finish()?, ports))
+    alone(graph, Builder::new(Target { buffer_bytes: None, ..gpu.target() }, 0), lower)
 }
 
 /// The variants that a file says; all must be known, and run here.

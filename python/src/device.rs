@@ -12,8 +12,8 @@ use vorticity::field::Field;
 use vorticity::gpu::{Gpu, adapters};
 use vorticity::tune::{Mode, tuned};
 
-/// What a device is asked for: adapter, memory, binding.
-type Key = [Option<String>; 3];
+/// What a device is asked for: adapter, memory, binding, limits.
+type Key = [Option<String>; 4];
 
 /// Every device that is open. Never dropped: a driver may have gone before it.
 static OPEN: Mutex<BTreeMap<Key, Vec<Gpu>>> = Mutex::new(BTreeMap::new());
@@ -33,7 +33,7 @@ pub struct Lazy {
 
 impl Default for Lazy {
     fn default() -> Self {
-        Self { key: [None, None, None], tune: "auto".into() }
+        Self { key: [None, None, None, None], tune: "auto".into() }
     }
 }
 
@@ -57,8 +57,8 @@ impl Lazy {
     }
 
     fn options(&self) -> Options {
-        let [adapter, memory, binding] = self.key.clone();
-        Options { adapter, memory, binding, ..Options::default() }
+        let [adapter, memory, binding, limits] = self.key.clone();
+        Options { adapter, memory, binding, limits, ..Options::default() }
     }
 }
 
@@ -74,16 +74,17 @@ fn note(text: &str) {
 #[pymethods]
 impl Device {
     #[new]
-    #[pyo3(signature = (adapter=None, memory=None, binding=None, tune="auto".to_string()))]
+    #[pyo3(signature = (adapter=None, memory=None, binding=None, limits=None, tune="auto".to_string()))]
     fn new(
         py: Python,
         adapter: Option<String>,
         memory: Option<String>,
         binding: Option<String>,
+        limits: Option<String>,
         tune: String,
     ) -> PyResult<Self> {
         guard(py, || {
-            let options = Lazy { key: [adapter, memory, binding], tune };
+            let options = Lazy { key: [adapter, memory, binding, limits], tune };
             options.options().bounds().told(py)?;
             Ok(Self { options })
         })
@@ -98,7 +99,7 @@ impl Device {
         })
     }
 
-    /// Adapter, memory, binding and tune as they were given.
+    /// Adapter, memory, binding, limits and tune as they were given.
     #[getter]
     fn given(&self) -> (Vec<Option<String>>, &str) {
         (self.options.key.to_vec(), &self.options.tune)

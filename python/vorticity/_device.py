@@ -22,6 +22,7 @@ class Device:
     adapter: its number in `devices()`, "software", or part of its name; a list of these, or "all", for a circulation on several.
     memory: bytes that each plan may take on the device, a number or text such as "4GiB"; by default half of the adapter's own.
     binding: lowers the adapter's limit on how much of a buffer a kernel sees; results stay the same.
+    limits: "webgpu" opens the adapter with the least that any browser's adapter has, by default with all that it has.
     tune: "auto" times the variants of the kernels once per GPU, "off" takes the built-in ones, "force" tunes software adapters too, a
         path repeats those of a run's manifest.json.
     """
@@ -34,6 +35,7 @@ class Device:
         *,
         memory: int | str | None = None,
         binding: int | str | None = None,
+        limits: str | None = None,
         tune: str = "auto",
     ) -> None:
         def text(value):
@@ -41,19 +43,20 @@ class Device:
 
         if isinstance(adapter, (list, tuple)):
             adapter = ",".join(str(one) for one in adapter)
-        self._native = _native.Device(text(adapter), text(memory), text(binding), str(tune))
+        self._native = _native.Device(text(adapter), text(memory), text(binding), text(limits), str(tune))
 
     def describe(self) -> str:
         """Opens it, and says what it is: adapter, back end and driver, a line for each."""
         return "\n".join(self._native.describe())
 
     def __reduce__(self):
-        (adapter, memory, binding), tune = self._native.given
-        return partial(Device, adapter, memory=memory, binding=binding, tune=tune), ()
+        (adapter, memory, binding, limits), tune = self._native.given
+        return partial(Device, adapter, memory=memory, binding=binding, limits=limits, tune=tune), ()
 
     def __repr__(self) -> str:
-        (adapter, memory, binding), tune = self._native.given
-        given = {"adapter": adapter, "memory": memory, "binding": binding, "tune": None if tune == "auto" else tune}
+        (adapter, memory, binding, limits), tune = self._native.given
+        given = {"adapter": adapter, "memory": memory, "binding": binding, "limits": limits}
+        given["tune"] = None if tune == "auto" else tune
         return f"Device({', '.join(f'{key}={value!r}' for key, value in given.items() if value is not None)})"
 
 

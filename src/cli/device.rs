@@ -1,6 +1,6 @@
 //! The device of a verb: which adapter, and what the run may take of it. In: options. Out: an open `Gpu`.
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, Bounds, Gpu};
+use crate::gpu::{AdapterChoice, Bounds, Gpu, Limits};
 use crate::target::AttentionWay;
 use bytesize::ByteSize;
 
@@ -18,6 +18,10 @@ pub struct Device {
     /// Lower the adapter's limit on how much of a buffer a kernel sees: what is larger is cut, results stay the same
     #[arg(long, value_name = "BYTES")]
     pub binding: Option<String>,
+    /// Limits and features of the device: the adapter's own, or `webgpu`, the least that any browser's adapter has; results are
+    /// those of the same kernels
+    #[arg(long, value_name = "LIMITS")]
+    pub limits: Option<String>,
     /// Attention as one kernel without a number of every two pixels in memory (fused), or as logits, softmax and sums (apart); auto
     /// takes the faster one, by family of kernels, number of keys and width of heads
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = AttentionWay::parse)]
@@ -56,7 +60,11 @@ impl Device {
                 Error::invalid(name, format!("'{text}' is no number of bytes, expected such as 4GiB or 512MiB"))
             })
         };
-        let bounds = Bounds { memory: bytes("--memory", &self.memory)?, binding: bytes("--binding", &self.binding)? };
+        let bounds = Bounds {
+            memory: bytes("--memory", &self.memory)?,
+            binding: bytes("--binding", &self.binding)?,
+            limits: self.limits.as_deref().map_or(Ok(Limits::Adapter), Limits::parse)?,
+        };
         bounds.check()?;
         Ok(bounds)
     }

@@ -5,13 +5,11 @@ use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::settled_json;
 use super::text::{count, table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Memory, tiles};
-use crate::graph::Graph;
 use crate::model::Model;
-use crate::passes::{Ports, lower, lower_as_is};
-use crate::paths::Lane;
-use crate::program::{Action, Builder, Program, Role, Step};
+use crate::passes::{Append, alone, lower, lower_as_is};
+use crate::program::{Action, Builder, Program, Step};
 use crate::target::{KernelFamily, Target};
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
@@ -87,16 +85,16 @@ fn open(args: &Args) -> Result<Planned> {
     let target = match &args.device.adapter {
         Some(_) => args.device.open()?.target(),
         None => {
-            let buffer_bytes = args.device.bounds()?.binding.map(tiles::buffer_bytes);
+            let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
             let attention = args.device.attention;
             Target { buffer_bytes, attention, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
     };
     let model = args.network.open(&args.model)?;
     let (kernels, memory) = (target.family, args.device.bounds()?.memory);
-    let planned = |saved: u64, lower: fn(&Graph, &[usize], &Ports, &mut Builder) -> Result<()>| {
+    let planned = |saved: u64, lower: Append| {
         let empty = Builder::both(Target { saved, ..target.clone() }, args.tangents, args.cotangents);
-        plan(empty, |ports, program| lower(&model.graph, &[0], ports, program), &model)
+        Ok::<Program, Error>(alone(&model.graph, empty, lower)?.0)
     };
     let unfused = Work::of(&planned(0, lower_as_is)?);
     let mut program = planned(0, lower)?;
@@ -117,22 +115,6 @@ fn text(args: &Args, planned: &Planned) -> String {
         out.push_str(&steps(program));
     }
     out
-}
-
-/// The network alone, for one timestep, as `lower` appends it.
-fn plan(mut program: Builder, lower: impl Fn(&Ports, &mut Builder) -> Result<()>, model: &Model) -> Result<Program> {
-    let mut flat = model.graph.end_shapes()?.map(|shape| 4 * shape.flat_stride() as u64);
-    if program.cotangents() > 0 {
-        // Lanes of cotangents hold an output and make an input.
-        flat = [flat[0].max(flat[1]); 2];
-    }
-    let ports = Ports::one(
-        program.buffer("input", flat[0], Role::Upload),
-        program.buffer("output", flat[1], Role::Download),
-        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
-    );
-    lower(&ports, &mut program)?;
-    program.finish()
 }
 
 fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {

@@ -12,6 +12,7 @@ pub mod import;
 pub mod init;
 pub mod inspect;
 pub mod integrate;
+pub mod kernels;
 pub mod man;
 pub mod measure;
 pub mod merge;

@@ -2,8 +2,8 @@
 //! text, files, and the exit code. No numerics here.
 use super::text::command_line;
 use super::{
-    bench, compare, completions, devices, evaluate, import, init, inspect, integrate, man, measure, merge, paths,
-    report, sample, selftest, verify,
+    bench, compare, completions, devices, evaluate, import, init, inspect, integrate, kernels, man, measure, merge,
+    paths, report, sample, selftest, verify,
 };
 use crate::error::Result;
 use crate::measures::{self, MEASURES};
@@ -29,6 +29,7 @@ enum Verb {
     Import(import::Args),
     Bench(bench::Args),
     Devices(devices::Args),
+    Kernels(kernels::Args),
     Selftest(selftest::Args),
     Sample(sample::Args),
     Completions(completions::Args),
@@ -70,6 +71,7 @@ fn run(arguments: &[OsString]) -> Result<i32> {
         Verb::Init(args) => init::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::Devices(args) => devices::run(&args),
+        Verb::Kernels(args) => kernels::run(&args),
         Verb::Selftest(args) => selftest::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Paths(args) => paths::run(&args),

@@ -74,12 +74,9 @@ pub struct AdapterSummary {
 /// The kind of adapters that compute on the CPU.
 const SOFTWARE: &str = "software";
 
-/// Bytes of immediates that every kernel fits in.
-const IMMEDIATE_BYTES: u32 = 128;
-
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // The GL back end lacks immediates and long compute shaders; these three have them.
+    // The GL back end lacks long compute shaders; these three have them.
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     wgpu::Instance::new(descriptor)
 }
@@ -99,11 +96,21 @@ fn kind(t: wgpu::DeviceType) -> (usize, &'static str) {
 }
 
 fn unusable(adapter: &wgpu::Adapter) -> Option<String> {
-    if !adapter.features().contains(wgpu::Features::IMMEDIATES) {
-        return Some("no IMMEDIATES (push constants)".into());
-    }
-    let bytes = adapter.limits().max_immediate_size;
-    (bytes < IMMEDIATE_BYTES).then(|| format!("{bytes} bytes of immediates, {IMMEDIATE_BYTES} needed"))
+    lacking(&adapter.limits())
+}
+
+/// What is missing of WebGPU's least, on which kernels count and which some drivers of old hardware do not reach.
+fn lacking(limits: &wgpu::Limits) -> Option<String> {
+    let needed: [(&str, fn(&wgpu::Limits) -> u32); 5] = [
+        ("storage buffers per kernel", |l| l.max_storage_buffers_per_shader_stage),
+        ("threads per workgroup", |l| l.max_compute_invocations_per_workgroup),
+        ("threads per workgroup in x", |l| l.max_compute_workgroup_size_x),
+        ("bytes of workgroup memory", |l| l.max_compute_workgroup_storage_size),
+        ("workgroups per dimension", |l| l.max_compute_workgroups_per_dimension),
+    ];
+    let least = wgpu::Limits::default();
+    let (what, of) = needed.into_iter().find(|(_, of)| of(limits) < of(&least))?;
+    Some(format!("{} {what}, {} needed", of(limits), of(&least)))
 }
 
 /// Every adapter of this machine.
@@ -194,4 +201,19 @@ pub(super) fn chosen(choice: &AdapterChoice) -> Result<(wgpu::Adapter, usize)> {
         return Err(Error::NoAdapter(format!("'{}' cannot be used: {why}", all[index].get_info().name)));
     }
     Ok((all.swap_remove(index), index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lacking;
+
+    #[test]
+    fn what_an_adapter_lacks_is_named() {
+        let least = wgpu::Limits::default();
+        assert_eq!((lacking(&least), least.max_immediate_size), (None, 0));
+        let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..least.clone() };
+        assert_eq!(lacking(&few).as_deref(), Some("4 storage buffers per kernel, 8 needed"));
+        let small = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..least };
+        assert_eq!(lacking(&small).as_deref(), Some("128 threads per workgroup, 256 needed"));
+    }
 }

@@ -1,17 +1,20 @@
 //! Cooperative matrices: what an adapter has of them, and the features that kernels with them ask for. In: an adapter. Out:
 //! whether a variant of a kernel can run there, or what is missing, in words. Source: VK_KHR_cooperative_matrix, Metal's simdgroup_matrix.
+use super::vulkan;
 use crate::choice::Needs;
 use crate::target::STORAGE_BUFFERS;
 use wgpu::CooperativeScalarType::{F16, F32};
 
-/// Threads of a subgroup that the kernels are written for.
-const SUBGROUPS: [u32; 4] = [8, 16, 32, 64];
+/// Threads of a subgroup that the kernels are written for; where an adapter has several, the first of them is asked for.
+const SUBGROUPS: [u32; 4] = [32, 64, 16, 8];
 
-/// What kernels with cooperative matrices find on an adapter.
-#[derive(Clone)]
+/// What kernels with cooperative matrices find on an adapter; nothing by default.
+#[derive(Clone, Default)]
 pub(super) struct Cooperative {
-    /// Threads of a subgroup, if there is one size; else 0.
+    /// Threads of a subgroup, if there is one size, or one that kernels may ask for; else 0.
     pub subgroup: u32,
+    /// Whether kernels that count on it must ask for it.
+    pub sized: bool,
     features: wgpu::Features,
     storage_buffers: u32,
     found: Vec<wgpu::CooperativeMatrixProperties>,
@@ -26,8 +29,12 @@ impl Cooperative {
         let (least, most) = (info.subgroup_min_size, info.subgroup_max_size);
         let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
         let has = adapter.features().contains(wanted);
+        let varies = has && least != most;
+        let asked = vulkan::subgroups(adapter).filter(|_| varies);
+        let one = asked.and_then(|[least, most]| SUBGROUPS.into_iter().find(|size| (least..=most).contains(size)));
         Self {
-            subgroup: if least == most { least } else { 0 },
+            subgroup: if least == most { least } else { one.unwrap_or(0) },
+            sized: one.is_some(),
             features: if has {
                 wanted | (adapter.features() & wgpu::Features::SHADER_F16)
             } else {
@@ -55,7 +62,7 @@ impl Cooperative {
 
     pub fn lacks(&self, needs: Needs) -> Option<String> {
         let (side, factors) = match needs {
-            Needs::Nothing => return None,
+            Needs::Nothing | Needs::Trust => return None,
             Needs::Halves(side) => (side, F16),
             Needs::Floats(side) => (side, F32),
         };
@@ -69,7 +76,9 @@ impl Cooperative {
             return Some("no SHADER_F16".into());
         }
         if !SUBGROUPS.contains(&self.subgroup) {
-            return Some("subgroups of several sizes, or of none of 8, 16, 32, 64".into());
+            return Some(
+                "subgroups of several sizes that no kernel may choose from, or of none of 8, 16, 32, 64".into(),
+            );
         }
         let few = self.storage_buffers < BUFFERS;
         few.then(|| format!("{} storage buffers per kernel, {BUFFERS} needed", self.storage_buffers))

@@ -1,7 +1,11 @@
 //! An open device: wgpu's handles, what the adapter is and can do, and the two ways in which a device reports trouble, error
 //! scopes and the lost callback. In: an adapter. Out: a `Device`, errors that name the place.
 use super::cooperative::Cooperative;
+use super::policy::{Bounds, Limits};
+use super::statistics::{self, Executable};
+use super::vulkan::{self, Wish, wished};
 use crate::error::{Error, Result};
+use crate::program::Kernel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,24 +22,43 @@ pub(super) struct Device {
     /// Position of the adapter in the list.
     pub index: usize,
     pub limits: wgpu::Limits,
-    /// Bytes that a kernel may see of one buffer, where the caller asked for fewer than the adapter has.
-    pub binding: Option<u64>,
+    /// What the caller set lower than the adapter.
+    pub bounds: Bounds,
     pub cooperative: Cooperative,
+    /// Whether the driver tells what its compiler makes of kernels.
+    pub told: bool,
     lost: Arc<Mutex<Option<String>>>,
     /// The device that took this one's place.
     pub successor: Arc<Mutex<Option<Device>>>,
 }
 
+/// What is asked of a device: limits, features, and the cooperative matrices among these.
+fn asked(adapter: &wgpu::Adapter, bounds: Bounds) -> (wgpu::Limits, wgpu::Features, Cooperative) {
+    let (mut limits, features, cooperative) = match bounds.limits {
+        Limits::Adapter => {
+            let cooperative = Cooperative::of(adapter);
+            let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SHADER_INT64;
+            (adapter.limits(), (adapter.features() & wanted) | cooperative.features(), cooperative)
+        }
+        Limits::WebGpu => {
+            let least = wgpu::Limits::default().or_worse_values_from(&adapter.limits());
+            (least, wgpu::Features::empty(), Cooperative::default())
+        }
+    };
+    if !features.contains(wgpu::Features::IMMEDIATES) {
+        limits.max_immediate_size = 0;
+    }
+    if let Some(most) = bounds.binding {
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
+    }
+    (limits, features, cooperative)
+}
+
 impl Device {
     /// Opens a device of the adapter at that position of the list.
-    pub fn request(adapter: &wgpu::Adapter, index: usize, binding: Option<u64>) -> Result<Self> {
-        let mut limits = adapter.limits();
-        if let Some(most) = binding {
-            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most & !3);
-        }
-        let cooperative = Cooperative::of(adapter);
-        let features =
-            wgpu::Features::IMMEDIATES | (adapter.features() & wgpu::Features::SHADER_INT64) | cooperative.features();
+    /// `telling`: its driver is to tell what its compiler makes of kernels, if it can.
+    pub fn request(adapter: &wgpu::Adapter, index: usize, bounds: Bounds, telling: bool) -> Result<Self> {
+        let (limits, features, cooperative) = asked(adapter, bounds);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("vorticity"),
             required_features: features,
@@ -43,8 +66,13 @@ impl Device {
             experimental_features: cooperative.experimental(),
             ..Default::default()
         };
-        let (handle, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
+        let told = telling && vulkan::tells(adapter);
+        let own = (told || cooperative.sized).then(|| vulkan::request(adapter, &descriptor, told)).flatten();
+        let opened = own.unwrap_or_else(|| {
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| error.to_string())
+        });
+        let (handle, queue) =
+            opened.map_err(|e| Error::NoAdapter(format!("'{}' did not open: {e}", adapter.get_info().name)))?;
         let lost: Arc<Mutex<Option<String>>> = Arc::default();
         let note = lost.clone();
         handle.set_device_lost_callback(move |reason, message| {
@@ -60,7 +88,20 @@ impl Device {
             }
         }));
         let (info, successor) = (adapter.get_info(), Arc::default());
-        Ok(Self { handle, queue, info, index, limits, binding, cooperative, lost, successor })
+        Ok(Self { handle, queue, info, index, limits, bounds, cooperative, told, lost, successor })
+    }
+
+    /// A pipeline of a kernel, and what the driver tells of it. Kernels with a constant LANES count on subgroups of that many threads.
+    pub fn compile(
+        &self,
+        kernel: &Kernel,
+        descriptor: &wgpu::ComputePipelineDescriptor,
+    ) -> (wgpu::ComputePipeline, Vec<Executable>) {
+        let lanes = kernel.constants.iter().find(|c| c.0 == "LANES").map(|c| c.1 as u32);
+        let wish = Wish { subgroup: lanes.filter(|_| self.cooperative.sized), told: self.told };
+        let (pipeline, made) = wished(wish, || self.handle.create_compute_pipeline(descriptor));
+        let executables = if self.told { statistics::of(&self.handle, made) } else { vec![] };
+        (pipeline, executables)
     }
 
     /// True for adapters that compute on the CPU (lavapipe, WARP).

@@ -7,7 +7,8 @@ use super::memory::Memory;
 use super::open::Gpu;
 use super::pace::Pace;
 use super::slot::copy_to_image;
-use super::tiles::{self, FOLD};
+use super::tiles::{self, FOLD, READBACK_ALIGNMENT};
+use super::words;
 use crate::error::{Error, Result};
 use crate::program::{BufferId, LaneRole, Program, Role, Space, Step};
 use std::collections::HashMap;
@@ -135,6 +136,12 @@ impl<'a> Executor<'a> {
         &self.on.slots[&id.0].buffer
     }
 
+    /// Tells the kernels how many lanes there are, where that is not by immediates; before what is then submitted.
+    fn tell(&self, lanes: usize) -> Result<()> {
+        let (device, program) = (&self.on.gpu.device, &self.on.program);
+        self.on.words.as_ref().map_or(Ok(()), |words| words.write(device, program, lanes))
+    }
+
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, commands: &[Command], lanes: usize, repeat: usize) {
         let mut pass = None;
         for command in (0..repeat).flat_map(|_| commands) {
@@ -143,12 +150,14 @@ impl<'a> Executor<'a> {
                     let (step, space) = &self.steps[*step];
                     let pass =
                         pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
-                    pass.set_pipeline(&self.on.cache.get(*pipeline).pipeline);
+                    let pipeline = self.on.cache.get(*pipeline);
+                    pass.set_pipeline(&pipeline.pipeline);
                     pass.set_bind_group(0, bind_group, &[]);
                     let own = self.on.program.lanes_of(*space, step.role, lanes as u64);
-                    let words: Vec<u32> =
-                        [own as u32].into_iter().chain(step.immediates.iter().map(|word| word.1)).collect();
-                    pass.set_immediates(0, bytemuck::cast_slice(&words));
+                    if pipeline.uniform.is_none() {
+                        let told = words::of(&self.on.program, (step, *space), lanes);
+                        pass.set_immediates(0, bytemuck::cast_slice(&told));
+                    }
                     let groups = (own * step.grid.items as u64).div_ceil(step.grid.workgroup as u64);
                     pass.dispatch_workgroups(groups.min(FOLD) as u32, groups.div_ceil(FOLD) as u32, step.grid.groups);
                 }
@@ -197,7 +206,7 @@ impl<'a> Executor<'a> {
         for (i, b) in self.on.program.buffers.iter().enumerate().filter(|(_, b)| matches!(b.role, Role::Download)) {
             let bytes = self.on.program.bytes_of(b, lanes as u64);
             parts.push((BufferId(i), total, bytes));
-            total += self.on.program.bytes_of(b, self.on.max_lanes as u64).next_multiple_of(256);
+            total += self.on.program.bytes_of(b, self.on.max_lanes as u64).next_multiple_of(READBACK_ALIGNMENT);
         }
         let staging = match self.on.staging.pop() {
             Some(buffer) => buffer,
@@ -230,6 +239,7 @@ impl<'a> Executor<'a> {
     ) -> Result<(Option<wgpu::SubmissionIndex>, usize)> {
         let (ends, timed) = (self.pace.cuts(lanes), !self.pace.knows(lanes));
         let (mut from, mut taken, mut last) = (0, vec![], None);
+        self.tell(lanes)?;
         for &end in &ends {
             let start = Instant::now();
             let mut encoder = self.on.gpu.device.handle.create_command_encoder(&Default::default());
@@ -292,6 +302,7 @@ impl<'a> Executor<'a> {
     /// of it. Results are not read.
     pub(crate) fn time_actions(&self, lanes: usize, repeat: usize, rounds: usize) -> Result<Vec<Timed<'_>>> {
         let mut times = HashMap::new();
+        self.tell(lanes)?;
         for _ in 0..rounds {
             for (i, command) in self.on.commands.iter().enumerate() {
                 let mut encoder = self.on.gpu.device.handle.create_command_encoder(&Default::default());

@@ -56,7 +56,7 @@ impl Gpu {
         }
     }
 
-    /// What decides on speed and on the last bits: adapter, driver and back end, by name.
+    /// What decides on speed and on the last bits, by name: adapter, driver, back end, and with which limits it was opened.
     pub fn identity(&self) -> BTreeMap<&'static str, String> {
         let info = &self.device.info;
         BTreeMap::from([
@@ -67,6 +67,7 @@ impl Gpu {
             ("driver_info", info.driver_info.clone()),
             ("backend", info.backend.to_string()),
             ("wgpu", WGPU.to_string()),
+            ("limits", self.device.bounds.limits.name().to_string()),
         ])
     }
 }

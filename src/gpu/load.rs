@@ -4,6 +4,7 @@ use super::memory::Memory;
 use super::open::Gpu;
 use super::pipeline::{Cache, LANES, Pipeline};
 use super::slot::{Slot, Written};
+use super::words::{self, Words};
 use crate::error::{Error, Result};
 use crate::program::{Access, Action, BufferId, HostStep, LaneRole, Program, Role, Step};
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ pub(super) struct Loaded<'a> {
     pub slots: BTreeMap<usize, Slot>,
     pub cache: Cache,
     pub commands: Vec<Command>,
+    /// What the steps are told, where that is not by immediates.
+    pub words: Option<Words>,
     /// Whether the device has all constants.
     pub loaded: bool,
     pub max_lanes: usize,
@@ -48,6 +51,7 @@ impl<'a> Loaded<'a> {
             slots: BTreeMap::new(),
             cache: Cache::default(),
             commands: vec![],
+            words: None,
             loaded: false,
             max_lanes,
             failures: 0,
@@ -59,6 +63,7 @@ impl<'a> Loaded<'a> {
     /// Drops what grows with the lanes; `whole`: everything on the device.
     pub fn release(&mut self, whole: bool) {
         self.commands.clear();
+        self.words = None;
         self.staging.clear();
         let program = &self.program;
         self.slots.retain(|&i, _| !whole && matches!(program.buffers[i].role, Role::Constant(_)));
@@ -140,6 +145,7 @@ impl<'a> Loaded<'a> {
     fn bind(&mut self) -> Result<()> {
         let own = self.program.texts();
         self.cache.fill(&self.gpu.device, self.program.steps().map(|s| &s.kernel), &own)?;
+        self.words = self.words()?;
         let mut next = 0;
         for action in &self.program.actions {
             let step = match action {
@@ -154,14 +160,23 @@ impl<'a> Loaded<'a> {
                 Action::Dispatch(step, _) => step,
             };
             let pipeline = self.cache.index(&self.gpu.device, &step.kernel, &own)?;
-            let bind_group = self.bind_group(self.cache.get(pipeline), step)?;
+            let bind_group = self.bind_group(self.cache.get(pipeline), next, step)?;
             self.commands.push(Command::Dispatch { pipeline, bind_group, step: next });
             next += 1;
         }
         Ok(())
     }
 
-    fn bind_group(&self, pipeline: &Pipeline, step: &Step) -> Result<wgpu::BindGroup> {
+    /// The uniform buffer of the words, if some kernel reads it.
+    fn words(&self) -> Result<Option<Words>> {
+        let kernels = self.program.steps().filter_map(|s| self.cache.find(&s.kernel));
+        let bytes = kernels.filter(|p| p.uniform.is_some()).map(|p| words::size(&p.immediates)).max();
+        let steps = self.program.dispatches().count();
+        bytes.map(|bytes| Words::new(&self.gpu.device, steps, bytes)).transpose()
+    }
+
+    /// Of the step of that number.
+    fn bind_group(&self, pipeline: &Pipeline, number: usize, step: &Step) -> Result<wgpu::BindGroup> {
         let fail =
             |m: String| Error::Gpu { place: format!("{} (shader {})", step.label, step.kernel.shader), message: m };
         if step.bindings.len() != pipeline.bindings.len() {
@@ -190,6 +205,9 @@ impl<'a> Loaded<'a> {
                 _ => self.slots[&id].buffer.as_entire_binding(),
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.number, resource });
+        }
+        if let (Some(binding), Some(words)) = (pipeline.uniform, &self.words) {
+            entries.push(wgpu::BindGroupEntry { binding, resource: words.binding(number) });
         }
         self.gpu.device.checked(&step.label, || {
             self.gpu.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {

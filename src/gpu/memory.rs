@@ -20,7 +20,7 @@ pub struct Measured {
 impl Gpu {
     /// Bytes that a run may take: what the caller said, else half of the adapter's own memory, else 4 GiB.
     pub fn memory(&self) -> u64 {
-        self.policy.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
+        self.device.bounds.memory.or_else(|| own_memory(self).map(|all| all / 2)).unwrap_or(UNKNOWN)
     }
 
     /// True if image mirrors lie over their buffers' memory (`alias`).

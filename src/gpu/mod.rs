@@ -3,6 +3,7 @@
 mod adapters;
 #[cfg(target_os = "linux")]
 mod alias;
+mod compiled;
 mod cooperative;
 mod device;
 mod diary;
@@ -19,13 +20,22 @@ mod pipeline;
 mod policy;
 mod recovery;
 mod slot;
+mod statistics;
 pub(crate) mod tiles;
+#[cfg(target_os = "linux")]
+mod vulkan;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_vulkan.rs"]
+mod vulkan;
+mod words;
 
 pub use adapters::{AdapterChoice, AdapterSummary, adapters, all_of};
+pub use compiled::Compiled;
 pub use diary::Trouble;
 pub use executor::{Executor, Pending};
 pub use kernels::WGPU;
 pub use memory::{Measured, Memory};
 pub use open::Gpu;
-pub use policy::Bounds;
+pub use policy::{Bounds, Limits};
 pub use recovery::FAILURES;
+pub use statistics::{Executable, Representation, Statistic};

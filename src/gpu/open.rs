@@ -25,15 +25,24 @@ impl Gpu {
         Self::open_within(choice, Bounds::default())
     }
 
-    /// Opens an adapter with lower limits than it offers.
+    /// Opens an adapter with lower limits than it offers, or with fewer features.
     pub fn open_within(choice: &AdapterChoice, bounds: Bounds) -> Result<Self> {
+        Self::request(choice, bounds, false)
+    }
+
+    /// The same, so that its driver tells what its compiler makes of kernels, if it can (`Gpu::tells`).
+    pub fn open_telling(choice: &AdapterChoice, bounds: Bounds) -> Result<Self> {
+        Self::request(choice, bounds, true)
+    }
+
+    fn request(choice: &AdapterChoice, bounds: Bounds, telling: bool) -> Result<Self> {
         let (adapter, index) = chosen(choice)?;
         bounds.check()?;
-        let device = Device::request(&adapter, index, bounds.binding)?;
+        let device = Device::request(&adapter, index, bounds, telling)?;
         // Nothing watches over a CPU's work: a run is one submission there.
         let longest = (!device.is_software()).then_some(LONGEST);
         let (family, choices, faults) = (family(&device), Arc::default(), Arc::default());
-        let policy = Policy { bounds, longest, family, choices, attention: AttentionWay::Auto, faults };
+        let policy = Policy { longest, family, choices, attention: AttentionWay::Auto, faults };
         let gpu = Self { device, policy, diary: Diary::default() };
         match std::env::var("VORTICITY_FAULTS") {
             Ok(list) => gpu.with_faults(&list),

@@ -1,6 +1,8 @@
 //! Shader text to pipeline: naga reads the names of bindings and immediates out of the module, so that programs give both
 //! by name and a name that the shader lacks is an error, not a wrong number. Pipelines are cached per kernel.
 use super::device::Device;
+use super::statistics::Executable;
+use super::words;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
@@ -24,6 +26,10 @@ pub(super) struct Pipeline {
     pub bindings: Vec<Binding>,
     /// Names of the words of `var<immediate>`.
     pub immediates: Vec<String>,
+    /// The binding of the uniform buffer that has them, where they are no immediates of this device.
+    pub uniform: Option<u32>,
+    /// What the driver tells of it, if the device was opened for that.
+    pub executables: Vec<Executable>,
 }
 
 /// Pipelines by kernel; one device's.
@@ -33,6 +39,11 @@ pub(super) struct Cache(HashMap<Kernel, usize>, Vec<Pipeline>);
 impl Cache {
     pub fn get(&self, index: usize) -> &Pipeline {
         &self.1[index]
+    }
+
+    /// The kernel's, if it was built.
+    pub fn find(&self, kernel: &Kernel) -> Option<&Pipeline> {
+        self.0.get(kernel).map(|&index| self.get(index))
     }
 
     /// Builds those of a program's kernels that are missing, on as many threads as there are cores: almost all of a
@@ -49,24 +60,10 @@ impl Cache {
                 missing.push(kernel);
             }
         }
-        let (next, missing) = (AtomicUsize::new(0), &missing);
-        let work = || -> Vec<(usize, Result<Pipeline>)> {
-            let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            taken.take_while(|&i| i < missing.len()).map(|i| (i, build(device, missing[i], own))).collect()
-        };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
-        let mut built = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut built = work();
-            for other in others {
-                built.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            built
-        });
-        built.sort_by_key(|b| b.0);
-        for (i, pipeline) in built {
+        let built = in_parallel(missing.len(), |i| build(device, missing[i], own));
+        for (kernel, pipeline) in missing.into_iter().zip(built) {
             self.1.push(pipeline?);
-            self.0.insert(missing[i].clone(), self.1.len() - 1);
+            self.0.insert(kernel.clone(), self.1.len() - 1);
         }
         Ok(())
     }
@@ -82,7 +79,48 @@ impl Cache {
     }
 }
 
-fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
+/// `one` of 0..count, on as many threads as there are cores; the results in order.
+pub(super) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, T)> {
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        taken.take_while(|&i| i < count).map(|i| (i, one(i))).collect()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|d| d.0);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// A binding in a layout.
+fn entry(b: &Binding) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding: b.number,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        count: None,
+        ty: match b.access {
+            Access::Image => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::ReadOnly,
+                format: wgpu::TextureFormat::Rgba32Float,
+                view_dimension: wgpu::TextureViewDimension::D2,
+            },
+            access => wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+        },
+    }
+}
+
+pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
     let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
@@ -100,6 +138,8 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
     let (bindings, immediates) = reflect(&module).map_err(fail)?;
 
     let limits = &device.limits;
+    let uniform = words::uniform(limits, &immediates, bindings.iter().map(|b| b.number));
+    let text = uniform.map_or(text.clone(), |binding| shaders::in_uniform_buffer(&text, binding));
     if let Some(e) = module.entry_points.first() {
         let threads: u32 = e.workgroup_size.iter().product();
         if threads > limits.max_compute_invocations_per_workgroup {
@@ -107,26 +147,10 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
             return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
         }
     }
-    let entry = |b: &Binding| wgpu::BindGroupLayoutEntry {
-        binding: b.number,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        count: None,
-        ty: match b.access {
-            Access::Image => wgpu::BindingType::StorageTexture {
-                access: wgpu::StorageTextureAccess::ReadOnly,
-                format: wgpu::TextureFormat::Rgba32Float,
-                view_dimension: wgpu::TextureViewDimension::D2,
-            },
-            access => wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
-                has_dynamic_offset: false,
-                min_binding_size: None,
-            },
-        },
-    };
     let raw = &device.handle;
     device.checked(&place, || {
-        let entries: Vec<_> = bindings.iter().map(entry).collect();
+        let words = uniform.map(words::entry);
+        let entries: Vec<_> = bindings.iter().map(entry).chain(words).collect();
         let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(kernel.shader),
             entries: &entries,
@@ -134,13 +158,16 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
         let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.shader),
             bind_group_layouts: &[Some(&layout)],
-            immediate_size: 4 * immediates.len() as u32,
+            immediate_size: if uniform.is_some() { 0 } else { words::size(&immediates) },
         });
-        let shader = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.shader),
-            source: wgpu::ShaderSource::Wgsl(text.into()),
-        });
-        let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let module =
+            wgpu::ShaderModuleDescriptor { label: Some(kernel.shader), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let shader = match kernel.unchecked() {
+            false => raw.create_shader_module(module),
+            // Safety: such kernels keep every index within its buffer and end every loop by construction: each says how.
+            true => unsafe { raw.create_shader_module_trusted(module, wgpu::ShaderRuntimeChecks::unchecked()) },
+        };
+        let descriptor = wgpu::ComputePipelineDescriptor {
             label: Some(kernel.shader),
             layout: Some(&pipeline_layout),
             module: &shader,
@@ -151,8 +178,9 @@ fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipel
                 ..Default::default()
             },
             cache: None,
-        });
-        Pipeline { pipeline, layout, bindings, immediates }
+        };
+        let (pipeline, executables) = device.compile(kernel, &descriptor);
+        Pipeline { pipeline, layout, bindings, immediates, uniform, executables }
     })
 }
 

@@ -38,7 +38,7 @@ impl Device {
         let Some(index) = Some(self.index).filter(same).or_else(|| (0..all.len()).find(same)) else {
             return Err(Error::NoAdapter(format!("'{}' is not there any more", self.info.name)));
         };
-        Device::request(&all[index], index, self.binding)
+        Device::request(&all[index], index, self.bounds, self.told)
     }
 }
 

@@ -10,10 +10,13 @@ use super::open::Gpu;
 use super::pace::Pace;
 use super::slot::spare;
 use crate::error::{Error, Result};
-use crate::program::{BufferId, IMAGE_ROW, Program};
+use crate::program::{BufferId, IMAGE_ROW, Program, Role};
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 pub(super) const FOLD: u64 = 65535;
+
+/// In a readback buffer what is of one download begins at a multiple of so many bytes.
+pub(super) const READBACK_ALIGNMENT: u64 = 256;
 
 /// Bytes of a tile's buffers by default, on CPUs and on GPUs.
 const BUFFERS: [u64; 2] = [256 << 20, 2 << 30];
@@ -49,6 +52,11 @@ pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
         let sample = program.bytes_of(b, group).max(1);
         most = most.min(limit.saturating_sub(IMAGE_ROW + spare(b.bytes_per_lane)) / sample * group);
     }
+    // One buffer takes all that is read back.
+    let readback = |lanes| Memory::of(program, lanes, true).readback;
+    let downloads = program.buffers.iter().filter(|b| matches!(b.role, Role::Download)).count() as u64;
+    let most_readback = gpu.device.limits.max_buffer_size.saturating_sub(READBACK_ALIGNMENT * downloads);
+    most = most.min(most_readback / readback(group).max(1) * group);
     most = most.min(program.lane_limit.unwrap_or(u64::MAX));
     let groups = u64::from(gpu.device.limits.max_compute_workgroups_per_dimension);
     for (step, space) in program.dispatches() {

@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId};
 use crate::ops::output::Output;
 use crate::ops::weight_format::WeightFormat;
-use crate::program::{BufferId, Builder, IMAGE_ROW, SPARE, Space};
+use crate::paths::Lane;
+use crate::program::{BufferId, Builder, IMAGE_ROW, Program, Role, SPARE, Space};
 use crate::shape::Shape;
 use crate::target::Target;
 
@@ -163,6 +164,25 @@ pub fn lower_as_is(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &
         0 => steps(plain(graph, program.tangents())?, timesteps, ports, program),
         _ => steps(simplify::simplify(&adjoint::adjoint(graph)?), timesteps, ports, program),
     }
+}
+
+/// How a network's steps are appended to a program: `lower` or `lower_as_is`.
+pub type Append = fn(&Graph, &[usize], &Ports, &mut Builder) -> Result<()>;
+
+/// A program of one network with one input and one output and nothing else, for one timestep, over buffers of its own.
+pub fn alone(graph: &Graph, mut program: Builder, append: Append) -> Result<(Program, Ports)> {
+    let mut flat = graph.end_shapes()?.map(|shape| 4 * shape.flat_stride() as u64);
+    if program.cotangents() > 0 {
+        // Lanes of cotangents hold an output and make an input.
+        flat = [flat[0].max(flat[1]); 2];
+    }
+    let ports = Ports::one(
+        program.buffer("input", flat[0], Role::Upload),
+        program.buffer("output", flat[1], Role::Download),
+        program.buffer("lanes", size_of::<Lane>() as u64, Role::Upload),
+    );
+    append(graph, &[0], &ports, &mut program)?;
+    Ok((program.finish()?, ports))
 }
 
 fn steps(graph: Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {

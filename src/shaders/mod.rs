@@ -106,6 +106,27 @@ pub fn assemble_with(shader: &str, constants: &[(&'static str, i64)], own: &[(&s
     Ok(assembler.enabled + &assembler.out)
 }
 
+/// The same text with its `var<immediate>` in a uniform buffer of that binding of group 0, for adapters on which it does not fit into
+/// immediates, or that have none.
+pub fn in_uniform_buffer(text: &str, binding: u32) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len() + 32), text);
+    while let Some(at) = rest.find("immediate") {
+        let (before, after) = (rest[..at].trim_end(), rest[at + "immediate".len()..].trim_start());
+        let var = before.strip_suffix('<').and_then(|b| b.trim_end().strip_suffix("var"));
+        match (var, after.strip_prefix('>')) {
+            (Some(var), Some(after)) => {
+                out.push_str(&format!("{var}@group(0) @binding({binding}) var<uniform>"));
+                rest = after;
+            }
+            _ => {
+                out.push_str(&rest[..at + "immediate".len()]);
+                rest = &rest[at + "immediate".len()..];
+            }
+        }
+    }
+    out + rest
+}
+
 /// A line and where it stands; number 0 is before the first.
 #[derive(Clone, Copy)]
 struct Line<'a> {

@@ -43,7 +43,7 @@ def main() -> None:
     p.add_argument("more", nargs="*", type=Path, metavar="MODEL", help="further model directories")
     p.add_argument("--burn", help="burn's program")
     p.add_argument("--json", type=Path, help="file to write")
-    p.set_defaults(devices=["cpu", "cuda"])
+    p.set_defaults(devices=["cpu", "cuda"], only=None)
     args = p.parse_args()
     if os.environ.get("OMP_WAIT_POLICY", "").lower() != "passive":
         sys.exit("set OMP_WAIT_POLICY=passive: PyTorch's threads would spin while others are timed")
@@ -51,12 +51,25 @@ def main() -> None:
     print(f"{platform.platform()}; PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     print(f"CUDA: {torch.cuda.get_device_name()}" if gpu else "CUDA: no CUDA here")
     args.devices = [d for d in args.devices if gpu or d != "cuda"]
+    if not args.devices:
+        sys.exit("no peer is left to compare with: no CUDA here, and --devices does not name the CPU")
     print(HEADINGS, flush=True)
     results: list[Result] = []
+
+    def keep(convolutions: dict | None) -> None:
+        """What there is so far: a call that is cut short loses only what it was at."""
+        if args.json:
+            document = {
+                "machine": platform.platform(), "torch": torch.__version__, "threads": torch.get_num_threads(),
+                "cuda": torch.cuda.get_device_name() if gpu else None, "rounds": args.rounds,
+                "results": [r.json() for r in results], "convolutions": convolutions,
+            }
+            args.json.write_text(json.dumps(document, indent=1) + "\n")
 
     def add(more: list[Result]) -> None:
         results.extend(more)
         print("\n".join(line for result in more for line in result.lines()), flush=True)
+        keep(None)
 
     tiles, batches = ([256, 1024], [64, 256, 1024]) if gpu else ([32, 64], [16, 64])
     for model in [args.model, *args.more]:
@@ -64,20 +77,13 @@ def main() -> None:
         add(forward.compare(own, tiles, batches))
         add(loops.compare(own, 6400 if gpu else 640, 256 if gpu else 64))
         add(jacobian.compare(own, 64, 16, 8 if gpu else 2))
-    convolutions = None
     if args.burn:
         result, convolutions = burn(args.burn, args.model, args.rounds, args.adapter == "software")
         add([result])
+        keep(convolutions)
     else:
         print("burn: not asked for (--burn)")
     print(f"adapter {results[0].facts['adapter']}; {args.rounds} rounds; ratio: vorticity over the peer")
-    if args.json:
-        document = {
-            "machine": platform.platform(), "torch": torch.__version__, "threads": torch.get_num_threads(),
-            "cuda": torch.cuda.get_device_name() if gpu else None, "rounds": args.rounds,
-            "results": [r.json() for r in results], "convolutions": convolutions,
-        }
-        args.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":
