@@ -102,7 +102,7 @@ fn fused_attention_has_the_same_bits_in_any_company() {
     let gpu = gpu().clone().with_attention(AttentionWay::Fused);
     let bits = |y: &[f32]| y.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     for (shape, heads, features) in
-        [(Shape::new(5, 9, 7), 2, 70), (Shape::new(3, 5, 5), 3, 10), (Shape::new(4, 16, 16), 1, 8)]
+        [(Shape::new(5, 5, 7), 1, 70), (Shape::new(3, 5, 5), 3, 10), (Shape::new(4, 16, 16), 1, 8)]
     {
         let graph = full(shape, heads, features);
         let [x, v, u] = given(&graph, 3, 2);
