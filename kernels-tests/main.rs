@@ -100,6 +100,7 @@ mod stein;
 mod summaries;
 mod tangents;
 mod tiles;
+mod translations;
 mod transposes;
 mod unet2d;
 mod variants;

@@ -1,9 +1,10 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
 //! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
 use crate::common::{every_path, families, gpu};
+use crate::translations::{Asks, Folder, Translations};
 use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks};
-use naga::back::{hlsl, msl, pipeline_constants, spv};
+use naga::back::pipeline_constants;
 use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ShaderStage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,9 +42,9 @@ fn immediates(module: &naga::Module) -> Vec<String> {
     members.iter().filter_map(|m| m.name.clone()).collect()
 }
 
-/// Words of SPIR-V, and bytes of MSL and HLSL, and names of immediates; or what is wrong with the text.
-/// Cooperative matrices exist in SPIR-V, and those of 8x8 in MSL; what is not translated has length 0.
-fn translate(text: &str, family: KernelFamily) -> Result<([usize; 3], Vec<String>), String> {
+/// What back ends make of the text, and names of immediates; or what is wrong with the text.
+/// Cooperative matrices exist in SPIR-V, and those of 8x8 in MSL.
+fn translate(text: &str, family: KernelFamily) -> Result<(Translations, Vec<String>), String> {
     let (cooperative, large) = (text.contains("enable wgpu_cooperative_matrix;"), text.contains("coop_mat16x16"));
     let capabilities = match family {
         _ if cooperative => {
@@ -93,51 +94,8 @@ fn translate(text: &str, family: KernelFamily) -> Result<([usize; 3], Vec<String
         return Err(format!("{buffers} storage buffers, at most {most}"));
     }
 
-    let entry_point = module.entry_points[0].name.clone();
-    let options = spv::Options {
-        lang_version: (1, 4),
-        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        ..Default::default()
-    };
-    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry_point.clone() };
-    let spirv = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
-
-    if large {
-        return Ok(([spirv.len(), 0, 0], words));
-    }
-    let options = msl::Options {
-        lang_version: (2, 4),
-        fake_missing_bindings: true,
-        zero_initialize_workgroup_memory: false,
-        ..Default::default()
-    };
-    let named = Some((ShaderStage::Compute, entry_point));
-    let pipeline = msl::PipelineOptions { entry_point: named.clone(), ..Default::default() };
-    let (metal, reflected) = msl::write_string(module, info, &options, &pipeline).map_err(|e| format!("MSL: {e}"))?;
-    if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
-        return Err(format!("MSL: {e}"));
-    }
-
-    if cooperative {
-        return Ok(([spirv.len(), metal.len(), 0], words));
-    }
-    let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V6_2,
-        // Immediates are a constant buffer there; without a register for it they would be left out.
-        immediates_target: Some(hlsl::BindTarget { space: 1, register: 0, ..Default::default() }),
-        fake_missing_bindings: true,
-        zero_initialize_workgroup_memory: false,
-        ..Default::default()
-    };
-    let mut direct = String::new();
-    let pipeline = hlsl::PipelineOptions { entry_point: named };
-    let reflected = hlsl::Writer::new(&mut direct, &options, &pipeline)
-        .write(module, info, None)
-        .map_err(|e| format!("HLSL: {e}"))?;
-    if let Some(e) = reflected.entry_point_names.iter().find_map(|n| n.as_ref().err()) {
-        return Err(format!("HLSL: {e}"));
-    }
-    Ok(([spirv.len(), metal.len(), direct.len()], words))
+    let asks = Asks { int64: family == KernelFamily::Cpu, cooperative, large };
+    Ok((Translations::of(module, info, asks)?, words))
 }
 
 /// A plan of the graph, with so many tangents and cotangents a sample.
@@ -253,15 +211,17 @@ pub fn kernels() -> Kernels {
 fn every_specialisation_translates_to_every_back_end_and_is_given_its_words() {
     let kernels = kernels();
     assert!(kernels.len() >= SOURCES.iter().filter(|(n, _)| !n.starts_with("lib/")).count());
+    let mut folder = Folder::asked_for();
     for ((shader, constants), (family, given)) in &kernels {
         let text = assemble(shader, constants).unwrap();
-        match translate(&text, *family) {
-            Ok(([spirv, metal, direct], words)) => {
-                assert!(words[0] == "lanes" && words[1..] == given[..], "{shader}: {words:?}, given {given:?}");
-                println!("{shader} {constants:?}: SPIR-V {spirv} words, MSL {metal} bytes, HLSL {direct} bytes")
-            }
-            Err(e) => panic!("{shader} {constants:?}: {e}"),
+        let (all, words) = translate(&text, *family).unwrap_or_else(|e| panic!("{shader} {constants:?}: {e}"));
+        assert!(words[0] == "lanes" && words[1..] == given[..], "{shader}: {words:?}, given {given:?}");
+        if let Some(folder) = &mut folder {
+            folder.add((shader, constants), family.name(), &text, &all);
         }
+    }
+    if let Some(folder) = folder {
+        folder.finish();
     }
 }
 
@@ -323,4 +283,35 @@ fn broken_shaders_are_refused() {
         (1..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> b{i}: array<f32>;")).collect();
     let error = translate(&(many + sound), KernelFamily::Gpu).unwrap_err();
     assert!(error.contains("9 storage buffers"), "{error}");
+}
+
+/// Registers and slots as wgpu's root signatures, descriptor sets and argument tables number them: immediates first, then each
+/// kind of binding by itself.
+#[test]
+fn bindings_are_where_wgpu_puts_them() {
+    let text = "struct I { lanes: u32, n: u32 }
+        var<immediate> im: I;
+        @group(0) @binding(7) var<storage, read_write> y: array<f32>;
+        @group(0) @binding(1) var<storage, read> x: array<f32>;
+        @group(0) @binding(2) var<storage, read> w: array<f32>;
+        @compute @workgroup_size(64) fn main(@builtin(num_workgroups) c: vec3u) { y[im.n] = x[c.x] + w[im.lanes]; }";
+    let all = translate(text, KernelFamily::Gpu).unwrap().0;
+    let direct = all.direct.unwrap();
+    for expected in
+        ["im: register(b0)", "x : register(t0)", "w : register(t1)", "y : register(u0)", "register(b1, space1)"]
+    {
+        assert!(direct.text.contains(expected), "'{expected}' not in\n{}", direct.text);
+    }
+    assert_eq!(direct.models, ["5.1", "6.9"]);
+    let metal = all.metal.unwrap();
+    for expected in ["im [[buffer(0)]]", "x [[buffer(1)]]", "w [[buffer(2)]]", "y [[buffer(3)]]", "[[buffer(4)]]"] {
+        assert!(metal.contains(expected), "'{expected}' not in\n{metal}");
+    }
+    // OpDecorate of bindings 0, 1 and 2: 4 words, opcode 71, decoration 33.
+    for (driver, words) in all.spirv {
+        let mut found: Vec<u32> =
+            words.windows(4).filter(|w| w[0] == (4 << 16 | 71) && w[2] == 33).map(|w| w[3]).collect();
+        found.sort();
+        assert_eq!(found, [0, 1, 2], "{driver}");
+    }
 }

@@ -46,8 +46,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) own: u32) {
     let tile = workgroup_index(group) * 64u;
     let column = group.z * 16u;
-    let per_tap = (im.blocks + 3u) / 4u;
-    let steps = im.kernel * im.kernel * per_tap;
+    let steps = stages();
+    var stage = Stage();
     let top = subgroup / 2u * 32u;
     let left = subgroup % 2u * 32u;
     let square = subgroup * $(SIDE * SIDE)u;
@@ -55,9 +55,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let window$i = window(tile + (thread + $(THREADS * i)u) / 4u);
     let scale$i = scale(tile + (thread + $(THREADS * i)u) / 4u);
     if thread % 4u == 0u { scales[(thread + $(THREADS * i)u) / 4u] = scale$i; }
-    var x$i = load(window$i, 0u, thread % 4u);
+    var x$i = load(window$i, 0u, 0u, thread % 4u);
 #unroll w 0 WEIGHTS
-    var w$(w)_$i = load_weight($(w)u, 0u, 0u, (thread + $(THREADS * i)u) / 16u, column + thread % 16u);
+    var w$(w)_$i = load_weight($(w)u, stage, (thread + $(THREADS * i)u) / 16u, column + thread % 16u);
 #end
 #end
 #unroll m 0 EACH
@@ -78,12 +78,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
         workgroupBarrier();
         if step + 1u < steps {
-            let tap = (step + 1u) / per_tap;
-            let first = (step + 1u) % per_tap * 4u;
+            stage = next_stage(stage);
 #unroll i 0 LOADS
-            x$i = load(window$i, tap, first + thread % 4u);
+            x$i = load(window$i, stage.row, stage.column, stage.first + thread % 4u);
 #unroll w 0 WEIGHTS
-            w$(w)_$i = load_weight($(w)u, tap, first, (thread + $(THREADS * i)u) / 16u, column + thread % 16u);
+            w$(w)_$i = load_weight($(w)u, stage, (thread + $(THREADS * i)u) / 16u, column + thread % 16u);
 #end
 #end
         }
@@ -144,13 +143,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 }
 
-// Row k of the 16 that begin with input block `first`, of one part; zero behind the last block.
-fn load_weight(part: u32, tap: u32, first: u32, k: u32, column: u32) -> vec4f {
-    var w = vec4f();
-    if first * 4u + k < im.blocks * 4u && column < im.out_blocks {
-        w = weight((((part * im.kernel * im.kernel) + tap) * im.blocks * 4u + first * 4u + k) * im.out_blocks + column);
-    }
-    return w;
+// Row k of the 16 of a stage, of one part. Behind the last block of x, which is zero there, the last row is repeated, and so is
+// the last column, of which nothing is stored.
+fn load_weight(part: u32, s: Stage, k: u32, column: u32) -> vec4f {
+    let row = 4u * (part * im.kernel * im.kernel * im.blocks + s.taps) + min(4u * s.first + k, 4u * im.blocks - 1u);
+    return weight(row * im.out_blocks + min(column, im.out_blocks - 1u));
 }
 
 fn put_column(at: u32, w: vec4f) {

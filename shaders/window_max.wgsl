@@ -19,7 +19,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own = window(p);
     var most = vec4f();
     for (var tap = 0u; tap < im.kernel * im.kernel; tap++) {
-        for (var k = 0u; k < im.blocks; k++) { most = max(most, abs(load(own, tap, k))); }
+        for (var k = 0u; k < im.blocks; k++) {
+            most = max(most, abs(load(own, tap / im.kernel, tap % im.kernel, k)));
+        }
     }
     maxima[p] = max(max(most.x, most.y), max(most.z, most.w));
 }

@@ -36,6 +36,8 @@ impl fmt::Display for Class {
 pub enum Needs {
     /// What every adapter has.
     Nothing,
+    /// That the caller does not ask for kernels whose indices are checked as they run.
+    Trust,
     /// Cooperative matrices of that side, f16 products and f32 sums.
     Halves(u32),
     /// Cooperative matrices of f32, of that side.

@@ -7,6 +7,13 @@ use std::sync::Arc;
 /// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
 pub const STORAGE_BUFFERS: usize = 8;
 
+/// Widest heads whose attention in one step is the faster way on software adapters, whatever the number of keys (docs/BENCHMARKS.md).
+const NARROW: usize = 64;
+
+/// Keys from which on attention is one step: on software adapters that of wider heads, for its memory (32 MiB a head and lane of
+/// logits and weights); on GPUs that of all, where such numbers no longer stay in caches.
+const MANY: [usize; 2] = [2048, 256];
+
 /// The two families of kernels; a plan uses one of them throughout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KernelFamily {
@@ -38,6 +45,40 @@ impl KernelFamily {
     }
 }
 
+/// How attention over pixels is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AttentionWay {
+    /// In one step where `Target::fuses_attention` says so, in three elsewhere.
+    #[default]
+    Auto,
+    /// In one step, without a number of every two pixels in memory (`ops::attention`).
+    Fused,
+    /// As logits, softmax and sums, each a step.
+    Apart,
+}
+
+impl AttentionWay {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Auto, Self::Fused, Self::Apart];
+
+    /// As options and manifests have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fused => "fused",
+            Self::Apart => "apart",
+        }
+    }
+
+    /// The way of that name.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::invalid("attention", format!("'{name}' is not one of {known}"))
+        })
+    }
+}
+
 /// What a program is made for.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -50,6 +91,8 @@ pub struct Target {
     /// Bytes of a sample that a plan with cotangents must take less than one that keeps everything its reverse sweep reads: so
     /// much is computed a second time.
     pub saved: u64,
+    /// How attention is computed.
+    pub attention: AttentionWay,
     /// Threads of a subgroup, where kernels count on it; else 0.
     pub subgroup: u32,
     /// Which variants compute what, where there are several.
@@ -64,8 +107,20 @@ impl Target {
             storage_buffers: STORAGE_BUFFERS,
             buffer_bytes: None,
             saved: 0,
+            attention: AttentionWay::Auto,
             subgroup: 0,
             choices: Arc::default(),
+        }
+    }
+
+    /// Whether attention over so many keys, with so many features or values a head, is one step: where that is faster, or where a number
+    /// of every two pixels takes too much memory. A value is the same in any company, so nothing but the shape decides.
+    pub(crate) fn fuses_attention(&self, keys: usize, size: usize) -> bool {
+        match (self.attention, self.family) {
+            (AttentionWay::Fused, _) => true,
+            (AttentionWay::Apart, _) => false,
+            (AttentionWay::Auto, KernelFamily::Cpu) => size <= NARROW || keys >= MANY[0],
+            (AttentionWay::Auto, KernelFamily::Gpu) => keys >= MANY[1],
         }
     }
 

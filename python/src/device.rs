@@ -58,7 +58,7 @@ impl Lazy {
 
     fn options(&self) -> Options {
         let [adapter, memory, binding, limits] = self.key.clone();
-        Options { adapter, memory, binding, limits }
+        Options { adapter, memory, binding, limits, ..Options::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The device of a verb: which adapter, and what the run may take of it. In: options. Out: an open `Gpu`.
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Bounds, Gpu, Limits};
+use crate::target::AttentionWay;
 use bytesize::ByteSize;
 
 /// The adapter, and limits lower than its own.
@@ -21,13 +22,17 @@ pub struct Device {
     /// those of the same kernels
     #[arg(long, value_name = "LIMITS")]
     pub limits: Option<String>,
+    /// Attention as one kernel without a number of every two pixels in memory (fused), or as logits, softmax and sums (apart); auto
+    /// takes the faster one, by family of kernels, number of keys and width of heads
+    #[arg(long, value_name = "WAY", default_value = "auto", value_parser = AttentionWay::parse)]
+    pub attention: AttentionWay,
 }
 
 impl Device {
     /// Opens the one adapter.
     pub fn open(&self) -> Result<Gpu> {
         match &self.choices()?[..] {
-            [one] => Gpu::open_within(one, self.bounds()?),
+            [one] => Ok(Gpu::open_within(one, self.bounds()?)?.with_attention(self.attention)),
             all => {
                 let (text, n) = (self.adapter.as_deref().unwrap_or_default(), all.len());
                 Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
@@ -38,7 +43,8 @@ impl Device {
     /// Opens one or several.
     pub fn open_all(&self) -> Result<Vec<Gpu>> {
         let bounds = self.bounds()?;
-        self.choices()?.iter().map(|choice| Gpu::open_within(choice, bounds)).collect()
+        let open = |choice| Ok(Gpu::open_within(choice, bounds)?.with_attention(self.attention));
+        self.choices()?.iter().map(open).collect()
     }
 
     /// The adapters that are named; the best one if none is.

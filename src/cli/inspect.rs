@@ -86,7 +86,8 @@ fn open(args: &Args) -> Result<Planned> {
         Some(_) => args.device.open()?.target(),
         None => {
             let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
-            Target { buffer_bytes, ..Target::of(KernelFamily::parse(&args.kernels)?) }
+            let attention = args.device.attention;
+            Target { buffer_bytes, attention, ..Target::of(KernelFamily::parse(&args.kernels)?) }
         }
     };
     let model = args.network.open(&args.model)?;

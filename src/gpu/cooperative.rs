@@ -62,7 +62,7 @@ impl Cooperative {
 
     pub fn lacks(&self, needs: Needs) -> Option<String> {
         let (side, factors) = match needs {
-            Needs::Nothing => return None,
+            Needs::Nothing | Needs::Trust => return None,
             Needs::Halves(side) => (side, F16),
             Needs::Floats(side) => (side, F32),
         };

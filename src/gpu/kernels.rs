@@ -3,7 +3,7 @@
 use super::open::Gpu;
 use super::tiles::{binding, buffer_bytes};
 use crate::choice::{Choices, Needs};
-use crate::target::{KernelFamily, Target};
+use crate::target::{AttentionWay, KernelFamily, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,6 +33,12 @@ impl Gpu {
         self
     }
 
+    /// The same device, whose plans compute attention so.
+    pub fn with_attention(mut self, way: AttentionWay) -> Self {
+        self.policy.attention = way;
+        self
+    }
+
     /// What the adapter lacks of what a variant needs.
     pub fn lacks(&self, needs: Needs) -> Option<String> {
         self.device.cooperative.lacks(needs)
@@ -45,6 +51,7 @@ impl Gpu {
             buffer_bytes: Some(buffer_bytes(most)),
             subgroup: self.device.cooperative.subgroup,
             choices: self.policy.choices.clone(),
+            attention: self.policy.attention,
             ..Target::of(self.policy.family)
         }
     }

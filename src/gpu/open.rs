@@ -8,6 +8,7 @@ use super::faults::Faults;
 use super::pace::LONGEST;
 use super::policy::{Bounds, Policy};
 use crate::error::Result;
+use crate::target::AttentionWay;
 use std::sync::Arc;
 
 /// An open device. Cheap to clone; clones are the same device, and of what is said about them each keeps to its own.
@@ -41,7 +42,7 @@ impl Gpu {
         // Nothing watches over a CPU's work: a run is one submission there.
         let longest = (!device.is_software()).then_some(LONGEST);
         let (family, choices, faults) = (family(&device), Arc::default(), Arc::default());
-        let policy = Policy { longest, family, choices, faults };
+        let policy = Policy { longest, family, choices, attention: AttentionWay::Auto, faults };
         let gpu = Self { device, policy, diary: Diary::default() };
         match std::env::var("VORTICITY_FAULTS") {
             Ok(list) => gpu.with_faults(&list),

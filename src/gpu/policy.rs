@@ -3,7 +3,7 @@
 use super::faults::Faults;
 use crate::choice::Choices;
 use crate::error::{Error, Result};
-use crate::target::KernelFamily;
+use crate::target::{AttentionWay, KernelFamily};
 use std::sync::Arc;
 
 /// Which limits and features a device is opened with.
@@ -72,5 +72,7 @@ pub(super) struct Policy {
     pub family: KernelFamily,
     /// Which variants do.
     pub choices: Arc<Choices>,
+    /// How attention is computed.
+    pub attention: AttentionWay,
     pub faults: Arc<Faults>,
 }

@@ -18,6 +18,7 @@ pub mod curve;
 mod elementwise;
 mod heads;
 mod normed;
+pub mod pairs;
 pub mod reverse;
 pub mod scale;
 mod transposes;
@@ -54,7 +55,10 @@ ops! {
         add ["add"]
         add_row ["add_row"]
         affine ["affine"]
+        attention ["attention"]
+        attention_columns ["attention_columns"]
         attention_logits ["attention_logits"]
+        attention_rows ["attention_rows"]
         channels []
         combine ["combine"]
         conv ["conv", "conv_cc", "conv_coop", "window_max", "winograd_in", "winograd_out"]

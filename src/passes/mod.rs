@@ -3,6 +3,7 @@
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
 pub mod adjoint;
 mod apart;
+mod attention;
 mod band;
 mod banded;
 mod fuse;
@@ -112,7 +113,7 @@ impl Draft {
 /// An op whose parts do not fit together.
 pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> Result<(Graph, Vec<&'static str>)> {
     let setting = Setting { target, tangents, held: graph.held, reverse: false, kept: false };
-    Ok(fuse::fuse(&plain(graph, tangents)?, setting))
+    Ok(fuse::fuse(&plain(&*attention::attention(graph, target)?, tangents)?, setting))
 }
 
 /// The graph as it is fused, of ops that all have tangents where there are some.
@@ -137,7 +138,8 @@ fn fused_keeping(adjoint: &Graph, target: &Target, tangents: u32, kept: bool) ->
 /// lane's `row` indexes them.
 pub fn lower(graph: &Graph, timesteps: &[usize], ports: &Ports, program: &mut Builder) -> Result<()> {
     if program.cotangents() > 0 {
-        return both(&adjoint::adjoint(graph)?, timesteps, ports, program);
+        let graph = attention::attention(graph, program.target())?;
+        return both(&adjoint::adjoint(&graph)?, timesteps, ports, program);
     }
     let (graph, _) = fused(graph, program.target(), program.tangents())?;
     steps(graph, timesteps, ports, program)

@@ -59,6 +59,16 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, i64)>,
 }
 
+impl Kernel {
+    /// The constant of kernels that run without the checks of indices and loops that are otherwise put into every kernel.
+    pub const UNCHECKED: &str = "UNCHECKED";
+
+    /// Whether it is one of them.
+    pub fn unchecked(&self) -> bool {
+        self.constants.contains(&(Self::UNCHECKED, 1))
+    }
+}
+
 /// A word that a kernel is told at each run: its name in the shader's struct, and its bits.
 pub type Immediate = (&'static str, u32);
 

@@ -2,6 +2,7 @@
 //! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
 use crate::gpu::{Gpu, Trouble};
 use crate::sweep::Log;
+use crate::target::AttentionWay;
 use serde_json::{Map, Value, json};
 
 /// What the determinism contract is where adapters differ.
@@ -41,6 +42,7 @@ pub fn text(gpus: &[Gpu]) -> String {
 pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
     let mut facts = facts_of(&kinds(gpus));
     facts.extend(variants(gpus).map(|variants| ("variants".to_string(), variants)));
+    facts.extend(attention(gpus).map(|way| ("attention".to_string(), way)));
     facts
 }
 
@@ -77,6 +79,12 @@ pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> Value {
     let failures: Vec<Value> =
         log.failures.iter().map(|f| json!({ "device": f.device, "message": f.message })).collect();
     json!({ "devices": devices, "tiles": spans, "failures": failures })
+}
+
+/// How attention is computed, where somebody said so; devices of one run are told alike.
+pub fn attention(gpus: &[Gpu]) -> Option<Value> {
+    let way = gpus.first()?.target().attention;
+    (way != AttentionWay::Auto).then(|| way.name().into())
 }
 
 /// Variants by class, where any were chosen; those of each kind of device, where they differ.

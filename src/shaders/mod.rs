@@ -43,6 +43,8 @@ sources![
     "lib/ln",
     "lib/norm",
     "lib/normal",
+    "lib/pairs",
+    "lib/pairs_back",
     "lib/part",
     "lib/path",
     "lib/philox",

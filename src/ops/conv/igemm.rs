@@ -5,8 +5,24 @@ use crate::error::Result;
 use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, Grid, Kernel, Step};
 
-/// Each of 16x16 threads makes `tile`: pixels (4 or 8) and blocks of channels.
-pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()> {
+/// A tile of the output: threads along pixels and along channels, groups of 4 pixels and blocks of 4 channels of each.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub down: usize,
+    pub across: usize,
+    pub groups: usize,
+    pub blocks: usize,
+    /// Whether indices and loops are checked as the kernel runs.
+    pub checked: bool,
+}
+
+impl Tile {
+    pub const fn unchecked(self) -> Self {
+        Self { checked: false, ..self }
+    }
+}
+
+pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: Tile) -> Result<()> {
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let weights = packed(conv, &view, &place);
@@ -21,11 +37,11 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
         let (after, extra) = ending.pass(job, cx, &pass, true);
         let bindings = bindings.into_iter().chain(extra).chain(loaded.iter().copied()).collect();
         let spread = ("SPREAD", job.phase.is_some() as i64);
-        let [pm, cm] = tile.map(|n| n as i64);
-        let tile_size = [spread, cx.held.constant(), ("PM", pm), ("CM", cm)];
+        let Tile { down, across, groups, blocks, checked } = tile;
+        let sizes = [("DOWN", down), ("ACROSS", across), ("PG", groups), ("CM", blocks)].map(|(name, n)| (name, n as i64));
+        let tile_size = [spread, cx.held.constant(), (Kernel::UNCHECKED, i64::from(!checked))].into_iter().chain(sizes);
         let constants = after.into_iter().chain(tile_size).chain(loading.iter().copied()).collect();
-        let [workgroup, blocks] = tile.map(|n| 16 * n);
-        let groups = place.blocks.div_ceil(blocks) as u32;
+        let [pixels, columns] = [4 * down * groups, across * blocks].map(|n| n as u32);
         cx.program.push(Step {
             label: cx.label("conv"),
             op: job.op(),
@@ -33,7 +49,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: [usize; 2]) -> Result<()
             bindings,
             role: pass.role,
             immediates: immediates(&view, &place, cx.program.group(), stride, padding, &own),
-            grid: Grid { items: place.shape.pixels() as u32, workgroup: workgroup as u32, groups },
+            grid: Grid { items: place.shape.pixels() as u32, workgroup: pixels, groups: place.blocks.div_ceil(columns as usize) as u32 },
             flops: job.flops,
             bytes: job.traffic(&view, &place),
         });

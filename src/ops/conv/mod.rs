@@ -10,6 +10,7 @@ mod prologue;
 pub(crate) mod winograd;
 
 use self::coop::Matrices;
+use self::igemm::Tile;
 use super::weight_format::WeightFormat;
 use super::window::{Backwards, Window, extent, inside};
 use super::{Case, Locality, Lowering, Op, Place, Reverse, Share, View};
@@ -59,13 +60,31 @@ pub struct Variant {
 /// Every variant; the first is for everything that nobody chose another for. Names of `igemm` say
 /// pixels x channels of a tile, of `coop` what a number is made of and the sides of a matrix.
 pub const VARIANTS: &[Variant] = &[
-    Variant { name: "igemm 64x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [4, 1]) },
-    Variant { name: "igemm 128x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [8, 1]) },
-    Variant { name: "igemm 128x128", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, [8, 2]) },
+    Variant { name: "igemm 64x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, TILE64X64) },
+    Variant { name: "igemm 128x64", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, TILE128X64) },
+    Variant { name: "igemm 128x128", needs: Needs::Nothing, lower: |job, cx| igemm::lower(job, cx, TILE128X128) },
+    Variant {
+        name: "igemm 64x64 unchecked",
+        needs: Needs::Trust,
+        lower: |job, cx| igemm::lower(job, cx, TILE64X64.unchecked()),
+    },
+    Variant {
+        name: "igemm 128x64 unchecked",
+        needs: Needs::Trust,
+        lower: |job, cx| igemm::lower(job, cx, TILE128X64.unchecked()),
+    },
+    Variant {
+        name: "igemm 128x128 unchecked",
+        needs: Needs::Trust,
+        lower: |job, cx| igemm::lower(job, cx, TILE128X128.unchecked()),
+    },
     Variant { name: "coop f16x2 16x16", needs: Needs::Halves(16), lower: |job, cx| coop::lower(job, cx, SPLIT16) },
     Variant { name: "coop f16x2 8x8", needs: Needs::Halves(8), lower: |job, cx| coop::lower(job, cx, SPLIT8) },
     Variant { name: "coop f32 8x8", needs: Needs::Floats(8), lower: |job, cx| coop::lower(job, cx, FLOATS8) },
 ];
+const TILE64X64: Tile = Tile { down: 8, across: 16, groups: 2, blocks: 1, checked: true };
+const TILE128X64: Tile = Tile { down: 16, across: 8, groups: 2, blocks: 2, checked: true };
+const TILE128X128: Tile = Tile { down: 16, across: 16, groups: 2, blocks: 2, checked: true };
 const SPLIT16: Matrices = Matrices { side: 16, split: true };
 const SPLIT8: Matrices = Matrices { side: 8, split: true };
 const FLOATS8: Matrices = Matrices { side: 8, split: false };

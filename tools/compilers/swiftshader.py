@@ -1,0 +1,76 @@
+"""SwiftShader, a second software driver of Vulkan, with WebGPU-like limits: what runs on any adapter runs there. Debian's
+chromium brings it."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+from common import BINARY, ROOT, WORK, Failed, Row, run
+
+PACKAGE = "chromium-common"
+
+
+def driver():
+    """Its ICD file, and the version of the package that it is from."""
+    place = WORK / "swiftshader"
+    library, told = place / "libvk_swiftshader.so", place / "version.txt"
+    if not told.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        run(["apt-get", "update", "-qq"], "apt-update.txt")
+        run(["apt-get", "download", PACKAGE], "swiftshader.txt", cwd=place)
+        deb = next(place.glob("*.deb"))
+        unpacked = place / "unpacked"
+        run(["dpkg-deb", "-x", deb, unpacked], "swiftshader.txt")
+        shutil.copy(unpacked / "usr/lib/chromium/libvk_swiftshader.so", library)
+        version = subprocess.run(["dpkg-deb", "-f", deb, "Version"], capture_output=True, text=True, check=True).stdout
+        shutil.rmtree(unpacked)
+        deb.unlink()
+        told.write_text(version.strip())
+    icd = {"file_format_version": "1.0.0", "ICD": {"library_path": str(library), "api_version": "1.3"}}
+    (WORK / "swiftshader.json").write_text(json.dumps(icd))
+    return WORK / "swiftshader.json", f"chromium {told.read_text()}"
+
+
+def environment() -> dict[str, str]:
+    return {"VK_DRIVER_FILES": str(driver()[0]), "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp")}
+
+
+def ours(text: str, log: str) -> dict:
+    """The JSON document of a verb that ran on SwiftShader."""
+    try:
+        told = json.loads(text[text.index("{") :])
+    except ValueError:
+        raise Failed(f"no JSON in {WORK / 'logs' / log}: {text[-500:]}") from None
+    if "SwiftShader" not in told["adapter"]:
+        raise Failed(f"it ran on {told['adapter']}, expected SwiftShader; the output is in {WORK / 'logs' / log}")
+    return told
+
+
+def selftest() -> list[Row]:
+    """`vorticity selftest`: every kernel against double precision."""
+    (there, version), start = (environment(), driver()[1]), time.time()
+    told = ours(run([BINARY, "selftest", "--json"], "selftest.txt", there, check=False), "selftest.txt")
+    failures = [f"{c['op']} {c['case']}: error {c['error']}, at most {c['tolerance']}" for c in told["checks"] if not c["passed"]]
+    if not told["passed"] and not failures:
+        failures = ["selftest did not pass"]
+    what = "`vorticity selftest`, checks"
+    return [Row("selftest", "SwiftShader", version, what, len(told["checks"]), len(failures), time.time() - start, failures)]
+
+
+def goldens() -> list[Row]:
+    """`vorticity verify` of every golden case that the repository ships."""
+    (there, version), start = (environment(), driver()[1]), time.time()
+    cases = sorted(case for case in (ROOT / "assets/golden").iterdir() if (case / "case.safetensors").exists())
+    failures = []
+    for case in cases:
+        log = f"golden-{case.name}.txt"
+        try:
+            passed = ours(run([BINARY, "verify", case, "--json"], log, there, check=False), log)["passed"]
+        except Failed as e:
+            passed, log = False, str(e)
+        if not passed:
+            failures.append(f"{case.name}: {log}")
+    what = "`vorticity verify` of the shipped goldens"
+    return [Row("goldens", "SwiftShader", version, what, len(cases), len(failures), time.time() - start, failures)]
