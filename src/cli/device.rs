@@ -26,13 +26,10 @@ pub struct Device {
     /// takes the faster one, by family of kernels, number of keys and width of heads
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = AttentionWay::parse)]
     pub attention: AttentionWay,
-<<<<<<< HEAD
     /// Keep to kernels whose indices are checked as they run; the tuner may otherwise choose some whose indices are in
     /// place by construction, once they agreed with the checked ones
     #[arg(long)]
     pub checked: bool,
-=======
->>>>>>> h2
 }
 
 impl Device {
