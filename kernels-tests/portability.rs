@@ -97,7 +97,8 @@ fn translate(text: &str, family: KernelFamily) -> Result<(Translations, Vec<Stri
         return Err(format!("{buffers} storage buffers, at most {most}"));
     }
 
-    let asks = Asks { int64: family == KernelFamily::Cpu, cooperative, large };
+    let checked = !text.contains(&format!("const {} = 1;\n", Kernel::UNCHECKED));
+    let asks = Asks { int64: family == KernelFamily::Cpu, cooperative, large, checked };
     Ok((Translations::of(module, info, asks)?, words))
 }
 
@@ -301,6 +302,28 @@ fn broken_shaders_are_refused() {
         (1..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> b{i}: array<f32>;")).collect();
     let error = translate(&(many + sound), KernelFamily::Gpu).unwrap_err();
     assert!(error.contains("9 storage buffers"), "{error}");
+}
+
+/// A kernel that says so gets no checks, as the engine asks wgpu for it.
+#[test]
+fn kernels_without_checks_have_none() {
+    let text = "@group(0) @binding(0) var<storage, read_write> y: array<f32, 8>;
+        @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {
+            for (var k = 0u; k < i / y32(i); k++) { y[i] += 1.0; }
+        }
+        fn y32(i: u32) -> u32 { return u32(y[i]); }";
+    let of = |text: &str| translate(text, KernelFamily::Gpu).unwrap().0;
+    let (checked, bare) = (of(text), of(&format!("const UNCHECKED = 1;\n{text}")));
+    for (all, has) in [(checked, true), (bare, false)] {
+        let (direct, metal) = (all.direct.unwrap().text, all.metal.unwrap());
+        for what in ["loop_bound", "min(", "naga_div"] {
+            assert_eq!(metal.contains(what), has, "{what}: {metal}");
+        }
+        assert_eq!(direct.contains("loop_bound"), has, "{direct}");
+        // Where the driver checks buffers itself naga checks loops and divisors only, elsewhere all of it.
+        let [long, longest] = [0, 1].map(|i| all.spirv[i].1.len());
+        assert_eq!(longest > long, has, "{long} and {longest} words");
+    }
 }
 
 /// Registers and slots as wgpu's root signatures, descriptor sets and argument tables number them: immediates first, then each

@@ -30,6 +30,15 @@ pub struct Asks {
     /// Cooperative matrices, and whether they are larger than Metal's 8x8.
     pub cooperative: bool,
     pub large: bool,
+    /// Whether wgpu adds checks of indices, divisors and loops, as it does unless it is told that a module needs none.
+    pub checked: bool,
+}
+
+impl Asks {
+    /// The checks of such a kind.
+    fn policy(self, of: BoundsCheckPolicy) -> BoundsCheckPolicy {
+        if self.checked { of } else { BoundsCheckPolicy::Unchecked }
+    }
 }
 
 /// HLSL, and the name of the entry point in it.
@@ -56,7 +65,7 @@ impl Translations {
         let spirv = drivers.iter().map(|driver| Ok((driver.0, vulkan(module, info, asks, driver)?)));
         Ok(Self {
             spirv: spirv.collect::<Result<_, String>>()?,
-            metal: (!asks.large).then(|| metal(module, info)).transpose()?,
+            metal: (!asks.large).then(|| metal(module, info, asks)).transpose()?,
             direct: (!asks.cooperative).then(|| direct(module, info, asks)).transpose()?,
         })
     }
@@ -117,15 +126,17 @@ fn vulkan(module: &Module, info: &ModuleInfo, asks: Asks, driver: &Driver) -> Re
         flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
         capabilities: Some(capabilities.into_iter().collect()),
         bounds_check_policies: BoundsCheckPolicies {
-            index: BoundsCheckPolicy::Restrict,
-            buffer,
-            image_load: buffer,
+            index: asks.policy(BoundsCheckPolicy::Restrict),
+            buffer: asks.policy(buffer),
+            image_load: asks.policy(buffer),
             binding_array: BoundsCheckPolicy::Unchecked,
         },
         binding_map: bindings(module).iter().enumerate().map(place).collect(),
         fake_missing_bindings: false,
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         use_storage_input_output_16: asks.cooperative,
+        force_loop_bounding: asks.checked,
+        emit_int_div_checks: asks.checked,
         ..Default::default()
     };
     let entry_point = module.entry_points[0].name.clone();
@@ -133,7 +144,7 @@ fn vulkan(module: &Module, info: &ModuleInfo, asks: Asks, driver: &Driver) -> Re
     spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V for Vulkan {name}: {e}"))
 }
 
-fn metal(module: &Module, info: &ModuleInfo) -> Result<String, String> {
+fn metal(module: &Module, info: &ModuleInfo, asks: Asks) -> Result<String, String> {
     let (mut buffers, mut textures) = (0..31_u8, 0..31_u8);
     let immediates_buffer = has_immediates(module).then(|| buffers.next()).flatten();
     let mut resources = msl::BindingMap::default();
@@ -147,7 +158,7 @@ fn metal(module: &Module, info: &ModuleInfo) -> Result<String, String> {
     }
     let at = msl::EntryPointResources { resources, immediates_buffer, sizes_buffer: buffers.next() };
     let entry = module.entry_points[0].name.clone();
-    let checked = BoundsCheckPolicy::Restrict;
+    let checked = asks.policy(BoundsCheckPolicy::Restrict);
     let options = msl::Options {
         lang_version: METAL,
         per_entry_point_map: [(entry.clone(), at)].into(),
@@ -159,6 +170,8 @@ fn metal(module: &Module, info: &ModuleInfo) -> Result<String, String> {
             binding_array: BoundsCheckPolicy::Unchecked,
         },
         zero_initialize_workgroup_memory: false,
+        force_loop_bounding: asks.checked,
+        emit_int_div_checks: asks.checked,
         ..Default::default()
     };
     let pipeline = msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry)), ..Default::default() };
@@ -172,7 +185,7 @@ fn metal(module: &Module, info: &ModuleInfo) -> Result<String, String> {
 /// The same text in every shader model: FXC has none with 64-bit integers, for the others it is one file.
 fn direct(module: &Module, info: &ModuleInfo, asks: Asks) -> Result<Direct, String> {
     let models = if asks.int64 { &MODELS[1..] } else { &MODELS[..] };
-    let mut written = models.iter().map(|model| direct_as(module, info, model.1));
+    let mut written = models.iter().map(|model| direct_as(module, info, asks, model.1));
     let (text, entry) = written.next().ok_or("no shader model")??;
     for other in written {
         if other?.0 != text {
@@ -182,7 +195,12 @@ fn direct(module: &Module, info: &ModuleInfo, asks: Asks) -> Result<Direct, Stri
     Ok(Direct { text, entry, models: models.iter().map(|m| m.0).collect() })
 }
 
-fn direct_as(module: &Module, info: &ModuleInfo, shader_model: hlsl::ShaderModel) -> Result<(String, String), String> {
+fn direct_as(
+    module: &Module,
+    info: &ModuleInfo,
+    asks: Asks,
+    shader_model: hlsl::ShaderModel,
+) -> Result<(String, String), String> {
     let registers = || (0..).map(|register| hlsl::BindTarget { register, ..Default::default() });
     let (mut constants, mut read, mut write) = (registers(), registers(), registers());
     let immediates_target = has_immediates(module).then(|| constants.next()).flatten();
@@ -204,8 +222,8 @@ fn direct_as(module: &Module, info: &ModuleInfo, shader_model: hlsl::ShaderModel
         special_constants_binding: constants.next(),
         immediates_target,
         zero_initialize_workgroup_memory: false,
-        restrict_indexing: true,
-        force_loop_bounding: true,
+        restrict_indexing: asks.checked,
+        force_loop_bounding: asks.checked,
         ..Default::default()
     };
     let entry_point = Some((ShaderStage::Compute, module.entry_points[0].name.clone()));

@@ -6,22 +6,23 @@
 
 It reads the listings of RADV (ACO), NVK (NAK) and Turnip (ir3) that FOLDER has, builds the graph of basic blocks, and takes the
 innermost loop with the most fused multiply-adds. What multiplies there reaches from the first to the last of the blocks (cut at
-barriers) that have at least two thirds as many of them as the block with the most; the rest of the loop, or of the one around it
-that has barriers, loads. Every instruction counts, hints to the scheduler too; `of work` leaves those out. Each of a pair that is
-issued at once counts as one, a repeated instruction as often as it is repeated. Lines are per kind of kernel, the worst of it,
-unless --all asks for each.
+barriers) that have at least four fifths as many of them as the block with the most, of blocks that read workgroup memory if there
+are such; the rest of the loop, or of the one around it that has barriers, loads. Every instruction counts, hints to the scheduler
+too; `of work` leaves those out. Each of a pair that is issued at once counts as one, a repeated instruction as often as it is
+repeated. Lines are per kind of kernel, the worst of it, unless --all asks for each.
 """
 
 import argparse
 import json
 import re
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass
-class Count:
+class Count(NamedTuple):
     """Instructions of some code."""
 
     all: int = 0
@@ -34,12 +35,14 @@ class Count:
     hints: int = 0  # that the scheduler reads and no unit executes
     barriers: int = 0
 
-    def __add__(self, other: "Count") -> "Count":
-        return Count(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
-
     def share(self, of_work: bool = False) -> float:
         """Fused multiply-adds of all instructions."""
         return self.multiplies / max(1, self.all - (self.hints if of_work else 0))
+
+
+def total(counts) -> Count:
+    """All of them together."""
+    return Count(*map(sum, zip(Count(), *counts, strict=True)))
 
 
 @dataclass
@@ -52,39 +55,42 @@ class Block:
     falls: bool = True  # into the block that stands behind it
 
 
-AMD_KINDS = {
-    "multiplies": r"v_(dual_|pk_)?(fma|fmac|fmamk|fmaak|fma_mix|fma_mixlo|fma_mixhi|mad|mac)_(f32|f16)|v_fma_mix\w*",
-    "matrices": r"v_wmma_\w+",
-    "shared": r"ds_(load|read)_\w+",
-    "loads": r"(buffer|global|image|flat|s_buffer)_load\w*|s_load_\w+",
-    "waits": r"s_wait\w*",
-    "branches": r"s_c?branch\w*",
-    "hints": r"s_delay_alu|s_clause|s_nop|s_inst_prefetch|s_set_inst_prefetch_distance",
-    "barriers": r"s_barrier(_signal\w*)?",
-}
-NVIDIA_KINDS = {
-    "multiplies": r"ffma\S*|hfma2\S*",
-    "matrices": r"hmma\S*",
-    "shared": r"ld\.shared\S*|ldsm\S*",
-    "loads": r"ld\.(global|local)\S*|ldc\S*|suld\S*|tld\S*",
-    "branches": r"bra|brx|break|exit",
-    "hints": r"nop",
-    "barriers": r"bar\S*",
-}
-ADRENO_KINDS = {
-    "multiplies": r"mad\.f(32|16)",
-    "shared": r"ldl\w*\.\S+",
-    "loads": r"ldib\S*|ldg\S*|isam\S*|ldc\S*|resinfo\S*",
-    "branches": r"br\w*|jump",
-    "hints": r"nop",
-    "barriers": r"bar\S*",
+KINDS = {
+    "amd": {
+        "multiplies": r"v_(dual_|pk_)?(fma|fmac|fmamk|fmaak|fma_mix|fma_mixlo|fma_mixhi|mad|mac)_(f32|f16)|v_fma_mix\w*",
+        "matrices": r"v_wmma_\w+",
+        "shared": r"ds_(load|read)_\w+",
+        "loads": r"(buffer|global|image|flat|s_buffer)_load\w*|s_load_\w+",
+        "waits": r"s_wait\w*",
+        "branches": r"s_c?branch\w*",
+        "hints": r"s_delay_alu|s_clause|s_nop|s_inst_prefetch|s_set_inst_prefetch_distance",
+        "barriers": r"s_barrier(_wait)?",
+    },
+    "nvidia": {
+        "multiplies": r"ffma\S*|hfma2\S*",
+        "matrices": r"hmma\S*",
+        "shared": r"ld\.shared\S*|ldsm\S*",
+        "loads": r"ld\.(global|local)\S*|ldc\S*|suld\S*|tld\S*",
+        "branches": r"bra|brx|break|exit",
+        "hints": r"nop",
+        "barriers": r"bar\S*",
+    },
+    "adreno": {
+        "multiplies": r"mad\.f(32|16)",
+        "shared": r"ldl\w*\.\S+",
+        "loads": r"ldib\S*|ldg\S*|isam\S*|ldc\S*|resinfo\S*",
+        "branches": r"br\w*|jump",
+        "hints": r"nop",
+        "barriers": r"bar\S*",
+    },
 }
 
 
-def counted(kinds: dict[str, str], word: str, **others: int) -> Count:
+@cache
+def counted(whose: str, word: str, waits: int = 0) -> Count:
     """One instruction."""
-    found = {kind: 1 for kind, pattern in kinds.items() if re.fullmatch(pattern, word)}
-    return Count(all=1, **{**found, **others})
+    found = {kind: 1 for kind, pattern in KINDS[whose].items() if re.fullmatch(pattern, word)}
+    return Count(all=1, **{"waits": waits, **found})
 
 
 def amd(text: str) -> list[Block]:
@@ -100,8 +106,8 @@ def amd(text: str) -> list[Block]:
             word = re.sub(r"_(e32|e64|dpp|sdwa|e64_dpp)$", "", word.split("\t")[0])
             if not re.match(r"[a-z]\w*$", word):
                 continue
-            blocks[-1].code.append(counted(AMD_KINDS, word))
-            if re.fullmatch(AMD_KINDS["branches"], word):
+            blocks[-1].code.append(counted("amd", word))
+            if blocks[-1].code[-1].branches:
                 # A block ends at its branch, though no label says that another begins.
                 blocks[-1].next.append(instruction.split()[-1])
                 blocks[-1].falls = word != "s_branch"
@@ -122,7 +128,7 @@ def nvidia(text: str) -> list[Block]:
         elif blocks and (said := line.split("//")[0].strip()):
             instruction = re.sub(r"^@!?\w+\s+", "", said.split("=", 1)[-1].strip() if " = " in said else said)
             waits = int("wt=" in line.split("//")[-1])
-            blocks[-1].code.append(counted(NVIDIA_KINDS, re.sub(r"^@!?\w+\s+", "", instruction).split()[0], waits=waits))
+            blocks[-1].code.append(counted("nvidia", instruction.split()[0], waits))
     return blocks
 
 
@@ -143,9 +149,9 @@ def adreno(text: str) -> list[Block]:
         times = 1 + sum(int(n) for n in re.findall(r"\(rpt(\d)\)", flags))
         idle = sum(int(n) for n in re.findall(r"\(nop(\d)\)", flags))
         waits = int("(ss)" in flags or "(sy)" in flags)
-        one = counted(ADRENO_KINDS, word)
+        one = counted("adreno", word)
         blocks[-1].code += [one] * times + [Count(all=1, hints=1)] * idle + [Count(waits=waits)]
-        if re.fullmatch(ADRENO_KINDS["branches"], word):
+        if one.branches:
             blocks[-1].next += re.findall(r"#(l\d+)", rest)
             # `brao` and its like go one of two ways; the listing names the one that is not the next block.
             blocks[-1].falls = word != "jump"
@@ -225,7 +231,7 @@ class Loop:
     @property
     def loading(self) -> Count:
         """The rest."""
-        return Count(**{name: value - getattr(self.part, name) for name, value in asdict(self.whole).items()})
+        return Count(*(whole - part for whole, part in zip(self.whole, self.part, strict=True)))
 
 
 # A product of two matrices is at least so many multiply-adds of each thread.
@@ -235,32 +241,38 @@ MATRIX = 64
 def hottest(blocks: list[Block]) -> Loop | None:
     """The innermost loop with the most multiply-adds; none without."""
     blocks = cut(blocks)
-    total = [sum(block.code, Count()) for block in blocks]
-    work = [count.multiplies + MATRIX * count.matrices for count in total]
+    counts = [total(block.code) for block in blocks]
+    work = [count.multiplies + MATRIX * count.matrices for count in counts]
     bodies = loops(linked(blocks))
     innermost = [body for body in bodies if not any(other < body for other in bodies)]
     body = max(innermost, key=lambda body: sum(work[i] for i in body), default=set())
     most = max((work[i] for i in body), default=0)
     if not most:
         return None
-    hot = [i for i in body if 3 * work[i] >= 2 * most]
-    part = [total[i] for i in body if min(hot) <= i <= max(hot)]
+    # What a filter or a norm multiplies as it loads comes from buffers, not from workgroup memory.
+    fed = [i for i in body if counts[i].shared and 4 * work[i] >= most] or body
+    most = max(work[i] for i in fed)
+    hot = [i for i in fed if 5 * work[i] >= 4 * most]
+    part = [counts[i] for i in body if min(hot) <= i <= max(hot)]
     # What is loaded for a loop without barriers is loaded by the loop around it that has some.
-    around = [other for other in sorted(bodies, key=len) if body <= other and any(total[i].barriers for i in other)]
+    around = [other for other in sorted(bodies, key=len) if body <= other and any(counts[i].barriers for i in other)]
     whole = around[0] if around else body
-    return Loop(sum((total[i] for i in whole), Count()), sum(part, Count()))
+    return Loop(total(counts[i] for i in whole), total(part))
 
 
 def kind(name: str) -> str:
-    """The shader, and of a convolution what decides on its loop: how it loads x and weights, and its tile."""
+    """The shader, and of a convolution what decides on its loop: how it loads x, its tile, whether it is checked."""
     shader, *constants = name.split("-")
-    if shader not in ("conv", "conv_coop"):
+    values = {c.rstrip("0123456789"): int(c[len(c.rstrip("0123456789")) :] or 1) for c in constants}
+    told = [c for c in ("DEPTHWISE", "NORMED", "CURVED", "UNCHECKED") if c in values]
+    if shader == "conv":
+        pixels = 4 * values.get("DOWN", 1) * values.get("PG", 1)
+        told.insert(0, f"{pixels}x{4 * values.get('ACROSS', 1) * values.get('CM', 1)}")
+    elif shader == "conv_coop":
+        told.insert(0, f"{values.get('SIDE', 0)}x{values.get('SIDE', 0)}")
+    else:
         return shader
-    tile = {"PM4-CM": "64x64", "PM8-CM": "128x64", "PM8-CM2": "128x128"}
-    # By its name, else what `kernels` calls tiles.
-    pair = "-".join(c for c in constants if re.fullmatch(r"(PM|CM)\d*", c))
-    loading = [c for c in constants if c in ("DEPTHWISE", "NORMED", "CURVED", "WEIGHTS", "HALF") or c.startswith("WEIGHTS")]
-    return " ".join([shader, tile.get(pair, pair), *loading]).replace("  ", " ").strip()
+    return " ".join([shader, *told])
 
 
 def read(folder: Path) -> list[tuple[str, Loop]]:
@@ -322,7 +334,9 @@ def main() -> int:
             return 1
         shown = found if arguments.all else worst(found)
         if arguments.json:
-            document[folder.name] = {name: {**asdict(loop), "share": loop.part.share()} for name, loop in shown}
+            document[folder.name] = {
+                name: {"part": loop.part._asdict(), "loading": loop.loading._asdict(), "share": loop.part.share()} for name, loop in shown
+            }
         else:
             print(f"{folder.name}: {len(found)} kernels with a loop that multiplies\n")
             print(lines([HEADINGS] + [row(name, loop) for name, loop in shown]), "\n", sep="")
