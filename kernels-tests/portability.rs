@@ -1,7 +1,7 @@
 //! Every shader with every specialisation that plans produce, through naga: validated and translated to SPIR-V, MSL and
 //! HLSL, within the limits that any adapter has. This is what stands in for the adapters that are not at hand.
 use crate::common::{every_path, families, gpu};
-use crate::translations::{Asks, Folder, Translations};
+use crate::translations::{Asks, DX12_IMMEDIATES, Folder, Translations};
 use crate::weights::{self, Stored, hyper, random};
 use crate::{golden, networks};
 use naga::back::pipeline_constants;
@@ -20,11 +20,14 @@ use vorticity::passes::{Ports, lower};
 use vorticity::paths::Lane;
 use vorticity::program::{Builder, Kernel, Program, Role};
 use vorticity::selftest::{VARIED, tested};
-use vorticity::shaders::{SOURCES, assemble};
+use vorticity::shaders::{SOURCES, assemble, in_uniform_buffer};
 use vorticity::shape::Shape;
 use vorticity::target::{KernelFamily, Target};
 
 const STORAGE_BUFFERS: usize = 8;
+
+/// A binding that no kernel has, for words in a uniform buffer.
+const BEHIND: u32 = 100;
 
 /// Most threads a workgroup and bytes of its memory: WebGPU's least for kernels that run anywhere, what `Gpu::family`
 /// asks of software adapters for those that run there only.
@@ -212,12 +215,27 @@ fn every_specialisation_translates_to_every_back_end_and_is_given_its_words() {
     let kernels = kernels();
     assert!(kernels.len() >= SOURCES.iter().filter(|(n, _)| !n.starts_with("lib/")).count());
     let mut folder = Folder::asked_for();
-    for ((shader, constants), (family, given)) in &kernels {
-        let text = assemble(shader, constants).unwrap();
-        let (all, words) = translate(&text, *family).unwrap_or_else(|e| panic!("{shader} {constants:?}: {e}"));
-        assert!(words[0] == "lanes" && words[1..] == given[..], "{shader}: {words:?}, given {given:?}");
+    let translated = |text: &str, (shader, constants): &(&str, Vec<(&str, i64)>), family| {
+        translate(text, family).unwrap_or_else(|e| panic!("{shader} {constants:?}: {e}"))
+    };
+    for (kernel, (family, given)) in &kernels {
+        let text = assemble(kernel.0, &kernel.1).unwrap();
+        let (mut all, words) = translated(&text, kernel, *family);
+        assert!(words[0] == "lanes" && words[1..] == given[..], "{}: {words:?}, given {given:?}", kernel.0);
+        // What adapters with fewer immediates than words have, and those with none: DX12 is one or the other.
+        let anywhere = *family == KernelFamily::Gpu && all.direct.is_some();
+        let uniform = anywhere.then(|| in_uniform_buffer(&text, BEHIND));
+        let mut plain = uniform.as_ref().map(|text| translated(text, kernel, *family).0);
+        match &mut plain {
+            Some(plain) if 4 * words.len() <= DX12_IMMEDIATES => plain.direct = None,
+            Some(_) => all.direct = None,
+            None => {}
+        }
         if let Some(folder) = &mut folder {
-            folder.add((shader, constants), family.name(), &text, &all);
+            folder.add((kernel.0, &kernel.1), family.name(), &text, &all);
+            for (text, plain) in uniform.iter().zip(&plain) {
+                folder.add((kernel.0, &kernel.1), "webgpu", text, plain);
+            }
         }
     }
     if let Some(folder) = folder {
@@ -297,6 +315,8 @@ fn bindings_are_where_wgpu_puts_them() {
         @compute @workgroup_size(64) fn main(@builtin(num_workgroups) c: vec3u) { y[im.n] = x[c.x] + w[im.lanes]; }";
     let all = translate(text, KernelFamily::Gpu).unwrap().0;
     let direct = all.direct.unwrap();
+    let uniform = translate(&in_uniform_buffer(text, 8), KernelFamily::Gpu).unwrap().0.direct.unwrap().text;
+    assert!(uniform.contains("im : register(b0)") && uniform.contains("register(b1)"), "{uniform}");
     for expected in
         ["im: register(b0)", "x : register(t0)", "w : register(t1)", "y : register(u0)", "register(b1, space1)"]
     {

@@ -20,6 +20,9 @@ const METAL: (u8, u8) = (2, 4);
 /// HLSL's shader models: FXC's, and the newest that DXC 1.9 makes.
 const MODELS: [(&str, hlsl::ShaderModel); 2] = [("5.1", hlsl::ShaderModel::V5_1), ("6.9", hlsl::ShaderModel::V6_9)];
 
+/// Bytes of immediates that wgpu has on DX12; kernels with more words are told them in a uniform buffer there.
+pub const DX12_IMMEDIATES: usize = 128;
+
 /// What the module asks of its device, beyond what every device has.
 #[derive(Clone, Copy)]
 pub struct Asks {
@@ -231,7 +234,8 @@ impl Folder {
         Some(Self { path, rows: vec![] })
     }
 
-    /// Writes one kernel: its shader, its constants, its family, its WGSL, what became of it.
+    /// Writes one kernel: its shader, its constants, its family (`webgpu` for those of `igemm` without immediates), its WGSL, what
+    /// became of it.
     pub fn add(&mut self, (shader, constants): (&str, &[(&str, i64)]), family: &str, wgsl: &str, all: &Translations) {
         let name = format!("{}.{:03}", shader.replace('/', "-"), self.rows.len());
         let file = |suffix: &str, bytes: &[u8]| write(&self.path, format!("{name}.{suffix}"), bytes);

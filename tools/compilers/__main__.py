@@ -51,7 +51,9 @@ QUICK = {
 }
 ALL = {
     **QUICK,
+    "webgpu": swiftshader.webgpu,
     "goldens": swiftshader.goldens,
+    "driver": swiftshader.driver_tests,
     "tint": dawn.tint,
     "sid": sid.part,
     "fxc": windows.fxc,

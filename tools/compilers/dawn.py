@@ -40,7 +40,7 @@ def tint() -> list[Row]:
     folder = PLACE / "wgsl"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    texts = [row["webgpu"] for row in index() if row["webgpu"]]
+    texts = [row["wgsl"] for row in index() if row["family"] == "webgpu"]
     for name in texts:
         os.link(TRANSLATIONS / name, folder / name)
     text = run(["node", PLACE / "tint.mjs", folder], "tint.txt", swiftshader.environment())

@@ -3,6 +3,7 @@ chromium brings it."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -50,13 +51,36 @@ def ours(text: str, log: str) -> dict:
 
 def selftest() -> list[Row]:
     """`vorticity selftest`: every kernel against double precision."""
-    (there, version), start = (environment(), driver()[1]), time.time()
-    told = ours(run([BINARY, "selftest", "--json"], "selftest.txt", there, check=False), "selftest.txt")
-    failures = [f"{c['op']} {c['case']}: error {c['error']}, at most {c['tolerance']}" for c in told["checks"] if not c["passed"]]
+    return checked("selftest", [])
+
+
+def webgpu() -> list[Row]:
+    """The same with WebGPU's least limits and no feature, as a browser's adapter has them."""
+    return checked("webgpu", ["--limits", "webgpu"])
+
+
+def checked(part: str, arguments: list[str]) -> list[Row]:
+    (there, version), start, log = (environment(), driver()[1]), time.time(), f"{part}.txt"
+    told = ours(run([BINARY, "selftest", *arguments, "--json"], log, there, check=False), log)
+    checks = told["checks"]
+    failures = [f"{c['op']} {c['case']}: error {c['error']}, at most {c['tolerance']}" for c in checks if not c["passed"]]
     if not told["passed"] and not failures:
         failures = ["selftest did not pass"]
-    what = "`vorticity selftest`, checks"
-    return [Row("selftest", "SwiftShader", version, what, len(told["checks"]), len(failures), time.time() - start, failures)]
+    what = f"`vorticity {' '.join(['selftest', *arguments])}`, checks of kernels"
+    return [Row(part, "SwiftShader", version, what, len(checks), len(failures), time.time() - start, failures)]
+
+
+def driver_tests() -> list[Row]:
+    """`scripts/test driver`: the tests that ask something of a driver."""
+    (there, version), start, log = (environment(), driver()[1]), time.time(), "driver-tests.txt"
+    text = run(["scripts/test", "driver"], log, there, 3600, check=False)
+    ended = re.findall(r"^test result: \w+\. (\d+) passed; (\d+) failed", text, re.M)
+    if not ended:
+        raise Failed(f"no test ran; the output is in {WORK / 'logs' / log}")
+    count, failed = (sum(int(numbers[i]) for numbers in ended) for i in (0, 1))
+    failures = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.M)
+    what = "`scripts/test driver`, tests"
+    return [Row("driver", "SwiftShader", version, what, count + failed, failed, time.time() - start, failures)]
 
 
 def goldens() -> list[Row]:
