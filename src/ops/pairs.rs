@@ -18,7 +18,7 @@ pub(super) fn blocks(size: usize) -> usize {
 }
 
 /// Where the channels of heads are that have whole blocks to themselves, behind so many blocks of others.
-pub fn spaced(heads: usize, size: usize, behind: usize) -> Vec<usize> {
+pub(super) fn spaced(heads: usize, size: usize, behind: usize) -> Vec<usize> {
     let head = |h: usize| (0..size).map(move |c| 4 * (behind + h * blocks(size)) + c);
     (0..heads).flat_map(head).collect()
 }
