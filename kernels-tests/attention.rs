@@ -179,9 +179,9 @@ fn plans_take_the_way_that_is_faster_or_the_one_they_are_told() {
     let cases = [
         (KernelFamily::Cpu, [3, 3], 64, true),
         (KernelFamily::Cpu, [3, 3], 65, false),
-        (KernelFamily::Cpu, [64, 32], 65, true),
-        (KernelFamily::Gpu, [15, 17], 8, false),
-        (KernelFamily::Gpu, [16, 16], 8, true),
+        (KernelFamily::Cpu, [32, 32], 65, true),
+        (KernelFamily::Gpu, [31, 33], 8, false),
+        (KernelFamily::Gpu, [32, 32], 8, true),
     ];
     for (family, [h, w], features, wanted) in cases {
         let graph = full(Shape::new(2, h, w), 1, features);
