@@ -19,7 +19,7 @@ fn another() -> Gpu {
     Gpu::open_within(&choice(), bounds()).unwrap()
 }
 
-fn bits(result: &Table) -> Vec<Vec<u64>> {
+pub fn bits(result: &Table) -> Vec<Vec<u64>> {
     result.columns.iter().map(|c| c.values.iter().map(|v| v.to_bits()).collect()).collect()
 }
 

@@ -20,6 +20,7 @@ mod common;
 #[cfg(feature = "cli")]
 mod closures;
 mod compare;
+mod compiled;
 mod cotangents;
 mod curl;
 mod cycles;

@@ -12,7 +12,7 @@ use vorticity::error::{EXIT_CODES, Error};
 const CASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/mnist_shuffle_unet");
 
 /// What a command prints and its exit code; lines about XDG_RUNTIME_DIR are the Vulkan loader's.
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = vorticity(arguments).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     let error = error.lines().filter(|l| !l.contains("XDG_RUNTIME_DIR")).collect::<Vec<_>>().join("\n");
@@ -323,6 +323,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-inspect",
         "-integrate",
         "-jacobian",
+        "-kernels",
         "-lid",
         "-likelihood",
         "-man",

@@ -1,6 +1,7 @@
 //! An adapter with WebGPU's least limits and no optional features, the least that a browser's adapter has: kernels are told their
 //! words in a uniform buffer, and everything runs, to the bits of the same kernels with immediates.
-use crate::adapters::adder;
+use crate::adapters::{adder, bits};
+use crate::circulation::{closed, images, options, run};
 use crate::common::{choice, gpu, noise};
 use crate::networks;
 use crate::portability::kernels;
@@ -8,8 +9,10 @@ use crate::weights::{hyper, random};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use vorticity::evaluate::{Evaluator, Room};
 use vorticity::gpu::{Bounds, Executor, Gpu, Limits};
+use vorticity::measures::circulation::Options;
 use vorticity::program::{Action, BufferId, Immediate, Program, Role};
 use vorticity::shaders::{assemble, in_uniform_buffer};
+use vorticity::shape::Shape;
 use vorticity::target::KernelFamily;
 
 /// The adapter under test, as a browser would have it.
@@ -129,6 +132,20 @@ fn a_network_has_the_bits_that_it_has_with_immediates() {
     assert!(want == got && want.len() == 2 * d * 6);
     // Cut into bands as well.
     assert!(want == products(&least(Some(1 << 20))));
+}
+
+/// A measurement: points of the paths, the field, the sums.
+#[test]
+fn loops_have_the_bits_that_they_have_with_immediates() {
+    let gpu = gpu();
+    let shape = Shape::new(2, 5, 7);
+    let (field, images) = (closed("field:tilted?omega=0.5", shape), images(shape, 3));
+    let loops = |gpu: &Gpu| {
+        let asked = options(&["brownian", "rotation", "projection"], &[0, 400, 999], 3, 20);
+        bits(&run(gpu, &field, &images, Options { family: Some(KernelFamily::Gpu), ..asked }))
+    };
+    let want = loops(&gpu);
+    assert!(!want.is_empty() && want == loops(&least(None)));
 }
 
 /// What browsers' compilers are given: no kernel that runs anywhere needs a capability that WebGPU makes optional.

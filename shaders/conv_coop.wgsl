@@ -151,7 +151,9 @@ fn load_weight(part: u32, s: Stage, k: u32, column: u32) -> vec4f {
 }
 
 fn put_column(at: u32, w: vec4f) {
-    for (var i = 0u; i < 4u; i++) { columns[at + i] = Part(w[i]); }
+#unroll c 0 4
+    columns[at + $(c)u] = Part(w[$c]);
+#end
 }
 
 #if SPLIT
@@ -161,7 +163,10 @@ fn put_row(at: u32, x: vec4f) {
     let rounded = select(nearest, round(x * 16777216.0) / 16777216.0, abs(x) < vec4f(6.103515625e-5));
     let high = vec4<f16>(rounded);
     let low = vec4<f16>((x - rounded) * LIFT);
-    for (var i = 0u; i < 4u; i++) { rows[at + i] = high[i]; rows[1024u + at + i] = low[i]; }
+#unroll c 0 4
+    rows[at + $(c)u] = high[$c];
+    rows[1024u + at + $(c)u] = low[$c];
+#end
 }
 
 // s_x: 2^(11 - e) where 2^e <= max |x| < 2^(e + 1), but at most 2^126, whose inverse is a normal number.
@@ -177,7 +182,9 @@ fn unscaled(sum: vec4f, pixel: u32) -> vec4f {
 }
 #else
 fn put_row(at: u32, x: vec4f) {
-    for (var i = 0u; i < 4u; i++) { rows[at + i] = x[i]; }
+#unroll c 0 4
+    rows[at + $(c)u] = x[$c];
+#end
 }
 
 fn scale(p: u32) -> f32 {

@@ -22,8 +22,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let block = rest % im.blocks;
     let c = 4u * block;
     var v = vec4f();
-    for (var j = 0u; j < 4u; j++) {
-        if c + j < im.channels { v[j] = x[lane * im.flat + (c + j) * im.plane + im.first + p]; }
-    }
+#unroll c 0 4
+    if c + $(c)u < im.channels { v[$c] = x[lane * im.flat + (c + $(c)u) * im.plane + im.first + p]; }
+#end
     y[(lane * im.pixels + p) * im.out_stride + im.out_offset + block] = v;
 }

@@ -44,9 +44,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let center = lane.a * x0[lane.table0 * blocks + block];
         let eps = eps_block(lane, block);
         var turned = vec4<f32>(0.0);
-        for (var i = 0u; i < 4u; i++) {
-            turned[i] = partner_eps(lane, entry[i]);
-        }
+#unroll c 0 4
+        turned[$c] = partner_eps(lane, entry[$c]);
+#end
         let fixed = (entry & vec4<u32>(FIXED)) != vec4<u32>(0u);
         let first = center + lane.sigma * select(lane.p0 * eps + lane.p1 * turned, eps, fixed);
         let second = center + lane.sigma * select(lane.p2 * eps + lane.p3 * turned, eps, fixed);

@@ -9,8 +9,10 @@ use crate::field::{self, ScoreScale};
 use crate::gpu::Gpu;
 use crate::graph::Graph;
 use crate::measures::circulation::{CirculationRun, Options, Quadrature};
+use crate::ops::affine::Affine;
 use crate::ops::channels::Channels;
 use crate::ops::conv::{BOUND, VARIANTS, Variant};
+use crate::ops::curve::Pointwise;
 use crate::ops::filter::{Filter, Taps};
 use crate::ops::resample::Resample;
 use crate::ops::{Case, OPS, Tested};
@@ -109,6 +111,9 @@ pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
             }
         }
     }
+    for family in families(gpu) {
+        add(angles(gpu, family)?);
+    }
     for (name, ..) in PATHS {
         let path = path(name)?;
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
@@ -135,6 +140,24 @@ pub fn op(gpu: &Gpu, name: &str, case: &Case, family: KernelFamily) -> Result<Ch
 pub fn varied(gpu: &Gpu, name: &str, case: &Case, variant: &Variant) -> Result<Check> {
     let gpu = gpu.clone().with_choices(Choices::always(variant.name));
     Ok(Check { variant: Some(variant.name), ..op(&gpu, name, case, KernelFamily::Gpu)? })
+}
+
+/// Factor of `angles`: a power of two, exact, that takes noise to angles of up to 20000.
+pub const TURNS: f64 = 4096.0;
+
+/// Sines of large angles: right only where the compiler adds in the order that the kernel says. One that takes sums for
+/// associative (fast math) is off by 1e-3.
+fn angles(gpu: &Gpu, family: KernelFamily) -> Result<Check> {
+    let shape = Shape::new(8, 6, 6);
+    let mut graph = Graph::new(shape);
+    let large = graph.push("large", Affine { gain: TURNS, table: None, shift: 0.0 }, &[graph.input("x")?])?;
+    let sine = graph.push("sine", Pointwise::Sin, &[large])?;
+    // Tangents have the factor too.
+    let small = graph.push("small", Affine { gain: 1.0 / TURNS, table: None, shift: 0.0 }, &[sine])?;
+    graph.output("y", small)?;
+    let (error, _) = compared(gpu, &graph, family)?;
+    let case = format!("sines of angles up to 20000: {shape}");
+    Ok(Check { what: "order of sums".into(), case, family: Some(family), variant: None, error, tolerance: OP })
 }
 
 /// The largest error of a graph's values and tangents on the adapter, of the largest value and tangent.

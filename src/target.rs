@@ -10,9 +10,9 @@ pub const STORAGE_BUFFERS: usize = 8;
 /// Widest heads whose attention in one step is the faster way on software adapters, whatever the number of keys (docs/BENCHMARKS.md).
 const NARROW: usize = 64;
 
-/// Keys from which on attention is one step: on software adapters that of wider heads, for its memory (32 MiB a head and lane of
-/// logits and weights); on GPUs that of all, where such numbers no longer stay in caches.
-const MANY: [usize; 2] = [2048, 256];
+/// Keys from which on attention is one step for its memory, logits and weights of every two pixels being 8 MiB and more a head and lane:
+/// on software adapters that of wider heads, on GPUs that of all. No GPU has been timed.
+const MANY: usize = 1024;
 
 /// The two families of kernels; a plan uses one of them throughout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,8 +119,8 @@ impl Target {
         match (self.attention, self.family) {
             (AttentionWay::Fused, _) => true,
             (AttentionWay::Apart, _) => false,
-            (AttentionWay::Auto, KernelFamily::Cpu) => size <= NARROW || keys >= MANY[0],
-            (AttentionWay::Auto, KernelFamily::Gpu) => keys >= MANY[1],
+            (AttentionWay::Auto, KernelFamily::Cpu) => size <= NARROW || keys >= MANY,
+            (AttentionWay::Auto, KernelFamily::Gpu) => keys >= MANY,
         }
     }
 

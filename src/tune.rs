@@ -65,7 +65,7 @@ pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut
         let gpu = if portable { gpu.with_family(KernelFamily::Gpu) } else { gpu };
         let alike = done.iter().find(|other| other.identity() == gpu.identity());
         let choices = match (alike, mode) {
-            (_, Mode::Off) => Choices::default(),
+            (_, Mode::Off) => built_in(&gpu, graphs)?,
             (_, Mode::Auto) if gpu.is_software() => Choices::default(),
             (Some(other), _) => (**other.choices()).clone(),
             (None, Mode::File(path)) => {
@@ -77,6 +77,17 @@ pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut
         done.push(gpu.with_choices(choices));
     }
     Ok(done)
+}
+
+/// What is chosen without timing, by vendor (PCI numbers): the tile whose inner loop the vendor's compilers make the most of
+/// without spilling (docs/COMPILERS.md). Others run the table's first.
+const BUILT_IN: [(u32, &str); 2] = [(0x1002, "igemm 128x64"), (0x10de, "igemm 128x64")];
+
+fn built_in(gpu: &Gpu, graphs: &[&Graph]) -> Result<Choices> {
+    match BUILT_IN.iter().find(|row| row.0 == gpu.vendor() && !gpu.is_software()) {
+        Some((_, variant)) => Ok(Choices::always(variant).of_classes(&classes(gpu, graphs)?, VARIANTS[0].name)),
+        None => Ok(Choices::default()),
+    }
 }
 
 /// The classes of work of the networks, each once.

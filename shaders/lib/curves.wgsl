@@ -104,9 +104,11 @@ fn curved(point: vec4f) -> Curved {
     let bend = select(vec4f(), vec4f(1.0 / 3.0), abs(point) <= vec4f(3.0));
 #endif
 #if !(!SIN && !COS)
-    // k quarter turns, in three parts of pi / 2 whose products with k are exact, and what is left, by Taylor's series.
+    // k quarter turns, in three parts of pi / 2 whose products with k are exact, and what is left, by Taylor's series. As fma, because
+    // compilers with fast math would add up the three parts first.
     let k = round(point * 0.636619772);
-    let r = ((point - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647326017846e-7;
+    let turned = fma(-k, vec4f(0.00048351287841796875), fma(-k, vec4f(1.5703125), point));
+    let r = fma(-k, vec4f(3.1391647326017846e-7), turned);
     let z = r * r;
     let s = r + r * z * (-0.166666667 + z * (0.00833333333 + z * (-0.000198412698 + z * 0.00000275573192)));
     let c = 1.0 + z * (-0.5 + z * (0.0416666667 + z * (-0.00138888889 + z * (0.0000248015873 - z * 2.75573192e-7))));

@@ -22,5 +22,6 @@ fn exp_less_one(t: f32) -> f32 {
     let f = u - n;
     let p = f * (0.693146978 + f * (0.240222421 + f * (0.0555073374 + f * (0.00967151264 + f * 0.00132647271))));
     let whole = bitcast<f32>((i32(n) + 127i) << 23u);
-    return whole * p + (whole - 1.0);
+    // Where n is 0, p is the result; elsewhere 1 + p and the sum lose nothing that counts, in whatever order compilers add.
+    return select(whole * (1.0 + p) - 1.0, p, n == 0.0);
 }

@@ -19,7 +19,7 @@ const V_LAST = V_BLOCKS - 1;
 const K_END = (HEADS * FEATURES - 1) / 4; // last block of a pixel
 const V_END = (HEADS * VALUES - 1) / 4;
 const TEAMS = 256 / SLICES; // of a workgroup
-const LOWEST = -3.4e38;
+const LOWEST = -1e38; // twice that, and its product with 1 over ln 2, are finite
 
 #if CPU
 @group(0) @binding(0) var q: texture_storage_2d<rgba32float, read>; // mirrors

@@ -26,13 +26,17 @@ pub struct Device {
     /// takes the faster one, by family of kernels, number of keys and width of heads
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = AttentionWay::parse)]
     pub attention: AttentionWay,
+    /// Keep to kernels whose indices are checked as they run; the tuner may otherwise choose some whose indices are in
+    /// place by construction, once they agreed with the checked ones
+    #[arg(long)]
+    pub checked: bool,
 }
 
 impl Device {
     /// Opens the one adapter.
     pub fn open(&self) -> Result<Gpu> {
         match &self.choices()?[..] {
-            [one] => Ok(Gpu::open_within(one, self.bounds()?)?.with_attention(self.attention)),
+            [one] => Ok(self.told(Gpu::open_within(one, self.bounds()?)?)),
             all => {
                 let (text, n) = (self.adapter.as_deref().unwrap_or_default(), all.len());
                 Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
@@ -43,8 +47,13 @@ impl Device {
     /// Opens one or several.
     pub fn open_all(&self) -> Result<Vec<Gpu>> {
         let bounds = self.bounds()?;
-        let open = |choice| Ok(Gpu::open_within(choice, bounds)?.with_attention(self.attention));
+        let open = |choice| Ok(self.told(Gpu::open_within(choice, bounds)?));
         self.choices()?.iter().map(open).collect()
+    }
+
+    /// The device, told which kernels it may run.
+    pub(super) fn told(&self, gpu: Gpu) -> Gpu {
+        gpu.with_attention(self.attention).checked(self.checked)
     }
 
     /// The adapters that are named; the best one if none is.

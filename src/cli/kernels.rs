@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<i32> {
 /// The adapter, telling, with the family that is asked for.
 fn open(args: &Args) -> Result<Gpu> {
     let choice = args.device.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse);
-    let gpu = Gpu::open_telling(&choice, args.device.bounds()?)?;
+    let gpu = args.device.told(Gpu::open_telling(&choice, args.device.bounds()?)?);
     let Some(family) = &args.kernels else { return Ok(gpu) };
     let family = KernelFamily::parse(family)?;
     if !selftest::families(&gpu).contains(&family) {

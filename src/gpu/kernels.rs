@@ -33,6 +33,12 @@ impl Gpu {
         self
     }
 
+    /// The same device, on which no kernel runs without the checks of its indices and loops (`Needs::Trust`).
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.policy.checked = checked;
+        self
+    }
+
     /// The same device, whose plans compute attention so.
     pub fn with_attention(mut self, way: AttentionWay) -> Self {
         self.policy.attention = way;
@@ -41,7 +47,10 @@ impl Gpu {
 
     /// What the adapter lacks of what a variant needs.
     pub fn lacks(&self, needs: Needs) -> Option<String> {
-        self.device.cooperative.lacks(needs)
+        match needs {
+            Needs::Trust if self.policy.checked => Some("leave to run without checks".into()),
+            needs => self.device.cooperative.lacks(needs),
+        }
     }
 
     /// What plans for this device are made for.
@@ -54,6 +63,11 @@ impl Gpu {
             attention: self.policy.attention,
             ..Target::of(self.policy.family)
         }
+    }
+
+    /// Its vendor's PCI number; 0 where the back end has none.
+    pub fn vendor(&self) -> u32 {
+        self.device.info.vendor
     }
 
     /// What decides on speed and on the last bits, by name: adapter, driver, back end, and with which limits it was opened.

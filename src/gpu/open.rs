@@ -42,7 +42,7 @@ impl Gpu {
         // Nothing watches over a CPU's work: a run is one submission there.
         let longest = (!device.is_software()).then_some(LONGEST);
         let (family, choices, faults) = (family(&device), Arc::default(), Arc::default());
-        let policy = Policy { longest, family, choices, attention: AttentionWay::Auto, faults };
+        let policy = Policy { longest, family, choices, attention: AttentionWay::Auto, checked: false, faults };
         let gpu = Self { device, policy, diary: Diary::default() };
         match std::env::var("VORTICITY_FAULTS") {
             Ok(list) => gpu.with_faults(&list),

@@ -74,5 +74,7 @@ pub(super) struct Policy {
     pub choices: Arc<Choices>,
     /// How attention is computed.
     pub attention: AttentionWay,
+    /// Whether kernels without checks are refused.
+    pub checked: bool,
     pub faults: Arc<Faults>,
 }

@@ -117,6 +117,6 @@ pub fn cases() -> Vec<Case> {
         case("3 heads of 12", 3, [12, 12], 2),
         case("2 heads of 5 and 7, 9 pixels", 2, [5, 7], 3),
         case("2 heads of 16 and 4", 2, [16, 4], 4),
-        case("one head of 100, in slices", 1, [100, 100], 3),
+        case("one head of 132, in slices", 1, [132, 132], 3),
     ]
 }

@@ -148,6 +148,6 @@ pub fn cases() -> Vec<Case> {
         case("one head of 6 and 5, 9 pixels", 1, [6, 5], 3),
         case("3 heads of 12", 3, [12, 12], 2),
         case("2 heads of 5 and 7, 9 pixels", 2, [5, 7], 3),
-        case("one head of 70, in slices", 1, [70, 70], 3),
+        case("one head of 90, in slices", 1, [90, 90], 3),
     ]
 }

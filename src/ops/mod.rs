@@ -18,7 +18,7 @@ pub mod curve;
 mod elementwise;
 mod heads;
 mod normed;
-pub mod pairs;
+mod pairs;
 pub mod reverse;
 pub mod scale;
 mod transposes;

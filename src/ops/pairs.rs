@@ -18,7 +18,7 @@ pub(super) fn blocks(size: usize) -> usize {
 }
 
 /// Where the channels of heads are that have whole blocks to themselves, behind so many blocks of others.
-pub fn spaced(heads: usize, size: usize, behind: usize) -> Vec<usize> {
+pub(super) fn spaced(heads: usize, size: usize, behind: usize) -> Vec<usize> {
     let head = |h: usize| (0..size).map(move |c| 4 * (behind + h * blocks(size)) + c);
     (0..heads).flat_map(head).collect()
 }
@@ -44,7 +44,7 @@ pub(super) struct Pairs<'a> {
 /// Into how many slices a head is cut, a power of two, and how many pixels a thread has.
 fn split(family: KernelFamily, sizes: [usize; 2], held: [usize; 2]) -> [usize; 2] {
     // Vectors of 4. On software adapters memory is as good as registers, and compilation takes longer than it saves beyond these.
-    let most = if family == KernelFamily::Cpu { 48 } else { 32 };
+    let most = if family == KernelFamily::Cpu { 64 } else { 32 };
     let vectors = |slices: usize| -> usize { (0..2).map(|i| held[i] * blocks(sizes[i]).div_ceil(slices)).sum() };
     let slices = (0..).map(|n| 1 << n).find(|&n| n == THREADS || vectors(n) <= most).unwrap_or(THREADS);
     let points = match family {

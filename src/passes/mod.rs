@@ -1,4 +1,4 @@
-//! Graph to program, pass by pass, each a file: simplify, fuse, put channels where kernels can read them (layout), cut into bands
+//! Graph to program, pass by pass, each a file: attention in one op, simplify, fuse, put channels where kernels read them (layout), cut into bands
 //! what no buffer holds, share buffers by liveness, lower. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
 pub mod adjoint;

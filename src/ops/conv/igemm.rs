@@ -38,7 +38,8 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: Tile) -> Result<()> {
         let bindings = bindings.into_iter().chain(extra).chain(loaded.iter().copied()).collect();
         let spread = ("SPREAD", job.phase.is_some() as i64);
         let Tile { down, across, groups, blocks, checked } = tile;
-        let sizes = [("DOWN", down), ("ACROSS", across), ("PG", groups), ("CM", blocks)].map(|(name, n)| (name, n as i64));
+        let sizes =
+            [("DOWN", down), ("ACROSS", across), ("PG", groups), ("CM", blocks)].map(|(name, n)| (name, n as i64));
         let tile_size = [spread, cx.held.constant(), (Kernel::UNCHECKED, i64::from(!checked))].into_iter().chain(sizes);
         let constants = after.into_iter().chain(tile_size).chain(loading.iter().copied()).collect();
         let [pixels, columns] = [4 * down * groups, across * blocks].map(|n| n as u32);
@@ -49,7 +50,11 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering, tile: Tile) -> Result<()> {
             bindings,
             role: pass.role,
             immediates: immediates(&view, &place, cx.program.group(), stride, padding, &own),
-            grid: Grid { items: place.shape.pixels() as u32, workgroup: pixels, groups: place.blocks.div_ceil(columns as usize) as u32 },
+            grid: Grid {
+                items: place.shape.pixels() as u32,
+                workgroup: pixels,
+                groups: place.blocks.div_ceil(columns as usize) as u32,
+            },
             flops: job.flops,
             bytes: job.traffic(&view, &place),
         });
