@@ -6,7 +6,7 @@
 // weights at one go then belongs to one term of the sum, so that it holds few numbers besides its sums.
 // With UNCHECKED = 1 it runs without checks: thread < THREADS keeps `rows` and `columns` in place, `turned` changes two of the low three
 // bits of a number below a multiple of 8; loads of x and weights are in place whatever is asked for (lib/conv_load, load_weight),
-// stores where there is a pixel and a block (lib/conv_store); the host gives the loop its number of stages.
+// stores where there is a pixel and a block (lib/conv_store); a lane's row is one of the rows that the host made for its timesteps; the host gives the loop its number of stages.
 // Accuracy: sequential f32 sum in an order that no tile changes, so a lane's value does not depend on its neighbours.
 #import lib/grid.wgsl
 // SILU, KEEP and SLOPED as in conv_cc.

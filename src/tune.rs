@@ -1,7 +1,7 @@
 //! The tuner: which variant of the convolutions is the fastest on an adapter. In: an adapter and the networks that will run
 //! on it. Out: the same adapter with a choice for each of their classes of work, timed once and kept in the user's cache.
 //! Timings decide on the last bits of results, so choices are facts of a run; `Mode::File` repeats those of another.
-use crate::choice::{Choices, Class};
+use crate::choice::{Choices, Class, Needs};
 use crate::data::sha256_bytes;
 use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, tiles};
@@ -35,7 +35,7 @@ const SCHEMA: u64 = 1;
 pub enum Mode {
     /// The cache, or timings; on software adapters nothing is chosen.
     Auto,
-    /// Nothing is chosen: built-in defaults.
+    /// Nothing is timed: the vendor's built-in tile.
     Off,
     /// As `Auto` on software adapters too, which then run the kernels of GPUs.
     Force,
@@ -90,7 +90,7 @@ fn built_in(gpu: &Gpu, graphs: &[&Graph]) -> Result<Choices> {
     }
 }
 
-/// The classes of work of the networks, each once.
+/// The classes of work of the networks' values, each once; those that their reverse sweeps alone have run the table's first.
 fn classes(gpu: &Gpu, graphs: &[&Graph]) -> Result<Vec<Class>> {
     let mut all = vec![];
     for graph in graphs {
@@ -140,9 +140,10 @@ fn choose(gpu: &Gpu, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<Cho
             let (fastest, seconds) = race(gpu, class, say)?;
             cache.choices.set(class, fastest);
             cache.seconds.insert(class.to_string(), seconds);
-        }
-        if let Err(error) = cache.write() {
-            say(&format!("choices are not kept: {error}"));
+            // What is timed is kept, also if the rest is not waited for.
+            if let Err(error) = cache.write() {
+                say(&format!("choices are not kept: {error}"));
+            }
         }
     }
     Ok(cache.choices.of_classes(&classes, VARIANTS[0].name))
@@ -306,6 +307,7 @@ impl Cache {
 fn key(gpu: &Gpu) -> Value {
     let kernels: String = SOURCES.iter().flat_map(|(name, text)| [*name, "\n", *text]).collect();
     let mut key = json!(gpu.identity());
+    key["checked"] = gpu.lacks(Needs::Trust).is_some().into();
     key["program"] = env!("CARGO_PKG_VERSION").into();
     key["shaders"] = sha256_bytes(kernels.as_bytes()).into();
     key

@@ -50,7 +50,7 @@ class Day:
     def left(self) -> float:
         return self.until - (time.monotonic() - self.start)
 
-    def call(self, name: str, command: list, most: float | None = None) -> str | None:
+    def call(self, name: str, command: list, most: float | None = None, well: tuple[int, ...] = (0,)) -> str | None:
         """Standard output of a command; None, and a note, if it did not end well in time. All that it prints is in OUT."""
         seconds = max(min(self.left(), most or self.left()), 0.1)
         words = [str(word) for word in command]
@@ -65,7 +65,7 @@ class Day:
                 return None
             out.seek(0)
             text = out.read()
-        if code not in (0, 1):  # 1: it ran, and found something wrong, which it says
+        if code not in well:
             last = (self.out / f"{name}.err").read_text().strip().splitlines()[-1:]
             self.note(f"{name}: exit code {code}: {' '.join(last)}")
             return None
@@ -74,7 +74,8 @@ class Day:
     def vorticity(self, name: str, *arguments, device: bool = True) -> dict | None:
         """The document of a verb."""
         own = ["--adapter", self.args.adapter] if device and self.args.adapter else []
-        text = self.call(name, [self.args.vorticity, *arguments, "--json", *own])
+        # 1: it ran, and found something wrong, which it says.
+        text = self.call(name, [self.args.vorticity, *arguments, "--json", *own], well=(0, 1))
         return json.loads(text) if text else None
 
 
@@ -228,6 +229,8 @@ def checked(found: dict) -> list[Row]:
     if found.get("selftest"):
         checks = found["selftest"]["checks"]
         right = sum(check["passed"] for check in checks)
+        for check in checks:  # null is what is not finite
+            check["error"] = float("inf") if check["error"] is None else check["error"]
         worst = max(checks, key=lambda c: c["error"] / c["tolerance"])
         said = f"{right} of {len(checks)} checks right; nearest to its bound: {worst['op']} {worst['case']}, {worst['error']:.1e} of {worst['tolerance']:.1e}"
         rows.append(Row("selftest", said, "vorticity selftest", "all", right == len(checks)))
@@ -383,7 +386,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     args.out, args.vorticity = args.out.resolve(), str(Path(args.vorticity).resolve())
-    args.out.mkdir(parents=True)
+    try:
+        args.out.mkdir(parents=True)
+    except FileExistsError:
+        sys.exit(f"error: {args.out} is there already, expected a new folder")
     day = Day(args, args.out, env=surroundings(args.out))
     scale = max(args.seconds - PARTS[0][1], 0) / sum(part[1] for part in PARTS[1:])
     for name, seconds, run in PARTS:

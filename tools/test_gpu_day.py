@@ -91,6 +91,13 @@ class Days(unittest.TestCase):
             self.assertIn(words, page)
         self.assertEqual(day["notes"], [])
 
+    def test_results_that_are_not_finite_are_wrong_and_the_rest_goes_on(self):
+        said = documents()
+        said["selftest"]["checks"][0] |= {"error": None, "passed": False}
+        page, _ = run(self.folder, said, "--only", "selftest", "verify")
+        self.assertIn("inf of ", page)
+        self.assertIn("goldens within tolerance", page)
+
     def test_what_takes_too_long_is_cut_and_said(self):
         said = documents() | {"selftest": {"sleep": 60}}
         page, day = run(self.folder, said, "--seconds", "40", "--only", "selftest", "verify", "mnist")

@@ -35,8 +35,13 @@ pub struct Device {
 impl Device {
     /// Opens the one adapter.
     pub fn open(&self) -> Result<Gpu> {
+        self.open_by(Gpu::open_within)
+    }
+
+    /// Opens the one adapter in this way.
+    pub(super) fn open_by(&self, open: fn(&AdapterChoice, Bounds) -> Result<Gpu>) -> Result<Gpu> {
         match &self.choices()?[..] {
-            [one] => Ok(self.told(Gpu::open_within(one, self.bounds()?)?)),
+            [one] => Ok(self.told(open(one, self.bounds()?)?)),
             all => {
                 let (text, n) = (self.adapter.as_deref().unwrap_or_default(), all.len());
                 Err(Error::invalid("--adapter", format!("'{text}' is {n} adapters; only circulation runs on several")))
@@ -52,7 +57,7 @@ impl Device {
     }
 
     /// The device, told which kernels it may run.
-    pub(super) fn told(&self, gpu: Gpu) -> Gpu {
+    fn told(&self, gpu: Gpu) -> Gpu {
         gpu.with_attention(self.attention).checked(self.checked)
     }
 

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::text::{count, table};
 use crate::choice::Choices;
 use crate::error::{Error, Result};
-use crate::gpu::{AdapterChoice, Compiled, Executable, Gpu};
+use crate::gpu::{Compiled, Executable, Gpu};
 use crate::graph::Graph;
 use crate::passes::{alone, lower};
 use crate::program::{Builder, Kernel};
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 /// Build every kernel that a network needs, run none, and show what the driver's compiler says of them.
 ///
-/// Registers, spills, memory and code are told by Vulkan drivers that have VK_KHR_pipeline_executable_properties; others
-/// say only whether a kernel compiles. The exit code is 1 if a kernel does not compile, or spills registers to memory.
+/// Registers, spills, memory and code are told on Linux, by Vulkan drivers that have
+/// VK_KHR_pipeline_executable_properties; elsewhere it is only said whether a kernel compiles. The exit code is 1 if a kernel does not compile, or spills registers to memory.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Model directories or ONNX files; if none is given, the networks of `vorticity selftest`, which have every kernel
@@ -59,7 +59,7 @@ pub struct Args {
 /// Those of RADV, NVK, Honeykrisp, Turnip and ANV of Mesa were seen, or read in their sources; software adapters tell nothing.
 const TOLD: [(&str, &[&str]); 7] = [
     ("registers", &["VGPRs", "GPRs", "Number of GPRs", "Registers used", "Register Count", "GRF registers"]),
-    ("spills", &["Spilled SGPRs", "Spilled VGPRs", "Spills", "Spills to memory", "Spill Count", "STP Count"]),
+    ("spills", &["Spilled VGPRs", "Spills", "Spills to memory", "Spill Count", "STP Count"]),
     ("scratch_bytes", &["Scratch size", "Scratch", "SLM size", "Scratch Memory Size", "Stack Size"]),
     ("shared_bytes", &["LDS size", "Workgroup Memory Size", "Shared Memory Size"]),
     ("occupancy", &["Subgroups per SIMD", "Max warps/SM", "Threads", "Max Waves Per Core"]),
@@ -109,12 +109,12 @@ pub fn run(args: &Args) -> Result<i32> {
 
 /// The adapter, telling, with the family that is asked for.
 fn open(args: &Args) -> Result<Gpu> {
-    let choice = args.device.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::parse);
-    let gpu = args.device.told(Gpu::open_telling(&choice, args.device.bounds()?)?);
+    let gpu = args.device.open_by(Gpu::open_telling)?;
     let Some(family) = &args.kernels else { return Ok(gpu) };
     let family = KernelFamily::parse(family)?;
     if !selftest::families(&gpu).contains(&family) {
-        return Err(Error::invalid("--kernels", format!("'{}' does not run on {}", family.name(), gpu.name())));
+        let why = "expected igemm: cc wants a software adapter with 512 threads and 32 KiB a workgroup, and 64-bit integers";
+        return Err(Error::invalid("--kernels", format!("'{}' does not run on {}, {why}", family.name(), gpu.name())));
     }
     Ok(gpu.with_family(family))
 }
@@ -141,7 +141,7 @@ fn needed(args: &Args, gpu: &Gpu) -> Result<BTreeMap<Key, Needed>> {
     let k = args.directions;
     let programs = [("values", [0, 0]), ("tangents", [k, 0]), ("cotangents", [0, k]), ("both", [k, k])];
     let variants = variants(args, gpu)?;
-    let mut all: BTreeMap<Key, Needed> = BTreeMap::new();
+    let (mut all, mut shaders): (BTreeMap<Key, Needed>, BTreeSet<&str>) = Default::default();
     for (model, graph, varied) in networks(args)? {
         for variant in variants.iter().take(if varied { variants.len() } else { 1 }) {
             let choices = Choices::always(variant);
@@ -154,6 +154,7 @@ fn needed(args: &Args, gpu: &Gpu) -> Result<BTreeMap<Key, Needed>> {
                     Err(_) if args.models.is_empty() && cotangents > 0 => continue,
                     Err(error) => return Err(error),
                 };
+                shaders.extend(program.steps().map(|step| step.kernel.shader));
                 let wanted = |shader: &str| args.shader.as_deref().is_none_or(|only| only == shader);
                 for step in program.steps().filter(|step| wanted(step.kernel.shader)) {
                     let key = (step.kernel.shader, step.kernel.constants.clone());
@@ -168,7 +169,10 @@ fn needed(args: &Args, gpu: &Gpu) -> Result<BTreeMap<Key, Needed>> {
         }
     }
     match (all.is_empty(), &args.shader) {
-        (true, Some(shader)) => Err(Error::invalid("--shader", format!("'{shader}' is no kernel of these networks"))),
+        (true, Some(shader)) => {
+            let there = shaders.into_iter().collect::<Vec<_>>().join(", ");
+            Err(Error::invalid("--shader", format!("'{shader}' is no kernel of these networks; there are {there}")))
+        }
         _ => Ok(all),
     }
 }
@@ -235,7 +239,7 @@ fn text(gpu: &Gpu, compiled: &[Compiled]) -> String {
         .collect();
     let failed = compiled.iter().filter_map(|one| Some((name(&one.kernel), one.executables.as_ref().err()?)));
     let mut out = format!("{}\n{} kernels of family {}", gpu.describe(), compiled.len(), gpu.family().name());
-    out.push_str(if gpu.tells() { "\n\n" } else { "; this driver tells nothing of what it made\n\n" });
+    out.push_str(if gpu.tells() { "\n\n" } else { "; nothing is told here of what the driver made\n\n" });
     out.push_str(&table(std::array::from_fn(|i| (headings[i], i > 0)), &rows));
     for (name, error) in failed {
         out.push_str(&format!("\n{name} does not compile: {error}\n"));

@@ -11,7 +11,7 @@ use crate::shaders;
 pub struct Compiled {
     /// Which.
     pub kernel: Kernel,
-    /// The WGSL that was compiled.
+    /// The kernel's WGSL, with immediates; where an adapter has none or too few, they are a uniform buffer in what is compiled.
     pub wgsl: String,
     /// What the driver tells, nothing where it tells nothing; or why there is no pipeline.
     pub executables: Result<Vec<Executable>>,

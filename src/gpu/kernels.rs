@@ -48,7 +48,7 @@ impl Gpu {
     /// What the adapter lacks of what a variant needs.
     pub fn lacks(&self, needs: Needs) -> Option<String> {
         match needs {
-            Needs::Trust if self.policy.checked => Some("leave to run without checks".into()),
+            Needs::Trust if self.policy.checked => Some("leave to run without checks, which --checked refuses".into()),
             needs => self.device.cooperative.lacks(needs),
         }
     }

@@ -56,6 +56,9 @@ mod vulkan {
 
     /// What the driver tells of a pipeline; nothing where it tells nothing.
     pub(in crate::gpu) fn of(device: &wgpu::Device, pipeline: vk::Pipeline) -> Vec<Executable> {
+        if pipeline == vk::Pipeline::null() {
+            return vec![]; // none was made
+        }
         // Safety: the pipeline is the device's, and was made with what it is asked for.
         unsafe {
             let Some(hal) = device.as_hal::<wgpu::hal::api::Vulkan>() else { return vec![] };

@@ -50,6 +50,7 @@ unsafe extern "system" fn make(
     let driver = makers().lock().unwrap_or_else(|e| e.into_inner()).get(&device).copied();
     let Some(driver) = driver else { return vk::Result::ERROR_INITIALIZATION_FAILED };
     let wish = WISH.with_borrow(|wish| *wish);
+    // One for all: wgpu makes one pipeline at a time.
     let mut size = vk::PipelineShaderStageRequiredSubgroupSizeCreateInfo::default();
     // Safety: the caller keeps to Vulkan's rules for this function, and what is added lives until the driver's returns.
     unsafe {
@@ -63,6 +64,8 @@ unsafe extern "system" fn make(
                 size.required_subgroup_size = threads;
                 size.p_next = info.stage.p_next.cast_mut();
                 info.stage.p_next = (&raw const size).cast();
+                // wgpu lets sizes vary, which does not go with asking for one (VUID-VkPipelineShaderStageCreateInfo-pNext-02754).
+                info.stage.flags &= !vk::PipelineShaderStageCreateFlags::ALLOW_VARYING_SUBGROUP_SIZE;
             }
         }
         let result = driver(device, cache, count, infos.as_ptr(), allocator, pipelines);
@@ -139,6 +142,9 @@ pub(super) fn request(
         );
         let (limits, hints) = (&descriptor.required_limits, &descriptor.memory_hints);
         let opened = hal.device_from_raw(replaced, None, &extensions, features, limits, hints, 0, 0);
+        if opened.is_err() {
+            device.destroy_device(None); // nobody else has it
+        }
         drop(hal);
         let opened = match opened {
             Ok(opened) => opened,

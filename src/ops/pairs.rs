@@ -44,7 +44,9 @@ pub(super) struct Pairs<'a> {
 /// Into how many slices a head is cut, a power of two, and how many pixels a thread has.
 fn split(family: KernelFamily, sizes: [usize; 2], held: [usize; 2]) -> [usize; 2] {
     // Vectors of 4. On software adapters memory is as good as registers, and compilation takes longer than it saves beyond these.
-    let most = if family == KernelFamily::Cpu { 64 } else { 32 };
+    // Vectors of 4, so many that the compilers for AMD and NVIDIA spill none of their registers (docs/COMPILERS.md). On software adapters memory is as good as
+    // those, and compilation takes longer than it saves beyond 64.
+    let most = if family == KernelFamily::Cpu { 64 } else { 12 };
     let vectors = |slices: usize| -> usize { (0..2).map(|i| held[i] * blocks(sizes[i]).div_ceil(slices)).sum() };
     let slices = (0..).map(|n| 1 << n).find(|&n| n == THREADS || vectors(n) <= most).unwrap_or(THREADS);
     let points = match family {
