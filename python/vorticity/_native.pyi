@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 __version__: str
 
 class Device:
-    def __new__(cls, adapter: str | None = None, memory: str | None = None, binding: str | None = None, limits: str | None = None, tune: str = "auto") -> Device: ...
+    def __new__(
+        cls,
+        adapter: str | None = None,
+        memory: str | None = None,
+        binding: str | None = None,
+        limits: str | None = None,
+        tune: str = "auto",
+    ) -> Device: ...
     def describe(self) -> list[str]: ...
     @property
     def given(self) -> tuple[list[str | None], str]: ...

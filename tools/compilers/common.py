@@ -77,9 +77,10 @@ def install(*packages: str) -> None:
     """Debian packages of this machine that are missing."""
     have = subprocess.run(["dpkg", "-s", *packages], capture_output=True, text=True)
     if have.returncode:
-        run(["apt-get", "update", "-qq"], "apt-update.txt")
-        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], "apt-install.txt", quiet)
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        run([*as_root, "apt-get", "update", "-qq"], "apt-update.txt")
+        quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
+        run([*as_root, *quiet, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], "apt-install.txt")
 
 
 def pip(name: str, version: str, sha256: str, *options: str) -> Path:
@@ -123,8 +124,10 @@ def rows_path() -> Path:
 
 
 def stored_rows() -> list[Row]:
-    path = rows_path()
-    return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    path, fields = rows_path(), set(Row.__dataclass_fields__)
+    found = json.loads(path.read_text()) if path.exists() else []
+    # What an earlier version wrote otherwise is not known any more.
+    return [Row(**row) for row in found if set(row) == fields]
 
 
 def store_rows(rows: list[Row]) -> None:

@@ -16,9 +16,7 @@ def table(headings: list[str], rows: list[list[str]]) -> str:
 
 def compilers(rows: list[Row]) -> str:
     headings = ["compiler or driver", "version", "of what", "how many", "failed", "seconds", "date"]
-    lines = [
-        [r.compiler, r.version, r.what, str(r.count), str(r.failed), f"{r.seconds:.0f}", r.date] for r in rows if r.part != "sid"
-    ]
+    lines = [[r.compiler, r.version, r.what, str(r.count), str(r.failed), f"{r.seconds:.0f}", r.date] for r in rows if r.part != "sid"]
     text = table(headings, lines).replace("---: |", "--- |", 2)
     failures = [f"- {row.compiler}: {failure[:300]}" for row in rows for failure in row.failures[:20]]
     return text + ("\nWhat failed:\n" + "\n".join(failures) + "\n" if failures else "")
@@ -29,7 +27,8 @@ def cell(kind: dict | None) -> str:
     if not kind or kind.get("registers") is None:
         return "-"
     spilled = f", {kind['spills']:.0f} spilled" if kind["spills"] else ""
-    return f"{kind['registers']:.0f} / {kind['occupancy']:.0f}{spilled}"
+    occupancy = "-" if kind.get("occupancy") is None else f"{kind['occupancy']:.0f}"
+    return f"{kind['registers']:.0f} / {occupancy}{spilled}"
 
 
 def by_device(tables: dict) -> str:
@@ -69,8 +68,7 @@ def write(rows: list[Row]) -> None:
             "Turnip) of all kernels of a kind.\n",
             by_device(tables),
             "### Inner loops of convolutions\n",
-            "Share of fused multiply-adds of all instructions where the loop multiplies, the least of the kind "
-            "(`tools/loop_shares.py`).\n",
+            "Share of fused multiply-adds of all instructions where the loop multiplies, the least of the kind (`tools/loop_shares.py`).\n",
             multiplying,
             "The rest of that loop, which loads: loads, waits, branches, of all instructions.\n",
             loading,

@@ -24,6 +24,9 @@ DEVICES = [
     ("M1", "G13G", "apple"),
     ("Adreno", "740", "adreno:740"),
 ]
+# Where a kernel that spills is told, and no failure: by Mesa's compilers a thread has 127 words of registers on M1 and 48 vectors of 4 on
+# Adreno, fewer than the large tiles and what attention's reverse sweep keep. The tuner times kernels before it takes one.
+SMALL = {"M1", "Adreno"}
 MODELS = ["assets/models/mnist", "assets/golden/diffusers_ddpm", "assets/golden/diffusers_ncsnpp"]
 # Arguments of `kernels`: the networks of selftest, then models whose plans fold ops into each other, as f32 and as f16.
 CALLS = [[], MODELS, [MODELS[0], "--weights", "f16"]]
@@ -84,10 +87,11 @@ def part() -> list[Row]:
         start = time.time()
         adapter, found = kernels(device, shim)
         failures = [f"{k['name']}: {k['error']}" for k in found if k["error"]]
-        failures += [f"{k['name']}: {k['spills']:.0f} spills" for k in found if k["spills"]]
+        if device not in SMALL:
+            failures += [f"{k['name']}: {k['spills']:.0f} spills" for k in found if k["spills"]]
         tables[device] = {"kinds": worst(found), "shares": shares(device)}
         told = f"{adapter['driver']} of Mesa {version('mesa-vulkan-drivers')}"
-        what = f"{device} ({chip}): every kernel compiled for it, none that spills"
+        what = f"{device} ({chip}): every kernel compiled for it{'' if device in SMALL else ', none that spills'}"
         rows.append(Row("shims", f"Mesa, {device}", told, what, len(found), len(failures), time.time() - start, failures))
     TABLES.write_text(json.dumps(tables, indent=1))
     return rows

@@ -3,6 +3,7 @@ its own, so that no clean-up reaches outside; `rm -r` of the folder, which has n
 
 import os
 import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -38,10 +39,11 @@ def part() -> list[Row]:
     done = PLACE / "set-up"
     if not done.exists():
         install("debootstrap")
+        place = shlex.quote(str(PLACE))
         command = f"""
             mount --make-rprivate /
-            debootstrap --variant=minbase --include={','.join(PACKAGES)} sid {PLACE} {mirror()}
-            rm -rf {PLACE}/var/cache/apt/archives {PLACE}/usr/share/doc {PLACE}/usr/share/locale"""
+            debootstrap --variant=minbase --include={",".join(PACKAGES)} sid {place} {mirror()}
+            rm -rf {place}/var/cache/apt/archives {place}/usr/share/doc {place}/usr/share/locale"""
         run(["unshare", "-m", "bash", "-ec", command], "sid.txt")
         done.touch()
     versions = ", ".join(f"{name} {version(name)}" for name in ["mesa-vulkan-drivers", "wine64"])

@@ -19,7 +19,8 @@ def driver():
     library, told = place / "libvk_swiftshader.so", place / "version.txt"
     if not told.exists():
         place.mkdir(parents=True, exist_ok=True)
-        run(["apt-get", "update", "-qq"], "apt-update.txt")
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        run([*as_root, "apt-get", "update", "-qq"], "apt-update.txt")
         run(["apt-get", "download", PACKAGE], "swiftshader.txt", cwd=place)
         deb = next(place.glob("*.deb"))
         unpacked = place / "unpacked"
