@@ -113,7 +113,8 @@ fn open(args: &Args) -> Result<Gpu> {
     let Some(family) = &args.kernels else { return Ok(gpu) };
     let family = KernelFamily::parse(family)?;
     if !selftest::families(&gpu).contains(&family) {
-        let why = "expected igemm: cc wants a software adapter with 512 threads and 32 KiB a workgroup, and 64-bit integers";
+        let why =
+            "expected igemm: cc wants a software adapter with 512 threads and 32 KiB a workgroup, and 64-bit integers";
         return Err(Error::invalid("--kernels", format!("'{}' does not run on {}, {why}", family.name(), gpu.name())));
     }
     Ok(gpu.with_family(family))
