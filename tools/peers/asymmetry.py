@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import Result, tried, turns
+from common import Result, near, tried, turns
 from networks import ROOT
 
 DIGITS = ROOT / "assets/data/mnist-test-256-idx3-ubyte.gz"
@@ -41,7 +41,7 @@ def places(network, timesteps: list[int], images: int) -> list[tuple[np.ndarray,
 def compare(run, network, timesteps: list[int], images: int, probes: int) -> list[Result]:
     points = places(network, timesteps, images)
     draw = np.random.default_rng(4)
-    facts: dict = {"timesteps": timesteps, "images": images, "probes": probes, "taken": {}, "nasym": {}, "error": {}, "seconds": {}}
+    facts: dict = {"timesteps": timesteps, "images": images, "probes": probes, "taken": {}, "tried": {}, "nasym": {}, "error": {}, "seconds": {}}
 
     def noted(name: str, seconds: float, nasym: np.ndarray, error: np.ndarray) -> float:
         """The time for vorticity's error, whose run comes first in every round."""
@@ -67,7 +67,7 @@ def compare(run, network, timesteps: list[int], images: int, probes: int) -> lis
         best = tried(engine, ways, (*points[0], probe()))
         if best is None:
             continue
-        facts["taken"][engine.name] = best[0]
+        facts["taken"][engine.name], facts["tried"][engine.name] = best
 
         def peer(engine=engine, f=ways[best[0]]) -> float:
             found, total = [], 0.0
@@ -83,4 +83,5 @@ def compare(run, network, timesteps: list[int], images: int, probes: int) -> lis
             return noted(engine.name, total, *np.array(found).T)
 
         theirs[engine.name] = peer
+    theirs = {name: theirs[name] for name in near(facts["tried"])}
     return [Result(f"asymmetry to one error, {network.name}", *turns(run.rounds, ours, theirs), facts)]

@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 
 REPEATS = 5
+# Whoever takes so many times as long as the fastest when tried is not waited for again.
+FAR = 4
+AUTHORS = "authors' way"
 
 
 @dataclass
@@ -101,11 +104,17 @@ def tried(engine, ways: dict[str, Callable], arrays: tuple[np.ndarray, ...]) -> 
     times = {}
     for way, f in ways.items():
         try:
-            times[way] = min(engine.seconds(f, arrays, 2))
+            times[way] = min(engine.seconds(f, arrays, 1))
         except Exception as error:  # whatever a compiler or an operator may refuse
             said = str(error).strip().splitlines()
             print(f"{engine.name}, {way or 'as it is'}: left out: {type(error).__name__}: {said[0] if said else ''}", flush=True)
     return min(times.items(), key=lambda one: one[1]) if times else None
+
+
+def near(tries: dict[str, float]) -> list[str]:
+    """Those that take part in the turns: not much slower than the fastest, or the authors' own way."""
+    least = min(tries.values(), default=0.0)
+    return [name for name, seconds in tries.items() if seconds <= FAR * least or name.endswith(AUTHORS)]
 
 
 def named(engine, way: str) -> str:
