@@ -1,0 +1,24 @@
+//! Independent work on every core. In: how many parts there are, and what makes one. Out: what they made, in order: as many threads as
+//! there are change nothing, for each part is made by one of them.
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// `one` of 0..count, on as many threads as there are cores; the results in order. A panic of one is the caller's.
+pub(crate) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, T)> {
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        taken.take_while(|&i| i < count).map(|i| (i, one(i))).collect()
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(i, _)| *i);
+    done.into_iter().map(|(_, made)| made).collect()
+}
