@@ -97,6 +97,8 @@ mod session;
 mod settled;
 #[cfg(feature = "cli")]
 mod shards;
+#[cfg(feature = "cli")]
+mod start;
 mod stein;
 mod summaries;
 mod tangents;
