@@ -27,6 +27,8 @@
 #![warn(missing_docs)]
 
 pub mod error;
+#[doc(hidden)]
+pub mod threads;
 pub mod shape;
 pub mod spec;
 pub mod dual;

@@ -9,7 +9,7 @@ pub(super) use columns::of_ratio;
 pub use run::{CurlOptions, Method, STEP};
 
 use super::rows;
-use crate::diagnostics::Selection;
+use crate::diagnostics::{SIDES, Selection, Sides};
 use crate::error::Result;
 use crate::run::{
     About, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
@@ -86,9 +86,10 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "method",
         Kind::Choice(&["jvp", "fd", "both"]),
-        "jvp: exact tangents; fd: central differences, forward passes only; both: the results of jvp, and how far fd is off",
+        "jvp: exact derivatives; fd: central differences, forward passes only; both: the results of jvp, and how far fd is off",
     )
     .or("jvp"),
+    SIDES,
     Parameter::new(
         "step",
         Kind::Number,
@@ -128,6 +129,7 @@ impl Measure for Curl {
             selection: Selection::asked(asked)?,
             components: asked.count_if("components")?.unwrap_or(plain),
             method: Method::named(asked.text("method")?),
+            sides: Sides::asked(asked.text(SIDES.name)?, subject.field.as_ref()),
             step: asked.number("step")?,
             richardson: asked.flag("richardson"),
             verified: asked.count("verify")?,
