@@ -165,8 +165,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     }
     // Its Jacobian is symmetric, and differences with a step in units of sigma agree with tangents at every level.
     let selection = Selection { timesteps: KS.to_vec(), samples: 3, seed: 5 };
-    let curl =
-        CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, ..Default::default() };
+    let curl = CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, ..Default::default() };
     let table = measured(&gpu, &field, &images, &curl).unwrap();
     let of = |name: &str| &table.column(name).unwrap().values;
     for (place, gap) in of("method_gap").iter().enumerate() {

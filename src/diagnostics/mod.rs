@@ -17,6 +17,6 @@ pub(crate) use divergence::{PROBES, parse_probes, unit};
 pub(crate) use halves::{Again, Gaps, halves, of_square};
 pub(crate) use numbers::{dot, finite, largest};
 pub use points::Selection;
-pub use sides::Sides;
-pub(crate) use sides::SIDES;
 pub(crate) use points::{Batch, Noisy, Pick, ROWS, check, check_matrices, check_pictures, lanes, spread};
+pub(crate) use sides::SIDES;
+pub use sides::Sides;

@@ -142,7 +142,9 @@ impl<'a> Progress<'a> {
         while all.len() < picks.len() {
             match self.record::<T>(all.len())? {
                 Some((1, values)) if values.len() == 1 => all.extend(values),
-                Some((count, values)) => return Err(wrong(all.len(), count as u64, values.len(), "one value of one check")),
+                Some((count, values)) => {
+                    return Err(wrong(all.len(), count as u64, values.len(), "one value of one check"));
+                }
                 None => break,
             }
         }

@@ -10,7 +10,7 @@ pub use run::{CurlOptions, Method, STEP};
 
 use super::rows;
 use crate::diagnostics::{SIDES, Selection, Sides};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{
     About, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
     Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
@@ -125,11 +125,16 @@ impl Measure for Curl {
 
     fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
         let plain = CurlOptions::default().components.min(subject.dim());
+        let (method, sides) = (Method::named(asked.text("method")?), asked.text(SIDES.name)?);
+        if method == Method::Differences && sides == Sides::Rows.name() {
+            let said = "rows, but differences are of columns: expected --method jvp or both beside it";
+            return Err(Error::invalid(SIDES.name, said));
+        }
         Ok(Box::new(CurlOptions {
             selection: Selection::asked(asked)?,
             components: asked.count_if("components")?.unwrap_or(plain),
-            method: Method::named(asked.text("method")?),
-            sides: Sides::asked(asked.text(SIDES.name)?, subject.field.as_ref()),
+            method,
+            sides: Sides::asked(sides, subject.field.as_ref()),
             step: asked.number("step")?,
             richardson: asked.flag("richardson"),
             verified: asked.count("verify")?,

@@ -143,9 +143,8 @@ impl LikelihoodOptions {
         let (d, selection) = (subject.dim(), &self.selection);
         let count = self.divergence.tangents(d);
         let picks = selection.picks(shard, self.verified);
-        let tangent = |pick: &Pick, j: usize| {
-            self.divergence.tangent(d, j, || selection.probe(pick.sample, pick.k, j, d))
-        };
+        let tangent =
+            |pick: &Pick, j: usize| self.divergence.tangent(d, j, || selection.probe(pick.sample, pick.k, j, d));
         let picked = |pick: &Pick| (pick.share * count as f64) as usize;
         let again = |pick: &Pick| {
             let &Pick { k, sample, .. } = pick;
