@@ -106,16 +106,18 @@ fn loops_on_a_circle_are_as_good_as_asked() {
         };
         let (found, long) = (of(TOLERANCE, 1000), of(1e-15, 300));
         assert!(column(&long, "evaluations").iter().all(|&n| n == 256.0));
-        let mut total = 0.0;
+        let (mut loops, mut total) = (0.0, 0.0);
         for i in 0..column(&found, "integral").len() {
             let [got, want] = [&found, &long].map(|table| column(table, "integral")[i]);
-            let (s, used) = (column(&found, "abs_terms")[i], column(&found, "evaluations")[i]);
-            // A sum of points in f32 is off by a few 1e-7 S whatever the rule.
-            let aim = TOLERANCE * want.abs().max(FLOOR * s) + 5e-7 * s;
+            let [s, r, used] = ["abs_terms", "score_norm_sum", "evaluations"].map(|name| column(&found, name)[i]);
+            // A term in f32 is off by a few 1e-7 |s| |d| whatever the rule, and on some loops of a mixture that is all there is.
+            let aim = TOLERANCE * want.abs().max(FLOOR * s) + 5e-7 * r;
             assert!((got - want).abs() <= aim, "loop {i}: {got} after {used} evaluations, {want} after 256, S = {s}");
-            total += used;
+            if s > 1e-3 * r {
+                (loops, total) = (loops + 1.0, total + used);
+            }
         }
-        assert!(total <= 14.0 * 48.0, "{total} evaluations for 14 loops");
+        assert!(loops >= 7.0 && total <= 48.0 * loops, "{total} evaluations for {loops} loops");
     }
 }
 
