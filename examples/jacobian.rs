@@ -13,7 +13,7 @@ pub fn main() -> Result<()> {
     let opening = Opening::new("field:tilted?omega=0.5", "data:gaussian", 1).shaped(shape);
     let session = opening.open()?.on(vec![gpu], 0)?;
     let selection = Selection { timesteps: vec![501], samples: 1, seed: 0 };
-    let table = session.table(&JacobianOptions { selection, verified: 2 })?;
+    let table = session.table(&JacobianOptions { selection, verified: 2, ..Default::default() })?;
     if let Numbers::F32(entries) = &table.array("jacobian")?.values {
         entries.chunks(shape.len()).for_each(|row| println!("{row:4.1?}"));
     }

@@ -12,7 +12,7 @@ use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::measures::Asymmetry;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
-use vorticity::measures::curl::{CurlOptions, Method, STEP};
+use vorticity::measures::curl::{CurlOptions, Method};
 use vorticity::measures::jacobian::JacobianOptions;
 use vorticity::run::{Measure, Numbers, Progress, Settings, Shard, Subject, Table, Verdict, verdicts};
 use vorticity::shape::Shape;
@@ -29,9 +29,8 @@ fn curl(gpu: &Gpu, field: &Arc<dyn Field>, images: &Images, method: Method, comp
         selection: selection(&[1, 300, 900], 3),
         components,
         method,
-        step: STEP,
-        richardson: false,
         verified: 3,
+        ..CurlOptions::default()
     };
     measured(gpu, field, images, &options)
 }
@@ -166,8 +165,15 @@ fn differences_agree_with_tangents_within_their_own_error() {
     // Richardson, with a step so large that truncation is all there is: the error of h^4, not of h^2.
     let gaps = |richardson| {
         let selection = selection(&[300], 3);
-        let options =
-            CurlOptions { selection, components: 20, method: Method::Both, step: 0.5, richardson, verified: 0 };
+        let options = CurlOptions {
+            selection,
+            components: 20,
+            method: Method::Both,
+            step: 0.5,
+            richardson,
+            verified: 0,
+            ..Default::default()
+        };
         let table = measured(&gpu, &field, &images, &options).unwrap();
         assert!(values(&table, "arithmetic").iter().all(|v| v.is_nan()));
         values(&table, "method_gap").iter().sum::<f64>()
@@ -199,7 +205,8 @@ fn what_has_no_curl_is_refused() {
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("probes: 1, expected at least 2"));
     let large = closed("field:rotor", Shape::new(3, 256, 256));
     let pictures = crate::circulation::images(large.shape(), 1);
-    let run = measured(&gpu, &large, &pictures, &JacobianOptions { selection: selection(&[1], 1), verified: 0 });
+    let run =
+        measured(&gpu, &large, &pictures, &JacobianOptions { selection: selection(&[1], 1), ..Default::default() });
     assert!(run.map(|t| t.measure).unwrap_err().to_string().contains("1 of 196608 x 196608 are 154.6 GB"));
 }
 
@@ -227,7 +234,8 @@ fn probes_agree_with_the_whole_jacobian_of_the_trained_network() {
     let (field, images) = small_network(folder.path());
     let selection = selection(&[100, 600], 4);
     let whole =
-        measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), verified: 4 }).unwrap();
+        measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), ..Default::default() })
+            .unwrap();
     let mut errors = vec![];
     for estimator in [Estimator::Forward, Estimator::Both] {
         let options = AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(48), verified: 2 };

@@ -220,6 +220,8 @@ const ROWS: &[Row] = &[
         |d| verb(d, "spectrum", &["--steps", "1"])),
     ("more components than a point has", "components: 9, expected 2..=8, the components of a point", 2,
         |d| verb(d, "curl", &["--components", "9"])),
+    ("rows of a Jacobian by differences", "sides: rows, but differences are of columns: expected --method jvp or both beside it", 2,
+        |d| verb(d, "curl", &["--sides", "rows", "--method", "fd"])),
     ("shape absurd", "shape: '99999999999x99999999999x1' is not CxHxW with positive numbers, such as 1x28x28, 1073741824 in all at most", 2,
         |d| verb(d, "circulation", &["--shape", "99999999999x99999999999x1"])),
     ("weight beyond f16, with --weights f16", "model: weights of 'final_conv': f16: element 0 is 100000, expected at most 65504", 2,

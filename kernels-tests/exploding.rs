@@ -14,7 +14,7 @@ use vorticity::error::Result;
 use vorticity::field::Field;
 use vorticity::gpu::Gpu;
 use vorticity::measures::circulation::Options;
-use vorticity::measures::curl::{CurlOptions, Method as CurlMethod, STEP};
+use vorticity::measures::curl::{CurlOptions, Method as CurlMethod};
 use vorticity::measures::stein::{self, SteinOptions};
 use vorticity::model::{Model, Process, ProcessConfig, Schedule};
 use vorticity::paths::normal::normals;
@@ -165,8 +165,7 @@ fn a_mixture_is_conservative_within_its_errors() {
     }
     // Its Jacobian is symmetric, and differences with a step in units of sigma agree with tangents at every level.
     let selection = Selection { timesteps: KS.to_vec(), samples: 3, seed: 5 };
-    let curl =
-        CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, step: STEP, richardson: false };
+    let curl = CurlOptions { selection, components: 12, method: CurlMethod::Both, verified: 3, ..Default::default() };
     let table = measured(&gpu, &field, &images, &curl).unwrap();
     let of = |name: &str| &table.column(name).unwrap().values;
     for (place, gap) in of("method_gap").iter().enumerate() {

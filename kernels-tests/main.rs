@@ -13,6 +13,7 @@ mod bands;
 mod bench;
 mod budget;
 mod ceilings;
+mod checks;
 mod circulation;
 #[cfg(feature = "cli")]
 mod cli;
@@ -97,6 +98,8 @@ mod session;
 mod settled;
 #[cfg(feature = "cli")]
 mod shards;
+#[cfg(feature = "cli")]
+mod sides;
 #[cfg(feature = "cli")]
 mod start;
 mod stein;

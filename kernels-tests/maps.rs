@@ -98,8 +98,13 @@ fn maps_are_the_rows_of_the_halves() {
     let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
     let (field, images) = small_network(folder.path());
     let (d, selection) = (64, Selection { timesteps: vec![100, 600], samples: 2, seed: 5 });
-    let whole =
-        measured(&gpu, &field, &images, &JacobianOptions { selection: selection.clone(), verified: 0 }).unwrap();
+    let whole = measured(
+        &gpu,
+        &field,
+        &images,
+        &JacobianOptions { selection: selection.clone(), verified: 0, ..Default::default() },
+    )
+    .unwrap();
     let of = |probes| MapOptions { selection: selection.clone(), probes, verified: 2 };
     let [exact, probed] = [None, Some(64)].map(|probes| measured(&gpu, &field, &images, &of(probes)).unwrap());
     for (place, block) in picture(&whole, "jacobian").chunks(d * d).enumerate() {

@@ -8,7 +8,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use vorticity::data::{self, Images};
-use vorticity::diagnostics::{Divergence, Selection};
+use vorticity::diagnostics::{Divergence, Selection, Sides};
 use vorticity::error::{Error, Result};
 use vorticity::field::{self, ScoreScale};
 use vorticity::measures::MEASURES;
@@ -122,10 +122,11 @@ fn shards_of_a_network_are_one_run_of_every_file() {
 /// Every measure but circulation.
 fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
     let selection = Selection { timesteps: vec![100, 500, 900], samples: images.count, seed: 3 };
-    let curl = |method, richardson| {
-        let components = 5;
-        CurlOptions { selection: selection.clone(), components, method, step: 0.03, richardson, verified: 3 }
+    let curl = |method, sides, richardson| {
+        let (selection, components) = (selection.clone(), 5);
+        CurlOptions { selection, components, method, sides, richardson, verified: 3, ..CurlOptions::default() }
     };
+    let jacobian = |sides| JacobianOptions { selection: selection.clone(), sides, verified: 2 };
     let asymmetry =
         |estimator| AsymmetryOptions { selection: selection.clone(), estimator, probes: Some(3), verified: 4 };
     let stein = SteinOptions {
@@ -156,14 +157,16 @@ fn measures(images: &Images) -> Vec<(&'static str, Box<dyn Task>)> {
     vec![
         ("planes", Box::new(planes)),
         ("spectrum", Box::new(spectrum)),
-        ("curl", Box::new(curl(Method::Tangents, false))),
-        ("curl", Box::new(curl(Method::Both, true))),
+        ("curl", Box::new(curl(Method::Tangents, Sides::Columns, false))),
+        ("curl", Box::new(curl(Method::Tangents, Sides::Rows, false))),
+        ("curl", Box::new(curl(Method::Both, Sides::Columns, true))),
         ("asymmetry", Box::new(asymmetry(Estimator::Both))),
         ("asymmetry", Box::new(asymmetry(Estimator::Forward))),
         ("map", Box::new(MapOptions { selection: selection.clone(), probes: Some(3), verified: 4 })),
         ("stein", Box::new(stein)),
         ("lid", Box::new(LidOptions { selection: selection.clone(), divergence: Divergence::Exact, verified: 4 })),
-        ("jacobian", Box::new(JacobianOptions { selection, verified: 2 })),
+        ("jacobian", Box::new(jacobian(Sides::Columns))),
+        ("jacobian", Box::new(jacobian(Sides::Rows))),
         ("likelihood", Box::new(likelihood)),
     ]
 }

@@ -27,6 +27,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+mod threads;
 pub mod shape;
 pub mod spec;
 pub mod dual;

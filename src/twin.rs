@@ -10,6 +10,13 @@ pub fn evaluate(graph: &Graph, x: &[Dual], k: usize) -> Result<Vec<Dual>> {
     under(graph, x, k, 0)
 }
 
+/// Bytes that an evaluation of the network, or of its transpose, takes at most, all nodes of it alive: those that a sweep back has are
+/// about as large as its own.
+pub fn bytes(graph: &Graph) -> usize {
+    let numbers = graph.nodes.iter().map(|node| node.shape.len()).fold(0, usize::saturating_add);
+    numbers.saturating_mul(2 * size_of::<Dual>())
+}
+
 /// The same under one of several conditions (`Rows::conditions`).
 pub fn under(graph: &Graph, x: &[Dual], k: usize, condition: usize) -> Result<Vec<Dual>> {
     graph.ends()?;

@@ -71,6 +71,7 @@ def curl(
     timesteps: int | str | Iterable[int] = "1..1000:10",
     components: int | None = None,
     method: Literal["jvp", "fd", "both"] = "jvp",
+    sides: Literal["auto", "columns", "rows"] = "auto",
     step: float = 0.03,
     richardson: bool = False,
     verify: int = 4,
@@ -193,6 +194,7 @@ def jacobian(
     samples: int | None = None,
     seed: int = 0,
     timesteps: int | str | Iterable[int] = "1..1000:100",
+    sides: Literal["auto", "columns", "rows"] = "auto",
     verify: int = 4,
 ) -> Result:
     """Write the score's full Jacobian, D x D, at noisy samples: for few dimensions."""

@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<i32> {
     output.say(&settled(field.as_ref()))?;
     let facts = settled_json(&field.facts());
     let plan = Plan { output, total, at_most: false, yes: args.yes || args.dry_run };
-    let load = Load { total, least: 0, checks: 0, check: &|| Ok(()) };
+    let load = Load { total, least: 0, checks: 0, at_once: 1, check: &|| Ok(()) };
     let start = Instant::now();
     if args.dry_run {
         let found = watch(plan, |observe| predicted(load, observe, |told| sample(&gpu, &field, &options, told)))?;

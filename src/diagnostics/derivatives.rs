@@ -1,7 +1,8 @@
 //! A field and its Jacobian-vector products at many points, any number of vectors each: as many at a time as fit.
-//! In: points `[N, D]`, their timesteps, and a way to make vector j of a point. Out: s `[N, D]`; each J v, or J v and J'v, is
+//! In: points `[N, D]`, their timesteps, and a way to make vector j of a point. Out: s `[N, D]`; each J v, or J'v, or both, is
 //! handed on.
 use super::numbers::finite;
+use super::sides::Sides;
 use crate::error::Result;
 use crate::evaluate::{Evaluator, Products, Room};
 use crate::field::{self, Field};
@@ -17,8 +18,19 @@ pub(crate) struct Derivatives {
     field: Arc<dyn Field>,
     evaluator: Evaluator,
     dim: usize,
-    /// Whether J'v goes with J v.
-    both: bool,
+    /// Which products are made of a vector.
+    made: Made,
+}
+
+/// Products of vectors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// J v.
+    Forward,
+    /// J'v.
+    Reverse,
+    /// Both, of one vector or of one each.
+    Both,
 }
 
 impl Derivatives {
@@ -31,7 +43,32 @@ impl Derivatives {
         tangents: usize,
     ) -> Result<Self> {
         let evaluator = field::tangent_evaluator(gpu, field, timesteps, Room { samples, tangents, cotangents: 0 })?;
-        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: false })
+        Ok(Self::made(gpu, field, evaluator, Made::Forward))
+    }
+
+    /// Room for `samples` points of `count` columns of J each, by tangents, or rows, by cotangents: unit vectors for `run`.
+    ///
+    /// # Errors
+    /// A field that has no tangents, or no adjoint.
+    pub fn of_sides(
+        gpu: &Gpu,
+        field: &Arc<dyn Field>,
+        timesteps: &[usize],
+        (samples, count): (usize, usize),
+        sides: Sides,
+    ) -> Result<Self> {
+        match sides {
+            Sides::Columns => Self::new(gpu, field, timesteps, samples, count),
+            Sides::Rows => {
+                let room = Room { samples, tangents: 0, cotangents: count };
+                let evaluator = field::product_evaluator(gpu, field, timesteps, room)?;
+                Ok(Self::made(gpu, field, evaluator, Made::Reverse))
+            }
+        }
+    }
+
+    fn made(gpu: &Gpu, field: &Arc<dyn Field>, evaluator: Evaluator, made: Made) -> Self {
+        Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), made }
     }
 
     /// Room for `samples` points of `probes` vectors each, or for what fits, with J v and J'v of each, for `run_both`.
@@ -41,7 +78,7 @@ impl Derivatives {
     pub fn both(gpu: &Gpu, field: &Arc<dyn Field>, timesteps: &[usize], samples: usize, probes: usize) -> Result<Self> {
         let room = Room { samples, tangents: probes, cotangents: probes };
         let evaluator = field::product_evaluator(gpu, field, timesteps, room)?;
-        Ok(Self { gpu: gpu.clone(), field: field.clone(), evaluator, dim: field.shape().len(), both: true })
+        Ok(Self::made(gpu, field, evaluator, Made::Both))
     }
 
     /// What it takes on the device.
@@ -55,8 +92,8 @@ impl Derivatives {
     }
 
     /// s at every point. `fill(point, j, v)` writes vector j of `count` into v, which is zero; `take(point, j, jv)` gets
-    /// J v, in no particular order. What is not finite is NaN as a whole: s of a point, J v along a tangent. The first such point
-    /// is looked into.
+    /// J v, or J'v where the room is for rows, in no particular order. What is not finite is NaN as a whole: s of a point, a product.
+    /// The first such point is looked into.
     pub fn run(
         &mut self,
         x: &[f32],
@@ -66,7 +103,10 @@ impl Derivatives {
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        self.rounds(x, at, count, |point, j, v, _| fill(point, j, v), |point, j, jv, _| take(point, j, jv), progress)
+        let back = self.made == Made::Reverse;
+        let own = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| fill(point, j, if back { u } else { v });
+        let of = |point: usize, j: usize, jv: &[f32], jtu: &[f32]| take(point, j, if back { jtu } else { jv });
+        self.rounds(x, at, count, own, of, progress)
     }
 
     /// The same with both modes: `take(point, j, jv, jtv)` gets J v and J'v, NaN both where one of them is not finite. Each is
@@ -109,13 +149,14 @@ impl Derivatives {
         mut take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        let (d, n, points) = (self.dim, self.evaluator.tangents(), at.samples.len());
+        let (d, points) = (self.dim, at.samples.len());
+        let n = self.evaluator.tangents().max(self.evaluator.cotangents());
+        let [forward, reverse] = [self.made != Made::Reverse, self.made != Made::Forward];
         let nan = vec![f32::NAN; d];
         let mut s = vec![];
         for first in (0..count).step_by(n) {
             let now = n.min(count - first);
-            let mut v = vec![0f32; points * n * d];
-            let mut u = vec![0f32; if self.both { v.len() } else { 0 }];
+            let [mut v, mut u] = [forward, reverse].map(|made| vec![0f32; if made { points * n * d } else { 0 }]);
             let mut known = vec![true; points * n];
             for i in (0..points * n).filter(|i| i % n < now) {
                 let [v, u] = [&mut v, &mut u].map(|all| all.get_mut(i * d..(i + 1) * d).unwrap_or_default());
@@ -136,13 +177,13 @@ impl Derivatives {
                     value.fill(f32::NAN);
                 }
                 for i in rows {
-                    let [row, transposed] = [&jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
+                    let [tangent, row, transposed] =
+                        [&v, &jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
                     if !(whole && finite(row)) {
-                        let (x, tangent) = (&x[point * d..(point + 1) * d], &v[i * d..(i + 1) * d]);
-                        progress.look(&self.gpu, &self.field, x, tangent, at, point);
+                        progress.look(&self.gpu, &self.field, &x[point * d..(point + 1) * d], tangent, at, point);
                         known[i] = false;
                     } else if !finite(transposed) {
-                        progress.look_back(at, point);
+                        progress.look_back(at, point, if forward { "J v" } else { "the field" });
                         known[i] = false;
                     }
                     let [row, transposed] = if known[i] { [row, transposed] } else { [&nan[..], &nan] };
@@ -151,7 +192,7 @@ impl Derivatives {
             }
             s = values;
             // What a device repeats where not all vectors fit at once is not counted: the run's size is known beforehand.
-            let each = if self.both { 2 * now } else { now };
+            let each = if forward && reverse { 2 * now } else { now };
             progress.add((points * (each + usize::from(first == 0))) as u64)?;
         }
         Ok(s)

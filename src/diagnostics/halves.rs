@@ -1,7 +1,7 @@
 //! Both halves of a Jacobian along a vector: A v = (J v - J'v)/2 and H v = (J v + J'v)/2. In: J v and J'v. Out: the halves in
 //! f64, and how far they are from those of the f64 twin, which is what their squares are uncertain by.
 use super::derivatives::Derivatives;
-use super::numbers::largest;
+use super::numbers::{finite, largest};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::field::Field;
@@ -76,42 +76,58 @@ pub(crate) fn of_square(share: f64, gap: f64) -> f64 {
     2.0 * gap * share.max(0.0).sqrt() + gap * gap
 }
 
+/// Products with one vector at one point of a sample, as the device makes them once more.
+pub(crate) struct Again {
+    x: Vec<f32>,
+    v: Vec<f32>,
+    /// Timestep k, sample.
+    at: (usize, usize),
+    jv: Vec<f32>,
+    jtv: Vec<f32>,
+}
+
+impl Again {
+    /// How far they are from those in f64.
+    pub fn gaps(&self, field: &dyn Field) -> Result<Gaps> {
+        let Again { x, v, at: (k, sample), jv, jtv } = self;
+        let twin: Vec<f64> = field.twin(&Dual::along(x, v), *k, *sample)?.iter().map(|y| y.d).collect();
+        let [point, cotangent] = [x, v].map(|row| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+        let transposed = field.twin_vjp(&point, &cotangent, *k, *sample)?;
+        Ok(Gaps::of([jv, jtv], [&twin, &transposed]))
+    }
+
+    /// The most by which products are off from those in f64, in units of `size`; `of`: which of the gaps. NaN of none; a product of
+    /// nothing is off by nothing.
+    pub fn off(all: &[Again], field: &dyn Field, (of, size): (fn(&Gaps) -> f64, f64)) -> Result<f64> {
+        let mut worst = f64::NAN;
+        for again in all {
+            let gaps = again.gaps(field)?;
+            worst = worst.max(if size > 0.0 { of(&gaps) * gaps.size / size } else { 0.0 });
+        }
+        Ok(worst)
+    }
+}
+
 impl Derivatives {
-    /// J v and J'v of one vector at one point of a sample, once more on the device and in f64, compared.
-    pub fn gaps(&mut self, field: &dyn Field, x: &[f32], v: &[f32], (k, sample): (usize, usize)) -> Result<Gaps> {
-        let at = Whose { k, what: "sample", samples: &[sample] };
+    /// J v and J'v of one vector at one point of a sample, once more on the device.
+    pub fn again(&mut self, x: &[f32], v: &[f32], at: (usize, usize)) -> Result<Again> {
         let mut found = [vec![], vec![]];
         // What a check evaluates is no part of the run's evaluations, and what is not finite was looked into.
         let mut observe = |_| ControlFlow::Continue(());
         self.run_both(
             x,
-            &at,
+            &Whose { k: at.0, what: "sample", samples: &[at.1] },
             1,
             |_, _, own| own.copy_from_slice(v),
             |_, _, jv, jtv| found = [jv.to_vec(), jtv.to_vec()],
             &mut Progress { origin: Some(String::new()), ..Progress::new(&mut observe) },
         )?;
-        let twin: Vec<f64> = field.twin(&Dual::along(x, v), k, sample)?.iter().map(|y| y.d).collect();
-        let [point, cotangent] = [x, v].map(|row| row.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
-        let transposed = field.twin_vjp(&point, &cotangent, k, sample)?;
-        Ok(Gaps::of([&found[0], &found[1]], [&twin, &transposed]))
+        let [jv, jtv] = found;
+        Ok(Again { x: x.to_vec(), v: v.to_vec(), at, jv, jtv })
     }
 
-    /// The most by which products with these vectors, at a sample's noisy point x, are off from those in f64, in units of `size`; `of`:
-    /// which of the gaps. NaN if no vector is finite; a product of nothing is off by nothing.
-    pub fn off(
-        &mut self,
-        field: &dyn Field,
-        x: &[f32],
-        vectors: &[f32],
-        at: (usize, usize),
-        (of, size): (fn(&Gaps) -> f64, f64),
-    ) -> Result<f64> {
-        let mut worst = f64::NAN;
-        for v in vectors.chunks_exact(x.len()).filter(|v| v.iter().all(|v| v.is_finite())) {
-            let gaps = self.gaps(field, x, v, at)?;
-            worst = worst.max(if size > 0.0 { of(&gaps) * gaps.size / size } else { 0.0 });
-        }
-        Ok(worst)
+    /// The same of all those vectors that are finite.
+    pub fn again_each(&mut self, x: &[f32], vectors: &[f32], at: (usize, usize)) -> Result<Vec<Again>> {
+        vectors.chunks_exact(x.len()).filter(|v| finite(v)).map(|v| self.again(x, v, at)).collect()
     }
 }

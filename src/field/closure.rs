@@ -199,6 +199,10 @@ impl Field for ClosureField {
         true
     }
 
+    fn has_own_tangents(&self) -> bool {
+        self.single.jvp.is_some()
+    }
+
     fn has_adjoint(&self) -> bool {
         self.single.vjp.is_some()
     }

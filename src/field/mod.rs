@@ -97,6 +97,11 @@ pub trait Field: Send + Sync {
         false
     }
 
+    /// Whether J v is what the field says of itself, exact but for f32; else it is made of central differences.
+    fn has_own_tangents(&self) -> bool {
+        self.has_tangents()
+    }
+
     /// Whether `launch` knows about cotangents. Without them J'u is not known, and what needs it is refused or found by tangents.
     fn has_adjoint(&self) -> bool {
         false
@@ -121,6 +126,12 @@ pub trait Field: Send + Sync {
     /// A field that has no adjoint.
     fn twin_vjp(&self, _x: &[f64], _u: &[f64], _k: usize, _sample: usize) -> Result<Vec<f64>> {
         Err(no_adjoint(self.describe()))
+    }
+
+    /// How many evaluations of the twin may go on at once, each with memory of its own. Functions of somebody's own are called one at
+    /// a time.
+    fn twins_at_once(&self) -> usize {
+        1
     }
 
     /// Conditions that samples are under; 1 where all are under the same. A lane's `row` is that of its timestep times this,

@@ -24,6 +24,9 @@ pub enum ScoreScale {
     Notebook,
 }
 
+/// Bytes that evaluations of the twin may take together, where they go on at once.
+const TWINS: usize = 2 << 30;
+
 /// A trained network, seen as its score.
 pub struct NetworkField {
     model: Model,
@@ -130,6 +133,10 @@ impl Field for NetworkField {
         let made = twin::outputs(self.adjoint()?, &[&point, &cotangent], k, self.condition(sample)?)?;
         let raw = made.last().map_or(&[][..], |raw| raw);
         Ok(raw.iter().zip(u).map(|(r, &u)| u * alpha + r.v * beta).collect())
+    }
+
+    fn twins_at_once(&self) -> usize {
+        (TWINS / twin::bytes(&self.model.graph).max(1)).max(1)
     }
 
     fn conditions(&self) -> usize {

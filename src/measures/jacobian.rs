@@ -1,13 +1,15 @@
-//! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, column by column. In: a subject, where to look. Out: the
+//! The full Jacobian J_ab = d s_a / d x_b of a field in few dimensions, by columns or by rows. In: a subject, where to look. Out: the
 //! run's table, with the matrices in it; text and JSON rows.
 use super::curl::of_ratio;
 use super::rows::{self, Column};
-use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, lanes, largest, unit};
+use crate::diagnostics::{
+    Derivatives, Noisy, Pick, SIDES, Selection, Sides, check_matrices, finite, lanes, largest, unit,
+};
 use crate::dual::Dual;
 use crate::error::Result;
 use crate::run::{
     About, Applied, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Numbers, Parameter, Part, PartArray, Progress,
-    Ready, Rule, SAMPLE, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
+    Ready, Rule, SAMPLE, SAMPLES, SEED, Settings, Shard, Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task, worst,
 };
 use crate::summary::timesteps::{self, Shown};
 use crate::summary::verdict;
@@ -133,6 +135,7 @@ const PARAMETERS: &[Parameter] = &[
     SAMPLES,
     SEED,
     TIMESTEPS.or("1..1000:100"),
+    SIDES,
     Parameter::new(
         "verify",
         Kind::Count,
@@ -147,8 +150,18 @@ const PARAMETERS: &[Parameter] = &[
 pub struct JacobianOptions {
     /// Where.
     pub selection: Selection,
+    /// By which side; `Sides::of` says what suits a field.
+    pub sides: Sides,
     /// Columns, spread over the run, that the f64 twin computes again.
     pub verified: usize,
+}
+
+/// The whole Jacobian by columns, at ten timesteps of 256 samples.
+impl Default for JacobianOptions {
+    fn default() -> Self {
+        let selection = Selection { timesteps: (1..1000).step_by(100).collect(), samples: 256, seed: 0 };
+        Self { selection, sides: Sides::Columns, verified: 4 }
+    }
 }
 
 impl Task for JacobianOptions {
@@ -159,9 +172,10 @@ impl Task for JacobianOptions {
     fn ready<'a>(&'a self, subject: &'a Subject, shard: Shard) -> Result<Ready<'a>> {
         let selection = &self.selection;
         selection.check(subject, shard)?;
+        self.sides.require(subject.field.as_ref())?;
         check_matrices(selection.places(shard), subject.dim())?;
         let lanes = lanes(1, selection.timesteps.len() * selection.samples, subject.dim());
-        let options = json!({ "verified_columns": self.verified });
+        let options = json!({ "verified_columns": self.verified, "sides": self.sides.name() });
         selection.ready(subject, shard, (lanes, self.verified), options, move |p| self.part(subject, shard, p))
     }
 }
@@ -170,7 +184,8 @@ impl JacobianOptions {
     fn part(&self, subject: &Subject, shard: Shard, progress: &mut Progress) -> Result<Part> {
         let (d, selection) = (subject.dim(), &self.selection);
         let samples = shard.count(selection.samples);
-        let mut derivatives = Derivatives::new(subject.gpu(), &subject.field, &selection.timesteps, samples, d)?;
+        let (ks, sides) = (&selection.timesteps, self.sides);
+        let mut derivatives = Derivatives::of_sides(subject.gpu(), &subject.field, ks, (samples, d), sides)?;
         let mut all: Vec<f32> = progress.recorded(selection.places(shard), d * d)?;
         for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
             let mut blocks = vec![0f32; batch.samples.len() * d * d];
@@ -179,7 +194,12 @@ impl JacobianOptions {
                 &batch.at(),
                 d,
                 |_, j, v| v[j] = 1.0,
-                |point, j, jv| jv.iter().enumerate().for_each(|(a, &v)| blocks[(point * d + a) * d + j] = v),
+                |point, j, product| {
+                    for (i, &v) in product.iter().enumerate() {
+                        let [a, b] = sides.entry(i, j);
+                        blocks[(point * d + a) * d + b] = v;
+                    }
+                },
                 progress,
             )?;
             progress.keep(batch.first, batch.samples.len(), &blocks)?;
@@ -187,14 +207,16 @@ impl JacobianOptions {
         }
         let rows: Vec<Row> = all.chunks_exact(d * d).map(|block| Row::of(block, d)).collect();
         let picks = selection.picks(shard, self.verified);
-        let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
+        let check = |&Pick { place, k, sample, share }: &Pick, _: &()| {
             let j = (share * d as f64) as usize;
             let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
             let block = &all[place * d * d..(place + 1) * d * d];
             let twin = subject.field.twin(&Dual::along(&x, &unit(d, j)), k, sample)?;
             let gap = |(a, twin): (usize, &Dual)| (f64::from(block[a * d + j]) - twin.d).abs() / rows[place].largest;
             Ok(largest(twin.iter().enumerate().map(gap)))
-        })?;
+        };
+        let found = progress.checks(subject.field.twins_at_once(), &picks, |_| Ok(()), check)?;
+        let worst = worst(self.verified, &found);
         let mut part = selection.part(&Jacobian, subject, shard, &rows, worst, json!({ "dimensions": d }))?;
         let shape = vec![selection.timesteps.len(), samples, d, d];
         part.arrays.push(PartArray { name: "jacobian".into(), shape, axis: Some(1), values: Numbers::F32(all) });
@@ -215,8 +237,9 @@ impl Measure for Jacobian {
         PARAMETERS
     }
 
-    fn task(&self, asked: &Settings, _: &Subject) -> Result<Box<dyn Task>> {
-        Ok(Box::new(JacobianOptions { selection: Selection::asked(asked)?, verified: asked.count("verify")? }))
+    fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
+        let sides = Sides::asked(asked.text(SIDES.name)?, subject.field.as_ref());
+        Ok(Box::new(JacobianOptions { selection: Selection::asked(asked)?, sides, verified: asked.count("verify")? }))
     }
 
     fn finish(&self, part: Part) -> Result<Table> {

@@ -222,7 +222,7 @@ impl LidOptions {
             });
         }
         let picks = selection.picks(shard, self.verified);
-        let checked = progress.checks(&picks, |&Pick { place, k, sample, share }| {
+        let check = |&Pick { place, k, sample, share }: &Pick, _: &()| {
             let j = (share * count as f64) as usize;
             let (v, x) = (self.tangent(d, sample, k, j), Self::clean(subject, sample, k)?);
             let twin = subject.field.twin(&Dual::along(&x, &v), k, sample)?;
@@ -234,7 +234,8 @@ impl LidOptions {
                 trace: (products[PRODUCTS * j] - along).abs() / size.sqrt().max(f64::MIN_POSITIVE),
                 score: rows[place].sigma * off.sqrt(),
             })
-        })?;
+        };
+        let checked = progress.checks(subject.field.twins_at_once(), &picks, |_| Ok(()), check)?;
         for (pick, found) in picks.iter().zip(checked) {
             rows[pick.place].checked = rows[pick.place].checked.max(found);
         }

@@ -2,7 +2,7 @@
 //! `y[c] = b[c] + sum_{u,v} w[c,u,v] x[c, s y + u - 1, s x + v - 1]`. Linear: tangent lanes get no bias.
 //! Channels stay where they are, so weights are laid out to match the input's blocks.
 use super::conv::{Loading, immediates, noise};
-use super::window::{Backwards, Padding, Window, extent, inside};
+use super::window::{Backwards, Padding, Window, add_row, extent, inside};
 use super::{Case, Locality, Lowering, Op, Reverse, Share, View};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
@@ -72,19 +72,15 @@ impl Op for Depthwise {
         let (h, w) = (side(s.h, rows), side(s.w, columns));
         let mut y = Vec::with_capacity(s.c * h * w);
         for c in 0..s.c {
-            for i in 0..h {
-                for j in 0..w {
-                    let mut sum = Dual::constant(self.bias[c] as f64);
-                    for t in 0..9 {
-                        let row = inside(i * self.stride + t / 3, rows[0], s.h);
-                        let col = inside(j * self.stride + t % 3, columns[0], s.w);
-                        if let (Some(r), Some(q)) = (row, col) {
-                            sum += inputs[0][(c * s.h + r) * s.w + q] * self.weight[c * 9 + t] as f64;
-                        }
-                    }
-                    y.push(sum);
+            let mut plane = vec![Dual::constant(f64::from(self.bias[c])); h * w];
+            for (t, &weight) in self.weight[c * 9..(c + 1) * 9].iter().enumerate() {
+                for (i, out) in plane.chunks_exact_mut(w).enumerate() {
+                    let Some(r) = inside(i * self.stride + t / 3, rows[0], s.h) else { continue };
+                    let row = &inputs[0][(c * s.h + r) * s.w..][..s.w];
+                    add_row(out, row, f64::from(weight), [self.stride, t % 3, columns[0]]);
                 }
             }
+            y.append(&mut plane);
         }
         y
     }

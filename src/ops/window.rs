@@ -1,5 +1,6 @@
 //! What a kernel's window reads of an image: how many outputs there are, where they look, what is zero. In: sizes of images and
 //! kernels. Out: rows, columns, paddings.
+use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::Immediate;
 use crate::shape::Shape;
@@ -172,6 +173,19 @@ impl Windows {
             ("beside", self.dilations[1]),
         ]
         .map(|(name, v)| (name, v as u32))
+    }
+}
+
+/// Adds weight times a row of an image to a row of outputs, in f64: output j reads pixel `j stride + t - before`, where that is inside.
+/// Most of the twin's time goes here.
+pub(super) fn add_row(out: &mut [Dual], row: &[Dual], weight: f64, [stride, t, before]: [usize; 3]) {
+    let first = before.saturating_sub(t).div_ceil(stride);
+    let (out, row) = (out.get_mut(first..), row.get(first * stride + t - before..));
+    let (Some(out), Some(row)) = (out, row) else { return };
+    if stride == 1 {
+        out.iter_mut().zip(row).for_each(|(y, x)| *y += *x * weight); // as vectors
+    } else {
+        out.iter_mut().zip(row.iter().step_by(stride)).for_each(|(y, x)| *y += *x * weight);
     }
 }
 

@@ -33,7 +33,7 @@ pub use merge::{Merged, merge};
 pub use parameters::{Kind, Parameter, SAMPLES, SEED, Setting, Settings, TIMESTEPS, parse_timesteps};
 pub use part::{Part, PartArray};
 pub use progress::Progress;
-pub(crate) use progress::{Whose, wrong};
+pub(crate) use progress::{Whose, worst, wrong};
 pub use rules::{Applied, At, Errors, Rule};
 pub use shard::Shard;
 pub use stream::{NpzStream, Promised, npz_bytes, write_arrays};

@@ -5,6 +5,7 @@ use super::journal::Journal;
 use crate::error::{Error, Result};
 use crate::field::{Field, first_not_finite};
 use crate::gpu::Gpu;
+use crate::threads::{cores, in_parallel};
 use bytemuck::Pod;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -78,9 +79,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Says that the first thing which was not finite is J'v alone: the sweep that looks for its node goes forward.
-    pub(crate) fn look_back(&mut self, at: &Whose, point: usize) {
-        let said = || format!("J'v is not finite at {}, and J v is: the sweep back overflows", at.place(point));
+    /// Says that the first thing which was not finite is J'v, and that `other` is finite there: the sweep that looks for a node goes
+    /// forward.
+    pub(crate) fn look_back(&mut self, at: &Whose, point: usize, other: &str) {
+        let said = || format!("J'v is not finite at {}, and {other} is: the sweep back overflows", at.place(point));
         self.origin.get_or_insert_with(said);
     }
 
@@ -126,38 +128,42 @@ impl<'a> Progress<'a> {
         self.journal.append(self.stage, first as u64, count as u64, lanes, values)
     }
 
-    /// Begins a stage: the largest of what `gap` says of each pick, which the f64 twin takes its time for. NaN if none was
-    /// asked for, or nothing is known of any pick, as `gap` says by NaN; 0 if they are all in other shards.
-    pub(crate) fn worst<Pick>(
+    /// Begins a stage: what the f64 twin says of each pick, in their order. `given` says what it needs to know of one, one after the
+    /// other, and `check` takes its time: of so many picks at once as there are cores and `at_once` allows.
+    pub(crate) fn checks<Pick: Sync, Given: Send + Sync, T: Pod + Send>(
         &mut self,
-        asked: usize,
+        at_once: usize,
         picks: &[Pick],
-        gap: impl FnMut(&Pick) -> Result<f64>,
-    ) -> Result<f64> {
-        let none = if asked == 0 || !picks.is_empty() { f64::NAN } else { 0.0 };
-        Ok(self.checks(picks, gap)?.into_iter().fold(none, f64::max))
-    }
-
-    /// Begins a stage: what `check` says of each pick, in their order.
-    pub(crate) fn checks<Pick, T: Pod>(
-        &mut self,
-        picks: &[Pick],
-        mut check: impl FnMut(&Pick) -> Result<T>,
+        given: impl FnMut(&Pick) -> Result<Given>,
+        check: impl Fn(&Pick, &Given) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         self.begin();
-        let mut all = vec![];
-        for (nth, pick) in picks.iter().enumerate() {
-            match self.record::<T>(nth)? {
-                Some((1, values)) => all.extend(values.first()),
-                Some((count, values)) => return Err(wrong(nth, count as u64, values.len(), "one value of one check")),
-                None => {
-                    let found = check(pick)?;
-                    self.keep(nth, 1, &[found])?;
-                    self.add(0)?;
-                    all.push(found);
+        let (mut all, mut given) = (Vec::with_capacity(picks.len()), given);
+        while all.len() < picks.len() {
+            match self.record::<T>(all.len())? {
+                Some((1, values)) if values.len() == 1 => all.extend(values),
+                Some((count, values)) => {
+                    return Err(wrong(all.len(), count as u64, values.len(), "one value of one check"));
                 }
+                None => break,
+            }
+        }
+        for some in picks[all.len()..].chunks(at_once.min(cores()).max(1)) {
+            let given = some.iter().map(&mut given).collect::<Result<Vec<_>>>()?;
+            for found in in_parallel(some.len(), |i| check(&some[i], &given[i])) {
+                let found = found?;
+                self.keep(all.len(), 1, &[found])?;
+                self.add(0)?;
+                all.push(found);
             }
         }
         Ok(all)
     }
+}
+
+/// The largest of what checks found, NaN of those of which nothing is known. NaN if none was asked for, or nothing is known of
+/// any; 0 if they are all in other shards.
+pub(crate) fn worst(asked: usize, found: &[f64]) -> f64 {
+    let none = if asked == 0 || !found.is_empty() { f64::NAN } else { 0.0 };
+    found.iter().copied().fold(none, f64::max)
 }

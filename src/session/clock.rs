@@ -40,7 +40,7 @@ pub struct Prediction {
     pub seconds: f64,
     /// Evaluations that were timed, and what they took.
     pub timed: (u64, f64),
-    /// Checks on the host and the seconds of one.
+    /// Checks on the host and the seconds of one, shared by those that go on at once.
     pub checks: (usize, f64),
 }
 
@@ -66,8 +66,10 @@ pub struct Load<'a> {
     pub total: u64,
     /// Evaluations that must be timed: more than a tile where several devices take turns.
     pub least: u64,
-    /// Checks on the host after the evaluations, and a way to do one.
+    /// Checks on the host after the evaluations, how many of them go on at once, and a way to do one.
     pub checks: usize,
+    /// At least 1.
+    pub at_once: usize,
     /// Does one, to time it.
     pub check: &'a dyn Fn() -> Result<()>,
 }
@@ -185,7 +187,7 @@ impl Clock<'_> {
         if self.load.checks > 0 {
             (self.load.check)()?;
         }
-        let each = start.elapsed().as_secs_f64();
+        let each = start.elapsed().as_secs_f64() / self.load.at_once.min(self.load.checks).max(1) as f64;
         let left = (self.load.total - self.done) as f64 * taken / timed as f64;
         let seconds = self.start.elapsed().as_secs_f64() + left + self.load.checks as f64 * each;
         Ok(Prediction { seconds, timed: (timed, taken), checks: (self.load.checks, each) })

@@ -6,6 +6,7 @@ use super::{How, Session, extend, fleet};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::run::{Cost, Journal, Measure, Measured, Progress, Ready, RunDir, Shard, Task};
+use crate::threads::cores;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -143,7 +144,8 @@ impl<'a> Prepared<'a> {
 
     fn load<'b>(&self, check: &'b dyn Fn() -> Result<()>) -> Load<'b> {
         let Cost { evaluations, least, checks, .. } = self.about.cost;
-        Load { total: evaluations, least, checks, check }
+        let at_once = self.session.subject.field.twins_at_once().min(cores());
+        Load { total: evaluations, least, checks, at_once, check }
     }
 
     /// One evaluation of the f64 twin, as the checks of a run have it, to time it.

@@ -2,7 +2,7 @@
 //! part, a row per timestep and sample.
 use super::Asymmetry;
 use super::columns::{Checked, Probe, Row};
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, dot, lanes, unit};
+use crate::diagnostics::{Again, Batch, Derivatives, Noisy, Pick, Selection, dot, lanes, unit};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
@@ -129,17 +129,23 @@ impl AsymmetryOptions {
         }
         let mut rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, self.probes.is_none())).collect();
         let picks = selection.picks(shard, self.verified);
-        let checked = progress.checks(&picks, |&Pick { place, k, sample, share }| {
-            let j = (share * count as f64) as usize;
-            let (v, Noisy { x, .. }) = (self.vector(d, sample, k, j), selection.noisy(subject, sample, k)?);
-            match self.estimator {
-                Estimator::Both => Ok(derivatives.gaps(subject.field.as_ref(), &x, &v, (k, sample))?.into()),
-                Estimator::Forward => {
-                    let twin = by_twin(subject.field.as_ref(), &x, &v, (k, sample))?;
-                    Ok(compared(&probes[place * count + j], &twin, dot(&v, &v)))
-                }
+        let field = subject.field.as_ref();
+        let picked = |pick: &Pick| (pick.share * count as f64) as usize;
+        let again = |pick: &Pick| {
+            let (v, at) = (self.vector(d, pick.sample, pick.k, picked(pick)), (pick.k, pick.sample));
+            let both = self.estimator == Estimator::Both;
+            both.then(|| derivatives.again(&selection.noisy(subject, pick.sample, pick.k)?.x, &v, at)).transpose()
+        };
+        let check = |pick: &Pick, again: &Option<Again>| {
+            if let Some(again) = again {
+                return Ok(again.gaps(field)?.into());
             }
-        })?;
+            let &Pick { place, k, sample, .. } = pick;
+            let (v, Noisy { x, .. }) = (self.vector(d, sample, k, picked(pick)), selection.noisy(subject, sample, k)?);
+            let twin = by_twin(field, &x, &v, (k, sample))?;
+            Ok(compared(&probes[place * count + picked(pick)], &twin, dot(&v, &v)))
+        };
+        let checked = progress.checks(field.twins_at_once(), &picks, again, check)?;
         for (pick, found) in picks.iter().zip(checked) {
             rows[pick.place].checked = rows[pick.place].checked.max(found);
         }

@@ -3,6 +3,8 @@
 //! Out: `Sums` of every loop with its error estimate. A group's points are kept until it is done: MEMORY bounds it.
 use super::columns::{Dots, Products, Sums};
 use super::nested::Nested;
+use crate::diagnostics::largest;
+use crate::paths::Curve;
 
 /// Bytes of products that a group may keep.
 const MEMORY: usize = 64 << 20;
@@ -28,8 +30,20 @@ struct Open {
 /// Error of a level that changed the result by `change`, the level before it by `previous`. Nested rules on smooth
 /// curves gain digits in proportion to their points: the next change is at most change^2 / previous, here with a factor
 /// 2 for safety; where changes do not shrink so, the change itself.
-fn estimate(change: f64, previous: f64) -> f64 {
+fn by_changes(change: f64, previous: f64) -> f64 {
     if 2.0 * change < previous { 2.0 * change * change / previous } else { change }
+}
+
+/// Error of a level of n points on a periodic curve, which takes harmonic n for a constant and sees those up to n/2. On smooth
+/// curves they fall in proportion from some k on: from n/4 to n/2 by `last / before`, and so by its square from n/2 to n, here
+/// with a factor 2 for safety; where they do not fall, the last ones themselves. Two of them are the last ones, for one alone may be
+/// small by chance: of harmonic n/2 only the part in phase with the points is seen.
+fn by_harmonics(rule: &Nested, level: usize, values: &[f64]) -> f64 {
+    let n = rule.weights[level].len();
+    let of = |k: usize| rule.harmonic(level, values, k);
+    let last = largest((n / 2 - 1..=n / 2).map(of));
+    let before = largest((n / 4..n / 2 - 1).map(of).chain([last]));
+    if 2.0 * last < before { 2.0 * last * (last / before).powi(2) } else { last }
 }
 
 /// Loops between two levels.
@@ -94,7 +108,13 @@ impl Group {
             };
             let now = sums(level);
             let change = (now.integral - sums(level - 1).integral).abs();
-            let error = estimate(change, open.change);
+            let error = match rule.curve {
+                Curve::Periodic => {
+                    let values: Vec<f64> = open.products.iter().map(|&p| Dots::read(p).marked().sd).collect();
+                    by_harmonics(rule, level, &values)
+                }
+                Curve::Arcs(_) => by_changes(change, open.change),
+            };
             let wanted = tolerance * now.integral.abs().max(FLOOR * now.abs_terms);
             // No further level makes a number of what is not finite.
             if error <= wanted || error.is_nan() || level + 1 == rule.weights.len() {

@@ -38,7 +38,8 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "quadrature-check",
         Kind::Number,
         "Share of the samples whose loops are also integrated by two-point Gauss, for the quadrature error; costs twice that \
-         share in evaluations. At least two samples; with 0 the verdict is \"not checked\"",
+         share in evaluations. At least two samples, of few samples on a part of their segments (at most a fifth more \
+         evaluations); with 0 the verdict is \"not checked\"",
     )
     .of("share")
     .or("0.05"),
@@ -120,7 +121,7 @@ impl Task for Options {
         let (samples, points, quadrature) = (self.samples, self.points, if adaptive { "adaptive" } else { "midpoint" });
         let (total, flops, tiles) = (job.evaluations(), job.program().flops() as f64, job.tiles());
         let (loops, bytes, tile) = (job.loops(), job.memory().device(), tiles[0]);
-        let (checked, verified) = (job.checked_samples(), job.verified_points());
+        let (checked, verified, every) = (job.checked_samples(), job.verified_points(), self.compared_every());
         let cost = Cost {
             evaluations: total,
             at_most: adaptive,
@@ -131,9 +132,10 @@ impl Task for Options {
         };
         let (most, each) =
             (if adaptive { "at most " } else { "" }, if tiles.len() > 1 { ", on the first device" } else { "" });
+        let part = if every > 1 { format!(", a segment of {every}") } else { String::new() };
         let text = format!(
             "work         {loops} loops, N = {points}: {most}{total} evaluations with checks\n\
-             checks       two-point Gauss on {checked} of {samples} samples, {verified} points in f64\n\
+             checks       two-point Gauss on {checked} of {samples} samples{part}, {verified} points in f64\n\
              arithmetic   {:.3} MFLOP per evaluation, {:.3e} FLOP in all\n\
              tile         {tile} lanes, {:.1} MB{each}\n",
             flops / 1e6,
@@ -147,7 +149,8 @@ impl Task for Options {
         Ok(Ready {
             facts: json!({
                 "seed": self.seed, "path_parameters": paths::parameters(&self.paths), "quadrature": quadrature,
-                "tolerance": tolerance, "quadrature_checked_samples": checked, "verified_points": verified,
+                "tolerance": tolerance, "quadrature_checked_samples": checked, "quadrature_compared_every": every,
+                "verified_points": verified,
             }),
             decides: json!({
                 "paths": self.path_names(), "timesteps": self.timesteps, "samples": samples, "points": points,

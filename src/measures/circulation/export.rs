@@ -50,6 +50,7 @@ impl<'a> PathExport<'a> {
         let options = Options { quadrature: Quadrature::Midpoint, ..options };
         let mut work = Work::new(&mut program, Role::Download, field, images, options, shard)?;
         work.pass = Pass::Exported;
+        work.queries.every = 1; // whoever evaluates them hands back scores for all
         let options = &work.options;
         let axes = LoopAxes {
             paths: options.path_names(),

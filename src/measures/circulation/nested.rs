@@ -1,12 +1,12 @@
 //! Nested quadrature rules for smooth closed curves: every level has all points of the level before it.
-//! In: the kind of curve. Out: points in the order they are added, and each level's weights. One periodic curve: the
-//! trapezoid rule, doubled. A ring of smooth arcs: on each arc the rule of Clenshaw and Curtis without its end points
+//! In: the kind of curve. Out: points in the order they are added, each level's weights, and of a periodic curve the harmonics that a
+//! level sees. One periodic curve: the trapezoid rule, doubled. A ring of smooth arcs: on each arc the rule of Clenshaw and Curtis without its end points
 //! (Fejer's second rule), whose n - 1 points cos(i pi / n) are nested when n doubles and exact to degree n - 1.
 use crate::paths::Curve;
 use std::f64::consts::{PI, TAU};
 
-/// Points of the trapezoid rule's first level: then 24, 48, 96, 192, ..
-const CIRCLE: usize = 12;
+/// Points of the trapezoid rule's first level: then 16, 32, 64, 128, ..
+const CIRCLE: usize = 8;
 /// Intervals of an arc's first level: 3 points, then 7, 15, 31, ..
 const ARC: usize = 4;
 
@@ -22,6 +22,8 @@ pub struct Node {
 /// A rule and all its levels.
 #[derive(Clone, Debug)]
 pub struct Nested {
+    /// What it is for.
+    pub curve: Curve,
     /// In the order they are added.
     pub nodes: Vec<Node>,
     /// Per level, the weights of its points, in the order of `nodes`; they add up to the curve's range of t.
@@ -31,11 +33,22 @@ pub struct Nested {
 impl Nested {
     /// All levels of at most `most` points; always the first two, which an error estimate needs.
     pub fn of(curve: Curve, most: usize) -> Self {
-        let mut rule = Self { nodes: vec![], weights: vec![] };
+        let mut rule = Self { curve, nodes: vec![], weights: vec![] };
         while rule.weights.len() < 2 || rule.points(rule.weights.len(), curve) <= most {
             rule.add(curve);
         }
         rule
+    }
+
+    /// Of the integrand of these values at the points of a level of a periodic curve: what a rule that took harmonic k for a constant
+    /// would be off by at most, 2 |sum w f e^(-ikt)|.
+    pub fn harmonic(&self, level: usize, values: &[f64], k: usize) -> f64 {
+        let terms = self.nodes.iter().zip(&self.weights[level]).zip(values);
+        let [re, im] = terms.fold([0.0; 2], |[re, im], ((node, weight), value)| {
+            let (sin, cos) = (k as f64 * node.t).sin_cos();
+            [re + weight * value * cos, im + weight * value * sin]
+        });
+        2.0 * re.hypot(im)
     }
 
     /// Points up to and with a level.

@@ -14,6 +14,12 @@ pub(super) const RESULTS: usize = 8;
 /// Loops of a path and timestep that are checked at least, if any are: one difference may be small by chance.
 const LEAST_CHECKED: usize = 2;
 
+/// Share of the samples for which checks may cost three evaluations a segment, whatever share is asked for: a fifth more evaluations.
+const CHEAP: f64 = 0.1;
+
+/// Segments of a loop that are compared at least, or all.
+const LEAST_COMPARED: usize = 32;
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -30,8 +36,8 @@ pub struct Options {
     /// How loops are integrated.
     pub quadrature: Quadrature,
     /// Share of the samples, the first ones and at least two, that are also integrated by two-point Gauss: the quadrature
-    /// error. Three evaluations per segment instead of one; 0 for none, and then nothing on these paths is resolved. Adaptive
-    /// loops have an estimate of their own.
+    /// error. Three evaluations per segment instead of one; 0 for none, and then nothing on these paths is resolved. Where two samples
+    /// are more than the share, not every segment of theirs is compared. Adaptive loops have an estimate of their own.
     pub quadrature_check: f64,
     /// Points, spread over the run, whose terms the f64 twin computes again: the arithmetic error. 0 for none.
     pub verify_points: usize,
@@ -86,6 +92,17 @@ impl Options {
             0 => 0,
             asked => asked.max(LEAST_CHECKED).min(self.samples),
         }
+    }
+
+    /// Of loops that are checked, every so many segments one is compared with two-point Gauss: 1, but where samples are checked that
+    /// nobody asked for. The sum of the compared differences then stands for that of all.
+    pub fn compared_every(&self) -> usize {
+        let asked = self.quadrature_check * self.samples as f64;
+        if asked > LEAST_CHECKED as f64 - 1.0 {
+            return 1;
+        }
+        let spare = self.checked_samples() as f64 / asked.max(CHEAP * self.samples as f64);
+        (spare.ceil() as usize).min(self.points / LEAST_COMPARED).max(1)
     }
 
     /// Refuses what does not fit the data, the field's shape or itself; paths are checked one by one.

@@ -3,13 +3,13 @@
 //! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
 use super::finish::sums_part;
 use super::options::{Options, RESULTS};
-use super::work::Work;
+use super::work::{Term, Work};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory, tiles};
 use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
-use crate::run::{Journal, Part, Progress, Shard, Table};
+use crate::run::{Journal, Part, Progress, Shard, Table, worst};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -177,10 +177,12 @@ impl<'a> CirculationRun<'a> {
         let (field, work) = (&self.field, &self.work);
         let terms: Vec<_> = work.terms.iter().collect();
         (progress.done, progress.recorded) = (total, total); // tiles are recorded with their own evaluations
-        let worst = progress.worst(work.verified, &terms, |&(&(place, point), term)| {
+        let check = |&(&(place, point), term): &(&(usize, usize), &Term), _: &()| {
             let twin = work.term_by_twin(field.as_ref(), place, point)?;
             Ok((term.value - twin).abs() / term.size.max(f64::MIN_POSITIVE))
-        })?;
+        };
+        let found = progress.checks(field.twins_at_once(), &terms, |_| Ok(()), check)?;
+        let worst = worst(work.verified, &found);
         let part = Part { origin: progress.origin.take(), ..part(work, worst) };
         Ok((part, self.devices.log().clone()))
     }

@@ -68,8 +68,8 @@ pub(super) struct Work<'a> {
     pub pass: Pass,
     /// Of each loop; order of work: timestep, sample, path.
     pub sums: Vec<Sums>,
-    /// Of the loops that are checked, by two-point Gauss.
-    pub gauss: Vec<f64>,
+    /// Of the loops that are checked: the segments that are compared, by their midpoints and by two-point Gauss.
+    compared: Vec<[f64; 2]>,
     /// By loop, in order of work, and segment or node.
     pub terms: BTreeMap<(usize, usize), Term>,
     /// Terms of the whole run that are computed again.
@@ -180,6 +180,7 @@ impl<'a> Work<'a> {
             paths: by_midpoint.len(),
             segments: options.points,
             checked: shard.count(options.checked_samples()),
+            every: options.compared_every(),
         };
         let (p, n) = (chosen.len(), options.samples);
         let picks = spread(levels.len() * n * p, options.verify_points).into_iter().map(|(place, part)| {
@@ -210,7 +211,7 @@ impl<'a> Work<'a> {
             rules,
             pass: Pass::Midpoints,
             sums: vec![Sums { quadrature: f64::NAN, ..Sums::default() }; loops],
-            gauss: vec![0.0; loops],
+            compared: vec![[0.0; 2]; loops],
         };
         work.begin(0);
         Ok(work)
@@ -265,9 +266,10 @@ impl Work<'_> {
             let variance = |place: usize| levels[place / (n * p)].variance();
             group.settle(&self.rules, variance, |place, done| sums[place] = done);
         } else {
+            let share = self.queries.segments as f64 / self.queries.compared() as f64;
             for place in (0..self.sums.len()).filter(|place| place / p % n < self.queries.checked) {
-                let sums = &mut self.sums[place];
-                sums.quadrature = GAUSS_TOO * (sums.integral - self.gauss[place]).abs();
+                let [midpoints, gauss] = self.compared[place];
+                self.sums[place].quadrature = GAUSS_TOO * share * (midpoints - gauss).abs();
             }
             self.pass = Pass::Nested(Group::default());
         }
@@ -369,8 +371,13 @@ impl Work<'_> {
             }
             self.sums[place].evaluations += 1.0;
             match &mut self.pass {
-                Pass::Midpoints | Pass::Exported if checks => self.gauss[place] += 0.5 * dots.sd,
-                Pass::Midpoints | Pass::Exported => self.sums[place].add(&dots, 1.0, self.levels[timestep].variance()),
+                Pass::Midpoints | Pass::Exported if checks => self.compared[place][1] += 0.5 * dots.sd,
+                Pass::Midpoints | Pass::Exported => {
+                    self.sums[place].add(&dots, 1.0, self.levels[timestep].variance());
+                    if self.queries.compares(point) {
+                        self.compared[place][0] += dots.sd;
+                    }
+                }
                 Pass::Nested(group) => group.put(i, products),
             }
         }

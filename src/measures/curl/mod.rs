@@ -9,8 +9,8 @@ pub(super) use columns::of_ratio;
 pub use run::{CurlOptions, Method, STEP};
 
 use super::rows;
-use crate::diagnostics::Selection;
-use crate::error::Result;
+use crate::diagnostics::{SIDES, Selection, Sides};
+use crate::error::{Error, Result};
 use crate::run::{
     About, Claim, Figure, Kind, Matrices, Measure, MeasureInfo, Parameter, Part, SAMPLE, SAMPLES, SEED, Settings,
     Subject, TIMESTEP, TIMESTEPS, Table, Taken, Task,
@@ -86,9 +86,10 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new(
         "method",
         Kind::Choice(&["jvp", "fd", "both"]),
-        "jvp: exact tangents; fd: central differences, forward passes only; both: the results of jvp, and how far fd is off",
+        "jvp: exact derivatives; fd: central differences, forward passes only; both: the results of jvp, and how far fd is off",
     )
     .or("jvp"),
+    SIDES,
     Parameter::new(
         "step",
         Kind::Number,
@@ -124,10 +125,16 @@ impl Measure for Curl {
 
     fn task(&self, asked: &Settings, subject: &Subject) -> Result<Box<dyn Task>> {
         let plain = CurlOptions::default().components.min(subject.dim());
+        let (method, sides) = (Method::named(asked.text("method")?), asked.text(SIDES.name)?);
+        if method == Method::Differences && sides == Sides::Rows.name() {
+            let said = "rows, but differences are of columns: expected --method jvp or both beside it";
+            return Err(Error::invalid(SIDES.name, said));
+        }
         Ok(Box::new(CurlOptions {
             selection: Selection::asked(asked)?,
             components: asked.count_if("components")?.unwrap_or(plain),
-            method: Method::named(asked.text("method")?),
+            method,
+            sides: Sides::asked(sides, subject.field.as_ref()),
             step: asked.number("step")?,
             richardson: asked.flag("richardson"),
             verified: asked.count("verify")?,

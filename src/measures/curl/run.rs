@@ -1,19 +1,19 @@
 //! Curl (paper, eq. 5): |J_ab - J_ba| of K x K sub-Jacobians, J_ab = d s_a / d x_b, at K random components per sample.
 //! In: a subject, options. Out: a part, a row per timestep and sample, with the sub-Jacobians themselves.
-//! Columns of J are exact tangents, or central differences with an error estimate of their own, or both, compared.
+//! J is exact, by columns or by rows, or made of central differences with an error estimate of their own, or both, compared.
 use super::Curl;
 use super::columns::Row;
-use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, check_matrices, finite, largest};
+use crate::diagnostics::{Derivatives, Noisy, Pick, Selection, Sides, check_matrices, finite, largest};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field;
-use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
+use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose, worst};
 use serde_json::json;
 
 /// How columns of the Jacobian are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Forward mode: exact but for f32.
+    /// Tangents or cotangents: exact but for f32.
     Tangents,
     /// Central differences: forward passes only, any field.
     Differences,
@@ -58,6 +58,8 @@ pub struct CurlOptions {
     pub components: usize,
     /// How.
     pub method: Method,
+    /// Of exact derivatives, whether they are columns or rows; `Sides::of` says what suits a field.
+    pub sides: Sides,
     /// Of differences, in units of sigma; `STEP` in most cases.
     pub step: f64,
     /// Differences: eliminate the h^2 term with a second step 2h, at twice the evaluations (Richardson).
@@ -73,6 +75,7 @@ impl Default for CurlOptions {
             selection: Selection { timesteps: (1..1000).step_by(10).collect(), samples: 256, seed: 0 },
             components: 64,
             method: Method::Tangents,
+            sides: Sides::Columns,
             step: STEP,
             richardson: false,
             verified: 4,
@@ -95,9 +98,13 @@ impl Task for CurlOptions {
             return Err(Error::invalid("step", format!("{} sigma, expected more than 0 and less than 1", self.step)));
         }
         check_matrices(selection.places(shard) * if self.method == Method::Both { 2 } else { 1 }, n)?;
-        let differences = self.method != Method::Tangents;
+        let (exact, differences) = (self.method != Method::Differences, self.method != Method::Tangents);
+        if exact {
+            self.sides.require(subject.field.as_ref())?;
+        }
         let options = json!({
             "components": n, "method": self.method.name(), "verified_columns": self.verified,
+            "sides": exact.then_some(self.sides.name()),
             "step_over_sigma": differences.then_some(self.step), "richardson": differences.then_some(self.richardson),
         });
         let run = move |p: &mut Progress| self.part(subject, shard, p);
@@ -137,7 +144,7 @@ impl CurlOptions {
         // [timestep][sample][K][K]
         let (mut jacobians, mut differences) = (vec![], vec![]);
         if self.method != Method::Differences {
-            jacobians = blocks.by_tangents(progress)?;
+            jacobians = blocks.exact(progress)?;
         }
         if self.method != Method::Tangents {
             differences = blocks.by_differences(&mut rows, progress)?;
@@ -185,11 +192,12 @@ struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    fn by_tangents(&self, progress: &mut Progress) -> Result<Vec<f32>> {
+    /// By tangents or cotangents.
+    fn exact(&self, progress: &mut Progress) -> Result<Vec<f32>> {
         let Blocks { subject, options, shard, components } = self;
-        let (n, selection) = (options.components, &options.selection);
-        let mut derivatives =
-            Derivatives::new(subject.gpu(), &subject.field, &selection.timesteps, components.len(), n)?;
+        let (n, sides, selection) = (options.components, options.sides, &options.selection);
+        let (size, ks) = ((components.len(), n), &selection.timesteps);
+        let mut derivatives = Derivatives::of_sides(subject.gpu(), &subject.field, ks, size, sides)?;
         let mut all: Vec<f32> = progress.recorded(selection.places(*shard), n * n)?;
         for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
             let first = batch.first % components.len();
@@ -199,9 +207,10 @@ impl Blocks<'_> {
                 &batch.at(),
                 n,
                 |point, j, v| v[components[first + point][j]] = 1.0,
-                |point, j, jv| {
-                    for (a, &row) in components[first + point].iter().enumerate() {
-                        blocks[(point * n + a) * n + j] = jv[row];
+                |point, j, product| {
+                    for (i, &component) in components[first + point].iter().enumerate() {
+                        let [a, b] = sides.entry(i, j);
+                        blocks[(point * n + a) * n + b] = product[component];
                     }
                 },
                 progress,
@@ -292,7 +301,7 @@ impl Blocks<'_> {
         let Blocks { subject, options, shard, components } = self;
         let (d, n, selection) = (subject.dim(), options.components, &options.selection);
         let picks = selection.picks(*shard, options.verified);
-        progress.worst(options.verified, &picks, |&Pick { place, k, sample, share }| {
+        let check = |&Pick { place, k, sample, share }: &Pick, _: &()| {
             let (j, own) = ((share * n as f64) as usize, &components[place % components.len()]);
             let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
             let mut v = vec![0f32; d];
@@ -303,6 +312,8 @@ impl Blocks<'_> {
                 (got - twin[row].d).abs() / rows[place].largest
             };
             Ok(largest(own.iter().enumerate().map(gap)))
-        })
+        };
+        let found = progress.checks(subject.field.twins_at_once(), &picks, |_| Ok(()), check)?;
+        Ok(worst(options.verified, &found))
     }
 }

@@ -10,7 +10,7 @@ use crate::diagnostics::{Derivatives, Divergence, Noisy, Pick, ROWS, Selection, 
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::model::{NEARLY_NOISE, Process};
-use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose};
+use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task, Whose, worst};
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -143,28 +143,35 @@ impl LikelihoodOptions {
         let (d, selection) = (subject.dim(), &self.selection);
         let count = self.divergence.tangents(d);
         let picks = selection.picks(shard, self.verified);
-        progress.worst(self.verified, &picks, |&Pick { k, sample, share, .. }| {
-            let pick = (share * count as f64) as usize;
-            let tangent = |j: usize| self.divergence.tangent(d, j, || selection.probe(sample, k, j, d));
+        let tangent =
+            |pick: &Pick, j: usize| self.divergence.tangent(d, j, || selection.probe(pick.sample, pick.k, j, d));
+        let picked = |pick: &Pick| (pick.share * count as f64) as usize;
+        let again = |pick: &Pick| {
+            let &Pick { k, sample, .. } = pick;
             let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
-            let (v, mut got) = (tangent(pick), f64::NAN);
+            let (v, mut got) = (tangent(pick, picked(pick)), f64::NAN);
             // As much as the flow has at a time, so that it is the flow's arithmetic; not counted among its evaluations.
             let mut uncounted = |_| ControlFlow::Continue(());
             derivatives.run(
                 &x,
                 &Whose { k, what: "sample", samples: &[sample] },
                 count,
-                |_, j, v| v.copy_from_slice(&tangent(j)),
+                |_, j, v| v.copy_from_slice(&tangent(pick, j)),
                 |_, j, jv| {
-                    if j == pick {
+                    if j == picked(pick) {
                         got = dot(&v, jv);
                     }
                 },
                 &mut Progress::new(&mut uncounted),
             )?;
-            let twin = subject.field.twin(&Dual::along(&x, &v), k, sample)?;
-            let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
+            Ok((x, v, got))
+        };
+        let check = |&Pick { k, sample, .. }: &Pick, (x, v, got): &(Vec<f32>, Vec<f32>, f64)| {
+            let twin = subject.field.twin(&Dual::along(x, v), k, sample)?;
+            let twin: f64 = twin.iter().zip(v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((got - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
-        })
+        };
+        let found = progress.checks(subject.field.twins_at_once(), &picks, again, check)?;
+        Ok(worst(self.verified, &found))
     }
 }

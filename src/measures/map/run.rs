@@ -2,7 +2,7 @@
 //! part, a row and four pictures per timestep and sample.
 use super::Map;
 use super::columns::Row;
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, check_pictures, halves, lanes, unit};
+use crate::diagnostics::{Batch, Derivatives, Pick, Selection, check_pictures, halves, lanes, unit};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::run::{Measure, Numbers, Part, PartArray, Progress, Ready, Shard, Subject, Task};
@@ -81,11 +81,12 @@ impl MapOptions {
         };
         let mut rows: Vec<Row> = all.chunks_exact(each).map(row).collect();
         let picks = selection.picks(shard, self.verified);
-        let checked = progress.checks(&picks, |&Pick { k, sample, share, .. }| {
+        let field = subject.field.as_ref();
+        let again = |&Pick { k, sample, share, .. }: &Pick| {
             let v = self.vector(d, sample, k, (share * count as f64) as usize);
-            let Noisy { x, .. } = selection.noisy(subject, sample, k)?;
-            derivatives.gaps(subject.field.as_ref(), &x, &v, (k, sample))
-        })?;
+            derivatives.again(&selection.noisy(subject, sample, k)?.x, &v, (k, sample))
+        };
+        let checked = progress.checks(field.twins_at_once(), &picks, again, |_, again| again.gaps(field))?;
         for (pick, found) in picks.iter().zip(checked) {
             rows[pick.place].checked = rows[pick.place].checked.max(found);
         }

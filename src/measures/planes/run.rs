@@ -3,7 +3,7 @@
 use super::Turning;
 use super::columns::Row;
 use crate::diagnostics::krylov::{FLOOR, Limits, Plane, Planes, solve};
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, check_pictures};
+use crate::diagnostics::{Again, Batch, Derivatives, Pick, Selection, check_pictures};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::paths::philox::{Purpose, Stream};
@@ -108,11 +108,16 @@ impl PlanesOptions {
             vectors.extend(pictures.iter().map(|v| *v as f32));
         }
         let picks = selection.picks(shard, self.verified);
-        let checked = progress.checks(&picks, |pick| {
-            let at = self.picked(pick);
-            let pair = &vectors[at * 2 * d..(at + 1) * 2 * d];
-            self.gap(subject, &mut derivatives, pick, pair, rows[at].size)
-        })?;
+        let field = subject.field.as_ref();
+        let again = |pick: &Pick| {
+            let pair = &vectors[self.picked(pick) * 2 * d..][..2 * d];
+            derivatives.again_each(&selection.noisy(subject, pick.sample, pick.k)?.x, pair, (pick.k, pick.sample))
+        };
+        // What A u and A w of a plane are off by, in units of the largest product at its place.
+        let off = |pick: &Pick, again: &Vec<Again>| {
+            Again::off(again, field, (|gaps| gaps.anti, rows[self.picked(pick)].size))
+        };
+        let checked = progress.checks(field.twins_at_once(), &picks, again, off)?;
         for (pick, found) in picks.iter().zip(checked) {
             let row = &mut rows[self.picked(pick)];
             row.checked = row.checked.max(found);
@@ -128,19 +133,6 @@ impl PlanesOptions {
     /// Which of all planes a pick is of.
     fn picked(&self, pick: &Pick) -> usize {
         pick.place * self.planes + (pick.share * self.planes as f64) as usize
-    }
-
-    /// What A u and A w of a plane are off by, in units of the largest product at its place.
-    fn gap(
-        &self,
-        subject: &Subject,
-        derivatives: &mut Derivatives,
-        &Pick { k, sample, .. }: &Pick,
-        pair: &[f32],
-        size: f64,
-    ) -> Result<f64> {
-        let Noisy { x, .. } = self.selection.noisy(subject, sample, k)?;
-        derivatives.off(subject.field.as_ref(), &x, pair, (k, sample), (|gaps| gaps.anti, size))
     }
 
     /// Of every sample of a batch: the rows of its planes, then their vectors.

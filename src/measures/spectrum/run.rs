@@ -4,7 +4,7 @@ use super::Spectrum;
 use super::columns::Row;
 use super::search::Search;
 use crate::diagnostics::krylov::{FLOOR, Limits, Pair, Triplet, solve};
-use crate::diagnostics::{Batch, Derivatives, Noisy, Pick, Selection, check_pictures};
+use crate::diagnostics::{Again, Batch, Derivatives, Pick, Selection, check_pictures};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::paths::philox::{Purpose, Stream};
@@ -116,15 +116,21 @@ impl SpectrumOptions {
             singular.extend(rest.iter().map(|v| *v as f32));
         }
         let picks = selection.picks(shard, self.verified);
-        let checked = progress.checks(&picks, |pick| {
-            let (at, end) = (pick.place * self.rows(), self.end(pick));
+        let field = subject.field.as_ref();
+        let again = |pick: &Pick| {
+            let end = self.end(pick);
             let own = if end < 2 * self.ends {
                 &eigen[(pick.place * 2 * self.ends + end) * d..][..d]
             } else {
                 &singular[pick.place * 4 * d..][..2 * d]
             };
-            self.gap(subject, &mut derivatives, pick, own, rows[at].size)
-        })?;
+            derivatives.again_each(&selection.noisy(subject, pick.sample, pick.k)?.x, own, (pick.k, pick.sample))
+        };
+        // What J v and J'v of vectors are off by, in units of the largest product at their place.
+        let off = |pick: &Pick, again: &Vec<Again>| {
+            Again::off(again, field, (|gaps| gaps.products, rows[pick.place * self.rows()].size))
+        };
+        let checked = progress.checks(field.twins_at_once(), &picks, again, off)?;
         for (pick, found) in picks.iter().zip(checked) {
             let row = &mut rows[pick.place * self.rows() + self.end(pick)];
             row.checked = row.checked.max(found);
@@ -145,19 +151,6 @@ impl SpectrumOptions {
     /// Which row of its place a pick is of.
     fn end(&self, pick: &Pick) -> usize {
         (pick.share * self.rows() as f64) as usize
-    }
-
-    /// What J v and J'v of vectors are off by, in units of the largest product at their place.
-    fn gap(
-        &self,
-        subject: &Subject,
-        derivatives: &mut Derivatives,
-        &Pick { k, sample, .. }: &Pick,
-        vectors: &[f32],
-        size: f64,
-    ) -> Result<f64> {
-        let Noisy { x, .. } = self.selection.noisy(subject, sample, k)?;
-        derivatives.off(subject.field.as_ref(), &x, vectors, (k, sample), (|gaps| gaps.products, size))
     }
 
     /// Of every sample of a batch: its rows, then the vectors of each.

@@ -8,7 +8,7 @@ use crate::diagnostics::{Batch, Derivatives, Divergence, Noisy, Pick, Selection,
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::run::{Measure, Part, Progress, Ready, Shard, Subject, Task};
+use crate::run::{Measure, Part, Progress, Ready, Shard, Subject, Task, worst};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -93,13 +93,15 @@ impl SteinOptions {
             all.extend(found);
         }
         let picks = selection.picks(shard, self.verified);
-        let worst = progress.worst(self.verified, &picks, |&Pick { place, k, sample, share }| {
+        let check = |&Pick { place, k, sample, share }: &Pick, _: &()| {
             let j = (share * count as f64) as usize;
             let (v, point) = (self.tangent(d, sample, k, j), selection.noisy(subject, sample, k)?);
             let twin = subject.field.twin(&Dual::along(&point.x, &v), k, sample)?;
             let twin: f64 = twin.iter().zip(&v).map(|(y, &v)| y.d * f64::from(v)).sum();
             Ok((all[place * (ROW + count) + ROW + j] - twin).abs() / twin.abs().max(f64::MIN_POSITIVE))
-        })?;
+        };
+        let found = progress.checks(subject.field.twins_at_once(), &picks, |_| Ok(()), check)?;
+        let worst = worst(self.verified, &found);
         let facts = json!({
             "divergence": self.divergence.name(),
             "reference": if self.reference.is_some() { "field" } else { "conditional score" },

@@ -11,7 +11,14 @@ pub fn run(run: &Run) -> Markup {
     let known = |key: &str| plain(&manifest[key]).unwrap_or_else(|| "unknown".into());
     let options = manifest["options"].as_object().into_iter().flatten();
     // Earlier versions had `arcs`, of the projection path.
-    let own = ["arcs", "quadrature", "tolerance", "quadrature_checked_samples", "verified_points"];
+    let own = [
+        "arcs",
+        "quadrature",
+        "tolerance",
+        "quadrature_checked_samples",
+        "quadrature_compared_every",
+        "verified_points",
+    ];
     let own = own.iter().filter_map(|key| Some((key.to_string(), plain(&manifest[*key])?)));
     let paths = manifest["path_parameters"].as_object().into_iter().flatten();
     let of_path = |(path, own): (&String, &Value)| -> Vec<(String, String)> {
