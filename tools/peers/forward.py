@@ -10,7 +10,7 @@ from common import REPEATS, Result, gap, named, near, tried, turns
 
 
 def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
-    costs = {tile: run.program.bench(network, "forward", "--tile", tile)[1]["seconds"]["best"] for tile in tiles}
+    costs = {tile: run.program.bench(network, "forward", REPEATS, "--tile", tile)[1]["seconds"]["best"] for tile in tiles}
     tile = min(costs, key=costs.get)
     facts, theirs = {"tile": tile, "taken": {}, "tried": {}, "differences": {}}, {}
     first = None
@@ -32,7 +32,7 @@ def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
         facts["differences"] |= own_differences(run, network, first[0])
 
     def ours() -> float:
-        report, cost = run.program.bench(network, "forward", "--tile", tile)
+        report, cost = run.program.bench(network, "forward", REPEATS, "--tile", tile)
         facts.update(adapter=report["adapter"], kernels=report["kernels"])
         return cost["seconds"]["best"]
 
