@@ -40,8 +40,8 @@ def time(seconds: list[float]) -> str:
     return f"{middle:.3g} s" if middle >= 1 else f"{1e3 * middle:.3g} ms"
 
 
-def reached(value: float, aim: float) -> str:
-    return f"{aim:g}: {'reached' if value <= aim else 'missed'}"
+def reached(value: float, aim: float, unit: str = "") -> str:
+    return f"{aim:g}{unit}: {'reached' if value <= aim else 'missed'}"
 
 
 def taken(result: dict, peer: str) -> str:
@@ -68,7 +68,7 @@ def lines(result: dict) -> list[str]:
     absolute = next((aim for name, aim in SECONDS.items() if what.startswith(name)), None)
     if absolute is not None:
         span = f"({min(ours):.3g} to {max(ours):.3g} s)"
-        said.append(f"| {network} | {what} | {time(ours)} {span} | | | | {reached(statistics.median(ours), absolute)} s | {end}")
+        said.append(f"| {network} | {what} | {time(ours)} {span} | | | | {reached(statistics.median(ours), absolute, ' s')} | {end}")
     for peer, aim in shown:
         ratio = result["ratios"][peer]
         about = f"{ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
