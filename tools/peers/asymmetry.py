@@ -1,5 +1,5 @@
-"""Asymmetry of the whole Jacobian to a given standard error: nasym = E|A v|^2 / E(|J v|^2 + |J'v|^2)/2 by random vectors v, as
-`vorticity asymmetry` estimates it, and the same estimator by torch.func.jvp and vjp, or JAX's. Both take as many probes at as many noisy images;
+"""Asymmetry of the whole Jacobian to a given standard error: nasym = E|A v|^2 / E(|J v|^2 + |J'v|^2)/2 by vectors v of random
+signs, as `vorticity asymmetry` estimates it, and the same estimator by torch.func.jvp and vjp, or JAX's. Both take as many probes at as many noisy images;
 a time is that of the probes times the squared standard error that they leave (geometric mean over the places), over that of vorticity's: what
 a method would take for vorticity's error. Images are MNIST's digits."""
 
@@ -64,7 +64,7 @@ def compare(run, network, timesteps: list[int], images: int, probes: int) -> lis
     measured("--timesteps", timesteps[0], "--samples", 1, "--probes", 2)  # the driver compiles, as the peers do when they are tried
 
     def probe() -> np.ndarray:
-        return draw.standard_normal((probes, *network.shape)).astype(np.float32)
+        return draw.choice(np.float32([-1, 1]), (probes, *network.shape))
 
     theirs = {}
     for engine in run.engines:

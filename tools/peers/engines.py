@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.func import jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from networks import Network, ShuffleUNet
 
@@ -133,13 +134,15 @@ class Eager(Engine):
         return ways
 
     def derivatives(self, network: Network, ways: dict[str, Callable]) -> Ways:
-        """Functions of f, x and vectors, for the network written in every way."""
-        made = {}
-        for written, net in self.written(network).items():
-            for way, run in ways.items():
-                name = f"{way}, {written}" if written else way
-                made[name] = lambda x, k, v, net=net, run=run: run(lambda x: net(x, k), x, v)
-        return made
+        """Functions of f, x and vectors, for the network written in every way. Attention is PyTorch's plain one, which alone has both modes."""
+        def of(net: torch.nn.Module, run: Callable) -> Callable:
+            def function(x, k, v):
+                with sdpa_kernel(SDPBackend.MATH):
+                    return run(lambda x: net(x, k), x, v)
+            return function
+
+        nets = self.written(network).items()
+        return {f"{way}, {written}" if written else way: of(net, run) for written, net in nets for way, run in ways.items()}
 
     def columns(self, network: Network) -> Ways:
         return self.derivatives(network, {"authors' way": lambda f, x, v: columns(f, x, v, 16), "forward mode": columns})
