@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -139,11 +140,17 @@ def main() -> None:
     print(f"CUDA: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "CUDA: no CUDA here")
     print(HEADINGS, flush=True)
     networks: dict[str, Network] = {}
+    failed: list[str] = []
     for row in args.only:
         name, compare = ROWS[row]
         begun = time.monotonic()
-        networks[name] = networks.get(name) or network(name, run.program, args.work)
-        results = compare(run, networks[name])
+        try:
+            networks[name] = networks.get(name) or network(name, run.program, args.work)
+            results = compare(run, networks[name])
+        except (Exception, SystemExit):  # the other rows have a right to their time
+            traceback.print_exc()
+            failed.append(row)
+            continue
         for result in results:
             print("\n".join(result.lines()))
             print(f"  {json.dumps({k: v for k, v in result.facts.items() if k != 'convolutions'})}")
@@ -155,6 +162,8 @@ def main() -> None:
         if args.json:
             args.json.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{args.rounds} rounds; ratio: vorticity over the peer")
+    if failed:
+        sys.exit(f"nothing was measured of {', '.join(failed)}: said above")
 
 
 if __name__ == "__main__":
