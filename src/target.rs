@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Storage buffers that a step may bind: WebGPU's least, which every adapter has.
 pub const STORAGE_BUFFERS: usize = 8;
 
-/// Widest heads whose attention in one step is the faster way on software adapters, whatever the number of keys (docs/BENCHMARKS.md).
+/// Widest heads whose attention in one step is the faster way on software adapters, whatever the number of keys (docs/perf-log.md).
 const NARROW: usize = 64;
 
 /// Keys from which on attention is one step for its memory, logits and weights of every two pixels being 8 MiB and more a head and lane:

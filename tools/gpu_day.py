@@ -164,12 +164,13 @@ def cifar(day: Day) -> None:
         bench(day, "cifar", model, 3, ("forward",), ("tangents", "--tangents", 16))
 
 
-def beside(day: Day, name: str, model: str) -> None:
+def beside(day: Day, name: str, network: str) -> None:
     """Beside PyTorch; what was measured before the time was over counts."""
     file = day.out / f"{name}.json"
     own = ["--adapter", day.args.adapter] if day.args.adapter else []
-    day.call(name, [sys.executable, "tools/peers/all.py", model, "--vorticity", day.args.vorticity, "--devices", *day.args.devices,
-                    "--rounds", 3, "--json", file, *own])
+    rows = [f"{network}-{what}" for what in ("forward", "loop", "jacobian")]
+    day.call(name, [sys.executable, "tools/peers/all.py", "--vorticity", day.args.vorticity, "--devices", *day.args.devices,
+                    "--peers", "pytorch", "--only", *rows, "--work", day.out, "--rounds", 3, "--json", file, *own])
     if file.exists():
         day.found[name] = json.loads(file.read_text())
     else:
@@ -178,13 +179,12 @@ def beside(day: Day, name: str, model: str) -> None:
 
 
 def peers(day: Day) -> None:
-    beside(day, "peers", day.args.network)
+    beside(day, "peers", "mnist")
 
 
 def cifar_peers(day: Day) -> None:
-    model = init(day)
-    if model:
-        beside(day, "cifar_peers", model)
+    if init(day):
+        beside(day, "cifar_peers", CIFAR)
 
 
 # Name, seconds of its own, and what it does.
@@ -297,19 +297,19 @@ def aims(found: dict) -> list[Row]:
     return rows
 
 
-def ratios(document: dict, model: str) -> list[Row]:
+def ratios(document: dict) -> list[Row]:
     rows = []
     for result in document["results"]:
         ours = sorted(result["seconds"]["vorticity"])[len(result["seconds"]["vorticity"]) // 2]
         for peer, ratio in result["ratios"].items():
             aim, reached = "", None
             if peer.startswith("PyTorch CUDA") and "TF32" not in peer:
-                if peer.endswith("authors' way"):
+                if peer.endswith(", authors' way"):
                     aim, reached = "10 times as fast", ratio["median"] <= 0.1
                 elif result["what"].startswith("forward"):
                     aim, reached = "as fast", ratio["median"] <= 1
             said = f"{1e3 * ours:.3f} ms; {1 / ratio['median']:.2f} times as fast ({1 / ratio['high']:.2f} to {1 / ratio['low']:.2f})"
-            rows.append(Row(f"{result['what']}, beside {peer}", said, f"tools/peers/all.py {model}", aim, reached))
+            rows.append(Row(f"{result['what']}, beside {peer}", said, f"tools/peers/all.py --only {result['row']}", aim, reached))
     return rows
 
 
@@ -321,9 +321,9 @@ def rows(found: dict) -> list[Row]:
     if found.get("cifar"):
         all_of += costs(found["cifar"], "CIFAR-10 latent", "vorticity bench c10")
     all_of += aims(found) + tuned(found)
-    for name, model in [("peers", MNIST), ("cifar_peers", "c10")]:
+    for name in ("peers", "cifar_peers"):
         if found.get(name):
-            all_of += ratios(found[name], model)
+            all_of += ratios(found[name])
     return all_of
 
 

@@ -121,7 +121,7 @@ class Days(unittest.TestCase):
 
     def test_rows_of_peers_and_of_the_tuner(self):
         ratio = {"median": 0.08, "low": 0.05, "high": 0.1}
-        result = {"what": "sub-Jacobian", "seconds": {"vorticity": [0.001, 0.003, 0.002]},
+        result = {"row": "mnist-jacobian", "what": "sub-Jacobian", "seconds": {"vorticity": [0.001, 0.003, 0.002]},
                   "ratios": {"PyTorch CUDA, authors' way": ratio, "PyTorch CUDA, TF32, authors' way": ratio}}
         tuned = {"seconds": {"a": {"igemm 64x64": 3.0, "coop f16x2 16x16": 1.0}, "b": {"igemm 64x64": 3.0}}}
         lines = [row.line() for row in gpu_day.rows({"peers": {"results": [result]}, "tuned": tuned})]

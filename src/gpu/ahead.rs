@@ -8,17 +8,18 @@ use super::slot::Slot;
 use super::words::{self, Words};
 use crate::error::Result;
 use crate::program::{Access, Buffer, Kernel, Program, Role, Space};
+use crate::threads::cores;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Programs of fewer kernels are not worth a device.
+/// A device pays for itself on so many kernels.
 const FEWEST: usize = 8;
 
 /// A kernel whose first dispatch, over no workgroup, takes no longer than this beyond what its pipeline took was compiled before, and
-/// only loaded. llvmpipe takes 1 to 7 ms to load one, and to compile it 20 to 100 times its pipeline's time if it is small, 5 times if
-/// it is large.
+/// only loaded. llvmpipe takes 1 to 7 ms to load one, and to compile it 70 times its pipeline's time if it is small, 6 times if it is
+/// large.
 const LOADED: Duration = Duration::from_millis(5);
 
 /// Bytes of what stands in for a kernel's buffers: more than any kernel wants to see of one at least.
@@ -57,11 +58,10 @@ impl Ahead {
                 kernels.push(step.kernel.clone());
             }
         }
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        if kernels.len() < FEWEST || cores < 2 {
+        let helpers = (cores() - 1).min(kernels.len() / FEWEST);
+        if helpers == 0 {
             return None;
         }
-        let helpers = (cores - 1).min(kernels.len() / FEWEST).max(1);
         let own = program.texts().into_iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
         let stop = Arc::<AtomicBool>::default();
         let work = Work { device: device.clone(), kernels, own, taken: AtomicUsize::new(0), stop: stop.clone() };

@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 
 REPEATS = 5
+# Whoever takes so many times as long as the fastest when tried is not waited for again.
+FAR = 4
+AUTHORS = "authors' way"
 
 
 @dataclass
@@ -33,9 +36,9 @@ class Vorticity:
             sys.exit(f"{' '.join(command)}: exit code {done.returncode}")
         return done.stdout
 
-    def bench(self, network, what: str, *arguments) -> tuple[dict, dict]:
+    def bench(self, network, what: str, rounds: int, *arguments) -> tuple[dict, dict]:
         """The whole document, and the cost of that name."""
-        report = json.loads(self.run("bench", network.path, "--what", what, "--json", "--rounds", REPEATS, *arguments))
+        report = json.loads(self.run("bench", network.path, "--what", what, "--json", "--rounds", rounds, *arguments))
         return report, next(cost for cost in report["costs"] if cost["what"] == what)
 
     def measured(self, folder: Path, measure: str, network, *arguments) -> tuple[dict, Path]:
@@ -97,15 +100,24 @@ def gap(found: np.ndarray, want: np.ndarray) -> float:
 
 
 def tried(engine, ways: dict[str, Callable], arrays: tuple[np.ndarray, ...]) -> tuple[str, float] | None:
-    """The fastest way of an engine, and its seconds; ways that fail are said and left out."""
+    """The fastest way of an engine, and its seconds; ways that fail are said and left out. Those that are near the fastest are timed again."""
     times = {}
     for way, f in ways.items():
         try:
-            times[way] = min(engine.seconds(f, arrays, 2))
+            times[way] = min(engine.seconds(f, arrays, 1))
         except Exception as error:  # whatever a compiler or an operator may refuse
             said = str(error).strip().splitlines()
             print(f"{engine.name}, {way or 'as it is'}: left out: {type(error).__name__}: {said[0] if said else ''}", flush=True)
+    close = [way for way, seconds in times.items() if len(times) > 1 and seconds <= 1.5 * min(times.values())]
+    for way in close:
+        times[way] = min(times[way], *engine.seconds(ways[way], arrays, 2))
     return min(times.items(), key=lambda one: one[1]) if times else None
+
+
+def near(tries: dict[str, float]) -> list[str]:
+    """Those that take part in the turns: not much slower than the fastest, or the authors' own way."""
+    least = min(tries.values(), default=0.0)
+    return [name for name, seconds in tries.items() if seconds <= FAR * least or name.endswith(AUTHORS)]
 
 
 def named(engine, way: str) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from common import REPEATS, Result, gap, named, tried, turns
+from common import REPEATS, Result, gap, named, near, tried, turns
 
 
 def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
-    costs = {tile: run.program.bench(network, "forward", "--tile", tile)[1]["seconds"]["best"] for tile in tiles}
+    costs = {tile: run.program.bench(network, "forward", REPEATS, "--tile", tile)[1]["seconds"]["best"] for tile in tiles}
     tile = min(costs, key=costs.get)
-    facts, theirs = {"tile": tile, "taken": {}, "differences": {}}, {}
+    facts, theirs = {"tile": tile, "taken": {}, "tried": {}, "differences": {}}, {}
     first = None
     for engine in run.engines:
         ways = engine.forward(network)
@@ -22,6 +22,7 @@ def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
             continue
         batch = min(found, key=lambda batch: found[batch][1])
         way = found[batch][0]
+        facts["tried"][engine.name] = found[batch][1]
         facts["taken"][engine.name] = f"batch {batch}{', ' if way else ''}{way}"
         theirs[engine.name] = lambda e=engine, f=ways[way], n=batch: min(e.seconds(f, network.points(n), REPEATS)) / n
         y = engine.call(ways[way], *network.points(batches[0]))
@@ -31,10 +32,11 @@ def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
         facts["differences"] |= own_differences(run, network, first[0])
 
     def ours() -> float:
-        report, cost = run.program.bench(network, "forward", "--tile", tile)
+        report, cost = run.program.bench(network, "forward", REPEATS, "--tile", tile)
         facts.update(adapter=report["adapter"], kernels=report["kernels"])
         return cost["seconds"]["best"]
 
+    theirs = {name: theirs[name] for name in near(facts["tried"])}
     return [Result(f"forward, {network.name}", *turns(run.rounds, ours, theirs), facts)]
 
 

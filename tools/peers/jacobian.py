@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from common import Result, gap, tried, turns
+from common import AUTHORS, Result, gap, near, tried, turns
 
 SIDES = {"tangents": "columns", "cotangents": "rows"}
-AUTHORS = "authors' way"
 
 
 def compare(run, network, components: int, samples: int) -> list[Result]:
@@ -19,11 +18,11 @@ def compare(run, network, components: int, samples: int) -> list[Result]:
     basis = np.eye(d, dtype=np.float32)[chosen].reshape(-1, *network.shape)
 
     def ours(what: str) -> tuple[float, float]:
-        report, cost = run.program.bench(network, what, "--tile", tile, f"--{what}", components)
+        report, cost = run.program.bench(network, what, 3, "--tile", tile, f"--{what}", components)
         facts.update(adapter=report["adapter"], kernels=report["kernels"])
         return cost["seconds"]["best"], cost["over_forward" if what == "tangents" else "further_over_forward"]["median"]
 
-    facts, theirs, made = {"components": components, "tile": tile, "taken": {}}, {}, {}
+    facts, theirs, made = {"components": components, "tile": tile, "taken": {}, "tried": {}}, {}, {}
     once = {what: ours(what) for what in SIDES}
     for what, (seconds, over) in once.items():
         facts[SIDES[what]] = {"seconds, once": seconds, "a lane over a forward evaluation": over}
@@ -37,11 +36,12 @@ def compare(run, network, components: int, samples: int) -> list[Result]:
             if best is None:
                 continue
             name, f = f"{engine.name}, {group}", ways[best[0]]
-            facts["taken"][name] = best[0]
+            facts["taken"][name], facts["tried"][name] = best
             theirs[name] = lambda e=engine, f=f: min(e.seconds(f, (x, k, basis), 2))
             part = engine.call(f, x, k, basis)[:, chosen]
             made[name] = part if best[0] in rows else part.T
     first = next(iter(made), None)
     facts["differences"] = {f"{name} from {first}": gap(part, made[first]) for name, part in made.items()}
+    theirs = {name: theirs[name] for name in near(facts["tried"])}
     times = turns(run.rounds, lambda: ours(side)[0], theirs)
     return [Result(f"sub-Jacobian of {components}, {network.name}", *times, facts)]

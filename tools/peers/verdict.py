@@ -15,7 +15,7 @@ TIMESTEPS = [1, *range(100, 1000, 100)]
 def compare(run, network, samples: int) -> list[Result]:
     facts: dict = {"timesteps": TIMESTEPS, "samples": samples, "evaluations": {}}
 
-    def once(name: str, *more) -> float:
+    def once(name: str, *more, samples: int = samples) -> float:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             log, out = run.program.measured(
@@ -26,6 +26,7 @@ def compare(run, network, samples: int) -> list[Result]:
             facts["adapter"] = json.loads((out / "manifest.json").read_text())["adapter"]
         return seconds
 
+    once("checked", samples=2)  # the driver compiles
     unchecked = ("--quadrature-check", 0, "--verify-fraction", 0)
     theirs = {"vorticity, unchecked": lambda: once("unchecked", *unchecked)}
     return [Result(f"verdict on rotation, {network.name}", *turns(run.rounds, lambda: once("checked"), theirs), facts)]
