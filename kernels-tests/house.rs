@@ -30,7 +30,8 @@ pub fn files(folder: &str, endings: &[&str]) -> Vec<(PathBuf, String)> {
 
 /// The modules of src/lib.rs in order.
 fn flow(lib: &str) -> Vec<String> {
-    let name = |line: &str| line.trim().strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_string);
+    let name =
+        |line: &str| line.trim().trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';').map(str::to_string);
     lib.lines().filter_map(name).collect()
 }
 

@@ -63,12 +63,19 @@ fn shape_and_weights_decide() {
         (one(square(64, 16), 64, 5, 1), "kernel"),
         (one(square(3, 16), 64, 3, 1), "few channels read"),
         (one(square(64, 16), 3, 3, 1), "few channels written"),
-        (one(square(256, 2), 256, 3, 1), "half a tile"),
+        (one(square(256, 1), 256, 3, 1), "a pixel alone"),
         (one(square(64, 5), 64, 3, 1), "tiles mostly beyond the image"),
         (one(square(64, 68), 64, 3, 1), "a network on large images"),
     ] {
         assert_eq!(of(&graph, KernelFamily::Cpu), 0, "{why}");
     }
+}
+
+#[test]
+fn an_image_of_two_by_two_goes_whole() {
+    let program = plan(&one(Shape::new(64, 2, 2), 64, 3, 1), KernelFamily::Cpu, 0, None).0;
+    let products: u64 = program.steps().filter(|s| s.op == "conv winograd").map(|s| s.flops).sum();
+    assert_eq!(products, 2 * 9 * 64 * 64, "nine products instead of 36");
 }
 
 /// Rounding of 1.5 to 2 direct sums in the mean, as the points were chosen by; the worst number may be off by more.
@@ -78,8 +85,8 @@ fn it_is_not_much_rougher_than_a_direct_convolution() {
     if !families(&gpu).contains(&KernelFamily::Cpu) {
         return; // this adapter never goes that way
     }
-    for c in [48, 160] {
-        let tiles = one(Shape::new(c, 7, 11), 40, 3, 1);
+    for (c, h, w) in [(48, 7, 11), (160, 7, 11), (160, 2, 2)] {
+        let tiles = one(Shape::new(c, h, w), 40, 3, 1);
         let mut direct = tiles.clone();
         direct.hold_f16().unwrap();
         assert_eq!([&tiles, &direct].map(|g| tiled(&plan(g, KernelFamily::Cpu, 2, None).0)), [1, 0]);

@@ -1,5 +1,6 @@
 // V[lane, tile, position, c] = B' d B: the input transform of Winograd's minimal filtering F(4x4, 3x3) (Lavin, Gray,
-// arXiv 1509.09308) with the points 0, +-3/4, +-3/2 and infinity; d is the 6x6 pixels that the tile's 4x4 outputs read. CPU adapters.
+// arXiv 1509.09308) with the points 0, +-3/4, +-3/2 and infinity; d is the 6x6 pixels that the tile's 4x4 outputs read. With WHOLE
+// d is all of an image of 2x2 pixels, and V its pixels, the sums of two, and the sum of all (`ops::conv::winograd`). CPU adapters.
 // Linear: all lanes alike. Thread map: lib/elementwise over (lane, tile, block).
 // Accuracy: each of the two passes sums at most 3 products by exact constants, error <= 4 u sum of their sizes.
 struct Immediates {
@@ -11,17 +12,27 @@ struct Immediates {
 }
 #import lib/elementwise.wgsl
 
-// What six pixels of a row or column become.
-struct Six { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f, v4: vec4f, v5: vec4f }
+const READ = 6 - 4 * WHOLE; // pixels of a side
+const SIDE = 6 - 3 * WHOLE; // positions of a side
 
-fn transformed(d: Six) -> Six {
-    let even1 = d.v4 - 2.25 * d.v2;
-    let odd1 = 0.75 * (d.v3 - 2.25 * d.v1);
-    let even2 = d.v4 - 0.5625 * d.v2;
-    let odd2 = 1.5 * (d.v3 - 0.5625 * d.v1);
-    return Six(1.265625 * d.v0 - 2.8125 * d.v2 + d.v4, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2,
-        1.265625 * d.v1 - 2.8125 * d.v3 + d.v5);
+#if WHOLE
+// What the two pixels of a row or column become.
+struct Side { v0: vec4f, v1: vec4f, v2: vec4f }
+
+fn transformed(d0: vec4f, d1: vec4f) -> Side { return Side(d0, d0 + d1, d1); }
+#else
+// What six pixels of a row or column become.
+struct Side { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f, v4: vec4f, v5: vec4f }
+
+fn transformed(d0: vec4f, d1: vec4f, d2: vec4f, d3: vec4f, d4: vec4f, d5: vec4f) -> Side {
+    let even1 = d4 - 2.25 * d2;
+    let odd1 = 0.75 * (d3 - 2.25 * d1);
+    let even2 = d4 - 0.5625 * d2;
+    let odd2 = 1.5 * (d3 - 0.5625 * d1);
+    return Side(1.265625 * d0 - 2.8125 * d2 + d4, even1 + odd1, even1 - odd1, even2 + odd2, even2 - odd2,
+        1.265625 * d1 - 2.8125 * d3 + d5);
 }
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -30,21 +41,29 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let row = quotient(tile, im.across);
     let top = i32(4u * row) - i32(im.above);
     let left = i32(4u * (tile - row * im.across)) - i32(im.left);
-#unroll r 0 6
+#unroll r 0 READ
     let in$r = top + $r >= 0 && top + $r < i32(im.in_h);
     let at$r = (i32(e.lane * im.in_h) + top + $r) * i32(im.in_w) + left;
 #end
-#unroll c 0 6
+#unroll c 0 READ
     let on$c = left + $c >= 0 && left + $c < i32(im.in_w);
-#unroll r 0 6
+#unroll r 0 READ
     let d$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + i32(e.block_at), in$r && on$c));
 #end
-    let t$c = transformed(Six(d0_$c, d1_$c, d2_$c, d3_$c, d4_$c, d5_$c));
+    let t$c = transformed(
+#unroll r 0 READ
+        d$(r)_$c,
 #end
-#unroll r 0 6
-    let u$r = transformed(Six(t0.v$r, t1.v$r, t2.v$r, t3.v$r, t4.v$r, t5.v$r));
-#unroll c 0 6
-    y[e.y_at + $(6 * r + c)u * im.blocks] = packed(u$r.v$c);
+    );
+#end
+#unroll r 0 SIDE
+    let u$r = transformed(
+#unroll c 0 READ
+        t$(c).v$r,
+#end
+    );
+#unroll c 0 SIDE
+    y[e.y_at + $(SIDE * r + c)u * im.blocks] = packed(u$r.v$c);
 #end
 #end
 }

@@ -1,8 +1,8 @@
 // y[lane, p, o] = act(b[o] + A' M A): the output transform of Winograd's F(4x4, 3x3) (winograd_in), M[lane, tile, position, o] the
-// sums over input channels; tangents get no bias. CPU adapters.
+// sums over input channels; tangents get no bias. With WHOLE the outputs are 2x2, all of an image. CPU adapters.
 // Thread map: one thread per (lane of the part, tile, block). Threads beyond the last repeat it.
 // Accuracy: each of the two passes sums at most 5 products by exact constants. The whole convolution, measured: twice the
-// rounding of a direct f32 sum in the mean, up to thrice at worst (random inputs; smooth ones: half of it).
+// rounding of a direct f32 sum in the mean, up to thrice at worst (random inputs; smooth ones: half of it); with WHOLE less.
 struct Immediates {
 #import lib/conv_immediates.wgsl
     across: u32, first: u32, // tiles in a row, first tile; in_w is the number of tiles here
@@ -22,17 +22,27 @@ struct Immediates {
 @group(0) @binding(4) var<storage, read_write> slope: array<Block>; // [sample][pixels][out blocks]
 #endif
 
-// What six sums of a row or column of positions become.
-struct Four { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f }
+const SIDE = 6 - 3 * WHOLE;    // positions of a side
+const OUTPUTS = 4 - 2 * WHOLE; // pixels of a side
 
-fn transformed(m0: vec4f, m1: vec4f, m2: vec4f, m3: vec4f, m4: vec4f, m5: vec4f) -> Four {
+#if WHOLE
+// What three sums of a row or column of positions become.
+struct Side { v0: vec4f, v1: vec4f }
+
+fn transformed(m0: vec4f, m1: vec4f, m2: vec4f) -> Side { return Side(m1 + m2, m1 + m0); }
+#else
+// What six sums of a row or column of positions become.
+struct Side { v0: vec4f, v1: vec4f, v2: vec4f, v3: vec4f }
+
+fn transformed(m0: vec4f, m1: vec4f, m2: vec4f, m3: vec4f, m4: vec4f, m5: vec4f) -> Side {
     let even1 = m1 + m2;
     let odd1 = m1 - m2;
     let even2 = m3 + m4;
     let odd2 = m3 - m4;
-    return Four(m0 + even1 + even2, 0.75 * odd1 + 1.5 * odd2, 0.5625 * even1 + 2.25 * even2,
+    return Side(m0 + even1 + even2, 0.75 * odd1 + 1.5 * odd2, 0.5625 * even1 + 2.25 * even2,
         0.421875 * odd1 + 3.375 * odd2 + m5);
 }
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -42,10 +52,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let lane = lane_of(q);
     let block = i - p * im.out_blocks;
     let own = i32((lane * im.in_w + p - q * im.in_w) * im.in_stride + block);
-#unroll c 0 6
+#unroll c 0 SIDE
     let t$c = transformed(
-#unroll r 0 6
-        load_x(own + $(6 * r + c) * i32(im.out_blocks)),
+#unroll r 0 SIDE
+        load_x(own + $(SIDE * r + c) * i32(im.out_blocks)),
 #end
     );
 #end
@@ -58,11 +68,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let height = quotient(im.pixels, im.out_w);
     let tile = im.first + p - q * im.in_w;
     let tile_row = quotient(tile, im.across);
-    let top = 4u * tile_row;
-    let left = 4u * (tile - tile_row * im.across);
-#unroll r 0 4
-    let u$r = transformed(t0.v$r, t1.v$r, t2.v$r, t3.v$r, t4.v$r, t5.v$r);
-#unroll c 0 4
+    let top = $(OUTPUTS)u * tile_row;
+    let left = $(OUTPUTS)u * (tile - tile_row * im.across);
+#unroll r 0 OUTPUTS
+    let u$r = transformed(
+#unroll c 0 SIDE
+        t$(c).v$r,
+#end
+    );
+#unroll c 0 OUTPUTS
     if top + $(r)u < height && left + $(c)u < im.out_w {
         let pixel = (top + $(r)u) * im.out_w + left + $(c)u;
         store(lane * im.pixels + pixel, sample_of(q) * im.pixels + pixel, block, u$r.v$c + shift, row);

@@ -27,8 +27,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
-#[doc(hidden)]
-pub mod threads;
+mod threads;
 pub mod shape;
 pub mod spec;
 pub mod dual;

@@ -25,6 +25,7 @@ use crate::rows::Rows;
 use crate::rows::functions::Lookup;
 use crate::shape::Shape;
 use crate::target::KernelFamily;
+use crate::threads::in_parallel;
 use crate::twin;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -94,37 +95,39 @@ pub fn tested() -> impl Iterator<Item = &'static Tested> {
 /// Ops that variants compute.
 pub const VARIED: [&str; 3] = ["conv", "fused_conv", "up_conv"];
 
-/// Everything; `observe` sees each check as it is done.
-pub fn run(gpu: &Gpu, observe: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
-    let mut checks = vec![];
-    let mut add = |check: Check| {
-        observe(&check);
-        checks.push(check);
-    };
+/// Everything, on as many threads as there are cores: most of the time goes into compilers, the driver's among them.
+pub fn run(gpu: &Gpu) -> Result<Vec<Check>> {
+    let mut jobs: Vec<Job> = vec![];
     for (name, cases) in tested() {
-        for case in cases() {
+        for case in cases().into_iter().map(Arc::new) {
             for family in families(gpu) {
-                add(op(gpu, name, &case, family)?);
+                let case = case.clone();
+                jobs.push(Box::new(move || op(gpu, name, &case, family)));
             }
             for variant in variants(gpu).0.into_iter().filter(|_| VARIED.contains(name)) {
-                add(varied(gpu, name, &case, variant)?);
+                let case = case.clone();
+                jobs.push(Box::new(move || varied(gpu, name, &case, variant)));
             }
         }
     }
     for family in families(gpu) {
-        add(angles(gpu, family)?);
+        jobs.push(Box::new(move || angles(gpu, family)));
     }
     for (name, ..) in PATHS {
         let path = path(name)?;
         for spec in ["field:gaussian", "field:rotor?omega=1", "field:tilted?omega=1"] {
-            add(circulation(gpu, &path, spec, Quadrature::Midpoint)?);
-            if path.smooth().is_some() {
-                add(circulation(gpu, &path, spec, Quadrature::Adaptive { tolerance: 0.5 })?);
+            let adaptive = path.smooth().map(|_| Quadrature::Adaptive { tolerance: 0.5 });
+            for quadrature in [Quadrature::Midpoint].into_iter().chain(adaptive) {
+                let path = path.clone();
+                jobs.push(Box::new(move || circulation(gpu, &path, spec, quadrature)));
             }
         }
     }
-    Ok(checks)
+    in_parallel(jobs.len(), |i| jobs[i]()).into_iter().collect()
 }
+
+/// What makes one check.
+type Job<'a> = Box<dyn Fn() -> Result<Check> + Sync + Send + 'a>;
 
 /// An op's case on three samples at different timesteps against the twin: values alone, then values with two tangents.
 pub fn op(gpu: &Gpu, name: &str, case: &Case, family: KernelFamily) -> Result<Check> {

@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let gpu = args.device.open()?;
     args.output.say(&format!("adapter: {}\n\n", gpu.describe()))?;
-    let checks = selftest::run(&gpu, &mut |_| {})?;
+    let checks = selftest::run(&gpu)?;
     args.output.say(&describe(&gpu, &checks))?;
     args.output.document("selftest", || document(&gpu, &checks))?;
     Ok(i32::from(!checks.iter().all(Check::passed)))

@@ -1,10 +1,11 @@
 //! Kernels compiled and not run: what the driver's compiler makes of them, or why it refuses. In: kernels. Out: a `Compiled` each.
 use super::open::Gpu;
-use super::pipeline::{build, in_parallel};
+use super::pipeline::build;
 use super::statistics::Executable;
 use crate::error::Result;
 use crate::program::Kernel;
 use crate::shaders;
+use crate::threads::in_parallel;
 
 /// What became of a kernel.
 #[derive(Debug)]

@@ -6,10 +6,9 @@ use super::words;
 use crate::error::{Error, Result};
 use crate::program::{Access, Kernel};
 use crate::shaders;
+use crate::threads::in_parallel;
 use naga::valid::Capabilities;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 /// The word of a kernel's immediates that comes first and is filled in at each run.
 pub(super) const LANES: &str = "lanes";
@@ -77,26 +76,6 @@ impl Cache {
         self.0.insert(kernel.clone(), self.1.len() - 1);
         Ok(self.1.len() - 1)
     }
-}
-
-/// `one` of 0..count, on as many threads as there are cores; the results in order.
-pub(super) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let work = || -> Vec<(usize, T)> {
-        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        taken.take_while(|&i| i < count).map(|i| (i, one(i))).collect()
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
-    let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|d| d.0);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A binding in a layout.

@@ -379,6 +379,7 @@ pub fn cases() -> Vec<Case> {
         case("3x3 40->36, tiles", 40, 36, 3, 1, 1, 5, 7),
         case("3x3 64->72, less than a tile", 64, 72, 3, 1, 1, 2, 3),
         case("3x3 no padding, 33->42, tiles", 33, 42, 3, 1, 0, 7, 10),
+        case("3x3 68->42, the whole of an image", 68, 42, 3, 1, 1, 2, 2),
         case("3x3 140->32, tiles, two chunks", 140, 32, 3, 1, 1, 6, 4),
         case("5x5 no padding, 2->3", 2, 3, 5, 1, 0, 7, 6),
         case("7x7, 3->8", 3, 8, 7, 1, 3, 6, 5),

@@ -1,6 +1,7 @@
-//! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Winograd 1980; Lavin, Gray, arXiv 1509.09308), a
-//! quarter of the products: `y = A' ((G g G') . (B' d B)) A` for every tile of 4x4 outputs. In: view and place of the convolution.
-//! Out: three steps per piece of the image: transform in, a product with a matrix of its own at each of 36 positions, transform out.
+//! 3x3 convolutions of stride 1 by minimal filtering (Winograd 1980), a quarter of the products: `y = A' ((G g G') . (B' d B)) A` for
+//! every tile of 4x4 outputs, F(4x4, 3x3) (Lavin, Gray, arXiv 1509.09308), or for the whole of an image of 2x2 pixels, whose borders
+//! make four taps of nine idle. In: view and place of the convolution. Out: three steps per piece of the image: transform in, a product
+//! with a matrix of its own at each position, transform out.
 use super::epilogue::{Ending, Epilogue};
 use super::{Conv, Job, Loading, Padding, cc, immediates};
 use crate::error::Result;
@@ -15,8 +16,55 @@ use std::sync::Arc;
 
 /// Side of a tile of outputs; bands of rows begin at multiples of it, so that they have the tiles of the whole.
 pub(crate) const TILE: usize = 4;
-/// Pixels that a tile reads, and sums over channels that it takes.
-const POSITIONS: usize = 36;
+
+/// What is computed at one go.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// Side of a tile of outputs.
+    outputs: usize,
+    /// Pixels of a side that are read.
+    reads: usize,
+    /// G: a row per position of a side, by which a filter's three taps are multiplied.
+    filter: fn() -> Vec<[f64; 3]>,
+    /// Operations of one component in a pass of the transform in, and of the transform out.
+    flops: [usize; 2],
+    /// Whether it is all of an image.
+    whole: bool,
+}
+
+/// F(4x4, 3x3), for images of any size.
+const TILES: Form = Form { outputs: TILE, reads: TILE + 2, filter: interpolation, flops: [22, 14], whole: false };
+/// An image of 2x2 pixels within zeros. `y0 = w1 x0 + w2 x1` and `y1 = w0 x0 + w1 x1` share `w1 (x0 + x1)`: three products instead of four
+/// in each direction, nine instead of the 36 of nine taps. Accuracy: a result is the sum of two products, of which one was taken away.
+const WHOLE: Form = Form {
+    outputs: 2,
+    reads: 2,
+    filter: || vec![[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, -1.0, 1.0]],
+    flops: [1, 2],
+    whole: true,
+};
+
+impl Form {
+    /// Positions of a side.
+    fn side(&self) -> usize {
+        if self.whole { 3 } else { TILE + 2 }
+    }
+
+    /// Sums over channels that a tile takes.
+    fn positions(&self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// Bytes of a tile's positions.
+    fn bytes(&self, blocks: usize) -> u64 {
+        16 * (self.positions() * blocks) as u64
+    }
+
+    fn constant(&self) -> (&'static str, i64) {
+        ("WHOLE", i64::from(self.whole))
+    }
+}
+
 /// Bytes per lane that either scratch buffer may have: as many as what the convolution reads or writes, which fits a binding,
 /// within these limits. Larger images go through them in pieces; larger pieces gained nothing, and these fill workgroups even
 /// with the pixels of two lanes.
@@ -26,48 +74,53 @@ const SCRATCH: RangeInclusive<u64> = 1 << 20..=16 << 20;
 /// f32 sum's rounding in the mean (0, +-1, +-2: four times), half of it where inputs are smooth.
 const POINTS: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
 
-/// Pixels of a network's largest image, up to which its convolutions go this way: transformed filters are four times as many
+/// Pixels of a network's largest image, up to which its convolutions go by tiles: transformed filters are four times as many
 /// numbers. Beyond it tensors want the memory: an NCSN++ at 256x256 takes 1 GiB without, 1.7 GiB with them.
 const LARGEST: usize = 64 * 64;
 
 /// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
 /// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
 pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
-    cx.family() == KernelFamily::Cpu
-        && !cx.direct
-        && cx.held == WeightFormat::F32
-        && cx.largest <= LARGEST
-        && (conv.kernel, conv.stride) == (3, 1)
-        && bytes(cx.output.blocks) <= SPARE
-        && pays(conv.in_channels, conv.out_channels, cx.output.shape.w)
+    form(conv, cx).is_some()
 }
 
-/// Whether it is faster for square images: a pixel of a tile costs 2.25 multiply-adds per pair of channels, and transforms,
-/// loads and stores as much as 56 per channel read and 115 per channel written (llvmpipe, 16 to 128 channels at 16x16),
-/// where a direct one costs 9 per pair. Tiles at the edges are whole.
-fn pays(read: usize, written: usize, width: usize) -> bool {
+fn form(conv: &Conv, cx: &Lowering) -> Option<Form> {
+    let (read, written) = (conv.in_channels, conv.out_channels);
+    let able = cx.family() == KernelFamily::Cpu && !cx.direct && cx.held == WeightFormat::F32;
+    let s = cx.output.shape;
+    let small = (s.h, s.w) == (2, 2) && conv.padding == Padding::all(1) && pays(read, written, 1, 1);
+    let form = if small { WHOLE } else { TILES };
+    let suits = small || cx.largest <= LARGEST && pays(read, written, s.w, TILE);
+    (able && suits && (conv.kernel, conv.stride) == (3, 1) && form.bytes(cx.output.blocks) <= SPARE).then_some(form)
+}
+
+/// Whether it is faster for square images in tiles of that side: a pixel of a tile costs 2.25 multiply-adds per pair of channels, and
+/// transforms, loads and stores as much as 56 per channel read and 115 per channel written (llvmpipe, 16 to 128 channels at
+/// 16x16), where a direct one costs 9 per pair. Tiles at the edges are whole.
+fn pays(read: usize, written: usize, width: usize, tile: usize) -> bool {
     let (direct, tiled) = (9 * read * written, 9 * read * written / 4 + 56 * read + 115 * written);
-    direct * width.pow(2) > tiled * width.next_multiple_of(TILE).pow(2)
-}
-
-/// Bytes of a tile's positions.
-fn bytes(blocks: usize) -> u64 {
-    16 * (POSITIONS * blocks) as u64
+    direct * width.pow(2) > tiled * width.next_multiple_of(tile).pow(2)
 }
 
 pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     let conv = job.conv;
+    let form = form(conv, cx).unwrap_or(TILES);
     let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
     let view = inputs[0].clone();
-    let across = place.shape.w.div_ceil(TILE);
-    let tiles = across * place.shape.h.div_ceil(TILE);
+    let across = place.shape.w.div_ceil(form.outputs);
+    let tiles = across * place.shape.h.div_ceil(form.outputs);
     let (read, written) = (view.blocks(), place.blocks);
     let own = view.bytes().max(16 * (place.stride * place.shape.pixels()) as u64);
     let scratch = own.clamp(*SCRATCH.start(), *SCRATCH.end()).min(cx.program.budget().unwrap_or(u64::MAX));
-    let most = (scratch / bytes(read.max(written))).max(1) as usize;
+    let most = (scratch / form.bytes(read.max(written))).max(1) as usize;
     let pieces = tiles.div_ceil(most);
-    let products =
-        Conv { kernel: 1, padding: Padding::all(0), weight: transformed(conv), bias: vec![].into(), ..conv.clone() };
+    let products = Conv {
+        kernel: 1,
+        padding: Padding::all(0),
+        weight: transformed(conv, &form),
+        bias: vec![].into(),
+        ..conv.clone()
+    };
     let plain = Epilogue::default();
     let bias = conv.bias_buffer(cx, written);
     let ending = Ending::of(job.epilogue, cx)?;
@@ -75,9 +128,9 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
         let (first, end) = (piece * tiles / pieces, (piece + 1) * tiles / pieces);
         let count = end - first;
         let scratch = |cx: &mut Lowering, name, blocks, channels| Place {
-            buffer: cx.shared(name, bytes(blocks) * count as u64),
+            buffer: cx.shared(name, form.bytes(blocks) * count as u64),
             shape: Shape::new(channels, 1, count),
-            stride: POSITIONS * blocks,
+            stride: form.positions() * blocks,
             offset: 0,
             blocks,
             slots: (0..channels).collect(),
@@ -92,7 +145,8 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
             slots: slots.to_vec(),
             apart: None,
         };
-        let pad = [conv.padding.rows[0], conv.padding.columns[0]].map(|n| n as u32);
+        // The whole of an image is read without its borders.
+        let pad = [conv.padding.rows[0], conv.padding.columns[0]].map(|n| if form.whole { 0 } else { n as u32 });
         let i = view.shape;
         (cx.inputs, cx.output) = (vec![view.clone()], inside.clone());
         Elementwise {
@@ -105,28 +159,38 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
                 ("left", pad[1]),
                 ("first", first as u32),
             ],
-            // Twelve passes over four channels, of 22 operations each.
-            flops: (count * read * 4 * 12 * 22) as u64,
+            constants: &[form.constant()],
+            // A pass per column that is read, and one per row of positions, over four channels.
+            flops: (count * read * 4 * (form.reads + form.side()) * form.flops[0]) as u64,
             ..Default::default()
         }
         .push(cx);
         (cx.inputs, cx.output) = (vec![reads(&inside, &view.slots)], outside.clone());
         let flops = products.flops(&[], outside.shape);
         let each = Job { conv: &products, loading: Loading::Plain, epilogue: &plain, phase: None, flops };
-        cc::at_positions(&each, POSITIONS, "conv winograd", cx)?;
+        cc::at_positions(&each, form.positions(), "conv winograd", cx)?;
         (cx.inputs, cx.output) = (inputs.clone(), place.clone());
-        stored(job, cx, &ending, bias, &reads(&outside, &place.slots), [across, first]);
+        stored(job, cx, &form, &ending, bias, &reads(&outside, &place.slots), [across, first]);
     }
     Ok(())
 }
 
 /// The transform out: the tiles of `sums`, of `across` in a row of the output the ones from `first` on, stored with bias and epilogue.
-fn stored(job: &Job, cx: &mut Lowering, ending: &Ending, bias: BufferId, sums: &View, [across, first]: [usize; 2]) {
+fn stored(
+    job: &Job,
+    cx: &mut Lowering,
+    form: &Form,
+    ending: &Ending,
+    bias: BufferId,
+    sums: &View,
+    [across, first]: [usize; 2],
+) {
     let (place, count) = (cx.output.clone(), sums.shape.w);
     let own = ending.behind(&[("across", across as u32), ("first", first as u32)], 0);
     cx.program.mirror(sums.buffer, sums.bytes());
     for pass in ending.passes(job, cx, &place) {
-        let (constants, extra) = ending.pass(job, cx, &pass, true);
+        let (mut constants, extra) = ending.pass(job, cx, &pass, true);
+        constants.push(form.constant());
         let bindings =
             [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
         let words = immediates(sums, &place, cx.program.group(), 1, Padding::all(0), &own);
@@ -138,34 +202,33 @@ fn stored(job: &Job, cx: &mut Lowering, ending: &Ending, bias: BufferId, sums: &
             role: pass.role,
             immediates: words,
             grid: Grid { items: (count * place.blocks) as u32, workgroup: 256, groups: 1 },
-            // Ten passes over four channels, of 14 operations each.
-            flops: (count * place.blocks * 4 * 10 * 14) as u64,
-            bytes: 16 * (count * (POSITIONS + TILE * TILE) * place.blocks) as u64,
+            // A pass per column of positions, and one per row that is written, over four channels.
+            flops: (count * place.blocks * 4 * (form.side() + form.outputs) * form.flops[1]) as u64,
+            bytes: 16 * (count * (form.positions() + form.outputs.pow(2)) * place.blocks) as u64,
         });
     }
 }
 
 /// G of the points: the rows that a filter's three taps are multiplied by.
-fn filter() -> [[f64; 3]; 6] {
-    let mut rows = [[0.0, 0.0, 1.0]; 6];
-    for (row, &p) in rows.iter_mut().zip(&POINTS) {
+fn interpolation() -> Vec<[f64; 3]> {
+    let row = |&p: &f64| {
         let scale: f64 = POINTS.iter().filter(|&&q| q != p).map(|q| p - q).product();
-        *row = [1.0, p, p * p].map(|power| power / scale);
-    }
-    rows
+        [1.0, p, p * p].map(|power| power / scale)
+    };
+    POINTS.iter().map(row).chain([[0.0, 0.0, 1.0]]).collect()
 }
 
 /// U = G g G' of every pair of channels, `[position][out][in]`: in f64, rounded once.
-fn transformed(conv: &Conv) -> Arc<[f32]> {
-    let (g, pairs) = (filter(), conv.out_channels * conv.in_channels);
-    let mut all = vec![0f32; POSITIONS * pairs];
+fn transformed(conv: &Conv, form: &Form) -> Arc<[f32]> {
+    let (g, pairs) = ((form.filter)(), conv.out_channels * conv.in_channels);
+    let mut all = vec![0f32; g.len() * g.len() * pairs];
     for (pair, taps) in conv.weight.chunks_exact(9).enumerate() {
         for (i, rows) in g.iter().enumerate() {
             let column = |j: usize| -> f64 { (0..3).map(|r| rows[r] * f64::from(taps[3 * r + j])).sum() };
             let row = [column(0), column(1), column(2)];
             for (j, columns) in g.iter().enumerate() {
                 let u: f64 = (0..3).map(|c| row[c] * columns[c]).sum();
-                all[(6 * i + j) * pairs + pair] = u as f32;
+                all[(g.len() * i + j) * pairs + pair] = u as f32;
             }
         }
     }
