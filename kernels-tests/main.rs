@@ -100,6 +100,8 @@ mod settled;
 mod shards;
 #[cfg(feature = "cli")]
 mod sides;
+#[cfg(feature = "cli")]
+mod start;
 mod stein;
 mod summaries;
 mod tangents;

@@ -1,5 +1,5 @@
-//! Independent work on every core. In: how many parts there are, and what makes one. Out: what they made, in order: as many threads as
-//! there are change nothing, for each part is made by one of them.
+//! Work on every core of the host. In: how many parts there are, and what makes one. Out: their results, in order: how many cores
+//! there are changes none of them, for each is made by one thread.
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -8,14 +8,17 @@ pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// `one` of 0..count, on as many threads as there are cores; the results in order. A panic of one is the caller's.
+/// `one` of 0..count, on as many threads as there are cores; the results in order.
 pub(crate) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = cores().min(count);
+    if threads < 2 {
+        return (0..count).map(one).collect();
+    }
     let next = AtomicUsize::new(0);
     let work = || -> Vec<(usize, T)> {
         let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         taken.take_while(|&i| i < count).map(|i| (i, one(i))).collect()
     };
-    let threads = cores().min(count);
     let mut done = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut done = work();
@@ -25,5 +28,5 @@ pub(crate) fn in_parallel<T: Send>(count: usize, one: impl Fn(usize) -> T + Sync
         done
     });
     done.sort_unstable_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, made)| made).collect()
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -19,6 +19,7 @@ pub(super) struct Device {
     pub handle: wgpu::Device,
     pub queue: wgpu::Queue,
     pub info: wgpu::AdapterInfo,
+    adapter: wgpu::Adapter,
     /// Position of the adapter in the list.
     pub index: usize,
     pub limits: wgpu::Limits,
@@ -87,8 +88,13 @@ impl Device {
                 slot.get_or_insert(error.to_string());
             }
         }));
-        let (info, successor) = (adapter.get_info(), Arc::default());
-        Ok(Self { handle, queue, info, index, limits, bounds, cooperative, told, lost, successor })
+        let (info, adapter, successor) = (adapter.get_info(), adapter.clone(), Arc::default());
+        Ok(Self { handle, queue, info, adapter, index, limits, bounds, cooperative, told, lost, successor })
+    }
+
+    /// Another device of the same adapter, opened alike.
+    pub fn another(&self) -> Result<Self> {
+        Self::request(&self.adapter, self.index, self.bounds, false)
     }
 
     /// A pipeline of a kernel, and what the driver tells of it. Kernels with a constant LANES count on subgroups of that many threads.
@@ -107,6 +113,11 @@ impl Device {
     /// True for adapters that compute on the CPU (lavapipe, WARP).
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// True for adapters whose driver may compile a kernel no sooner than it is first dispatched (llvmpipe).
+    pub fn compiles_late(&self) -> bool {
+        self.is_software() && self.info.backend == wgpu::Backend::Vulkan
     }
 
     /// True for GPUs with memory of their own.

@@ -283,6 +283,9 @@ impl<'a> Executor<'a> {
         pending.staging.unmap();
         self.on.staging.push(pending.staging);
         self.on.failures = 0;
+        if let Some(ahead) = &self.on.ahead {
+            ahead.stop(); // the run has compiled what was left
+        }
         Ok(())
     }
 

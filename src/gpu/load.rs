@@ -1,5 +1,6 @@
 //! A program on its device: constants, buffers for its lanes, pipelines and bind groups. In: a program. Out: slots and
 //! commands, made anew where the room changes or another device takes over.
+use super::ahead::Ahead;
 use super::memory::Memory;
 use super::open::Gpu;
 use super::pipeline::{Cache, LANES, Pipeline};
@@ -29,6 +30,8 @@ pub(super) struct Loaded<'a> {
     pub slots: BTreeMap<usize, Slot>,
     pub cache: Cache,
     pub commands: Vec<Command>,
+    /// Who compiles its kernels ahead of the first run.
+    pub ahead: Option<Ahead>,
     /// What the steps are told, where that is not by immediates.
     pub words: Option<Words>,
     /// Whether the device has all constants.
@@ -51,6 +54,7 @@ impl<'a> Loaded<'a> {
             slots: BTreeMap::new(),
             cache: Cache::default(),
             commands: vec![],
+            ahead: None,
             words: None,
             loaded: false,
             max_lanes,
@@ -69,12 +73,14 @@ impl<'a> Loaded<'a> {
         self.slots.retain(|&i, _| !whole && matches!(program.buffers[i].role, Role::Constant(_)));
         if whole {
             self.cache = Cache::default();
+            self.ahead = None;
             self.loaded = false;
         }
     }
 
     /// Brings the constants to the device, which has the only copy from then on.
     pub fn load(&mut self) -> Result<()> {
+        self.ahead = Ahead::start(&self.gpu.device, &self.program);
         let mut written = Written::default();
         for i in 0..self.program.buffers.len() {
             if !matches!(self.program.buffers[i].role, Role::Constant(_)) {

@@ -1,6 +1,7 @@
 //! The only room that knows wgpu: adapter and device, pipelines with bindings by name, the dispatch loop, readback.
 //! In: a `Program` (plain data). Out: the bytes of its download buffers, or an error that names the step.
 mod adapters;
+mod ahead;
 #[cfg(target_os = "linux")]
 mod alias;
 mod compiled;

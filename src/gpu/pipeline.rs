@@ -8,6 +8,7 @@ use crate::program::{Access, Kernel};
 use crate::shaders;
 use crate::threads::in_parallel;
 use naga::valid::Capabilities;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The word of a kernel's immediates that comes first and is filled in at each run.
@@ -102,7 +103,33 @@ fn entry(b: &Binding) -> wgpu::BindGroupLayoutEntry {
 pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> Result<Pipeline> {
     let place = format!("shader {}", kernel.shader);
     let fail = |message: String| Error::Gpu { place: place.clone(), message };
-    let text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
+    let mut text = shaders::assemble_with(kernel.shader, &kernel.constants, own)?;
+    let mut module = parse(&text).map_err(fail)?;
+    let (bindings, immediates) = reflect(&module).map_err(fail)?;
+
+    let limits = &device.limits;
+    let uniform = words::uniform(limits, &immediates, bindings.iter().map(|b| b.number));
+    if let Some(binding) = uniform {
+        text = shaders::in_uniform_buffer(&text, binding);
+        module = parse(&text).map_err(fail)?;
+    }
+    if let Some(e) = module.entry_points.first() {
+        let threads: u32 = e.workgroup_size.iter().product();
+        if threads > limits.max_compute_invocations_per_workgroup {
+            let most = limits.max_compute_invocations_per_workgroup;
+            return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
+        }
+    }
+    let with = |source| make(device, kernel, &bindings, (uniform, &immediates), source);
+    let made = device.checked(&place, || with(wgpu::ShaderSource::Naga(Cow::Owned(module))));
+    // What is refused is refused once more as text, so that the error shows its lines.
+    let (pipeline, layout, executables) =
+        made.or_else(|_| device.checked(&place, || with(wgpu::ShaderSource::Wgsl(text.into()))))?;
+    Ok(Pipeline { pipeline, layout, bindings, immediates, uniform, executables })
+}
+
+/// WGSL to naga's module, which is reflected and then compiled: it is parsed once.
+fn parse(text: &str) -> std::result::Result<naga::Module, String> {
     let options = naga::front::wgsl::Options {
         parse_doc_comments: false,
         capabilities: Capabilities::IMMEDIATES
@@ -111,56 +138,46 @@ pub(super) fn build(device: &Device, kernel: &Kernel, own: &[(&str, &str)]) -> R
             | Capabilities::SUBGROUP
             | Capabilities::COOPERATIVE_MATRIX,
     };
-    let module = naga::front::wgsl::Frontend::new_with_options(options)
-        .parse(&text)
-        .map_err(|e| fail(e.emit_to_string(&text)))?;
-    let (bindings, immediates) = reflect(&module).map_err(fail)?;
+    let parsed = naga::front::wgsl::Frontend::new_with_options(options).parse(text);
+    parsed.map_err(|error| error.emit_to_string(text))
+}
 
-    let limits = &device.limits;
-    let uniform = words::uniform(limits, &immediates, bindings.iter().map(|b| b.number));
-    let text = uniform.map_or(text.clone(), |binding| shaders::in_uniform_buffer(&text, binding));
-    if let Some(e) = module.entry_points.first() {
-        let threads: u32 = e.workgroup_size.iter().product();
-        if threads > limits.max_compute_invocations_per_workgroup {
-            let most = limits.max_compute_invocations_per_workgroup;
-            return Err(fail(format!("{threads} threads per workgroup, this adapter allows {most}")));
-        }
-    }
-    let raw = &device.handle;
-    device.checked(&place, || {
-        let words = uniform.map(words::entry);
-        let entries: Vec<_> = bindings.iter().map(entry).chain(words).collect();
-        let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.shader),
-            entries: &entries,
-        });
-        let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(kernel.shader),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: if uniform.is_some() { 0 } else { words::size(&immediates) },
-        });
-        let module =
-            wgpu::ShaderModuleDescriptor { label: Some(kernel.shader), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let shader = match kernel.unchecked() {
-            false => raw.create_shader_module(module),
-            // Safety: such kernels keep every index within its buffer and end every loop by construction: each says how.
-            true => unsafe { raw.create_shader_module_trusted(module, wgpu::ShaderRuntimeChecks::unchecked()) },
-        };
-        let descriptor = wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.shader),
-            layout: Some(&pipeline_layout),
-            module: &shader,
-            entry_point: Some("main"),
-            // Kernels write workgroup memory before they read it.
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        };
-        let (pipeline, executables) = device.compile(kernel, &descriptor);
-        Pipeline { pipeline, layout, bindings, immediates, uniform, executables }
-    })
+/// The pipeline of a shader with these bindings and these immediates, which may be in a uniform buffer instead.
+fn make(
+    device: &Device,
+    kernel: &Kernel,
+    bindings: &[Binding],
+    (uniform, immediates): (Option<u32>, &[String]),
+    source: wgpu::ShaderSource<'_>,
+) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout, Vec<Executable>) {
+    let (raw, label) = (&device.handle, Some(kernel.shader));
+    let entries: Vec<_> = bindings.iter().map(entry).chain(uniform.map(words::entry)).collect();
+    let layout = raw.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: if uniform.is_some() { 0 } else { words::size(immediates) },
+    });
+    let module = wgpu::ShaderModuleDescriptor { label, source };
+    let shader = match kernel.unchecked() {
+        false => raw.create_shader_module(module),
+        // Safety: such kernels keep every index within its buffer and end every loop by construction: each says how.
+        true => unsafe { raw.create_shader_module_trusted(module, wgpu::ShaderRuntimeChecks::unchecked()) },
+    };
+    let descriptor = wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &shader,
+        entry_point: Some("main"),
+        // Kernels write workgroup memory before they read it.
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    };
+    let (pipeline, executables) = device.compile(kernel, &descriptor);
+    (pipeline, layout, executables)
 }
 
 /// Names of the members of a struct of words.

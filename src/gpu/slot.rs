@@ -34,11 +34,7 @@ impl Slot {
         }
         let image = wgpu::TextureDescriptor {
             label: Some(&b.label),
-            size: wgpu::Extent3d {
-                width: IMAGE_WIDTH as u32,
-                height: used.div_ceil(IMAGE_ROW) as u32 + 1,
-                depth_or_array_layers: 1,
-            },
+            size: wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: rows(used), depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -60,6 +56,14 @@ impl Slot {
         let view = image.create_view(&Default::default());
         Self { buffer, mirror: Some(Mirror { image, view, alias }) }
     }
+}
+
+/// Rows of the image of a buffer of which `used` bytes are loaded: the row of zeros, and those that hold them. A power of two has one row
+/// more: llvmpipe compiles a kernel once for images of such heights and once for others (`pot_height` of its keys), so that a program
+/// which has both would be compiled twice.
+fn rows(used: u64) -> u32 {
+    let rows = used.div_ceil(IMAGE_ROW).max(1) as u32 + 1;
+    if rows.is_power_of_two() { rows + 1 } else { rows }
 }
 
 /// The image through which kernels load what a buffer holds.
@@ -113,4 +117,15 @@ pub(super) fn copy_to_image(
         target,
         wgpu::Extent3d { width: IMAGE_WIDTH as u32, height: used.div_ceil(IMAGE_ROW) as u32, depth_or_array_layers: 1 },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IMAGE_ROW, rows};
+
+    #[test]
+    fn no_image_has_a_power_of_two_of_rows() {
+        let found = [0, 1, IMAGE_ROW, IMAGE_ROW + 1, 6 * IMAGE_ROW, 7 * IMAGE_ROW, 8 * IMAGE_ROW].map(rows);
+        assert_eq!(found, [3, 3, 3, 3, 7, 9, 9]);
+    }
 }

@@ -1,60 +1,58 @@
-"""Forward evaluation of a model directory: vorticity and PyTorch, in turns in one run, and their ratio.
+"""Forward evaluations of a network, seconds each: ours at our best tile, everybody else at their best batch and way. And how far all
+are from each other, at the same points."""
 
-    OMP_WAIT_POLICY=passive python tools/peers/forward.py assets/models/mnist --vorticity target/release/vorticity
+import tempfile
+from pathlib import Path
 
-Each round runs `vorticity bench --json` and then PyTorch at several batch sizes on the same machine, and gives one ratio:
-the best of five at our best tile over the best of five at PyTorch's best batch; likewise of the medians. The machine
-should be idle otherwise.
-"""
+import numpy as np
 
-import argparse
-import statistics
-
-import torch
-
-from common import Model, Peer, Result, Vorticity, parser, peers, show
-
-PICK = {"best": min, "median": statistics.median}
-REPEATS = 5
+from common import REPEATS, Result, gap, named, tried, turns
 
 
-def theirs(peer: Peer, net: torch.nn.Module, model: Model, batch: int) -> dict[str, float]:
-    """Seconds per evaluation."""
-    x, k = torch.randn(batch, *model.shape, device=peer.device), torch.randint(1000, (batch,), device=peer.device)
-    with torch.inference_mode(), peer.settings():
-        times = [t / batch for t in peer.seconds(lambda: net(x, k), REPEATS)]
-    return {key: choose(times) for key, choose in PICK.items()}
+def compare(run, network, tiles: list[int], batches: list[int]) -> list[Result]:
+    costs = {tile: run.program.bench(network, "forward", "--tile", tile)[1]["seconds"]["best"] for tile in tiles}
+    tile = min(costs, key=costs.get)
+    facts, theirs = {"tile": tile, "taken": {}, "differences": {}}, {}
+    first = None
+    for engine in run.engines:
+        ways = engine.forward(network)
+        found = {batch: tried(engine, ways, network.points(batch)) for batch in batches}
+        found = {batch: (way, seconds / batch) for batch, one in found.items() if one for way, seconds in [one]}
+        if not found:
+            continue
+        batch = min(found, key=lambda batch: found[batch][1])
+        way = found[batch][0]
+        facts["taken"][engine.name] = f"batch {batch}{', ' if way else ''}{way}"
+        theirs[engine.name] = lambda e=engine, f=ways[way], n=batch: min(e.seconds(f, network.points(n), REPEATS)) / n
+        y = engine.call(ways[way], *network.points(batches[0]))
+        first = first or (engine, y)
+        facts["differences"][f"{named(engine, way)} from {first[0].name}"] = gap(y, first[1])
+    if first and network.has_module:
+        facts["differences"] |= own_differences(run, network, first[0])
+
+    def ours() -> float:
+        report, cost = run.program.bench(network, "forward", "--tile", tile)
+        facts.update(adapter=report["adapter"], kernels=report["kernels"])
+        return cost["seconds"]["best"]
+
+    return [Result(f"forward, {network.name}", *turns(run.rounds, ours, theirs), facts)]
 
 
-def compare(args: argparse.Namespace, tiles: list[int], batches: list[int]) -> list[Result]:
-    model, program, others = Model(args.model), Vorticity(args.vorticity, args.adapter), peers(args.devices)
-    nets = {device: model.network(device) for device in {peer.device for peer in others}}
-    ours = {key: [] for key in PICK}
-    rows = {key: {peer.name: [] for peer in others} for key in PICK}
-    facts = {}
-    for _ in range(args.rounds):
-        costs = []
-        for tile in tiles:
-            report, cost = program.bench(model, "forward", "--tile", tile, "--rounds", REPEATS)
-            costs.append(cost)
-            facts = {"adapter": report["adapter"], "kernels": report["kernels"], "tiles": tiles, "batches": batches}
-        for key in PICK:
-            ours[key].append(min(cost["seconds"][key] for cost in costs))
-        for peer in others:
-            found = [theirs(peer, nets[peer.device], model, batch) for batch in batches]
-            for key in PICK:
-                rows[key][peer.name].append(min(f[key] for f in found))
-    name = f"forward, {model.path.name}"
-    return [Result(f"{name}, {key} of {REPEATS}", ours[key], rows[key], facts) for key in PICK]
-
-
-def main() -> None:
-    p = parser(__doc__, 3)
-    p.add_argument("--tiles", type=int, nargs="+", default=[32, 64], help="vorticity's tile sizes")
-    p.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64], help="PyTorch's batch sizes")
-    args = p.parse_args()
-    show(compare(args, args.tiles, args.batches))
-
-
-if __name__ == "__main__":
-    main()
+def own_differences(run, network, engine) -> dict[str, float]:
+    """Of vorticity's values and J v at one timestep from PyTorch's, but for the factor that makes a score of a network's output."""
+    x, _ = network.points(4)
+    k = np.full(len(x), 500)
+    v = np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("x.npy", "v.npy", "y.npz")]
+        np.save(files[0], x)
+        np.save(files[1], v)
+        run.program.run("evaluate", network.path, "--points", files[0], "--directions", files[1], "--timestep", 500, "--out", files[2])
+        ours = dict(np.load(files[2]))
+    want = engine.call(next(iter(engine.forward(network).values())), x, k)
+    factor, name = (ours["s"] * want).sum() / (want**2).sum(), f"vorticity from {engine.name}"
+    found = {name: gap(ours["s"], factor * want)}
+    for f in list(engine.columns(network).values())[:1]:
+        jv = engine.call(f, x[:1], k[:1], v[:1])
+        found[f"{name}, J v"] = gap(ours["jvp"][:1].reshape(jv.shape), factor * jv)
+    return found

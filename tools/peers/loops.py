@@ -1,24 +1,17 @@
-"""Rotation loops of a model directory: vorticity and PyTorch, in turns in one run, seconds per evaluation.
+"""Rotation loops, seconds per evaluation: points, network, sum. Ours as `circulation` does it (start-up and compilation not counted, as
+its own log says), PyTorch in the straightforward way, a batch of points at a time."""
 
-    OMP_WAIT_POLICY=passive python tools/peers/loops.py assets/models/mnist --vorticity target/release/vorticity
-
-Both make the loop's points, evaluate the network and sum s.d: vorticity as `circulation` does it (start-up and compilation
-not counted, as its own run log says), PyTorch in the straightforward way, --batch points at a time. The clean image is of
-random numbers: no time depends on them. The machine should be idle otherwise.
-"""
-
-import argparse
-import json
 import math
 import tempfile
 from pathlib import Path
 
 import torch
 
-from common import Model, Result, Vorticity, parser, peers, show
+from common import Result, tried, turns
+from engines import Eager
 
 
-def circulation(net: torch.nn.Module, x0: torch.Tensor, a: float, sigma: float, k: int, points: int, batch: int) -> float:
+def circulation(net, x0: torch.Tensor, a: float, sigma: float, k: int, points: int, batch: int) -> float:
     """Midpoint sum of one rotation loop about a x_0; pairs of components are neighbours of a random permutation."""
     eps, order = torch.randn_like(x0).flatten(), torch.randperm(x0.numel(), device=x0.device)
     turned = torch.empty_like(eps)
@@ -34,35 +27,22 @@ def circulation(net: torch.nn.Module, x0: torch.Tensor, a: float, sigma: float, 
     return total.item()
 
 
-def compare(args: argparse.Namespace, points: int, batch: int) -> list[Result]:
-    model, program, others = Model(args.model), Vorticity(args.vorticity, args.adapter), peers(args.devices)
-    nets = {device: model.network(device) for device in {peer.device for peer in others}}
-    k, level = 501, math.sqrt(0.5)
-    ours, rows, adapter = [], {peer.name: [] for peer in others}, ""
-    for _ in range(args.rounds):
+def compare(run, network, points: int, batch: int) -> list[Result]:
+    k, level, facts = 501, math.sqrt(0.5), {"points": points, "batch": batch}
+
+    def ours() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "run"
-            program.run("circulation", model.path, "--data", "data:gaussian?seed=0", "--paths", "rotation", "--quiet",
-                        "--timesteps", k, "--samples", 1, "--points", points, "--quadrature-check", 0,
-                        "--verify-fraction", 0, "--out", out)
-            ours.append(1 / json.loads((out / "run_log.json").read_text())["evaluations_per_second"])
-            adapter = json.loads((out / "manifest.json").read_text())["adapter"]
-        for peer in others:
-            x0 = torch.randn(model.shape, device=peer.device)
-            with torch.inference_mode(), peer.settings():
-                loop = lambda: circulation(nets[peer.device], x0, level, level, k, points, batch)  # noqa: E731
-                rows[peer.name].append(peer.seconds(loop, 1)[0] / points)
-    facts = {"adapter": adapter, "points": points, "batch": batch}
-    return [Result(f"evaluation in a rotation loop, {model.path.name}", ours, rows, facts)]
+            log, _ = run.program.measured(
+                Path(folder), "circulation", network, "--data", "data:gaussian?seed=0", "--paths", "rotation", "--timesteps", k,
+                "--samples", 1, "--points", points, "--quadrature-check", 0, "--verify-fraction", 0)
+            return 1 / log["evaluations_per_second"]
 
-
-def main() -> None:
-    p = parser(__doc__, 5)
-    p.add_argument("--points", type=int, default=640)
-    p.add_argument("--batch", type=int, default=64, help="PyTorch's batch size")
-    args = p.parse_args()
-    show(compare(args, args.points, args.batch))
-
-
-if __name__ == "__main__":
-    main()
+    theirs = {}
+    for engine in run.engines:
+        if isinstance(engine, Eager):
+            ways = engine.forward(network)
+            best = tried(engine, ways, network.points(batch))
+            if best:
+                loop = lambda x0, net=ways[best[0]]: circulation(net, x0, level, level, k, points, batch)  # noqa: E731
+                theirs[engine.name] = lambda e=engine, f=loop: min(e.seconds(f, (network.points(1)[0][0],), 1)) / points
+    return [Result(f"evaluation in a rotation loop, {network.name}", *turns(run.rounds, ours, theirs), facts)]

@@ -7,8 +7,8 @@ const LEAST: usize = 1 << 18;
 
 /// The numbers of all parts; `products` is what all of them multiply.
 pub fn parts(count: usize, products: usize, part: impl Fn(usize) -> Vec<Dual> + Sync) -> Vec<Dual> {
-    match products < LEAST {
-        true => (0..count).flat_map(part).collect(),
-        false => in_parallel(count, part).concat(),
+    if products < LEAST {
+        return (0..count).flat_map(part).collect();
     }
+    in_parallel(count, part).concat()
 }
