@@ -26,6 +26,7 @@ const TAPS = SIDE * SIDE;
 const RUN = 4; // input blocks at hand at a time
 const RUNS = (CC4 + RUN - 1) / RUN;
 const SIZE = TAPS * CC4 * 4 * M4;
+const STAGED = (SIZE + WORKGROUP - 1) / WORKGROUP * 8; // by eight threads
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
 @group(0) @binding(2) var<storage, read> bias: array<vec4f>;        // [group.y][M4]
 #if PAIRS
@@ -46,7 +47,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     @builtin(local_invocation_index) thread: u32) {
     let group = interleaved(id, count);
     let base = (group.y * im.chunks + im.chunk) * SIZE;
-    for (var i = thread; i < SIZE; i += $(WORKGROUP)u) { w[i] = weight(base + i); }
+    // Eight threads, a CPU's vector, stage a run of their own: memory is read in order.
+    let first = thread / 8u * STAGED;
+    let end = min(first + STAGED, SIZE);
+    for (var i = first + thread % 8u; i < end; i += 8u) { w[i] = weight(base + i); }
     if thread < M4 { w[SIZE + thread] = bias[group.y * M4 + thread]; }
     workgroupBarrier();
 

@@ -132,7 +132,7 @@ impl Task for Options {
         };
         let (most, each) =
             (if adaptive { "at most " } else { "" }, if tiles.len() > 1 { ", on the first device" } else { "" });
-        let part = if every > 1 { format!(", a segment of {every}") } else { String::new() };
+        let part = if every > 1 { format!(", one segment in {every}") } else { String::new() };
         let text = format!(
             "work         {loops} loops, N = {points}: {most}{total} evaluations with checks\n\
              checks       two-point Gauss on {checked} of {samples} samples{part}, {verified} points in f64\n\

@@ -55,9 +55,15 @@ impl Form {
         self.side() * self.side()
     }
 
+    /// Blocks from a tile to the next: all positions, and a cache line. Without it tiles would lie multiples of 4 KiB apart, which share
+    /// few sets of a cache.
+    fn stride(&self, blocks: usize) -> usize {
+        self.positions() * blocks + 4
+    }
+
     /// Bytes of a tile's positions.
     fn bytes(&self, blocks: usize) -> u64 {
-        16 * (self.positions() * blocks) as u64
+        16 * self.stride(blocks) as u64
     }
 
     fn constant(&self) -> (&'static str, i64) {
@@ -130,7 +136,7 @@ pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
         let scratch = |cx: &mut Lowering, name, blocks, channels| Place {
             buffer: cx.shared(name, form.bytes(blocks) * count as u64),
             shape: Shape::new(channels, 1, count),
-            stride: form.positions() * blocks,
+            stride: form.stride(blocks),
             offset: 0,
             blocks,
             slots: (0..channels).collect(),
