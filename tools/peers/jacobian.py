@@ -17,14 +17,14 @@ def compare(run, network, components: int, samples: int) -> list[Result]:
     chosen = np.sort(np.random.default_rng(2).permutation(d)[:components])
     basis = np.eye(d, dtype=np.float32)[chosen].reshape(-1, *network.shape)
 
-    def ours(what: str) -> tuple[float, float]:
+    def ours(what: str, rounds: int) -> tuple[float, float]:
         room = [] if run.gpu else ["--memory", "4GiB"]  # software adapters else take 1 GiB
-        report, cost = run.program.bench(network, what, 3, "--tile", tile, f"--{what}", components, *room)
+        report, cost = run.program.bench(network, what, rounds, "--tile", tile, f"--{what}", components, *room)
         facts.update(adapter=report["adapter"], kernels=report["kernels"])
         return cost["seconds"]["best"], cost["over_forward" if what == "tangents" else "further_over_forward"]["median"]
 
     facts, theirs, made = {"components": components, "tile": tile, "taken": {}, "tried": {}}, {}, {}
-    once = {what: ours(what) for what in SIDES}
+    once = {what: ours(what, 1) for what in SIDES}
     for what, (seconds, over) in once.items():
         facts[SIDES[what]] = {"seconds, once": seconds, "a lane over a forward evaluation": over}
     side = min(once, key=lambda what: once[what][0])
@@ -44,5 +44,5 @@ def compare(run, network, components: int, samples: int) -> list[Result]:
     first = next(iter(made), None)
     facts["differences"] = {f"{name} from {first}": gap(part, made[first]) for name, part in made.items()}
     theirs = {name: theirs[name] for name in near(facts["tried"])}
-    times = turns(run.rounds, lambda: ours(side)[0], theirs)
+    times = turns(run.rounds, lambda: ours(side, 3)[0], theirs)
     return [Result(f"sub-Jacobian of {components}, {network.name}", *times, facts)]
