@@ -2,7 +2,7 @@
 
     python tools/peers/table.py peers.json [--into docs/BENCHMARKS.md]
 
-A line for every aim, beside the fastest of the peers that it names, and one for the fastest of all where that is another. --into puts
+A line for every aim and peer that it is about (PyTorch as it is, and compiled), and one for the fastest of all where that is another. --into puts
 it between the file's two comments that mark its place.
 """
 
@@ -59,8 +59,9 @@ def lines(result: dict) -> list[str]:
     shown: list[tuple[str, float | None]] = []
     for begins, ends, aim in AIMS.get(row, []):
         about = [name for name in peers if name.startswith(begins) and name.endswith(ends)]
-        if about:
-            shown.append((min(about, key=lambda name: statistics.median(seconds[name])), aim))
+        for engine in dict.fromkeys(name.split(", ")[0] for name in about):
+            own = [name for name in about if name.split(", ")[0] == engine]
+            shown.append((min(own, key=lambda name: statistics.median(seconds[name])), aim))
     if fastest and all(fastest != name for name, _ in shown):
         shown.append((fastest, None))
     end = f"{result['date']} | `{row}` |"
