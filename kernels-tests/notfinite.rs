@@ -107,7 +107,7 @@ fn loops_are_marked_counted_and_traced() {
     let (code, said) = ran(&[&measure[..], &["200", "--quadrature", "adaptive", "--out", text(&adaptive)]].concat());
     assert!(code == Some(NOT_FINITE) && said.contains(&format!("`{NODE}`")) && said.contains("node 0"), "{said}");
     let spent = &stored::read(&adaptive).unwrap().table.column("evaluations").unwrap().values.clone();
-    assert_eq!([spent[LOUD], spent[4 + LOUD]], [24.0; 2], "further levels were taken of what is not finite");
+    assert_eq!([spent[LOUD], spent[4 + LOUD]], [16.0; 2], "further levels were taken of what is not finite");
 }
 
 #[test]
