@@ -117,6 +117,7 @@ fn loops_on_a_circle_are_as_good_as_asked() {
                 (loops, total) = (loops + 1.0, total + used);
             }
         }
+        // A quarter of what the reference takes; a small network was seen to take 57.
         assert!(loops >= 3.0 && total <= 64.0 * loops, "{total} evaluations for {loops} loops");
     }
 }

@@ -23,8 +23,8 @@ pub enum Sides {
 }
 
 impl Sides {
-    /// What suits a field: on every network and adapter that was measured a cotangent takes longer than a tangent (docs/BENCHMARKS.md),
-    /// so that rows are for fields whose tangents are differences, or missing. A function of the field alone, so that shards and whoever
+    /// What suits a field: on every network that was measured, on a software adapter, a cotangent took longer than a tangent
+    /// (docs/BENCHMARKS.md), so that rows are for fields whose tangents are differences, or missing. A function of the field alone, so that shards and whoever
     /// goes on with a run choose alike.
     pub fn of(field: &dyn Field) -> Self {
         if field.has_adjoint() && !field.has_own_tangents() { Sides::Rows } else { Sides::Columns }

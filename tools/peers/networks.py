@@ -1,6 +1,6 @@
 """The networks that are timed, for vorticity and for its peers.
 
-    networks(work, program, terrain) -> {"mnist": Network, ..}
+    network("mnist", program, work) -> Network
 
 What is not in the repository is made in the folder `work`: the CIFAR-10 latent network of random weights, ONNX files of all
 networks, by PyTorch's exporter. The terrain network is a directory that `tools/published/terrain` writes.

@@ -1,7 +1,7 @@
 //! Nested quadrature rules for smooth closed curves: every level has all points of the level before it.
-//! In: the kind of curve. Out: points in the order they are added, each level's weights, and of a periodic curve the harmonics that a
-//! level sees. One periodic curve: the trapezoid rule, doubled. A ring of smooth arcs: on each arc the rule of Clenshaw and Curtis without its end points
-//! (Fejer's second rule), whose n - 1 points cos(i pi / n) are nested when n doubles and exact to degree n - 1.
+//! In: the kind of curve. Out: points in the order they are added, each level's weights, and of a periodic curve the harmonics that
+//! a level sees. One periodic curve: the trapezoid rule, doubled. A ring of smooth arcs: on each arc the rule of Clenshaw and Curtis
+//! without its end points (Fejer's second rule), whose n - 1 points cos(i pi / n) are nested when n doubles and exact to degree n - 1.
 use crate::paths::Curve;
 use std::f64::consts::{PI, TAU};
 

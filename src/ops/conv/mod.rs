@@ -228,8 +228,10 @@ impl Job<'_> {
             KernelFamily::Cpu if !matches!(self.loading, Loading::Plain) => {
                 Err(Error::invalid(cx.node, "kernels of CPU adapters load an input as it is"))
             }
-            _ if self.phase.is_none() && winograd::suits(conv, cx) => winograd::lower(self, cx),
-            KernelFamily::Cpu => cc::lower(self, cx),
+            KernelFamily::Cpu => match winograd::form(conv, cx).filter(|_| self.phase.is_none()) {
+                Some(form) => winograd::lower(self, form, cx),
+                None => cc::lower(self, cx),
+            },
             KernelFamily::Gpu => {
                 let class = Class {
                     kernel: conv.kernel,

@@ -19,7 +19,7 @@ pub(crate) const TILE: usize = 4;
 
 /// What is computed at one go.
 #[derive(Clone, Copy, Debug)]
-struct Form {
+pub(super) struct Form {
     /// Side of a tile of outputs.
     outputs: usize,
     /// Pixels of a side that are read.
@@ -55,8 +55,8 @@ impl Form {
         self.side() * self.side()
     }
 
-    /// Blocks from a tile to the next: all positions, and a cache line. Without it tiles would lie multiples of 4 KiB apart, which share
-    /// few sets of a cache.
+    /// Blocks from a tile to the next: all positions, and a cache line. Without it tiles of 256 channels, or a multiple, would lie multiples
+    /// of 4 KiB apart, which share few sets of a cache.
     fn stride(&self, blocks: usize) -> usize {
         self.positions() * blocks + 4
     }
@@ -84,13 +84,9 @@ const POINTS: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
 /// numbers. Beyond it tensors want the memory: an NCSN++ at 256x256 takes 1 GiB without, 1.7 GiB with them.
 const LARGEST: usize = 64 * 64;
 
-/// Whether a convolution goes this way: by the network and by the convolution's shape as far as bands of its image share that,
-/// so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
-pub(super) fn suits(conv: &Conv, cx: &Lowering) -> bool {
-    form(conv, cx).is_some()
-}
-
-fn form(conv: &Conv, cx: &Lowering) -> Option<Form> {
+/// How a convolution goes this way, if it does: by the network and by the convolution's shape as far as bands of its image share
+/// that, so that they do as the whole does. Weights that the device rounds to f16 would have to be f32 here.
+pub(super) fn form(conv: &Conv, cx: &Lowering) -> Option<Form> {
     let (read, written) = (conv.in_channels, conv.out_channels);
     let able = cx.family() == KernelFamily::Cpu && !cx.direct && cx.held == WeightFormat::F32;
     let s = cx.output.shape;
@@ -108,9 +104,8 @@ fn pays(read: usize, written: usize, width: usize, tile: usize) -> bool {
     direct * width.pow(2) > tiled * width.next_multiple_of(tile).pow(2)
 }
 
-pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
+pub(super) fn lower(job: &Job, form: Form, cx: &mut Lowering) -> Result<()> {
     let conv = job.conv;
-    let form = form(conv, cx).unwrap_or(TILES);
     let (inputs, place) = (cx.inputs.clone(), cx.output.clone());
     let view = inputs[0].clone();
     let across = place.shape.w.div_ceil(form.outputs);
