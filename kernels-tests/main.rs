@@ -13,6 +13,8 @@ mod bands;
 mod bench;
 mod budget;
 mod ceilings;
+#[cfg(feature = "cli")]
+mod check;
 mod checks;
 mod circulation;
 #[cfg(feature = "cli")]

@@ -68,6 +68,7 @@ pub mod measures;
 pub mod session;
 pub mod selftest;
 pub mod report;
+pub mod check;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

@@ -1,16 +1,13 @@
 //! The verbs that measure, one for every measure: its parameters and what all of them share as arguments, the session that
 //! they ask for, and what came of it in text. In: a row of `MEASURES`, arguments. Out: a run directory; text or a document.
 use super::common::{exit, rounded, warn};
-use super::device::Device;
-use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::{settled, settled_json};
-use super::tune::TuneArgs;
+use super::subject::SubjectArgs;
 use super::watch::{Plan, prediction, watch};
 use crate::error::Result;
-use crate::field::{HELP, ScoreScale};
 use crate::run::{Kind, Measure, Parameter, RunDir, SAMPLES, SEED, Setting, Settings, Shard};
-use crate::session::{Finished, How, Opening, Prediction, Prepared, Session, fleet};
+use crate::session::{Finished, How, Prediction, Prepared, Session, fleet};
 use crate::spec::Spec;
 use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
@@ -21,29 +18,13 @@ use std::path::PathBuf;
 /// What every measure is given besides its own parameters: a model on data, a device, and where results go.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Shared {
-    /// As `field::open` takes it.
-    #[arg(help = HELP, long_help = HELP)]
-    pub model: Spec,
-    /// Clean images: IDX, NPY, NPZ or safetensors (FILE#tensor), also .gz, or a folder of PNG files, taken by name; 8-bit
-    /// data and PNG are scaled to the model's range. Or exact samples: data:funnel?seed=0, data:gaussian?seed=0
-    #[arg(long)]
-    pub data: Spec,
+    /// What is measured, and where.
+    #[command(flatten)]
+    pub subject: SubjectArgs,
     /// Run directory to create; must not exist, or be empty. Until the run is complete it is kept in OUT.partial, from where
     /// the same command goes on
     #[arg(long, required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
-    #[command(flatten)]
-    /// Where it runs.
-    pub device: Device,
-    /// Which variants of its kernels.
-    #[command(flatten)]
-    pub tune: TuneArgs,
-    /// What its files do not say.
-    #[command(flatten)]
-    pub network: NetworkArgs,
-    /// Eps-prediction to score: -eps/sigma (definition) or -eps/sigma^2 (notebook)
-    #[arg(long, value_parser = ["definition", "notebook"], default_value = "definition")]
-    pub score_scale: String,
     /// Which of them this process measures.
     #[command(flatten)]
     pub shard: ShardArgs,
@@ -132,39 +113,20 @@ fn asked(measure: &'static dyn Measure, matches: &ArgMatches) -> Result<Settings
     Ok(asked)
 }
 
-impl Shared {
-    fn opening(&self, samples: usize) -> Result<Opening> {
-        let notebook = self.score_scale == "notebook";
-        Ok(Opening {
-            scale: if notebook { ScoreScale::Notebook } else { ScoreScale::Definition },
-            said: self.network.said()?,
-            ..Opening::new(self.model.clone(), self.data.clone(), samples)
-        })
-    }
-
-    /// Opens data, field and devices, in this order: what is cheap to refuse comes first.
-    fn session(&self, measure: &dyn Measure, asked: &Settings) -> Result<Session> {
-        let source = self.opening(asked.count(SAMPLES.name)?)?.open()?;
-        if let Some(misfit) = source.misfit().filter(|_| !self.output.quiet) {
-            eprintln!("warning: --data {}: {misfit}", self.data);
-        }
-        let gpus = if measure.shares_devices() { self.device.open_all()? } else { vec![self.device.open()?] };
-        let gpus = self.tune.tuned(gpus, source.field.as_ref(), self.output)?;
-        source.on(gpus, asked.count(SEED.name)? as u64)
-    }
-}
-
 /// Measures, writes the run directory, prints the table; the exit code. `command` is for the log.
 pub fn run(measure: &'static dyn Measure, matches: &ArgMatches, command: Vec<String>) -> Result<i32> {
     let args = Shared::from_arg_matches(matches).unwrap_or_else(|e| e.exit());
     let (asked, shard) = (asked(measure, matches)?, args.shard.parse()?);
     let out = args.out.as_ref().filter(|_| !args.dry_run).map(|out| RunDir::create(out)).transpose()?;
-    let session = args.session(measure, &asked)?;
+    let (samples, seed) = (asked.count(SAMPLES.name)?, asked.count(SEED.name)? as u64);
+    let source = args.subject.source(samples, args.output)?;
+    let gpus = args.subject.gpus(source.field.as_ref(), measure.shares_devices(), args.output)?;
+    let session = source.on(gpus, seed)?;
     let task = session.task(&asked)?;
     let mut prepared = session.prepare(task.as_ref(), How { shard, out, command })?;
     begin(&args, &session, &prepared)?;
     let cost = prepared.about().cost;
-    let plan = Plan { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: args.yes };
+    let plan = Plan { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: args.yes, told: false };
     if args.dry_run {
         let predicted = watch(Plan { yes: true, ..plan }, |observe| prepared.predict(observe))?;
         args.output.say(&prediction(&predicted, cost.at_most))?;
@@ -247,7 +209,7 @@ fn document(args: &Shared, session: &Session, prepared: &Prepared, predicted: Op
     let (about, subject) = (prepared.about(), session.subject());
     let facts = &about.facts;
     let common = json!({
-        "model": args.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": subject.gpus().len(),
+        "model": args.subject.model, "adapter": facts["adapter"], "kernels": facts["kernels"], "devices": subject.gpus().len(),
         "samples": about.samples, "shard": about.shard.to_string(), "predicted": predicted.map(|p| p.json()),
         "settled": settled_json(&subject.field.facts()),
     });

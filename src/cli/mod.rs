@@ -2,6 +2,7 @@
 //! measure are made of `MEASURES` by one file, `measure`. What verbs share is in `common` (weights, warnings), `output` (JSON or
 //! silence instead of text), `watch` (progress, predicted time) and `text` (tables).
 pub mod bench;
+pub mod check;
 pub mod common;
 pub mod compare;
 pub mod completions;
@@ -24,6 +25,7 @@ pub mod process;
 pub mod report;
 pub mod sample;
 pub mod selftest;
+pub mod subject;
 pub mod text;
 pub mod tune;
 mod verbs;

@@ -2,8 +2,8 @@
 //! text, files, and the exit code. No numerics here.
 use super::text::command_line;
 use super::{
-    bench, compare, completions, devices, evaluate, import, init, inspect, integrate, kernels, man, measure, merge,
-    paths, report, sample, selftest, verify,
+    bench, check, compare, completions, devices, evaluate, import, init, inspect, integrate, kernels, man, measure,
+    merge, paths, report, sample, selftest, verify,
 };
 use crate::error::Result;
 use crate::measures::{self, MEASURES};
@@ -20,6 +20,7 @@ struct Cli;
 // The verbs besides those that measure; as a doc comment this would be the program's help.
 #[derive(Subcommand)]
 enum Verb {
+    Check(Box<check::Args>),
     Integrate(integrate::Args),
     Evaluate(evaluate::Args),
     Merge(merge::Args),
@@ -63,6 +64,7 @@ fn run(arguments: &[OsString]) -> Result<i32> {
         return measure::run(measure, own, log);
     }
     match Verb::from_arg_matches(&matches).unwrap_or_else(|e| e.exit()) {
+        Verb::Check(args) => check::run(&args, log),
         Verb::Integrate(args) => integrate::run(&args, log),
         Verb::Evaluate(args) => evaluate::run(&args),
         Verb::Merge(args) => merge::run(&args, log),

@@ -7,11 +7,11 @@ use crate::session::{Prediction, State};
 use indicatif::ProgressBar;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Runs of more than this many seconds want --yes or an answer.
-const ASK_BEYOND: f64 = 3600.0;
+pub(super) const ASK_BEYOND: f64 = 3600.0;
 
 /// Seconds between lines of progress where there is no terminal for a bar.
 const BETWEEN_LINES: f64 = 60.0;
@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub at_most: bool,
     /// Goes on where more than an hour is predicted.
     pub yes: bool,
+    /// How long it will take has been said already.
+    pub told: bool,
 }
 
 struct Watch {
@@ -53,7 +55,7 @@ pub(super) fn watch<T>(
     work: impl FnOnce(&mut dyn FnMut(&State) -> ControlFlow<()>) -> Result<T>,
 ) -> Result<T> {
     let (bar, stop) = (plan.output.progress(plan.total), stop_flag()?);
-    let mut watch = Watch { plan, bar, stop, told: false, line: 0.0, failed: None };
+    let mut watch = Watch { plan, bar, stop, told: plan.told, line: 0.0, failed: None };
     let result = work(&mut |state| watch.see(state));
     watch.bar.finish_and_clear();
     match (result, watch.failed) {
@@ -89,7 +91,10 @@ impl Watch {
     fn show(&mut self, state: &State) {
         let said = match (state.rate, state.left()) {
             _ if state.done >= state.total => "checks in f64".into(),
-            (Some(rate), Some(left)) => format!("{rate:.1} evaluations/s, {} left", duration(left)),
+            (Some(rate), Some(left)) => {
+                let most = if self.plan.at_most { "at most " } else { "" };
+                format!("{rate:.1} evaluations/s, {most}{} left", duration(left))
+            }
             _ => "first tiles".into(),
         };
         let now = state.seconds;
@@ -103,8 +108,12 @@ impl Watch {
     }
 }
 
-/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
+/// Set by Ctrl-C; a second Ctrl-C ends the process at once. It is the same one for all the work of a process.
 pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(flag) = FLAG.get() {
+        return Ok(flag.clone());
+    }
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
     let handler = move || {
@@ -114,11 +123,11 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>> {
         eprintln!("stopping after the tile in flight; Ctrl-C again to stop at once");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::invalid("Ctrl-C handler", e))?;
-    Ok(flag)
+    Ok(FLAG.get_or_init(|| flag).clone())
 }
 
 /// Asks on a terminal, where standard output may be a document's; elsewhere the answer is no.
-fn confirmed(seconds: f64) -> Result<bool> {
+pub(super) fn confirmed(seconds: f64) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }

@@ -41,6 +41,11 @@ pub fn read(folder: &Path, limit: usize, range: [f64; 2], expected: Option<Shape
     Ok(Images { shape, count, values, levels: levels.unwrap_or_default(), sha256: checksum(&files)? })
 }
 
+/// How many pictures a folder holds.
+pub fn held(folder: &Path) -> Result<usize> {
+    list(folder).map(|files| files.len())
+}
+
 /// The PNG files of a folder, in order.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let bad = |e: std::io::Error| Error::file(folder, format!("cannot be listed: {e}"));

@@ -97,6 +97,16 @@ pub fn load_shaped(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expecte
     Ok(Images { shape, count, values, levels: layout.dtype.levels(), sha256: sha256_spec(spec)? })
 }
 
+/// How many images a file or a folder holds, by its header; no picture is decoded.
+pub fn held(spec: impl Into<Spec>) -> Result<usize> {
+    let (path, tensor) = spec.into().tensor();
+    if path.is_dir() {
+        return folder::held(&path);
+    }
+    let (source, layout) = open(&path, tensor)?;
+    images_in(&layout, &source).map(|(held, _)| held)
+}
+
 /// Refuses what is no range of data.
 pub(crate) fn check_range([low, high]: [f64; 2]) -> Result<()> {
     if low.is_finite() && high.is_finite() && low < high {

@@ -15,6 +15,15 @@ pub const EXACT: &[(&str, &str, usize, fn(&mut [f64]))] = &[
     ("funnel", "Neal's funnel, whose score is field:funnel", funnel::LEAST, funnel::of_normals),
 ];
 
+/// How many images `--data` has; none where as many are drawn as are asked for.
+pub fn held(spec: impl Into<Spec>) -> Result<Option<usize>> {
+    let spec = spec.into();
+    match spec.named("data:")? {
+        None => data::held(spec).map(Some),
+        Some((_, mut params)) => params.take::<usize>("samples"),
+    }
+}
+
 /// What `--data` takes: image files (`data::load_shaped`), or `data:NAME?samples=N&seed=S`, exact samples of the shape
 /// `expected`. As many are drawn as `limit` asks for; more than N, where N is given, are refused. The seed is 0 by default.
 pub fn open_data(spec: impl Into<Spec>, limit: usize, range: [f64; 2], expected: Option<Shape>) -> Result<Images> {

@@ -9,7 +9,7 @@ mod network;
 mod score;
 
 pub use closure::{About, ClosureField};
-pub use exact::{EXACT, open_data};
+pub use exact::{EXACT, held, open_data};
 pub use finite::first_not_finite;
 pub use functions::{Functions, Points, Product, Values};
 pub use network::{NetworkField, ScoreScale};

@@ -80,6 +80,19 @@ impl Run<'_> {
 /// # Errors
 /// No runs, or a run whose arrays do not fit its measure.
 pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Result<String> {
+    with_verdict(title, &[], runs, pictures)
+}
+
+/// The page of runs that answer a question together: above them stands what is said of all, a paragraph each.
+///
+/// # Errors
+/// As `html`.
+pub fn with_verdict(
+    title: &str,
+    verdict: &[String],
+    runs: &[(String, Stored)],
+    pictures: &[Picture],
+) -> Result<String> {
     if runs.is_empty() {
         return Err(Error::invalid("report", "no runs, expected at least one run directory"));
     }
@@ -125,6 +138,7 @@ pub fn html(title: &str, runs: &[(String, Stored)], pictures: &[Picture]) -> Res
                     }
                 }
                 main {
+                    @if !verdict.is_empty() { section.verdict { h2 { "Verdict" } @for (i, said) in verdict.iter().enumerate() { p class=[(i == 0).then_some("answer")] { (formula(said)) } } } }
                     (glance::table(&shown))
                     @for (name, info, content) in &chapters {
                         section id=(name) { h2 { (info.title) } p.prose { (formula(info.prose)) } (content) }

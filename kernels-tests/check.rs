@@ -1,0 +1,166 @@
+//! `vorticity check`: what a budget buys, that a plan is followed byte for byte, and that verdicts are right where the truth is known.
+use crate::cli::{DIGITS, text, vorticity};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use vorticity::check::{LEVELS, Pace, Paces, Plan, SAMPLES, Sizes, levels};
+
+fn paces(each: f64) -> Paces {
+    let pace = |share: f64| Pace { each: share * each, besides: 0.1 * each };
+    Paces {
+        rotation: pace(1.0),
+        projection: pace(2.0),
+        brownian: None,
+        asymmetry: Some(pace(1.0)),
+        planes: Some(pace(0.5)),
+    }
+}
+
+#[test]
+fn more_time_buys_no_less_and_never_more_than_it_has() {
+    let all = paces(1.0);
+    let bought: Vec<Sizes> = (0..400).map(|s| Sizes::of(f64::from(s), &all, 1000, 256)).collect();
+    for (seconds, pair) in bought.windows(2).enumerate() {
+        let (less, more) = (pair[0], pair[1]);
+        assert!(less.levels <= more.levels, "{seconds}: {less:?} {more:?}");
+        if less.levels == more.levels {
+            let probes = |s: &Sizes| s.asymmetry.map_or(0, |(n, probes)| n * probes);
+            assert!(less.planes <= more.planes && probes(&less) <= probes(&more), "{seconds}: {less:?} {more:?}");
+        }
+        // Only the least that answers anything may take longer than there is.
+        let least = Sizes { seconds: more.seconds, ..bought[0] };
+        assert!(more.seconds <= (seconds + 1) as f64 || more == least, "{seconds}: {more:?}");
+    }
+    let rich = bought.last().unwrap();
+    assert_eq!((rich.levels, rich.samples, rich.projection), (LEVELS, SAMPLES[0].min(64), true), "{rich:?}");
+    let poor = bought[0];
+    assert_eq!((poor.levels, poor.samples, poor.projection, poor.asymmetry, poor.planes), (1, 1, false, None, None));
+}
+
+#[test]
+fn no_more_is_asked_for_than_there_is() {
+    for (steps, held) in [(1, 1), (2, 3), (5, 1), (9, 2), (1000, 5)] {
+        let sizes = Sizes::of(1e9, &paces(1.0), steps, held);
+        assert!(sizes.samples <= held && sizes.asymmetry.unwrap().0 <= held && sizes.planes.unwrap() <= held);
+        let ks = levels(steps, sizes.levels);
+        assert!(!ks.is_empty() && ks.windows(2).all(|k| k[0] < k[1]) && ks.iter().all(|&k| k < steps), "{ks:?}");
+    }
+    assert_eq!(levels(1000, 10), (1..1000).step_by(100).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_field_cannot_is_left_out_and_its_time_is_the_others() {
+    let all = paces(1.0);
+    let without = Sizes::of(60.0, &Paces { asymmetry: None, planes: None, ..all }, 1000, 256);
+    let with = Sizes::of(60.0, &all, 1000, 256);
+    assert!(without.asymmetry.is_none() && without.planes.is_none());
+    assert!(without.samples > with.samples, "{without:?} {with:?}");
+}
+
+/// Runs a check of a closed form on drawn samples; what it printed as JSON.
+fn check(model: &str, out: &Path, more: &[&str]) -> Value {
+    let data = ["--data", "data:gaussian?seed=1", "--shape", "1x4x4", "--out", text(out), "--json"];
+    let output = vorticity(&[&["check", model][..], &data, more].concat()).output().unwrap();
+    assert!(output.status.success(), "{model}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn verdicts_are_those_of_fields_that_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        (
+            "field:gaussian",
+            "indistinguishable from a gradient",
+            "Indistinguishable from a gradient at this precision: on rotation loops",
+        ),
+        ("field:funnel", "indistinguishable from a gradient", "symmetric within the errors"),
+        ("field:rotor?omega=1", "not a gradient", "Not a gradient: on rotation loops"),
+        ("field:tilted?omega=0.5", "not a gradient", "the fastest plane turns at"),
+    ];
+    for (i, (model, answer, words)) in cases.into_iter().enumerate() {
+        let out = folder.path().join(i.to_string());
+        let said = check(model, &out, &["--minutes", "0.2"]);
+        assert_eq!(said["verdict"]["answer"], answer, "{model}: {said}");
+        assert!(said["verdict"]["words"].as_str().unwrap().contains(words), "{model}: {said}");
+        let written: Value = serde_json::from_slice(&fs::read(out.join("verdict.json")).unwrap()).unwrap();
+        assert_eq!(written["words"], said["verdict"]["words"]);
+        let page = fs::read_to_string(out.join("page.html")).unwrap();
+        assert!(page.contains("Verdict") && page.contains("loops"), "{model}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_decides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    check("field:gaussian", &made, &["--minutes", "0.2"]);
+    // The same plan without the points in f64: an error that applies is not measured.
+    let path = folder.path().join("plan.json");
+    let mut plan: Value = serde_json::from_slice(&fs::read(made.join("plan.json")).unwrap()).unwrap();
+    plan["stages"][0]["options"]["verify-fraction"] = "0".into();
+    plan["stages"].as_array_mut().unwrap().truncate(1);
+    fs::write(&path, plan.to_string()).unwrap();
+    let said = check("field:gaussian", &folder.path().join("open"), &["--plan", text(&path)]);
+    assert_eq!(said["verdict"]["answer"], "not decided", "{said}");
+    assert!(said["verdict"]["words"].as_str().unwrap().contains("not measured: arithmetic"), "{said}");
+}
+
+#[test]
+fn a_plan_is_followed_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, again] = ["first", "again"].map(|n| folder.path().join(n));
+    check("field:tilted?omega=0.5", &first, &["--minutes", "0.2", "--brownian"]);
+    let plan = Plan::read(&first.join("plan.json")).unwrap();
+    assert_eq!(plan.stages.last().unwrap().name, "brownian");
+    check("field:tilted?omega=0.5", &again, &["--plan", text(&first.join("plan.json"))]);
+    // A check that lost a stage and its end goes on, and so does one that is there whole.
+    fs::remove_dir_all(first.join("asymmetry")).unwrap();
+    fs::remove_file(first.join("verdict.json")).unwrap();
+    let resumed = check("field:tilted?omega=0.5", &first, &[]);
+    assert_eq!(check("field:tilted?omega=0.5", &first, &[])["verdict"], resumed["verdict"]);
+    for stage in &plan.stages {
+        for file in [format!("{}.npz", stage.measure), format!("{}.csv", stage.measure), "manifest.json".into()] {
+            let [a, b] = [&first, &again].map(|out| fs::read(out.join(&stage.name).join(&file)).unwrap());
+            assert!(a == b && !a.is_empty(), "{}/{file}", stage.name);
+        }
+    }
+    let [a, b] = [&first, &again].map(|out| fs::read(out.join("verdict.json")).unwrap());
+    assert_eq!(a, b);
+}
+
+#[test]
+fn another_model_other_data_and_another_plan_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    check("field:gaussian", &out, &["--minutes", "0.1"]);
+    let before = fs::read(out.join("plan.json")).unwrap();
+    let refused = |model: &str, data: &[&str], more: &[&str], words: &[&str]| {
+        let arguments = [&["check", model, "--out", text(&out)][..], data, more].concat();
+        let output = vorticity(&arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(words.iter().all(|w| error.contains(w)), "{error}");
+        assert_eq!(fs::read(out.join("plan.json")).unwrap(), before);
+    };
+    let own = ["--data", "data:gaussian?seed=1", "--shape", "1x4x4"];
+    refused("field:rotor?omega=1", &own, &[], &["plan.json", "another model", "rotor"]);
+    refused(
+        "field:gaussian",
+        &["--data", "data:gaussian?seed=2", "--shape", "1x4x4"],
+        &[],
+        &["another data", "seed=2"],
+    );
+    refused("field:gaussian", &own, &["--minutes", "3"], &["--minutes 0.1", "--out"]);
+    refused("field:gaussian", &own, &["--minutes", "0.1", "--brownian"], &["--minutes 0.1", "--out"]);
+    refused("field:gaussian", &own, &["--minutes", "0"], &["plan.json"]);
+
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("mine.txt"), "mine").unwrap();
+    let arguments = ["check", "field:gaussian", "--data", DIGITS, "--out", text(&other)];
+    let output = vorticity(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not empty and has no plan.json"));
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+}

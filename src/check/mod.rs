@@ -1,0 +1,31 @@
+//! A check: whether a field is a gradient, by the measures that tell, in the time that there is. In: how to open the field on so many
+//! images, minutes. Out: a plan, which is written down before anything is measured and followed to the letter; the tables of its
+//! stages; a verdict in sentences. Several measures meet here and nowhere else below the command line.
+mod pace;
+mod plan;
+mod sizes;
+mod stage;
+mod verdict;
+
+pub use plan::{Asked, LeftOut, PLAN, Plan, SCHEMA, Stage};
+pub use sizes::{LEVELS, Pace, Paces, SAMPLES, Sizes, levels};
+pub use stage::{Staged, measure};
+pub use verdict::{Answer, Found, verdict};
+
+use crate::error::Result;
+use crate::session::Session;
+
+/// The field on its data, opened for as many images as are wanted.
+pub trait Opens {
+    /// How many images there are; none where as many as are asked for.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn held(&self) -> Result<Option<usize>>;
+
+    /// The field on the first so many of them.
+    ///
+    /// # Errors
+    /// Whatever stands against it.
+    fn session(&self, samples: usize) -> Result<Session>;
+}

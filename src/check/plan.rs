@@ -1,0 +1,294 @@
+//! What a check is going to do, as it is written down: stages with every option, what is left out and why. In: the paces of this field and
+//! device, a budget. Out: `plan.json`, from which the same data files follow whoever runs it; what went into choosing it stands beside.
+use super::Opens;
+use super::pace::paces;
+use super::sizes::{LEVELS, SAMPLES, Sizes, levels};
+use crate::error::{Error, Result};
+use crate::measures;
+use crate::run::{Measure, Settings};
+use crate::session::{Session, State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+/// Version of the plan's layout.
+pub const SCHEMA: u32 = 1;
+
+/// The file's name in the directory of a check.
+pub const PLAN: &str = "plan.json";
+
+/// The most evaluations of one smooth loop, and segments of a rough one.
+pub(super) const POINTS: u64 = 1000;
+
+/// Segments of a brownian loop.
+const ROUGH: usize = 200;
+
+/// What a user decides on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Minutes that the measuring may take, on what is there.
+    pub minutes: f64,
+    /// Whether brownian loops are measured too.
+    pub brownian: bool,
+}
+
+/// One measure with all that it is asked beyond its defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Of its directory.
+    pub name: String,
+    /// The verb.
+    pub measure: String,
+    /// Options as a user writes them, by their names.
+    pub options: BTreeMap<String, String>,
+}
+
+/// What a check does not measure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// What would have been measured.
+    pub what: String,
+    /// A sentence without its full stop.
+    pub why: String,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Of this layout.
+    pub schema: u32,
+    /// Who made it.
+    pub program: String,
+    /// What was asked.
+    pub asked: Asked,
+    /// What manifests say of the field.
+    pub field: Value,
+    /// What manifests say of the data.
+    pub data: Value,
+    /// Images, from the first.
+    pub samples: usize,
+    /// Timesteps k, ascending.
+    pub timesteps: Vec<usize>,
+    /// In the order in which they are run.
+    pub stages: Vec<Stage>,
+    /// What is not measured, and why.
+    pub left_out: Vec<LeftOut>,
+    /// Seconds that the stages were expected to take where the plan was made.
+    pub seconds: f64,
+}
+
+impl Stage {
+    fn of(name: &str, measure: &'static str, options: &[(&str, String)]) -> Result<Self> {
+        let options = options.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+        let stage = Stage { name: name.into(), measure: measure.into(), options };
+        stage.settings().map(|_| stage)
+    }
+
+    /// What the measure is asked.
+    ///
+    /// # Errors
+    /// A measure or an option that there is not.
+    pub fn settings(&self) -> Result<Settings> {
+        let place = format!("stage '{}'", self.name);
+        let known = measures::find(&self.measure);
+        let measure: &'static dyn Measure =
+            known.ok_or_else(|| Error::invalid(&place, format!("'{}' is no measure", self.measure)))?;
+        self.options.iter().try_fold(Settings::of(measure)?, |all, (name, value)| all.with(name, value.as_str()))
+    }
+
+    /// As a command of one's own, without the noise levels, which all stages but that of planes share.
+    pub fn command(&self, ks: &[usize]) -> String {
+        let own = self.options.iter().filter(|(name, value)| *name != "timesteps" || **value != listed(ks));
+        let options = own.map(|(name, value)| {
+            let quoted = if value.contains(['?', ',', '*']) { format!("'{value}'") } else { value.clone() };
+            format!(" --{name} {quoted}")
+        });
+        format!("{}{}", self.measure, options.collect::<String>())
+    }
+}
+
+fn listed(ks: &[usize]) -> String {
+    ks.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Smooth loops, by nested rules.
+pub(super) fn loops(ks: &[usize], samples: usize, projection: bool) -> Result<Stage> {
+    let paths = if projection { "rotation,projection?arcs=8" } else { "rotation" };
+    Stage::of(
+        "circulation",
+        "circulation",
+        &[
+            ("paths", paths.into()),
+            ("quadrature", "adaptive".into()),
+            ("points", POINTS.to_string()),
+            ("timesteps", listed(ks)),
+            ("samples", samples.to_string()),
+        ],
+    )
+}
+
+/// Rough loops, by midpoints, every sample checked by a second rule.
+pub(super) fn brownian(ks: &[usize], samples: usize) -> Result<Stage> {
+    Stage::of(
+        "brownian",
+        "circulation",
+        &[
+            ("paths", "brownian".into()),
+            ("points", ROUGH.to_string()),
+            ("quadrature-check", "1".into()),
+            ("timesteps", listed(ks)),
+            ("samples", samples.to_string()),
+        ],
+    )
+}
+
+/// The whole Jacobian, by random vectors.
+pub(super) fn asymmetry(ks: &[usize], samples: usize, probes: usize) -> Result<Stage> {
+    Stage::of(
+        "asymmetry",
+        "asymmetry",
+        &[("probes", probes.to_string()), ("timesteps", listed(ks)), ("samples", samples.to_string())],
+    )
+}
+
+/// Where it turns fastest, at the second lowest level: low enough for structure, and not the noise of the last step.
+pub(super) fn planes(ks: &[usize], samples: usize) -> Result<Stage> {
+    let k = ks.get(1).or(ks.first()).copied().unwrap_or_default();
+    Stage::of(
+        "planes",
+        "planes",
+        &[
+            ("planes", "2".into()),
+            ("steps", "40".into()),
+            ("timesteps", k.to_string()),
+            ("samples", samples.to_string()),
+        ],
+    )
+}
+
+impl Plan {
+    /// Times the stages on one image, and chooses what the rest of the time buys. `observe` may stop it.
+    ///
+    /// # Errors
+    /// Minutes that are none; what stands against opening, or against loops at all.
+    pub fn made(
+        asked: Asked,
+        opens: &dyn Opens,
+        observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
+    ) -> Result<(Plan, Session)> {
+        if !(asked.minutes > 0.0 && asked.minutes.is_finite()) {
+            return Err(Error::invalid("minutes", format!("{}, expected a number above 0", asked.minutes)));
+        }
+        let (start, held) = (Instant::now(), opens.held()?.unwrap_or(SAMPLES[0]));
+        let trial = opens.session(1)?;
+        let steps = trial.subject().field.process().timesteps();
+        let (paces, impossible) = paces(&trial, asked.brownian, observe)?;
+        let budget = (60.0 * asked.minutes - start.elapsed().as_secs_f64()).max(0.0);
+        let sizes = Sizes::of(budget, &paces, levels(steps, LEVELS).len(), held);
+        drop(trial);
+        let samples = [Some(sizes.samples), sizes.asymmetry.map(|a| a.0), sizes.planes];
+        let session = opens.session(samples.into_iter().flatten().max().unwrap_or(1))?;
+        Ok((Plan::of(asked, &sizes, impossible, &session)?, session))
+    }
+
+    fn of(asked: Asked, sizes: &Sizes, mut left_out: Vec<LeftOut>, session: &Session) -> Result<Plan> {
+        let field = &session.subject().field;
+        let ks = levels(field.process().timesteps(), sizes.levels);
+        let minutes = asked.minutes;
+        let mut late = |what: &str| {
+            let why = format!("there is no time for it in {minutes} min; --minutes gives more");
+            if !left_out.iter().any(|l| l.what == what) {
+                left_out.push(LeftOut { what: what.into(), why });
+            }
+        };
+        let mut stages = vec![loops(&ks, sizes.samples, sizes.projection)?];
+        if !sizes.projection {
+            late("projection");
+        }
+        match sizes.asymmetry {
+            Some((samples, probes)) => stages.push(asymmetry(&ks, samples, probes)?),
+            None => late("asymmetry"),
+        }
+        match sizes.planes {
+            Some(samples) => stages.push(planes(&ks, samples)?),
+            None => late("planes"),
+        }
+        if asked.brownian {
+            stages.push(brownian(&ks, sizes.samples)?);
+        }
+        Ok(Plan {
+            schema: SCHEMA,
+            program: crate::session::program(),
+            asked,
+            field: field.describe(),
+            data: session.data().clone(),
+            samples: session.subject().images.count,
+            timesteps: ks,
+            stages,
+            left_out,
+            seconds: sizes.seconds,
+        })
+    }
+
+    /// Reads a plan that was written down.
+    ///
+    /// # Errors
+    /// A file that is missing or no plan of this version.
+    pub fn read(path: &Path) -> Result<Plan> {
+        let value: Value = serde_json::from_str(&crate::data::text(path)?)
+            .map_err(|e| Error::file(path, format!("is not JSON: {e}")))?;
+        if value["schema"] != SCHEMA {
+            return Err(Error::file(path, format!("has schema {}, this program reads {SCHEMA}", value["schema"])));
+        }
+        let plan: Plan =
+            serde_json::from_value(value).map_err(|e| Error::file(path, format!("is no plan of a check: {e}")))?;
+        if plan.stages.is_empty() || plan.samples == 0 {
+            return Err(Error::file(path, "has no stages or no samples: it is no plan of a check"));
+        }
+        let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if let Some(stage) = plan.stages.iter().find(|s| !plain(&s.name)) {
+            let said = format!("has the stage '{}', expected a name of letters and digits", stage.name);
+            return Err(Error::file(path, said));
+        }
+        plan.stages.iter().try_for_each(|s| s.settings().map(drop)).map_err(|e| Error::file(path, e))?;
+        Ok(plan)
+    }
+
+    /// As it is written down.
+    ///
+    /// # Errors
+    /// Numbers that JSON does not have.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::invalid(PLAN, e))?;
+        Ok((text + "\n").into_bytes())
+    }
+
+    /// Refuses a field or data that the plan was not made for.
+    ///
+    /// # Errors
+    /// What is different.
+    pub fn check(&self, session: &Session, place: &Path) -> Result<()> {
+        let field = session.subject().field.describe();
+        for (what, planned, found) in [("model", &self.field, &field), ("data", &self.data, session.data())] {
+            if planned != found {
+                let said = format!("is the plan for another {what}: {}", different(planned, found));
+                return Err(Error::file(place, said));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first key of two objects that is not the same.
+fn different(planned: &Value, found: &Value) -> String {
+    let keys = planned.as_object().into_iter().chain(found.as_object()).flat_map(|o| o.keys());
+    let key = keys.into_iter().find(|&key| planned[key] != found[key]);
+    key.map_or("it is not the same".into(), |k| format!("'{k}' is {} there and {} here", planned[k], found[k]))
+}

@@ -1,0 +1,127 @@
+//! How much of everything a budget of seconds buys. In: what each stage takes for one sample. Out: noise levels, samples, probes. Plain
+//! arithmetic on numbers: the same paces and the same budget give the same sizes.
+
+/// Noise levels of a check that has the time.
+pub const LEVELS: usize = 10;
+
+/// Samples that loops are drawn at, the most first.
+pub const SAMPLES: &[usize] = &[64, 32, 16, 8, 4, 2, 1];
+
+/// Noise levels to fall back on, the most first.
+const FEWER: &[usize] = &[LEVELS, 5, 3, 1];
+
+/// Samples at which the Jacobian's asymmetry is estimated, the most first.
+const ESTIMATED: &[usize] = &[8, 4, 2, 1];
+
+/// Random vectors at each of them, the most first; paces are of the last.
+const PROBES: &[usize] = &[64, 32, 16];
+
+/// Samples whose planes are searched for, the most first.
+const SEARCHED: &[usize] = &[4, 2, 1];
+
+/// Shares of the time for planes and for asymmetry; loops have what these leave.
+const SHARES: [f64; 2] = [0.15, 0.35];
+
+/// Samples at every noise level that are worth more than further levels.
+const ENOUGH: usize = 2;
+
+/// What a stage takes, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// For one sample at all `LEVELS` (planes: at one).
+    pub each: f64,
+    /// For its checks in f64, however many samples there are.
+    pub besides: f64,
+}
+
+impl Pace {
+    /// For so many samples at this share of the levels.
+    pub fn seconds(self, samples: usize, levels: f64) -> f64 {
+        self.each * samples as f64 * levels + self.besides
+    }
+}
+
+/// Of every stage; none where the field does not have what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Paces {
+    /// Loops of the first path.
+    pub rotation: Pace,
+    /// Loops of the second, in the same run.
+    pub projection: Pace,
+    /// Loops that were asked for besides.
+    pub brownian: Option<Pace>,
+    /// 16 random vectors.
+    pub asymmetry: Option<Pace>,
+    /// The fastest planes.
+    pub planes: Option<Pace>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizes {
+    /// Noise levels.
+    pub levels: usize,
+    /// Samples of the loops.
+    pub samples: usize,
+    /// Whether there is time for the second path.
+    pub projection: bool,
+    /// Samples and random vectors, if there is time for them.
+    pub asymmetry: Option<(usize, usize)>,
+    /// Samples, if there is time for them.
+    pub planes: Option<usize>,
+    /// What all of it takes.
+    pub seconds: f64,
+}
+
+impl Sizes {
+    /// Of so many seconds, `steps` noise levels at most and `held` images. Where not even the least fits, that is what is taken.
+    pub fn of(budget: f64, paces: &Paces, steps: usize, held: usize) -> Self {
+        let levels = FEWER.iter().copied().filter(|&levels| levels <= steps.max(1));
+        let of = |levels| Self::at(budget, paces, levels, steps.min(LEVELS), held);
+        let enough = |sizes: &Sizes| {
+            let asymmetry = paces.asymmetry.is_none() || sizes.asymmetry.is_some();
+            sizes.samples >= ENOUGH.min(held) && sizes.projection && asymmetry && sizes.seconds <= budget
+        };
+        let mut all = levels.map(of).collect::<Vec<_>>();
+        let least = all.pop().unwrap_or_else(|| of(1));
+        all.into_iter().find(enough).unwrap_or(least)
+    }
+
+    /// At so many of the levels that the paces are of.
+    fn at(budget: f64, paces: &Paces, levels: usize, timed: usize, held: usize) -> Self {
+        let share = levels as f64 / timed.max(1) as f64;
+        let allowed = |sizes: &'static [usize]| sizes.iter().copied().filter(|&n| n <= held.max(1));
+        let (mut left, mut seconds) = (budget, 0.0);
+        let planes = paces.planes.and_then(|pace| {
+            let n = allowed(SEARCHED).find(|&n| pace.seconds(n, 1.0) <= SHARES[0] * budget)?;
+            seconds += pace.seconds(n, 1.0);
+            Some(n)
+        });
+        let asymmetry = paces.asymmetry.and_then(|pace| {
+            let every = PROBES.iter().flat_map(|&probes| allowed(ESTIMATED).map(move |n| (n, probes)));
+            let takes = |&(n, probes): &(usize, usize)| pace.seconds(n * probes / PROBES[PROBES.len() - 1], share);
+            // More samples count for more than more vectors at each.
+            let fits = every.filter(|size| takes(size) <= SHARES[1] * budget);
+            let best = fits.max_by_key(|&(n, probes)| (n, probes))?;
+            seconds += takes(&best);
+            Some(best)
+        });
+        left -= seconds;
+        let loops = |n: usize, projection: bool| {
+            let besides = if projection { paces.projection.seconds(n, share) } else { 0.0 };
+            let asked = paces.brownian.map_or(0.0, |pace| pace.seconds(n, share));
+            paces.rotation.seconds(n, share) + besides + asked
+        };
+        let sizes = [true, false].into_iter().flat_map(|both| allowed(SAMPLES).map(move |n| (n, both)));
+        let (samples, projection) = sizes.clone().find(|&(n, both)| loops(n, both) <= left).unwrap_or((1, false));
+        seconds += loops(samples, projection);
+        Sizes { levels, samples, projection, asymmetry, planes, seconds }
+    }
+}
+
+/// So many timesteps of a process that has `steps`, evenly spaced, as the paper has them: 1, 101, .., 901 of 1000.
+pub fn levels(steps: usize, count: usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..count).map(|i| i * steps / count + 1).filter(|&k| k < steps).collect();
+    all.dedup();
+    if all.is_empty() { vec![0] } else { all }
+}
