@@ -9,7 +9,7 @@ fn paces(each: f64) -> Paces {
     let pace = |share: f64| Pace { each: share * each, besides: 0.1 * each };
     Paces {
         rotation: pace(1.0),
-        projection: pace(2.0),
+        projection: Some(pace(2.0)),
         brownian: None,
         asymmetry: Some(pace(1.0)),
         planes: Some(pace(0.5)),
@@ -151,9 +151,17 @@ fn another_model_other_data_and_another_plan_are_refused() {
         &[],
         &["another data", "seed=2"],
     );
-    refused("field:gaussian", &own, &["--minutes", "3"], &["--minutes 0.1", "--out"]);
-    refused("field:gaussian", &own, &["--minutes", "0.1", "--brownian"], &["--minutes 0.1", "--out"]);
-    refused("field:gaussian", &own, &["--minutes", "0"], &["plan.json"]);
+    refused("field:gaussian", &own, &["--minutes", "3"], &["a plan for 0.1 minutes", "another directory"]);
+    refused(
+        "field:gaussian",
+        &own,
+        &["--minutes", "0.1", "--brownian"],
+        &["a plan for 0.1 minutes", "another directory"],
+    );
+
+    let arguments = [&["check", "field:gaussian", "--dry-run", "--minutes", "0"][..], &own].concat();
+    let output = vorticity(&arguments).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("minutes: 0, expected a number above 0"));
 
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();

@@ -269,6 +269,16 @@ const ROWS: &[Row] = &[
         |d| arguments(&["report", &shard(d, 1, json!({})), "--out", text(&d.join("page.html"))])),
     ("configuration for init that is not there", "neither a file nor a preset of mnist_shuffle_unet, which are: mnist", 2,
         |d| arguments(&["init", "mnist_shuffle_unet", "--config", "imagenet", "--out", text(&d.join("out"))])),
+    ("check without time", "minutes: 0, expected a number above 0", 2,
+        |d| check(d, &["--minutes", "0"])),
+    ("check into a directory with other files", "is not empty and has no plan.json: name a new directory, or that of a check", 2,
+        |d| { fs::create_dir(d.join("out")).unwrap(); fs::write(d.join("out/mine.txt"), "mine").unwrap(); check(d, &[]) }),
+    ("plan that is none", "plan.json: has schema null, this program reads 1", 2,
+        |d| { fs::write(d.join("plan.json"), "{}").unwrap(); check(d, &["--plan", text(&d.join("plan.json"))]) }),
+    ("plan that leads out of its directory", "plan.json: has the stage '../up', expected a name of letters and digits", 2,
+        |d| { fs::write(d.join("plan.json"), planned("../up")).unwrap(); check(d, &["--plan", text(&d.join("plan.json"))]) }),
+    ("plan for another model", "plan.json: is the plan for another model: .. is .. there and .. here", 2,
+        |d| { fs::write(d.join("plan.json"), planned("circulation")).unwrap(); check(d, &["--plan", text(&d.join("plan.json"))]) }),
     // The device.
     ("no adapter of that name", "no usable GPU adapter: .. no such adapter ..", 3,
         |d| verb(d, "circulation", &["--adapter", "no such adapter"])),
@@ -281,6 +291,23 @@ const ROWS: &[Row] = &[
     ("limits that are not known", "limits: 'webgl' is not one of adapter, webgpu", 2,
         |d| verb(d, "circulation", &["--limits", "webgl"])),
 ];
+
+/// A check of a closed form.
+fn check(folder: &Path, more: &[&str]) -> Vec<String> {
+    let own = ["check", "field:gaussian", "--data", "data:gaussian", "--shape", "1x2x4"];
+    arguments(&[&own[..], more, &["--out", text(&folder.join("out"))]].concat())
+}
+
+/// The plan of a check of some other model, with one stage of that name.
+fn planned(stage: &str) -> String {
+    let stage = json!({ "name": stage, "measure": "circulation", "options": {} });
+    let asked = json!({ "minutes": 1.0, "brownian": false });
+    json!({
+        "schema": 1, "program": "vorticity", "asked": asked, "field": {}, "data": {}, "samples": 1, "timesteps": [1],
+        "stages": [stage], "left_out": [], "seconds": 1.0,
+    })
+    .to_string()
+}
 
 /// As docs/ERRORS.md has it.
 fn line((input, said, code, _): &Row) -> String {

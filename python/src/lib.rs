@@ -1,6 +1,7 @@
 //! What the Python package is made of: fields, processes, devices, measures and their results, each a thin layer over the library.
 //! In: Python objects. Out: NumPy arrays, or an exception of `vorticity.errors`. The GIL is free while a device works.
 mod arrays;
+mod check;
 mod closure;
 mod command;
 mod device;
@@ -23,6 +24,8 @@ mod watch;
 /// The module as Python sees it.
 #[pyo3::pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::check::check;
     #[pymodule_export]
     use crate::closure::closure;
     #[pymodule_export]

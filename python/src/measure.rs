@@ -25,7 +25,7 @@ use vorticity::session::{Finished, How, Session, Source};
 use vorticity::spec::Spec;
 
 /// Where the clean images come from.
-enum Images<'py> {
+pub enum Images<'py> {
     Named(Spec),
     Array(Data<'py>),
 }
@@ -146,15 +146,7 @@ fn measured(
 fn source(py: Python, field: &Field, images: &Images, samples: usize) -> PyResult<Source> {
     let name = field.name.clone();
     match images {
-        Images::Named(spec) => py
-            .detach(|| {
-                let shape = match field.leaves_size_open() {
-                    true => Some(open_data(spec, 1, [-1.0, 1.0], None)?.shape),
-                    false => None,
-                };
-                Source::of(learned(field, shape)?, name, spec, samples)
-            })
-            .told(py),
+        Images::Named(spec) => py.detach(|| Source::of(of_data(field, spec)?, name, spec, samples)).told(py),
         Images::Array(array) => {
             let (shape, _) = array.shape()?;
             let own = py.detach(|| learned(field, Some(shape))).told(py)?;
@@ -164,12 +156,22 @@ fn source(py: Python, field: &Field, images: &Images, samples: usize) -> PyResul
     }
 }
 
-fn learned(field: &Field, shape: Option<vorticity::shape::Shape>) -> Result<Arc<dyn Learned>> {
+/// The field, at the size of the images of that name where it leaves that open.
+pub fn of_data(field: &Field, spec: &Spec) -> Result<Arc<dyn Learned>> {
+    let shape = match field.leaves_size_open() {
+        true => Some(open_data(spec, 1, [-1.0, 1.0], None)?.shape),
+        false => None,
+    };
+    learned(field, shape)
+}
+
+/// The field of this shape.
+pub fn learned(field: &Field, shape: Option<vorticity::shape::Shape>) -> Result<Arc<dyn Learned>> {
     Ok(field.of_shape(shape)?.field.clone())
 }
 
 /// A warning, which a filter may make an exception.
-fn warn(py: Python, message: &str) -> PyResult<()> {
+pub fn warn(py: Python, message: &str) -> PyResult<()> {
     let message = CString::new(message).unwrap_or_default();
     PyErr::warn(py, &py.get_type::<PyUserWarning>(), &message, 2)
 }

@@ -33,6 +33,11 @@ impl Run {
         Self { what: What::Measured(Box::new(finished)), out }
     }
 
+    /// From its directory.
+    pub fn read(directory: &Path) -> Result<Self> {
+        Ok(Self { what: What::Stored(Box::new(stored::read(directory)?)), out: Some(directory.into()) })
+    }
+
     fn found(&self) -> Found {
         match &self.what {
             What::Measured(finished) => finished.found.clone(),
@@ -258,10 +263,7 @@ fn of<'py, T: Element>(slf: &Bound<'py, Run>, values: &[T], shape: &[usize]) -> 
 /// A run directory, read back.
 #[pyfunction]
 pub fn load(py: Python, directory: PathBuf) -> PyResult<Run> {
-    guard(py, || {
-        let stored = py.detach(|| stored::read(&directory)).told(py)?;
-        Ok(Run { what: What::Stored(Box::new(stored)), out: Some(directory) })
-    })
+    guard(py, || py.detach(|| Run::read(&directory)).told(py))
 }
 
 /// Joins the directories of all shards of a run to the one that one process would have written.

@@ -16,6 +16,7 @@ import importlib
 _PLACES = {
     "_field": ("Field", "open"),
     "_callable": ("from_callable",),
+    "_check": ("Check", "check"),
     "_process": ("Process",),
     "_device": ("Device", "devices"),
     "_runs": ("load", "merge", "report"),

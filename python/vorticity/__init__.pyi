@@ -6,6 +6,8 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from ._callable import from_callable as from_callable
+from ._check import Check as Check
+from ._check import check as check
 from ._derivatives import jax_jvp as jax_jvp
 from ._derivatives import jax_vjp as jax_vjp
 from ._derivatives import torch_jvp as torch_jvp

@@ -114,6 +114,16 @@ def report(
     title: str | None = None,
     names: Sequence[str] | None = None,
 ) -> None: ...
+def check(
+    field: Field,
+    data: Any,
+    minutes: float | None = None,
+    brownian: bool = False,
+    plan: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    device: Device | None = None,
+    observer: Callable[[dict[str, Any]], object] | None = None,
+) -> tuple[str, str, list[tuple[str, Run]]]: ...
 def run(
     measure: str,
     field: Field,

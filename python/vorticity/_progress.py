@@ -42,6 +42,8 @@ class Progress:
             if state["seconds"] < _SOON:
                 return
             self._bar = self._make(total=state["total"], desc=self._name, unit=" eval", unit_scale=True, leave=False)
+        if state["total"] != self._bar.total:
+            self._bar.reset(state["total"])  # the next stage of a check
         self._bar.update(state["done"] - self._bar.n)
         if state["done"] >= state["total"]:
             self._bar.set_postfix_str("checks in f64")

@@ -1,13 +1,15 @@
 //! A check: whether a field is a gradient, by the measures that tell, in the time that there is. In: how to open the field on so many
 //! images, minutes. Out: a plan, which is written down before anything is measured and followed to the letter; the tables of its
 //! stages; a verdict in sentences. Several measures meet here and nowhere else below the command line.
+mod directory;
 mod pace;
 mod plan;
 mod sizes;
 mod stage;
 mod verdict;
 
-pub use plan::{Asked, LeftOut, PLAN, Plan, SCHEMA, Stage};
+pub use directory::Directory;
+pub use plan::{Asked, LeftOut, MINUTES, PLAN, Plan, SCHEMA, Stage, Wanted};
 pub use sizes::{LEVELS, Pace, Paces, SAMPLES, Sizes, levels};
 pub use stage::{Staged, measure};
 pub use verdict::{Answer, Found, verdict};

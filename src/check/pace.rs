@@ -24,23 +24,22 @@ pub(super) fn paces(
     let ks = levels(session.subject().field.process().timesteps(), LEVELS);
     let mut impossible = vec![];
     let rotation = pace(session, &plan::loops(&ks, 1, false)?, ROTATION, observe)?;
-    let both = pace(session, &plan::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2, observe)?;
-    // One run has both paths, and its checks in f64 once.
-    let projection = Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 };
-    let brownian = brownian.then(|| pace(session, &plan::brownian(&ks, 1)?, 0, observe)).transpose()?;
-    let mut able = |stage: Result<Stage>| -> Result<Option<Pace>> {
-        let stage = stage?;
-        match pace(session, &stage, 0, observe) {
+    let mut able = |what: &str, stage: Stage, typical: u64| -> Result<Option<Pace>> {
+        match pace(session, &stage, typical, observe) {
             Ok(pace) => Ok(Some(pace)),
             Err(error @ (Error::Invalid { .. } | Error::OutOfMemory { .. })) => {
-                impossible.push(LeftOut { what: stage.measure, why: error.to_string() });
+                impossible.push(LeftOut { what: what.into(), why: error.to_string() });
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     };
-    let asymmetry = able(plan::asymmetry(&ks, 1, 16))?;
-    let planes = able(plan::planes(&ks, 1))?;
+    let both = able("projection", plan::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
+    // One run has both paths, and its checks in f64 once.
+    let projection = both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 });
+    let asymmetry = able("asymmetry", plan::asymmetry(&ks, 1, 16)?, 0)?;
+    let planes = able("planes", plan::planes(&ks, 1)?, 0)?;
+    let brownian = brownian.then(|| pace(session, &plan::brownian(&ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))
 }
 

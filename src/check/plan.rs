@@ -36,6 +36,18 @@ pub struct Asked {
     pub brownian: bool,
 }
 
+/// Minutes of a check that is told nothing else.
+pub const MINUTES: f64 = 2.0;
+
+/// What a user says of the plan; of a plan that is there, nothing that contradicts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// `MINUTES`, or those of the plan, if not given.
+    pub minutes: Option<f64>,
+    /// Whether brownian loops are asked for.
+    pub brownian: bool,
+}
+
 /// One measure with all that it is asked beyond its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,11 +186,38 @@ pub(super) fn planes(ks: &[usize], samples: usize) -> Result<Stage> {
 }
 
 impl Plan {
+    /// The plan that is followed, and a session for it: the one that is written down there, or a new one.
+    ///
+    /// # Errors
+    /// A plan for something else than what is wanted; as `made`.
+    pub fn followed(
+        there: Option<&Path>,
+        wanted: Wanted,
+        opens: &dyn Opens,
+        observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
+    ) -> Result<(Plan, Session)> {
+        let Wanted { minutes, brownian } = wanted;
+        let Some(path) = there else {
+            let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
+            return Plan::made(asked, opens, observe);
+        };
+        let plan = Plan::read(path)?;
+        if minutes.is_some_and(|m| m != plan.asked.minutes) || (brownian && !plan.asked.brownian) {
+            let also = if plan.asked.brownian { " with brownian loops" } else { "" };
+            let said =
+                format!("is a plan for {} minutes{also}: another plan wants another directory", plan.asked.minutes);
+            return Err(Error::file(path, said));
+        }
+        let session = opens.session(plan.samples)?;
+        plan.check(&session, path)?;
+        Ok((plan, session))
+    }
+
     /// Times the stages on one image, and chooses what the rest of the time buys. `observe` may stop it.
     ///
     /// # Errors
     /// Minutes that are none; what stands against opening, or against loops at all.
-    pub fn made(
+    fn made(
         asked: Asked,
         opens: &dyn Opens,
         observe: &mut dyn FnMut(&State) -> ControlFlow<()>,

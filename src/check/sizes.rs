@@ -47,7 +47,7 @@ pub struct Paces {
     /// Loops of the first path.
     pub rotation: Pace,
     /// Loops of the second, in the same run.
-    pub projection: Pace,
+    pub projection: Option<Pace>,
     /// Loops that were asked for besides.
     pub brownian: Option<Pace>,
     /// 16 random vectors.
@@ -80,7 +80,8 @@ impl Sizes {
         let of = |levels| Self::at(budget, paces, levels, steps.min(LEVELS), held);
         let enough = |sizes: &Sizes| {
             let asymmetry = paces.asymmetry.is_none() || sizes.asymmetry.is_some();
-            sizes.samples >= ENOUGH.min(held) && sizes.projection && asymmetry && sizes.seconds <= budget
+            let projection = paces.projection.is_none() || sizes.projection;
+            sizes.samples >= ENOUGH.min(held) && projection && asymmetry && sizes.seconds <= budget
         };
         let mut all = levels.map(of).collect::<Vec<_>>();
         let least = all.pop().unwrap_or_else(|| of(1));
@@ -108,11 +109,12 @@ impl Sizes {
         });
         left -= seconds;
         let loops = |n: usize, projection: bool| {
-            let besides = if projection { paces.projection.seconds(n, share) } else { 0.0 };
+            let besides = paces.projection.filter(|_| projection).map_or(0.0, |pace| pace.seconds(n, share));
             let asked = paces.brownian.map_or(0.0, |pace| pace.seconds(n, share));
             paces.rotation.seconds(n, share) + besides + asked
         };
-        let sizes = [true, false].into_iter().flat_map(|both| allowed(SAMPLES).map(move |n| (n, both)));
+        let ways = [paces.projection.is_some(), false];
+        let sizes = ways.into_iter().flat_map(|both| allowed(SAMPLES).map(move |n| (n, both)));
         let (samples, projection) = sizes.clone().find(|&(n, both)| loops(n, both) <= left).unwrap_or((1, false));
         seconds += loops(samples, projection);
         Sizes { levels, samples, projection, asymmetry, planes, seconds }

@@ -6,30 +6,20 @@ use super::process::settled;
 use super::subject::SubjectArgs;
 use super::text::duration;
 use super::watch::{ASK_BEYOND, Plan as Watched, confirmed, stop_flag, watch};
-use crate::check::{self, Asked, Found, Opens, PLAN, Plan, Staged};
+use crate::check::{self, Directory, Opens, Plan, Staged, Wanted};
 use crate::error::{Error, Result};
 use crate::field;
 use crate::gpu::Gpu;
-use crate::report::{page, stored};
-use crate::run::{Table, write_file};
+use crate::run::Table;
 use crate::session::{Session, State, fleet};
 use serde_json::json;
 use std::cell::OnceCell;
-use std::fs;
-use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// Minutes of a check that is told nothing else.
-const MINUTES: f64 = 2.0;
-/// Of the directory of a check, besides the plan and the runs.
-const VERDICT: &str = "verdict.json";
-const PAGE: &str = "page.html";
 /// Of latents that are drawn, as every verb has it by default.
 const SEED: u64 = 0;
-/// Version of `verdict.json`'s layout.
-const SCHEMA: u32 = 1;
 
 /// Answer one question: is the model's field a gradient, as far as can be measured in the time there is?
 ///
@@ -89,59 +79,27 @@ impl Opens for Opener<'_> {
 }
 
 impl Args {
-    /// The plan that is followed, and a session for it: one that is there already, one that is given, or a new one.
-    fn plan(&self, there: Option<&Path>) -> Result<(Plan, Session)> {
+    /// The plan that is followed, and a session for it.
+    fn plan(&self, directory: Option<&Directory>) -> Result<(Plan, Session)> {
         let opener = Opener { args: self, gpus: OnceCell::new() };
-        if let Some(path) = there.or(self.plan.as_deref()) {
-            let plan = Plan::read(path)?;
-            let asked =
-                self.minutes.is_some_and(|m| m != plan.asked.minutes) || (self.brownian && !plan.asked.brownian);
-            if asked {
-                let Asked { minutes, brownian } = plan.asked;
-                let also = if brownian { " and --brownian" } else { "" };
-                let said = format!("is a plan for --minutes {minutes}{also}: name another --out for another plan");
-                return Err(Error::file(path, said));
-            }
-            let session = opener.session(plan.samples)?;
-            plan.check(&session, path)?;
-            return Ok((plan, session));
+        let there = directory.and_then(Directory::plan).or(self.plan.clone());
+        if there.is_none() {
+            self.output.say("plan         every stage is timed on one image\n")?;
         }
-        self.output.say("plan         every stage is timed on one image\n")?;
         let stop = stop_flag()?;
         let mut observe = |_: &State| match stop.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        let asked = Asked { minutes: self.minutes.unwrap_or(MINUTES), brownian: self.brownian };
-        Plan::made(asked, &opener, &mut observe)
-    }
-
-    /// The plan of a check that has begun there. What else lies there is refused.
-    fn there(&self) -> Result<Option<PathBuf>> {
-        let Some(out) = self.out.as_ref().filter(|_| !self.dry_run) else { return Ok(None) };
-        let plan = out.join(PLAN);
-        if plan.is_file() {
-            return Ok(Some(plan));
-        }
-        let others = match fs::read_dir(out) {
-            Ok(entries) => entries.count(),
-            Err(e) if e.kind() == ErrorKind::NotFound => 0,
-            Err(e) => return Err(Error::file(out, format!("cannot be read: {e}"))),
-        };
-        match others {
-            0 => Ok(None),
-            _ => {
-                let said = format!("is not empty and has no {PLAN}: name a new directory, or that of a check");
-                Err(Error::file(out, said))
-            }
-        }
+        let wanted = Wanted { minutes: self.minutes, brownian: self.brownian };
+        Plan::followed(there.as_deref(), wanted, &opener, &mut observe)
     }
 }
 
 /// Plans, measures, says what was found; the exit code. `command` is for the logs.
 pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
-    let there = args.there()?;
-    let (plan, session) = args.plan(there.as_deref())?;
+    let directory = args.out.as_ref().filter(|_| !args.dry_run).map(|out| Directory::of(out)).transpose()?;
+    let (plan, session) = args.plan(directory.as_ref())?;
     let subject = session.subject();
     args.output.say(&format!(
         "adapter      {}\n{}{}{}",
@@ -150,7 +108,7 @@ pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
         rounded(subject.field.rounding()),
         text(&plan)
     ))?;
-    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
+    let Some(directory) = directory else {
         args.output.document("check", || json!({ "dry_run": true, "plan": plan }))?;
         return Ok(0);
     };
@@ -158,22 +116,15 @@ pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
         let said = format!("{} planned; give --yes to run it anyway", duration(plan.seconds));
         return Err(Error::invalid("run time", said));
     }
-    fs::create_dir_all(out).map_err(|e| Error::file(out, format!("cannot be created: {e}")))?;
-    if there.is_none() {
-        write_file(&out.join(PLAN), &plan.bytes()?)?;
-    }
-    let (tables, code) = measured(args, &plan, &session, out, &command)?;
+    directory.begin(&plan)?;
+    let (tables, code) = measured(args, &plan, &session, directory.path(), &command)?;
     let found = check::verdict(&tables, &plan.left_out)?;
-    wrote(args, &plan, &found, out)?;
-    args.output.say(&format!(
-        "\n{}\n\nwritten to {}; the page is {}\n",
-        found.text(),
-        out.display(),
-        out.join(PAGE).display()
-    ))?;
+    directory.end(&args.subject.model.file_name(), &plan, &found)?;
+    let (out, page) = (directory.path().display(), directory.page());
+    args.output.say(&format!("\n{}\n\nwritten to {out}; the page is {}\n", found.text(), page.display()))?;
     args.output.document(
         "check",
-        || json!({ "dry_run": false, "out": out, "page": out.join(PAGE), "plan": plan, "verdict": found.json() }),
+        || json!({ "dry_run": false, "out": directory.path(), "page": page, "plan": plan, "verdict": found.json() }),
     )?;
     Ok(code)
 }
@@ -230,19 +181,4 @@ fn measured(args: &Args, plan: &Plan, session: &Session, out: &Path, command: &[
         tables.push(staged.table()?);
     }
     Ok((tables, code))
-}
-
-/// Writes the verdict, for programs, and the page.
-fn wrote(args: &Args, plan: &Plan, found: &Found, out: &Path) -> Result<()> {
-    let mut verdict = json!({ "schema": SCHEMA, "program": plan.program, "left_out": plan.left_out });
-    if let (Some(verdict), Some(own)) = (verdict.as_object_mut(), found.json().as_object()) {
-        verdict.extend(own.clone());
-    }
-    write_file(&out.join(VERDICT), format!("{verdict:#}\n").as_bytes())?;
-    let name = args.subject.model.file_name();
-    let label = |stage: &str| if stage == "brownian" { format!("{name}, brownian") } else { name.clone() };
-    let runs = plan.stages.iter().map(|stage| Ok((label(&stage.name), stored::read(&out.join(&stage.name))?)));
-    let runs = runs.collect::<Result<Vec<_>>>()?;
-    let title = format!("Is {name} a gradient?");
-    write_file(&out.join(PAGE), page::with_verdict(&title, &found.sentences, &runs, &[])?.as_bytes())
 }

@@ -1,0 +1,160 @@
+//! Checks: whether a field is a gradient, as the verb `check` answers it. In: a field, data, minutes. Out: the plan, the verdict, a `Run`
+//! for every stage; with a directory everything that the verb writes there.
+use crate::arrays::Data;
+use crate::device::Device;
+use crate::errors::{Told, guard};
+use crate::field::Field;
+use crate::fork;
+use crate::measure::{Images, learned, of_data, warn};
+use crate::process::spec;
+use crate::result::Run;
+use crate::watch::Watch;
+use pyo3::prelude::*;
+use serde_json::json;
+use std::cell::{OnceCell, RefCell};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vorticity::check::{Directory, Opens, Plan, SAMPLES, Staged, Wanted, measure, verdict};
+use vorticity::data;
+use vorticity::error::Result;
+use vorticity::field::{Field as Learned, held};
+use vorticity::gpu::Gpu;
+use vorticity::session::{Session, Source};
+use vorticity::spec::Spec;
+
+/// Clean images, by name or as a program holds them.
+enum Clean {
+    Named(Spec),
+    Held(data::Images),
+}
+
+/// Opens the subject for as many images as the plan wants, on a device that is opened once.
+struct Opener<'a> {
+    field: &'a Field,
+    own: Arc<dyn Learned>,
+    clean: Clean,
+    device: Option<&'a crate::device::Lazy>,
+    gpus: OnceCell<Vec<Gpu>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl Opens for Opener<'_> {
+    fn held(&self) -> Result<Option<usize>> {
+        match &self.clean {
+            Clean::Named(spec) => held(spec.clone()),
+            Clean::Held(images) => Ok(Some(images.count)),
+        }
+    }
+
+    fn session(&self, samples: usize) -> Result<Session> {
+        let (own, name) = (self.own.clone(), self.field.name.clone());
+        let source = match &self.clean {
+            Clean::Named(spec) => Source::of(own, name, spec, samples)?,
+            Clean::Held(images) => {
+                let count = samples.min(images.count);
+                let values = images.values[..count * images.shape.len()].to_vec();
+                Source::in_memory(own, name, data::Images { count, values, ..images.clone() })?
+            }
+        };
+        if let (Some(misfit), None) = (source.misfit(), self.gpus.get()) {
+            self.warnings.borrow_mut().push(format!("data: {misfit}"));
+        }
+        let gpus = match self.gpus.get() {
+            Some(gpus) => gpus.clone(),
+            None => self.field.gpus(source.field.as_ref(), self.device)?,
+        };
+        source.on(self.gpus.get_or_init(|| gpus).clone(), 0)
+    }
+}
+
+/// Plan and verdict as JSON, and the stages by name.
+type Checked = (String, String, Vec<(String, Run)>);
+
+/// Checks. `plan` is a plan of another check to follow; `out` a directory as the verb has it.
+#[pyfunction]
+#[pyo3(signature = (field, data, minutes=None, brownian=false, plan=None, out=None, device=None, observer=None))]
+#[expect(clippy::too_many_arguments, reason = "it is called by one function of the package, by name")]
+pub fn check(
+    py: Python,
+    field: &Bound<'_, Field>,
+    data: &Bound<'_, PyAny>,
+    minutes: Option<f64>,
+    brownian: bool,
+    plan: Option<PathBuf>,
+    out: Option<PathBuf>,
+    device: Option<&Bound<'_, Device>>,
+    observer: Option<Py<PyAny>>,
+) -> PyResult<Checked> {
+    guard(py, || {
+        fork::check(py)?;
+        let images = match Data::of(data) {
+            Some(array) => Images::Array(array),
+            None => Images::Named(spec(data)?),
+        };
+        let field = field.get();
+        let (own, clean) = match &images {
+            Images::Named(spec) => (py.detach(|| of_data(field, spec)).told(py)?, Clean::Named(spec.clone())),
+            Images::Array(array) => {
+                let (shape, count) = array.shape()?;
+                let own = py.detach(|| learned(field, Some(shape))).told(py)?;
+                let taken = array.images(count.min(SAMPLES[0]), own.data_range())?.told(py)?;
+                (own, Clean::Held(taken))
+            }
+        };
+        let device = device.map(|device| &device.get().options);
+        let wanted = Wanted { minutes, brownian };
+        let mut watch = Watch::new(observer);
+        let made = py.detach(|| {
+            let (gpus, warnings) = (OnceCell::new(), RefCell::default());
+            let opener = Opener { field, own, clean, device, gpus, warnings };
+            let found = checked(&opener, wanted, plan, out.as_deref(), &mut watch)?;
+            Ok((found, opener.warnings.take()))
+        });
+        match made {
+            Ok((found, warnings)) => {
+                warnings.iter().try_for_each(|warning| warn(py, warning))?;
+                Ok(found)
+            }
+            Err(error) => Err(watch.told(py, error, out.as_deref())),
+        }
+    })
+}
+
+fn checked(
+    opener: &Opener,
+    wanted: Wanted,
+    plan: Option<PathBuf>,
+    out: Option<&Path>,
+    watch: &mut Watch,
+) -> Result<Checked> {
+    let directory = out.map(Directory::of).transpose()?;
+    let there = directory.as_ref().and_then(Directory::plan).or(plan);
+    let (plan, session) = Plan::followed(there.as_deref(), wanted, opener, &mut |state| watch.see(Some(state)))?;
+    if let Some(directory) = &directory {
+        directory.begin(&plan)?;
+    }
+    let command = vec!["python".to_string(), "vorticity.check".to_string()];
+    let (mut tables, mut runs) = (vec![], vec![]);
+    for stage in &plan.stages {
+        let staged = measure(&session, stage, out, command.clone(), |prepared| {
+            prepared.run(&mut |state| watch.see(Some(state)))
+        })?;
+        if let Staged::Now(finished) = &staged {
+            opener.warnings.borrow_mut().extend(finished.marked.lines().map(String::from));
+        }
+        let place = out.map(|out| out.join(&stage.name));
+        let run = match &staged {
+            Staged::Now(finished) => Run::finished(finished.as_ref().clone(), place),
+            Staged::Before(_) => Run::read(&place.unwrap_or_default())?,
+        };
+        runs.push((stage.name.clone(), run));
+        tables.push(staged.table()?);
+    }
+    let found = verdict(&tables, &plan.left_out)?;
+    let warned = session.subject().gpus().iter().flat_map(|gpu| gpu.warnings());
+    opener.warnings.borrow_mut().extend(warned);
+    if let Some(directory) = &directory {
+        directory.end(&opener.field.name, &plan, &found)?;
+    }
+    Ok((json!(plan).to_string(), found.json().to_string(), runs))
+}
