@@ -332,6 +332,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-paths-export",
         "-paths",
         "-planes",
+        "-plot",
         "-report",
         "-sample",
         "-selftest",

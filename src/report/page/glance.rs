@@ -1,7 +1,8 @@
 //! What each run says in a line: the range of its headline, and how much of it is resolved; and its verdict in two sentences. In:
 //! the runs. Out: a table.
-use super::plot::{formula, unit};
+use super::words::formula;
 use super::{Run, about};
+use crate::figures::words::unit;
 use crate::run::{CLEAR, Verdict};
 use crate::summary::verdict::{Point, Told};
 use maud::{Markup, html};
