@@ -5,6 +5,7 @@ use crate::bad::{
 };
 use crate::cli::{text, vorticity};
 use crate::onnx_bytes::{Model, beside, floats as onnx_floats};
+use crate::page::{numbers, table, written};
 use crate::unet2d::init_with;
 use crate::weights::Stored;
 use assert_cmd::Command;
@@ -298,6 +299,14 @@ const ROWS: &[Row] = &[
     ("limits that are not known", "limits: 'webgl' is not one of adapter, webgpu", 2,
         |d| verb(d, "circulation", &["--limits", "webgl"])),
 ];
+
+/// Runs of these measures, drawn.
+fn figure(d: &Path, measures: &[&'static str], own: &[&str]) -> Vec<String> {
+    let dirs = measures.iter().map(|m| written(&d.join(m), &table(m, numbers), json!({})));
+    let dirs: Vec<String> = dirs.map(|dir| text(&dir).to_string()).collect();
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    arguments(&[&["plot"][..], &dirs, own, &["--out", text(&d.join("x.svg"))]].concat())
+}
 
 /// As docs/ERRORS.md has it.
 fn line((input, said, code, _): &Row) -> String {

@@ -155,8 +155,9 @@ pub fn run(args: &Args) -> Result<i32> {
     let out = args.out.display().to_string();
     let (width, height) = drawing.size;
     let of = column.as_deref().map_or(String::new(), |column| format!(" of {column}"));
+    let count = if runs.len() == 1 { "1 run".into() } else { format!("{} runs", runs.len()) };
     let inches = format!("{:.2} x {:.2} inches", width / 72.0, height / 72.0);
-    args.output.say(&format!("{}{of}, {} runs, {inches}: {out}\n", kind.name(), runs.len()))?;
+    args.output.say(&format!("{}{of}, {count}, {inches}: {out}\n", kind.name()))?;
     args.output.document("plot", || {
         json!({
             "out": out, "bytes": bytes.len(), "measure": results[0].measure.name(), "kind": kind.name(), "column": column,

@@ -116,7 +116,7 @@ pub fn draw(runs: &[Run], asked: &Asked, paper: &Paper) -> Result<Shown> {
         Kind::Boxes if asked.pooled => runs::pooled(runs, &column, &paths, &ks),
         Kind::Boxes | Kind::Medians => runs::over_timesteps(runs, &column, &paths, &ks),
         Kind::Means => match first.results.means.first() {
-            Some(mean) => runs::mean(runs, mean, &ks),
+            Some(mean) => Figure { title: info.title.into(), ..runs::mean(runs, mean, &ks) },
             None => return Err(Error::invalid("kind", format!("{measure} has no mean, its kind is boxes or medians"))),
         },
         Kind::Samples if ks.is_empty() => runs::strips(runs, &column),

@@ -37,8 +37,15 @@ impl Scale {
         let round = |place: f64| (place - place.round()).abs() < 1e-9;
         // Powers of ten go first.
         let (first, rest): (Vec<f64>, Vec<f64>) = self.axis.major.iter().partition(|p| !self.log || round(**p));
+        let digits = !rest.is_empty();
         for place in first.into_iter().chain(rest) {
-            let (at, label) = (self.tick(place), if self.log { decade_label(place) } else { short(place) });
+            let label = match self.log {
+                // Among other digits a power of ten is written as they are.
+                true if digits && (-2.0..=3.0).contains(&place.round()) => short(10f64.powf(place)),
+                true => decade_label(place),
+                false => short(place),
+            };
+            let at = self.tick(place);
             let clear = |(other, own): &(f64, String)| (other - at).abs() >= (room(own) + room(&label)) / 2.0;
             if chosen.iter().all(clear) {
                 chosen.push((at, label));
@@ -170,17 +177,17 @@ impl<'a> Frame<'a> {
         marks
     }
 
-    /// Labels at 0, 1, .., thinned until they stand clear of each other.
+    /// Labels at 0, 1, ..: every one, or every second, third, .. until they stand clear of each other.
     pub fn thinned(&self, x: &Scale, labels: &[String]) -> Vec<(f64, String)> {
-        let mut chosen: Vec<(f64, String)> = vec![];
-        let mut end = f64::NEG_INFINITY;
-        for (place, label) in labels.iter().enumerate() {
-            let (at, half) = (x.at(place as f64), font::width(label, self.look.tick) / 2.0);
-            if at - half >= end {
-                end = at + half + 0.6 * self.look.tick;
-                chosen.push((at, label.clone()));
-            }
-        }
-        chosen
+        let gap = 0.6 * self.look.tick;
+        let half = |place: usize| font::width(&labels[place], self.look.tick) / 2.0;
+        let clear = |stride: &usize| {
+            (0..labels.len())
+                .step_by(*stride)
+                .zip((0..labels.len()).step_by(*stride).skip(1))
+                .all(|(a, b)| x.at(a as f64) + half(a) + gap <= x.at(b as f64) - half(b))
+        };
+        let stride = (1..labels.len()).find(clear).unwrap_or(labels.len().max(1));
+        (0..labels.len()).step_by(stride).map(|place| (x.at(place as f64), labels[place].clone())).collect()
     }
 }

@@ -94,9 +94,9 @@ impl Histogram {
             outline.extend(own.shares.iter().enumerate().flat_map(step));
             outline.push((edge(BINS), floor));
             let mut marks = vec![Mark::area(Pen::Bars, outline)];
-            let peak = (1..BINS).max_by(|a, b| own.shares[*a].total_cmp(&own.shares[*b]));
+            let peak = (0..BINS).max_by(|a, b| own.shares[*a].total_cmp(&own.shares[*b]));
             if let Some(peak) = peak.filter(|_| self.runs.len() > 1) {
-                let at = ((edge(peak) + edge(peak + 1)) / 2.0, y.at(own.shares[peak]));
+                let at = ((edge(peak) + edge(peak + 1)) / 2.0, y.at(own.shares[peak].min(self.most)));
                 marks.push(sign(own.colour, Pen::Point, at, 2.8 * frame.look.scale));
             }
             let title = format!("{}, {}: {} values, {} of them 0", own.name, self.place, own.count, own.zeros);

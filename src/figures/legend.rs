@@ -1,7 +1,7 @@
 //! The one legend of a figure on paper: runs by colour and sign, and what dashes, bands and hollow boxes mean, in words. In: a figure.
 //! Out: entries, and marks in lines of a width.
 use super::marks::{Anchor, Mark, Pen, Voice, Words, hatch, sign};
-use super::{Content, Figure, Look, font};
+use super::{Content, Figure, Look, NEUTRAL, font};
 use crate::run::{CLEAR, Verdict};
 
 /// Width and height of a sign before its words, points.
@@ -44,7 +44,7 @@ fn entries(figure: &Figure) -> Vec<Entry> {
             0 => String::new(),
             n => format!("; {n} not finite, left out"),
         };
-        say(Sign::Box, format!("median and quartiles of {}, whiskers to 1.5 IQR, dots beyond{left_out}", first.of));
+        say(Sign::Box, format!("median and quartiles of {}, whiskers: 1.5 IQR{left_out}", first.of));
         if cells().any(|c| c.error() > 0.0) {
             say(Sign::Bound, bound());
         }
@@ -65,10 +65,13 @@ fn entries(figure: &Figure) -> Vec<Entry> {
                 }
             }
             Content::Strips(_) => say(Sign::Point, "mean ± standard error, beside every sample".into()),
-            Content::Histogram(own) if own.banded() => {
-                say(Sign::Bound, format!("{CLEAR} × the largest error; in the band before it: not resolved"));
+            Content::Histogram(own) => {
+                if own.banded() {
+                    say(Sign::Bound, format!("{CLEAR} × the largest error; left of it, in the band: not resolved"));
+                }
+                say(Sign::None, "the first bin has all smaller values too, and may be cut off at the top".into());
             }
-            _ => {}
+            Content::Boxes(_) => {}
         }
     }
     if figure.axes().1 {
@@ -128,10 +131,10 @@ fn draw_sign(own: Sign, (left, middle): (f64, f64), figure: &Figure) -> Vec<Mark
     let (right, half) = (left + SIGN.0, SIGN.1 / 2.0);
     let centre = ((left + right) / 2.0, middle);
     let corners = ((left, middle - half), (right, middle + half));
-    // Of a single run its own colour, of several none in particular.
+    // Of a single run its own colour, of several that of none.
     let colour = match &figure.names[..] {
         [(_, only)] => *only,
-        _ => 0,
+        _ => NEUTRAL,
     };
     let boxes = |colour: usize, pen: Pen| {
         let mut marks = vec![Mark::rectangle(pen, corners.0, corners.1)];

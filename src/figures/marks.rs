@@ -1,6 +1,6 @@
 //! What a drawing is made of: lines, areas, circles, words and pictures, each with a pen. In: places in units of the drawing, which
 //! are points (1/72 inch) on paper and pixels on the page. Out: marks, which `svg`, `pdf` and `png` write.
-use super::font;
+use super::{NEUTRAL, font};
 
 /// What something is drawn as: the page's style sheet has a class for each, `paint` its look on paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +245,7 @@ impl Mark {
 pub fn sign(series: usize, pen: Pen, (x, y): (f64, f64), r: f64) -> Mark {
     let area = |points: &[(f64, f64)]| Mark::area(pen, points.iter().map(|(a, b)| (x + a * r, y + b * r)).collect());
     match series % 6 {
+        _ if series == NEUTRAL => Mark::Circle { pen, at: (x, y), radius: r },
         0 => Mark::Circle { pen, at: (x, y), radius: r },
         1 => area(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
         2 => area(&[(0.0, -1.2), (1.1, 0.85), (-1.1, 0.85)]),
@@ -273,7 +274,7 @@ pub fn sign(series: usize, pen: Pen, (x, y): (f64, f64), r: f64) -> Mark {
 /// Lines that fill a box of a series; none of the first, which is plain. `apart` is how far they are from each other.
 pub fn hatch(series: usize, (left, top): (f64, f64), (right, bottom): (f64, f64), apart: f64) -> Vec<Mark> {
     let (width, height) = (right - left, bottom - top);
-    if width <= 0.0 || height <= 0.0 || series.is_multiple_of(6) {
+    if width <= 0.0 || height <= 0.0 || series.is_multiple_of(6) || series == NEUTRAL {
         return vec![];
     }
     let mut lines = vec![];

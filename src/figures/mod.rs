@@ -59,9 +59,12 @@ pub const PAPER: Look = Look { theme: Theme::Paper, tick: 7.0, words: 8.0, head:
 const COLOURS: [[u8; 3]; 6] =
     [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233]];
 
+/// The number of no series: what signs mean for all of them is drawn in grey, with circles and without hatching.
+pub const NEUTRAL: usize = usize::MAX;
+
 /// Red, green and blue of a series on paper.
 pub fn colour(series: usize) -> [u8; 3] {
-    COLOURS[series % COLOURS.len()]
+    if series == NEUTRAL { [90; 3] } else { COLOURS[series % COLOURS.len()] }
 }
 
 /// Marks and their extent.

@@ -29,7 +29,10 @@ pub fn all(table: &Table, about: &str) -> Result<Vec<(String, String)>> {
     for (mean, of) in results.means.iter().zip(info.mean) {
         let shown = info.figures.iter().any(|f| f.column == of.column);
         if !shown && !ks.is_empty() {
-            found.push((format!("plots/{}.svg", of.column), write(runs::mean(&own, mean, &ks))?));
+            found.push((
+                format!("plots/{}.svg", of.column),
+                write(Figure { title: info.title.into(), ..runs::mean(&own, mean, &ks) })?,
+            ));
         }
     }
     if let Some(own_pictures) = info.pictures {

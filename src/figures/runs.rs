@@ -134,6 +134,8 @@ pub fn over_timesteps(runs: &[Run], column: &Column, paths: &[&str], ks: &[usize
         let content = if column.signed { medians(runs, column, path, ks) } else { boxes(runs, column, path, ks) };
         Panel { title: path.to_string(), label: column.label.clone(), below: below(ks).into(), content }
     };
+    // A run without paths has an empty panel.
+    let paths = if paths.is_empty() { &[""][..] } else { paths };
     figure(runs, &column.title, paths.iter().map(panel).collect())
 }
 

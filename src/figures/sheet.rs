@@ -1,7 +1,7 @@
 //! A figure on paper: title, panels in rows, one legend below them. In: a figure and the size at which it is printed. Out: a drawing
 //! in points.
 use super::marks::{Anchor, Mark, Voice, Words};
-use super::{Content, Drawing, Figure, Frame, PAPER, legend};
+use super::{Content, Drawing, Figure, Frame, PAPER, legend, words};
 use crate::error::{Error, Result};
 
 /// Least width of a panel of boxes or points, and of a histogram, points.
@@ -28,7 +28,9 @@ pub struct Paper {
 
 /// Words in lines.
 pub struct Head {
+    /// What they are drawn by.
     pub marks: Vec<Mark>,
+    /// Of all lines.
     pub height: f64,
 }
 
@@ -113,7 +115,8 @@ impl Head {
         }
         for line in legend::wrapped(text, size, width) {
             let at = (MARGIN, MARGIN + self.height + size);
-            let parts = vec![(line, false)];
+            // A title is ours, with formulas; a line on a run is its own.
+            let parts = if voice == Voice::Head { words::parts(&line) } else { vec![(line, false)] };
             self.marks.push(Mark::Words(Words { at, anchor: Anchor::Start, voice, size, upright: false, parts }));
             self.height += 1.3 * size;
         }

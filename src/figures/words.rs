@@ -22,7 +22,8 @@ pub fn indices(text: &str) -> Vec<(&str, &str)> {
 
 /// The same as parts of a line of words.
 pub fn parts(text: &str) -> Vec<(String, bool)> {
-    let each = |(line, index): (&str, &str)| [(line.to_string(), false), (index.to_string(), true)];
+    // Several spaces are one in SVG.
+    let each = |(line, index): (&str, &str)| [(line.replace("  ", " "), false), (index.to_string(), true)];
     indices(text).into_iter().flat_map(each).filter(|part| !part.0.is_empty()).collect()
 }
 

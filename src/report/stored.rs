@@ -40,7 +40,10 @@ pub struct Stored {
 /// A file that is missing, damaged, of another schema or not the manifest's; an unknown measure.
 pub fn read(dir: &Path) -> Result<Stored> {
     if unfinished(dir) {
-        return Err(Error::file(dir, "is an unfinished run, which has no results yet: its own command goes on with it"));
+        return Err(Error::file(
+            dir,
+            "is an unfinished run, which has no results yet: its own command goes on with it",
+        ));
     }
     if !dir.is_dir() {
         return Err(Error::file(dir, "is no directory, expected a run directory with a manifest.json"));
