@@ -43,12 +43,7 @@ static INFO: MeasureInfo = MeasureInfo {
     shown: &[("value", "λ"), ("denoiser", "(1 + σ²λ)/a")],
     figures: &[
         Figure::new("value", "Eigenvalues of H, singular value of J", "|λ|  (nat/x²)"),
-        Figure::new(
-            "denoiser",
-            "The same of the denoiser's Jacobian, medians and three times their errors",
-            "(1 + σ²λ)/a",
-        )
-        .signed(),
+        Figure::new("denoiser", "Ends of the denoiser's Jacobian", "(1 + σ²λ)/a").signed(),
     ],
     matrices: None,
     pictures: None,
