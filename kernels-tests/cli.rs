@@ -23,6 +23,7 @@ pub fn vorticity(arguments: &[&str]) -> Command {
                     | "man"
                     | "merge"
                     | "paths"
+                    | "plot"
                     | "report")
             )
         )

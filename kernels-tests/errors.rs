@@ -5,6 +5,7 @@ use crate::bad::{
 };
 use crate::cli::{text, vorticity};
 use crate::onnx_bytes::{Model, beside, floats as onnx_floats};
+use crate::page::{numbers, table, written};
 use crate::unet2d::init_with;
 use crate::weights::Stored;
 use assert_cmd::Command;
@@ -267,6 +268,23 @@ const ROWS: &[Row] = &[
         |d| arguments(&["report", text(d), "--out", text(&d.join("page.html"))])),
     ("shard given to report", "manifest.json: is that of a shard: merge it with the others first (vorticity merge)", 2,
         |d| arguments(&["report", &shard(d, 1, json!({})), "--out", text(&d.join("page.html"))])),
+    ("unfinished run given to report", "out: is an unfinished run, which has no results yet: its own command goes on with it", 2,
+        |d| { fs::create_dir(d.join("out.partial")).unwrap(); fs::write(d.join("out.partial/journal"), "").unwrap();
+              arguments(&["report", text(&d.join("out")), "--out", text(&d.join("page.html"))]) }),
+    ("width of a figure without its unit", "--width: '3.25', expected a number with its unit: 3.25in, 8cm, 80mm or 234pt", 2,
+        |d| arguments(&["plot", text(d), "--width", "3.25", "--out", text(&d.join("x.svg"))])),
+    ("figure of a format that is none", "x.jpg: does not end in .svg, .pdf or .png: name it so, or give --format", 2,
+        |d| arguments(&["plot", text(d), "--out", text(&d.join("x.jpg"))])),
+    ("figure that says two formats", "x.svg: has the ending of svg, --format says another", 2,
+        |d| arguments(&["plot", text(d), "--format", "pdf", "--out", text(&d.join("x.svg"))])),
+    ("figure of runs of two diagnostics", "plot: runs of curl and of stein, expected runs of one measure", 2,
+        |d| figure(d, &["curl", "stein"], &[])),
+    ("figure of a column that is not there", "curl: has no statistic 'circulation', it has asymmetry, ..", 2,
+        |d| figure(d, &["curl"], &["--column", "circulation"])),
+    ("figure of a path that is not there", "path: 'rotation': the runs have one thing at each timestep", 2,
+        |d| figure(d, &["curl"], &["--path", "rotation"])),
+    ("figure that is too narrow", "width: 20pt leaves no room for the axes", 2,
+        |d| figure(d, &["curl"], &["--width", "20pt"])),
     ("configuration for init that is not there", "neither a file nor a preset of mnist_shuffle_unet, which are: mnist", 2,
         |d| arguments(&["init", "mnist_shuffle_unet", "--config", "imagenet", "--out", text(&d.join("out"))])),
     ("check without time", "minutes: 0, expected a number above 0", 2,
@@ -307,6 +325,14 @@ fn planned(stage: &str) -> String {
         "stages": [stage], "left_out": [], "seconds": 1.0,
     })
     .to_string()
+}
+
+/// Runs of these measures, drawn.
+fn figure(d: &Path, measures: &[&'static str], own: &[&str]) -> Vec<String> {
+    let dirs = measures.iter().map(|m| written(&d.join(m), &table(m, numbers), json!({})));
+    let dirs: Vec<String> = dirs.map(|dir| text(&dir).to_string()).collect();
+    let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+    arguments(&[&["plot"][..], &dirs, own, &["--out", text(&d.join("x.svg"))]].concat())
 }
 
 /// As docs/ERRORS.md has it.

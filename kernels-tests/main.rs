@@ -42,6 +42,8 @@ mod exported;
 mod families;
 #[cfg(feature = "cli")]
 mod faults;
+#[cfg(feature = "cli")]
+mod figures;
 mod flows;
 mod folder;
 mod funnel;

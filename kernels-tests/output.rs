@@ -312,6 +312,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
     let verbs = [
         "-asymmetry",
         "-bench",
+        "-check",
         "-circulation",
         "-compare",
         "-completions",
@@ -332,6 +333,7 @@ fn man_pages_of_the_program_and_of_every_verb() {
         "-paths-export",
         "-paths",
         "-planes",
+        "-plot",
         "-report",
         "-sample",
         "-selftest",

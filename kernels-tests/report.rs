@@ -173,12 +173,18 @@ fn the_table_of_a_long_run_is_short() {
 #[cfg(feature = "cli")]
 mod plots {
     use super::*;
-    use vorticity::measures::circulation::PLOTS;
+    use vorticity::figures::plots;
+    use vorticity::measures::find;
+    use vorticity::run::Figure;
+
+    fn figures() -> &'static [Figure] {
+        find("circulation").unwrap().info().figures
+    }
 
     fn svgs(data: &Example) -> Vec<String> {
-        let table = data.table().unwrap();
-        let plots = table.measure.plots(&table, "MNIST <pixels>").unwrap();
-        assert_eq!(plots.iter().map(|p| p.0).collect::<Vec<_>>(), PLOTS.iter().map(|p| p.file).collect::<Vec<_>>());
+        let plots = plots::all(&data.table().unwrap(), "MNIST <pixels>").unwrap();
+        let names: Vec<String> = figures().iter().map(|f| format!("plots/{}.svg", f.column)).collect();
+        assert_eq!(plots.iter().map(|p| &p.0).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
         plots.into_iter().map(|p| p.1).collect()
     }
 
@@ -186,12 +192,12 @@ mod plots {
     fn a_plot_names_what_it_shows() {
         let data = example();
         let plots = svgs(&data);
-        for (text, plot) in plots.iter().zip(PLOTS) {
+        for (text, plot) in plots.iter().zip(figures()) {
             assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"));
-            for expected in
-                [plot.title, plot.label, "timestep k (not to scale)", "rotation", "991", "MNIST &lt;pixels&gt;"]
+            let label = plot.label.replace("  ", " ");
+            for expected in [plot.title, &label, "timestep k (not to scale)", "rotation", "991", "MNIST &lt;pixels&gt;"]
             {
-                assert!(text.contains(&expected.replace('\'', "&apos;")), "{} lacks {expected}", plot.file);
+                assert!(text.contains(expected), "{} lacks {expected}", plot.column);
             }
             assert!(!text.contains("NaN") && !text.contains("hollow") && !text.contains("no positive"));
         }

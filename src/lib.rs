@@ -63,6 +63,8 @@ pub mod sample;
 pub mod sweep;
 pub mod run;
 pub mod summary;
+#[cfg(feature = "cli")]
+pub mod figures;
 pub mod diagnostics;
 pub mod measures;
 pub mod session;

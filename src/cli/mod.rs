@@ -21,6 +21,7 @@ pub mod network;
 pub mod output;
 mod path_args;
 pub mod paths;
+pub mod plot;
 pub mod process;
 pub mod report;
 pub mod sample;

@@ -3,7 +3,7 @@
 use super::text::command_line;
 use super::{
     bench, check, compare, completions, devices, evaluate, import, init, inspect, integrate, kernels, man, measure,
-    merge, paths, report, sample, selftest, verify,
+    merge, paths, plot, report, sample, selftest, verify,
 };
 use crate::error::Result;
 use crate::measures::{self, MEASURES};
@@ -37,6 +37,7 @@ enum Verb {
     Man(man::Args),
     Paths(paths::Args),
     Report(report::Args),
+    Plot(plot::Args),
     Compare(compare::Args),
 }
 
@@ -78,6 +79,7 @@ fn run(arguments: &[OsString]) -> Result<i32> {
         Verb::Sample(args) => sample::run(&args),
         Verb::Paths(args) => paths::run(&args),
         Verb::Report(args) => report::run(&args),
+        Verb::Plot(args) => plot::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Completions(args) => completions::run(&args, command()),

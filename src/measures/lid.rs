@@ -1,5 +1,5 @@
 //! Local intrinsic dimension (FLIPD, arXiv 2406.03537): `lid = D + sigma^2 (tr J + |s|^2)` at the clean sample, x = a x_0 without
-//! noise. For N(0, C) with C of rank d it tends to d as sigma -> 0. In: a subject, options. Out: the run's table; text, JSON rows, plots.
+//! noise. For N(0, C) with C of rank d it tends to d as sigma -> 0. In: a subject, options. Out: the run's table; text, JSON rows.
 use super::rows::{self, Column};
 use crate::diagnostics::{Batch, Derivatives, Divergence, PROBES, Pick, Selection, dot, lanes};
 use crate::dual::Dual;
@@ -317,11 +317,5 @@ impl Measure for Lid {
             row["mean_lid"] = json!({ "value": mean, "standard_error": error });
         }
         Ok(rows)
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        let (title, label) = ("Local intrinsic dimension", "D + σ²(tr J + |s|²)");
-        Ok(vec![("plots/lid.svg", timesteps::boxes(table, &SHOWN[0], title, label, about)?)])
     }
 }

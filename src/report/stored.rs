@@ -39,6 +39,12 @@ pub struct Stored {
 /// # Errors
 /// A file that is missing, damaged, of another schema or not the manifest's; an unknown measure.
 pub fn read(dir: &Path) -> Result<Stored> {
+    if unfinished(dir) {
+        return Err(Error::file(
+            dir,
+            "is an unfinished run, which has no results yet: its own command goes on with it",
+        ));
+    }
     if !dir.is_dir() {
         return Err(Error::file(dir, "is no directory, expected a run directory with a manifest.json"));
     }
@@ -106,6 +112,14 @@ pub fn read(dir: &Path) -> Result<Stored> {
         table,
         manifest,
     })
+}
+
+/// Whether a run is on its way there: in the directory itself, or beside it or in it until it is whole.
+fn unfinished(dir: &Path) -> bool {
+    let mut beside = dir.as_os_str().to_os_string();
+    beside.push(".partial");
+    let places = [dir.to_path_buf(), beside.into(), dir.join(".vorticity.partial")];
+    !dir.join("manifest.json").exists() && places.iter().any(|place| place.join("journal").is_file())
 }
 
 /// The last part of the path, also of `.` and `..`.

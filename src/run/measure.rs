@@ -217,9 +217,6 @@ pub struct MeasureInfo {
     pub pictures: Option<Pictures>,
 }
 
-/// Plots by their names in the run directory, as SVG.
-pub type Plots = Vec<(&'static str, String)>;
-
 /// A measure. One file of `measures` implements it, and one line of `measures!` makes it known.
 pub trait Measure: Send + Sync {
     /// Its plain facts.
@@ -268,15 +265,6 @@ pub trait Measure: Send + Sync {
     /// # Errors
     /// A table without the columns that are shown.
     fn rows(&self, table: &Table) -> Result<Vec<Value>>;
-
-    /// The plots of a run; the second argument is a line on model and data.
-    ///
-    /// # Errors
-    /// A table without the columns that are drawn.
-    #[cfg(feature = "cli")]
-    fn plots(&self, _: &Table, _: &str) -> Result<Plots> {
-        Ok(vec![])
-    }
 }
 
 impl dyn Measure {

@@ -26,8 +26,8 @@ pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST
 pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;
 pub use measure::{
-    Axis, Claim, END, Figure, Maps, Matrices, MeanOf, Measure, MeasureInfo, PATH, PLANE, Pairs, Pictures, Plots,
-    SAMPLE, SEVERAL, TIMESTEP, Taken,
+    Axis, Claim, END, Figure, Maps, Matrices, MeanOf, Measure, MeasureInfo, PATH, PLANE, Pairs, Pictures, SAMPLE,
+    SEVERAL, TIMESTEP, Taken,
 };
 pub use merge::{Merged, merge};
 pub use parameters::{Kind, Parameter, SAMPLES, SEED, Setting, Settings, TIMESTEPS, parse_timesteps};

@@ -149,8 +149,8 @@ fn write(out: RunDir, found: &Found, record: &Record) -> Result<()> {
         Found::Table(table) => {
             write_table(&out, table, facts.clone(), log.clone())?;
             #[cfg(feature = "cli")]
-            for (name, svg) in table.measure.plots(table, title)? {
-                out.write(name, svg.as_bytes())?;
+            for (name, svg) in crate::figures::plots::all(table, title)? {
+                out.write(&name, svg.as_bytes())?;
             }
         }
     }

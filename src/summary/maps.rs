@@ -1,6 +1,5 @@
 //! Maps as pictures: squares in the shape of a sample as heat over the grey sample. In: a run's table and which of its arrays are
 //! maps. Out: tiles, three per timestep: the mean over the samples, its share of the whole, the first sample.
-use super::raster;
 use super::{evenly, number};
 use crate::error::{Error, Result};
 use crate::run::{CLEAR, Labels, Maps, Numbers, TIMESTEP, Table};
@@ -16,8 +15,8 @@ const OPACITY: f64 = 0.75;
 pub struct Tile {
     /// What it is.
     pub title: String,
-    /// PNG.
-    pub uri: String,
+    /// Red, green, blue and opacity of its pixels.
+    pub rgba: Vec<u8>,
     /// Rows and columns.
     pub size: [usize; 2],
     /// Where the colours end; 0 if no pixel is resolved.
@@ -46,9 +45,8 @@ struct Layer<'a> {
 }
 
 /// The colour bar: the heat over a middling grey.
-pub fn bar() -> Result<String> {
-    let pixels: Vec<u8> = (0..128).flat_map(|i| over(f64::from(i) / 127.0, 0.5)).collect();
-    raster::uri(&pixels, [1, 128])
+pub fn bar() -> (Vec<u8>, [usize; 2]) {
+    ((0..128).flat_map(|i| over(f64::from(i) / 127.0, 0.5)).collect(), [1, 128])
 }
 
 /// Up to four timesteps of a run.
@@ -72,7 +70,7 @@ pub fn columns(table: &Table, maps: &Maps) -> Result<Vec<Column>> {
     let grey: Vec<Vec<f64>> = clean.chunks_exact(d).map(|own| grey(own, c)).collect();
     let middle = scaled((0..h * w).map(|i| grey.iter().map(|g| g[i]).sum::<f64>()).collect());
     let first = scaled(grey[0].clone());
-    let one = |t: usize| -> Result<Column> {
+    let one = |t: usize| {
         let of = |values: &[f32], s: usize| summed(&values[(t * samples + s) * d..][..d], c);
         let finite = |s: &usize| squares[(t * samples + s) * d..][..d].iter().all(|v| v.is_finite());
         let own: Vec<usize> = (0..samples).filter(finite).collect();
@@ -103,16 +101,16 @@ pub fn columns(table: &Table, maps: &Maps) -> Result<Vec<Column>> {
         let k = ks[t];
         let means = Layer { squares: squares_of, errors: errors_of, picture: &middle };
         let alone = Layer { squares: sample, errors: alone, picture: &first };
-        Ok(Column {
+        Column {
             timestep: k,
             tiles: [
-                means.tile(format!("k = {k}, mean of {} samples", own.len()), maps.unit, [h, w])?,
-                shares.tile(format!("k = {k}, share of the whole"), "", [h, w])?,
-                alone.tile(format!("k = {k}, first sample"), maps.unit, [h, w])?,
+                means.tile(k, format!("mean of {} samples", own.len()), maps.unit, [h, w]),
+                shares.tile(k, "share of the whole".into(), "", [h, w]),
+                alone.tile(k, "first sample".into(), maps.unit, [h, w]),
             ],
-        })
+        }
     };
-    evenly(timesteps, SHOWN).into_iter().map(one).collect()
+    Ok(evenly(timesteps, SHOWN).into_iter().map(one).collect())
 }
 
 /// The larger of two errors; NaN where one is not known.
@@ -121,7 +119,7 @@ fn larger(a: f64, b: f64) -> f64 {
 }
 
 impl Layer<'_> {
-    fn tile(&self, title: String, unit: &'static str, size: [usize; 2]) -> Result<Tile> {
+    fn tile(&self, k: usize, title: String, unit: &'static str, size: [usize; 2]) -> Tile {
         let checked = self.errors.iter().all(|e| !e.is_nan());
         // What is not checked is drawn, and said to be so.
         let clear = |i: usize| {
@@ -137,12 +135,12 @@ impl Layer<'_> {
             pixels.extend(over(share, grey));
         }
         let about = format!(
-            "{title}: {} of {} pixels are resolved, the largest {}",
+            "k = {k}, {title}: {} of {} pixels are resolved, the largest {}",
             resolved.len(),
             pixels.len() / 4,
             number(resolved.last().copied().unwrap_or(0.0))
         );
-        Ok(Tile { title, uri: raster::uri(&pixels, size)?, size, end, unit, about, checked })
+        Tile { title, rgba: pixels, size, end, unit, about, checked }
     }
 }
 

@@ -1,11 +1,5 @@
-//! How results of any measure are summed up: statistics with their errors and verdicts, and what text and plots have in
-//! common. In: a run's table. Out: cells, lines of text, SVG. Knows no measure: `measures` says what is shown of each.
-#[cfg(feature = "cli")]
-pub(crate) mod axis;
-#[cfg(feature = "cli")]
-pub mod boxplot;
-#[cfg(feature = "cli")]
-pub mod curve;
+//! How results of any measure are summed up: statistics with their errors and verdicts, and what text and figures have
+//! in common. In: a run's table. Out: cells, lines of text, pixels. Knows no measure: `measures` says what is shown of each.
 #[cfg(feature = "cli")]
 pub mod maps;
 pub mod pairs;

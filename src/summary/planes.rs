@@ -1,6 +1,6 @@
 //! Planes as pairs of pictures: u and w side by side, blue where negative, vermilion where positive, nothing at zero. In: a run's
 //! table and which of its arrays and columns belong to planes. Out: rows of pairs, one for each timestep and sample shown.
-use super::{evenly, number, raster};
+use super::{evenly, number};
 use crate::error::{Error, Result};
 use crate::run::{Labels, Numbers, Pairs, TIMESTEP, Table, Verdict, verdicts};
 
@@ -15,8 +15,8 @@ pub const ENDS: [[u8; 3]; 2] = [[0, 114, 178], [213, 94, 0]];
 pub struct Pair {
     /// What stands above it.
     pub title: String,
-    /// u and w as PNG, on one scale.
-    pub pictures: [String; 2],
+    /// Red, green, blue and opacity of the pixels of u and w, on one scale.
+    pub pictures: [Vec<u8>; 2],
     /// Rows and columns of a picture.
     pub size: [usize; 2],
     /// What stands below it, a line for every two columns.
@@ -75,11 +75,11 @@ pub fn rows(table: &Table, pairs: &Pairs) -> Result<Vec<Row>> {
                 let said: Vec<String> = pairs.said.iter().map(said).collect::<Result<_>>()?;
                 let verdict = all.as_ref().map_or(Verdict::NotChecked, |all| all[at]);
                 let end = end(own);
-                let draw = |v: &[f32]| raster::uri(&pixels(v, [c, h, w], end), size);
+                let draw = |v: &[f32]| pixels(v, [c, h, w], end);
                 Ok(Pair {
                     title: format!("plane {}", j + 1),
                     about: format!("{title}, plane {}: {}; {}", j + 1, said.join(", "), verdict.word()),
-                    pictures: [draw(&own[..d])?, draw(&own[d..])?],
+                    pictures: [draw(&own[..d]), draw(&own[d..])],
                     size,
                     said: said.chunks(2).map(|two| two.join(", ")).collect(),
                     verdict,

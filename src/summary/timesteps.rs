@@ -1,5 +1,5 @@
-//! Tables and plots of results with the axes [timestep, sample]: statistics of columns over the samples, each with its error.
-//! In: a `run::Table` and which of its columns to show. Out: text, JSON rows, box plots.
+//! Tables of results with the axes [timestep, sample]: statistics of columns over the samples, each with its error.
+//! In: a `run::Table` and which of its columns to show. Out: text, JSON rows.
 use super::results::{Cell, Results};
 use super::stats::{BoxStats, evenly, number};
 use crate::error::Result;
@@ -126,31 +126,4 @@ pub fn rows(table: &Table, columns: &[Shown]) -> Result<Vec<Value>> {
         }
     }
     Ok(rows)
-}
-
-#[cfg(feature = "cli")]
-pub use plots::boxes;
-
-#[cfg(feature = "cli")]
-mod plots {
-    use super::*;
-    use crate::summary::boxplot::{Boxed, Figure, Series, svg};
-
-    /// A box plot over timesteps of |column|, with the column's error beneath; of what is measured several times side by side.
-    pub fn boxes(table: &Table, shown: &Shown, title: &str, label: &str, about: &str) -> Result<String> {
-        let ((timesteps, _), results) = (levels(table)?, Results::of(table)?);
-        let n = results.samples;
-        let mut series = vec![];
-        for (path, name) in results.paths.iter().enumerate() {
-            let mut boxes = vec![];
-            for place in path * timesteps.len()..(path + 1) * timesteps.len() {
-                let own = &table.column(shown.column)?.values[place * n..(place + 1) * n];
-                let sizes: Vec<f64> = own.iter().map(|v| v.abs()).collect();
-                let cell = cell(table, &results, shown.column, place)?;
-                boxes.push(Boxed::of(&Cell { stats: BoxStats::of(&sizes), ..cell }));
-            }
-            series.push(Series { name: if name.is_empty() { shown.heading.into() } else { name.clone() }, boxes });
-        }
-        svg(&Figure { title, about, label, timesteps, of: format!("{n} samples"), series })
-    }
 }

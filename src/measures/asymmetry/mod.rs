@@ -172,10 +172,4 @@ impl Measure for Asymmetry {
         }
         Ok(rows)
     }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        let (title, label) = ("Asymmetry of the whole Jacobian", "|J − Jᵀ|² / 4|J|²  (scale-free)");
-        Ok(vec![("plots/nasym.svg", timesteps::boxes(table, &SHOWN[0], title, label, about)?)])
-    }
 }

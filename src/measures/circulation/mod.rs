@@ -1,6 +1,6 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed loops, with what it is compared with, and three errors.
-//! In: a subject, options; or scores that were evaluated elsewhere at exported points. Out: the run's table; text, what was found
-//! in words, box plots.
+//! In: a subject, options; or scores that were evaluated elsewhere at exported points. Out: the run's table; text, what was
+//! found in words.
 mod adaptive;
 mod asked;
 mod columns;
@@ -9,8 +9,6 @@ mod finish;
 mod loops;
 mod nested;
 mod options;
-#[cfg(feature = "cli")]
-mod plots;
 mod queries;
 mod run;
 mod scores;
@@ -25,8 +23,6 @@ pub use finish::circulation_evaluations;
 pub use loops::{Circulation, Loops};
 pub use nested::{Nested, Node};
 pub use options::{Options, Quadrature, verify_points};
-#[cfg(feature = "cli")]
-pub use plots::{PLOTS, Plot};
 pub use run::CirculationRun;
 pub use scores::{Integrated, Scores, integrate};
 
@@ -120,10 +116,5 @@ impl Measure for Circulation {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         text::rows(table)
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        plots::all(table, about)
     }
 }

@@ -1,8 +1,6 @@
 //! Curl: |J_ab - J_ba| over pairs of components of all samples (Figs. 2c, 2d, 8c). In: rows of `run`, one per sample and
-//! timestep, and their sub-Jacobians. Out: the run's table; text, JSON, and two box plots: score and raw output.
+//! timestep, and their sub-Jacobians. Out: the run's table; text, JSON.
 mod columns;
-#[cfg(feature = "cli")]
-mod plots;
 mod run;
 
 pub(super) use columns::of_ratio;
@@ -157,10 +155,5 @@ impl Measure for Curl {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         timesteps::rows(table, &shown(table))
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        plots::all(table, about)
     }
 }

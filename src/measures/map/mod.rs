@@ -1,9 +1,7 @@
 //! Maps: where the field turns. With A = (J - J')/2, H = (J + J')/2 and `E[v v'] = I`: `r_i = sum_j A_ij^2 = E (A v)_i^2` and `q_i =
 //! sum_j H_ij^2 = E (H v)_i^2`, in the shape of a sample; `sum_i r_i = |A|^2`. In: rows and pictures of `run`, per sample and timestep.
-//! Out: the run's table, with the pictures in it; text, JSON rows, plots.
+//! Out: the run's table, with the pictures in it; text, JSON rows.
 mod columns;
-#[cfg(feature = "cli")]
-mod plots;
 mod run;
 
 pub use run::MapOptions;
@@ -127,11 +125,6 @@ impl Measure for Map {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         timesteps::rows(table, SHOWN)
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        plots::all(table, about)
     }
 }
 

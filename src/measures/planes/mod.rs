@@ -1,9 +1,7 @@
 //! Planes: A = (J - J')/2 = sum_j omega_j (u_j w_j' - w_j u_j'), the linearised field turns the plane (u_j, w_j) at omega_j. The
 //! fastest ones by Lanczos, each with its residual, and its vectors as pictures. In: rows of `run`, one per plane, sample and
-//! timestep. Out: the run's table; text, JSON rows, plots.
+//! timestep. Out: the run's table; text, JSON rows.
 mod columns;
-#[cfg(feature = "cli")]
-mod plots;
 mod run;
 
 pub use run::PlanesOptions;
@@ -44,6 +42,7 @@ static INFO: MeasureInfo = MeasureInfo {
     figures: &[
         Figure::new("omega", "How fast the planes turn", "ω  (nat/x²)"),
         Figure::new("turn", "Beside the size of pure noise", "σ²ω"),
+        Figure::new("share", "Share of all turning", "2ω² / |A|²"),
     ],
     matrices: None,
     pictures: Some(Pictures::Pairs(PAIRS)),
@@ -145,10 +144,5 @@ impl Measure for Turning {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         timesteps::rows(table, SHOWN)
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        plots::all(table, about)
     }
 }

@@ -1,6 +1,6 @@
 //! Spectrum: the ends of the spectrum of H = (J + J')/2 by Lanczos, and the largest singular values of J and of the denoiser's
 //! Jacobian (I + sigma^2 J)/a by bidiagonalisation. In: rows of `run`, one per end, sample and timestep. Out: the run's table;
-//! text, JSON rows, plots.
+//! text, JSON rows.
 mod columns;
 mod run;
 mod search;
@@ -43,12 +43,7 @@ static INFO: MeasureInfo = MeasureInfo {
     shown: &[("value", "λ"), ("denoiser", "(1 + σ²λ)/a")],
     figures: &[
         Figure::new("value", "Eigenvalues of H, singular value of J", "|λ|  (nat/x²)"),
-        Figure::new(
-            "denoiser",
-            "The same of the denoiser's Jacobian, medians and three times their errors",
-            "(1 + σ²λ)/a",
-        )
-        .signed(),
+        Figure::new("denoiser", "Ends of the denoiser's Jacobian", "(1 + σ²λ)/a").signed(),
     ],
     matrices: None,
     pictures: None,
@@ -149,32 +144,5 @@ impl Measure for Spectrum {
 
     fn rows(&self, table: &Table) -> Result<Vec<Value>> {
         timesteps::rows(table, SHOWN)
-    }
-
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        use crate::summary::curve::{Curve, svg};
-        let (title, (ks, _), results) =
-            ("Ends of the spectrum", timesteps::levels(table)?, crate::summary::Results::of(table)?);
-        let denoiser = results.statistic("denoiser")?;
-        let point = |end: usize, t: usize| {
-            let stats = results.cell(denoiser, end, t).stats;
-            stats.map_or((f64::NAN, f64::NAN), |s| (s.median, (s.q3 - s.median).max(s.median - s.q1)))
-        };
-        let curve =
-            |(end, name): (usize, &String)| (name.clone(), (0..ks.len()).map(|t| point(end, t)).collect::<Vec<_>>());
-        let denoiser = Curve {
-            title: "What the denoiser does along the ends of its spectrum",
-            about,
-            bars: "medians over samples; bars: the farther quartile; singular: the largest singular value",
-            label: "(1 + σ²λ) / a",
-            timesteps: ks,
-            curves: results.paths.iter().enumerate().map(curve).collect(),
-            even: false,
-        };
-        Ok(vec![
-            ("plots/value.svg", timesteps::boxes(table, &SHOWN[0], title, "|λ|  (nat / x²)", about)?),
-            ("plots/denoiser.svg", svg(&denoiser)?),
-        ])
     }
 }

@@ -148,41 +148,4 @@ impl Measure for Stein {
         }
         Ok(rows)
     }
-
-    /// Every plot, as (name in the run directory, SVG).
-    #[cfg(feature = "cli")]
-    fn plots(&self, table: &Table, about: &str) -> Result<crate::run::Plots> {
-        use crate::summary::curve::{Curve, svg};
-        let (timesteps, noise) = levels(table)?;
-        // In units of what div s is per component: of order one at every noise level.
-        let points = (0..timesteps.len())
-            .map(|t| {
-                mean(table, t).map(|(mean, error)| (mean * noise[t] * noise[t], NEAR * error * noise[t] * noise[t]))
-            })
-            .collect::<Result<_>>()?;
-        Ok(vec![
-            (
-                "plots/error_norm.svg",
-                timesteps::boxes(
-                    table,
-                    &SHOWN[0],
-                    "Error field of the learned score",
-                    "|e| = |s − s_θ|  (nat / x)",
-                    about,
-                )?,
-            ),
-            (
-                "plots/stein.svg",
-                svg(&Curve {
-                    title: "Stein operator on the error field",
-                    about,
-                    bars: "mean over samples; bars: three standard errors",
-                    label: "σ² (∇·e + s·e)",
-                    timesteps,
-                    curves: vec![(String::new(), points)],
-                    even: true,
-                })?,
-            ),
-        ])
-    }
 }

@@ -1,7 +1,8 @@
 //! What each run says in a line: the range of its headline, and how much of it is resolved; and its verdict in two sentences. In:
 //! the runs. Out: a table.
-use super::plot::{formula, unit};
+use super::words::formula;
 use super::{Run, about};
+use crate::figures::words::unit;
 use crate::run::{CLEAR, Verdict};
 use crate::summary::verdict::{Point, Told};
 use maud::{Markup, html};
@@ -45,8 +46,10 @@ fn points<'a>(told: &'a Told, path: usize) -> Vec<&'a Point> {
 
 fn end(run: &Run, point: Option<&&Point>) -> String {
     let Some(point) = point else { return "–".into() };
-    let at = run.results.timesteps.get(point.place).map_or(String::new(), |(k, _)| format!(" at k = {k}"));
-    format!("{}{}{at}", point.verdict.mark(), point.text())
+    let at = run.results.timesteps.get(point.place).map_or(String::new(), |(k, _)| format!("at k = {k}"));
+    // Lines break between the value and its place, not within either.
+    let whole = |text: String| text.replace(' ', "\u{a0}");
+    format!("{}{} {}", point.verdict.mark(), whole(point.text()), whole(at)).trim_end().to_string()
 }
 
 /// At how many places the verdict is this one.

@@ -2,25 +2,28 @@
 //! In: run directories as `stored::read` has them, pictures. Out: HTML without scripts, network or foreign fonts; whatever
 //! a file says is escaped by the template engine. Colours are CSS variables: light, dark and paper.
 mod about;
-mod boxes;
-mod curves;
 mod glance;
 mod maps;
 mod matrices;
 mod planes;
-mod plot;
 mod tables;
+mod words;
 
 use super::stored::Stored;
 use crate::error::{Error, Result};
+use crate::figures::runs::{self, Column};
+use crate::figures::{Figure, PAGE, Theme, svg};
 use crate::measures::MEASURES;
-use crate::run::{CLEAR, Figure, MeanOf, Measure, Pictures, SEVERAL};
-use crate::summary::results::Mean;
-use crate::summary::{BoxStats, Cell, Results};
-use crate::summary::{pairs, raster};
+use crate::run::{CLEAR, MeanOf, Measure, Pictures, SEVERAL};
+use crate::summary::Results;
+use crate::summary::raster;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use plot::formula;
 use std::collections::BTreeSet;
+use words::formula;
+
+/// Width and height of a histogram, and of a panel on a narrow screen, pixels.
+const HISTOGRAM: (f64, f64) = (272.0, 190.0);
+const NARROW: (f64, f64) = (372.0, 280.0);
 
 /// A picture to show, as `vorticity sample` writes them.
 #[derive(Clone, Debug)]
@@ -52,26 +55,23 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// As figures have it.
+    fn drawn(&self) -> runs::Run<'_> {
+        runs::Run { name: &self.label, colour: self.colour, table: &self.stored.table, results: &self.results }
+    }
+
     /// Number of a timestep.
     fn timestep(&self, k: usize) -> Option<usize> {
-        self.results.timesteps.iter().position(|(own, _)| *own == k)
+        self.drawn().timestep(k)
     }
 
     fn sigma(&self, k: usize) -> Option<f64> {
-        self.timestep(k).map(|t| self.results.timesteps[t].1)
+        self.drawn().sigma(k)
     }
 
     /// Number of a path and timestep in C order.
     fn place(&self, path: &str, k: usize) -> Option<usize> {
-        let path = self.results.paths.iter().position(|own| own == path)?;
-        Some(path * self.results.places() + self.timestep(k)?)
-    }
-
-    /// Sizes of a column's values there, with its errors.
-    fn sizes(&self, column: &str, path: &str, k: usize) -> Option<Cell> {
-        let (statistic, place) = (self.results.statistic(column).ok()?, self.place(path, k)?);
-        let sizes: Vec<f64> = statistic.at(place).iter().map(|v| v.abs()).collect();
-        Some(Cell { stats: BoxStats::of(&sizes), ..statistic.cell(place) })
+        self.drawn().place(path, k)
     }
 }
 
@@ -169,78 +169,19 @@ pub fn with_verdict(
 /// Figures and tables of one measure.
 fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     let info = measure.info();
-    let ks: Vec<usize> = runs
-        .iter()
-        .flat_map(|r| r.results.timesteps.iter().map(|t| t.0))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let mut paths: Vec<&str> = vec![];
-    for path in runs.iter().flat_map(|r| &r.results.paths) {
-        if !paths.contains(&path.as_str()) {
-            paths.push(path);
-        }
-    }
-    let labelled: Vec<matrices::Labelled> =
-        runs.iter().map(|r| (r.label.as_str(), r.colour, &r.stored.table)).collect();
-    let error = |run: usize, k: usize| {
-        let cell = info.matrices.and_then(|m| runs[run].sizes(m.difference, "", k));
-        cell.map_or(f64::NAN, |c| c.error())
+    let drawn: Vec<runs::Run> = runs.iter().map(|r| r.drawn()).collect();
+    let (paths, ks) = (runs::paths(&drawn), runs::timesteps(&drawn));
+    let pictures = runs.iter().map(|run| pictures_of(run, info.pictures)).collect::<Result<Vec<Markup>>>()?;
+    let matrices = if info.matrices.is_some() {
+        of_matrices(runs, &drawn, &ks)?
+    } else {
+        html! {}
     };
-    let matrices = info.matrices.is_some();
-    let histograms = if matrices { Some(matrices::histograms(&ks, &labelled, error)?) } else { None };
-    let map = |(i, l): (usize, &matrices::Labelled)| matrices::maps(*l, |k| error(i, k));
-    let maps = if matrices { labelled.iter().enumerate().map(map).collect::<Result<Vec<_>>>()? } else { vec![] };
-    let pictures = runs.iter().map(|run| drawn(run, info.pictures)).collect::<Result<Vec<Markup>>>()?;
     Ok(html! {
         @for picture in &pictures { (picture) }
         @if !info.figures.is_empty() && !ks.is_empty() { p.note { (boxes_say(runs)) } }
-        @if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
-            @for figure in info.figures {
-                figure {
-                    figcaption { (keys(runs)) b { (figure.title) } ", column " (figure.column) }
-                    div class={ "panels " (columns(paths.len())) } {
-                        @if figure.signed { @for path in &paths { (medians(runs, figure, path, &ks, size(paths.len()))) } }
-                        @else { (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(paths.len()), panels: paths.iter().map(|path| panel(runs, path.to_string(), &ks, |run, k| run.sizes(figure.column, path, k))).collect() })) }
-                    }
-                }
-            }
-        } @else if !ks.is_empty() {
-            @let count = info.figures.len() + runs.iter().map(|r| r.results.means.len()).max().unwrap_or(0);
-            @if count > 0 { figure {
-                @if runs.len() > 1 { figcaption { (keys(runs)) "Over timesteps" } }
-                div class={ "panels " (["one", "one", "two"].get(count).unwrap_or(&"three")) } {
-                    @for mean in runs.first().iter().flat_map(|r| &r.results.means) { (curve(runs, mean, &ks, size(count))) }
-                    @for figure in info.figures {
-                        @let of = |run: &Run, k: usize| if figure.pairs { all_pairs(run, figure.column, k) } else { run.sizes(figure.column, "", k) };
-                        @if figure.signed { (medians(runs, figure, "", &ks, size(count))) }
-                        @else { (boxes::draw(&boxes::Figure { label: figure.label, timesteps: &ks, size: size(count), panels: vec![panel(runs, figure.title.to_string(), &ks, of)] })) }
-                    }
-                }
-                @if let Some(MeanOf { caption, .. }) = info.mean.filter(|m| !m.caption.is_empty()) { figcaption { (caption) } }
-            } }
-        } @else if let Some(name) = info.shown.first() {
-            @let strips: Vec<_> = runs.iter().filter_map(|r| Some((r.label.as_str(), r.colour, r.results.statistic(name.0).ok()?.at(0), r.results.means.first()?.points.first().copied()?))).collect();
-            figure { div.panels.one { (curves::strips(name.1, size(1), &strips)) } }
-        }
-        @if let Some(histograms) = &histograms {
-            figure {
-                figcaption {
-                    (keys(runs)) b { "Histograms of " (formula("|J_ab − J_ba|")) } ", all pairs of all samples. The band reaches to " (CLEAR)
-                    " times the error; what is below the axis is counted in the first bin, which may be cut off at the top."
-                }
-                div.panels.four { (histograms) }
-            }
-        }
-        @if !maps.is_empty() {
-            figure {
-                figcaption {
-                    b { "Antisymmetric part (B − B′)/2" } " of the first sample's Jacobian block: row a, column b, components in C order. Entries under "
-                    (CLEAR) " times the error are left blank; the colours end at the 99th percentile of the others, map by map."
-                }
-                @for map in &maps { div.maps { (map) } }
-            }
-        }
+        (figures(measure, runs, &drawn)?)
+        (matrices)
         @for run in runs { @if let Some(told) = run.stored.table.told() { p.marked { b { (run.label) ": " } (told) } } }
         @for path in &paths { @if !ks.is_empty() && !info.shown.is_empty() { (tables::overview(runs, path, &ks, info.shown)) } }
         (tables::means(runs, &ks))
@@ -250,36 +191,93 @@ fn chapter(measure: &dyn Measure, runs: &[&Run]) -> Result<Markup> {
     })
 }
 
+/// The figures of a measure: those of its columns and its mean over timesteps, or every sample where it has none.
+fn figures(measure: &dyn Measure, runs: &[&Run], drawn: &[runs::Run]) -> Result<Markup> {
+    let (info, paths, ks) = (measure.info(), runs::paths(drawn), runs::timesteps(drawn));
+    let over = |figure| runs::over_timesteps(drawn, &Column::of(figure), &paths, &ks);
+    if ks.is_empty() {
+        let column = runs.first().and_then(|r| r.results.statistic(info.headline).ok());
+        let Some(column) = column.map(|own| Column::named(measure, own)) else { return Ok(html! {}) };
+        let mut figure = runs::strips(drawn, &column);
+        figure.panels.iter_mut().for_each(|p| p.title = "every sample; mean ± standard error".into());
+        return Ok(html! { figure { div.panels.one { (panels(&figure, 1)?) } } });
+    }
+    if info.axes.iter().any(|axis| SEVERAL.contains(axis)) {
+        return Ok(html! {
+            @for own in info.figures {
+                @let figure = over(own);
+                figure {
+                    figcaption { (keys(runs)) b { (own.title) } ", column " (own.column) @if figure.axes().1 { ". Every panel has a scale of its own" } }
+                    div class={ "panels " (columns(paths.len())) } { (panels(&figure, paths.len())?) }
+                }
+            }
+        });
+    }
+    let means = runs.first().map_or(&[][..], |r| &r.results.means);
+    let mut all: Vec<Figure> = means.iter().map(|mean| runs::mean(drawn, mean, &ks)).collect();
+    all.extend(info.figures.iter().map(over));
+    for figure in &mut all {
+        // Side by side, each says what it is.
+        let title = figure.title.clone();
+        figure.panels.iter_mut().for_each(|p| p.title = title.clone());
+    }
+    Ok(html! { @if !all.is_empty() { figure {
+        @if runs.len() > 1 { figcaption { (keys(runs)) "Over timesteps" } }
+        div class={ "panels " (["one", "one", "two"].get(all.len()).unwrap_or(&"three")) } {
+            @for figure in &all { (panels(figure, all.len())?) }
+        }
+        @if let Some(MeanOf { caption, .. }) = info.mean.filter(|m| !m.caption.is_empty()) { figcaption { (caption) } }
+    } } })
+}
+
+/// Histograms of the differences of entries, and maps of the antisymmetric part.
+fn of_matrices(runs: &[&Run], drawn: &[runs::Run], ks: &[usize]) -> Result<Markup> {
+    let error = |run: &runs::Run, k: usize| {
+        let cell = run.results.measure.info().matrices.and_then(|m| run.sizes(m.difference, "", k));
+        cell.map_or(f64::NAN, |c| c.error())
+    };
+    let map = |run: &runs::Run| matrices::maps((run.name, run.colour, run.table), |k| error(run, k));
+    let maps = drawn.iter().map(map).collect::<Result<Vec<_>>>()?;
+    let histograms = runs::histograms(drawn, ks)?;
+    Ok(html! {
+        figure {
+            figcaption {
+                (keys(runs)) b { "Histograms of " (formula("|J_ab − J_ba|")) } ", all pairs of all samples. The band reaches to " (CLEAR)
+                " times the error; what is below the axis is counted in the first bin, which may be cut off at the top."
+            }
+            div.panels.four { @for drawing in histograms.apart(&PAGE, HISTOGRAM) { (PreEscaped(svg::write(&drawing, Theme::Page)?)) } }
+        }
+        figure {
+            figcaption {
+                b { "Antisymmetric part (B − B′)/2" } " of the first sample's Jacobian block: row a, column b, components in C order. Entries under "
+                (CLEAR) " times the error are left blank; the colours end at the 99th percentile of the others, map by map."
+            }
+            @for map in &maps { div.maps { (map) } }
+        }
+    })
+}
+
 /// Columns of so many panels, as the style has them.
 fn columns(count: usize) -> &'static str {
     ["one", "one", "two", "three", "two"].get(count).unwrap_or(&"three")
 }
 
-/// Medians with their sign along a path, with three times their errors.
-fn medians(runs: &[&Run], figure: &Figure, path: &str, ks: &[usize], size: (f64, f64)) -> Markup {
-    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
-        let cell = run.results.statistic(figure.column).ok()?.cell(run.place(path, k)?);
-        Some((cell.stats.as_ref()?.median, CLEAR * cell.error()))
-    };
-    curves::draw(&curves::Figure {
-        title: if path.is_empty() { figure.title } else { path },
-        label: figure.label,
-        timesteps: ks,
-        size,
-        bars: "three times the largest error",
-        curves: runs
-            .iter()
-            .map(|run| curves::Curve {
-                name: &run.label,
-                colour: run.colour,
-                points: ks.iter().map(|&k| point(run, k)).collect(),
-            })
-            .collect(),
-    })
+/// The panels of a figure, of which there are so many in a row of the page; wide ones twice, the second time for narrow screens.
+fn panels(figure: &Figure, count: usize) -> Result<Markup> {
+    let size = size(count);
+    let write = |size| figure.apart(&PAGE, size).iter().map(|d| svg::write(d, Theme::Page)).collect::<Result<Vec<_>>>();
+    let wide = write(size)?;
+    if size.0 <= NARROW.0 {
+        return Ok(html! { @for svg in &wide { (PreEscaped(svg)) } });
+    }
+    let narrow = write(NARROW)?;
+    Ok(html! { @for (wide, narrow) in wide.iter().zip(&narrow) {
+        div.broad { (PreEscaped(wide)) } div.narrow { (PreEscaped(narrow)) }
+    } })
 }
 
 /// The pictures of a run, of measures that have such.
-fn drawn(run: &Run, pictures: Option<Pictures>) -> Result<Markup> {
+fn pictures_of(run: &Run, pictures: Option<Pictures>) -> Result<Markup> {
     match pictures {
         None => Ok(html! {}),
         Some(Pictures::Maps(maps)) => maps::draw((&run.label, run.colour, &run.stored.table), &maps),
@@ -301,52 +299,6 @@ fn boxes_say(runs: &[&Run]) -> String {
          the largest error. Hollow: the median is not resolved (it lies in the band) or not checked.",
         counts.join(" or ")
     )
-}
-
-fn panel<'a>(
-    runs: &'a [&Run],
-    title: String,
-    ks: &[usize],
-    cell: impl Fn(&Run, usize) -> Option<Cell>,
-) -> boxes::Panel<'a> {
-    let series = runs.iter().map(|run| boxes::Series {
-        name: &run.label,
-        colour: run.colour,
-        cells: ks.iter().map(|&k| cell(run, k)).collect(),
-    });
-    boxes::Panel { title, series: series.collect() }
-}
-
-/// All pairs of all samples at a timestep, with the error of a difference.
-fn all_pairs(run: &Run, column: &str, k: usize) -> Option<Cell> {
-    let stats = BoxStats::of(&pairs::pairs(&run.stored.table, run.timestep(k)?).ok()?);
-    Some(Cell { stats, ..run.sizes(column, "", k)? })
-}
-
-/// A mean over timesteps, if its measure says so in units of sigma^-2.
-fn curve(runs: &[&Run], mean: &Mean, ks: &[usize], size: (f64, f64)) -> Markup {
-    let scaled = runs.first().and_then(|r| r.results.measure.info().mean).is_some_and(|m| m.scaled);
-    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
-        let own = run.results.means.iter().find(|m| m.name == mean.name)?;
-        let &(value, error) = own.points.get(run.timestep(k)?)?;
-        let unit = if scaled { run.sigma(k)?.powi(2) } else { 1.0 };
-        Some((value * unit, CLEAR * error * unit))
-    };
-    let curves = runs.iter().map(|run| curves::Curve {
-        name: &run.label,
-        colour: run.colour,
-        points: ks.iter().map(|&k| point(run, k)).collect(),
-    });
-    let label = format!("{}{}", if scaled { "σ² × " } else { "" }, mean.name);
-    let figure = curves::Figure {
-        title: mean.name,
-        label: &label,
-        timesteps: ks,
-        size,
-        bars: "three standard errors",
-        curves: curves.collect(),
-    };
-    curves::draw(&figure)
 }
 
 /// Of a panel among so many.

@@ -1,7 +1,8 @@
 //! Tables of the page: medians and quartiles over the samples, their errors beside them, what is not resolved marked.
 //! In: `Results` of one measure. Out: HTML tables with captions; all numbers as in the tables on the terminal.
 use super::Run;
-use super::plot::{formula, unit};
+use super::words::formula;
+use crate::figures::words::unit;
 use crate::run::Verdict;
 use crate::summary::results::{Cell, Mean, Results, Statistic};
 use crate::summary::{evenly, number};

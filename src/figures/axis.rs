@@ -1,6 +1,6 @@
-//! Axes of the plots: positions, ticks and their labels, decided here so that plotters only draws them.
-//! In: the range of the data. Out: an axis; the y axis is in decades (log10 of the value).
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+//! Axes of the figures: their ends, ticks and labels. In: the range of the data. Out: an axis; what is in decades has log10 of the
+//! values.
+use crate::summary::number;
 use std::ops::Range;
 
 /// Most decades shown: smaller values lie on the lower edge.
@@ -60,24 +60,6 @@ impl Axis {
     }
 }
 
-impl Ranged for Axis {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        let part = (value - self.low) / (self.high - self.low);
-        from + (part * f64::from(to - from)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        if hint.weight().allow_light_points() { self.minor.clone() } else { self.major.clone() }
-    }
-
-    fn range(&self) -> Range<f64> {
-        self.low..self.high
-    }
-}
-
 /// A tick of the y axis: `10⁻³` for powers of ten, else plain or `2×10⁻³`.
 pub fn decade_label(log: f64) -> String {
     let ten = (log + 1e-9).floor();
@@ -97,4 +79,19 @@ fn superscript(c: char) -> char {
         '0'..='9' => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][c as usize - '0' as usize],
         other => other,
     }
+}
+
+/// The axis of `n` places at 0, 1, ..
+pub fn places(n: usize) -> Axis {
+    Axis { low: -0.6, high: n.max(1) as f64 - 0.4, major: vec![], minor: vec![] }
+}
+
+/// A round number without the zeros at its end.
+pub fn short(value: f64) -> String {
+    let text = number(value);
+    let text = match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text,
+    };
+    text.replace('-', "−")
 }
