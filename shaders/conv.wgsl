@@ -47,21 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let own_row = loader / $(BLOCKS)u;
 #if APART
     let loads_x = thread < $(PIXELS)u;
-    if loads_x {
-#unroll p 0 4
-        x$p = load(window$p, 0u, 0u, k);
-#end
-    } else {
-#unroll i 0 4
-        x$i = load_weight(stage, own_row + $(PIXELS / BLOCKS * i)u, own_column);
-#end
-    }
 #else
-#unroll p 0 4
-    x$p = load(window$p, 0u, 0u, k);
-#end
 #unroll i 0 WEIGHTS
-    var w$i = load_weight(stage, own_row + $(THREADS / BLOCKS * i)u, own_column);
+    var w$i = vec4f();
 #end
 #endif
 #unroll p 0 EACH
@@ -69,28 +57,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var a$(p)_$n = vec4f();
 #end
 #end
-    for (var step = 0u; step < steps; step++) {
-#if APART
-        if loads_x {
-#unroll c 0 4
-            rows[(4u * k + $(c)u) * $(PIXELS / 4)u + turned(thread / 4u, k)] = vec4f(x0[$c], x1[$c], x2[$c], x3[$c]);
-#end
-        } else {
-#unroll i 0 4
-            columns[loader + $(PIXELS * i)u] = x$i;
-#end
-        }
-#else
-#unroll c 0 4
-        rows[(4u * k + $(c)u) * $(PIXELS / 4)u + turned(thread / 4u, k)] = vec4f(x0[$c], x1[$c], x2[$c], x3[$c]);
-#end
-#unroll i 0 WEIGHTS
-        columns[loader + $(THREADS * i)u] = w$i;
-#end
-#endif
-        workgroupBarrier();
-        if step + 1u < steps {
-            stage = next_stage(stage);
+    for (var step = 0u; step <= steps; step++) {
+        // What is loaded in one round is summed in the next.
+        if step < steps {
 #if APART
             if loads_x {
 #unroll p 0 4
@@ -110,24 +79,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 #endif
         }
-        for (var s = 0u; s < 4u; s++) {
-            let at = s * $(PIXELS)u + turned(thread / $(ACROSS)u, s);
-            let block = s * $(4 * BLOCKS)u + thread % $(ACROSS)u;
+        if step > 0u {
+            for (var s = 0u; s < 4u; s++) {
+                let at = s * $(PIXELS)u + turned(thread / $(ACROSS)u, s);
+                let block = s * $(4 * BLOCKS)u + thread % $(ACROSS)u;
 #unroll t 0 4
 #unroll m 0 PG
-            let r$(t)_$m = rows[at + $(t * PIXELS / 4 + DOWN * m)u];
+                let r$(t)_$m = rows[at + $(t * PIXELS / 4 + DOWN * m)u];
 #end
 #unroll n 0 CM
-            let b$(t)_$n = columns[block + $(t * BLOCKS + ACROSS * n)u];
+                let b$(t)_$n = columns[block + $(t * BLOCKS + ACROSS * n)u];
 #end
 #unroll q 0 PG
 #unroll c 0 4
 #unroll n 0 CM
-            a$((PG - 1 - q) * 4 + c)_$(CM - 1 - n) += r$(t)_$(PG - 1 - q)[$c] * b$(t)_$(CM - 1 - n);
+                a$((PG - 1 - q) * 4 + c)_$(CM - 1 - n) += r$(t)_$(PG - 1 - q)[$c] * b$(t)_$(CM - 1 - n);
 #end
 #end
 #end
 #end
+            }
+        }
+        workgroupBarrier();
+        if step < steps {
+#if APART
+            if loads_x {
+#unroll c 0 4
+                rows[(4u * k + $(c)u) * $(PIXELS / 4)u + turned(thread / 4u, k)] = vec4f(x0[$c], x1[$c], x2[$c], x3[$c]);
+#end
+            } else {
+#unroll i 0 4
+                columns[loader + $(PIXELS * i)u] = x$i;
+#end
+            }
+#else
+#unroll c 0 4
+            rows[(4u * k + $(c)u) * $(PIXELS / 4)u + turned(thread / 4u, k)] = vec4f(x0[$c], x1[$c], x2[$c], x3[$c]);
+#end
+#unroll i 0 WEIGHTS
+            columns[loader + $(THREADS * i)u] = w$i;
+#end
+#endif
+            stage = next_stage(stage);
         }
         workgroupBarrier();
     }

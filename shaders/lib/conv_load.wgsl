@@ -66,9 +66,10 @@ fn load_pixel(w: Window, r: u32, c: u32, k: u32) -> vec4f {
 fn load(w: Window, row: u32, column: u32, k: u32) -> vec4f {
     let at = 10u * min(k, im.blocks - 1u);
     var v = select(vec4f(), filters[at + 9u], w.lane % im.group == 0u);
-#unroll t 0 9
-    v += filters[at + $(t)u] * load_pixel(w, $(t / 3)u, $(t % 3)u, k);
-#end
+    // A loop here: compilers of GPUs write it out, and one that does not is spared nine times the code.
+    for (var t = 0u; t < 9u; t++) {
+        v += filters[at + t] * load_pixel(w, t / 3u, t % 3u, k);
+    }
     return select(vec4f(), v, k < im.blocks && w.top > -0x40000000);
 }
 #else
