@@ -20,6 +20,7 @@ enum Sign {
     Hollow,
     Point,
     Faint,
+    Bare,
     None,
 }
 
@@ -59,9 +60,12 @@ fn entries(figure: &Figure) -> Vec<Entry> {
         match content {
             Content::Curves(own) => {
                 say(Sign::Point, format!("{}; bars: {}", own.points, own.bars));
-                let within = own.curves.iter().flat_map(|c| c.shown()).any(|p| !(p.1.abs() > p.2));
-                if within {
+                let all: Vec<_> = own.curves.iter().flat_map(|c| c.shown()).collect();
+                if all.iter().any(|p| p.1.abs() <= p.2) {
                     say(Sign::Faint, "hollow: zero within its bar".into());
+                }
+                if all.iter().any(|p| p.2.is_nan()) {
+                    say(Sign::Bare, format!("hollow, without a bar: {}", Verdict::NotChecked.word()));
                 }
             }
             Content::Strips(_) => say(Sign::Point, "mean ± standard error, beside every sample".into()),
@@ -161,6 +165,7 @@ fn draw_sign(own: Sign, (left, middle): (f64, f64), figure: &Figure) -> Vec<Mark
             let band = Mark::rectangle(Pen::Band, (left, middle - half), (right, middle + half));
             vec![Mark::series(colour, vec![band, edge])]
         }
+        Sign::Bare => vec![Mark::series(colour, vec![sign(colour, Pen::Faint, centre, 2.0)])],
         Sign::Point | Sign::Faint => {
             let pen = if own == Sign::Point { Pen::Point } else { Pen::Faint };
             let bar = Mark::line(Pen::Bar, vec![(centre.0, middle - half), (centre.0, middle + half)]);
