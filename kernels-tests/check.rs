@@ -114,6 +114,11 @@ fn a_plan_is_followed_byte_for_byte() {
     let plan = Plan::read(&first.join("plan.json")).unwrap();
     assert_eq!(plan.stages.last().unwrap().name, "brownian");
     check("field:tilted?omega=0.5", &again, &["--plan", text(&first.join("plan.json"))]);
+    // Another field is measured as the first one was.
+    let other = folder.path().join("other");
+    check("field:rotor?omega=1", &other, &["--plan", text(&first.join("plan.json"))]);
+    assert_eq!(Plan::read(&other.join("plan.json")).unwrap().stages, plan.stages);
+    check("field:rotor?omega=1", &other, &[]);
     // A check that lost a stage and its end goes on, and so does one that is there whole.
     fs::remove_dir_all(first.join("asymmetry")).unwrap();
     fs::remove_file(first.join("verdict.json")).unwrap();

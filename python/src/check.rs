@@ -19,7 +19,7 @@ use vorticity::data;
 use vorticity::error::Result;
 use vorticity::field::{Field as Learned, held};
 use vorticity::gpu::Gpu;
-use vorticity::session::{Session, Source};
+use vorticity::session::{Session, Source, State};
 use vorticity::spec::Spec;
 
 /// Clean images, by name or as a program holds them.
@@ -128,8 +128,9 @@ fn checked(
     watch: &mut Watch,
 ) -> Result<Checked> {
     let directory = out.map(Directory::of).transpose()?;
-    let there = directory.as_ref().and_then(Directory::plan).or(plan);
-    let (plan, session) = Plan::followed(there.as_deref(), wanted, opener, &mut |state| watch.see(Some(state)))?;
+    let there = directory.as_ref().and_then(Directory::plan);
+    let mut observe = |state: &State| watch.see(Some(state));
+    let (plan, session) = Plan::followed(there.as_deref(), plan.as_deref(), wanted, opener, &mut observe)?;
     if let Some(directory) = &directory {
         directory.begin(&plan)?;
     }

@@ -74,7 +74,8 @@ def check(
             uint8, scaled to it.
         minutes: how long it may take on this device; 2 by default. The plan follows from it.
         brownian: measure brownian loops too, which are rough and seldom decide anything.
-        plan: `plan.json` of another check, to be followed in place of one for this device.
+        plan: `plan.json` of another check: the same is measured here, in place of what this device has the time for. The same model
+            gives the same bytes, another checkpoint numbers to compare.
         out: directory to create, or that of a check that did not come to its end, which goes on: plan.json, a run directory for every
             stage, verdict.json, page.html. None: nothing is written, and an interruption loses it.
         device: a `Device` or its adapter, in the place of the field's own.

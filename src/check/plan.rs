@@ -186,31 +186,39 @@ pub(super) fn planes(ks: &[usize], samples: usize) -> Result<Stage> {
 }
 
 impl Plan {
-    /// The plan that is followed, and a session for it: the one that is written down there, or a new one.
+    /// The plan that is followed, and a session for it: the one that is written down there, for this field and these data; what another
+    /// check was told to do (`like`), whatever it was of; or a new one.
     ///
     /// # Errors
-    /// A plan for something else than what is wanted; as `made`.
+    /// A plan for something else than what is there and wanted; as `made`.
     pub fn followed(
         there: Option<&Path>,
+        like: Option<&Path>,
         wanted: Wanted,
         opens: &dyn Opens,
         observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
     ) -> Result<(Plan, Session)> {
         let Wanted { minutes, brownian } = wanted;
-        let Some(path) = there else {
-            let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
-            return Plan::made(asked, opens, observe);
-        };
-        let plan = Plan::read(path)?;
-        if minutes.is_some_and(|m| m != plan.asked.minutes) || (brownian && !plan.asked.brownian) {
-            let also = if plan.asked.brownian { " with brownian loops" } else { "" };
-            let said =
-                format!("is a plan for {} minutes{also}: another plan wants another directory", plan.asked.minutes);
-            return Err(Error::file(path, said));
+        if let Some(path) = there {
+            let plan = Plan::read(path)?;
+            if minutes.is_some_and(|m| m != plan.asked.minutes) || (brownian && !plan.asked.brownian) {
+                let also = if plan.asked.brownian { " with brownian loops" } else { "" };
+                let minutes = plan.asked.minutes;
+                let said = format!("is a plan for {minutes} minutes{also}: another plan wants another directory");
+                return Err(Error::file(path, said));
+            }
+            let session = opens.session(plan.samples)?;
+            plan.check(&session, path)?;
+            return Ok((plan, session));
         }
-        let session = opens.session(plan.samples)?;
-        plan.check(&session, path)?;
-        Ok((plan, session))
+        if let Some(path) = like {
+            let plan = Plan::read(path)?;
+            let session = opens.session(plan.samples)?;
+            let (field, data) = (session.subject().field.describe(), session.data().clone());
+            return Ok((Plan { program: crate::session::program(), field, data, ..plan }, session));
+        }
+        let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
+        Plan::made(asked, opens, observe)
     }
 
     /// Times the stages on one image, and chooses what the rest of the time buys. `observe` may stop it.

@@ -41,8 +41,8 @@ pub struct Args {
     /// Measure brownian loops too: they are rough, take midpoints and seldom decide anything
     #[arg(long)]
     pub brownian: bool,
-    /// Follow this plan (plan.json of another check) in place of one for this device: the data files are the same bytes wherever the
-    /// kernels are
+    /// Measure what another check measured (its plan.json) in place of what this device has the time for: the same model gives the same
+    /// bytes, another checkpoint numbers to compare
     #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "brownian"])]
     pub plan: Option<PathBuf>,
     /// Print the plan and how long it takes, and stop
@@ -82,8 +82,8 @@ impl Args {
     /// The plan that is followed, and a session for it.
     fn plan(&self, directory: Option<&Directory>) -> Result<(Plan, Session)> {
         let opener = Opener { args: self, gpus: OnceCell::new() };
-        let there = directory.and_then(Directory::plan).or(self.plan.clone());
-        if there.is_none() {
+        let there = directory.and_then(Directory::plan);
+        if there.is_none() && self.plan.is_none() {
             self.output.say("plan         every stage is timed on one image\n")?;
         }
         let stop = stop_flag()?;
@@ -92,7 +92,7 @@ impl Args {
             false => ControlFlow::Continue(()),
         };
         let wanted = Wanted { minutes: self.minutes, brownian: self.brownian };
-        Plan::followed(there.as_deref(), wanted, &opener, &mut observe)
+        Plan::followed(there.as_deref(), self.plan.as_deref(), wanted, &opener, &mut observe)
     }
 }
 
