@@ -237,7 +237,7 @@ fn panels_stand_as_there_is_room() {
     assert!(size(234.0) > 1.5 * size(486.0), "{} {}", size(234.0), size(486.0));
 }
 
-/// A point whose error was not measured is not said to be zero within its bar.
+/// A point is hollow where it is not resolved, and where one of its errors was not measured, however small the others.
 #[test]
 fn points_say_what_is_not_checked() {
     let figure = |error: f64| {
@@ -249,7 +249,7 @@ fn points_say_what_is_not_checked() {
         let asked = Asked { column: Some("denoiser".into()), ..Asked::default() };
         as_svg(&[&table("spectrum", own)], &asked, &COLUMN)
     };
-    let said = |text: &str| ["zero within its bar", "without a bar: not checked"].map(|words| text.contains(words));
+    let said = |text: &str| ["hollow: not resolved", "hollow: not checked"].map(|words| text.contains(words));
     assert_eq!(
         [figure(1e-9), figure(1e9), figure(f64::NAN)].map(|t| said(&t)),
         [[false; 2], [true, false], [false, true]]

@@ -1,10 +1,22 @@
 //! Points over timesteps with bars, as in Fig. 4, and the values of single samples where there are no timesteps. In: (value, bar) by
-//! run. Out: marks. A point within its bar of zero is hollow.
+//! run. Out: marks. A point that is not resolved, or not checked, is hollow.
 use super::Panel;
 use super::axis::{Axis, places};
 use super::frame::Frame;
 use super::marks::{Anchor, Mark, Pen, Voice, sign};
+use crate::run::Verdict;
 use crate::summary::number;
+
+/// A value over the samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// Where it is.
+    pub value: f64,
+    /// Half length of its bar; NaN if unknown.
+    pub bar: f64,
+    /// What may be said of it.
+    pub verdict: Verdict,
+}
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -13,8 +25,8 @@ pub struct Curve {
     pub name: String,
     /// Number of its colour and sign.
     pub colour: usize,
-    /// (value, half length of its bar) at each place; none where the run has no such timestep.
-    pub points: Vec<Option<(f64, f64)>>,
+    /// At each place; none where the run has no such timestep.
+    pub points: Vec<Option<Point>>,
 }
 
 /// Points of several runs.
@@ -31,9 +43,9 @@ pub struct Curves {
 }
 
 impl Curve {
-    /// (place, value, bar) of what is finite.
-    pub fn shown(&self) -> Vec<(usize, f64, f64)> {
-        let point = |(t, p): (usize, &Option<(f64, f64)>)| p.map(|(v, bar)| (t, v, bar)).filter(|p| p.1.is_finite());
+    /// What is finite, and where.
+    pub fn shown(&self) -> Vec<(usize, Point)> {
+        let point = |(t, p): (usize, &Option<Point>)| p.filter(|p| p.value.is_finite()).map(|p| (t, p));
         self.points.iter().enumerate().filter_map(point).collect()
     }
 }
@@ -41,11 +53,11 @@ impl Curve {
 impl Curves {
     /// In decades if every value is positive, else linear with its zero.
     pub(super) fn axis(&self) -> (Axis, bool) {
-        let all: Vec<(usize, f64, f64)> = self.curves.iter().flat_map(Curve::shown).collect();
-        let log = !all.is_empty() && all.iter().all(|p| p.1 > 0.0);
+        let all: Vec<Point> = self.curves.iter().flat_map(Curve::shown).map(|p| p.1).collect();
+        let log = !all.is_empty() && all.iter().all(|p| p.value > 0.0);
         let reach = |bar: f64| if bar.is_finite() { bar } else { 0.0 };
-        let ends = all.iter().flat_map(|p| [p.1 - reach(p.2), p.1, p.1 + reach(p.2)]);
-        let least = all.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+        let ends = all.iter().flat_map(|p| [p.value - reach(p.bar), p.value, p.value + reach(p.bar)]);
+        let least = all.iter().map(|p| p.value).fold(f64::INFINITY, f64::min);
         match log {
             true => (Axis::decades(ends.filter(|v| *v > least * 0.1)), true),
             false => (Axis::linear(ends.chain([0.0])), false),
@@ -65,14 +77,21 @@ impl Curves {
         for (i, curve) in self.curves.iter().enumerate() {
             let points = curve.shown();
             let at = |t: usize| x.at(t as f64) + (i as f64 - (count - 1.0) / 2.0) * slot;
-            let mut marks = vec![Mark::line(Pen::Medians, points.iter().map(|p| (at(p.0), y.at(p.1))).collect())];
-            for &(t, value, bar) in &points {
-                let title = format!("{}, k = {}: {} ± {}", curve.name, self.places[t], number(value), number(bar));
+            let mut marks = vec![Mark::line(Pen::Medians, points.iter().map(|p| (at(p.0), y.at(p.1.value))).collect())];
+            for &(t, Point { value, bar, verdict }) in &points {
+                let title = format!(
+                    "{}, k = {}: {} ± {}, {}",
+                    curve.name,
+                    self.places[t],
+                    number(value),
+                    number(bar),
+                    verdict.word()
+                );
                 let mut drawn = vec![];
                 if bar.is_finite() {
                     drawn.push(Mark::line(Pen::Bar, vec![(at(t), y.at(value - bar)), (at(t), y.at(value + bar))]));
                 }
-                let pen = if value.abs() > bar { Pen::Point } else { Pen::Faint };
+                let pen = if verdict == Verdict::Resolved { Pen::Point } else { Pen::Faint };
                 drawn.push(sign(curve.colour, pen, (at(t), y.at(value)), 3.4 * unit));
                 marks.push(Mark::Group { series: None, title, marks: drawn });
             }
@@ -92,9 +111,9 @@ impl Curves {
 
     fn of_curve(&self, curve: &Curve) -> String {
         let mut sorted = curve.shown();
-        sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
+        sorted.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
         let (name, place) =
-            (&curve.name, |p: &(usize, f64, f64)| format!("{} at k = {}", number(p.1), self.places[p.0]));
+            (&curve.name, |p: &(usize, Point)| format!("{} at k = {}", number(p.1.value), self.places[p.0]));
         match &sorted[..] {
             [] => format!("{name}: no values."),
             [low, .., high] => format!("{name}: from {} to {}.", place(low), place(high)),

@@ -20,7 +20,6 @@ enum Sign {
     Hollow,
     Point,
     Faint,
-    Bare,
     None,
 }
 
@@ -50,22 +49,17 @@ fn entries(figure: &Figure) -> Vec<Entry> {
             say(Sign::Bound, bound());
         }
         let said = |verdict: Verdict| cells().any(|c| c.of_median() == Some(verdict));
-        let words: Vec<&str> =
-            [Verdict::NotResolved, Verdict::NotChecked].into_iter().filter(|v| said(*v)).map(Verdict::word).collect();
-        if !words.is_empty() {
-            say(Sign::Hollow, format!("hollow: the median is {}", words.join(" or ")));
+        if let Some(words) = unclear(said) {
+            say(Sign::Hollow, format!("hollow: the median is {words}"));
         }
     }
     for content in &contents {
         match content {
             Content::Curves(own) => {
                 say(Sign::Point, format!("{}; bars: {}", own.points, own.bars));
-                let all: Vec<_> = own.curves.iter().flat_map(|c| c.shown()).collect();
-                if all.iter().any(|p| p.1.abs() <= p.2) {
-                    say(Sign::Faint, "hollow: zero within its bar".into());
-                }
-                if all.iter().any(|p| p.2.is_nan()) {
-                    say(Sign::Bare, format!("hollow, without a bar: {}", Verdict::NotChecked.word()));
+                let all: Vec<Verdict> = own.curves.iter().flat_map(|c| c.shown()).map(|p| p.1.verdict).collect();
+                if let Some(words) = unclear(|verdict| all.contains(&verdict)) {
+                    say(Sign::Faint, format!("hollow: {words}"));
                 }
             }
             Content::Strips(_) => say(Sign::Point, "mean ± standard error, beside every sample".into()),
@@ -88,6 +82,13 @@ fn entries(figure: &Figure) -> Vec<Entry> {
         }
     }
     once
+}
+
+/// Which verdicts there are besides that something is resolved, in words.
+fn unclear(said: impl Fn(Verdict) -> bool) -> Option<String> {
+    let words = [Verdict::NotResolved, Verdict::NotChecked].into_iter().filter(|v| said(*v)).map(Verdict::word);
+    let words: Vec<&str> = words.collect();
+    (!words.is_empty()).then(|| words.join(" or "))
 }
 
 /// Marks of the legend from its upper left corner, and its height; nothing of a figure that needs none.
@@ -165,7 +166,6 @@ fn draw_sign(own: Sign, (left, middle): (f64, f64), figure: &Figure) -> Vec<Mark
             let band = Mark::rectangle(Pen::Band, (left, middle - half), (right, middle + half));
             vec![Mark::series(colour, vec![band, edge])]
         }
-        Sign::Bare => vec![Mark::series(colour, vec![sign(colour, Pen::Faint, centre, 2.0)])],
         Sign::Point | Sign::Faint => {
             let pen = if own == Sign::Point { Pen::Point } else { Pen::Faint };
             let bar = Mark::line(Pen::Bar, vec![(centre.0, middle - half), (centre.0, middle + half)]);

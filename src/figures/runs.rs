@@ -1,11 +1,11 @@
 //! What of runs a figure shows: boxes over timesteps (Figs. 2, 5 and 6), medians and means with their bars (Fig. 4), histograms of pairs
 //! (Fig. 3), samples pooled to one box (Figs. 7, 9 and 12). In: runs of one measure, and which column. Out: figures.
 use super::boxes::{Boxes, Series};
-use super::curves::{Curve, Curves, Strip, Strips};
+use super::curves::{Curve, Curves, Point, Strip, Strips};
 use super::histogram::{Histogram, Values};
 use super::{Content, Figure, Panel, words};
 use crate::error::{Error, Result};
-use crate::run::{self, CLEAR, Measure, Table};
+use crate::run::{self, CLEAR, Measure, Table, Verdict};
 use crate::summary::results::{Mean, Statistic};
 use crate::summary::{BoxStats, Cell, Results, evenly, pairs};
 use std::collections::BTreeSet;
@@ -154,9 +154,10 @@ fn boxes(runs: &[Run], column: &Column, path: &str, ks: &[usize]) -> Content {
 }
 
 fn medians(runs: &[Run], column: &Column, path: &str, ks: &[usize]) -> Content {
-    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
+    let point = |run: &Run, k: usize| -> Option<Point> {
         let cell = run.results.statistic(column.name).ok()?.cell(run.place(path, k)?);
-        Some((cell.stats.as_ref()?.median, CLEAR * cell.error()))
+        let verdict = cell.of_median().unwrap_or(Verdict::Resolved);
+        Some(Point { value: cell.stats.as_ref()?.median, bar: CLEAR * cell.error(), verdict })
     };
     curves(runs, ks, ["medians over the samples", "three times the largest error"], point)
 }
@@ -165,7 +166,7 @@ fn curves(
     runs: &[Run],
     ks: &[usize],
     [points, bars]: [&'static str; 2],
-    point: impl Fn(&Run, usize) -> Option<(f64, f64)>,
+    point: impl Fn(&Run, usize) -> Option<Point>,
 ) -> Content {
     let curve = |run: &Run| Curve {
         name: run.name.into(),
@@ -184,11 +185,12 @@ fn all_pairs(run: &Run, column: &str, k: usize) -> Option<Cell> {
 /// A mean over the samples with three standard errors; if its measure says so in units of sigma^-2.
 pub fn mean(runs: &[Run], mean: &Mean, ks: &[usize]) -> Figure {
     let scaled = runs.first().and_then(|r| r.results.measure.info().mean).is_some_and(|m| m.scaled);
-    let point = |run: &Run, k: usize| -> Option<(f64, f64)> {
+    let point = |run: &Run, k: usize| -> Option<Point> {
         let own = run.results.means.iter().find(|m| m.name == mean.name)?;
-        let &(value, error) = own.points.get(run.timestep(k)?)?;
+        let place = run.timestep(k)?;
+        let &(value, error) = own.points.get(place)?;
         let unit = if scaled { run.sigma(k)?.powi(2) } else { 1.0 };
-        Some((value * unit, CLEAR * error * unit))
+        Some(Point { value: value * unit, bar: CLEAR * error * unit, verdict: own.verdict(place) })
     };
     let content = curves(runs, ks, ["means over the samples", "three standard errors"], point);
     let unit = if scaled { String::new() } else { words::unit(mean.unit) };
