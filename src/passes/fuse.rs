@@ -3,7 +3,7 @@
 //! to it that nobody else reads what is no longer written, and that no step binds more buffers than every adapter can.
 use super::Setting;
 use super::fused::{
-    Doubling, Filled, Fused, FusedAddRow, FusedConv, FusedDepthwise, FusedNorm, Prologue, Room, Times, UpConv,
+    Across, Doubling, Filled, Fused, FusedAddRow, FusedConv, FusedDepthwise, FusedNorm, Prologue, Room, Times, UpConv,
 };
 use super::simplify::compact;
 use super::spaces::reverse_begins;
@@ -105,6 +105,14 @@ pub const RULES: &[Rule] = &[
             // Slopes at the primal's sums are what no tangent's thread has.
             let curve = *pair.next.downcast::<Pointwise>().filter(|_| pair.setting.tangents == 0)?;
             ended(pair.first, |epilogue| epilogue.then_curve(curve))
+        },
+    },
+    Rule {
+        name: "layer over pixels, function",
+        joins: Joins::Stores,
+        make: |pair| {
+            let curve = *pair.next.downcast::<Pointwise>().filter(|_| pair.setting.tangents == 0)?;
+            Some(Arc::new(pair.first.downcast::<Across>()?.then_curve(curve)?))
         },
     },
     Rule {
