@@ -165,7 +165,7 @@ fn mixer(shape: Shape, hidden: usize, curve: Pointwise) -> Graph {
 }
 
 /// Networks of whatever the combinations lack.
-fn blocks() -> Vec<Graph> {
+pub fn blocks() -> Vec<Graph> {
     vec![
         gated(Pointwise::Gelu),
         gated(Pointwise::Relu),
