@@ -10,7 +10,9 @@ use vorticity::ops::add::Add;
 use vorticity::ops::add_row::AddRow;
 use vorticity::ops::conv::{Conv, Padding, VARIANTS};
 use vorticity::ops::depthwise::Depthwise;
+use vorticity::ops::gather::Gather;
 use vorticity::ops::group_norm::GroupNorm;
+use vorticity::ops::modulate::Modulate;
 use vorticity::ops::pointwise::Pointwise;
 use vorticity::ops::resample::Resample;
 use vorticity::ops::scale::Scale;
@@ -115,6 +117,64 @@ fn combinations() -> Vec<(Front, Behind)> {
     fronts.into_iter().flat_map(|front| (0..16).map(move |i| (front, behind(i)))).collect()
 }
 
+/// A block of a transformer behind its attention: two 1x1 convolutions with a function between them, a gain that depends on the label, a
+/// sum.
+fn gated(curve: Pointwise) -> Graph {
+    let mut g = Graph::new(Shape::new(OUT, 4, 3));
+    let x = g.input("x").unwrap();
+    let y = conv(&mut g, x, 1, Padding::all(0));
+    let y = g.push("function", curve, &[y]).unwrap();
+    let y = conv(&mut g, y, 3, Padding::all(1));
+    let gain = lookup(&mut g, OUT, noise(5 * OUT, 5));
+    let gate = Modulate { channels: OUT, scale: Scale::Rows { gain, shift: None } };
+    let y = g.push("gate", gate, &[y]).unwrap();
+    let y = g.push("sum", Add { scales: [1.0, 1.0] }, &[x, y]).unwrap();
+    g.output("y", y).unwrap();
+    g
+}
+
+/// An image of that shape turned round: pixels as channels.
+fn turned(g: &mut Graph, x: NodeId, shape: Shape) -> NodeId {
+    let from = g.shape(x);
+    let channels = (0..from.pixels()).map(|p| (p * from.c) as u32).collect();
+    g.push("turned", Gather::of(shape, (0..from.c as u32).collect(), channels), &[x]).unwrap()
+}
+
+/// A block of a mixer over the pixels of an image with that many channels: to so many, a function, and back; then a sum.
+fn mixer(shape: Shape, hidden: usize, curve: Pointwise) -> Graph {
+    let mut g = Graph::new(shape);
+    let x = g.input("x").unwrap();
+    let layer = |from: usize, to: usize, seed| Conv {
+        in_channels: from,
+        out_channels: to,
+        kernel: 1,
+        stride: 1,
+        padding: Padding::all(0),
+        weight: noise(from * to, seed).into(),
+        bias: noise(to, seed + 1).into(),
+    };
+    let n = shape.pixels();
+    let y = turned(&mut g, x, Shape::new(n, 1, shape.c));
+    let y = g.push("in", layer(n, hidden, 1), &[y]).unwrap();
+    let y = g.push("function", curve, &[y]).unwrap();
+    let y = g.push("out", layer(hidden, n, 3), &[y]).unwrap();
+    let y = turned(&mut g, y, shape);
+    let y = g.push("sum", Add { scales: [1.0, 1.0] }, &[x, y]).unwrap();
+    g.output("y", y).unwrap();
+    g
+}
+
+/// Networks of whatever the combinations lack.
+pub fn blocks() -> Vec<Graph> {
+    vec![
+        gated(Pointwise::Gelu),
+        gated(Pointwise::Relu),
+        mixer(Shape::new(10, 4, 3), 9, Pointwise::GeluTanh),
+        mixer(Shape::new(8, 7, 7), 64, Pointwise::Gelu),
+        mixer(Shape::new(5, 2, 1), 3, Pointwise::Clip([-0.2, 0.3])),
+    ]
+}
+
 fn plan(graph: &Graph, family: KernelFamily, tangents: u32, variant: &str) -> Program {
     let target = Target { choices: Choices::always(variant).into(), subgroup: 32, ..Target::of(family) };
     let mut program = Builder::new(target, tangents);
@@ -211,6 +271,21 @@ fn every_rule_makes_the_same_function() {
             assert!(error < tolerance, "{front:?} {behind:?}, {family:?}, {tangents} tangents: {error:e}");
         }
     }
+    for (i, graph) in blocks().into_iter().enumerate() {
+        let x = Dual::along(&noise(size(&graph), 6), &noise(size(&graph), 7));
+        let want = twin::evaluate(&graph, &x, 3).unwrap();
+        for (family, tangents) in [(KernelFamily::Cpu, 0), (KernelFamily::Cpu, 2), (KernelFamily::Gpu, 0)] {
+            let (fused, rules) = fused(&graph, &Target::of(family), tangents).unwrap();
+            applied.extend(rules);
+            let copies = fused.nodes.iter().filter(|node| node.op.name() == "gather").count();
+            assert_eq!(copies, if family == KernelFamily::Cpu || i < 2 { 0 } else { 2 }, "{i}, {family:?}");
+            let got = twin::evaluate(&fused, &x, 3).unwrap();
+            let most = want.iter().fold(0f64, |most, y| most.max(y.v.abs()).max(y.d.abs()));
+            let gap = |(a, b): (&Dual, &Dual)| (a.v - b.v).abs().max((a.d - b.d).abs()) / most;
+            let error = got.iter().zip(&want).map(gap).fold(0f64, f64::max);
+            assert!(error < 1e-14, "{i}, {family:?}, {tangents} tangents: {error:e}");
+        }
+    }
     // Some rules are of reverse sweeps alone; what they make agrees with the twin too.
     for (front, behind) in combinations() {
         let graph = adjoint(&network(front, behind)).unwrap();
@@ -251,6 +326,14 @@ fn every_fusion_agrees_with_its_twin() {
             worst = worst.max(error);
             // Three layers of f32 sums of at most 96 products, of them one that divides by a deviation.
             assert!(error < 2e-6, "{front:?} {behind:?}, {family:?}: {error:e}");
+        }
+    }
+    for (i, graph) in blocks().iter().enumerate() {
+        for family in families(&gpu) {
+            let error = compare(&gpu, graph, family).unwrap();
+            worst = worst.max(error);
+            // Two layers of f32 sums of at most 72 products.
+            assert!(error < 2e-6, "block {i}, {family:?}: {error:e}");
         }
     }
     println!("worst {worst:.2e}");

@@ -159,6 +159,7 @@ pub fn kernels() -> Kernels {
     // The golden networks, the paper's width, and one of odd half channels; other families at several sizes.
     let sizes: [(usize, &[usize]); 2] = [(64, &[2, 4]), (20, &[1, 3])];
     let mut graphs = vec![golden::network()];
+    graphs.extend(crate::budget::blocks());
     graphs.extend(crate::families::others().into_iter().map(|(_, graph)| graph));
     for (base, mults) in sizes {
         graphs.push(networks::network(&hyper(1, base, mults, 28), &random(1, base, mults)).unwrap());

@@ -6,8 +6,9 @@
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
 // other in input and output (winograd_in): group.y runs over the groups of all of them.
-// On the store, each if its constant is 1: SILU, the time ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::epilogue`); with KEEP the
-// slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
+// On the store, each if its constant is 1: a CURVE or SILU, the time ROW, SiLU AGAIN, the GAIN, the RESIDUAL (`ops::conv::epilogue`);
+// with KEEP the slopes of both SiLUs are stored too, with SLOPED tangents are multiplied by them. SPREAD: one phase of `ops::conv::up`.
+// LINED: the blocks read lie one behind the other, and are whole chunks.
 // Accuracy: sequential f32 sum over tap and channel, error <= taps C u sum |w x|, in practice its square root.
 struct Immediates {
 #import lib/conv_immediates.wgsl
@@ -19,6 +20,9 @@ struct Immediates {
 #import lib/conv_ends_cc.wgsl
 #import lib/part.wgsl
 #import lib/silu.wgsl
+#if CURVE
+#import lib/curves.wgsl
+#endif
 #import lib/weights.wgsl   // [group.y][chunk][tap][CC4][4][M4], 4 outputs each
 const PLAIN = 1 / (KERNEL + 1);
 const SIDE = KERNEL + PLAIN;
@@ -95,9 +99,16 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     var a$m = primal * w[$(SIZE + m)];
 #endif
 #end
+#if LINED
+    let front = i32(im.first0 + im.chunk * CC4);
+#unroll k 0 CC4
+    let o$k = front + $k;
+#end
+#else
 #unroll k 0 CC4
     let o$k = i32(select(0u, block_offset(im.chunk * CC4 + $k), im.chunk * CC4 + $k < im.blocks));
 #end
+#endif
 #if PLAIN
     let at0 = i32(own * im.in_stride + quotient(group.y * M4, im.out_blocks) * im.blocks);
 #endif
@@ -129,10 +140,13 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #end
 #end
 #end
-#if ROW
+#if !(!ROW && !GAIN)
     let row_at = lanes[lane].row * im.out_blocks + group.y * M4;
 #endif
 #unroll m 0 M4
+#if CURVE
+    a$m = curved(a$m).value;
+#endif
 #if KEEP
     var slope$m = vec4f(1.0);
 #if SILU
@@ -153,6 +167,9 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
 #endif
 #if SLOPED
     a$m *= load_slope(slope_at + $m);
+#endif
+#if GAIN
+    a$m *= unpacked(gains[row_at + $m]);
 #endif
 #if RESIDUAL
     a$m = im.s * a$m + im.t * load_z(goal * im.z_stride + z_offset(group.y * M4 + $m));

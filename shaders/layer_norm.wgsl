@@ -8,45 +8,75 @@ struct Immediates {
 }
 #import lib/elementwise.wgsl
 #import lib/lane.wgsl
+#if CPU
+@group(0) @binding(2) var<storage, read> rows: array<BlockPair>;      // [timestep][blocks]: gain and shift
+fn row(at: u32) -> Row { let both = rows[at]; return Row(unpacked(both.xy), unpacked(both.zw)); }
+#else
+@group(0) @binding(2) var<storage, read> rows: array<vec4f>;          // [timestep][blocks][2]
+fn row(at: u32) -> Row { return Row(rows[2u * at], rows[2u * at + 1u]); }
+#endif
+@group(0) @binding(3) var<storage, read> lanes: array<Lane>;          // [lane]
+struct Row { gain: vec4f, shift: vec4f }
+#if MASKED
 #import lib/there.wgsl
-@group(0) @binding(2) var<storage, read> rows: array<vec4f>; // [timestep][blocks][2]: gain and shift
-@group(0) @binding(3) var<storage, read> lanes: array<Lane>; // [lane]
+#else
+fn only_there(block: u32, v: vec4f) -> vec4f { return v; }
+#endif
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let p = min(workgroup_index(group) * 256u + thread, im.lanes * im.pixels - 1u);
     let lane = quotient(p, im.pixels);
-    let primal = primal_of(lane);
     let own_at = p * im.in_stride;
+#if GROUPED
+    let primal = primal_of(lane);
     let point_at = own_at - (lane - primal) * im.pixels * im.in_stride;
-    var mean = 0.0;
     var mean_own = 0.0;
+#else
+    let point_at = own_at;
+#endif
+    var mean = 0.0;
 #if CENTRED
     for (var b = 0u; b < im.blocks; b++) {
         let offset = b + select(im.first1, im.first0, b < im.count0);
         mean += dot(only_there(b, load(point_at + offset)), vec4f(1.0));
+#if GROUPED
         mean_own += dot(only_there(b, load(own_at + offset)), vec4f(1.0));
+#endif
     }
     mean *= im.per;
+#if GROUPED
     mean_own *= im.per;
 #endif
+#endif
     var squares = 0.0;
+#if GROUPED
     var along = 0.0;
+#endif
     for (var b = 0u; b < im.blocks; b++) {
         let offset = b + select(im.first1, im.first0, b < im.count0);
         let v = only_there(b, load(point_at + offset) - mean);
         squares += dot(v, v);
+#if GROUPED
         along += dot(v, load(own_at + offset));
+#endif
     }
     let r = 1.0 / sqrt(squares * im.per + im.epsilon);
+#if GROUPED
     let drift = along * im.per * r * r;
     let values = lane == primal;
+#endif
+    let row_at = lanes[lane].row * im.blocks;
     for (var b = 0u; b < im.blocks; b++) {
         let offset = b + select(im.first1, im.first0, b < im.count0);
         let v = load(point_at + offset) - mean;
+        let g = row(row_at + b);
+#if GROUPED
         let t = load(own_at + offset) - mean_own - drift * v;
-        let at = 2u * (lanes[lane].row * im.blocks + b);
-        let result = rows[at] * r * select(t, v, values) + select(vec4f(), rows[at + 1u], values);
+        let result = g.gain * r * select(t, v, values) + select(vec4f(), g.shift, values);
+#else
+        let result = g.gain * r * v + g.shift;
+#endif
         y[p * im.out_stride + im.out_offset + b] = packed(only_there(b, result));
     }
 }

@@ -65,6 +65,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #if ROW
     row = primal * unpacked(time_rows[lanes[lane].row * im.out_blocks + block]);
 #endif
+    var gain = vec4f(1.0);
+#if GAIN
+    gain = unpacked(gains[lanes[lane].row * im.out_blocks + block]);
+#endif
     let height = quotient(im.pixels, im.out_w);
     let tile = im.first + p - q * im.in_w;
     let tile_row = quotient(tile, im.across);
@@ -79,14 +83,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #unroll c 0 OUTPUTS
     if top + $(r)u < height && left + $(c)u < im.out_w {
         let pixel = (top + $(r)u) * im.out_w + left + $(c)u;
-        store(lane * im.pixels + pixel, sample_of(q) * im.pixels + pixel, block, u$r.v$c + shift, row);
+        store(lane * im.pixels + pixel, sample_of(q) * im.pixels + pixel, block, u$r.v$c + shift, row, gain);
     }
 #end
 #end
 }
 
-// One block of a pixel, as conv_cc stores it: pixel of all lanes, pixel of the samples, sums with bias, time row.
-fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f) {
+// One block of a pixel, as conv_cc stores it: pixel of all lanes, pixel of the samples, sums with bias, time row, gain.
+fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f, gain: vec4f) {
     let e = ended(sums, row);
     var v = e.v;
     let slope_at = sample_pixel * im.out_blocks + block;
@@ -95,6 +99,9 @@ fn store(goal: u32, sample_pixel: u32, block: u32, sums: vec4f, row: vec4f) {
 #endif
 #if SLOPED
     v *= load_slope(slope_at);
+#endif
+#if GAIN
+    v *= gain;
 #endif
 #if RESIDUAL
     v = im.s * v + im.t * load_z(goal * im.z_stride + z_offset(block));

@@ -1,5 +1,5 @@
-// What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, SILU, the time
-// ROW, SiLU AGAIN, the RESIDUAL (`ops::conv::epilogue`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
+// What convolution kernels of GPUs do with a finished sum: bias on primals, then, each if its constant is 1, a CURVE or SILU, the
+// time ROW, SiLU AGAIN, the GAIN, the RESIDUAL (`ops::conv::epilogue`); slopes kept (KEEP) or applied (SLOPED). SPREAD: one phase of
 // `ops::conv::up`. Needs lib/conv, lib/conv_end_immediates, lib/part and lib/silu.
 #import lib/lane.wgsl
 #import lib/conv_ended.wgsl
@@ -13,7 +13,12 @@
 #endif
 #if ROW
 @group(0) @binding(5) var<storage, read> time_rows: array<vec4f>; // [timestep][out blocks]
+#endif
+#if !(!ROW && !GAIN)
 @group(0) @binding(6) var<storage, read> lanes: array<Lane>;      // [lane]
+#endif
+#if GAIN
+@group(0) @binding(8) var<storage, read> gains: array<vec4f>;     // [timestep][out blocks]
 #endif
 #if RESIDUAL
 @group(0) @binding(7) var<storage, read> z: array<vec4f>;         // [lane][pixels][z_stride]
@@ -45,6 +50,9 @@ fn store(p: u32, column: u32, sum: vec4f) {
 #endif
 #if SLOPED
     v *= slope[(lane / im.group * im.pixels + pixel) * im.out_blocks + column];
+#endif
+#if GAIN
+    v *= gains[lanes[lane].row * im.out_blocks + column];
 #endif
 #if RESIDUAL
     let z_at = goal * im.z_stride + column + select(im.z_first1, im.z_first0, column < im.z_count0);

@@ -78,7 +78,7 @@ const NAMES: [&str; 22] = [
 
 impl Pointwise {
     /// As the shader calls it, its two numbers, and operations of an element.
-    pub(super) fn row(self) -> (&'static str, [f32; 2], u64) {
+    pub(crate) fn row(self) -> (&'static str, [f32; 2], u64) {
         match self {
             Self::Relu => ("RELU", [0.0; 2], 1),
             Self::Sigmoid => ("SIGMOID", [0.0; 2], 4),
@@ -105,7 +105,7 @@ impl Pointwise {
     }
 
     /// The function in duals.
-    pub(super) fn of(self, x: Dual) -> Dual {
+    pub(crate) fn of(self, x: Dual) -> Dual {
         let along = |v: f64, slope: f64| Dual::new(v, x.d * slope);
         let z = x.v;
         match self {
@@ -181,13 +181,13 @@ impl Curve {
     }
 
     /// Constants of the shaders: 1 for this function.
-    pub(super) fn constants(self) -> [(&'static str, i64); 22] {
+    pub(crate) fn constants(self) -> [(&'static str, i64); 22] {
         let own = self.row().0;
         NAMES.map(|name| (name, i64::from(name == own)))
     }
 
     /// True if the function and its slope would not be finite where there is no channel.
-    pub(super) fn unbounded(self) -> bool {
+    pub(crate) fn unbounded(self) -> bool {
         matches!(self, Self::Pointwise(Pointwise::Log | Pointwise::Reciprocal))
     }
 

@@ -1,7 +1,7 @@
 //! Normalisation over the channels of each pixel (arXiv 1607.06450), or by their mean square alone (arXiv 1910.07467), with gain and
 //! shift that may depend on the timestep: `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps).
 //! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r. Adjoint: `normed`.
-use super::elementwise::{Elementwise, there};
+use super::elementwise::{Elementwise, grouped, there};
 use super::normed::{Normed, weighed};
 use super::reduce::{Made, Reduce};
 use super::scale::Scale;
@@ -72,11 +72,13 @@ impl Op for LayerNorm {
 
     fn lower(&self, cx: &mut Lowering) -> Result<()> {
         let rows = self.scale.by_block(cx);
-        let reads = [("rows", rows), ("lanes", cx.lanes), ("there", there(cx))];
+        let masked = cx.inputs[0].slots.len() < 4 * cx.output.blocks;
+        let there = masked.then(|| ("there", there(cx)));
+        let reads: Vec<_> = [("rows", rows), ("lanes", cx.lanes)].into_iter().chain(there).collect();
         let own = [("per", (1.0 / self.channels as f32).to_bits()), ("epsilon", (self.epsilon as f32).to_bits())];
         Elementwise {
             name: "layer_norm",
-            constants: &[("CENTRED", self.centred as i64)],
+            constants: &[("CENTRED", self.centred as i64), ("MASKED", masked as i64), grouped(cx)],
             reads: &reads,
             own: &own,
             items: Some(cx.output.shape.pixels()),

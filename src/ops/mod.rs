@@ -283,7 +283,7 @@ impl View {
     }
 
     /// `segment_words` of what kernels call x.
-    fn runs(&self) -> [Immediate; 3] {
+    pub(crate) fn runs(&self) -> [Immediate; 3] {
         named(["first0", "count0", "first1"], self.segment_words())
     }
 

@@ -33,13 +33,13 @@ impl WeightFormat {
     }
 
     /// `HALF` of the shaders that read weights.
-    pub(super) const fn constant(self) -> (&'static str, i64) {
+    pub(crate) const fn constant(self) -> (&'static str, i64) {
         ("HALF", matches!(self, WeightFormat::F16) as i64)
     }
 }
 
 /// The weights of a node, as its kernel reads them.
-pub(super) fn buffer(cx: &mut Lowering, packed: &[f32]) -> BufferId {
+pub(crate) fn buffer(cx: &mut Lowering, packed: &[f32]) -> BufferId {
     let label = cx.label("weights");
     match cx.held {
         WeightFormat::F32 => cx.program.constant(label, packed),

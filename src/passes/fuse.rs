@@ -3,7 +3,7 @@
 //! to it that nobody else reads what is no longer written, and that no step binds more buffers than every adapter can.
 use super::Setting;
 use super::fused::{
-    Doubling, Filled, Fused, FusedAddRow, FusedConv, FusedDepthwise, FusedNorm, Prologue, Room, Times, UpConv,
+    Across, Doubling, Filled, Fused, FusedAddRow, FusedConv, FusedDepthwise, FusedNorm, Prologue, Room, Times, UpConv,
 };
 use super::simplify::compact;
 use super::spaces::reverse_begins;
@@ -17,7 +17,10 @@ use crate::ops::conv::{Conv, Epilogue, Padding, TimeRow};
 use crate::ops::curve::Curve;
 use crate::ops::depthwise::Depthwise;
 use crate::ops::group_norm::GroupNorm;
+use crate::ops::modulate::Modulate;
+use crate::ops::pointwise::Pointwise;
 use crate::ops::resample::Resample;
+use crate::ops::scale::Scale;
 use crate::ops::silu::Silu;
 use crate::ops::slope::Slope;
 use crate::target::KernelFamily;
@@ -93,6 +96,34 @@ pub const RULES: &[Rule] = &[
             let &AddRow { table, .. } = pair.next.downcast()?;
             let entries = pair.channels.clone()?;
             ended(pair.first, |epilogue| epilogue.then_row(TimeRow { table, entries }))
+        },
+    },
+    Rule {
+        name: "convolution, function",
+        joins: Joins::Stores,
+        make: |pair| {
+            // Slopes at the primal's sums are what no tangent's thread has.
+            let curve = *pair.next.downcast::<Pointwise>().filter(|_| pair.setting.tangents == 0)?;
+            ended(pair.first, |epilogue| epilogue.then_curve(curve))
+        },
+    },
+    Rule {
+        name: "layer over pixels, function",
+        joins: Joins::Stores,
+        make: |pair| {
+            let curve = *pair.next.downcast::<Pointwise>().filter(|_| pair.setting.tangents == 0)?;
+            Some(Arc::new(pair.first.downcast::<Across>()?.then_curve(curve)?))
+        },
+    },
+    Rule {
+        name: "convolution, gain",
+        joins: Joins::Stores,
+        make: |pair| {
+            let Modulate { scale: Scale::Rows { gain: table, shift: None }, .. } = *pair.next.downcast()? else {
+                return None;
+            };
+            let entries = pair.channels.clone()?;
+            ended(pair.first, |epilogue| epilogue.then_gain(TimeRow { table, entries }))
         },
     },
     Rule {

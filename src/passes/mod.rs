@@ -1,6 +1,7 @@
 //! Graph to program, pass by pass, each a file: attention in one op, simplify, fuse, put channels where kernels read them (layout), cut into bands
 //! what no buffer holds, share buffers by liveness, lower. Plain data in and out, no GPU.
 //! In: a `Graph` and the timesteps of the run. Out: steps appended to a `Builder`, which knows the target, reading and writing flat buffers.
+mod across;
 pub mod adjoint;
 mod apart;
 mod attention;
@@ -26,7 +27,8 @@ use crate::ops::weight_format::WeightFormat;
 use crate::paths::Lane;
 use crate::program::{BufferId, Builder, IMAGE_ROW, Program, Role, SPARE, Space};
 use crate::shape::Shape;
-use crate::target::Target;
+use crate::target::{KernelFamily, Target};
+use std::borrow::Cow;
 
 pub use fuse::{RULES, Rule};
 pub use fused::FUSED;
@@ -113,7 +115,10 @@ impl Draft {
 /// An op whose parts do not fit together.
 pub fn fused(graph: &Graph, target: &Target, tangents: u32) -> Result<(Graph, Vec<&'static str>)> {
     let setting = Setting { target, tangents, held: graph.held, reverse: false, kept: false };
-    Ok(fuse::fuse(&plain(&*attention::attention(graph, target)?, tangents)?, setting))
+    let graph = plain(&*attention::attention(graph, target)?, tangents)?;
+    // Kernels of GPUs lay pixels and channels out in workgroup memory anyway: a layer over pixels has none of its own there.
+    let graph = if target.family == KernelFamily::Cpu { across::across(&graph)? } else { Cow::Borrowed(&graph) };
+    Ok(fuse::fuse(&graph, setting))
 }
 
 /// The graph as it is fused, of ops that all have tangents where there are some.

@@ -15,6 +15,7 @@ macro_rules! sources {
     };
 }
 sources![
+    "across",
     "ceiling_copy",
     "ceiling_gemm",
     "ceiling_multiply_add",

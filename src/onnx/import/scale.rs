@@ -223,7 +223,10 @@ impl Import<'_> {
     fn scale(&mut self, name: &str, gain: Factor, shift: Factor) -> Scale {
         match (gain.exact(), shift.exact()) {
             (Some(gain), Some(shift)) => Scale::Fixed { gain, shift },
-            _ => Scale::Rows { gain: self.row_of(name, gain), shift: Some(self.row_of(name, shift)) },
+            _ => {
+                let shift = (!shift.is(0.0)).then(|| self.row_of(name, shift));
+                Scale::Rows { gain: self.row_of(name, gain), shift }
+            }
         }
     }
 

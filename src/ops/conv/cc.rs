@@ -24,7 +24,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let cached = if view.blocks() <= 16 { 1024 } else { products };
     let widest = if taps == 1 { (cached / 16 / view.blocks()).clamp(4, 8) } else { 2 };
     let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
-    let most = (products / (taps * 16 * m4)).clamp(1, 32);
+    let most = (products / (taps * 16 * m4)).max(1);
     let chunks = view.blocks().div_ceil(most);
     let cc4 = view.blocks().div_ceil(chunks);
     let groups = place.blocks / m4;
@@ -56,7 +56,9 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
         let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
-        let ends = [("LATER", (chunk > 0) as usize), ("PAIRS", place.pairs(m4) as usize)];
+        // Blocks that lie one behind the other, and fill every chunk, need no looking up.
+        let lined = view.segments.len() == 1 && chunks * cc4 == view.blocks();
+        let ends = [("LINED", lined), ("LATER", chunk > 0), ("PAIRS", place.pairs(m4))].map(|(n, on)| (n, on as usize));
         let own = shape.chain(ends).chain([("SPREAD", job.phase.is_some() as usize)]).map(|(n, v)| (n, v as i64));
         let (after, extra) = ending.pass(job, cx, &pass, chunk + 1 == chunks);
         let constants = own.chain(after).chain([cx.held.constant()]).collect();

@@ -1,5 +1,5 @@
 //! Convolution with a prologue and an epilogue: a depthwise convolution or a normalisation of x on the load, and on the store SiLU,
-//! a time row, SiLU, a residual (`ops::conv::Epilogue`).
+//! another function, a time row, SiLU, gains, a residual (`ops::conv::Epilogue`).
 use super::Fused;
 use super::norm::FusedNorm;
 use crate::dual::Dual;
@@ -157,7 +157,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case {
             name,
             inputs: [Shape::new(conv.in_channels, h, w)].into_iter().chain(residual).collect(),
-            row: epilogue.row.as_ref().map(|row| row.entries.len()),
+            row: epilogue.row.as_ref().or(epilogue.gain.as_ref()).map(|row| row.entries.len()),
             op: Arc::new(FusedConv { epilogue, ..FusedConv::of(conv) }),
         }
     };
@@ -166,8 +166,13 @@ pub(super) fn cases() -> Vec<Case> {
         silu,
         row: Some(TimeRow { table: 0, entries: (0..co).rev().collect() }),
         again: silu,
-        kept: false,
         residual: Some([0.5, -1.25]),
+        ..Epilogue::default()
+    };
+    let gained = |co: usize| Epilogue {
+        gain: Some(TimeRow { table: 0, entries: (0..co).rev().collect() }),
+        residual: Some([1.0, 1.0]),
+        ..Epilogue::default()
     };
     vec![
         case("1x1 20->36, SiLU", same(20, 36, 1), 7, 5, silu()),
@@ -187,5 +192,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("3x3 8->12, SiLU, time row, SiLU, residual", same(8, 12, 3), 4, 5, all(12, true)),
         case("3x3 40->36, tiles, SiLU, time row, SiLU, residual", same(40, 36, 3), 5, 8, all(36, true)),
         case("1x1 132->8, two chunks, time row, residual", same(132, 8, 1), 4, 5, all(8, false)),
+        case("1x1 260->16, two chunks, gain, residual", same(260, 16, 1), 4, 3, gained(16)),
+        case("3x3 40->36, tiles, gain, residual", same(40, 36, 3), 5, 8, gained(36)),
     ]
 }

@@ -1,6 +1,7 @@
 //! Ops of plans alone: several ops of a graph that one kernel makes together. The last of them is done on its store (the
 //! epilogue), the first as it loads x (the prologue), so that what is between them is neither written nor read. `fuse` makes
 //! them, by its table of rules; `band` makes others of them of the rows that fit. To passes, layout and twin they are ops.
+mod across;
 mod add_row;
 mod conv;
 mod depthwise;
@@ -12,6 +13,7 @@ mod up_conv;
 
 use crate::ops::{Op, Tested};
 
+pub(super) use across::Across;
 pub(super) use add_row::FusedAddRow;
 pub(super) use conv::{FusedConv, Prologue};
 pub(super) use depthwise::FusedDepthwise;

@@ -197,11 +197,10 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let silu = || Epilogue { silu: true, ..Epilogue::default() };
     let all = Epilogue {
-        silu: false,
         row: Some(TimeRow { table: 0, entries: (0..8).rev().collect() }),
         again: true,
-        kept: false,
         residual: Some([0.5, -1.25]),
+        ..Epilogue::default()
     };
     [
         case("nearest, then 3x3, 5->7", 5, 7, 3, Doubling::Repeated, 3, 4, silu()),
