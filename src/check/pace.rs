@@ -38,7 +38,7 @@ pub(super) fn paces(
     // One run has both paths, and its checks in f64 once.
     let projection = both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 });
     let asymmetry = able("asymmetry", plan::asymmetry(&ks, 1, 16)?, 0)?;
-    let planes = able("planes", plan::planes(&ks, 1)?, 0)?;
+    let planes = able("planes", plan::planes(&ks, 1, session.subject().dim())?, 0)?;
     let brownian = brownian.then(|| pace(session, &plan::brownian(&ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))
 }

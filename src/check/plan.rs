@@ -23,6 +23,9 @@ pub const PLAN: &str = "plan.json";
 /// The most evaluations of one smooth loop, and segments of a rough one.
 pub(super) const POINTS: u64 = 1000;
 
+/// Planes that are searched for, where there are as many.
+const PLANES: usize = 2;
+
 /// Segments of a brownian loop.
 const ROUGH: usize = 200;
 
@@ -171,13 +174,13 @@ pub(super) fn asymmetry(ks: &[usize], samples: usize, probes: usize) -> Result<S
 }
 
 /// Where it turns fastest, at the second lowest level: low enough for structure, and not the noise of the last step.
-pub(super) fn planes(ks: &[usize], samples: usize) -> Result<Stage> {
+pub(super) fn planes(ks: &[usize], samples: usize, dim: usize) -> Result<Stage> {
     let k = ks.get(1).or(ks.first()).copied().unwrap_or_default();
     Stage::of(
         "planes",
         "planes",
         &[
-            ("planes", "2".into()),
+            ("planes", (dim / 2).clamp(1, PLANES).to_string()),
             ("steps", "40".into()),
             ("timesteps", k.to_string()),
             ("samples", samples.to_string()),
@@ -264,7 +267,7 @@ impl Plan {
             None => late("asymmetry"),
         }
         match sizes.planes {
-            Some(samples) => stages.push(planes(&ks, samples)?),
+            Some(samples) => stages.push(planes(&ks, samples, session.subject().dim())?),
             None => late("planes"),
         }
         if asked.brownian {

@@ -244,7 +244,11 @@ fn planes(results: &Results) -> Result<Vec<Finding>> {
     let (count, whole) = (results.paths.len(), two(percent(shares.sum())));
     Ok(vec![finding("fastest plane".into(), places).said(
         |range, at| {
-            format!("{at} the fastest plane turns at sigma^2 omega = {range} (pure noise has 1), and the {count} fastest have {whole} % of all turning")
+            let all = match count {
+                1 => format!("which is {whole} % of all turning"),
+                _ => format!("and the {count} fastest have {whole} % of all turning"),
+            };
+            format!("{at} the fastest plane turns at sigma^2 omega = {range} (pure noise has 1), {all}")
         },
         |most| format!("no plane turns beyond the errors, to sigma^2 omega = {most},"),
         |p| percent(p.error / p.value),
