@@ -87,7 +87,7 @@ impl Directory {
     fn drawn(&self, name: &str, plan: &Plan, found: &Found) -> Result<()> {
         use crate::report::{page, stored};
         let label = |stage: &str| if stage == "brownian" { format!("{name}, brownian") } else { name.to_string() };
-        let run = |stage: &super::Stage| Ok((label(&stage.name), stored::read(&self.0.join(&stage.name))?));
+        let run = |stage: &super::stages::Stage| Ok((label(&stage.name), stored::read(&self.0.join(&stage.name))?));
         let runs = plan.stages.iter().map(run).collect::<Result<Vec<_>>>()?;
         let title = format!("Is {name} a gradient?");
         write_file(&self.page(), page::with_verdict(&title, &found.sentences, &runs, &[])?.as_bytes())

@@ -4,14 +4,16 @@
 mod directory;
 mod pace;
 mod plan;
+mod run;
 mod sizes;
-mod stage;
+mod stages;
 mod verdict;
 
 pub use directory::Directory;
-pub use plan::{Asked, LeftOut, MINUTES, PLAN, Plan, SCHEMA, Stage, Wanted};
+pub use plan::{Asked, MINUTES, PLAN, Plan, SCHEMA, Wanted};
+pub use run::{Staged, measure};
 pub use sizes::{LEVELS, Pace, Paces, SAMPLES, Sizes, levels};
-pub use stage::{Staged, measure};
+pub use stages::{LeftOut, Stage};
 pub use verdict::{Answer, Found, verdict};
 
 use crate::error::Result;

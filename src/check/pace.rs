@@ -1,7 +1,7 @@
 //! How fast the stages of a check are on this field and device, measured on their own first tiles. In: a session of one image. Out:
 //! paces; or why a stage cannot be.
-use super::plan::{self, LeftOut, Stage};
 use super::sizes::{LEVELS, Pace, Paces, levels};
+use super::stages::{self, LeftOut, Stage};
 use crate::error::{Error, Result};
 use crate::session::{How, Prediction, Session, State};
 use std::ops::ControlFlow;
@@ -23,7 +23,7 @@ pub(super) fn paces(
 ) -> Result<(Paces, Vec<LeftOut>)> {
     let ks = levels(session.subject().field.process().timesteps(), LEVELS);
     let mut impossible = vec![];
-    let rotation = pace(session, &plan::loops(&ks, 1, false)?, ROTATION, observe)?;
+    let rotation = pace(session, &stages::loops(&ks, 1, false)?, ROTATION, observe)?;
     let mut able = |what: &str, stage: Stage, typical: u64| -> Result<Option<Pace>> {
         match pace(session, &stage, typical, observe) {
             Ok(pace) => Ok(Some(pace)),
@@ -34,12 +34,12 @@ pub(super) fn paces(
             Err(error) => Err(error),
         }
     };
-    let both = able("projection", plan::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
+    let both = able("projection", stages::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
     // One run has both paths, and its checks in f64 once.
     let projection = both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 });
-    let asymmetry = able("asymmetry", plan::asymmetry(&ks, 1, 16)?, 0)?;
-    let planes = able("planes", plan::planes(&ks, 1, session.subject().dim())?, 0)?;
-    let brownian = brownian.then(|| pace(session, &plan::brownian(&ks, 1)?, 0, observe)).transpose()?;
+    let asymmetry = able("asymmetry", stages::asymmetry(&ks, 1, 16)?, 0)?;
+    let planes = able("planes", stages::planes(&ks, 1, session.subject().dim())?, 0)?;
+    let brownian = brownian.then(|| pace(session, &stages::brownian(&ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))
 }
 
@@ -65,7 +65,7 @@ fn pace(
     if whole <= seconds {
         return Ok(Pace { each: seconds, besides: 0.0 }); // it was done to its end
     }
-    let loops = cost.evaluations / plan::POINTS;
+    let loops = cost.evaluations / stages::POINTS;
     let expected = if cost.at_most && typical > 0 { loops * typical } else { cost.evaluations };
     Ok(Pace { each: expected as f64 * seconds / done.max(1) as f64, besides: checks as f64 * each })
 }

@@ -1,15 +1,13 @@
-//! What a check is going to do, as it is written down: stages with every option, what is left out and why. In: the paces of this field and
+//! What a check is going to do, as it is written down: its stages, what is left out and why. In: the paces of this field and
 //! device, a budget. Out: `plan.json`, from which the same data files follow whoever runs it; what went into choosing it stands beside.
 use super::Opens;
 use super::pace::paces;
 use super::sizes::{LEVELS, SAMPLES, Sizes, levels};
+use super::stages::{LeftOut, Stage, asymmetry, brownian, loops, planes};
 use crate::error::{Error, Result};
-use crate::measures;
-use crate::run::{Measure, Settings};
 use crate::session::{Session, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -19,15 +17,6 @@ pub const SCHEMA: u32 = 1;
 
 /// The file's name in the directory of a check.
 pub const PLAN: &str = "plan.json";
-
-/// The most evaluations of one smooth loop, and segments of a rough one.
-pub(super) const POINTS: u64 = 1000;
-
-/// Planes that are searched for, where there are as many.
-const PLANES: usize = 2;
-
-/// Segments of a brownian loop.
-const ROUGH: usize = 200;
 
 /// What a user decides on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,28 +38,6 @@ pub struct Wanted {
     pub minutes: Option<f64>,
     /// Whether brownian loops are asked for.
     pub brownian: bool,
-}
-
-/// One measure with all that it is asked beyond its defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Of its directory.
-    pub name: String,
-    /// The verb.
-    pub measure: String,
-    /// Options as a user writes them, by their names.
-    pub options: BTreeMap<String, String>,
-}
-
-/// What a check does not measure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LeftOut {
-    /// What would have been measured.
-    pub what: String,
-    /// A sentence without its full stop.
-    pub why: String,
 }
 
 /// All of it.
@@ -97,95 +64,6 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
     /// Seconds that the stages were expected to take where the plan was made.
     pub seconds: f64,
-}
-
-impl Stage {
-    fn of(name: &str, measure: &'static str, options: &[(&str, String)]) -> Result<Self> {
-        let options = options.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
-        let stage = Stage { name: name.into(), measure: measure.into(), options };
-        stage.settings().map(|_| stage)
-    }
-
-    /// What the measure is asked.
-    ///
-    /// # Errors
-    /// A measure or an option that there is not.
-    pub fn settings(&self) -> Result<Settings> {
-        let place = format!("stage '{}'", self.name);
-        let known = measures::find(&self.measure);
-        let measure: &'static dyn Measure =
-            known.ok_or_else(|| Error::invalid(&place, format!("'{}' is no measure", self.measure)))?;
-        self.options.iter().try_fold(Settings::of(measure)?, |all, (name, value)| all.with(name, value.as_str()))
-    }
-
-    /// As a command of one's own, without the noise levels, which all stages but that of planes share.
-    pub fn command(&self, ks: &[usize]) -> String {
-        let own = self.options.iter().filter(|(name, value)| *name != "timesteps" || **value != listed(ks));
-        let options = own.map(|(name, value)| {
-            let quoted = if value.contains(['?', ',', '*']) { format!("'{value}'") } else { value.clone() };
-            format!(" --{name} {quoted}")
-        });
-        format!("{}{}", self.measure, options.collect::<String>())
-    }
-}
-
-fn listed(ks: &[usize]) -> String {
-    ks.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// Smooth loops, by nested rules.
-pub(super) fn loops(ks: &[usize], samples: usize, projection: bool) -> Result<Stage> {
-    let paths = if projection { "rotation,projection?arcs=8" } else { "rotation" };
-    Stage::of(
-        "circulation",
-        "circulation",
-        &[
-            ("paths", paths.into()),
-            ("quadrature", "adaptive".into()),
-            ("points", POINTS.to_string()),
-            ("timesteps", listed(ks)),
-            ("samples", samples.to_string()),
-        ],
-    )
-}
-
-/// Rough loops, by midpoints, every sample checked by a second rule.
-pub(super) fn brownian(ks: &[usize], samples: usize) -> Result<Stage> {
-    Stage::of(
-        "brownian",
-        "circulation",
-        &[
-            ("paths", "brownian".into()),
-            ("points", ROUGH.to_string()),
-            ("quadrature-check", "1".into()),
-            ("timesteps", listed(ks)),
-            ("samples", samples.to_string()),
-        ],
-    )
-}
-
-/// The whole Jacobian, by random vectors.
-pub(super) fn asymmetry(ks: &[usize], samples: usize, probes: usize) -> Result<Stage> {
-    Stage::of(
-        "asymmetry",
-        "asymmetry",
-        &[("probes", probes.to_string()), ("timesteps", listed(ks)), ("samples", samples.to_string())],
-    )
-}
-
-/// Where it turns fastest, at the second lowest level: low enough for structure, and not the noise of the last step.
-pub(super) fn planes(ks: &[usize], samples: usize, dim: usize) -> Result<Stage> {
-    let k = ks.get(1).or(ks.first()).copied().unwrap_or_default();
-    Stage::of(
-        "planes",
-        "planes",
-        &[
-            ("planes", (dim / 2).clamp(1, PLANES).to_string()),
-            ("steps", "40".into()),
-            ("timesteps", k.to_string()),
-            ("samples", samples.to_string()),
-        ],
-    )
 }
 
 impl Plan {

@@ -1,7 +1,7 @@
 //! What a check found, in sentences with numbers and errors. In: the tables of its stages, what was left out. Out: one of three
 //! answers, and a sentence for every path, for the Jacobian and for its planes. Whether a number stands clear of its errors is decided
 //! by `run::verdict`, as everywhere.
-use super::plan::LeftOut;
+use super::stages::LeftOut;
 use crate::error::Result;
 use crate::run::{Table, Verdict};
 use crate::summary::results::Statistic;

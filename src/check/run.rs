@@ -1,6 +1,6 @@
 //! One stage of a check: run, or read back where it is done already. In: a session, a stage, the directory of the check. Out: its
 //! table, as the run's own directory has it.
-use super::plan::Stage;
+use super::stages::Stage;
 use crate::error::Result;
 use crate::report::stored;
 use crate::run::{RunDir, Table};
