@@ -138,7 +138,6 @@ fn what_an_older_opset_spells_out_is_found() {
         ("input", 1),
         ("layer_norm", 2),
         ("output", 1),
-        ("pointwise", 2),
         ("rms_norm", 1),
     ];
     assert_eq!(counts, BTreeMap::from(wanted));
