@@ -132,13 +132,6 @@ fn what_an_older_opset_spells_out_is_found() {
     for step in program.finish().unwrap().steps() {
         *counts.entry(step.op).or_insert(0) += 1;
     }
-    let wanted = [
-        ("conv", 1),
-        ("conv 1x1", 4),
-        ("input", 1),
-        ("layer_norm", 2),
-        ("output", 1),
-        ("rms_norm", 1),
-    ];
+    let wanted = [("conv", 1), ("conv 1x1", 4), ("input", 1), ("layer_norm", 2), ("output", 1), ("rms_norm", 1)];
     assert_eq!(counts, BTreeMap::from(wanted));
 }
