@@ -11,7 +11,7 @@ use crate::result::Run;
 use crate::watch::Watch;
 use pyo3::prelude::*;
 use serde_json::json;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vorticity::check::{Directory, Opens, Plan, SAMPLES, Staged, Wanted, measure, verdict};
@@ -19,7 +19,7 @@ use vorticity::data;
 use vorticity::error::Result;
 use vorticity::field::{Field as Learned, held};
 use vorticity::gpu::Gpu;
-use vorticity::session::{Session, Source, State};
+use vorticity::session::{Source, State};
 use vorticity::spec::Spec;
 
 /// Clean images, by name or as a program holds them.
@@ -28,13 +28,12 @@ enum Clean {
     Held(data::Images),
 }
 
-/// Opens the subject for as many images as the plan wants, on a device that is opened once.
+/// A field on data, and what there is to warn of.
 struct Opener<'a> {
     field: &'a Field,
     own: Arc<dyn Learned>,
     clean: Clean,
     device: Option<&'a crate::device::Lazy>,
-    gpus: OnceCell<Vec<Gpu>>,
     warnings: RefCell<Vec<String>>,
 }
 
@@ -46,7 +45,7 @@ impl Opens for Opener<'_> {
         }
     }
 
-    fn session(&self, samples: usize) -> Result<Session> {
+    fn source(&self, samples: usize) -> Result<Source> {
         let (own, name) = (self.own.clone(), self.field.name.clone());
         let source = match &self.clean {
             Clean::Named(spec) => Source::of(own, name, spec, samples)?,
@@ -56,14 +55,13 @@ impl Opens for Opener<'_> {
                 Source::in_memory(own, name, data::Images { count, values, ..images.clone() })?
             }
         };
-        if let (Some(misfit), None) = (source.misfit(), self.gpus.get()) {
-            self.warnings.borrow_mut().push(format!("data: {misfit}"));
-        }
-        let gpus = match self.gpus.get() {
-            Some(gpus) => gpus.clone(),
-            None => self.field.gpus(source.field.as_ref(), self.device)?,
-        };
-        source.on(self.gpus.get_or_init(|| gpus).clone(), 0)
+        let misfit = source.misfit().map(|misfit| format!("data: {misfit}"));
+        *self.warnings.borrow_mut() = misfit.into_iter().collect(); // once, of all images
+        Ok(source)
+    }
+
+    fn gpus(&self, field: &dyn Learned) -> Result<Vec<Gpu>> {
+        self.field.gpus(field, self.device)
     }
 }
 
@@ -105,8 +103,7 @@ pub fn check(
         let wanted = Wanted { minutes, brownian };
         let mut watch = Watch::new(observer);
         let made = py.detach(|| {
-            let (gpus, warnings) = (OnceCell::new(), RefCell::default());
-            let opener = Opener { field, own, clean, device, gpus, warnings };
+            let opener = Opener { field, own, clean, device, warnings: RefCell::default() };
             let found = checked(&opener, wanted, plan, out.as_deref(), &mut watch)?;
             Ok((found, opener.warnings.take()))
         });

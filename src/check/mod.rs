@@ -17,9 +17,11 @@ pub use stages::{LeftOut, Stage};
 pub use verdict::{Answer, Found, verdict};
 
 use crate::error::Result;
-use crate::session::Session;
+use crate::field::Field;
+use crate::gpu::Gpu;
+use crate::session::Source;
 
-/// The field on its data, opened for as many images as are wanted.
+/// The field on its data, opened for as many images as are wanted, and where it runs.
 pub trait Opens {
     /// How many images there are; none where as many as are asked for.
     ///
@@ -27,9 +29,15 @@ pub trait Opens {
     /// Data that cannot be read.
     fn held(&self) -> Result<Option<usize>>;
 
-    /// The field on the first so many of them.
+    /// The field and the first so many of them.
     ///
     /// # Errors
     /// Whatever stands against it.
-    fn session(&self, samples: usize) -> Result<Session>;
+    fn source(&self, samples: usize) -> Result<Source>;
+
+    /// The device, with kernels chosen for the field. It is asked for once.
+    ///
+    /// # Errors
+    /// No device.
+    fn gpus(&self, field: &dyn Field) -> Result<Vec<Gpu>>;
 }

@@ -1,6 +1,6 @@
 //! How fast the stages of a check are on this field and device, measured on their own first tiles. In: a session of one image. Out:
 //! paces; or why a stage cannot be.
-use super::sizes::{LEVELS, Pace, Paces, levels};
+use super::sizes::{LEVELS, Pace, Paces, TIMED, levels};
 use super::stages::{self, LeftOut, Stage};
 use crate::error::{Error, Result};
 use crate::session::{How, Prediction, Session, State};
@@ -37,7 +37,7 @@ pub(super) fn paces(
     let both = able("projection", stages::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
     // One run has both paths, and its checks in f64 once.
     let projection = both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 });
-    let asymmetry = able("asymmetry", stages::asymmetry(&ks, 1, 16)?, 0)?;
+    let asymmetry = able("asymmetry", stages::asymmetry(&ks, 1, TIMED)?, 0)?;
     let planes = able("planes", stages::planes(&ks, 1, session.subject().dim())?, 0)?;
     let brownian = brownian.then(|| pace(session, &stages::brownian(&ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))

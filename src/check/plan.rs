@@ -5,6 +5,7 @@ use super::pace::paces;
 use super::sizes::{LEVELS, SAMPLES, Sizes, levels};
 use super::stages::{LeftOut, Stage, asymmetry, brownian, loops, planes};
 use crate::error::{Error, Result};
+use crate::gpu::Gpu;
 use crate::session::{Session, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,9 @@ pub struct Asked {
     /// Whether brownian loops are measured too.
     pub brownian: bool,
 }
+
+/// Of latents that are drawn, as every measure has it by default.
+const SEED: u64 = 0;
 
 /// Minutes of a check that is told nothing else.
 pub const MINUTES: f64 = 2.0;
@@ -88,13 +92,13 @@ impl Plan {
                 let said = format!("is a plan for {minutes} minutes{also}: another plan wants another directory");
                 return Err(Error::file(path, said));
             }
-            let session = opens.session(plan.samples)?;
+            let (session, _) = opened(opens, plan.samples, None)?;
             plan.check(&session, path)?;
             return Ok((plan, session));
         }
         if let Some(path) = like {
             let plan = Plan::read(path)?;
-            let session = opens.session(plan.samples)?;
+            let (session, _) = opened(opens, plan.samples, None)?;
             let (field, data) = (session.subject().field.describe(), session.data().clone());
             return Ok((Plan { program: crate::session::program(), field, data, ..plan }, session));
         }
@@ -115,14 +119,14 @@ impl Plan {
             return Err(Error::invalid("minutes", format!("{}, expected a number above 0", asked.minutes)));
         }
         let (start, held) = (Instant::now(), opens.held()?.unwrap_or(SAMPLES[0]));
-        let trial = opens.session(1)?;
+        let (trial, gpus) = opened(opens, 1, None)?;
         let steps = trial.subject().field.process().timesteps();
         let (paces, impossible) = paces(&trial, asked.brownian, observe)?;
         let budget = (60.0 * asked.minutes - start.elapsed().as_secs_f64()).max(0.0);
         let sizes = Sizes::of(budget, &paces, levels(steps, LEVELS).len(), held);
         drop(trial);
         let samples = [Some(sizes.samples), sizes.asymmetry.map(|a| a.0), sizes.planes];
-        let session = opens.session(samples.into_iter().flatten().max().unwrap_or(1))?;
+        let (session, _) = opened(opens, samples.into_iter().flatten().max().unwrap_or(1), Some(gpus))?;
         Ok((Plan::of(asked, &sizes, impossible, &session)?, session))
     }
 
@@ -212,6 +216,13 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The session on so many images, and its devices: these, or those that are opened for it.
+fn opened(opens: &dyn Opens, samples: usize, gpus: Option<Vec<Gpu>>) -> Result<(Session, Vec<Gpu>)> {
+    let source = opens.source(samples)?;
+    let gpus = gpus.map_or_else(|| opens.gpus(source.field.as_ref()), Ok)?;
+    Ok((source.on(gpus.clone(), SEED)?, gpus))
 }
 
 /// The first key of two objects that is not the same.

@@ -13,8 +13,11 @@ const FEWER: &[usize] = &[LEVELS, 5, 3, 1];
 /// Samples at which the Jacobian's asymmetry is estimated, the most first.
 const ESTIMATED: &[usize] = &[8, 4, 2, 1];
 
-/// Random vectors at each of them, the most first; paces are of the last.
-const PROBES: &[usize] = &[64, 32, 16];
+/// Random vectors at each of them, the most first.
+const PROBES: &[usize] = &[64, 32, TIMED];
+
+/// Random vectors that paces are of: the least.
+pub(super) const TIMED: usize = 16;
 
 /// Samples whose planes are searched for, the most first.
 const SEARCHED: &[usize] = &[4, 2, 1];
@@ -50,7 +53,7 @@ pub struct Paces {
     pub projection: Option<Pace>,
     /// Loops that were asked for besides.
     pub brownian: Option<Pace>,
-    /// 16 random vectors.
+    /// `TIMED` random vectors.
     pub asymmetry: Option<Pace>,
     /// The fastest planes.
     pub planes: Option<Pace>,
@@ -100,7 +103,7 @@ impl Sizes {
         });
         let asymmetry = paces.asymmetry.and_then(|pace| {
             let every = PROBES.iter().flat_map(|&probes| allowed(ESTIMATED).map(move |n| (n, probes)));
-            let takes = |&(n, probes): &(usize, usize)| pace.seconds(n * probes / PROBES[PROBES.len() - 1], share);
+            let takes = |&(n, probes): &(usize, usize)| pace.seconds(n * probes / TIMED, share);
             // More samples count for more than more vectors at each.
             let fits = every.filter(|size| takes(size) <= SHARES[1] * budget);
             let best = fits.max_by_key(|&(n, probes)| (n, probes))?;

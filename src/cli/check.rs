@@ -8,18 +8,14 @@ use super::text::duration;
 use super::watch::{ASK_BEYOND, Plan as Watched, confirmed, stop_flag, watch};
 use crate::check::{self, Directory, Opens, Plan, Staged, Wanted};
 use crate::error::{Error, Result};
-use crate::field;
+use crate::field::{self, Field};
 use crate::gpu::Gpu;
 use crate::run::Table;
-use crate::session::{Session, State, fleet};
+use crate::session::{Session, Source, State, fleet};
 use serde_json::json;
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-
-/// Of latents that are drawn, as every verb has it by default.
-const SEED: u64 = 0;
 
 /// Answer one question: is the model's field a gradient, as far as can be measured in the time there is?
 ///
@@ -56,32 +52,23 @@ pub struct Args {
     pub output: Output,
 }
 
-/// Opens the subject for as many images as the plan wants, on a device that is opened once.
-struct Opener<'a> {
-    args: &'a Args,
-    gpus: OnceCell<Vec<Gpu>>,
-}
-
-impl Opens for Opener<'_> {
+impl Opens for Args {
     fn held(&self) -> Result<Option<usize>> {
-        field::held(self.args.subject.data.clone())
+        field::held(self.subject.data.clone())
     }
 
-    fn session(&self, samples: usize) -> Result<Session> {
-        let Args { subject, output, .. } = self.args;
-        let source = subject.source(samples, *output)?;
-        let gpus = match self.gpus.get() {
-            Some(gpus) => gpus.clone(),
-            None => subject.gpus(source.field.as_ref(), false, *output)?,
-        };
-        source.on(self.gpus.get_or_init(|| gpus).clone(), SEED)
+    fn source(&self, samples: usize) -> Result<Source> {
+        self.subject.source(samples, self.output)
+    }
+
+    fn gpus(&self, field: &dyn Field) -> Result<Vec<Gpu>> {
+        self.subject.gpus(field, false, self.output)
     }
 }
 
 impl Args {
     /// The plan that is followed, and a session for it.
     fn plan(&self, directory: Option<&Directory>) -> Result<(Plan, Session)> {
-        let opener = Opener { args: self, gpus: OnceCell::new() };
         let there = directory.and_then(Directory::plan);
         if there.is_none() && self.plan.is_none() {
             self.output.say("plan         every stage is timed on one image\n")?;
@@ -92,7 +79,7 @@ impl Args {
             false => ControlFlow::Continue(()),
         };
         let wanted = Wanted { minutes: self.minutes, brownian: self.brownian };
-        Plan::followed(there.as_deref(), self.plan.as_deref(), wanted, &opener, &mut observe)
+        Plan::followed(there.as_deref(), self.plan.as_deref(), wanted, self, &mut observe)
     }
 }
 
