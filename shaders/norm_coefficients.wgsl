@@ -1,8 +1,8 @@
 // What GroupNorm does to a lane, as y = a x + c + b x0, x0 being the primal's x: a = g r, c = h - g r mu, b = 0 for values
 // (mu, r = 1 / sqrt(var + eps) of the channel's group, g and h gain and shift); for tangents a = g r, b = -g r^2 m2,
 // c = -g r (m1 - mu r m2), m1 and m2 the means over the group of x' and of (x0 - mu) r x'. With MOMENTS = 1: mu and r alone.
-// Thread map: one workgroup per (lane of the part, group of channels); its threads share the chunks and channels, then each
-// merges what all found. Workgroups beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
+// Thread map: one workgroup per (lane of the part, group of channels); its threads share the chunks and channels, and halves of them
+// merge what the other halves found. Workgroups beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
 // by Chan's update, whose terms are all positive.
 #import lib/grid.wgsl
 #import lib/norm.wgsl
@@ -34,8 +34,11 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     }
     found[thread] = all;
     workgroupBarrier();
-    all = vec3f();
-    for (var t = 0u; t < $(WORKGROUP)u; t++) { all = merged(all, found[t]); }
+    for (var half = $(WORKGROUP / 2)u; half > 0u; half >>= 1u) {
+        if thread < half { found[thread] = merged(found[thread], found[thread + half]); }
+        workgroupBarrier();
+    }
+    all = found[0];
 
     let lane = lane_of(q);
     let sample = sample_of(q);

@@ -54,10 +54,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let blocks = im.stride / 4u;
     for (var block = thread; block < blocks; block += 256u) {
         let eps = normals(vec2<u32>(im.seed_lo, im.seed_hi), PURPOSE_EPS, 0u, lane.sample, lane.k, block);
-        let start = lane.a * x0[lane.table0 * blocks + block] + lane.sigma * eps;
+        let start = rounded(lane.a * x0[lane.table0 * blocks + block] + lane.sigma * eps);
         let ends = bridge(lane, block);
-        let first = start + lane.p0 * ends.first;
-        let second = start + lane.p0 * ends.second;
+        let first = rounded(fma(vec4<f32>(lane.p0), ends.first, start));
+        let second = rounded(fma(vec4<f32>(lane.p0), ends.second, start));
         x[index * blocks + block] = without_padding(on_segment(lane, first, second), block, im.dim);
         d[index * blocks + block] = without_padding(second - first, block, im.dim);
     }

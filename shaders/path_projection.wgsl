@@ -18,12 +18,12 @@ var<workgroup> squares: array<vec4<f32>, 256>;
 
 fn noised(lane: Lane, draw: u32, block: u32) -> vec4<f32> {
     let eps = normals(vec2<u32>(im.seed_lo, im.seed_hi), PURPOSE_EPS, draw, lane.sample, lane.k, block);
-    let e = lane.a * x0[lane.table0 * (im.stride / 4u) + block] + lane.sigma * eps;
-    return without_padding(e, block, im.dim);
+    let e = fma(vec4<f32>(lane.sigma), eps, rounded(lane.a * x0[lane.table0 * (im.stride / 4u) + block]));
+    return without_padding(rounded(e), block, im.dim);
 }
 
 fn chord(f: f32, e0: vec4<f32>, e1: vec4<f32>) -> vec4<f32> {
-    return (1.0 - f) * e0 + f * e1;
+    return rounded(fma(vec4<f32>(f), e1, (1.0 - f) * e0));
 }
 
 // The least positive normal f32 keeps an all-zero image at zero noise (0 / 0) at zero.
@@ -73,9 +73,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var block = thread; block < blocks; block += 256u) {
         let e0 = x[index * blocks + block];
         let e1 = d[index * blocks + block];
-        let first = factor0 * chord(lane.p0, e0, e1);
+        let first = rounded(factor0 * chord(lane.p0, e0, e1));
         let slope = on_chord * chord(lane.p0, e0, e1) + factor0 * (e1 - e0);
-        let second = select(factor1 * chord(lane.p1, e0, e1), first + slope, lane.p2 == 1.0);
+        let second = rounded(select(factor1 * chord(lane.p1, e0, e1), first + slope, lane.p2 == 1.0));
         x[index * blocks + block] = on_segment(lane, first, second);
         d[index * blocks + block] = second - first;
     }

@@ -28,6 +28,15 @@ fn partner_eps(lane: Lane, entry: u32) -> f32 {
     return select(eps, -eps, (entry & MINUS) != 0u);
 }
 
+// Written as multiply-adds, so that a node is the same sum in both of its segments.
+fn turn(cosine: f32, eps: vec4<f32>, sine: f32, turned: vec4<f32>) -> vec4<f32> {
+    return fma(vec4<f32>(sine), turned, cosine * eps);
+}
+
+fn node(lane: Lane, center: vec4<f32>, eps: vec4<f32>) -> vec4<f32> {
+    return rounded(fma(vec4<f32>(lane.sigma), eps, center));
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let index = workgroup_index(group);
@@ -41,15 +50,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let blocks = im.stride / 4u;
     for (var block = thread; block < blocks; block += 256u) {
         let entry = pairs[lane.table1 * blocks + block];
-        let center = lane.a * x0[lane.table0 * blocks + block];
+        let center = rounded(lane.a * x0[lane.table0 * blocks + block]);
         let eps = eps_block(lane, block);
         var turned = vec4<f32>(0.0);
 #unroll c 0 4
         turned[$c] = partner_eps(lane, entry[$c]);
 #end
         let fixed = (entry & vec4<u32>(FIXED)) != vec4<u32>(0u);
-        let first = center + lane.sigma * select(lane.p0 * eps + lane.p1 * turned, eps, fixed);
-        let second = center + lane.sigma * select(lane.p2 * eps + lane.p3 * turned, eps, fixed);
+        let first = node(lane, center, select(turn(lane.p0, eps, lane.p1, turned), eps, fixed));
+        let second = node(lane, center, select(turn(lane.p2, eps, lane.p3, turned), eps, fixed));
         x[index * blocks + block] = without_padding(on_segment(lane, first, second), block, im.dim);
         d[index * blocks + block] = without_padding(second - first, block, im.dim);
     }

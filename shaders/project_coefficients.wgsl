@@ -1,7 +1,7 @@
 // What Project does to a lane, as y = a u + c + b (x - mu): a = g r, b = -r^2 m2, c = -r m1 - b d, with m1, m2 the means over the
 // channel's group of g u and of xh g u, xh = (x - mu - d) r, and d the mean of x - mu, which the rounding of mu leaves.
-// Thread map: one workgroup per (lane of u, group of channels); its threads share the chunks and channels, then each adds what all
-// found. Workgroups beyond the last repeat it. Accuracy: f32 sums in a fixed order.
+// Thread map: one workgroup per (lane of u, group of channels); its threads share the chunks and channels, and halves of them
+// add what the other halves found. Workgroups beyond the last repeat it. Accuracy: f32 sums in a fixed order.
 #import lib/grid.wgsl
 struct Immediates {
     lanes: u32, blocks: u32,
@@ -41,8 +41,11 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     }
     found[thread] = all;
     workgroupBarrier();
-    all = vec3f();
-    for (var t = 0u; t < $(WORKGROUP)u; t++) { all += found[t]; }
+    for (var half = $(WORKGROUP / 2)u; half > 0u; half >>= 1u) {
+        if thread < half { found[thread] += found[thread + half]; }
+        workgroupBarrier();
+    }
+    all = found[0];
 
     let m1 = all.x * im.per;
     let d = all.z * im.per;

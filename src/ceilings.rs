@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Executor, Gpu, tiles};
 use crate::program::{Access, BufferId, Builder, Grid, Immediate, Kernel, LaneRole, Program, Role, Step};
 use crate::target::{KernelFamily, Target};
+use std::time::{Duration, Instant};
 
 /// Rates of one adapter, each the best of several.
 #[derive(Clone, Copy, Debug)]
@@ -178,9 +179,30 @@ fn per_lane(gpu: &Gpu, probe: Probe, least: usize, rounds: usize) -> Result<f64>
     Ok(time(&executor, lanes, repeat, rounds)? / lanes as f64)
 }
 
+/// Keeps the adapter busy until its multiply-adds get no faster: cards at rest take a while to raise their clocks.
+fn warm(gpu: &Gpu) -> Result<()> {
+    let chains = multiply_add()?;
+    let lanes = tiles::lanes(gpu, &chains.program, None, chains.most as u64)?;
+    let executor = Executor::new(gpu, chains.program, lanes)?;
+    let (start, mut best, mut since) = (Instant::now(), f64::INFINITY, Instant::now());
+    while start.elapsed() < WARM[1] && since.elapsed() < WARM[0] {
+        let seconds = time(&executor, lanes, 4, 1)?;
+        if seconds < 0.98 * best {
+            (best, since) = (seconds, Instant::now());
+        }
+    }
+    Ok(())
+}
+
+/// Without a gain for so long, an adapter counts as warm; and at the latest after so long.
+const WARM: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(2000)];
+
 /// Measures all of them, each the best of `rounds`; a second or two on a software adapter, much less on a GPU.
 pub fn measure(gpu: &Gpu, rounds: usize) -> Result<Ceilings> {
     let flops = |probe: &Probe| probe.program.flops() as f64;
+    if !gpu.is_software() {
+        warm(gpu)?;
+    }
     let (chains_of, product, copied) = (multiply_add()?, gemm()?, copy(gpu.family())?);
     let (chained, multiplied) = (flops(&chains_of), flops(&product));
     let multiply_add = chained / per_lane(gpu, chains_of, 1, rounds)?;

@@ -19,14 +19,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Rounds that are timed after the first ones; their median counts.
+/// Rounds that are timed after the first; their median counts.
 const ROUNDS: usize = 5;
-/// Seconds that a class may take, over all variants; those that have been compiled are timed once at least.
+/// Seconds after which a class has no further round.
 const SECONDS: f64 = 2.0;
 /// Seconds of work in a timed round: many times what a submission costs.
 const ROUND: f64 = 0.01;
-/// Pixels of all lanes in a trial, on GPUs and on software adapters.
-const PIXELS: [usize; 2] = [1 << 15, 1 << 8];
+/// Floating-point operations of a trial on GPUs.
+const WORK: usize = 4_000_000_000;
 /// Of cache files.
 const SCHEMA: u64 = 1;
 
@@ -152,34 +152,65 @@ fn choose(gpu: &Gpu, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<Cho
 /// The fastest variant of a class whose results agree with the first's, and the seconds per lane of all that do.
 fn race(gpu: &Gpu, class: &Class, say: &mut dyn FnMut(&str)) -> Result<(&'static str, Value)> {
     let graph = trial(class)?;
-    let each = SECONDS / VARIANTS.len() as f64;
-    let (seconds, reference) = time(gpu, &graph, VARIANTS[0].name, each)?;
-    let (mut fastest, mut all) = ((VARIANTS[0].name, seconds), Map::new());
-    all.insert(VARIANTS[0].name.into(), seconds.into());
-    for variant in VARIANTS[1..].iter().filter(|v| gpu.lacks(v.needs).is_none()) {
-        let (seconds, found) = match time(gpu, &graph, variant.name, each) {
-            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+    let able = VARIANTS.iter().filter(|v| gpu.lacks(v.needs).is_none());
+    let able: Vec<(&str, Gpu)> = able.map(|v| (v.name, gpu.clone().with_choices(Choices::always(v.name)))).collect();
+    // Compiling takes most of the time, and compilers run beside each other.
+    let made: Vec<Result<(Runner, Vec<f32>)>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = able.iter().map(|(_, gpu)| scope.spawn(|| Runner::new(gpu, &graph, class))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let (mut runners, mut reference) = (vec![], None);
+    for (&(variant, _), made) in able.iter().zip(made) {
+        let (runner, found) = match made {
+            Ok(made) => made,
+            Err(error) if reference.is_none() || matches!(error, Error::DeviceLost { .. }) => return Err(error),
             Err(error) => {
-                say(&format!("{} does not run on {}: {error}", variant.name, gpu.name()));
+                say(&format!("{variant} does not run on {}: {error}", gpu.name()));
                 continue;
             }
-            Ok(timed) => timed,
         };
-        let (error, bound) = (apart(&found, &reference), 2.0 * BOUND);
+        let reference = reference.get_or_insert_with(|| found.clone());
+        let (error, bound) = (apart(&found, reference), 2.0 * BOUND);
         if error.is_nan() || error > bound {
-            say(&format!(
-                "{} is wrong on {}: {class} is off by {error:.1e}, expected {bound:.1e}",
-                variant.name,
-                gpu.name()
-            ));
+            let name = gpu.name();
+            say(&format!("{variant} is wrong on {name}: {class} is off by {error:.1e}, expected {bound:.1e}"));
             continue;
         }
-        all.insert(variant.name.into(), seconds.into());
-        if seconds < fastest.1 {
-            fastest = (variant.name, seconds);
+        runners.push((variant, runner));
+    }
+    let timed = in_turns(&runners)?;
+    let all = timed.iter().map(|&(variant, seconds)| (variant.to_string(), seconds.into())).collect::<Map<_, _>>();
+    let fastest = timed.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(VARIANTS[0].name, |t| t.0);
+    Ok((fastest, all.into()))
+}
+
+/// Seconds per lane of each, medians of rounds in which all take turns: a clock that rises while an adapter warms up rises for all.
+/// The first round does not count.
+fn in_turns(runners: &[(&'static str, Runner<'_>)]) -> Result<Vec<(&'static str, f64)>> {
+    let start = Instant::now();
+    let repeats =
+        runners.iter().map(|(_, runner)| Ok((ROUND / runner.seconds(1)?.max(1e-6)).clamp(1.0, 100.0) as usize));
+    let repeats = repeats.collect::<Result<Vec<_>>>()?;
+    let mut times = vec![vec![]; runners.len()];
+    for round in 0..=ROUNDS {
+        if round > 1 && start.elapsed().as_secs_f64() > SECONDS {
+            break;
+        }
+        for (((_, runner), &repeat), times) in runners.iter().zip(&repeats).zip(&mut times) {
+            let seconds = runner.seconds(repeat)?;
+            if round > 0 {
+                times.push(seconds / runner.lanes as f64);
+            }
         }
     }
-    Ok((fastest.0, all.into()))
+    let median = |times: &mut Vec<f64>| {
+        times.sort_unstable_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    Ok(runners.iter().zip(&mut times).map(|((variant, _), times)| (*variant, median(times))).collect())
 }
 
 /// max |a - b| / max |b|; NaN if any number is.
@@ -219,32 +250,40 @@ fn trial(class: &Class) -> Result<Graph> {
 /// Node of `trial`.
 const TRIAL: &str = "trial";
 
-/// Seconds per lane, the median of some rounds within `budget` seconds, and the outputs.
-fn time(gpu: &Gpu, graph: &Graph, variant: &str, budget: f64) -> Result<(f64, Vec<f32>)> {
-    let gpu = gpu.clone().with_choices(Choices::always(variant));
-    let (program, ports) = plan(&gpu, graph)?;
-    let [input, output] = graph.end_shapes()?;
-    let wanted = PIXELS[gpu.is_software() as usize].div_ceil(output.pixels());
-    let lanes = tiles::lanes(&gpu, &program, None, wanted as u64)?;
-    let mut executor = Executor::new(&gpu, program, lanes)?;
-    let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
-    executor.upload(ports.inputs[0], &x)?;
-    executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
-    let found = executor.run(lanes, ports.outputs[0])?; // compiles
-    let own = format!("{TRIAL}: ");
-    let round = |repeat: usize| -> Result<f64> {
-        let times = executor.time_actions(lanes, repeat, 1)?;
+/// A variant of a class, chosen by its adapter: compiled, with inputs.
+struct Runner<'a> {
+    executor: Executor<'a>,
+    lanes: usize,
+}
+
+impl<'a> Runner<'a> {
+    /// Also what it makes of the inputs.
+    fn new(gpu: &'a Gpu, graph: &Graph, class: &Class) -> Result<(Self, Vec<f32>)> {
+        let (program, ports) = plan(gpu, graph)?;
+        let [input, output] = graph.end_shapes()?;
+        let lanes = tiles::lanes(gpu, &program, None, pixels(gpu, class).div_ceil(output.pixels()) as u64)?;
+        let mut executor = Executor::new(gpu, program, lanes)?;
+        let x: Vec<f32> = (0..lanes * input.flat_stride()).map(|i| (i * 104_729 % 1013) as f32 / 506.5 - 1.0).collect();
+        executor.upload(ports.inputs[0], &x)?;
+        executor.upload(ports.lanes, &vec![Lane::default(); lanes])?;
+        let found = executor.run(lanes, ports.outputs[0])?; // compiles
+        Ok((Self { executor, lanes }, found))
+    }
+
+    /// Of one dispatch among so many.
+    fn seconds(&self, repeat: usize) -> Result<f64> {
+        let own = format!("{TRIAL}: ");
+        let times = self.executor.time_actions(self.lanes, repeat, 1)?;
         let own = times.iter().filter(|(step, _)| step.is_some_and(|(s, _)| s.label.starts_with(&own)));
         Ok(own.map(|(_, seconds)| seconds).sum())
-    };
-    let start = Instant::now();
-    let repeat = (ROUND / round(1)?.max(1e-6)).clamp(1.0, 100.0) as usize;
-    let mut times = vec![];
-    while times.len() < ROUNDS && (times.is_empty() || start.elapsed().as_secs_f64() < budget) {
-        times.push(round(repeat)?);
     }
-    times.sort_unstable_by(f64::total_cmp);
-    Ok((times[times.len() / 2] / lanes as f64, found))
+}
+
+/// Pixels of all lanes in a trial: on GPUs so many that the work takes long beside a dispatch on the largest, and not seconds on the
+/// smallest.
+fn pixels(gpu: &Gpu, class: &Class) -> usize {
+    let each = 2 * class.kernel * class.kernel * class.inputs * class.outputs;
+    if gpu.is_software() { 1 << 8 } else { (WORK / each).clamp(1 << 13, 1 << 18) }
 }
 
 /// What was timed on an adapter: one file in the user's cache folder per adapter, driver and version of the kernels.
