@@ -16,8 +16,10 @@ fn command(out: &Path, more: &[&str]) -> Command {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_vorticity"));
     command.args(["circulation", "field:tilted", "--data", text(&images), "--timesteps", "300,600,900"]);
-    command.args(["--samples", "5", "--points", "200", "--quadrature", "adaptive", "--tol", "1e-9"]);
-    command.args(["--quadrature-check", "0.3", "--out", text(out)]).args(more);
+    command.args(["--samples", "5", "--points", "200", "--quadrature-check", "0.3", "--out", text(out)]).args(more);
+    if !more.contains(&"--quadrature") {
+        command.args(["--quadrature", "adaptive", "--tol", "1e-9"]);
+    }
     if !more.contains(&"--tile") {
         command.args(["--tile", "48"]);
     }
@@ -155,9 +157,47 @@ fn interrupted_it_says_how_to_go_on() {
     assert!(words.contains("out.partial: the same command goes on from there"), "{words}");
     assert!(words.contains("error: stopped by the user"), "{words}");
     assert!(!out.exists());
+    // A second process is killed, a third one ends the run.
+    until(&out, 100_000, &["--tile", "77"], |child| child.kill().unwrap());
     let (code, words) = said(&mut command(&out, &[]));
     assert!(code == Some(0) && words.contains("goes on"), "{words}");
     same(&out, &whole);
+    the_log_knows_all_processes(&out, &whole);
+}
+
+/// Of midpoint loops the journal holds sums, which go on from the middle of a loop and with tiles of another size to the same bits.
+#[test]
+fn midpoints_are_kept_as_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, out) = (folder.path().join("whole"), folder.path().join("out"));
+    let midpoint = ["--quadrature", "midpoint"];
+    let (code, words) = said(&mut command(&whole, &midpoint));
+    assert_eq!(code, Some(0), "{words}");
+    until(&out, 12_000, &midpoint, |child| child.kill().unwrap());
+    let bytes = fs::metadata(partial(&out).join("journal")).unwrap().len();
+    let (code, words) = said(&mut command(&out, &["--quadrature", "midpoint", "--tile", "131"]));
+    assert!(code == Some(0) && words.contains("goes on"), "{words}");
+    same(&out, &whole);
+    let log: serde_json::Value = serde_json::from_slice(&fs::read(out.join("run_log.json")).unwrap()).unwrap();
+    let before = log["evaluations_before"].as_u64().unwrap();
+    // Tiles of 48 points, a quarter of a loop: 56 bytes of a record, 88 of each of one or two loops, 8 and the checked terms.
+    assert!(before > 0 && bytes < 2000 + before / 48 * 260, "{bytes} bytes after {before} evaluations");
+}
+
+/// Each of three with its command and what it recorded, which adds up to what one process evaluates.
+fn the_log_knows_all_processes(resumed: &Path, whole: &Path) {
+    let [resumed, whole] = [resumed, whole].map(|out| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(out.join("run_log.json")).unwrap()).unwrap()
+    });
+    let processes = resumed["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 3, "{processes:?}");
+    assert_eq!(whole["processes"].as_array().unwrap().len(), 1);
+    let tiles = processes.iter().map(|p| p["command"].as_array().unwrap().iter().any(|word| word == "77"));
+    assert_eq!(tiles.collect::<Vec<_>>(), [false, true, false]);
+    let made: Vec<u64> = processes.iter().map(|p| p["evaluations"].as_u64().unwrap()).collect();
+    assert!(made.iter().all(|&n| n > 0), "{made:?}");
+    assert_eq!(made.iter().sum::<u64>(), whole["evaluations"].as_u64().unwrap());
+    assert_eq!(made[0] + made[1], resumed["evaluations_before"].as_u64().unwrap());
 }
 
 #[test]

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How a journal begins.
-const MAGIC: &[u8] = b"vorticity journal 1\n";
+const MAGIC: &[u8] = b"vorticity journal 2\n";
 /// Stage of the first record, the configuration.
 const CONFIGURATION: u64 = u64::MAX;
+/// Stage of what a process says of itself, before the first record of its own.
+const PROCESS: u64 = u64::MAX - 1;
 /// Bytes of a record's head and of its checksum.
 const HEAD: usize = 40;
 const CHECKSUM: usize = 8;
@@ -65,6 +67,10 @@ pub struct Journal {
     synced: Option<Instant>,
     recorded: u64,
     dropped: u64,
+    /// What earlier processes said of themselves, and the evaluations that each recorded.
+    processes: Vec<(Value, u64)>,
+    /// What this one says, until it has recorded something.
+    own: Option<Value>,
 }
 
 impl Journal {
@@ -95,8 +101,14 @@ impl Journal {
                     let found: Value = serde_json::from_slice(&values).map_err(|e| Error::file(path, e))?;
                     other = difference(&found, configuration);
                     begin = at;
+                } else if head.stage == PROCESS {
+                    let process = serde_json::from_slice(&values).map_err(|e| Error::file(path, e))?;
+                    journal.processes.push((process, 0));
                 } else {
                     journal.left += 1;
+                    if let Some((_, lanes)) = journal.processes.last_mut() {
+                        *lanes = lanes.saturating_add(head.lanes);
+                    }
                     let recorded = journal.recorded.checked_add(head.lanes).filter(|n| *n <= i64::MAX as u64);
                     journal.recorded =
                         recorded.ok_or_else(|| Error::file(path, "counts more evaluations than there are"))?;
@@ -111,6 +123,7 @@ impl Journal {
             }
             // Another run that ended before it had measured anything.
             (end, journal.hash) = (0, Sha256::default());
+            journal.processes.clear();
         }
         let mut file = reader.into_inner();
         file.set_len(end).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
@@ -120,16 +133,26 @@ impl Journal {
         if journal.left > 0 {
             // Handles of one file share its position: records are read first, and only then written.
             let mut before = BufReader::new(file.try_clone().map_err(fail)?);
-            journal.before = Some((Head::read(&mut before).map_err(fail)?, before));
+            journal.before = Some((measured(&mut before).map_err(fail)?, before));
         }
         journal.file = Some(file);
         if end == 0 {
             let text = serde_json::to_vec(configuration).map_err(|e| Error::file(path, e))?;
             journal.raw(MAGIC)?;
-            journal.append(CONFIGURATION, 0, 0, 0, &text)?;
+            journal.write(CONFIGURATION, 0, 0, 0, &text)?;
             journal.sync()?;
         }
         Ok(journal)
+    }
+
+    /// What this process says of itself, a JSON object, which is recorded before the first record of its own.
+    pub fn begin(&mut self, process: Value) {
+        self.own = Some(process);
+    }
+
+    /// What earlier processes said of themselves, and the evaluations that each recorded.
+    pub fn processes(&self) -> &[(Value, u64)] {
+        &self.processes
     }
 
     /// Evaluations that earlier processes have recorded.
@@ -165,7 +188,7 @@ impl Journal {
         let found = (head.count, head.lanes, bytemuck::pod_collect_to_vec(&values));
         self.left -= 1;
         if self.left > 0 {
-            *head = Head::read(before).map_err(fail)?;
+            *head = measured(before).map_err(fail)?;
         } else {
             self.before = None;
             if let Some(file) = &mut self.file {
@@ -184,15 +207,22 @@ impl Journal {
             let found = format!("holds {} records that no point of this run belongs to", self.left);
             return Err(Error::file(&self.path, found));
         }
-        let values: &[u8] = bytemuck::cast_slice(values);
-        let mut record = Head { stage, first, count, lanes, bytes: values.len() as u64 }.to_bytes();
-        record.extend_from_slice(values);
-        record.extend_from_slice(&checksum(self.hash.clone().chain_update(&record)));
-        self.raw(&record)?;
+        if let Some(process) = self.own.take() {
+            let text = serde_json::to_vec(&process).map_err(|e| Error::file(&self.path, e))?;
+            self.write(PROCESS, 0, 0, 0, &text)?;
+        }
+        self.write(stage, first, count, lanes, bytemuck::cast_slice(values))?;
         match self.synced {
             Some(last) if last.elapsed() < SYNC => Ok(()),
             _ => self.sync(),
         }
+    }
+
+    fn write(&mut self, stage: u64, first: u64, count: u64, lanes: u64, values: &[u8]) -> Result<()> {
+        let mut record = Head { stage, first, count, lanes, bytes: values.len() as u64 }.to_bytes();
+        record.extend_from_slice(values);
+        record.extend_from_slice(&checksum(self.hash.clone().chain_update(&record)));
+        self.raw(&record)
     }
 
     fn raw(&mut self, bytes: &[u8]) -> Result<()> {
@@ -211,6 +241,17 @@ impl Journal {
 fn checksum(hash: Sha256) -> [u8; CHECKSUM] {
     let digest = hash.finalize();
     std::array::from_fn(|i| digest[i])
+}
+
+/// The head of the next record of what was measured; what processes say of themselves is passed over.
+fn measured(reader: &mut (impl Read + Seek)) -> std::io::Result<Head> {
+    loop {
+        let head = Head::read(reader)?;
+        if head.stage != PROCESS {
+            return Ok(head);
+        }
+        reader.seek(SeekFrom::Current((head.bytes + CHECKSUM as u64) as i64))?;
+    }
 }
 
 /// The next record, if it is whole, and `hash` moved past it. `left` bytes remain in the file.

@@ -10,6 +10,9 @@ use bytemuck::Pod;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+/// Points of a record, at most: two such numbers and a product of one with a few can be added.
+const MOST: usize = 1 << 48;
+
 /// A record that is none of this run.
 pub(crate) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
     Error::invalid("journal", format!("{count} points with {values} values from point {first}, expected {expected}"))
@@ -97,8 +100,8 @@ impl<'a> Progress<'a> {
         self.done += lanes;
         self.recorded = self.done;
         match usize::try_from(count) {
-            Ok(count @ 1..) if count <= values.len() => Ok(Some((count, values))),
-            _ => Err(wrong(first, count, values.len(), "one value or more of each")),
+            Ok(count @ 1..=MOST) => Ok(Some((count, values))),
+            _ => Err(wrong(first, count, values.len(), "as many points as a run may have")),
         }
     }
 

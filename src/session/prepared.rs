@@ -22,8 +22,9 @@ pub struct Prepared<'a> {
     journal: Option<Journal>,
     recorded: u64,
     dropped: u64,
-    command: Vec<String>,
-    started: SystemTime,
+    /// What earlier processes said of themselves, with the evaluations that they recorded, and what this one says.
+    earlier: Vec<(Value, u64)>,
+    process: Value,
 }
 
 /// What a task says of itself beforehand.
@@ -58,7 +59,13 @@ impl<'a> Prepared<'a> {
         let mut configuration = facts.clone();
         extend(&mut configuration, ready.decides.clone());
         extend(&mut configuration, json!({ "shard": shard.to_string() }));
-        let journal = out.as_mut().map_or(Ok(Journal::default()), |out| out.journal(&configuration))?;
+        let mut journal = out.as_mut().map_or(Ok(Journal::default()), |out| out.journal(&configuration))?;
+        let (started, earlier) = (SystemTime::now(), journal.processes().to_vec());
+        let process = json!({
+            "command": command, "started_unix": unix(started),
+            "adapters": session.subject.gpus().iter().map(|gpu| gpu.describe()).collect::<Vec<_>>(),
+        });
+        journal.begin(process.clone());
         let (recorded, dropped) = (journal.recorded(), journal.dropped());
         let [each, whole] = ready.cost.bytes;
         if let Some(out) = out.as_ref().filter(|_| each + whole > 0) {
@@ -76,8 +83,8 @@ impl<'a> Prepared<'a> {
             facts,
             title: format!("{}, {}", session.name, ready.title),
         };
-        let (ready, journal, started) = (Some(ready), Some(journal), SystemTime::now());
-        Ok(Self { session, measure, ready, about, out, journal, recorded, dropped, command, started })
+        let (ready, journal) = (Some(ready), Some(journal));
+        Ok(Self { session, measure, ready, about, out, journal, recorded, dropped, earlier, process })
     }
 
     /// What the task says of itself.
@@ -123,11 +130,12 @@ impl<'a> Prepared<'a> {
         let (gpus, recorded) = (self.session.subject.gpus(), self.recorded);
         let rate = evaluations.saturating_sub(recorded) as f64 / seconds;
         let mut log = json!({
-            "command": self.command,
-            "started_unix": self.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            "command": self.process["command"],
+            "started_unix": self.process["started_unix"],
             "seconds": seconds,
             "evaluations": evaluations,
             "evaluations_before": recorded,
+            "processes": self.processes(evaluations.saturating_sub(recorded)),
             "evaluations_per_second": rate,
             "predicted": prediction.map(|p| p.json()),
             "troubles": fleet::troubles(gpus),
@@ -142,6 +150,16 @@ impl<'a> Prepared<'a> {
         Ok(Finished { found, record, marked, evaluations, recorded, seconds, prediction, failures })
     }
 
+    /// All that worked on the run, this one last, which made so many evaluations.
+    fn processes(&self, own: u64) -> Vec<Value> {
+        let all = self.earlier.iter().cloned().chain([(self.process.clone(), own)]);
+        let with = |(mut process, evaluations): (Value, u64)| {
+            extend(&mut process, json!({ "evaluations": evaluations }));
+            process
+        };
+        all.map(with).collect()
+    }
+
     fn load<'b>(&self, check: &'b dyn Fn() -> Result<()>) -> Load<'b> {
         let Cost { evaluations, least, checks, .. } = self.about.cost;
         let at_once = self.session.subject.field.twins_at_once().min(cores());
@@ -154,4 +172,9 @@ impl<'a> Prepared<'a> {
         let x = Dual::lift(&images.values[..images.shape.len()]);
         field.twin(&x, field.process().timesteps() / 2, 0).map(drop)
     }
+}
+
+/// Seconds since 1970.
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

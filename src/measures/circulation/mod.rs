@@ -12,6 +12,7 @@ mod options;
 mod queries;
 mod run;
 mod scores;
+mod state;
 mod text;
 mod work;
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::field::{Field, FieldLaunch, first_not_finite};
 use crate::gpu::{Executor, Gpu, Memory, tiles};
 use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program, Role, Step};
-use crate::run::{Journal, Part, Progress, Shard, Table, worst};
+use crate::run::{Journal, Part, Progress, Shard, Table, worst, wrong};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -152,18 +152,10 @@ impl<'a> CirculationRun<'a> {
             while self.work.pass_total() > 0 {
                 let (at, points) = (before, self.work.pass_total());
                 progress.begin();
-                let mut first = 0;
-                while let Some((count, values)) = progress.record(first)? {
-                    if (first + count) as u64 > points || values.len() != RESULTS * count {
-                        let found = format!("{count} points with {} values from point {first}", values.len());
-                        return Err(Error::invalid("journal", format!("{found}, expected up to {points} points")));
-                    }
-                    self.work.take(first as u64, &values)?;
-                    first += count;
-                }
+                let first = self.recorded(progress, points)?;
                 let Progress { journal, observe, stage, .. } = &mut *progress;
                 let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
-                sweep::run(&mut self.devices, &mut job, first as u64..points, &mut |done| observe(at + done))?;
+                sweep::run(&mut self.devices, &mut job, first..points, &mut |done| observe(at + done))?;
                 before += points;
                 if progress.origin.is_none()
                     && let Some(i) = self.work.not_finite
@@ -185,6 +177,34 @@ impl<'a> CirculationRun<'a> {
         let worst = worst(work.verified, &found);
         let part = Part { origin: progress.origin.take(), ..part(work, worst) };
         Ok((part, self.devices.log().clone()))
+    }
+
+    /// Takes what is recorded of the sweep over so many points; the first point that is not.
+    fn recorded(&mut self, progress: &mut Progress, points: u64) -> Result<u64> {
+        let mut first = 0;
+        let next = |first: usize, count: usize| Some((first + count) as u64).filter(|next| *next <= points);
+        if self.work.adds_up() {
+            while let Some((count, values)) = progress.record::<f64>(first)? {
+                if next(first, count).is_none() || !self.work.restore(first as u64, count, &values) {
+                    return Err(wrong(first, count as u64, values.len(), "the sums of their loops"));
+                }
+                first += count;
+            }
+        } else {
+            while let Some((count, values)) = progress.record::<f32>(first)? {
+                if next(first, count).is_none() || values.len() != RESULTS * count {
+                    return Err(wrong(
+                        first,
+                        count as u64,
+                        values.len(),
+                        &format!("{RESULTS} of each, {points} points in all"),
+                    ));
+                }
+                self.work.take(first as u64, &values)?;
+                first += count;
+            }
+        }
+        Ok(first as u64)
     }
 
     /// Looks into a point of the pass at which the field was not finite.
@@ -231,6 +251,10 @@ impl Job for Recorded<'_, '_> {
 
     fn collect(&mut self, first: u64, lanes: usize, _: BufferId, values: &[f32]) -> Result<()> {
         self.work.take(first, values)?;
-        self.journal.append(self.stage, first, lanes as u64, lanes as u64, values)
+        let (stage, count) = (self.stage, lanes as u64);
+        match self.work.adds_up() {
+            true => self.journal.append(stage, first, count, count, &self.work.state(first, lanes)),
+            false => self.journal.append(stage, first, count, count, values),
+        }
     }
 }

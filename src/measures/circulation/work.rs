@@ -69,7 +69,7 @@ pub(super) struct Work<'a> {
     /// Of each loop; order of work: timestep, sample, path.
     pub sums: Vec<Sums>,
     /// Of the loops that are checked: the segments that are compared, by their midpoints and by two-point Gauss.
-    compared: Vec<[f64; 2]>,
+    pub compared: Vec<[f64; 2]>,
     /// By loop, in order of work, and segment or node.
     pub terms: BTreeMap<(usize, usize), Term>,
     /// Terms of the whole run that are computed again.
@@ -99,8 +99,8 @@ pub(super) enum Pass {
 }
 
 /// A point where the field is evaluated: the loop's place in order of work, and which point of it.
-struct Point {
-    place: usize,
+pub(super) struct Point {
+    pub place: usize,
     at: At,
 }
 
@@ -275,7 +275,7 @@ impl Work<'_> {
         }
     }
 
-    fn point(&self, i: u64) -> Point {
+    pub fn point(&self, i: u64) -> Point {
         match &self.pass {
             Pass::Midpoints | Pass::Exported => {
                 let file = matches!(self.pass, Pass::Exported);
