@@ -8,7 +8,7 @@ use vorticity::check::{LEVELS, Pace, Paces, Plan, SAMPLES, Sizes, levels};
 fn paces(each: f64) -> Paces {
     let pace = |share: f64| Pace { each: share * each, besides: 0.1 * each };
     Paces {
-        rotation: pace(1.0),
+        rotation: Some(pace(1.0)),
         projection: Some(pace(2.0)),
         brownian: None,
         asymmetry: Some(pace(1.0)),
@@ -55,6 +55,27 @@ fn what_a_field_cannot_is_left_out_and_its_time_is_the_others() {
     let with = Sizes::of(60.0, &all, 1000, 256);
     assert!(without.asymmetry.is_none() && without.planes.is_none());
     assert!(without.samples > with.samples, "{without:?} {with:?}");
+    let no_loops = Sizes::of(60.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
+    assert!(!no_loops.loops && !no_loops.projection && with.loops, "{no_loops:?}");
+    assert_eq!(Some(no_loops.samples), no_loops.asymmetry.map(|a| a.0));
+}
+
+/// A map that is no score has no loops; what its Jacobian says is the verdict.
+#[test]
+fn a_map_is_judged_by_its_jacobian_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = crate::bad::model(folder.path(), |_, config| config["prediction"] = serde_json::json!("map"));
+    let (data, out) = (folder.path().join("x.npy"), folder.path().join("out"));
+    let x = ndarray::Array4::from_shape_fn((2, 1, 4, 4), |(n, _, i, j)| (n + i * j) as f32 / 10.0 - 0.5);
+    ndarray_npy::write_npy(&data, &x).unwrap();
+    let command = ["check", text(&model), "--data", text(&data), "--minutes", "0.2", "--out", text(&out), "--json"];
+    let output = vorticity(&command).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let verdict: Value = serde_json::from_slice(&fs::read(out.join("verdict.json")).unwrap()).unwrap();
+    let words = verdict["words"].as_str().unwrap();
+    assert!(words.contains("antisymmetric half of the Jacobian") && !words.contains(" loops the"), "{words}");
+    assert!(words.contains("Not measured: closed loops (circulation: needs a score"), "{words}");
+    assert!(!out.join("circulation").exists() && out.join("asymmetry").is_dir());
 }
 
 /// Runs a check of a closed form on drawn samples; what it printed as JSON.

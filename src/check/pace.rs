@@ -22,23 +22,32 @@ pub(super) fn paces(
     observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
 ) -> Result<(Paces, Vec<LeftOut>)> {
     let ks = levels(session.subject().field.process().timesteps(), LEVELS);
-    let mut impossible = vec![];
-    let rotation = pace(session, &stages::loops(&ks, 1, false)?, ROTATION, observe)?;
+    let (mut impossible, mut first) = (vec![], None);
     let mut able = |what: &str, stage: Stage, typical: u64| -> Result<Option<Pace>> {
         match pace(session, &stage, typical, observe) {
             Ok(pace) => Ok(Some(pace)),
             Err(error @ (Error::Invalid { .. } | Error::OutOfMemory { .. })) => {
                 impossible.push(LeftOut { what: what.into(), why: error.to_string() });
+                first.get_or_insert(error);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     };
-    let both = able("projection", stages::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
-    // One run has both paths, and its checks in f64 once.
-    let projection = both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 });
+    let rotation = able("closed loops", stages::loops(&ks, 1, false)?, ROTATION)?;
+    let projection = match rotation {
+        Some(rotation) => {
+            let both = able("projection", stages::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
+            // One run has both paths, and its checks in f64 once.
+            both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 })
+        }
+        None => None,
+    };
     let asymmetry = able("asymmetry", stages::asymmetry(&ks, 1, TIMED)?, 0)?;
     let planes = able("planes", stages::planes(&ks, 1, session.subject().dim())?, 0)?;
+    if let (None, None, Some(error)) = (rotation, asymmetry, first) {
+        return Err(error); // nothing can be said
+    }
     let brownian = brownian.then(|| pace(session, &stages::brownian(&ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))
 }

@@ -109,7 +109,7 @@ impl Plan {
     /// Times the stages on one image, and chooses what the rest of the time buys. `observe` may stop it.
     ///
     /// # Errors
-    /// Minutes that are none; what stands against opening, or against loops at all.
+    /// Minutes that are none; what stands against opening, or against loops and Jacobians both.
     fn made(
         asked: Asked,
         opens: &dyn Opens,
@@ -140,9 +140,12 @@ impl Plan {
                 left_out.push(LeftOut { what: what.into(), why });
             }
         };
-        let mut stages = vec![loops(&ks, sizes.samples, sizes.projection)?];
-        if !sizes.projection {
-            late("projection");
+        let mut stages = vec![];
+        if sizes.loops {
+            stages.push(loops(&ks, sizes.samples, sizes.projection)?);
+            if !sizes.projection {
+                late("projection");
+            }
         }
         match sizes.asymmetry {
             Some((samples, probes)) => stages.push(asymmetry(&ks, samples, probes)?),

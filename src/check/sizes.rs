@@ -48,7 +48,7 @@ impl Pace {
 #[derive(Clone, Copy, Debug)]
 pub struct Paces {
     /// Loops of the first path.
-    pub rotation: Pace,
+    pub rotation: Option<Pace>,
     /// Loops of the second, in the same run.
     pub projection: Option<Pace>,
     /// Loops that were asked for besides.
@@ -64,8 +64,10 @@ pub struct Paces {
 pub struct Sizes {
     /// Noise levels.
     pub levels: usize,
-    /// Samples of the loops.
+    /// Samples of the loops; where there can be none, of the Jacobian.
     pub samples: usize,
+    /// Whether there can be loops.
+    pub loops: bool,
     /// Whether there is time for the second path.
     pub projection: bool,
     /// Samples and random vectors, if there is time for them.
@@ -114,13 +116,16 @@ impl Sizes {
         let loops = |n: usize, projection: bool| {
             let besides = paces.projection.filter(|_| projection).map_or(0.0, |pace| pace.seconds(n, share));
             let asked = paces.brownian.map_or(0.0, |pace| pace.seconds(n, share));
-            paces.rotation.seconds(n, share) + besides + asked
+            paces.rotation.map_or(0.0, |pace| pace.seconds(n, share)) + besides + asked
         };
         let ways = [paces.projection.is_some(), false];
         let sizes = ways.into_iter().flat_map(|both| allowed(SAMPLES).map(move |n| (n, both)));
-        let (samples, projection) = sizes.clone().find(|&(n, both)| loops(n, both) <= left).unwrap_or((1, false));
+        let (samples, projection) = match paces.rotation {
+            Some(_) => sizes.clone().find(|&(n, both)| loops(n, both) <= left).unwrap_or((1, false)),
+            None => (asymmetry.map_or(1, |(n, _)| n), false),
+        };
         seconds += loops(samples, projection);
-        Sizes { levels, samples, projection, asymmetry, planes, seconds }
+        Sizes { levels, samples, loops: paces.rotation.is_some(), projection, asymmetry, planes, seconds }
     }
 }
 
