@@ -38,8 +38,8 @@ pub fn text(gpus: &[Gpu]) -> String {
     kinds.into_iter().map(line).collect::<Vec<_>>().join("\n             ") + &note
 }
 
-/// `facts_of` these devices.
-pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
+/// `facts_of` these devices, their variants and their way of attention: which kernels run, as manifests have it.
+pub fn facts(gpus: &[Gpu]) -> Map<String, Value> {
     let mut facts = facts_of(&kinds(gpus));
     facts.extend(variants(gpus).map(|variants| ("variants".to_string(), variants)));
     facts.extend(attention(gpus).map(|way| ("attention".to_string(), way)));
