@@ -122,8 +122,8 @@ pub const EXAMPLES: &[Row] = &[
     (
         "likelihood",
         &[(
-            "Bits per dimension of two images",
-            on_mnist!("likelihood", "--timesteps 0..1000:50 --samples 2 --probes 1 --out runs/likelihood"),
+            "Bits per dimension of an image",
+            on_mnist!("likelihood", "--timesteps 0..1000:50 --samples 1 --probes 2 --out runs/likelihood"),
         )],
     ),
     (
@@ -156,10 +156,10 @@ pub const EXAMPLES: &[Row] = &[
     (
         "sample",
         &[
-            ("A picture of nine digits", "sample assets/models/mnist --n 9 --steps 20 --out samples.png"),
+            ("A picture of nine digits", "sample assets/models/mnist --samples 9 --steps 20 --out samples.png"),
             (
                 "Numbers, which other verbs read as --data",
-                "sample assets/models/mnist --n 4 --steps 20 --values samples.npz",
+                "sample assets/models/mnist --samples 4 --steps 20 --values samples.npz",
             ),
         ],
     ),

@@ -39,7 +39,6 @@ pub const GROUPS: [Group; 5] = [
             "column",
             "path",
             "config",
-            "n",
             "sample method",
             "sample steps",
             "variant",

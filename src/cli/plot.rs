@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Draw finished runs as a figure for a paper, SVG, PDF or PNG, at the size at which it is printed.
 ///
-/// Runs of one diagnostic stand side by side in one panel, each with a colour and a sign of its own. Every path has a panel, with a
+/// Runs of one measure stand side by side in one panel, each with a colour and a sign of its own. Every path has a panel, with a
 /// scale of its own where one for all would hide what is in it. The legend says what dashes, bands and hollow boxes mean. The font is
 /// in the file of a PDF; no text is smaller than 7 points.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Run directories, all of one diagnostic
+    /// Run directories, all of one measure
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
     /// File to write
@@ -71,7 +71,7 @@ pub enum Kind {
     Medians,
     /// Means over the samples with three standard errors
     Means,
-    /// Every sample, of diagnostics without timesteps
+    /// Every sample, of measures without timesteps
     Samples,
     /// Histograms of the differences of pairs
     Histograms,

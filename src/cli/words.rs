@@ -17,7 +17,7 @@ pub const OPTIONS: &[Row] = &[
     (&["--batch-size", "--batch", "--bs", "-b"],
         &[("--tile", "lanes at a time"), ("--memory", "tiles are as large as that allows")]),
     (&["--num-samples", "--n-samples", "--num-images", "--limit", "--count", "--num", "-n"],
-        &[("--samples", "how many, from the first"), ("--n", "how many")]),
+        &[("--samples", "how many")]),
     (&["--steps", "--num-steps", "--n-steps", "--num-inference-steps"],
         &[("--steps", ""), ("--timesteps", "noise levels by their k"), ("--points", "segments of a loop")]),
     (&["--output", "--output-dir", "--out-dir", "--outdir", "--save", "--save-dir", "-o"],
