@@ -277,7 +277,7 @@ fn inconsistent_results_are_refused() {
         data.table().unwrap_err().to_string()
     };
     assert!(said(|d| d.loops.truncate(29)).contains("29 loops, expected [2, 3, 5]"));
-    assert!(said(|d| d.noise.truncate(2)).contains("2 noise levels for 3 timesteps"));
+    assert!(said(|d| d.sigma.truncate(2)).contains("2 noise levels for 3 timesteps"));
     assert!(said(|d| d.paths[1] = "rotation".into()).contains("repeated"));
     let mut short = example().table().unwrap();
     short.columns[2].values.truncate(29);
