@@ -169,7 +169,7 @@ mod verbs {
         // A run times first what `inspect` says is not timed.
         let before = inspected(at, &["--tune", "force"]);
         assert!(before["not_timed"].as_u64().unwrap() > 3 && before.get("variants").is_none(), "{before}");
-        assert!(!at.join("cache").exists(), "inspect timed something");
+        assert!(!at.join("cache/vorticity").exists(), "inspect timed something");
         let (code, said) = run(at, "first", "force", &[]);
         assert!(code == Some(0) && said.contains("timing") && said.contains("kinds of convolution"), "{said}");
         let files: Vec<_> = fs::read_dir(at.join("cache/vorticity")).unwrap().map(|e| e.unwrap().path()).collect();

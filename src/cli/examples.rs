@@ -32,7 +32,7 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "Is the network that comes with the program a gradient? In two minutes",
-                on_mnist!("check", "--out runs/check"),
+                on_mnist!("check", "--out run-check"),
             ),
             ("What would be measured in ten, without measuring it", on_mnist!("check", "--minutes 10 --dry-run")),
         ],
@@ -42,14 +42,14 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "Short loops about four images, at three noise levels",
-                on_mnist!("circulation", "--timesteps 100,500,900 --samples 4 --points 50 --out runs/circulation"),
+                on_mnist!("circulation", "--timesteps 100,500,900 --samples 4 --points 50 --out run-circulation"),
             ),
             ("How long the paper's protocol takes here", on_mnist!("circulation", "--dry-run")),
             (
                 "Loops of two kinds to an accuracy, in a field that turns",
                 on_rotor!(
                     "circulation",
-                    "--samples 4 --paths 'rotation,projection?arcs=4' --quadrature adaptive --out runs/rotor"
+                    "--samples 4 --paths 'rotation,projection?arcs=4' --quadrature adaptive --out run-rotor"
                 ),
             ),
         ],
@@ -59,11 +59,11 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "Exact entries of the Jacobian at 16 components",
-                on_mnist!("curl", "--timesteps 100,500,900 --samples 2 --components 16 --out runs/curl"),
+                on_mnist!("curl", "--timesteps 100,500,900 --samples 2 --components 16 --out run-curl"),
             ),
             (
                 "Differences beside them, as fields have them that are only evaluated",
-                on_rotor!("curl", "--samples 2 --timesteps 500 --method both --out runs/both"),
+                on_rotor!("curl", "--samples 2 --timesteps 500 --method both --out run-both"),
             ),
         ],
     ),
@@ -72,11 +72,11 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "The whole Jacobian by eight random vectors",
-                on_mnist!("asymmetry", "--timesteps 100,500,900 --samples 2 --probes 8 --out runs/asymmetry"),
+                on_mnist!("asymmetry", "--timesteps 100,500,900 --samples 2 --probes 8 --out run-asymmetry"),
             ),
             (
                 "By every unit vector, which is exact",
-                on_rotor!("asymmetry", "--timesteps 500 --samples 2 --probes all --out runs/exact"),
+                on_rotor!("asymmetry", "--timesteps 500 --samples 2 --probes all --out run-exact"),
             ),
         ],
     ),
@@ -84,46 +84,46 @@ pub const EXAMPLES: &[Row] = &[
         "map",
         &[(
             "In which pixels the field turns",
-            on_mnist!("map", "--timesteps 500 --samples 2 --probes 8 --out runs/map"),
+            on_mnist!("map", "--timesteps 500 --samples 2 --probes 8 --out run-map"),
         )],
     ),
     (
         "planes",
         &[(
             "The two planes in which it turns fastest",
-            on_mnist!("planes", "--timesteps 500 --samples 1 --planes 2 --steps 12 --out runs/planes"),
+            on_mnist!("planes", "--timesteps 500 --samples 1 --planes 2 --steps 12 --out run-planes"),
         )],
     ),
     (
         "spectrum",
         &[(
             "The lowest and the highest eigenvalue",
-            on_mnist!("spectrum", "--timesteps 500 --samples 1 --ends 1 --steps 12 --out runs/spectrum"),
+            on_mnist!("spectrum", "--timesteps 500 --samples 1 --ends 1 --steps 12 --out run-spectrum"),
         )],
     ),
     (
         "stein",
         &[(
             "A learned score of Neal's funnel against the exact one",
-            "stein assets/models/funnel --data data:funnel --reference field:funnel --samples 8 --timesteps 100,500 --out runs/stein",
+            "stein assets/models/funnel --data data:funnel --reference field:funnel --samples 8 --timesteps 100,500 --out run-stein",
         )],
     ),
     (
         "lid",
         &[(
             "The dimension of the data about four images",
-            on_mnist!("lid", "--timesteps 50,100 --samples 4 --probes 4 --out runs/lid"),
+            on_mnist!("lid", "--timesteps 50,100 --samples 4 --probes 4 --out run-lid"),
         )],
     ),
     (
         "jacobian",
-        &[("All 16 x 16 entries", on_rotor!("jacobian", "--timesteps 100,500 --samples 2 --out runs/jacobian"))],
+        &[("All 16 x 16 entries", on_rotor!("jacobian", "--timesteps 100,500 --samples 2 --out run-jacobian"))],
     ),
     (
         "likelihood",
         &[(
             "Bits per dimension of an image",
-            on_mnist!("likelihood", "--timesteps 0..1000:50 --samples 1 --probes 2 --out runs/likelihood"),
+            on_mnist!("likelihood", "--timesteps 0..1000:50 --samples 1 --probes 2 --out run-likelihood"),
         )],
     ),
     (
@@ -150,7 +150,7 @@ pub const EXAMPLES: &[Row] = &[
         "integrate",
         &[(
             "Scores at the midpoints of loops.npz, which another program wrote",
-            "integrate scores.npy --exported loops.npz --out runs/elsewhere",
+            "integrate scores.npy --exported loops.npz --out run-elsewhere",
         )],
     ),
     (
@@ -180,32 +180,32 @@ pub const EXAMPLES: &[Row] = &[
     (
         "merge",
         &[
-            ("The first half of a run", on_rotor!("curl", "--timesteps 500 --samples 4 --shard 1/2 --out parts/1")),
+            ("The first half of a run", on_rotor!("curl", "--timesteps 500 --samples 4 --shard 1/2 --out part-1")),
             (
                 "The second, on the same machine or on another one",
-                on_rotor!("curl", "--timesteps 500 --samples 4 --shard 2/2 --out parts/2"),
+                on_rotor!("curl", "--timesteps 500 --samples 4 --shard 2/2 --out part-2"),
             ),
-            ("Both of them, the bytes of one run", "merge parts/1 parts/2 --out runs/merged"),
+            ("Both of them, the bytes of one run", "merge part-1 part-2 --out run-merged"),
         ],
     ),
     (
         "report",
         &[(
             "Two runs on one page, with a picture of samples",
-            "report runs/circulation runs/curl --samples samples.png --out page.html",
+            "report run-circulation run-curl --samples samples.png --out page.html",
         )],
     ),
     (
         "plot",
         &[
-            ("What the run is about, a column wide, a panel per path", "plot runs/circulation --out circulation.pdf"),
+            ("What the run is about, a column wide, a panel per path", "plot run-circulation --out circulation.pdf"),
             (
                 "One column on one path, without a title",
-                "plot runs/circulation --column integral_over_abs --path rotation --no-title --width 8cm --out share.svg",
+                "plot run-circulation --column integral_over_abs --path rotation --no-title --width 8cm --out share.svg",
             ),
             (
                 "Histograms over the width of a page",
-                "plot runs/curl --kind histograms --width 6.75in --out pairs.png --dpi 600",
+                "plot run-curl --kind histograms --width 6.75in --out pairs.png --dpi 600",
             ),
         ],
     ),
@@ -214,12 +214,9 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "The same loops with weights in half the memory",
-                on_mnist!(
-                    "circulation",
-                    "--timesteps 100,500,900 --samples 4 --points 50 --weights f16 --out runs/f16"
-                ),
+                on_mnist!("circulation", "--timesteps 100,500,900 --samples 4 --points 50 --weights f16 --out run-f16"),
             ),
-            ("What that changes", "compare runs/circulation runs/f16"),
+            ("What that changes", "compare run-circulation run-f16"),
         ],
     ),
     (
@@ -236,14 +233,14 @@ pub const EXAMPLES: &[Row] = &[
         "init",
         &[(
             "A network of the shipped one's size that nobody trained",
-            "init mnist_shuffle_unet --config mnist --out models/random",
+            "init mnist_shuffle_unet --config mnist --out random-mnist",
         )],
     ),
     (
         "import",
         &[(
             "A model directory of an ONNX file and what is known of it",
-            "import assets/models/toy/model.onnx --out models/toy",
+            "import assets/models/toy/model.onnx --out toy",
         )],
     ),
     ("verify", &[("The shipped case of PyTorch in float64", "verify assets/golden/mnist_shuffle_unet")]),
