@@ -206,8 +206,9 @@ mod verbs {
             same_kernels(&manifest, &inspected(at, &[&["--tune", "off"], more].concat()));
             assert_eq!(manifest.get("attention").is_some(), out == "apart");
         }
-        let named = inspected(at, &["--kernels", "cc"]);
-        assert!(named["kernels"] == "cc" && named.get("adapter").is_none(), "{named}");
+        let named = inspected(at, &["--kernels", "cc", "--attention", "apart"]);
+        assert!(named["kernels"] == "cc" && named["attention"] == "apart", "{named}");
+        assert!(named.get("adapter").is_none(), "{named}");
 
         // Shards of different variants are not joined, and the difference is shown.
         let none = at.join("none.json");

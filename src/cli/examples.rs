@@ -307,9 +307,10 @@ pub fn text(verb: &str) -> String {
 
 /// The same command, whose help and that of all its verbs end with examples. `verb` is its words without the program's.
 pub(super) fn shown(command: Command, verb: &str) -> Command {
-    let before = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+    let before =
+        command.get_after_help().map(|text| format!("{}\n\n", text.to_string().trim_end())).unwrap_or_default();
     let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_string()).collect();
-    let command = command.after_help(format!("{before}Examples:\n{}", text(verb)));
+    let command = command.after_help(format!("{before}Examples:\n{}\n", text(verb)));
     names.iter().fold(command, |command, name| {
         let words = if verb.is_empty() { name.clone() } else { format!("{verb} {name}") };
         command.mut_subcommand(name, |own| shown(own, &words))

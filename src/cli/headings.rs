@@ -11,23 +11,24 @@ pub const GROUPS: [Group; 5] = [
     ("What is measured", &[
         "data", "samples", "timesteps", "timestep", "paths", "components", "planes", "ends", "reference", "levels",
         "continuous", "score-scale", "seed", "shard", "minutes", "brownian", "plan", "evaluate points", "directions",
-        "tangents", "cotangents", "exported", "model", "what", "compare", "columns", "column", "path", "config",
-        "sample method", "sample steps", "variant", "shader", "arcs", "polyline",
+        "tangents", "cotangents", "exported", "model", "what", "compare", "columns", "column", "path",
+        "arcs", "polyline",
     ]),
     ("Model", &[
-        "shape", "process", "alphas", "sigmas", "condition", "guidance", "null", "x", "label", "output", "channels",
+        "shape", "config", "init seed", "process", "alphas", "sigmas", "condition", "guidance", "null", "x", "label", "output", "channels",
         "prediction", "data-range",
     ]),
     ("Accuracy", &[
         "points", "quadrature", "tol", "quadrature-check", "verify-fraction", "method", "sides", "step", "richardson",
         "verify", "estimator", "probes", "block", "steps", "tolerance", "gauss-scores", "float64-scores", "differences",
-        "accuracy", "rounds", "resamples",
+        "accuracy", "rounds", "resamples", "compare seed",
     ]),
     ("Hardware", &[
         "adapter", "memory", "binding", "limits", "attention", "checked", "tune", "tile", "kernels", "weights",
+        "variant", "shader",
     ]),
     ("Output", &[
-        "out", "values", "strip", "csv", "write", "inspect plan", "kind", "pooled", "width", "height", "format", "dpi",
+        "sample samples", "sample seed", "out", "values", "strip", "csv", "write", "inspect plan", "kind", "pooled", "width", "height", "format", "dpi",
         "no-title", "title", "names", "report samples", "allow-spills", "dry-run", "yes", "json", "quiet", "help",
         "version",
     ]),

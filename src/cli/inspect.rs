@@ -108,7 +108,8 @@ fn target(args: &Args, model: &Model) -> Result<(Target, Map<String, Value>, usi
     };
     let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
     let target = Target { buffer_bytes, attention: args.device.attention, ..Target::of(family) };
-    Ok((target, Map::from_iter([("kernels".to_string(), family.name().into())]), 0))
+    let facts = fleet::planned(&target);
+    Ok((target, facts, 0))
 }
 
 fn open(args: &Args) -> Result<Planned> {
