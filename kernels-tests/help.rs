@@ -91,8 +91,11 @@ fn every_help_ends_with_examples_that_the_parser_takes() {
 }
 
 /// Examples that other tests run, in shorter forms: they take minutes.
-const LONG: [&str; 2] =
-    ["vorticity check assets/models/mnist --data assets/data/mnist-test-256-idx3-ubyte.gz --out", "vorticity selftest"];
+const LONG: [&str; 3] = [
+    "vorticity check assets/models/mnist --data assets/data/mnist-test-256-idx3-ubyte.gz --out",
+    "vorticity selftest",
+    "vorticity bench",
+];
 
 /// In a folder that has `assets`, one after the other, as the table has them.
 #[cfg(unix)]

@@ -41,8 +41,8 @@ pub const EXAMPLES: &[Row] = &[
         "circulation",
         &[
             (
-                "Short loops about four images, at three noise levels",
-                on_mnist!("circulation", "--timesteps 100,500,900 --samples 4 --points 50 --out run-circulation"),
+                "Short loops about two images, at three noise levels",
+                on_mnist!("circulation", "--timesteps 100,500,900 --samples 2 --points 20 --out run-circulation"),
             ),
             ("How long the paper's protocol takes here", on_mnist!("circulation", "--dry-run")),
             (
@@ -123,7 +123,7 @@ pub const EXAMPLES: &[Row] = &[
         "likelihood",
         &[(
             "Bits per dimension of an image",
-            on_mnist!("likelihood", "--timesteps 0..1000:50 --samples 1 --probes 2 --out run-likelihood"),
+            on_mnist!("likelihood", "--timesteps 0..1000:40 --samples 1 --probes 2 --out run-likelihood"),
         )],
     ),
     (
@@ -214,7 +214,7 @@ pub const EXAMPLES: &[Row] = &[
         &[
             (
                 "The same loops with weights in half the memory",
-                on_mnist!("circulation", "--timesteps 100,500,900 --samples 4 --points 50 --weights f16 --out run-f16"),
+                on_mnist!("circulation", "--timesteps 100,500,900 --samples 2 --points 20 --weights f16 --out run-f16"),
             ),
             ("What that changes", "compare run-circulation run-f16"),
         ],
@@ -259,7 +259,7 @@ pub const EXAMPLES: &[Row] = &[
         "kernels",
         &[(
             "What the driver makes of the convolutions of a network",
-            "kernels assets/models/mnist --shader conv --allow-spills",
+            "kernels assets/models/mnist --kernels igemm --shader conv --allow-spills",
         )],
     ),
     ("selftest", &[("Whether the kernels are to be trusted here", "selftest")]),

@@ -11,12 +11,12 @@ pub const GROUPS: [Group; 5] = [
     ("What is measured", &[
         "data", "samples", "timesteps", "timestep", "paths", "components", "planes", "ends", "reference", "levels",
         "continuous", "score-scale", "seed", "shard", "minutes", "brownian", "plan", "evaluate points", "directions",
-        "tangents", "cotangents", "exported", "model", "what", "compare", "columns", "column", "path",
-        "arcs", "polyline",
+        "tangents", "cotangents", "exported", "model", "what", "compare", "columns", "column", "path", "arcs",
+        "polyline",
     ]),
     ("Model", &[
-        "shape", "config", "init seed", "process", "alphas", "sigmas", "condition", "guidance", "null", "x", "label", "output", "channels",
-        "prediction", "data-range",
+        "shape", "process", "alphas", "sigmas", "condition", "guidance", "null", "x", "label", "output", "channels",
+        "prediction", "data-range", "config", "init seed",
     ]),
     ("Accuracy", &[
         "points", "quadrature", "tol", "quadrature-check", "verify-fraction", "method", "sides", "step", "richardson",
@@ -28,9 +28,9 @@ pub const GROUPS: [Group; 5] = [
         "variant", "shader",
     ]),
     ("Output", &[
-        "sample samples", "sample seed", "out", "values", "strip", "csv", "write", "inspect plan", "kind", "pooled", "width", "height", "format", "dpi",
-        "no-title", "title", "names", "report samples", "allow-spills", "dry-run", "yes", "json", "quiet", "help",
-        "version",
+        "sample samples", "sample seed", "out", "values", "strip", "csv", "write", "inspect plan", "kind", "pooled",
+        "width", "height", "format", "dpi", "no-title", "title", "names", "report samples", "allow-spills",
+        "dry-run", "yes", "json", "quiet", "help", "version",
     ]),
 ];
 
