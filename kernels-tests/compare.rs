@@ -35,7 +35,7 @@ fn synthetic(dir: &Path, seed: u64, shift: f64, errors: f64) -> Stored {
     };
     let data = Example {
         paths: vec!["rotation".into()],
-        noise: vec![0.5; timesteps.len()],
+        sigma: vec![0.5; timesteps.len()],
         timesteps,
         samples,
         points: 10,

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use vorticity::measures::MEASURES;
+use vorticity::run::Axis;
 
 /// Own flags and plots of every verb, on a closed form.
 const VERBS: [(&str, &[&str], &[&str]); 9] = [
@@ -60,7 +61,8 @@ fn run_directories_open_and_repeat() {
         }
         let csv = fs::read_to_string(first.join(format!("{verb}.csv"))).unwrap();
         let names: Vec<&str> = measure.columns().iter().map(|c| c.name).chain(["verdict"]).collect();
-        let axes: Vec<&str> = measure.info().axes.iter().map(|a| a.name).collect();
+        let beside = |a: &Axis| [a.name].into_iter().chain((a.name == "timestep").then_some("sigma"));
+        let axes: Vec<&str> = measure.info().axes.iter().flat_map(beside).collect();
         assert_eq!(csv.lines().next().unwrap(), format!("{},{}", axes.join(","), names.join(",")));
         let manifest: Value = serde_json::from_slice(&fs::read(first.join("manifest.json")).unwrap()).unwrap();
         assert_eq!(manifest["measure"], verb);

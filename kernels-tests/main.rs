@@ -51,6 +51,8 @@ mod fusion;
 mod golden;
 mod graphs;
 mod held;
+#[cfg(feature = "cli")]
+mod help;
 mod hostile;
 mod house;
 #[cfg(feature = "cli")]

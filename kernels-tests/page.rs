@@ -40,8 +40,8 @@ pub fn table(measure: &'static str, value: impl Fn(&str, usize) -> f64) -> Table
     let mut facts = json!({ "mean_bits_per_dim": 3.5, "dimensions": 4, "components": K });
     let mut arrays = vec![];
     if measure != "likelihood" {
-        facts["noise"] = json!([0.01, 0.1, 0.99]);
-        arrays.push(Array { name: "noise", shape: vec![3], values: Numbers::F64(vec![0.01, 0.1, 0.99]) });
+        facts["sigma"] = json!([0.01, 0.1, 0.99]);
+        arrays.push(Array { name: "sigma", shape: vec![3], values: Numbers::F64(vec![0.01, 0.1, 0.99]) });
     }
     if measure == "curl" {
         let components = (0..(SAMPLES * K) as i64).rev().collect();
@@ -107,6 +107,30 @@ fn labelled(dirs: &[&Path]) -> Vec<(String, Stored)> {
     dirs.iter().map(|d| read(d).map(|s| (s.name.clone(), s)).unwrap()).collect()
 }
 
+/// Up to the second schema sigma is called `noise`.
+#[test]
+fn runs_of_earlier_schemas_are_read() {
+    let scratch = TempDir::new().unwrap();
+    for (table, dir) in all(scratch.path()).into_iter().filter(|(table, _)| table.levels().is_ok()) {
+        let now = read(&dir).unwrap();
+        let path = dir.join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"sigma\": [").count(), 1);
+        for schema in ["1", "2"] {
+            let earlier = text.replace("\"sigma\": [", "\"noise\": [").replacen(
+                "\"schema\": 3",
+                &format!("\"schema\": {schema}"),
+                1,
+            );
+            fs::write(&path, earlier).unwrap();
+            let stored = read(&dir).unwrap();
+            assert_eq!(stored.table.levels().unwrap(), now.table.levels().unwrap());
+            let [a, b] = [&stored, &now].map(|s| Results::of(&s.table).unwrap().timesteps);
+            assert!(a == b && !a.is_empty(), "{}", table.measure);
+        }
+    }
+}
+
 #[test]
 fn runs_read_back_as_they_were_written() {
     let scratch = TempDir::new().unwrap();
@@ -118,7 +142,7 @@ fn runs_read_back_as_they_were_written() {
             assert_eq!((own.about.name, &own.values), (other.about.name, &other.values));
         }
         let pictures = table.measure.info().pictures.map_or(vec![], |p| p.arrays());
-        for name in ["noise", "jacobian", "components"].into_iter().chain(pictures) {
+        for name in ["sigma", "jacobian", "components"].into_iter().chain(pictures) {
             let [a, b] = [&table, &stored.table].map(|t| t.array(name).ok().map(|a| format!("{:?}", a.values)));
             assert_eq!(a, b, "{} {name}", table.measure);
         }
@@ -142,7 +166,7 @@ fn every_column_of_the_csv_is_on_the_page() {
             .next()
             .unwrap()
             .split(',')
-            .filter(|n| !["path", "plane", "end", "timestep", "sample"].contains(n))
+            .filter(|n| !["path", "plane", "end", "timestep", "sigma", "sample"].contains(n))
         {
             let error = format!("<th class=\"error\" scope=\"col\">{name}</th>");
             let Ok(statistic) = results.statistic(name) else {
@@ -334,14 +358,14 @@ fn directories_that_are_no_runs_are_refused_by_name() {
     fs::create_dir(dir.join("manifest.json")).unwrap();
     refused(&dir, &["manifest.json", "not a regular file"]);
     for (name, from, to, words) in [
-        ("schema", "\"schema\": 2", "\"schema\": 7", &["has schema 7, this program reads 1 and 2"][..]),
+        ("schema", "\"schema\": 3", "\"schema\": 7", &["has schema 7, this program reads 1, 2, 3"][..]),
         ("measure", "\"curl\": {", "\"twirl\": {", &["describes no table of circulation, curl"]),
         ("json", "{", "[", &["manifest.json", "is not JSON"]),
         ("axes", "\"timestep\",\n", "\"<b>\",\n", &["has the axis \"<b>\"", "expected path, timestep or sample"]),
         ("labels", "\"timesteps\": [\n      1,", "\"timesteps\": [\n      -1,", &["has no 'timesteps'"]),
         ("samples", "\"samples\": 5", "\"samples\": 6", &["has shape [3, 5], its manifest says [3, 6]"]),
         ("many", "\"samples\": 5", "\"samples\": 18446744073709551615", &["its manifest says"]),
-        ("noise", "0.01,", "", &["2 noise levels for 3 timesteps"]),
+        ("sigma", "0.01,", "", &["2 noise levels for 3 timesteps"]),
     ] {
         let dir = fresh(name);
         change(&dir, from, to);

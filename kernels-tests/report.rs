@@ -160,7 +160,7 @@ fn the_table_marks_what_is_not_resolved() {
 fn the_table_of_a_long_run_is_short() {
     let mut data = example();
     data.timesteps = (0..100).map(|k| 10 * k + 1).collect();
-    data.noise = vec![0.5; 100];
+    data.sigma = vec![0.5; 100];
     data.samples = 1;
     for column in &mut data.columns {
         column.values = (0..200).map(|i| 1.0 + i as f64).collect();
@@ -238,7 +238,7 @@ mod plots {
             |d| d.paths.clear(),
             |d| {
                 d.timesteps.clear();
-                d.noise.clear();
+                d.sigma.clear();
             },
         ];
         for empty in shapes {

@@ -15,7 +15,7 @@ use vorticity::run::{Measure, RunDir, SCHEMA, Table, write_table};
 pub struct Example {
     pub paths: Vec<String>,
     pub timesteps: Vec<usize>,
-    pub noise: Vec<f64>,
+    pub sigma: Vec<f64>,
     pub samples: usize,
     pub points: usize,
     pub columns: Vec<Column>,
@@ -32,9 +32,9 @@ impl Example {
             let values: Vec<f64> = self.columns.iter().map(|c| c.values[i]).collect();
             bytemuck::pod_read_unaligned(bytemuck::cast_slice(&values))
         };
-        let (paths, timesteps, noise) = (self.paths.clone(), self.timesteps.clone(), self.noise.clone());
+        let (paths, timesteps, sigma) = (self.paths.clone(), self.timesteps.clone(), self.sigma.clone());
         let loops = (0..self.columns[0].values.len()).map(one).collect();
-        Loops { paths, timesteps, noise, samples: self.samples, points: self.points, loops }.table()
+        Loops { paths, timesteps, sigma, samples: self.samples, points: self.points, loops }.table()
     }
 }
 
@@ -49,7 +49,7 @@ pub fn example() -> Example {
     Example {
         paths: vec!["rotation".into(), "brownian, \"π\"".into()],
         timesteps: vec![1, 11, 991],
-        noise: vec![0.01, 0.1, 0.99],
+        sigma: vec![0.01, 0.1, 0.99],
         samples: 5,
         points: 1000,
         columns: columns.collect(),
@@ -120,23 +120,26 @@ fn npz_and_csv_hold_every_bit_of_every_column() {
     let mut npz = NpzReader::new(Cursor::new(std::fs::read(out.join("circulation.npz")).unwrap())).unwrap();
     let timesteps: Array1<i64> = npz.by_name("timesteps").unwrap();
     assert_eq!(timesteps.to_vec(), [1, 11, 991]);
-    let noise: Array1<f64> = npz.by_name("noise").unwrap();
-    assert_eq!(noise.to_vec(), data.noise);
+    let sigma: Array1<f64> = npz.by_name("sigma").unwrap();
+    assert_eq!(sigma.to_vec(), data.sigma);
     let mut table = csv::Reader::from_path(out.join("circulation.csv")).unwrap();
     let header = table.headers().unwrap().clone();
-    assert_eq!(header.iter().take(3).collect::<Vec<_>>(), ["path", "timestep", "sample"]);
+    assert_eq!(header.iter().take(4).collect::<Vec<_>>(), ["path", "timestep", "sigma", "sample"]);
     let columns = Circulation.columns().into_iter().map(|c| c.name).chain(["verdict"]);
-    assert_eq!(header.iter().skip(3).collect::<Vec<_>>(), columns.collect::<Vec<_>>());
+    assert_eq!(header.iter().skip(4).collect::<Vec<_>>(), columns.collect::<Vec<_>>());
     let rows: Vec<_> = table.records().map(|r| r.unwrap()).collect();
     assert_eq!(rows.len(), 30);
-    let place = |i: usize| [data.paths[i / 15].clone(), data.timesteps[i / 5 % 3].to_string(), (i % 5).to_string()];
+    let place = |i: usize| {
+        let k = i / 5 % 3;
+        [data.paths[i / 15].clone(), data.timesteps[k].to_string(), data.sigma[k].to_string(), (i % 5).to_string()]
+    };
     for (c, spec) in Circulation.columns().into_iter().enumerate() {
         let array: Array3<f64> = npz.by_name(spec.name).unwrap();
         assert_eq!(array.shape(), [2, 3, 5]);
         for (i, (value, row)) in array.iter().zip(&rows).enumerate() {
-            let read: f64 = row[c + 3].parse().unwrap();
+            let read: f64 = row[c + 4].parse().unwrap();
             assert_eq!(read.to_bits(), value.to_bits(), "{} row {i}", spec.name);
-            assert_eq!(row.iter().take(3).collect::<Vec<_>>(), place(i));
+            assert_eq!(row.iter().take(4).collect::<Vec<_>>(), place(i));
         }
         if let Some(measured) = data.columns.iter().find(|m| m.name == spec.name) {
             assert_eq!(array.iter().copied().collect::<Vec<_>>(), measured.values);
@@ -178,8 +181,8 @@ fn derived_columns_follow_their_formulas() {
         evaluations: 7.0,
     };
     let columns = |l: Loop| {
-        let (paths, timesteps, noise) = (vec!["rotation".to_string()], vec![1], vec![0.1]);
-        Loops { paths, timesteps, noise, samples: 1, points: 8, loops: vec![l] }.table().unwrap()
+        let (paths, timesteps, sigma) = (vec!["rotation".to_string()], vec![1], vec![0.1]);
+        Loops { paths, timesteps, sigma, samples: 1, points: 8, loops: vec![l] }.table().unwrap()
     };
     let value = |name: &str, l: Loop| columns(l).column(name).unwrap().values[0];
     let expected = [
@@ -266,15 +269,15 @@ fn files_stay_inside_the_directory() {
 fn inconsistent_results_are_refused() {
     let scratch = TempDir::new().unwrap();
     let said = |change: fn(&mut Loops)| {
-        let Example { paths, timesteps, noise, samples, points, .. } = example();
+        let Example { paths, timesteps, sigma, samples, points, .. } = example();
         let loops = loops(&example().table().unwrap()).unwrap();
-        let mut data = Loops { paths, timesteps, noise, samples, points, loops };
+        let mut data = Loops { paths, timesteps, sigma, samples, points, loops };
         assert!(data.table().is_ok());
         change(&mut data);
         data.table().unwrap_err().to_string()
     };
     assert!(said(|d| d.loops.truncate(29)).contains("29 loops, expected [2, 3, 5]"));
-    assert!(said(|d| d.noise.truncate(2)).contains("2 noise levels for 3 timesteps"));
+    assert!(said(|d| d.sigma.truncate(2)).contains("2 noise levels for 3 timesteps"));
     assert!(said(|d| d.paths[1] = "rotation".into()).contains("repeated"));
     let mut short = example().table().unwrap();
     short.columns[2].values.truncate(29);

@@ -69,6 +69,22 @@ fn four_shards_of_a_circulation_are_one_run() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     same(&out, &at("whole"));
 
+    // Shards of the first schema, which calls sigma `noise`.
+    let earlier = at("earlier");
+    let manifests: Vec<PathBuf> = shards.iter().map(|shard| shard.join("manifest.json")).collect();
+    let rewrite = |from: [&str; 2], to: [&str; 2]| {
+        for path in &manifests {
+            let text = fs::read_to_string(path).unwrap();
+            assert!(from.iter().all(|from| text.contains(from)), "{text}");
+            fs::write(path, text.replace(from[0], to[0]).replace(from[1], to[1])).unwrap();
+        }
+    };
+    let (now, then) = (["\"sigma\": [", "\"schema\": 2"], ["\"noise\": [", "\"schema\": 1"]);
+    rewrite(now, then);
+    ran(&[&["merge", "--out", text(&earlier)][..], &shards.iter().map(|s| text(s)).collect::<Vec<_>>()].concat());
+    same(&earlier, &at("whole"));
+    rewrite(then, now);
+
     let [a, b, c, d] = &shards[..] else { panic!() };
     refused(&[a, b, d], &["3 of 4 shards given, missing: 3/4"]);
     refused(&[a, b, c, d, b], &["shard-2: is shard 2/4, as "]);

@@ -135,6 +135,25 @@ mod verbs {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// What `inspect` says of the same model.
+    fn inspected(folder: &Path, more: &[&str]) -> Value {
+        let mut command = vorticity(&["inspect", text(&folder.join("model")), "--json"]);
+        if let Ok(adapter) = std::env::var("VORTICITY_ADAPTER") {
+            command.args(["--adapter", &adapter]);
+        }
+        let output = command.args(more).env("XDG_CACHE_HOME", folder.join("cache")).output().unwrap();
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Both name the same kernels, or say nothing of them.
+    fn same_kernels(manifest: &Value, inspected: &Value) {
+        for key in ["adapter", "kernels", "variants", "attention"] {
+            assert_eq!(manifest.get(key), inspected.get(key), "{key}");
+        }
+        assert_eq!(inspected["not_timed"], 0);
+    }
+
     #[test]
     #[cfg(target_os = "linux")] // elsewhere caches lie where no variable says
     fn the_tuner_keeps_what_it_timed() {
@@ -147,6 +166,10 @@ mod verbs {
             .unwrap();
         let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
 
+        // A run times first what `inspect` says is not timed.
+        let before = inspected(at, &["--tune", "force"]);
+        assert!(before["not_timed"].as_u64().unwrap() > 3 && before.get("variants").is_none(), "{before}");
+        assert!(!at.join("cache/vorticity").exists(), "inspect timed something");
         let (code, said) = run(at, "first", "force", &[]);
         assert!(code == Some(0) && said.contains("timing") && said.contains("kinds of convolution"), "{said}");
         let files: Vec<_> = fs::read_dir(at.join("cache/vorticity")).unwrap().map(|e| e.unwrap().path()).collect();
@@ -166,12 +189,26 @@ mod verbs {
         assert!(code == Some(0) && !said.contains("timing"), "{said}");
         let manifest = read(&at.join("second/manifest.json"));
         assert_eq!((&manifest["kernels"], &manifest["variants"]), (&json!("igemm"), &cache["variants"]));
+        same_kernels(&manifest, &inspected(at, &["--tune", "force"]));
 
         // The same from the manifest; the size of tiles changes nothing.
         let pinned = at.join("second/manifest.json");
         let (code, said) = run(at, "third", text(&pinned), &["--tile", "3"]);
         assert_eq!(code, Some(0), "{said}");
         same(&at.join("third"), &at.join("second"));
+        same_kernels(&read(&at.join("third/manifest.json")), &inspected(at, &["--tune", text(&pinned)]));
+
+        // Where nobody says anything, and where attention is told.
+        for (out, more) in [("plain", &[][..]), ("apart", &["--attention", "apart"])] {
+            let (code, said) = run(at, out, "off", more);
+            assert_eq!(code, Some(0), "{said}");
+            let manifest = read(&at.join(out).join("manifest.json"));
+            same_kernels(&manifest, &inspected(at, &[&["--tune", "off"], more].concat()));
+            assert_eq!(manifest.get("attention").is_some(), out == "apart");
+        }
+        let named = inspected(at, &["--kernels", "cc", "--attention", "apart"]);
+        assert!(named["kernels"] == "cc" && named["attention"] == "apart", "{named}");
+        assert!(named.get("adapter").is_none(), "{named}");
 
         // Shards of different variants are not joined, and the difference is shown.
         let none = at.join("none.json");

@@ -3,7 +3,7 @@ use crate::common::gpu;
 use crate::networks::model;
 use std::path::Path;
 use vorticity::cli::device::Device;
-use vorticity::cli::{devices, inspect, output::Output, text, verify};
+use vorticity::cli::{devices, inspect, output::Output, text, tune::TuneArgs, verify};
 use vorticity::verify::{Report, Row};
 
 fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
@@ -11,7 +11,8 @@ fn arguments(folder: &Path, kernels: &str, plan: bool) -> inspect::Args {
         network: Default::default(),
         model: folder.into(),
         device: Device::default(),
-        kernels: kernels.into(),
+        kernels: Some(kernels.into()),
+        tune: TuneArgs { tune: "auto".into() },
         tangents: 0,
         cotangents: 0,
         plan,
@@ -43,7 +44,7 @@ fn inspect_tells_size_cost_and_plan() {
     let mut other = arguments(folder.path(), "cublas", false);
     assert!(inspect::describe(&other).unwrap_err().to_string().contains("'cublas' is not one of cc, igemm"));
     other.model = folder.path().join("none");
-    other.kernels = "cc".into();
+    other.kernels = Some("cc".into());
     let error = inspect::describe(&other).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("not a directory"), "{error}");
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();

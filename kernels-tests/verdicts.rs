@@ -207,7 +207,7 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
     };
     let checked = loops.iter().filter(|l| !l[2].is_nan()).count();
     let facts = json!({
-        "paths": ["rotation"], "timesteps": [5], "noise": [0.5], "points": 10, "checked": checked, "adaptive": adaptive,
+        "paths": ["rotation"], "timesteps": [5], "sigma": [0.5], "points": 10, "checked": checked, "adaptive": adaptive,
     });
     let (samples, shard) = (loops.len(), Shard::WHOLE);
     let part = Part { measure: &Circulation, shard, samples, facts, arrays: vec![array], worst: 0.0, origin: None };

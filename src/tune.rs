@@ -60,23 +60,46 @@ impl Mode {
 pub fn tuned(gpus: Vec<Gpu>, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<Vec<Gpu>> {
     let mut done: Vec<Gpu> = Vec::with_capacity(gpus.len());
     for gpu in gpus {
-        // Only these have variants.
-        let portable = matches!(mode, Mode::Force | Mode::File(_));
-        let gpu = if portable { gpu.with_family(KernelFamily::Gpu) } else { gpu };
+        let gpu = portable(gpu, mode);
         let alike = done.iter().find(|other| other.identity() == gpu.identity());
-        let choices = match (alike, mode) {
-            (_, Mode::Off) => built_in(&gpu, graphs)?,
-            (_, Mode::Auto) if gpu.is_software() => Choices::default(),
-            (Some(other), _) => (**other.choices()).clone(),
-            (None, Mode::File(path)) => {
-                let choices = of_file(&gpu, path)?;
-                choices.of_classes(&classes(&gpu, graphs)?, VARIANTS[0].name)
-            }
-            (None, _) => choose(&gpu, graphs, say)?,
+        let choices = match (alike, untimed(&gpu, mode, graphs)?) {
+            (_, Some(choices)) => choices,
+            (Some(other), None) => (**other.choices()).clone(),
+            (None, None) => choose(&gpu, graphs, say)?,
         };
         done.push(gpu.with_choices(choices));
     }
     Ok(done)
+}
+
+/// The device with the choices of `tuned` as far as nothing has to be timed for them, and how many kinds of convolution that
+/// would time first.
+pub fn known(gpu: Gpu, mode: &Mode, graphs: &[&Graph], say: &mut dyn FnMut(&str)) -> Result<(Gpu, usize)> {
+    let gpu = portable(gpu, mode);
+    if let Some(choices) = untimed(&gpu, mode, graphs)? {
+        return Ok((gpu.with_choices(choices), 0));
+    }
+    let (classes, cache) = (classes(&gpu, graphs)?, Cache::open(&gpu, say));
+    let missing = classes.iter().filter(|class| cache.choices.of(class).is_none()).count();
+    Ok((gpu.with_choices(cache.choices.of_classes(&classes, VARIANTS[0].name)), missing))
+}
+
+/// The device with the family that has variants, where the mode wants that one everywhere.
+fn portable(gpu: Gpu, mode: &Mode) -> Gpu {
+    match mode {
+        Mode::Force | Mode::File(_) => gpu.with_family(KernelFamily::Gpu),
+        Mode::Auto | Mode::Off => gpu,
+    }
+}
+
+/// The choices of a mode that times nothing here; none where the cache has them.
+fn untimed(gpu: &Gpu, mode: &Mode, graphs: &[&Graph]) -> Result<Option<Choices>> {
+    Ok(match mode {
+        Mode::Off => Some(built_in(gpu, graphs)?),
+        Mode::Auto if gpu.is_software() => Some(Choices::default()),
+        Mode::File(path) => Some(of_file(gpu, path)?.of_classes(&classes(gpu, graphs)?, VARIANTS[0].name)),
+        Mode::Auto | Mode::Force => None,
+    })
 }
 
 /// What is chosen without timing, by vendor (PCI numbers): the tile whose inner loop the vendor's compilers make the most of

@@ -29,7 +29,7 @@ def circulation(rotor, data):
 
 def test_a_mapping_of_arrays(circulation):
     assert circulation["integral"].shape == (2, 2, 3) and circulation["integral"].dtype == np.float64
-    assert dict(circulation).keys() >= {"paths", "timesteps", "noise", "integral", "verdict"}
+    assert dict(circulation).keys() >= {"paths", "timesteps", "sigma", "integral", "verdict"}
     assert len(circulation) == len(list(circulation)) and "integral" in circulation
     with pytest.raises(KeyError, match="circulation has no 'nothing', it has .*integral"):
         circulation["nothing"]

@@ -69,7 +69,7 @@ def _bands(ax, result, column, x, log):
     cells, axes = result.cells(column), result.axes
     several = next((axis for axis in axes if axis not in ("timestep", "sample")), None)
     names = axes[several] if several else [None]
-    levels = np.asarray(axes["timestep"] if x == "timestep" else result["noise"], float)
+    levels = np.asarray(axes["timestep"] if x == "timestep" else result["sigma"], float)
     order = np.argsort(levels, kind="stable")
     rows = []
     for own in cells:
@@ -125,7 +125,7 @@ def _means(ax, result, x):
     """Means over the samples in units of sigma^-2, in which they are of order one at every noise level, with three standard errors."""
     import numpy as np
 
-    told, sigma = result.told(), result["noise"]
+    told, sigma = result.told(), result["sigma"]
     levels = np.asarray(result.axes["timestep"] if x == "timestep" else sigma, float)
     (own,) = told["points"]
     means, errors = (np.array([np.nan if p[key] is None else p[key] for p in own]) * sigma**2 for key in ("value", "error"))

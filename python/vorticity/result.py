@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Axes of arrays that are no columns, where their names say more than their sizes.
 ARRAYS = {
-    "noise": ("timestep",),
+    "sigma": ("timestep",),
     "components": ("sample", "row"),
     "jacobian": ("timestep", "sample", "row", "column"),
     "jacobian_fd": ("timestep", "sample", "row", "column"),
@@ -214,7 +214,7 @@ class Result(Mapping[str, "NDArray[Any]"]):
     def to_frame(self) -> pandas.DataFrame:
         """A pandas `DataFrame`, a row per place: its axes, `sigma`, every column (errors among them), `verdict`.
 
-        The rows and columns are those of the run's CSV, with the noise level beside the timestep. Needs pandas.
+        The rows and columns are those of the run's CSV. Needs pandas.
         """
         pd = need("pandas", "to_frame")
         import numpy as np
@@ -225,7 +225,7 @@ class Result(Mapping[str, "NDArray[Any]"]):
         for (axis, labels), place in zip(axes.items(), grid, strict=True):
             columns[axis] = np.asarray(labels)[place.ravel()]
             if axis == "timestep":
-                columns["sigma"] = self["noise"][place.ravel()]
+                columns["sigma"] = self["sigma"][place.ravel()]
         for name in self.units:
             columns[name] = self[name].ravel()
         return pd.DataFrame(columns)
@@ -240,13 +240,13 @@ class Result(Mapping[str, "NDArray[Any]"]):
         axes = self.axes
         coords = dict(axes)
         if "timestep" in axes:
-            coords["sigma"] = ("timestep", self["noise"])
+            coords["sigma"] = ("timestep", self["sigma"])
         variables = {}
         for column in self._table["columns"]:
             attributes = {"units": column["unit"], "long_name": column["meaning"], "formula": column["formula"]}
             variables[column["name"]] = (tuple(axes), self[column["name"]], attributes)
         for name, array in self.items():
-            if name in variables or name == "noise" or name in {axis + "s" for axis in axes}:
+            if name in variables or name == "sigma" or name in {axis + "s" for axis in axes}:
                 continue
             dims = ARRAYS.get(name, ())
             if len(dims) != array.ndim:

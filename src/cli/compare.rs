@@ -1,4 +1,4 @@
-//! `vorticity compare`: how far two runs of one diagnostic are apart.
+//! `vorticity compare`: how far two runs of one measure are apart.
 use super::output::Output;
 use crate::error::Result;
 use crate::report::compare::{self, CompareOptions, LEVEL};
@@ -7,7 +7,7 @@ use crate::run::{check_file, write_file};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Compare two finished runs of the same diagnostic: differences B - A with bootstrap confidence intervals.
+/// Compare two finished runs of the same measure: differences B - A with bootstrap confidence intervals.
 ///
 /// The samples are resampled: together where both runs used the same data, seed and samples, else each on its own.
 #[derive(clap::Args, Clone, Debug)]

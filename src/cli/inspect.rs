@@ -1,18 +1,22 @@
 //! `vorticity inspect MODEL`: what a model directory holds and what running it takes, without running it.
-//! In: a model directory and a family of kernels (by name, or an adapter's). Out: text or JSON; no GPU is needed.
+//! In: a model directory and an adapter, whose kernels are those of a run, or a family of kernels by name. Out: text or JSON; no
+//! GPU is needed.
 use super::device::Device;
 use super::network::NetworkArgs;
 use super::output::Output;
 use super::process::settled_json;
 use super::text::{count, table};
+use super::tune::TuneArgs;
 use crate::error::{Error, Result};
 use crate::gpu::{Memory, tiles};
 use crate::model::Model;
 use crate::passes::{Append, alone, lower, lower_as_is};
 use crate::program::{Action, Builder, Program, Step};
+use crate::session::fleet;
 use crate::target::{KernelFamily, Target};
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -24,9 +28,13 @@ pub struct Args {
     #[command(flatten)]
     /// Where it runs.
     pub device: Device,
-    /// Plan for this family of kernels: cc (software adapters) or igemm (GPUs); no GPU is needed
-    #[arg(long, value_name = "FAMILY", default_value = "igemm", value_parser = ["cc", "igemm"], conflicts_with = "adapter")]
-    pub kernels: String,
+    /// Plan for this family of kernels, cc (software adapters) or igemm (GPUs), without an adapter [default: what a run has on
+    /// this one; igemm where there is none]
+    #[arg(long, value_name = "FAMILY", value_parser = ["cc", "igemm"], conflicts_with_all = ["adapter", "tune"])]
+    pub kernels: Option<String>,
+    #[command(flatten)]
+    /// Which variants of its kernels.
+    pub tune: TuneArgs,
     /// Plan for samples with so many tangents each
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub tangents: u32,
@@ -61,6 +69,10 @@ pub fn describe(args: &Args) -> Result<String> {
 struct Planned {
     model: Model,
     kernels: KernelFamily,
+    /// Which kernels, as the manifest of a run has it.
+    facts: Map<String, Value>,
+    /// Kinds of convolution that a run would time first, to choose their variants.
+    untimed: usize,
     program: Program,
     /// The same plan without fusion.
     unfused: Work,
@@ -81,16 +93,28 @@ impl Work {
     }
 }
 
-fn open(args: &Args) -> Result<Planned> {
-    let target = match &args.device.adapter {
-        Some(_) => args.device.open()?.target(),
-        None => {
-            let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
-            let attention = args.device.attention;
-            Target { buffer_bytes, attention, ..Target::of(KernelFamily::parse(&args.kernels)?) }
-        }
+/// What a plan is for: the device that a run would open, with its choices; or a family of kernels alone, where that is asked
+/// for or there is no adapter. With the facts of a run's manifest, and how many kinds of convolution are not timed.
+fn target(args: &Args, model: &Model) -> Result<(Target, Map<String, Value>, usize)> {
+    let family = match (&args.kernels, &args.device.adapter) {
+        (Some(name), _) => KernelFamily::parse(name)?,
+        (None, adapter) => match args.device.open() {
+            Err(Error::NoAdapter(_)) if adapter.is_none() => KernelFamily::Gpu,
+            opened => {
+                let (gpu, untimed) = args.tune.known(opened?, model, args.output)?;
+                return Ok((gpu.target(), fleet::facts(&[gpu]), untimed));
+            }
+        },
     };
+    let buffer_bytes = args.device.bounds()?.visible().map(tiles::buffer_bytes);
+    let target = Target { buffer_bytes, attention: args.device.attention, ..Target::of(family) };
+    let facts = fleet::planned(&target);
+    Ok((target, facts, 0))
+}
+
+fn open(args: &Args) -> Result<Planned> {
     let model = args.network.open(&args.model)?;
+    let (target, facts, untimed) = target(args, &model)?;
     let (kernels, memory) = (target.family, args.device.bounds()?.memory);
     let planned = |saved: u64, lower: Append| {
         let empty = Builder::both(Target { saved, ..target.clone() }, args.tangents, args.cotangents);
@@ -102,7 +126,7 @@ fn open(args: &Args) -> Result<Planned> {
     if args.cotangents > 0 && excess > 0 {
         program = planned(excess, lower)?;
     }
-    Ok(Planned { model, kernels, program, unfused })
+    Ok(Planned { model, kernels, facts, untimed, program, unfused })
 }
 
 fn text(args: &Args, planned: &Planned) -> String {
@@ -117,7 +141,8 @@ fn text(args: &Args, planned: &Planned) -> String {
     out
 }
 
-fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
+fn summary(planned: &Planned) -> String {
+    let Planned { model, kernels, program, unfused, .. } = planned;
     let (kernels, mirrors, work) = (*kernels, mirrors(program), Work::of(program));
     let lines = [
         ("model", model.path.display().to_string()),
@@ -125,7 +150,7 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         ("shape", format!("{}, D = {}", model.shape(), model.shape().len())),
         ("weights SHA-256", model.sha256.clone()),
         ("parameters", count(model.parameters)),
-        ("kernels", kernels.name().into()),
+        ("kernels", kernels_of(planned)),
         ("steps", format!("{} dispatches ({} unfused), {mirrors} image updates", work.dispatches, unfused.dispatches)),
         ("FLOPs per evaluation", format!("{} ({} unfused)", count(work.flops), count(unfused.flops))),
         (
@@ -143,6 +168,28 @@ fn summary(Planned { model, kernels, program, unfused }: &Planned) -> String {
         let _ = writeln!(out, "{name:<22} {value}"); // writing to a String cannot fail
         out
     })
+}
+
+/// Which kernels, in words: family, adapter, what is chosen.
+fn kernels_of(planned: &Planned) -> String {
+    let word = |key: &str| planned.facts.get(key).and_then(Value::as_str);
+    let mut said = planned.kernels.name().to_string();
+    said += &word("adapter").map_or(", for no adapter".into(), |adapter| format!(" on {adapter}"));
+    let chosen = planned.facts.get("variants").and_then(Value::as_object);
+    let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in chosen.into_iter().flat_map(Map::values).filter_map(Value::as_str) {
+        *by_name.entry(name).or_default() += 1;
+    }
+    for (name, kinds) in by_name {
+        said += &format!("; {name} for {kinds} kinds of convolution");
+    }
+    if let Some(way) = word("attention") {
+        said += &format!("; attention {way}");
+    }
+    if planned.untimed > 0 {
+        said += &format!("; {} kinds of convolution are not timed yet: a run does that first", planned.untimed);
+    }
+    said
 }
 
 /// Of one sample with its tangents.
@@ -165,7 +212,8 @@ fn mirrors(program: &Program) -> usize {
 }
 
 /// What `text` says, as JSON; the steps too with --plan.
-fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned) -> Value {
+fn document(args: &Args, planned: &Planned) -> Value {
+    let Planned { model, kernels, program, unfused, .. } = planned;
     let (kernels, work) = (*kernels, Work::of(program));
     let shape = model.shape();
     let image = |i| program.has_image(crate::program::BufferId(i));
@@ -177,7 +225,7 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
     };
     let mut document = json!({
         "model": model.path.display().to_string(), "config": model.config, "shape": [shape.c, shape.h, shape.w],
-        "settled": settled_json(&model.facts), "weights_sha256": model.sha256, "parameters": model.parameters, "kernels": kernels.name(),
+        "settled": settled_json(&model.facts), "weights_sha256": model.sha256, "parameters": model.parameters, "not_timed": planned.untimed,
         "dispatches": work.dispatches, "image_updates": mirrors(program),
         "flops_per_evaluation": work.flops, "activation_bytes_per_evaluation": work.bytes,
         "unfused": { "dispatches": unfused.dispatches, "flops_per_evaluation": unfused.flops,
@@ -188,6 +236,9 @@ fn document(args: &Args, Planned { model, kernels, program, unfused }: &Planned)
         "process_bytes": (kernels == KernelFamily::Cpu).then(|| predicted(kernels, program).process(model.parameters)),
         "buffers": program.buffers.iter().enumerate().filter_map(buffer).collect::<Vec<_>>(),
     });
+    for (key, value) in &planned.facts {
+        document[key] = value.clone();
+    }
     if args.plan {
         let step = |s: &Step| {
             let constants: Map<String, Value> =

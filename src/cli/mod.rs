@@ -1,6 +1,8 @@
 //! The command line: one file per verb, each with its arguments and a `run` that calls the library and prints; the verbs that
 //! measure are made of `MEASURES` by one file, `measure`. What verbs share is in `common` (weights, warnings), `output` (JSON or
-//! silence instead of text), `watch` (progress, predicted time) and `text` (tables).
+//! silence instead of text), `watch` (progress, predicted time) and `text` (tables). Help is
+//! grouped by one table, `headings`, and ends with those of another, `examples`;
+//! `words` answers words of other programs.
 pub mod bench;
 pub mod check;
 pub mod common;
@@ -9,6 +11,8 @@ pub mod completions;
 pub mod device;
 pub mod devices;
 pub mod evaluate;
+pub mod examples;
+pub mod headings;
 pub mod import;
 pub mod init;
 pub mod inspect;
@@ -32,8 +36,9 @@ pub mod tune;
 mod verbs;
 pub mod verify;
 pub mod watch;
+pub mod words;
 
-pub use verbs::main;
+pub use verbs::{command, main};
 
 use crate::error::EXIT_CODES;
 

@@ -39,15 +39,14 @@ pub struct NetworkArgs {
 
 /// What an ONNX file cannot say.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "ONNX files")]
 pub struct OnnxArgs {
-    /// The input that is x; if not given, and FILE.toml beside FILE.onnx does not say it, it is guessed where that is plain
+    /// Of an ONNX file, the input that is x; if not given, and FILE.toml beside FILE.onnx does not say it, it is guessed where that is plain
     #[arg(long, value_name = "NAME")]
     pub x: Option<String>,
-    /// The input that is told the noise level, likewise
+    /// Of an ONNX file, the input that is told the noise level, likewise
     #[arg(long, value_name = "NAME")]
     pub label: Option<String>,
-    /// The output that is meant, likewise
+    /// Of an ONNX file, the output that is meant, likewise; --out says what is written
     #[arg(long, value_name = "NAME")]
     pub output: Option<String>,
     /// How many of the output's first channels are the prediction: those of x, where a network also puts out a variance

@@ -11,23 +11,14 @@ use crate::summary::Results;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-const EXAMPLES: &str = "\
-Examples:
-  vorticity plot runs/mnist --out circulation.pdf                            # the headline, a column wide, a panel per path
-  vorticity plot runs/learned runs/exact --names learned,exact --out two.pdf # side by side, told apart in grey too
-  vorticity plot runs/mnist --column integral_over_abs --path rotation --no-title --width 8cm --out share.svg
-  vorticity plot runs/mnist runs/latent --pooled --out pooled.pdf            # one box per path and run (Figs. 5, 7, 9, 12)
-  vorticity plot runs/curl --kind histograms --width 6.75in --out pairs.png --dpi 600";
-
 /// Draw finished runs as a figure for a paper, SVG, PDF or PNG, at the size at which it is printed.
 ///
-/// Runs of one diagnostic stand side by side in one panel, each with a colour and a sign of its own. Every path has a panel, with a
+/// Runs of one measure stand side by side in one panel, each with a colour and a sign of its own. Every path has a panel, with a
 /// scale of its own where one for all would hide what is in it. The legend says what dashes, bands and hollow boxes mean. The font is
 /// in the file of a PDF; no text is smaller than 7 points.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Run directories, all of one diagnostic
+    /// Run directories, all of one measure
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
     /// File to write
@@ -80,7 +71,7 @@ pub enum Kind {
     Medians,
     /// Means over the samples with three standard errors
     Means,
-    /// Every sample, of diagnostics without timesteps
+    /// Every sample, of measures without timesteps
     Samples,
     /// Histograms of the differences of pairs
     Histograms,

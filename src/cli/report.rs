@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Put finished runs on one HTML page that needs nothing else: figures, tables with errors, how to repeat them.
 ///
-/// Runs of any diagnostic; several of the same one are shown side by side. The page has no scripts and loads nothing.
+/// Runs of any measure; several of the same one are shown side by side. The page has no scripts and loads nothing.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Run directories

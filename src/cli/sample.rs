@@ -25,8 +25,8 @@ pub struct Args {
     /// Model directory, or a closed form such as field:mixture?file=F with --shape
     pub model: Spec,
     /// How many samples
-    #[arg(long, default_value_t = 64)]
-    pub n: usize,
+    #[arg(long, alias = "n", default_value_t = 64)]
+    pub samples: usize,
     /// ode: probability flow, Heun, two evaluations a step; ddim: deterministic; ddpm: with fresh noise at every step [default:
     /// ddim on variance-preserving models; all others want ode]
     #[arg(long, value_parser = ["ode", "ddim", "ddpm"])]
@@ -89,10 +89,10 @@ pub fn run(args: &Args) -> Result<i32> {
     let plain = if field.process().preserves_variance() { Method::Ddim } else { Method::Ode };
     let method = args.method.as_ref().and_then(|name| METHODS.iter().find(|m| m.0 == *name)).map_or(plain, |m| m.1);
     let keep = if args.strip.is_some() { STRIP.1 } else { 0 };
-    let options = Options { n: args.n, method, steps: args.steps, seed: args.seed, keep };
+    let options = Options { n: args.samples, method, steps: args.steps, seed: args.seed, keep };
 
     let each = if method == Method::Ode { args.steps.saturating_mul(2).saturating_sub(1) } else { args.steps };
-    let evaluations = args.n.saturating_mul(each); // both are checked below, in the library
+    let evaluations = args.samples.saturating_mul(each); // both are checked below, in the library
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
     output.say(&settled(field.as_ref()))?;
     let facts = settled_json(&field.facts());
@@ -117,10 +117,10 @@ pub fn run(args: &Args) -> Result<i32> {
     pictures(args, &gpu, field.as_ref(), &samples, shape)?;
 
     let bad = &samples.not_finite;
-    let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.n, list(bad));
+    let told = format!("{} of {} samples are not finite, black in the picture: {}", bad.len(), args.samples, list(bad));
     let marked = Marked::new(bad.len(), &told, samples.origin.clone());
     let (n, steps, shown) =
-        (args.n, args.steps, |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()));
+        (args.samples, args.steps, |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()));
     let written = [shown(&args.out), shown(&args.strip), shown(&args.values)].into_iter().flatten().collect::<Vec<_>>();
     let (method, seconds) = (method.name(), start.elapsed().as_secs_f64());
     args.output.say(&format!(
@@ -142,7 +142,7 @@ pub fn run(args: &Args) -> Result<i32> {
 /// Writes the samples as they are, if that is asked for.
 fn write_values(args: &Args, shape: Shape, samples: &Samples) -> Result<()> {
     let Some(path) = &args.values else { return Ok(()) };
-    let shape = vec![args.n, shape.c, shape.h, shape.w];
+    let shape = vec![args.samples, shape.c, shape.h, shape.w];
     write_arrays(path, &[Array { name: "samples", shape, values: Numbers::F32(samples.x.clone()) }])
 }
 
@@ -153,12 +153,12 @@ fn pictures(args: &Args, gpu: &Gpu, field: &dyn Field, samples: &Samples, shape:
         None => Ok(x.to_vec()),
     };
     let range = field.data_range();
-    let columns = (args.n as f64).sqrt().ceil() as usize;
+    let columns = (args.samples as f64).sqrt().ceil() as usize;
     if let Some(out) = &args.out {
         write(out, &shown(&samples.x)?, columns, shape, range)?;
     }
     if let Some(path) = &args.strip {
-        let (rows, d) = (STRIP.0.min(args.n), shape.len());
+        let (rows, d) = (STRIP.0.min(args.samples), shape.len());
         let stages = samples.states.iter().map(|s| shown(&s.1)).collect::<Result<Vec<_>>>()?;
         let strip: Vec<f32> =
             (0..rows).flat_map(|i| stages.iter().flat_map(move |x| x[i * d..(i + 1) * d].to_vec())).collect();

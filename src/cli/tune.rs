@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::field::Field;
 use crate::gpu::Gpu;
 use crate::graph::Graph;
-use crate::tune::{Mode, tuned};
+use crate::model::{AutoencoderModel, Model};
+use crate::tune::{Mode, known, tuned};
 
 /// Which variants of the kernels run.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,22 +21,35 @@ pub struct TuneArgs {
 impl TuneArgs {
     /// The devices with choices for the field's networks.
     pub(super) fn tuned(&self, gpus: Vec<Gpu>, field: &dyn Field, output: Output) -> Result<Vec<Gpu>> {
-        let autoencoder = field.autoencoder().into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
-        self.tuned_for(gpus, &field.graph().into_iter().chain(autoencoder).collect::<Vec<_>>(), output)
+        self.tuned_for(gpus, &networks(field.graph(), field.autoencoder()), output)
     }
 
     /// The devices with choices for networks.
     pub(super) fn tuned_for(&self, gpus: Vec<Gpu>, graphs: &[&Graph], output: Output) -> Result<Vec<Gpu>> {
-        let mut say = |text: &str| {
-            if !output.quiet {
-                eprintln!("tuning: {text}");
-            }
-        };
-        tuned(gpus, &Mode::parse(&self.tune), graphs, &mut say)
+        tuned(gpus, &Mode::parse(&self.tune), graphs, &mut |text| say(text, output))
+    }
+
+    /// The device with the choices that a run of the model has, as far as they are known without timing anything, and how many
+    /// kinds of convolution such a run would time first.
+    pub(super) fn known(&self, gpu: Gpu, model: &Model, output: Output) -> Result<(Gpu, usize)> {
+        let networks = networks(Some(&model.graph), model.autoencoder.as_ref());
+        known(gpu, &Mode::parse(&self.tune), &networks, &mut |text| say(text, output))
     }
 
     /// `tuned` of one device.
     pub(super) fn tuned_one(&self, gpu: Gpu, field: &dyn Field, output: Output) -> Result<Gpu> {
         Ok(self.tuned(vec![gpu.clone()], field, output)?.pop().unwrap_or(gpu))
+    }
+}
+
+/// All networks that a field runs.
+fn networks<'a>(graph: Option<&'a Graph>, autoencoder: Option<&'a AutoencoderModel>) -> Vec<&'a Graph> {
+    let both = autoencoder.into_iter().flat_map(|a| [&a.networks.encoder, &a.networks.decoder]);
+    graph.into_iter().chain(both).collect()
+}
+
+fn say(text: &str, output: Output) {
+    if !output.quiet {
+        eprintln!("tuning: {text}");
     }
 }

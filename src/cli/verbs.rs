@@ -2,8 +2,8 @@
 //! text, files, and the exit code. No numerics here.
 use super::text::command_line;
 use super::{
-    bench, check, compare, completions, devices, evaluate, import, init, inspect, integrate, kernels, man, measure,
-    merge, paths, plot, report, sample, selftest, verify,
+    bench, check, compare, completions, devices, evaluate, examples, headings, import, init, inspect, integrate,
+    kernels, man, measure, merge, paths, plot, report, sample, selftest, verify, words,
 };
 use crate::error::Result;
 use crate::measures::{self, MEASURES};
@@ -41,24 +41,33 @@ enum Verb {
     Compare(compare::Args),
 }
 
-/// The whole command line: a verb for every measure, then the others.
-fn command() -> Command {
+/// The whole command line: a verb for every measure, then the others; without the examples of its help.
+fn plain() -> Command {
     let measuring = MEASURES.iter().map(|measure| measure::command(*measure));
-    Verb::augment_subcommands(Cli::command().subcommands(measuring))
+    let verbs = Verb::augment_subcommands(Command::new("verbs").subcommands(measuring));
+    headings::program(Cli::command()).subcommands(verbs.get_subcommands().map(headings::grouped))
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    examples::shown(plain(), "")
 }
 
 fn run(arguments: &[OsString]) -> Result<i32> {
     if let Some(error) = integrate::renamed(arguments.get(1..).unwrap_or_default()) {
         return Err(error);
     }
-    let matches = match command().try_get_matches_from(arguments) {
+    let (command, log) = (command(), command_line(arguments));
+    let matches = match command.clone().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(answer) => {
+            if let Some(error) = words::answer(&command, log.get(1..).unwrap_or_default(), &answer) {
+                return Err(error);
+            }
             let _ = answer.print(); // help, the version, or what is wrong; a reader that went away is no error
             return Ok(answer.exit_code());
         }
     };
-    let log = command_line(arguments);
     if let Some((name, own)) = matches.subcommand()
         && let Some(measure) = measures::find(name)
     {
@@ -82,8 +91,8 @@ fn run(arguments: &[OsString]) -> Result<i32> {
         Verb::Plot(args) => plot::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Bench(args) => bench::run(&args),
-        Verb::Completions(args) => completions::run(&args, command()),
-        Verb::Man(args) => man::run(&args, command()),
+        Verb::Completions(args) => completions::run(&args, command),
+        Verb::Man(args) => man::run(&args, plain()),
     }
 }
 

@@ -241,7 +241,7 @@ impl Selection {
         worst: f64,
         facts: Value,
     ) -> Result<Part> {
-        let noise =
+        let sigma =
             self.timesteps.iter().map(|&k| Ok(subject.field.process().noise(k)?.1)).collect::<Result<Vec<f64>>>()?;
         let each = size_of_val(rows) / size_of::<f64>() / self.places(shard).max(1);
         let shape = vec![self.timesteps.len(), shard.count(self.samples), each];
@@ -250,7 +250,7 @@ impl Selection {
             measure,
             shard,
             samples: self.samples,
-            facts: json!({ "timesteps": self.timesteps, "noise": noise, "table": facts }),
+            facts: json!({ "timesteps": self.timesteps, "sigma": sigma, "table": facts }),
             arrays: vec![PartArray { name: ROWS.into(), shape, axis: Some(1), values }],
             worst,
             origin: None,

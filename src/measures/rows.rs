@@ -3,7 +3,7 @@
 use crate::diagnostics::ROWS;
 use crate::error::Result;
 use crate::run::{
-    About, Array, Labels, Numbers, Part, PartArray, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis, TableColumn,
+    About, Array, Labels, Numbers, Part, PartArray, SAMPLE, SCHEMA, SIGMA, TIMESTEP, Table, TableAxis, TableColumn,
 };
 use bytemuck::Pod;
 use serde_json::{Map, Value, json};
@@ -22,8 +22,8 @@ pub(super) fn columns<Row>(columns: &[Column<Row>], rows: &[Row]) -> Vec<TableCo
 }
 
 /// The array of noise levels that tables with timesteps have.
-pub(super) fn noise(sigma: Vec<f64>) -> Array {
-    Array { name: "noise", shape: vec![sigma.len()], values: Numbers::F64(sigma) }
+pub(super) fn levels(sigma: Vec<f64>) -> Array {
+    Array { name: SIGMA, shape: vec![sigma.len()], values: Numbers::F64(sigma) }
 }
 
 /// The results of a part that has all samples: its rows after `settle`, which is told the largest error that the f64 twin
@@ -64,10 +64,10 @@ pub(super) fn several<Row: Pod>(
         let n = axis.labels.len().max(1);
         rows = (0..n).flat_map(|i| rows[i..].iter().step_by(n).copied()).collect();
     }
-    let (timesteps, sigma): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.fact("noise")?);
+    let (timesteps, sigma): (Vec<usize>, Vec<f64>) = (part.fact("timesteps")?, part.sigma()?);
     let mut facts: Map<String, Value> = part.fact("table")?;
-    facts.insert("noise".into(), json!(sigma));
-    let mut arrays = vec![noise(sigma)];
+    facts.insert(SIGMA.into(), json!(sigma));
+    let mut arrays = vec![levels(sigma)];
     for &name in names {
         arrays.extend(part.take(name).map(|PartArray { shape, values, .. }| Array { name, shape, values }));
     }

@@ -4,15 +4,15 @@ use crate::data::{Array as Values, npz, sha256_file, text};
 use crate::error::{Error, Result};
 use crate::measures::MEASURES;
 use crate::run::{
-    Array, Axis, END, Labels, Matrices, Numbers, PATH, PLANE, Pictures, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis,
-    TableColumn, VERDICT,
+    Array, Axis, END, Labels, Matrices, Numbers, PATH, PLANE, Pictures, SAMPLE, SCHEMA, SIGMA, TIMESTEP, Table,
+    TableAxis, TableColumn, VERDICT,
 };
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Versions of the layout that are read, see docs/FORMATS.md. The first has no words of verdict, and a column `resolved` that
-/// passed over errors which had not been measured; verdicts are the errors' to give, in both.
-const SCHEMAS: [u64; 2] = [1, SCHEMA as u64];
+/// passed over errors which had not been measured; verdicts are the errors' to give, in all. Up to the second sigma is called `noise`.
+const SCHEMAS: [u64; 3] = [1, 2, SCHEMA as u64];
 /// Columns that say what follows from others.
 const SAID: [&str; 2] = ["resolved", VERDICT.name];
 /// Every axis that a measure may have.
@@ -23,7 +23,7 @@ const AXES: [Axis; 5] = [PATH, PLANE, END, TIMESTEP, SAMPLE];
 pub struct Stored {
     /// Name of the directory.
     pub name: String,
-    /// What was measured, columns in the order of this program's schema. Of other arrays it holds `noise` (f64
+    /// What was measured, columns in the order of this program's schema. Of other arrays it holds `sigma` (f64
     /// `[timestep]`) and, where the measure has them, `jacobian` and `components`, and its pictures.
     pub table: Table,
     /// All of `manifest.json`.
@@ -54,7 +54,7 @@ pub fn read(dir: &Path) -> Result<Stored> {
     match manifest["schema"].as_u64() {
         Some(schema) if SCHEMAS.contains(&schema) => {}
         _ => {
-            let known = SCHEMAS.map(|s| s.to_string()).join(" and ");
+            let known = SCHEMAS.map(|s| s.to_string()).join(", ");
             return Err(bad(format!("has schema {}, this program reads {known}", manifest["schema"])));
         }
     }
@@ -84,13 +84,13 @@ pub fn read(dir: &Path) -> Result<Stored> {
         return Err(bad(format!("'{measure}' has no column that this program knows")));
     }
     let mut table = Table { measure, schema: SCHEMA, axes, columns, arrays: vec![], facts: described.clone() };
-    if let Some(levels) = described["noise"].as_array() {
-        let noise: Vec<f64> = levels.iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect();
+    if let Some(levels) = described[SIGMA].as_array().or(described["noise"].as_array()) {
+        let sigma: Vec<f64> = levels.iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect();
         let expected = table.axes.iter().find(|a| a.name == TIMESTEP.name).map_or(0, |a| a.labels.len());
-        if noise.len() != expected {
-            return Err(bad(format!("'{measure}' has {} noise levels for {expected} timesteps", noise.len())));
+        if sigma.len() != expected {
+            return Err(bad(format!("'{measure}' has {} noise levels for {expected} timesteps", sigma.len())));
         }
-        table.arrays.push(Array { name: "noise", shape: vec![expected], values: Numbers::F64(noise) });
+        table.arrays.push(Array { name: SIGMA, shape: vec![expected], values: Numbers::F64(sigma) });
     }
     if let Some(own) = measure.info().matrices {
         matrices(&arrays, own, &mut table)?;

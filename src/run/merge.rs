@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// The data file of a shard.
 const DATA: &str = "shard.npz";
-/// Version of the layout of a shard.
-const SCHEMA: u32 = 1;
+/// Version of the layout of a shard, and those that are read: in the first sigma is called `noise`.
+const SCHEMA: u32 = 2;
+const SCHEMAS: [u32; 2] = [1, SCHEMA];
 /// Missing shards that a message names.
 const LISTED: usize = 8;
 /// The key of a manifest for what each shard was made of, such as files of scores.
@@ -159,8 +160,8 @@ impl Opened {
         if manifest["shard"].is_null() {
             return Err(fail("is of a whole run, expected that of a shard (--shard i/n)".into()));
         }
-        if manifest["schema"] != json!(SCHEMA) {
-            return Err(fail(format!("schema {}, expected {SCHEMA}", manifest["schema"])));
+        if !SCHEMAS.iter().any(|schema| manifest["schema"] == json!(schema)) {
+            return Err(fail(format!("schema {}, expected {} or {SCHEMA}", manifest["schema"], SCHEMAS[0])));
         }
         let Some(&measure) = measures.iter().find(|m| manifest["measure"] == m.name()) else {
             let known: Vec<&str> = measures.iter().map(|m| m.name()).collect();

@@ -37,7 +37,7 @@ pub(crate) use progress::{Whose, worst, wrong};
 pub use rules::{Applied, At, Errors, Rule};
 pub use shard::Shard;
 pub use stream::{NpzStream, Promised, npz_bytes, write_arrays};
-pub use table::{About, Array, Labels, Numbers, SCHEMA, Table, TableAxis, TableColumn};
+pub use table::{About, Array, Labels, Numbers, SCHEMA, SIGMA, Table, TableAxis, TableColumn};
 pub use task::{Cost, Measured, Ready, Subject, Task};
 pub use verdict::{CLEAR, VERDICT, Verdict, verdicts};
 

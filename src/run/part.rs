@@ -2,7 +2,7 @@
 //! diagnostic's numbers. Out: a part, of which its measure makes a table once all samples are there.
 use super::measure::Measure;
 use super::shard::Shard;
-use super::table::{Numbers, Table};
+use super::table::{Numbers, SIGMA, Table};
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,12 @@ impl Part {
     pub fn fact<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let wrong = |e| Error::invalid(format!("{}, fact '{name}'", self.measure), e);
         serde_json::from_value(self.facts[name].clone()).map_err(wrong)
+    }
+
+    /// The noise level of each timestep. Shards of earlier versions have it as `noise`.
+    pub fn sigma(&self) -> Result<Vec<f64>> {
+        let earlier = self.facts[SIGMA].is_null() && !self.facts["noise"].is_null();
+        self.fact(if earlier { "noise" } else { SIGMA })
     }
 
     /// Takes an array out; none if there is no array of that name.

@@ -1,7 +1,6 @@
 //! Which errors apply to what: the types in which a measure says it, and the sizes that follow for a table. In: a measure's
 //! rules, a table. Out: errors in the unit of their statistic.
-use super::measure::TIMESTEP;
-use super::table::{Numbers, Table};
+use super::table::Table;
 
 /// One place of a table, where an error's size is computed.
 pub struct At<'a> {
@@ -17,12 +16,7 @@ impl At<'_> {
 
     /// sigma of the timestep there; NaN if the table has none.
     pub fn sigma(&self) -> f64 {
-        let (axes, noise) = (&self.table.axes, self.table.array("noise").map(|a| &a.values));
-        let (Some(own), Ok(Numbers::F64(noise))) = (axes.iter().position(|a| a.name == TIMESTEP.name), noise) else {
-            return f64::NAN;
-        };
-        let inner: usize = axes[own + 1..].iter().map(|a| a.labels.len()).product();
-        noise.get(self.place / inner.max(1) % noise.len().max(1)).copied().unwrap_or(f64::NAN)
+        self.table.sigma(self.place).unwrap_or(f64::NAN)
     }
 
     /// A number among the table's facts; NaN if it is not there.

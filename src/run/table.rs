@@ -1,6 +1,6 @@
 //! Results as the files hold them: columns over the same axes, and arrays of other shapes beside them.
 //! In: a diagnostic's numbers. Out: what `csv`, `npz` and `manifest` write; every measure of the program has this form.
-use super::measure::{Axis, Measure};
+use super::measure::{Axis, Measure, TIMESTEP};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 
@@ -166,7 +166,11 @@ pub struct Array {
 }
 
 /// Version of the files' layout; changes when a column's meaning or an axis does.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
+
+/// The noise level of each timestep: the array of the NPZ, the list of the manifest, the column of the CSV. Earlier versions call
+/// it `noise`, and their CSV has none.
+pub const SIGMA: &str = "sigma";
 
 /// A measure's results.
 #[derive(Clone, Debug)]
@@ -201,6 +205,21 @@ impl Table {
     pub fn array(&self, name: &str) -> Result<&Array> {
         let found = self.arrays.iter().find(|a| a.name == name);
         found.ok_or_else(|| Error::invalid(self.measure, format!("array '{name}' is missing")))
+    }
+
+    /// The noise level of each timestep, of a table that has timesteps.
+    pub fn levels(&self) -> Result<&[f64]> {
+        match &self.array(SIGMA)?.values {
+            Numbers::F64(sigma) => Ok(sigma),
+            _ => Ok(&[]),
+        }
+    }
+
+    /// The noise level of a place in C order; none if the table has no timesteps.
+    pub fn sigma(&self, place: usize) -> Option<f64> {
+        let (own, sigma) = (self.axes.iter().position(|a| a.name == TIMESTEP.name)?, self.levels().ok()?);
+        let inner: usize = self.axes[own + 1..].iter().map(|a| a.labels.len()).product();
+        sigma.get(place / inner.max(1) % sigma.len().max(1)).copied()
     }
 
     /// Places, in C order, whose results are marked: NaN, because the field was not finite there.

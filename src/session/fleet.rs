@@ -2,7 +2,7 @@
 //! which devices of one kind leave as a single device does, and for the log, which tells who ran what.
 use crate::gpu::{Gpu, Trouble};
 use crate::sweep::Log;
-use crate::target::AttentionWay;
+use crate::target::{AttentionWay, Target};
 use serde_json::{Map, Value, json};
 
 /// What the determinism contract is where adapters differ.
@@ -38,11 +38,13 @@ pub fn text(gpus: &[Gpu]) -> String {
     kinds.into_iter().map(line).collect::<Vec<_>>().join("\n             ") + &note
 }
 
-/// `facts_of` these devices.
-pub(super) fn facts(gpus: &[Gpu]) -> Map<String, Value> {
+/// `facts_of` these devices, their variants and their way of attention: which kernels run, as manifests have it.
+pub fn facts(gpus: &[Gpu]) -> Map<String, Value> {
     let mut facts = facts_of(&kinds(gpus));
     facts.extend(variants(gpus).map(|variants| ("variants".to_string(), variants)));
-    facts.extend(attention(gpus).map(|way| ("attention".to_string(), way)));
+    facts.extend(
+        gpus.first().and_then(|gpu| attention(gpu.target().attention)).map(|way| ("attention".to_string(), way)),
+    );
     facts
 }
 
@@ -81,9 +83,14 @@ pub(super) fn log(gpus: &[Gpu], tiles: &[usize], log: &Log) -> Value {
     json!({ "devices": devices, "tiles": spans, "failures": failures })
 }
 
+/// The family of kernels, and how attention is computed where somebody said so: what a plan without a device has of `facts`.
+pub fn planned(target: &Target) -> Map<String, Value> {
+    let attention = attention(target.attention).map(|way| ("attention".to_string(), way));
+    [("kernels".to_string(), target.family.name().into())].into_iter().chain(attention).collect()
+}
+
 /// How attention is computed, where somebody said so; devices of one run are told alike.
-pub fn attention(gpus: &[Gpu]) -> Option<Value> {
-    let way = gpus.first()?.target().attention;
+fn attention(way: AttentionWay) -> Option<Value> {
     (way != AttentionWay::Auto).then(|| way.name().into())
 }
 

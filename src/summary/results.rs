@@ -3,7 +3,7 @@
 //! by its measure says, and the verdict on it `run::verdict`.
 use super::stats::{BoxStats, quantile};
 use crate::error::{Error, Result};
-use crate::run::{About, Axis, Errors, Labels, Measure, Numbers, SAMPLE, SEVERAL, TIMESTEP, Table, Verdict};
+use crate::run::{About, Axis, Errors, Labels, Measure, SAMPLE, SEVERAL, TIMESTEP, Table, Verdict};
 
 /// The statistics of a run.
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ impl Results {
             Some((name, labels)) => (0..labels.len()).map(|i| format!("{name} {}", labels.text(i))).collect(),
             None => vec![String::new()],
         };
-        let timesteps = match (axis(TIMESTEP), table.array("noise").map(|a| &a.values)) {
-            (Some(Labels::Numbers(ks)), Ok(Numbers::F64(noise))) => ks.iter().copied().zip(noise.clone()).collect(),
+        let timesteps = match (axis(TIMESTEP), table.levels()) {
+            (Some(Labels::Numbers(ks)), Ok(sigma)) => ks.iter().copied().zip(sigma.iter().copied()).collect(),
             _ => vec![],
         };
         let samples = axis(SAMPLE).map_or(0, Labels::len);

@@ -3,7 +3,7 @@
 use super::results::{Cell, Results};
 use super::stats::{BoxStats, evenly, number};
 use crate::error::Result;
-use crate::run::{Labels, Numbers, SEVERAL, TIMESTEP, Table, Verdict};
+use crate::run::{Labels, SEVERAL, TIMESTEP, Table, Verdict};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -27,11 +27,7 @@ pub fn levels(table: &Table) -> Result<(&[usize], &[f64])> {
         Labels::Numbers(ks) => Some(ks.as_slice()),
         _ => None,
     });
-    let noise = match &table.array("noise")?.values {
-        Numbers::F64(noise) => noise.as_slice(),
-        _ => &[],
-    };
-    Ok((timesteps.unwrap_or_default(), noise))
+    Ok((timesteps.unwrap_or_default(), table.levels()?))
 }
 
 /// The samples of one column at the timestep of that number.
@@ -55,7 +51,7 @@ fn cell(table: &Table, results: &Results, column: &str, place: usize) -> Result<
 /// One line per timestep: medians over the samples, those that are not resolved or not checked with their marks. A table for each
 /// of what is measured several times.
 pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
-    let ((timesteps, noise), results) = (levels(table)?, Results::of(table)?);
+    let ((timesteps, sigma), results) = (levels(table)?, Results::of(table)?);
     let (mut text, mut marked) = (String::new(), vec![]);
     let chosen = evenly(timesteps.len(), ROWS);
     for (path, name) in results.paths.iter().enumerate() {
@@ -71,7 +67,7 @@ pub fn text(table: &Table, columns: &[Shown]) -> Result<String> {
         }
         text.push('\n');
         for &t in &chosen {
-            let _ = write!(text, "{:>6} {:>9}", timesteps[t], number(noise[t]));
+            let _ = write!(text, "{:>6} {:>9}", timesteps[t], number(sigma[t]));
             for shown in columns {
                 let cell = cell(table, &results, shown.column, path * timesteps.len() + t)?;
                 let mut put = |value: Option<f64>| {
@@ -103,12 +99,12 @@ fn show(value: Option<f64>) -> String {
 /// The same as JSON, one object per timestep, and for each of what is measured several times, none left out; what is unknown is
 /// null.
 pub fn rows(table: &Table, columns: &[Shown]) -> Result<Vec<Value>> {
-    let ((timesteps, noise), results) = (levels(table)?, Results::of(table)?);
+    let ((timesteps, sigma), results) = (levels(table)?, Results::of(table)?);
     let mut rows = vec![];
     let several = table.axes.iter().find(|a| SEVERAL.iter().any(|own| own.name == a.name));
     for path in 0..results.paths.len() {
         for (t, k) in timesteps.iter().enumerate() {
-            let mut row = json!({ "timestep": k, "sigma": noise[t] });
+            let mut row = json!({ "timestep": k, "sigma": sigma[t] });
             if let Some(axis) = several {
                 row[axis.name] = axis.labels.text(path).into();
             }

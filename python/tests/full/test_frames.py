@@ -21,21 +21,20 @@ def result(request):
     return getattr(vt, request.param)(field, data, progress=False, **asked)
 
 
-def test_the_frame_is_the_csv_with_sigma(result, tmp_path):
+def test_the_frame_is_the_csv(result, tmp_path):
     frame = result.to_frame()
     text = (tmp_path / "run" / f"{result.measure}.csv") if result.save(tmp_path / "run") else None
     written = pd.read_csv(io.StringIO(text.read_text()))
     assert ("sigma" in frame) == ("timestep" in result.axes)
-    own = frame.drop(columns="sigma", errors="ignore")
-    assert list(own.columns) == list(written.columns)
+    assert list(frame.columns) == list(written.columns)
     for name in written:
         if written[name].dtype.kind == "f":
-            np.testing.assert_array_equal(own[name].to_numpy(float), written[name].to_numpy(float), err_msg=name)
+            np.testing.assert_array_equal(frame[name].to_numpy(float), written[name].to_numpy(float), err_msg=name)
         else:
-            assert (own[name].astype(str) == written[name].astype(str)).all(), name
+            assert (frame[name].astype(str) == written[name].astype(str)).all(), name
     if "timestep" in result.axes:
         levels = frame.groupby("timestep")["sigma"].first()
-        np.testing.assert_array_equal(levels.loc[result.axes["timestep"]], result["noise"])
+        np.testing.assert_array_equal(levels.loc[result.axes["timestep"]], result["sigma"])
 
 
 def test_the_data_set_has_axes_and_units(result):
@@ -47,7 +46,7 @@ def test_the_data_set_has_axes_and_units(result):
     for axis, labels in result.axes.items():
         assert list(found[axis].values) == labels
     everything = set(found.variables)
-    assert {name for name in result if name != "noise" and not name.endswith("s") or name in result.units} <= everything
+    assert {name for name in result if name != "sigma" and not name.endswith("s") or name in result.units} <= everything
     for name, array in result.items():
         if name in found.variables:
             assert found[name].shape == array.shape

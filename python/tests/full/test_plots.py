@@ -67,7 +67,7 @@ def test_a_mean_is_drawn_as_one():
     ax = result.plot()
     assert ax.get_ylabel() == "σ² × mean S (nat), ±3 errors" and len(ax.containers) >= 1
     drawn = np.concatenate([container.lines[0].get_ydata() for container in ax.containers])
-    np.testing.assert_allclose(sorted(drawn), sorted(result["stein"].mean(-1) * result["noise"] ** 2), rtol=1e-12)
+    np.testing.assert_allclose(sorted(drawn), sorted(result["stein"].mean(-1) * result["sigma"] ** 2), rtol=1e-12)
 
 
 def marks(ax):

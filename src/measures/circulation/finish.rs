@@ -127,5 +127,5 @@ pub(super) fn finish(mut part: Part) -> Result<Table> {
         Loop::of(sums, quadrature, part.worst)
     };
     let loops = quadrature.enumerate().map(one).collect();
-    Loops { paths, timesteps, noise: part.fact("noise")?, samples: n, points: part.fact("points")?, loops }.table()
+    Loops { paths, timesteps, sigma: part.sigma()?, samples: n, points: part.fact("points")?, loops }.table()
 }

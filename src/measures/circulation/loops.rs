@@ -2,7 +2,7 @@
 //! `run::Table`, measured and derived columns in the order of the schema.
 use super::columns::{COLUMNS, Loop};
 use crate::error::{Error, Result};
-use crate::measures::rows::{columns, noise};
+use crate::measures::rows::{columns, levels};
 use crate::run::{Labels, PATH, SAMPLE, SCHEMA, TIMESTEP, Table, TableAxis};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub struct Loops {
     /// The network's 0-based indices k.
     pub timesteps: Vec<usize>,
     /// sigma per timestep.
-    pub noise: Vec<f64>,
+    pub sigma: Vec<f64>,
     /// Images, from the first of the data file.
     pub samples: usize,
     /// Segments N of each loop.
@@ -34,8 +34,8 @@ impl Loops {
     pub fn table(&self) -> Result<Table> {
         let expected = [self.paths.len(), self.timesteps.len(), self.samples];
         let fail = |found: String| Err(Error::invalid("circulation", found));
-        if self.noise.len() != self.timesteps.len() {
-            return fail(format!("{} noise levels for {} timesteps", self.noise.len(), self.timesteps.len()));
+        if self.sigma.len() != self.timesteps.len() {
+            return fail(format!("{} noise levels for {} timesteps", self.sigma.len(), self.timesteps.len()));
         }
         for (i, path) in self.paths.iter().enumerate() {
             if path.is_empty() || path.chars().any(char::is_control) || self.paths[..i].contains(path) {
@@ -54,8 +54,8 @@ impl Loops {
                 TableAxis::of(SAMPLE, Labels::Count(self.samples)),
             ],
             columns: columns(COLUMNS, &self.loops),
-            arrays: vec![noise(self.noise.clone())],
-            facts: json!({ "noise": self.noise, "points": self.points }),
+            arrays: vec![levels(self.sigma.clone())],
+            facts: json!({ "sigma": self.sigma, "points": self.points }),
         })
     }
 }

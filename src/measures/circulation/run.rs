@@ -228,7 +228,7 @@ fn part(work: &Work, worst: f64) -> Part {
     let facts = json!({
         "paths": work.options.path_names(),
         "timesteps": work.options.timesteps,
-        "noise": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
+        "sigma": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
         "points": work.options.points,
         "checked": work.options.checked_samples(),
         "adaptive": adaptive,

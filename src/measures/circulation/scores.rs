@@ -143,7 +143,7 @@ pub fn integrate(
         }
     }
     let facts = json!({
-        "paths": axes.paths, "timesteps": axes.timesteps, "noise": axes.sigma, "points": axes.segments,
+        "paths": axes.paths, "timesteps": axes.timesteps, "sigma": axes.sigma, "points": axes.segments,
         "checked": layout.run.checked, "adaptive": [],
     });
     Ok(Integrated { part: sums_part(layout.shard, layout.run.samples, [t, n, p], &sums, facts, worst), cast })
