@@ -58,6 +58,10 @@ fn what_a_field_cannot_is_left_out_and_its_time_is_the_others() {
     let no_loops = Sizes::of(60.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
     assert!(!no_loops.loops && !no_loops.projection && with.loops, "{no_loops:?}");
     assert_eq!(Some(no_loops.samples), no_loops.asymmetry.map(|a| a.0));
+    let probes = |sizes: &Sizes| sizes.asymmetry.map_or(0, |(n, probes)| n * probes);
+    assert!(probes(&no_loops) > probes(&with), "{no_loops:?} {with:?}");
+    let poor = Sizes::of(0.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
+    assert_eq!(poor.asymmetry, Some((1, 16)), "the least that answers anything");
 }
 
 /// A map that is no score has no loops; what its Jacobian says is the verdict.

@@ -22,7 +22,7 @@ pub(super) const TIMED: usize = 16;
 /// Samples whose planes are searched for, the most first.
 const SEARCHED: &[usize] = &[4, 2, 1];
 
-/// Shares of the time for planes and for asymmetry; loops have what these leave.
+/// Shares of the time for planes and for asymmetry; loops have what these leave. Where there can be none, asymmetry has it too.
 const SHARES: [f64; 2] = [0.15, 0.35];
 
 /// Samples at every noise level that are worth more than further levels.
@@ -107,8 +107,12 @@ impl Sizes {
             let every = PROBES.iter().flat_map(|&probes| allowed(ESTIMATED).map(move |n| (n, probes)));
             let takes = |&(n, probes): &(usize, usize)| pace.seconds(n * probes / TIMED, share);
             // More samples count for more than more vectors at each.
-            let fits = every.filter(|size| takes(size) <= SHARES[1] * budget);
-            let best = fits.max_by_key(|&(n, probes)| (n, probes))?;
+            let (most, least) = match paces.rotation {
+                Some(_) => (SHARES[1] * budget, None),
+                None => (left - seconds, Some((1, TIMED))),
+            };
+            let fits = every.filter(|size| takes(size) <= most);
+            let best = fits.max_by_key(|&(n, probes)| (n, probes)).or(least)?;
             seconds += takes(&best);
             Some(best)
         });
