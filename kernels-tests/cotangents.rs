@@ -156,6 +156,27 @@ fn what_is_made_again_has_the_same_bits() {
     }
 }
 
+/// Between what one cotangent takes and what all take, as many go at a time as fit: no bound in between is refused, and none is passed.
+#[test]
+fn where_memory_is_short_fewer_cotangents_go_at_a_time() {
+    let graph = network(&hyper(1, 64, &[2, 4], 28), &random(1, 64, &[2, 4])).unwrap();
+    let planned = |memory: Option<u64>, cotangents| {
+        let gpu = Gpu::open_within(&choice(), Bounds { memory, ..bounds() }).unwrap();
+        let evaluator = Evaluator::with_tangents(&gpu, &graph, &[6], Room { samples: 1, tangents: 0, cotangents });
+        evaluator.map(|evaluator| (evaluator.memory().device(), evaluator.cotangents())).unwrap()
+    };
+    let ((one, _), (all, most)) = (planned(None, 1), planned(None, 64));
+    assert!(most == 64 && all > 3 * one, "{most}: {one} to {all} bytes");
+    let mut least = 64;
+    for tenths in (0..10).rev() {
+        let memory = one + (all - one) / 10 * tenths;
+        let (takes, count) = planned(Some(memory), 64);
+        assert!(takes <= memory && (1..=least).contains(&count), "{count} take {takes} of {memory} bytes, before {least}");
+        least = count;
+    }
+    assert!(least < 8, "{least}");
+}
+
 #[test]
 fn cotangents_of_closed_forms_match_their_twins() {
     let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());

@@ -383,9 +383,16 @@ fn fitting(gpu: &Gpu, asked: [u32; 2], plan: impl Fn(Cut) -> Result<Planned>) ->
         return Ok(single);
     }
     // A plan holds the weights, and so does the next one: this one goes.
-    let fitting = sample.directions(single.0, asked, !fits);
-    match plan(most.div_ceil(most.div_ceil(fitting)), !fits) {
-        Err(Error::OutOfMemory { .. }) if !fits && most > 1 => plan(1, true),
-        planned => planned,
+    let rounds = |fitting: u32| most.div_ceil(most.div_ceil(fitting));
+    let mut count = rounds(sample.directions(single.0, asked, !fits));
+    let mut planned = match plan(count, !fits) {
+        Err(Error::OutOfMemory { .. }) if !fits && most > 1 => return plan(1, true),
+        planned => planned?,
+    };
+    // A plan for many may take more of each than the plan for one, by which their number was chosen.
+    while count > 1 && sample.excess(&planned.0) > 0 {
+        count = rounds(sample.directions(planned.0, asked.map(|n| n.min(count - 1)), !fits)).min(count - 1);
+        planned = plan(count, !fits)?;
     }
+    Ok(planned)
 }
