@@ -82,6 +82,39 @@ fn a_map_is_judged_by_its_jacobian_alone() {
     assert!(!out.join("circulation").exists() && out.join("asymmetry").is_dir());
 }
 
+/// What the trained network of the funnel is taken to be, wrong in one key, is doubted; as it is, it is not. So is data of another range.
+#[test]
+fn wrong_settings_are_doubted_and_right_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (right, wrong) = (Path::new("assets/models/funnel"), folder.path().join("wrong"));
+    fs::create_dir(&wrong).unwrap();
+    fs::copy(right.join("model.safetensors"), wrong.join("model.safetensors")).unwrap();
+    let config: Value = serde_json::from_slice(&fs::read(right.join("config.json")).unwrap()).unwrap();
+    let doubts = |model: &Path, data: &str| {
+        let command = ["check", text(model), "--data", data, "--minutes", "0.1", "--dry-run", "--json"];
+        let output = vorticity(&command).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let all = said["plan"]["doubts"].as_array().unwrap().iter().map(|d| d.as_str().unwrap().to_string());
+        all.collect::<Vec<_>>()
+    };
+    const DATA: &str = "assets/data/funnel-256.npy";
+    assert_eq!(doubts(right, DATA), [""; 0]);
+    type Edit = fn(&mut Value);
+    let edits: [Edit; 2] = [|c| c["prediction"] = "x0".into(), |c| c["prediction"] = "v".into()];
+    for edit in edits {
+        let mut config = config.clone();
+        edit(&mut config);
+        fs::write(wrong.join("config.json"), config.to_string()).unwrap();
+        let found = doubts(&wrong, DATA);
+        assert!(found.len() == 1 && found[0].contains("wrong in a simple way"), "{found:?}");
+    }
+    let (far, x) = (folder.path().join("far.npy"), ndarray::Array4::from_elem((4, 1, 8, 8), 9000f32));
+    ndarray_npy::write_npy(&far, &x).unwrap();
+    let found = doubts(right, text(&far));
+    assert!(found.iter().any(|d| d.starts_with("of the data")), "{found:?}");
+}
+
 /// Runs a check of a closed form on drawn samples; what it printed as JSON.
 fn check(model: &str, out: &Path, more: &[&str]) -> Value {
     let data = ["--data", "data:gaussian?seed=1", "--shape", "1x4x4", "--out", text(out), "--json"];

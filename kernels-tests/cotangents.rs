@@ -171,7 +171,10 @@ fn where_memory_is_short_fewer_cotangents_go_at_a_time() {
     for tenths in (0..10).rev() {
         let memory = one + (all - one) / 10 * tenths;
         let (takes, count) = planned(Some(memory), 64);
-        assert!(takes <= memory && (1..=least).contains(&count), "{count} take {takes} of {memory} bytes, before {least}");
+        assert!(
+            takes <= memory && (1..=least).contains(&count),
+            "{count} take {takes} of {memory} bytes, before {least}"
+        );
         least = count;
     }
     assert!(least < 8, "{least}");

@@ -44,7 +44,7 @@ const ROWS: &[Row] = &[
     ("tensor that no layer takes", "tensor '../x' is not part of this network", 2,
         |d| tensors(d, |t| drop(t.insert("../x".into(), Stored::f32(&[1], &[0.0]))))),
     // Configurations.
-    ("no model directory", "not a directory; a model is a folder with config.json and model.safetensors", 2,
+    ("no model directory", "there is no such file or directory; a model is a folder with config.json and model.safetensors", 2,
         |d| inspect(&d.join("model"))),
     ("config.json that is no JSON", "config.json: expected value at line 1 column 1", 2,
         |d| replaced(d, "config.json", |_| b"model".to_vec())),
@@ -117,7 +117,7 @@ const ROWS: &[Row] = &[
         |d| scheduler(d, r#""_class_name": "DDPMScheduler", "beta_end": 0.1, "beta_end": 0.2"#)),
     ("NaN where a number is wanted", "scheduler_config.json: beta_end: \"NaN\", expected a number", 2,
         |d| scheduler(d, r#""_class_name": "DDPMScheduler", "beta_end": NaN"#)),
-    ("name that the hub's cache lacks", "somebody/nothing: not a directory; a model is a folder with config.json and model.safetensors. As a name of the Hugging Face hub: no models--somebody--nothing in .. and nothing is downloaded", 2,
+    ("name that the hub's cache lacks", "somebody/nothing: there is no such file or directory; a model is a folder with config.json and model.safetensors, a folder of diffusers, an ONNX file (.onnx), or a closed form (field:..). As a name of the Hugging Face hub: no models--somebody--nothing in .. and nothing is downloaded", 2,
         |_| arguments(&["inspect", "somebody/nothing"])),
     // Images.
     ("no known format", "begins with bytes [47, 49, 46, 38], which is none of NPY", 2,
@@ -301,7 +301,7 @@ const ROWS: &[Row] = &[
         |d| { fs::write(d.join("plan.json"), "{}").unwrap(); check(d, &["--plan", text(&d.join("plan.json"))]) }),
     ("plan that leads out of its directory", "plan.json: has the stage '../up', expected a name of letters and digits", 2,
         |d| { fs::write(d.join("plan.json"), planned("../up")).unwrap(); check(d, &["--plan", text(&d.join("plan.json"))]) }),
-    ("plan for another model", "plan.json: is the plan for another model: .. is .. there and .. here", 2,
+    ("plan for another model", "plan.json: is the plan for another model: .. found .., expected .. Name another --out, or remove this one", 2,
         |d| { fs::create_dir(d.join("out")).unwrap(); fs::write(d.join("out/plan.json"), planned("circulation")).unwrap(); check(d, &[]) }),
     // The device.
     ("no adapter of that name", "no usable GPU adapter: .. no such adapter ..", 3,

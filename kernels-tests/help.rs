@@ -185,7 +185,7 @@ fn options_of_other_programs_are_answered_with_those_that_are_there() {
     assert_eq!(said, "--output: is no name for this, expected --out (what is written)");
     // Misspelt words are clap's, which knows the nearest.
     assert_eq!(answer(&["circulation", "m", "--timestep5"]), None);
-    let (code, _, error) = run(&["circulation", "m", "--quadrature-chek", "0"]);
+    let (code, _, error) = run(&["circulation", "m", "--quadrature-checks", "0"]);
     assert!(code == Some(2) && error.contains("--quadrature-check"), "{error}");
     let (code, printed, error) = run(&["sample", "m", "--num-samples", "4"]);
     assert_eq!((code, printed.as_str()), (Some(2), ""));

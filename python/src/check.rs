@@ -47,17 +47,14 @@ impl Opens for Opener<'_> {
 
     fn source(&self, samples: usize) -> Result<Source> {
         let (own, name) = (self.own.clone(), self.field.name.clone());
-        let source = match &self.clean {
-            Clean::Named(spec) => Source::of(own, name, spec, samples)?,
+        match &self.clean {
+            Clean::Named(spec) => Source::of(own, name, spec, samples),
             Clean::Held(images) => {
                 let count = samples.min(images.count);
                 let values = images.values[..count * images.shape.len()].to_vec();
-                Source::in_memory(own, name, data::Images { count, values, ..images.clone() })?
+                Source::in_memory(own, name, data::Images { count, values, ..images.clone() })
             }
-        };
-        let misfit = source.misfit().map(|misfit| format!("data: {misfit}"));
-        *self.warnings.borrow_mut() = misfit.into_iter().collect(); // once, of all images
-        Ok(source)
+        }
     }
 
     fn gpus(&self, field: &dyn Learned) -> Result<Vec<Gpu>> {
@@ -148,7 +145,8 @@ fn checked(
         runs.push((stage.name.clone(), run));
         tables.push(staged.table()?);
     }
-    let found = verdict(&tables, &plan.left_out)?;
+    let found = verdict(&tables, &plan.left_out, &plan.doubts)?;
+    opener.warnings.borrow_mut().extend(plan.doubts.iter().cloned());
     let warned = session.subject().gpus().iter().flat_map(|gpu| gpu.warnings());
     opener.warnings.borrow_mut().extend(warned);
     if let Some(directory) = &directory {

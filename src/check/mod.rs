@@ -2,6 +2,7 @@
 //! images, minutes. Out: a plan, which is written down before anything is measured and followed to the letter; the tables of its
 //! stages; a verdict in sentences. Several measures meet here and nowhere else below the command line.
 mod directory;
+mod doubts;
 mod pace;
 mod plan;
 mod run;

@@ -1,11 +1,13 @@
 //! What a check is going to do, as it is written down: its stages, what is left out and why. In: the paces of this field and
 //! device, a budget. Out: `plan.json`, from which the same data files follow whoever runs it; what went into choosing it stands beside.
 use super::Opens;
+use super::doubts;
 use super::pace::paces;
 use super::sizes::{LEVELS, SAMPLES, Sizes, levels};
 use super::stages::{LeftOut, Stage, asymmetry, brownian, loops, planes};
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
+use crate::run::difference;
 use crate::session::{Session, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +68,9 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// What is not measured, and why.
     pub left_out: Vec<LeftOut>,
+    /// What speaks against what the field was taken to be.
+    #[serde(default)]
+    pub doubts: Vec<String>,
     /// Seconds that the stages were expected to take where the plan was made.
     pub seconds: f64,
 }
@@ -92,15 +97,16 @@ impl Plan {
                 let said = format!("is a plan for {minutes} minutes{also}: another plan wants another directory");
                 return Err(Error::file(path, said));
             }
-            let (session, _) = opened(opens, plan.samples, None)?;
+            let Opened { session, .. } = opened(opens, plan.samples, None)?;
             plan.check(&session, path)?;
             return Ok((plan, session));
         }
         if let Some(path) = like {
             let plan = Plan::read(path)?;
-            let (session, _) = opened(opens, plan.samples, None)?;
+            let Opened { session, misfit, .. } = opened(opens, plan.samples, None)?;
             let (field, data) = (session.subject().field.describe(), session.data().clone());
-            return Ok((Plan { program: crate::session::program(), field, data, ..plan }, session));
+            let doubts = doubted(&session, misfit, &plan.timesteps, doubts::images(session.subject().dim()))?;
+            return Ok((Plan { program: crate::session::program(), field, data, doubts, ..plan }, session));
         }
         let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
         Plan::made(asked, opens, observe)
@@ -119,15 +125,19 @@ impl Plan {
             return Err(Error::invalid("minutes", format!("{}, expected a number above 0", asked.minutes)));
         }
         let (start, held) = (Instant::now(), opens.held()?.unwrap_or(SAMPLES[0]));
-        let (trial, gpus) = opened(opens, 1, None)?;
+        let Opened { session: trial, gpus, .. } = opened(opens, 1, None)?;
         let steps = trial.subject().field.process().timesteps();
         let (paces, impossible) = paces(&trial, asked.brownian, observe)?;
         let budget = (60.0 * asked.minutes - start.elapsed().as_secs_f64()).max(0.0);
         let sizes = Sizes::of(budget, &paces, levels(steps, LEVELS).len(), held);
         drop(trial);
         let samples = [Some(sizes.samples), sizes.asymmetry.map(|a| a.0), sizes.planes];
-        let (session, _) = opened(opens, samples.into_iter().flatten().max().unwrap_or(1), Some(gpus))?;
-        Ok((Plan::of(asked, &sizes, impossible, &session)?, session))
+        let samples = samples.into_iter().flatten().max().unwrap_or(1);
+        let Opened { session, misfit, .. } = opened(opens, samples, Some(gpus))?;
+        let plan = Plan::of(asked, &sizes, impossible, &session)?;
+        let doubts =
+            doubted(&session, misfit, &plan.timesteps, paces.evaluations(DOUBTING * budget) / plan.timesteps.len())?;
+        Ok((Plan { doubts, ..plan }, session))
     }
 
     fn of(asked: Asked, sizes: &Sizes, mut left_out: Vec<LeftOut>, session: &Session) -> Result<Plan> {
@@ -168,6 +178,7 @@ impl Plan {
             timesteps: ks,
             stages,
             left_out,
+            doubts: vec![],
             seconds: sizes.seconds,
         })
     }
@@ -213,7 +224,8 @@ impl Plan {
         let field = session.subject().field.describe();
         for (what, planned, found) in [("model", &self.field, &field), ("data", &self.data, session.data())] {
             if planned != found {
-                let said = format!("is the plan for another {what}: {}", different(planned, found));
+                let differs = difference(planned, found).unwrap_or_else(|| "it is not the same".into());
+                let said = format!("is the plan for another {what}: {differs}. Name another --out, or remove this one");
                 return Err(Error::file(place, said));
             }
         }
@@ -221,16 +233,28 @@ impl Plan {
     }
 }
 
-/// The session on so many images, and its devices: these, or those that are opened for it.
-fn opened(opens: &dyn Opens, samples: usize, gpus: Option<Vec<Gpu>>) -> Result<(Session, Vec<Gpu>)> {
-    let source = opens.source(samples)?;
-    let gpus = gpus.map_or_else(|| opens.gpus(source.field.as_ref()), Ok)?;
-    Ok((source.on(gpus.clone(), SEED)?, gpus))
+/// Share of the time that doubts may take.
+const DOUBTING: f64 = 0.05;
+
+/// What the field is measured on.
+struct Opened {
+    session: Session,
+    gpus: Vec<Gpu>,
+    /// What speaks against the data.
+    misfit: Option<String>,
 }
 
-/// The first key of two objects that is not the same.
-fn different(planned: &Value, found: &Value) -> String {
-    let keys = planned.as_object().into_iter().chain(found.as_object()).flat_map(|o| o.keys());
-    let key = keys.into_iter().find(|&key| planned[key] != found[key]);
-    key.map_or("it is not the same".into(), |k| format!("'{k}' is {} there and {} here", planned[k], found[k]))
+/// The session on so many images, and its devices: these, or those that are opened for it.
+fn opened(opens: &dyn Opens, samples: usize, gpus: Option<Vec<Gpu>>) -> Result<Opened> {
+    let source = opens.source(samples)?;
+    let misfit = source.misfit();
+    let gpus = gpus.map_or_else(|| opens.gpus(source.field.as_ref()), Ok)?;
+    Ok(Opened { session: source.on(gpus.clone(), SEED)?, gpus, misfit })
+}
+
+/// All doubts, those of the network on at most so many images.
+fn doubted(session: &Session, misfit: Option<String>, ks: &[usize], samples: usize) -> Result<Vec<String>> {
+    let data = misfit.map(|misfit| format!("of the data {misfit}"));
+    let network = doubts::of(session, ks, samples.min(doubts::images(session.subject().dim())))?;
+    Ok(data.into_iter().chain(network).collect())
 }

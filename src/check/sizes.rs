@@ -59,6 +59,21 @@ pub struct Paces {
     pub planes: Option<Pace>,
 }
 
+impl Paces {
+    /// Evaluations that so many seconds buy, by what loops, or else random vectors, take.
+    pub fn evaluations(&self, seconds: f64) -> usize {
+        let each = match (self.rotation, self.asymmetry) {
+            (Some(loops), _) => loops.each / (LEVELS * LOOP) as f64,
+            (None, Some(vectors)) => vectors.each / (LEVELS * TIMED) as f64,
+            (None, None) => return 0,
+        };
+        (seconds / each.max(1e-9)).min(1e6) as usize
+    }
+}
+
+/// Evaluations of a smooth loop, about.
+const LOOP: usize = 32;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {

@@ -72,11 +72,18 @@ struct Finding {
     words: String,
 }
 
+/// Samples whose quartiles say something, at least.
+const FEW: usize = 4;
+
 struct Place {
     k: usize,
     /// In the unit that is said.
     value: f64,
     error: f64,
+    /// Samples of the median, and by how much of itself others would move it: the standard error of a median, 1.25 standard deviations
+    /// over the root of their number, these told by the quartiles (1.35 of them apart).
+    samples: usize,
+    moves: f64,
     verdict: Verdict,
     /// Errors that apply and were not measured.
     unknown: Vec<&'static str>,
@@ -86,13 +93,17 @@ impl Place {
     /// Of a median: `said` turns the statistic into the number that is said.
     fn of(k: usize, statistic: &Statistic, cell: &Cell, said: fn(f64) -> f64) -> Self {
         let Some(stats) = &cell.stats else {
-            return Place { k, value: f64::NAN, error: f64::NAN, verdict: Verdict::NotChecked, unknown: vec![] };
+            let (value, error, moves) = (f64::NAN, f64::NAN, f64::NAN);
+            return Place { k, value, error, samples: 0, moves, verdict: Verdict::NotChecked, unknown: vec![] };
         };
         let (median, error) = (stats.median, cell.error());
+        let deviation = (said(stats.q3) - said(stats.q1)) / 1.35;
         Place {
             k,
             value: said(median),
             error: said(median + error) - said(median),
+            samples: stats.count,
+            moves: 1.25 * deviation / (stats.count as f64).sqrt() / said(median),
             verdict: Verdict::of(median, cell.errors.iter().copied()),
             unknown: statistic.errors.iter().zip(&cell.errors).filter(|(_, e)| e.is_nan()).map(|(e, _)| e.0).collect(),
         }
@@ -168,7 +179,8 @@ impl Finding {
         if self.has(Verdict::Resolved) {
             let (low, high) = ends(self.with(Verdict::Resolved), |p| p.value);
             let error = within(ends(self.with(Verdict::Resolved), error).1);
-            parts.push(format!("{}; the error is {error}", resolved(&range(low, high), &self.at(Verdict::Resolved))));
+            let said = resolved(&range(low, high), &self.at(Verdict::Resolved));
+            parts.push(format!("{said}; the numerical error is {error}, {}", self.moves()));
         } else if self.has(Verdict::NotResolved) {
             let most = ends(self.with(Verdict::NotResolved), |p| p.value + p.error).1;
             parts.push(format!("{} {}", zero(&two(most)), self.at(Verdict::NotResolved)));
@@ -188,6 +200,22 @@ impl Finding {
         self
     }
 
+    /// How much the medians depend on the samples.
+    fn moves(&self) -> String {
+        let resolved = || self.with(Verdict::Resolved);
+        let (least, most) = resolved().fold((usize::MAX, 0), |(l, m), p| (l.min(p.samples), m.max(p.samples)));
+        let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        let mut moves: Vec<f64> = resolved().map(|p| p.moves).collect();
+        moves.sort_unstable_by(f64::total_cmp);
+        match (most, moves.get(moves.len() / 2)) {
+            (1, _) => "of 1 sample".into(),
+            (FEW.., Some(&by)) if by.is_finite() => {
+                format!("and other samples would move these medians of {count} by about {} %", two(percent(by)))
+            }
+            _ => format!("of medians of {count} samples"),
+        }
+    }
+
     fn row(&self) -> Value {
         let ks = |verdict| self.with(verdict).map(|p| p.k).collect::<Vec<_>>();
         let [resolved, not, open] = Verdict::ALL.map(ks);
@@ -196,6 +224,8 @@ impl Finding {
             "timesteps": self.places.iter().map(|p| p.k).collect::<Vec<_>>(),
             "values": self.places.iter().map(|p| p.value).collect::<Vec<_>>(),
             "errors": self.places.iter().map(|p| p.error).collect::<Vec<_>>(),
+            "samples": self.places.iter().map(|p| p.samples).collect::<Vec<_>>(),
+            "moves": self.places.iter().map(|p| 100.0 * p.moves).collect::<Vec<_>>(),
         })
     }
 }
@@ -256,11 +286,11 @@ fn planes(results: &Results) -> Result<Vec<Finding>> {
     )])
 }
 
-/// The answer, from the tables of all stages.
+/// The answer, from the tables of all stages; what is doubted stands behind it.
 ///
 /// # Errors
 /// A table without the columns that are read.
-pub fn verdict(tables: &[Table], left_out: &[LeftOut]) -> Result<Found> {
+pub fn verdict(tables: &[Table], left_out: &[LeftOut], doubts: &[String]) -> Result<Found> {
     let mut findings = vec![];
     for table in tables {
         let results = Results::of(table)?;
@@ -282,6 +312,7 @@ pub fn verdict(tables: &[Table], left_out: &[LeftOut]) -> Result<Found> {
         Some(i) => format!("{}: {}.", answer.lead(), findings[i].words),
         None => format!("{}.", answer.lead()),
     }];
+    sentences.extend(doubts.iter().map(|doubt| format!("But {doubt}.")));
     let others = findings.iter().enumerate().filter(|(i, _)| Some(*i) != first);
     sentences.extend(others.map(|(_, f)| capital(&f.words) + "."));
     sentences.extend(left_out.iter().map(|l| format!("Not measured: {} ({}).", l.what, l.why)));

@@ -58,7 +58,7 @@ impl Opens for Args {
     }
 
     fn source(&self, samples: usize) -> Result<Source> {
-        self.subject.source(samples, self.output)
+        self.subject.opening(samples)?.open() // what does not fit is a doubt of the plan
     }
 
     fn gpus(&self, field: &dyn Field) -> Result<Vec<Gpu>> {
@@ -105,7 +105,7 @@ pub fn run(args: &Args, command: Vec<String>) -> Result<i32> {
     }
     directory.begin(&plan)?;
     let (tables, code) = measured(args, &plan, &session, directory.path(), &command)?;
-    let found = check::verdict(&tables, &plan.left_out)?;
+    let found = check::verdict(&tables, &plan.left_out, &plan.doubts)?;
     directory.end(&args.subject.model.file_name(), &plan, &found)?;
     let (out, page) = (directory.path().display(), directory.page());
     args.output.say(&format!("\n{}\n\nwritten to {out}; the page is {}\n", found.text(), page.display()))?;
@@ -126,6 +126,9 @@ fn text(plan: &Plan) -> String {
     );
     for stage in &plan.stages {
         text += &format!("             {}\n", stage.command(&plan.timesteps));
+    }
+    for doubt in &plan.doubts {
+        text += &format!("doubt        {doubt}\n");
     }
     for left in &plan.left_out {
         text += &format!("left out     {}: {}\n", left.what, left.why);

@@ -34,6 +34,10 @@ pub const EXAMPLES: &[Row] = &[
                 "Is the network that comes with the program a gradient? In two minutes",
                 on_mnist!("check", "--out run-check"),
             ),
+            (
+                "An ONNX file; what it leaves open is in model.toml beside it",
+                "check assets/models/toy/model.onnx --data assets/data/ring-256.npy --out run-toy",
+            ),
             ("What would be measured in ten, without measuring it", on_mnist!("check", "--minutes 10 --dry-run")),
         ],
     ),

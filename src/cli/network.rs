@@ -52,7 +52,7 @@ pub struct OnnxArgs {
     /// How many of the output's first channels are the prediction: those of x, where a network also puts out a variance
     #[arg(long, value_name = "COUNT")]
     pub channels: Option<usize>,
-    /// What the network puts out: eps, score, v, x0, .. (`prediction` in docs/FORMATS.md); never guessed
+    /// What the network puts out: eps, score, v, x0, denoised, edm_f, flow_velocity or map (`prediction` in docs/FORMATS.md); never guessed
     #[arg(long, value_name = "WHAT")]
     pub prediction: Option<String>,
     /// What 0 and 255 of 8-bit images are to the network [default: -1,1]

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 /// The process of a field that has none of its own.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ProcessArgs {
-    /// Process of a closed-form field: config.json of a model, scheduler_config.json of diffusers, the folder of either, a file of
+    /// Process of a closed form or an ONNX file: config.json of a model, scheduler_config.json of diffusers, the folder of either, a file of
     /// the process alone (JSON, TOML), or its kind and keys (docs/FORMATS.md): vp?schedule=linear, ve?sigma_min=0.01&sigma_max=50,
     /// flow?timesteps=100, edm?timesteps=50, fixed?sigma=0.1
     #[arg(long, value_name = "FILE|FOLDER|KIND?key=value&..", group = "given")]
     pub process: Option<Spec>,
-    /// Variance-preserving process of a closed-form field by its alphas_cumprod, abar_k = a_k^2 for k = 0, 1, ..: NPY, NPZ
+    /// Variance-preserving process likewise, by its alphas_cumprod, abar_k = a_k^2 for k = 0, 1, ..: NPY, NPZ
     /// (FILE#array), safetensors, or text
     #[arg(long, value_name = "FILE", group = "given")]
     pub alphas: Option<Spec>,
-    /// Variance-exploding process of a closed-form field by its noise levels sigma_k, rising: S0,S1,.. or a file like that of
+    /// Variance-exploding process likewise, by its noise levels sigma_k, rising: S0,S1,.. or a file like that of
     /// --alphas
     #[arg(long, value_name = "LIST|FILE", group = "given")]
     pub sigmas: Option<Spec>,

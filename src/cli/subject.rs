@@ -35,7 +35,8 @@ pub struct SubjectArgs {
 }
 
 impl SubjectArgs {
-    fn opening(&self, samples: usize) -> Result<Opening> {
+    /// Field and data, so many of its images.
+    pub(super) fn opening(&self, samples: usize) -> Result<Opening> {
         let notebook = self.score_scale == "notebook";
         Ok(Opening {
             scale: if notebook { ScoreScale::Notebook } else { ScoreScale::Definition },

@@ -245,7 +245,7 @@ macro_rules! fields {
         /// What a model can be, for the help of command lines.
         #[cfg(feature = "cli")]
         pub(crate) const HELP: &str = concat!(
-            "Model directory, or a closed form, with parameters as in field:rotor?omega=2:"
+            "Model directory, folder of diffusers, ONNX file, or a closed form, with parameters as in field:rotor?omega=2:"
             $($(, "\n- field:", stringify!($name), ": ", $about)*)*
         );
     };

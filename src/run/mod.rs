@@ -22,6 +22,7 @@ mod table;
 mod task;
 mod verdict;
 
+pub(crate) use difference::difference;
 pub use exported::{ExportedFile, LoopAxes, LoopLayout, LoopRun, LoopWriter, MOST_REPEATED};
 pub use file::{beside, check_file, check_room, place, write_file};
 pub use journal::Journal;

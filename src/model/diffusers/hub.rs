@@ -9,9 +9,14 @@ pub(in crate::model) fn folder(spec: &Path) -> Result<PathBuf> {
     if spec.is_dir() {
         return snapshot(spec);
     }
+    let what = match spec.exists() {
+        true => "not a directory",
+        false => "there is no such file or directory",
+    };
+    let expected = "a model is a folder with config.json and model.safetensors, a folder of diffusers, an ONNX file (.onnx), or \
+                    a closed form (field:..)";
     let Some(name) = spec.to_str().filter(|s| !spec.exists() && is_name(s)) else {
-        let message = "not a directory; a model is a folder with config.json and model.safetensors";
-        return Err(Error::file(spec, message));
+        return Err(Error::file(spec, format!("{what}; {expected}")));
     };
     let entry = format!("{}{}", data::HUB_ENTRY, name.replace('/', "--"));
     let cache = cache();
@@ -20,8 +25,8 @@ pub(in crate::model) fn folder(spec: &Path) -> Result<PathBuf> {
         None => {
             let place = cache.map_or("no cache folder".into(), |c| format!("no {entry} in {}", c.display()));
             let message = format!(
-                "not a directory; a model is a folder with config.json and model.safetensors. As a name of the Hugging Face \
-                 hub: {place} (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE and HF_HOME say where), and nothing is downloaded"
+                "{what}; {expected}. As a name of the Hugging Face hub: {place} (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE and \
+                 HF_HOME say where), and nothing is downloaded"
             );
             Err(Error::file(spec, message))
         }
