@@ -105,7 +105,7 @@ impl Plan {
             let plan = Plan::read(path)?;
             let Opened { session, misfit, .. } = opened(opens, plan.samples, None)?;
             let (field, data) = (session.subject().field.describe(), session.data().clone());
-            let doubts = doubted(&session, misfit, &plan.timesteps, doubts::images(session.subject().dim()))?;
+            let doubts = doubted(&session, misfit, usize::MAX)?;
             return Ok((Plan { program: crate::session::program(), field, data, doubts, ..plan }, session));
         }
         let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
@@ -135,8 +135,7 @@ impl Plan {
         let samples = samples.into_iter().flatten().max().unwrap_or(1);
         let Opened { session, misfit, .. } = opened(opens, samples, Some(gpus))?;
         let plan = Plan::of(asked, &sizes, impossible, &session)?;
-        let doubts =
-            doubted(&session, misfit, &plan.timesteps, paces.evaluations(DOUBTING * budget) / plan.timesteps.len())?;
+        let doubts = doubted(&session, misfit, paces.evaluations(DOUBTING * 60.0 * asked.minutes))?;
         Ok((Plan { doubts, ..plan }, session))
     }
 
@@ -233,7 +232,7 @@ impl Plan {
     }
 }
 
-/// Share of the time that doubts may take.
+/// Share of the whole time that doubts may take.
 const DOUBTING: f64 = 0.05;
 
 /// What the field is measured on.
@@ -252,9 +251,11 @@ fn opened(opens: &dyn Opens, samples: usize, gpus: Option<Vec<Gpu>>) -> Result<O
     Ok(Opened { session: source.on(gpus.clone(), SEED)?, gpus, misfit })
 }
 
-/// All doubts, those of the network on at most so many images.
-fn doubted(session: &Session, misfit: Option<String>, ks: &[usize], samples: usize) -> Result<Vec<String>> {
+/// All doubts, in so many evaluations; those of the network at all levels of a check, whatever the plan has the time for.
+fn doubted(session: &Session, misfit: Option<String>, evaluations: usize) -> Result<Vec<String>> {
     let data = misfit.map(|misfit| format!("of the data {misfit}"));
-    let network = doubts::of(session, ks, samples.min(doubts::images(session.subject().dim())))?;
+    let ks = levels(session.subject().field.process().timesteps(), LEVELS);
+    let images = doubts::images(session.subject().dim()).min(evaluations / ks.len());
+    let network = doubts::of(session, &ks, images)?;
     Ok(data.into_iter().chain(network).collect())
 }
