@@ -81,7 +81,7 @@ fn every_help_ends_with_examples_that_the_parser_takes() {
         assert!(examples::text(&name).lines().all(|l| l.len() <= 78), "{name}: a narrow terminal breaks a line");
     }
     // An option that is misspelt would be seen.
-    let wrong = split("vorticity check assets/models/mnist --data x --minuts 2 --out y");
+    let wrong = split("vorticity check assets/models/mnist --data x --mins 2 --out y");
     assert!(command().try_get_matches_from(wrong).is_err());
     let rows: Vec<&str> = examples::EXAMPLES.iter().map(|row| row.0).collect();
     let stale: Vec<_> = rows.iter().filter(|row| !verbs().iter().any(|v| v.0 == **row)).collect();
