@@ -46,7 +46,7 @@ fn inspect_tells_size_cost_and_plan() {
     other.model = folder.path().join("none");
     other.kernels = Some("cc".into());
     let error = inspect::describe(&other).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("not a directory"), "{error}");
+    assert!(error.exit_code() == 2 && error.to_string().contains("there is no such file or directory"), "{error}");
     std::fs::write(folder.path().join("config.json"), "{}").unwrap();
     let error = inspect::describe(&arguments(folder.path(), "cc", false)).unwrap_err();
     assert!(error.to_string().contains("config.json: missing field"), "{error}");
