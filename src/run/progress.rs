@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Points of a record, at most: two such numbers and a product of one with a few can be added.
-const MOST: usize = 1 << 48;
+const MOST: usize = usize::MAX >> 16;
 
 /// A record that is none of this run.
 pub(crate) fn wrong(first: usize, count: u64, values: usize, expected: &str) -> Error {
