@@ -4,6 +4,7 @@ use super::activation::Pass;
 use super::{Lowering, View};
 use crate::error::{Error, Result};
 use crate::program::{Access, BufferId, Grid, Immediate, Kernel, LaneRole, Step, named};
+use crate::target::KernelFamily;
 
 /// What one elementwise kernel has of its own.
 #[derive(Default)]
@@ -101,6 +102,15 @@ impl Elementwise<'_> {
 /// Threads per lane of a kernel that makes 4 pixels each (`shaders/lib/elementwise_tiles.wgsl`).
 pub(super) fn tiled(cx: &Lowering) -> Option<usize> {
     Some(cx.output.shape.pixels().div_ceil(4) * cx.output.blocks)
+}
+
+/// Threads that share the blocks of a pixel or head (`shaders/lib/team.wgsl`): on GPUs, where neighbours then read what lies side by side,
+/// as many as there are blocks and at most 32.
+pub(super) fn team(cx: &Lowering, blocks: usize) -> usize {
+    match cx.family() {
+        KernelFamily::Cpu => 1,
+        KernelFamily::Gpu => 1 << blocks.clamp(1, 32).ilog2(),
+    }
 }
 
 /// `GROUPED` of shaders that need the primal's input only where there are tangents.

@@ -1,7 +1,7 @@
 //! Normalisation over the channels of each pixel (arXiv 1607.06450), or by their mean square alone (arXiv 1910.07467), with gain and
 //! shift that may depend on the timestep: `y_c = g_c (x_c - mu) r + h_c`, r = 1 / sqrt(var + eps).
 //! Tangent rule: y' = g r (x' - mean(x') - xh mean(xh x')), xh = (x - mu) r. Adjoint: `normed`.
-use super::elementwise::{Elementwise, grouped, there};
+use super::elementwise::{Elementwise, grouped, team, there};
 use super::normed::{Normed, weighed};
 use super::reduce::{Made, Reduce};
 use super::scale::Scale;
@@ -75,13 +75,19 @@ impl Op for LayerNorm {
         let masked = cx.inputs[0].slots.len() < 4 * cx.output.blocks;
         let there = masked.then(|| ("there", there(cx)));
         let reads: Vec<_> = [("rows", rows), ("lanes", cx.lanes)].into_iter().chain(there).collect();
+        let team = team(cx, cx.output.blocks);
         let own = [("per", (1.0 / self.channels as f32).to_bits()), ("epsilon", (self.epsilon as f32).to_bits())];
         Elementwise {
             name: "layer_norm",
-            constants: &[("CENTRED", self.centred as i64), ("MASKED", masked as i64), grouped(cx)],
+            constants: &[
+                ("CENTRED", self.centred as i64),
+                ("MASKED", masked as i64),
+                ("TEAM", team as i64),
+                grouped(cx),
+            ],
             reads: &reads,
             own: &own,
-            items: Some(cx.output.shape.pixels()),
+            items: Some(cx.output.shape.pixels() * team),
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }
@@ -101,6 +107,7 @@ pub fn cases() -> Vec<Case> {
     let fixed = |c| Scale::Fixed { gain: super::conv::noise(c, 3), shift: super::conv::noise(c, 4) };
     vec![
         case("12 channels", 12, true, None, fixed(12)),
+        case("150 channels", 150, true, None, fixed(150)),
         case("7 channels, rows", 7, true, Some(7), Scale::Rows { gain: 0, shift: Some(0) }),
         case("10 channels, mean square", 10, false, None, fixed(10)),
     ]

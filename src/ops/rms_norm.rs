@@ -3,7 +3,7 @@
 //! count where |x| is not below its floor.
 use super::combine::Combine;
 use super::curve::Curve;
-use super::elementwise::Elementwise;
+use super::elementwise::{Elementwise, team};
 use super::modulate::Modulate;
 use super::normed::Normed;
 use super::pointwise::Pointwise;
@@ -87,10 +87,12 @@ impl Op for RmsNorm {
             (gains[at], gains[at + 4]) = (self.gain[c] as f32, 1.0);
         }
         let gains = cx.program.constant(cx.label("gains"), &gains);
+        let team = team(cx, cx.output.blocks);
         Elementwise {
             name: "rms_norm",
+            constants: &[("TEAM", team as i64)],
             reads: &[("gains", gains)],
-            items: Some(cx.output.shape.pixels()),
+            items: Some(cx.output.shape.pixels() * team),
             flops: self.flops(&[], cx.output.shape),
             ..Default::default()
         }
@@ -107,5 +109,5 @@ pub fn cases() -> Vec<Case> {
         inputs: vec![Shape::new(c, 5, 3)],
         row: None,
     };
-    vec![case("12 channels", 12), case("7 channels", 7)]
+    vec![case("12 channels", 12), case("7 channels", 7), case("150 channels", 150)]
 }

@@ -2,7 +2,7 @@
 //! Tangent rule: y' = y (x' - sum_l p_l x'_l), p = y / s. It is symmetric: the adjoint's is the same.
 use super::add::Add;
 use super::combine::Combine;
-use super::elementwise::{Elementwise, plain};
+use super::elementwise::{Elementwise, plain, team};
 use super::heads::{aligned, per_head};
 use super::reduce::{Made, Reduce};
 use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
@@ -83,16 +83,17 @@ impl Op for Softmax {
         plain(&cx.inputs[0])?;
         let size = s.c / self.heads;
         // Heads that share a block of channels are one thread's, which alone writes it.
-        let together = if aligned(self.heads, [size]) { 1 } else { self.heads };
+        let [together, team] = if aligned(self.heads, [size]) { [1, team(cx, size / 4)] } else { [self.heads, 1] };
         Elementwise {
             name: "softmax",
+            constants: &[("TEAM", team as i64)],
             own: &[
                 ("heads", self.heads as u32),
                 ("together", together as u32),
                 ("size", size as u32),
                 ("scale", (self.scale as f32).to_bits()),
             ],
-            items: Some(s.pixels() * self.heads / together),
+            items: Some(s.pixels() * self.heads / together * team),
             flops: self.flops(&[], s),
             ..Default::default()
         }
@@ -112,6 +113,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("12 channels", 12, 1, 1.0),
         case("7 channels", 7, 1, 1.0),
+        case("150 channels", 150, 1, 1.0),
         case("24 channels, 3 heads, scaled", 24, 3, 0.25),
         case("33 channels, 3 heads", 33, 3, 0.5),
         case("14 channels, 7 heads", 14, 7, 1.0),

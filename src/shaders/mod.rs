@@ -53,6 +53,7 @@ sources![
     "lib/reduce",
     "lib/second",
     "lib/silu",
+    "lib/team",
     "lib/there",
     "lib/weights",
     "relane",
