@@ -91,7 +91,7 @@ ROWS: dict[str, tuple[str, Callable[[Run, Network], list[Result]]]] = {
     "c10-forward": ("c10", values([32, 64], [16, 32], HUNDREDS)),
     "c10-loop": ("c10", loop),
     "c10-jacobian": ("c10", subjacobian),
-    "terrain-forward": ("terrain", values([1, 4], [1, 4], [4, 16])),
+    "terrain-forward": ("terrain", values([4, 8], [1, 4], [4, 16])),
     "dit-forward": ("dit", values([16, 64], [16, 64], HUNDREDS)),
     "mixer-forward": ("mixer", values([64, 256], [64, 256], LARGE)),
     "mnist-convolutions": ("mnist", convolutions),
