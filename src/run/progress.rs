@@ -131,6 +131,12 @@ impl<'a> Progress<'a> {
         self.journal.append(self.stage, first as u64, count as u64, lanes, values)
     }
 
+    /// Records the values of one point that took so many evaluations, which the observer may not have been told of yet.
+    pub(crate) fn keep_one<T: Pod>(&mut self, point: usize, lanes: u64, values: &[T]) -> Result<()> {
+        self.recorded += lanes;
+        self.journal.append(self.stage, point as u64, 1, lanes, values)
+    }
+
     /// Begins a stage: what the f64 twin says of each pick, in their order. `given` says what it needs to know of one, one after the
     /// other, and `check` takes its time: of so many picks at once as there are cores and `at_once` allows.
     pub(crate) fn checks<Pick: Sync, Given: Send + Sync, T: Pod + Send>(
