@@ -1,6 +1,7 @@
 //! How a run goes on: what earlier processes have recorded, and who is told and may stop it. In: a journal, an observer.
 //! Out: what is recorded, then the places from which to go on.
-//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
+//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key. (Adaptive
+//! loops alone are recorded in the order in which they are done.)
 use super::journal::Journal;
 use crate::error::{Error, Result};
 use crate::field::{Field, first_not_finite};
@@ -102,6 +103,17 @@ impl<'a> Progress<'a> {
         match usize::try_from(count) {
             Ok(count @ 1..=MOST) => Ok(Some((count, values))),
             _ => Err(wrong(first, count, values.len(), "as many points as a run may have")),
+        }
+    }
+
+    /// The next record of one point, of a stage whose points come in any order: the point, and its values.
+    pub(crate) fn record_of_any<T: Pod>(&mut self) -> Result<Option<(usize, Vec<T>)>> {
+        let Some((first, count, lanes, values)) = self.journal.next_of_any(self.stage)? else { return Ok(None) };
+        self.done += lanes;
+        self.recorded = self.done;
+        match usize::try_from(first) {
+            Ok(point) if count == 1 => Ok(Some((point, values))),
+            _ => Err(wrong(first as usize, count, values.len(), "one point")),
         }
     }
 
