@@ -170,7 +170,7 @@ pub fn journal(folder: &Path, bytes: &[u8]) -> Vec<String> {
 
 /// A journal of another run, with one record.
 pub fn elsewhere() -> Vec<u8> {
-    let mut journal = b"vorticity journal 2\n".to_vec();
+    let mut journal = b"vorticity journal 3\n".to_vec();
     record(&mut journal, &[u64::MAX, 0, 0, 0].map(u64::to_le_bytes).concat(), br#"{"seed": 7}"#);
     record(&mut journal, &[1, 0, 1, 1].map(u64::to_le_bytes).concat(), &[0; 8]);
     journal

@@ -214,7 +214,7 @@ pub fn journal(folder: &Path, bytes: &[u8]) {
 /// A journal of the configuration above whose records are as long as they say and whose checksums are right: of each, 40
 /// bytes of head, then as many bytes of values as the first of the head's last eight says.
 fn right(mut rest: &[u8]) -> Vec<u8> {
-    let mut whole = b"vorticity journal 2\n".to_vec();
+    let mut whole = b"vorticity journal 3\n".to_vec();
     let configuration = br#"{"seed":0}"#;
     record(&mut whole, &[u64::MAX, 0, 0, 0].map(u64::to_le_bytes).concat(), configuration);
     while rest.len() >= 40 {

@@ -1,7 +1,7 @@
 //! Shards: merged they are the run that one process writes, byte for byte; what does not belong together is refused.
 //! And every measure, stopped again and again, goes on from its journal to the same bits.
 use crate::cli::{DIGITS, MODEL, text, vorticity};
-use crate::common::gpu;
+use crate::common::{bounds, choice, gpu};
 use crate::resume::same;
 use serde_json::json;
 use std::fs;
@@ -11,6 +11,7 @@ use vorticity::data::{self, Images};
 use vorticity::diagnostics::{Divergence, Selection, Sides};
 use vorticity::error::{Error, Result};
 use vorticity::field::{self, ScoreScale};
+use vorticity::gpu::Gpu;
 use vorticity::measures::MEASURES;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
 use vorticity::measures::curl::{CurlOptions, Method};
@@ -249,5 +250,69 @@ fn every_measure_goes_on_and_merges_to_the_same_bits() {
         let merged = merge(&places, MEASURES).unwrap();
         assert_eq!((merged.title.as_str(), merged.facts), ("a line", json!({ "measure": name })));
         assert!(bits(&merged.part.finish().unwrap()) == whole, "{name} merged");
+    }
+}
+
+/// Records of a journal but its configuration: where each begins, its stage and its points.
+fn records(journal: &[u8]) -> Vec<(usize, u64, u64)> {
+    let word = |at: usize| u64::from_le_bytes(journal[at..at + 8].try_into().unwrap());
+    let (mut at, mut found) = (20, vec![]);
+    while at < journal.len() {
+        found.push((at, word(at), word(at + 16)));
+        at += 48 + word(at + 32) as usize;
+    }
+    found.split_off(1)
+}
+
+/// Of derivatives a record is a sample, whatever the tiles: a run goes on after any of them, in tiles of another size, to the same
+/// bits and to the same journal; and one that is stopped keeps what its last tile finished, though its batch is not done.
+#[test]
+fn derivatives_are_recorded_sample_by_sample() {
+    let open = || Gpu::open_within(&choice(), bounds()).unwrap();
+    let _turn = gpu(); // software adapters use every core
+    let shape = Shape::new(1, 3, 4);
+    let images = data::load(DIGITS, 5, [-1.0, 1.0]).unwrap();
+    let values = (0..5).flat_map(|i| images.values[i * 784 + 300..][..shape.len()].to_vec()).collect();
+    let images = Images { shape, values, ..images };
+    let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let tasks = measures(&images);
+    // Tiles of all samples, and of one or two.
+    let subject = |gpu: Gpu| Subject::new(vec![gpu], field.clone(), images.clone()).unwrap();
+    let (large, small) = (subject(open()), subject(open().with_faults("room:14").unwrap()));
+    for (nth, (name, task)) in tasks.into_iter().enumerate().filter(|(_, (name, _))| *name != "likelihood") {
+        let place = |what: &str| folder.path().join(format!("{name}-{nth}-{what}"));
+        let journal = |what: &str| folder.path().join(format!("{name}-{nth}-{what}.partial/journal"));
+        let run = |what: &str, subject: &Subject, observe: &mut dyn FnMut(u64) -> ControlFlow<()>| {
+            let mut dir = RunDir::create(&place(what)).unwrap();
+            let kept = dir.journal(&json!({ "measure": name })).unwrap();
+            task.ready(subject, Shard::WHOLE).unwrap().run(&mut Progress::of(kept, observe)).map(|found| found.part)
+        };
+        let mut go_on = |_| ControlFlow::Continue(());
+        let whole = bits(&run("whole", &large, &mut go_on).unwrap().finish().unwrap());
+        let kept = fs::read(journal("whole")).unwrap();
+        let found = records(&kept);
+        let samples = found.iter().filter(|(_, stage, _)| *stage == 1).count();
+        assert!(samples == 15 && found.iter().all(|(_, _, count)| *count == 1), "{name}: {found:?}");
+        let ends: Vec<usize> = found.iter().map(|(at, _, _)| *at).chain([kept.len()]).collect();
+        for (subject, after) in [(&small, 1), (&small, 8), (&large, 3), (&large, 14)] {
+            let what = format!("after-{after}");
+            fs::create_dir(place(&what).with_extension("partial")).unwrap();
+            fs::write(journal(&what), &kept[..ends[after]]).unwrap();
+            let resumed = run(&what, subject, &mut go_on).unwrap().finish().unwrap();
+            assert!(bits(&resumed) == whole, "{name} after {after}");
+            assert!(fs::read(journal(&what)).unwrap() == kept, "{name} after {after}: another journal");
+        }
+        // Stopped as soon as something is recorded.
+        let mut stop = |_| match fs::metadata(journal("stopped")).unwrap().len() > ends[0] as u64 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        assert!(matches!(run("stopped", &small, &mut stop), Err(Error::Interrupted)), "{name}");
+        let some = fs::read(journal("stopped")).unwrap();
+        let recorded = records(&some).len();
+        // Searches in lock-step end together; all else is handed on tile by tile, of two in a batch.
+        let most = if ["planes", "spectrum"].contains(&name) { 4 } else { 2 };
+        assert!((1..=most).contains(&recorded) && kept.starts_with(&some), "{name}: {recorded} recorded");
     }
 }

@@ -36,6 +36,9 @@ pub struct Products {
     pub jtu: Vec<f32>,
 }
 
+/// Takes a tile's rows: the number of its first lane, and its rows, one after the other.
+type Each<'a> = dyn FnMut(usize, &[f32]) -> Result<()> + 'a;
+
 /// Which of several conditions a sample is under.
 pub(crate) struct Under {
     pub count: usize,
@@ -218,6 +221,26 @@ impl Evaluator {
         ks: &[usize],
         samples: &[usize],
     ) -> Result<Products> {
+        let mut found = Products::default();
+        self.products_each(x, [v, u], ks, samples, |_, Products { y, jv, jtu }| {
+            found.y.extend(y);
+            found.jv.extend(jv);
+            found.jtu.extend(jtu);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// `products_of` of `[tangents, cotangents]`, handed on tile by tile in the order of the samples: the number of a tile's first
+    /// sample, and its products. What `each` refuses ends it.
+    pub(crate) fn products_each(
+        &mut self,
+        x: &[f32],
+        [v, u]: [&[f32]; 2],
+        ks: &[usize],
+        samples: &[usize],
+        mut each: impl FnMut(usize, Products) -> Result<()>,
+    ) -> Result<()> {
         let (n, [d, out], [t, k]) = (ks.len(), [self.input, self.output].map(|s| s.len()), self.directions());
         self.fits("samples", x, n, d)?;
         for (what, numbers, count, len) in [("tangents", v, t, d), ("cotangents", u, k, out)] {
@@ -239,16 +262,18 @@ impl Evaluator {
                 .zip(own)
                 .for_each(|(lane, own)| lane[..own.len()].copy_from_slice(own));
         }
-        let all = self.lanes(&lanes, ks, samples)?;
-        let mut found = Products::default();
-        for (lane, made) in all.chunks_exact(self.row[1]).enumerate() {
-            match lane % group {
-                0 => found.y.extend_from_slice(&made[..out]),
-                i if i <= t => found.jv.extend_from_slice(&made[..out]),
-                _ => found.jtu.extend_from_slice(&made[..d]),
+        let row = self.row[1];
+        self.lanes(&lanes, ks, samples, &mut |first, all| {
+            let mut found = Products::default();
+            for (lane, made) in all.chunks_exact(row).enumerate() {
+                match lane % group {
+                    0 => found.y.extend_from_slice(&made[..out]),
+                    i if i <= t => found.jv.extend_from_slice(&made[..out]),
+                    _ => found.jtu.extend_from_slice(&made[..d]),
+                }
             }
-        }
-        Ok(found)
+            each(first / group, found)
+        })
     }
 
     /// T and K.
@@ -264,8 +289,8 @@ impl Evaluator {
         Err(Error::invalid(format!("evaluator {what}"), format!("{found} numbers, {rows} {what} have {want}")))
     }
 
-    /// Runs all lanes of the samples.
-    fn lanes(&mut self, x: &[f32], ks: &[usize], samples: &[usize]) -> Result<Vec<f32>> {
+    /// Runs all lanes of the samples, and hands on those of each tile: the number of its first lane, and its rows.
+    fn lanes(&mut self, x: &[f32], ks: &[usize], samples: &[usize], each: &mut Each) -> Result<()> {
         if samples.len() != ks.len() {
             let message = format!("{} of them, {} timesteps", samples.len(), ks.len());
             return Err(Error::invalid("evaluator samples", message));
@@ -280,16 +305,16 @@ impl Evaluator {
             let row = (timestep * self.under.count.max(1) + condition) as u32;
             lanes.extend(std::iter::repeat_n(Lane { row, ..self.levels[timestep] }, group));
         }
-        let mut y = Vec::with_capacity(lanes.len() * self.row[1]);
-        while let Err(error) = self.tiles(x, &lanes, &mut y) {
+        let mut done = 0;
+        while let Err(error) = self.tiles(x, &lanes, &mut done, each) {
             self.executor.recover(error)?;
         }
-        Ok(y)
+        Ok(())
     }
 
-    /// Runs the lanes whose results are not in `y` yet.
-    fn tiles(&mut self, x: &[f32], lanes: &[Lane], y: &mut Vec<f32>) -> Result<()> {
-        let (d, mut first) = (self.row[0], y.len() / self.row[1]);
+    /// Runs the lanes behind the first `done`, which are handed on.
+    fn tiles(&mut self, x: &[f32], lanes: &[Lane], done: &mut usize, each: &mut Each) -> Result<()> {
+        let (d, mut first) = (self.row[0], *done);
         let mut ahead: Option<Pending> = None;
         while first < lanes.len() {
             let next = (first + self.executor.safe_lanes()).min(lanes.len());
@@ -300,10 +325,10 @@ impl Evaluator {
             // One tile is queued while the one before it is read back.
             let submitted = self.executor.submit(lanes.len())?;
             if let Some(before) = ahead.replace(submitted) {
-                self.read(before, y)?;
+                self.read(before, done, each)?;
             }
         }
-        ahead.map_or(Ok(()), |last| self.read(last, y))
+        ahead.map_or(Ok(()), |last| self.read(last, done, each))
     }
 
     /// Rows as the device holds them, padded with zeros to a multiple of 4.
@@ -316,14 +341,18 @@ impl Evaluator {
         padded
     }
 
-    fn read(&mut self, pending: Pending, y: &mut Vec<f32>) -> Result<()> {
+    fn read(&mut self, pending: Pending, done: &mut usize, each: &mut Each) -> Result<()> {
         let (d, stride, port) = (self.row[1], stride(self.row[1]), self.ports.outputs[0]);
+        let mut rows = vec![];
         self.executor.wait(pending, |id, bytes| {
             if id == port {
                 let flat: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
-                flat.chunks_exact(stride).for_each(|row| y.extend_from_slice(&row[..d]));
+                flat.chunks_exact(stride).for_each(|row| rows.extend_from_slice(&row[..d]));
             }
-        })
+        })?;
+        let first = *done;
+        *done += rows.len() / d;
+        each(first, &rows)
     }
 }
 

@@ -91,6 +91,17 @@ impl Derivatives {
         TILES * self.evaluator.max_samples()
     }
 
+    /// Evaluations that a point with so many vectors takes. What a device repeats where not all vectors fit at once is not counted:
+    /// the run's size is known beforehand.
+    pub fn lanes(&self, count: usize) -> u64 {
+        1 + self.each() * count as u64
+    }
+
+    /// Products that are made of a vector.
+    fn each(&self) -> u64 {
+        if self.made == Made::Both { 2 } else { 1 }
+    }
+
     /// s at every point. `fill(point, j, v)` writes vector j of `count` into v, which is zero; `take(point, j, jv)` gets
     /// J v, or J'v where the room is for rows, in no particular order. What is not finite is NaN as a whole: s of a point, a product.
     /// The first such point is looked into.
@@ -99,32 +110,68 @@ impl Derivatives {
         x: &[f32],
         at: &Whose,
         count: usize,
-        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        fill: impl FnMut(usize, usize, &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
-        let back = self.made == Made::Reverse;
-        let own = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| fill(point, j, if back { u } else { v });
-        let of = |point: usize, j: usize, jv: &[f32], jtu: &[f32]| take(point, j, if back { jtu } else { jv });
-        self.rounds(x, at, count, own, of, progress)
+        let mut all = vec![];
+        let take = |(): &mut (), point: usize, j: usize, product: &[f32]| take(point, j, product);
+        self.reduce((x, at, count), &(), fill, take, |_, _, (), s| keep(&mut all, s), progress)?;
+        Ok(all)
     }
 
-    /// The same with both modes: `take(point, j, jv, jtv)` gets J v and J'v, NaN both where one of them is not finite. Each is
+    /// The same whose points are handed on one by one, in their order, as soon as a tile with the last of their products is there:
+    /// `take(own, point, j, jv)` adds to what begins as `nothing`, and `done(progress, point, own, s)` gets what that has become, and s.
+    /// What was handed on before the observer stops the run is known, whatever the tiles.
+    pub fn reduce<T: Clone + Default>(
+        &mut self,
+        asked: (&[f32], &Whose, usize),
+        nothing: &T,
+        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        mut take: impl FnMut(&mut T, usize, usize, &[f32]),
+        done: impl FnMut(&mut Progress, usize, T, &[f32]) -> Result<()>,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let back = self.made == Made::Reverse;
+        let own = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| fill(point, j, if back { u } else { v });
+        let of = |own: &mut T, point: usize, j: usize, jv: &[f32], jtu: &[f32]| {
+            take(own, point, j, if back { jtu } else { jv });
+        };
+        self.rounds(asked, nothing, own, of, done, progress)
+    }
+
+    /// `run` with both modes: `take(point, j, jv, jtv)` gets J v and J'v, NaN both where one of them is not finite. Each is
     /// counted as an evaluation.
     pub fn run_both(
         &mut self,
         x: &[f32],
         at: &Whose,
         count: usize,
-        mut fill: impl FnMut(usize, usize, &mut [f32]),
-        take: impl FnMut(usize, usize, &[f32], &[f32]),
+        fill: impl FnMut(usize, usize, &mut [f32]),
+        mut take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
     ) -> Result<Vec<f32>> {
+        let mut all = vec![];
+        let take = |(): &mut (), point: usize, j: usize, jv: &[f32], jtv: &[f32]| take(point, j, jv, jtv);
+        self.reduce_both((x, at, count), &(), fill, take, |_, _, (), s| keep(&mut all, s), progress)?;
+        Ok(all)
+    }
+
+    /// `reduce` with both modes.
+    pub fn reduce_both<T: Clone + Default>(
+        &mut self,
+        asked: (&[f32], &Whose, usize),
+        nothing: &T,
+        mut fill: impl FnMut(usize, usize, &mut [f32]),
+        take: impl FnMut(&mut T, usize, usize, &[f32], &[f32]),
+        done: impl FnMut(&mut Progress, usize, T, &[f32]) -> Result<()>,
+        progress: &mut Progress,
+    ) -> Result<()> {
         let same = |point: usize, j: usize, v: &mut [f32], u: &mut [f32]| {
             fill(point, j, v);
             u.copy_from_slice(v);
         };
-        self.rounds(x, at, count, same, take, progress)
+        self.rounds(asked, nothing, same, take, done, progress)
     }
 
     /// `run_both` with a vector of its own for either mode: `fill(point, j, v, u)` writes both, for J v and J'u.
@@ -134,28 +181,29 @@ impl Derivatives {
         at: &Whose,
         count: usize,
         fill: impl FnMut(usize, usize, &mut [f32], &mut [f32]),
-        take: impl FnMut(usize, usize, &[f32], &[f32]),
-        progress: &mut Progress,
-    ) -> Result<Vec<f32>> {
-        self.rounds(x, at, count, fill, take, progress)
-    }
-
-    fn rounds(
-        &mut self,
-        x: &[f32],
-        at: &Whose,
-        count: usize,
-        mut fill: impl FnMut(usize, usize, &mut [f32], &mut [f32]),
         mut take: impl FnMut(usize, usize, &[f32], &[f32]),
         progress: &mut Progress,
-    ) -> Result<Vec<f32>> {
-        let (d, points) = (self.dim, at.samples.len());
+    ) -> Result<()> {
+        let take = |(): &mut (), point: usize, j: usize, jv: &[f32], jtu: &[f32]| take(point, j, jv, jtu);
+        self.rounds((x, at, count), &(), fill, take, |_, _, (), _| Ok(()), progress)
+    }
+
+    fn rounds<T: Clone + Default>(
+        &mut self,
+        (x, at, count): (&[f32], &Whose, usize),
+        nothing: &T,
+        mut fill: impl FnMut(usize, usize, &mut [f32], &mut [f32]),
+        mut take: impl FnMut(&mut T, usize, usize, &[f32], &[f32]),
+        mut done: impl FnMut(&mut Progress, usize, T, &[f32]) -> Result<()>,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let (d, points, each) = (self.dim, at.samples.len(), self.each());
         let n = self.evaluator.tangents().max(self.evaluator.cotangents());
         let [forward, reverse] = [self.made != Made::Reverse, self.made != Made::Forward];
         let nan = vec![f32::NAN; d];
-        let mut s = vec![];
+        let mut own = vec![nothing.clone(); points];
         for first in (0..count).step_by(n) {
-            let now = n.min(count - first);
+            let (now, last) = (n.min(count - first), first + n >= count);
             let [mut v, mut u] = [forward, reverse].map(|made| vec![0f32; if made { points * n * d } else { 0 }]);
             let mut known = vec![true; points * n];
             for i in (0..points * n).filter(|i| i % n < now) {
@@ -168,33 +216,50 @@ impl Derivatives {
                     u.fill(0.0);
                 }
             }
-            let Products { y: mut values, jv, jtu } =
-                self.evaluator.products_of(x, &v, &u, &vec![at.k; points], at.samples)?;
-            for (point, value) in values.chunks_exact_mut(d).enumerate() {
-                let rows = point * n..point * n + now;
-                let whole = finite(value);
-                if !whole {
-                    value.fill(f32::NAN);
-                }
-                for i in rows {
-                    let [tangent, row, transposed] =
-                        [&v, &jv, &jtu].map(|all| all.get(i * d..(i + 1) * d).unwrap_or_default());
-                    if !(whole && finite(row)) {
-                        progress.look(&self.gpu, &self.field, &x[point * d..(point + 1) * d], tangent, at, point);
-                        known[i] = false;
-                    } else if !finite(transposed) {
-                        progress.look_back(at, point, if forward { "J v" } else { "the field" });
-                        known[i] = false;
+            // What is not finite: a point, and of its vectors the one whose J v is not, or none where only J'u is not.
+            let mut bad: Vec<(usize, Option<usize>)> = vec![];
+            let hand_on = |start: usize, Products { y, jv, jtu }: Products| {
+                let tile = y.len() / d;
+                for (nth, mut value) in y.chunks_exact(d).map(<[f32]>::to_vec).enumerate() {
+                    let point = start + nth;
+                    let whole = finite(&value);
+                    if !whole {
+                        value.fill(f32::NAN);
                     }
-                    let [row, transposed] = if known[i] { [row, transposed] } else { [&nan[..], &nan] };
-                    take(point, first + i % n, row, transposed);
+                    for j in 0..now {
+                        let (i, row) = (point * n + j, nth * n + j);
+                        let [row, transposed] =
+                            [&jv, &jtu].map(|all| all.get(row * d..(row + 1) * d).unwrap_or_default());
+                        if !(whole && finite(row) && finite(transposed)) {
+                            bad.push((point, (!(whole && finite(row))).then_some(i)));
+                            known[i] = false;
+                        }
+                        let [row, transposed] = if known[i] { [row, transposed] } else { [&nan[..], &nan] };
+                        take(&mut own[point], point, first + j, row, transposed);
+                    }
+                    if last {
+                        done(progress, point, std::mem::take(&mut own[point]), &value)?;
+                    }
+                }
+                progress.add(tile as u64 * (each * now as u64 + u64::from(first == 0)))
+            };
+            self.evaluator.products_each(x, [&v, &u], &vec![at.k; points], at.samples, hand_on)?;
+            for (point, vector) in bad {
+                match vector.map(|i| v.get(i * d..(i + 1) * d).unwrap_or_default()) {
+                    Some(tangent) => {
+                        let own = &x[point * d..(point + 1) * d];
+                        progress.look(&self.gpu, &self.field, own, tangent, at, point);
+                    }
+                    None => progress.look_back(at, point, if forward { "J v" } else { "the field" }),
                 }
             }
-            s = values;
-            // What a device repeats where not all vectors fit at once is not counted: the run's size is known beforehand.
-            let each = if forward && reverse { 2 * now } else { now };
-            progress.add((points * (each + usize::from(first == 0))) as u64)?;
         }
-        Ok(s)
+        Ok(())
     }
+}
+
+/// Appends s of a point.
+fn keep(all: &mut Vec<f32>, s: &[f32]) -> Result<()> {
+    all.extend_from_slice(s);
+    Ok(())
 }

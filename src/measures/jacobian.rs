@@ -186,24 +186,26 @@ impl JacobianOptions {
         let samples = shard.count(selection.samples);
         let (ks, sides) = (&selection.timesteps, self.sides);
         let mut derivatives = Derivatives::of_sides(subject.gpu(), &subject.field, ks, (samples, d), sides)?;
+        let lanes = derivatives.lanes(d);
         let mut all: Vec<f32> = progress.recorded(selection.places(shard), d * d)?;
         for batch in selection.batches(shard, all.len() / (d * d), derivatives.batch()) {
-            let mut blocks = vec![0f32; batch.samples.len() * d * d];
-            derivatives.run(
-                &selection.points(subject, &batch)?,
-                &batch.at(),
-                d,
+            derivatives.reduce(
+                (&selection.points(subject, &batch)?, &batch.at(), d),
+                &vec![0f32; d * d],
                 |_, j, v| v[j] = 1.0,
-                |point, j, product| {
+                |block, _, j, product| {
                     for (i, &v) in product.iter().enumerate() {
                         let [a, b] = sides.entry(i, j);
-                        blocks[(point * d + a) * d + b] = v;
+                        block[a * d + b] = v;
                     }
+                },
+                |progress, point, block, _| {
+                    progress.keep_one(batch.first + point, lanes, &block)?;
+                    all.extend(block);
+                    Ok(())
                 },
                 progress,
             )?;
-            progress.keep(batch.first, batch.samples.len(), &blocks)?;
-            all.extend(blocks);
         }
         let rows: Vec<Row> = all.chunks_exact(d * d).map(|block| Row::of(block, d)).collect();
         let picks = selection.picks(shard, self.verified);

@@ -200,9 +200,7 @@ impl LidOptions {
         let each = d + PRODUCTS * count;
         let mut all: Vec<f64> = progress.recorded(selection.places(shard), each)?;
         for batch in selection.batches(shard, all.len() / each, derivatives.batch()) {
-            let found = self.batch(subject, &batch, &mut derivatives, progress)?;
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            all.extend(found);
+            self.batch(subject, &batch, &mut derivatives, &mut all, progress)?;
         }
         let mut rows = vec![];
         for (place, found) in all.chunks_exact(each).enumerate() {
@@ -243,35 +241,35 @@ impl LidOptions {
         selection.part(&Lid, subject, shard, &rows, f64::NAN, facts)
     }
 
-    /// Of every sample of a batch: s, and the products of every vector.
+    /// Of every sample of a batch: s, and the products of every vector, recorded and appended to `all`.
     fn batch(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<f64>,
         progress: &mut Progress,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<()> {
         let (d, k, own) = (subject.dim(), batch.k, &batch.samples);
         let count = self.divergence.tangents(d);
+        let lanes = derivatives.lanes(count);
         let x = own.iter().map(|&sample| Self::clean(subject, sample, k)).collect::<Result<Vec<_>>>()?.concat();
-        let mut products = vec![[0f64; PRODUCTS]; own.len() * count];
-        let s = derivatives.run(
-            &x,
-            &batch.at(),
-            count,
+        derivatives.reduce(
+            (&x, &batch.at(), count),
+            &vec![[0f64; PRODUCTS]; count],
             |point, j, v| v.copy_from_slice(&self.tangent(d, own[point], k, j)),
-            |point, j, jv| {
+            |products, point, j, jv| {
                 let v = self.tangent(d, own[point], k, j);
-                products[point * count + j] = [dot(&v, jv), dot(jv, jv)];
+                products[j] = [dot(&v, jv), dot(jv, jv)];
+            },
+            |progress, point, products, s| {
+                let found: Vec<f64> = s.iter().map(|&s| f64::from(s)).chain(products.concat()).collect();
+                progress.keep_one(batch.first + point, lanes, &found)?;
+                all.extend(found);
+                Ok(())
             },
             progress,
-        )?;
-        let mut all = vec![];
-        for (s, products) in s.chunks_exact(d).zip(products.chunks_exact(count)) {
-            all.extend(s.iter().map(|&s| f64::from(s)));
-            all.extend(products.concat());
-        }
-        Ok(all)
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How a journal begins.
-const MAGIC: &[u8] = b"vorticity journal 2\n";
+const MAGIC: &[u8] = b"vorticity journal 3\n";
 /// Stage of the first record, the configuration.
 const CONFIGURATION: u64 = u64::MAX;
 /// Stage of what a process says of itself, before the first record of its own.
@@ -173,19 +173,30 @@ impl Journal {
     /// The next record of an earlier process: count, evaluations and values; none if it is of another stage, or if there
     /// are no more. It must begin with the point `first`, as the order of work is always the same.
     pub fn next<T: Pod>(&mut self, stage: u64, first: u64) -> Result<Option<(u64, u64, Vec<T>)>> {
+        match &self.before {
+            Some((head, _)) if head.stage == stage && head.first != first => {
+                let found = format!("holds point {} of stage {stage} where point {first} was expected", head.first);
+                Err(Error::file(&self.path, found))
+            }
+            _ => Ok(self.next_of_any(stage)?.map(|(_, count, lanes, values)| (count, lanes, values))),
+        }
+    }
+
+    /// `next` of a stage whose records come in any order: its first point besides.
+    pub(super) fn next_of_any<T: Pod>(&mut self, stage: u64) -> Result<Option<(u64, u64, u64, Vec<T>)>> {
         let (head, before) = match &mut self.before {
             Some((head, before)) if head.stage == stage => (head, before),
             _ => return Ok(None),
         };
-        if head.first != first || !head.bytes.is_multiple_of(size_of::<T>() as u64) {
-            let found = format!("holds point {} of stage {stage} where point {first} was expected", head.first);
+        if !head.bytes.is_multiple_of(size_of::<T>() as u64) {
+            let found = format!("holds {} bytes of point {}, no whole numbers", head.bytes, head.first);
             return Err(Error::file(&self.path, found));
         }
         let fail = |e: std::io::Error| Error::file(&self.path, format!("cannot be read: {e}"));
         let mut values = vec![0; head.bytes as usize];
         before.read_exact(&mut values).map_err(fail)?;
         before.read_exact(&mut [0; CHECKSUM]).map_err(fail)?;
-        let found = (head.count, head.lanes, bytemuck::pod_collect_to_vec(&values));
+        let found = (head.first, head.count, head.lanes, bytemuck::pod_collect_to_vec(&values));
         self.left -= 1;
         if self.left > 0 {
             *head = measured(before).map_err(fail)?;

@@ -1,6 +1,7 @@
 //! How a run goes on: what earlier processes have recorded, and who is told and may stop it. In: a journal, an observer.
 //! Out: what is recorded, then the places from which to go on.
-//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key.
+//! A run is a fixed sequence of stages, and each stage a fixed sequence of points, whatever the tiles: that is its key. (Adaptive
+//! loops alone are recorded in the order in which they are done.)
 use super::journal::Journal;
 use crate::error::{Error, Result};
 use crate::field::{Field, first_not_finite};
@@ -105,6 +106,17 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// The next record of one point, of a stage whose points come in any order: the point, and its values.
+    pub(crate) fn record_of_any<T: Pod>(&mut self) -> Result<Option<(usize, Vec<T>)>> {
+        let Some((first, count, lanes, values)) = self.journal.next_of_any(self.stage)? else { return Ok(None) };
+        self.done += lanes;
+        self.recorded = self.done;
+        match usize::try_from(first) {
+            Ok(point) if count == 1 => Ok(Some((point, values))),
+            _ => Err(wrong(first as usize, count, values.len(), "one point")),
+        }
+    }
+
     /// Begins a stage of so many points: the values, `each` of a point, of all that are recorded, from the first.
     pub(crate) fn recorded<T: Pod>(&mut self, points: usize, each: usize) -> Result<Vec<T>> {
         self.begin();
@@ -129,6 +141,12 @@ impl<'a> Progress<'a> {
         let lanes = self.done - self.recorded;
         self.recorded = self.done;
         self.journal.append(self.stage, first as u64, count as u64, lanes, values)
+    }
+
+    /// Records the values of one point that took so many evaluations, which the observer may not have been told of yet.
+    pub(crate) fn keep_one<T: Pod>(&mut self, point: usize, lanes: u64, values: &[T]) -> Result<()> {
+        self.recorded += lanes;
+        self.journal.append(self.stage, point as u64, 1, lanes, values)
     }
 
     /// Begins a stage: what the f64 twin says of each pick, in their order. `given` says what it needs to know of one, one after the

@@ -1,14 +1,41 @@
 //! Products of problems on the device: what some of them ask for, in one batch. In: points, vectors. Out: products in f64, NaN where
 //! the field is not finite.
-use super::Vectors;
+use super::{Problem, Vectors, round};
 use crate::diagnostics::Derivatives;
 use crate::error::Result;
 use crate::run::{Progress, Whose};
 
 impl Derivatives {
+    /// Takes problems at the points `x` to their ends. Each is handed on in its turn, as soon as it and all before it are done: its
+    /// number, and how many evaluations it took.
+    pub fn solve<P: Problem>(
+        &mut self,
+        x: &[f32],
+        at: &Whose,
+        problems: &mut [P],
+        mut done: impl FnMut(&mut Progress, usize, u64, &P) -> Result<()>,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let (mut lanes, mut next) = (vec![0; problems.len()], 0);
+        loop {
+            let any = round(problems, |numbers, asked| {
+                let [forward, reverse] = asked.first().map_or([0; 2], Vectors::counts);
+                numbers.iter().for_each(|&i| lanes[i] += self.lanes(forward.max(reverse)));
+                self.of_problems(x, at, numbers, &asked, progress)
+            })?;
+            while let Some(problem) = problems.get(next).filter(|p| p.asks().is_none()) {
+                done(progress, next, lanes[next], problem)?;
+                next += 1;
+            }
+            if !any {
+                return Ok(());
+            }
+        }
+    }
+
     /// J and J' times the vectors that problems ask for at their points: those of these numbers among `x`, all alike in how many
     /// there are.
-    pub fn of_problems(
+    fn of_problems(
         &mut self,
         x: &[f32],
         at: &Whose,

@@ -97,28 +97,25 @@ pub(crate) trait Problem {
     fn gets(&mut self, products: Vectors);
 }
 
-/// Takes all problems to their ends. `multiply` gets the numbers of some problems and the vectors of each, all alike in how many
-/// there are, and returns the products.
-pub(crate) fn solve<P: Problem>(
+/// What all problems that are not done ask for, once; false if there is none. `multiply` gets the numbers of some problems and the
+/// vectors of each, all alike in how many there are, and returns the products.
+fn round<P: Problem>(
     problems: &mut [P],
     mut multiply: impl FnMut(&[usize], Vec<Vectors>) -> Result<Vec<Vectors>>,
-) -> Result<()> {
-    loop {
-        let mut alike: BTreeMap<[usize; 2], (Vec<usize>, Vec<Vectors>)> = BTreeMap::new();
-        for (i, asked) in problems.iter().enumerate().filter_map(|(i, p)| Some((i, p.asks()?))) {
-            let (numbers, vectors) = alike.entry(asked.counts()).or_default();
-            numbers.push(i);
-            vectors.push(asked);
-        }
-        if alike.is_empty() {
-            return Ok(());
-        }
-        for (numbers, vectors) in alike.into_values() {
-            for (i, products) in numbers.iter().zip(multiply(&numbers, vectors)?) {
-                problems[*i].gets(products);
-            }
+) -> Result<bool> {
+    let mut alike: BTreeMap<[usize; 2], (Vec<usize>, Vec<Vectors>)> = BTreeMap::new();
+    for (i, asked) in problems.iter().enumerate().filter_map(|(i, p)| Some((i, p.asks()?))) {
+        let (numbers, vectors) = alike.entry(asked.counts()).or_default();
+        numbers.push(i);
+        vectors.push(asked);
+    }
+    let any = !alike.is_empty();
+    for (numbers, vectors) in alike.into_values() {
+        for (i, products) in numbers.iter().zip(multiply(&numbers, vectors)?) {
+            problems[*i].gets(products);
         }
     }
+    Ok(any)
 }
 
 /// x.y, from the first component to the last.

@@ -120,12 +120,10 @@ impl AsymmetryOptions {
         let mut derivatives = open(subject.gpu(), &subject.field, &selection.timesteps, samples, count)?;
         let mut probes: Vec<Probe> = progress.recorded(selection.places(shard), count)?;
         for batch in selection.batches(shard, probes.len() / count, derivatives.batch()) {
-            let found = match self.estimator {
-                Estimator::Both => self.both(subject, &batch, &mut derivatives, progress)?,
-                Estimator::Forward => self.forward(subject, &batch, &mut derivatives, progress)?,
-            };
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            probes.extend(found);
+            match self.estimator {
+                Estimator::Both => self.both(subject, &batch, &mut derivatives, &mut probes, progress)?,
+                Estimator::Forward => self.forward(subject, &batch, &mut derivatives, &mut probes, progress)?,
+            }
         }
         let mut rows: Vec<Row> = probes.chunks_exact(count).map(|p| Row::of(p, self.probes.is_none())).collect();
         let picks = selection.picks(shard, self.verified);
@@ -155,42 +153,48 @@ impl AsymmetryOptions {
         selection.part(&Asymmetry, subject, shard, &rows, f64::NAN, facts)
     }
 
-    /// What the probes of a batch say: J v and J'v of each.
+    /// What the probes of a batch say, J v and J'v of each, recorded sample by sample and appended to `all`.
     fn both(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<Probe>,
         progress: &mut Progress,
-    ) -> Result<Vec<Probe>> {
+    ) -> Result<()> {
         let d = subject.dim();
         let count = self.count(d);
+        let lanes = derivatives.lanes(count);
         let own = |point: usize, j: usize| self.vector(d, batch.samples[point], batch.k, j);
-        let mut found = vec![Probe::default(); batch.samples.len() * count];
-        derivatives.run_both(
-            &self.selection.points(subject, batch)?,
-            &batch.at(),
-            count,
+        derivatives.reduce_both(
+            (&self.selection.points(subject, batch)?, &batch.at(), count),
+            &vec![Probe::default(); count],
             |point, j, v| v.copy_from_slice(&own(point, j)),
-            |point, j, jv, jtv| found[point * count + j] = Probe::of_both(&own(point, j), jv, jtv),
+            |found, point, j, jv, jtv| found[j] = Probe::of_both(&own(point, j), jv, jtv),
+            |progress, point, found, _| {
+                progress.keep_one(batch.first + point, lanes, &found)?;
+                all.extend(found);
+                Ok(())
+            },
             progress,
-        )?;
-        Ok(found)
+        )
     }
 
-    /// What the probes of a batch say: J v of each, then J(J v).
+    /// What the probes of a batch say, J v of each, then J(J v), recorded sample by sample and appended to `all`.
     fn forward(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<Probe>,
         progress: &mut Progress,
-    ) -> Result<Vec<Probe>> {
+    ) -> Result<()> {
         let d = subject.dim();
         let count = self.count(d);
+        let lanes = 2 * derivatives.lanes(count);
         let (x, at) = (self.selection.points(subject, batch)?, batch.at());
         let own = |point: usize, j: usize| self.vector(d, batch.samples[point], batch.k, j);
-        let mut found = vec![Probe::default(); batch.samples.len() * count];
+        let mut first = vec![Probe::default(); batch.samples.len() * count];
         let mut jv = vec![0f32; batch.samples.len() * count * d];
         derivatives.run(
             &x,
@@ -199,23 +203,26 @@ impl AsymmetryOptions {
             |point, j, v| v.copy_from_slice(&own(point, j)),
             |point, j, row| {
                 let at = point * count + j;
-                found[at] = Probe::of_forward(dot(row, row), dot(&own(point, j), row), 0.0);
+                first[at] = Probe::of_forward(dot(row, row), dot(&own(point, j), row), 0.0);
                 jv[at * d..(at + 1) * d].copy_from_slice(row);
             },
             progress,
         )?;
-        derivatives.run(
-            &x,
-            &at,
-            count,
+        derivatives.reduce(
+            (&x, &at, count),
+            &vec![Probe::default(); count],
             |point, j, v| v.copy_from_slice(&jv[(point * count + j) * d..][..d]),
-            |point, j, row| {
-                let probe = &mut found[point * count + j];
-                *probe = Probe::of_forward(probe.fro2, probe.trace, dot(&own(point, j), row));
+            |found, point, j, row| {
+                let Probe { fro2, trace, .. } = first[point * count + j];
+                found[j] = Probe::of_forward(fro2, trace, dot(&own(point, j), row));
+            },
+            |progress, point, found, _| {
+                progress.keep_one(batch.first + point, lanes, &found)?;
+                all.extend(found);
+                Ok(())
             },
             progress,
-        )?;
-        Ok(found)
+        )
     }
 }
 

@@ -1,12 +1,13 @@
-//! Adaptive quadrature on smooth paths: the loops of a group climb the levels of their nested rules together, one sweep
-//! per level, and leave when they have converged, so that tiles stay full. In: the products at the points of a level.
-//! Out: `Sums` of every loop with its error estimate. A group's points are kept until it is done: MEMORY bounds it.
+//! Adaptive quadrature on smooth paths: some loops at a time climb the levels of their nested rules, one level a round, and make
+//! room for others when they have converged, so that tiles stay full. In: the products at the points of a round. Out: `Sums` of
+//! every loop with its error estimate. The points of a loop are kept until it is done: MEMORY bounds how many are on their way.
 use super::columns::{Dots, Products, Sums};
 use super::nested::Nested;
 use crate::diagnostics::largest;
 use crate::paths::Curve;
+use std::collections::{BTreeSet, VecDeque};
 
-/// Bytes of products that a group may keep.
+/// Bytes of products that loops on their way may keep.
 const MEMORY: usize = 64 << 20;
 
 /// A circulation this far below S = sum |s.d| need not be known better than one at it.
@@ -23,6 +24,8 @@ struct Open {
     /// In the round: the number of this loop's first point, and how many it had before.
     first: u64,
     before: usize,
+    /// The level that the round takes it to.
+    level: usize,
     /// What the last level changed.
     change: f64,
 }
@@ -46,39 +49,45 @@ fn by_harmonics(rule: &Nested, level: usize, values: &[f64]) -> f64 {
     if 2.0 * last < before { 2.0 * last * (last / before).powi(2) } else { last }
 }
 
-/// Loops between two levels.
+/// Loops that are integrated adaptively, between two rounds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Group {
     open: Vec<Open>,
+    /// Place and rule of those that have not begun.
+    waiting: VecDeque<(usize, usize)>,
     tolerance: f64,
-    /// The next level.
-    level: usize,
     /// Points of the round that is under way.
     total: u64,
+    /// The most points that the loops which are done might have taken.
+    done: u64,
 }
 
 impl Group {
-    /// Loops that a group may hold, of rules with at most this many points.
-    pub fn most_loops(points: usize) -> usize {
-        (MEMORY / size_of::<Products>() / points.max(1)).max(1)
+    /// Loops (place, rule), none of which has begun.
+    pub fn new(loops: impl Iterator<Item = (usize, usize)>, tolerance: f64) -> Self {
+        Self { waiting: loops.collect(), tolerance, ..Self::default() }
     }
 
-    /// Loops (place, rule). The first round takes two levels, which an error estimate needs.
-    pub fn new(loops: impl Iterator<Item = (usize, usize)>, rules: &[Nested], tolerance: f64) -> Self {
-        let open = |(place, rule)| Open { place, rule, products: vec![], first: 0, before: 0, change: f64::NAN };
-        let mut group = Self { open: loops.map(open).collect(), tolerance, level: 1, total: 0 };
-        group.number(rules);
-        group
-    }
-
-    /// Points of the round; 0 when the group is done.
+    /// Points of the round; 0 when all loops are done.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The most points that a group which has just begun may take.
+    /// The most points that loops which have not begun may take.
     pub fn most(&self, rules: &[Nested]) -> u64 {
-        self.open.iter().map(|o| rules[o.rule].nodes.len() as u64).sum()
+        self.waiting.iter().map(|&(_, rule)| rules[rule].nodes.len() as u64).sum()
+    }
+
+    /// Points before the round: of loops that are done the most that they might have taken.
+    pub fn before(&self) -> u64 {
+        self.done + self.open.iter().map(|o| o.products.len() as u64).sum::<u64>()
+    }
+
+    /// Leaves out loops that are done already.
+    pub fn leave_out(&mut self, places: &BTreeSet<usize>, rules: &[Nested]) {
+        let known = |&(place, _): &(usize, usize)| places.contains(&place);
+        self.done += self.waiting.iter().filter(|own| known(own)).map(|o| rules[o.1].nodes.len() as u64).sum::<u64>();
+        self.waiting.retain(|own| !known(own));
     }
 
     /// Point i of the round: the loop's place, its rule, and the number of the point among the rule's nodes.
@@ -96,9 +105,9 @@ impl Group {
     /// After a round: loops whose error estimate is within the tolerance, or whose rule ends, or that are not finite, are handed to `done` with
     /// their place; the others go on to the next level. `variance(place)` is a^2 + sigma^2.
     pub fn settle(&mut self, rules: &[Nested], variance: impl Fn(usize) -> f64, mut done: impl FnMut(usize, Sums)) {
-        let (level, tolerance) = (self.level, self.tolerance);
+        let (tolerance, spent) = (self.tolerance, &mut self.done);
         self.open.retain_mut(|open| {
-            let rule = &rules[open.rule];
+            let (rule, level) = (&rules[open.rule], open.level);
             let sums = |level: usize| {
                 let mut sums = Sums::default();
                 let weighted = open.products.iter().zip(&rule.weights[level]);
@@ -118,23 +127,30 @@ impl Group {
             let wanted = tolerance * now.integral.abs().max(FLOOR * now.abs_terms);
             // No further level makes a number of what is not finite.
             if error <= wanted || error.is_nan() || level + 1 == rule.weights.len() {
+                *spent += rule.nodes.len() as u64;
                 done(open.place, Sums { quadrature: error, evaluations: open.products.len() as f64, ..now });
                 return false;
             }
-            open.change = change;
+            (open.change, open.level) = (change, level + 1);
             true
         });
-        self.level += 1;
-        self.number(rules);
     }
 
-    /// Numbers the points of the next round.
-    fn number(&mut self, rules: &[Nested]) {
-        let level = self.level;
+    /// Begins a round of about `size` points, or more where loops on their way have more: they go on, and others begin, with two
+    /// levels, which an error estimate needs.
+    pub fn round(&mut self, rules: &[Nested], size: u64) {
         self.total = 0;
         for open in &mut self.open {
             (open.first, open.before) = (self.total, open.products.len());
-            self.total += (rules[open.rule].weights[level].len() - open.products.len()) as u64;
+            self.total += (rules[open.rule].weights[open.level].len() - open.products.len()) as u64;
+        }
+        let points = rules.iter().map(|r| r.nodes.len()).max().unwrap_or(1);
+        let most = (MEMORY / size_of::<Products>() / points).max(1);
+        while self.total < size.max(1) && self.open.len() < most {
+            let Some((place, rule)) = self.waiting.pop_front() else { break };
+            let (first, change) = (self.total, f64::NAN);
+            self.open.push(Open { place, rule, products: vec![], first, before: 0, level: 1, change });
+            self.total += rules[rule].weights[1].len() as u64;
         }
     }
 }

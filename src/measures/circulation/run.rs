@@ -1,6 +1,6 @@
 //! Circulation (paper, eq. 4): Gamma = sum_i s(m_i) . d_i over closed polylines, or nested rules on smooth closed curves,
 //! with L, M, S, R, the notebooks' sum and the error columns. In: a field, clean images, options. Out:
-//! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then groups of loops.
+//! `run::Table`, columns [path, timestep, sample]. Work is done pass by pass: midpoints, then adaptive loops, round by round.
 use super::finish::sums_part;
 use super::options::{Options, RESULTS};
 use super::work::{Term, Work};
@@ -12,8 +12,12 @@ use crate::program::{Access, BufferId, Builder, Grid, Kernel, LaneRole, Program,
 use crate::run::{Journal, Part, Progress, Shard, Table, worst, wrong};
 use crate::sweep::{self, Devices, Job, Log};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
+/// Tiles of a round of adaptive loops: the device idles once a round, and an interruption loses the loops on their way.
+const ROUND: usize = 8;
 
 /// A circulation run, ready to go: everything is allocated and compiled.
 pub struct CirculationRun<'a> {
@@ -49,8 +53,8 @@ impl<'a> CirculationRun<'a> {
         };
         field.require_score("circulation")?;
         let mut program = Builder::new(first.target(), 0);
-        let work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
-        let (shape, ports, options) = (field.shape(), work.ports, &work.options);
+        let mut work = Work::new(&mut program, Role::Scratch, field.as_ref(), images, options, shard)?;
+        let (shape, ports, options) = (field.shape(), work.ports, work.options.clone());
         let program = program.finish()?;
         let mut points = program.clone();
         points.buffers[ports.x.0].role = Role::Download;
@@ -95,6 +99,7 @@ impl<'a> CirculationRun<'a> {
             Executor::lasting(gpu, program, lanes, Box::new(plan.clone()))
         };
         let devices = Devices::new(gpus.iter().map(load).collect::<Result<_>>()?)?;
+        work.round = (ROUND * devices.executors().iter().map(Executor::max_lanes).sum::<usize>()) as u64;
         Ok(Self { devices, field: field.clone(), work, points })
     }
 
@@ -148,23 +153,28 @@ impl<'a> CirculationRun<'a> {
             if !self.work.begin(pass) {
                 break;
             }
-            let (start, most) = (before, self.work.pass_most());
+            progress.begin();
+            let most = self.work.pass_most();
+            let mut first = self.recorded(progress)?;
+            self.work.next_round();
             while self.work.pass_total() > 0 {
-                let (at, points) = (before, self.work.pass_total());
-                progress.begin();
-                let first = self.recorded(progress, points)?;
+                let (at, points) = (before + self.work.pass_before(), self.work.pass_total());
                 let Progress { journal, observe, stage, .. } = &mut *progress;
                 let mut job = Recorded { work: &mut self.work, journal, stage: *stage };
                 sweep::run(&mut self.devices, &mut job, first..points, &mut |done| observe(at + done))?;
-                before += points;
+                first = 0;
                 if progress.origin.is_none()
                     && let Some(i) = self.work.not_finite
                 {
                     progress.origin = Some(self.look(i));
                 }
-                self.work.settle();
+                for place in self.work.settle() {
+                    let lanes = self.work.sums[place].evaluations as u64;
+                    progress.keep_one(place, lanes, &self.work.of_loops(place..place + 1))?;
+                }
+                self.work.next_round();
             }
-            before = start + most;
+            before += most;
         }
         let (field, work) = (&self.field, &self.work);
         let terms: Vec<_> = work.terms.iter().collect();
@@ -179,9 +189,9 @@ impl<'a> CirculationRun<'a> {
         Ok((part, self.devices.log().clone()))
     }
 
-    /// Takes what is recorded of the sweep over so many points; the first point that is not.
-    fn recorded(&mut self, progress: &mut Progress, points: u64) -> Result<u64> {
-        let mut first = 0;
+    /// Takes what is recorded of the pass; the first of its points that is not. Adaptive loops that are recorded are left out.
+    fn recorded(&mut self, progress: &mut Progress) -> Result<u64> {
+        let (mut first, points) = (0, self.work.pass_total());
         let next = |first: usize, count: usize| Some((first + count) as u64).filter(|next| *next <= points);
         if self.work.adds_up() {
             while let Some((count, values)) = progress.record::<f64>(first)? {
@@ -190,21 +200,16 @@ impl<'a> CirculationRun<'a> {
                 }
                 first += count;
             }
-        } else {
-            while let Some((count, values)) = progress.record::<f32>(first)? {
-                if next(first, count).is_none() || values.len() != RESULTS * count {
-                    return Err(wrong(
-                        first,
-                        count as u64,
-                        values.len(),
-                        &format!("{RESULTS} of each, {points} points in all"),
-                    ));
-                }
-                self.work.take(first as u64, &values)?;
-                first += count;
+            return Ok(first as u64);
+        }
+        let mut known = BTreeSet::new();
+        while let Some((place, values)) = progress.record_of_any::<f64>()? {
+            if !known.insert(place) || !self.work.restore_done(place, &values) {
+                return Err(wrong(place, 1, values.len(), "the sums of an adaptive loop, once"));
             }
         }
-        Ok(first as u64)
+        self.work.go_on(&known);
+        Ok(0)
     }
 
     /// Looks into a point of the pass at which the field was not finite.
@@ -237,7 +242,7 @@ fn part(work: &Work, worst: f64) -> Part {
     sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)
 }
 
-/// Work whose tiles are recorded as they are taken.
+/// Work whose tiles are recorded as they are taken, but for those of adaptive loops.
 struct Recorded<'a, 'b> {
     work: &'a mut Work<'b>,
     journal: &'a mut Journal,
@@ -254,7 +259,7 @@ impl Job for Recorded<'_, '_> {
         let (stage, count) = (self.stage, lanes as u64);
         match self.work.adds_up() {
             true => self.journal.append(stage, first, count, count, &self.work.state(first, lanes)),
-            false => self.journal.append(stage, first, count, count, values),
+            false => Ok(()),
         }
     }
 }

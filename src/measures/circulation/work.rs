@@ -1,6 +1,6 @@
 //! The work of a circulation run: which point is number i, what its lane carries, and what becomes of its products.
-//! In: the sweep's tiles. Out: `Sums` of every loop of the shard. Pass by pass: midpoints, then groups of loops that are
-//! integrated adaptively.
+//! In: the sweep's tiles. Out: `Sums` of every loop of the shard. Pass by pass: midpoints, then the loops that are integrated
+//! adaptively.
 use super::adaptive::Group;
 use super::columns::{Dots, Sums};
 use super::nested::{Nested, Node};
@@ -66,6 +66,8 @@ pub(super) struct Work<'a> {
     pub rules: Vec<Nested>,
     /// What the sweep does now.
     pub pass: Pass,
+    /// Points that a round of adaptive loops should have.
+    pub round: u64,
     /// Of each loop; order of work: timestep, sample, path.
     pub sums: Vec<Sums>,
     /// Of the loops that are checked: the segments that are compared, by their midpoints and by two-point Gauss.
@@ -210,6 +212,7 @@ impl<'a> Work<'a> {
             by_midpoint,
             rules,
             pass: Pass::Midpoints,
+            round: 1,
             sums: vec![Sums { quadrature: f64::NAN, ..Sums::default() }; loops],
             compared: vec![[0.0; 2]; loops],
         };
@@ -226,20 +229,24 @@ impl Work<'_> {
 
     /// Sets up a pass, from 0; false if there are not so many.
     pub fn begin(&mut self, pass: usize) -> bool {
-        let Some(nth) = pass.checked_sub(usize::from(!self.by_midpoint.is_empty())) else {
+        if pass == 0 && !self.by_midpoint.is_empty() {
             self.pass = Pass::Midpoints;
             return true;
-        };
-        let most = Group::most_loops(self.rules.iter().map(|r| r.nodes.len()).max().unwrap_or(1));
+        }
         let of_path = |place: usize| Some((place, self.paths[place % self.paths.len()].rule?));
-        let mut loops = (0..self.sums.len()).filter_map(of_path).skip(nth * most).take(most).peekable();
-        let any = loops.peek().is_some();
         let tolerance = match self.options.quadrature {
             Quadrature::Adaptive { tolerance } => tolerance,
             Quadrature::Midpoint => 0.0,
         };
-        self.pass = Pass::Nested(Group::new(loops, &self.rules, tolerance));
-        any
+        self.pass = Pass::Nested(Group::new((0..self.sums.len()).filter_map(of_path), tolerance));
+        !self.rules.is_empty() && pass == usize::from(!self.by_midpoint.is_empty())
+    }
+
+    /// Begins a round of adaptive loops.
+    pub fn next_round(&mut self) {
+        if let Pass::Nested(group) = &mut self.pass {
+            group.round(&self.rules, self.round);
+        }
     }
 
     /// Points that the sweep takes now; 0 when the pass is done.
@@ -258,13 +265,25 @@ impl Work<'_> {
         }
     }
 
-    /// After a sweep over the pass.
-    pub fn settle(&mut self) {
+    /// Points that the pass took before this sweep, or did not need.
+    pub fn pass_before(&self) -> u64 {
+        match &self.pass {
+            Pass::Midpoints | Pass::Exported => 0,
+            Pass::Nested(group) => group.before(),
+        }
+    }
+
+    /// After a sweep over the pass; the places of adaptive loops that are done with it.
+    pub fn settle(&mut self) -> Vec<usize> {
+        let mut ended = vec![];
         let (n, p) = (self.samples, self.paths.len());
         if let Pass::Nested(group) = &mut self.pass {
             let (levels, sums) = (&self.levels, &mut self.sums);
             let variance = |place: usize| levels[place / (n * p)].variance();
-            group.settle(&self.rules, variance, |place, done| sums[place] = done);
+            group.settle(&self.rules, variance, |place, done| {
+                sums[place] = done;
+                ended.push(place);
+            });
         } else {
             let share = self.queries.segments as f64 / self.queries.compared() as f64;
             for place in (0..self.sums.len()).filter(|place| place / p % n < self.queries.checked) {
@@ -273,6 +292,7 @@ impl Work<'_> {
             }
             self.pass = Pass::Nested(Group::default());
         }
+        ended
     }
 
     pub fn point(&self, i: u64) -> Point {

@@ -198,25 +198,27 @@ impl Blocks<'_> {
         let (n, sides, selection) = (options.components, options.sides, &options.selection);
         let (size, ks) = ((components.len(), n), &selection.timesteps);
         let mut derivatives = Derivatives::of_sides(subject.gpu(), &subject.field, ks, size, sides)?;
+        let lanes = derivatives.lanes(n);
         let mut all: Vec<f32> = progress.recorded(selection.places(*shard), n * n)?;
         for batch in selection.batches(*shard, all.len() / (n * n), derivatives.batch()) {
             let first = batch.first % components.len();
-            let mut blocks = vec![0f32; batch.samples.len() * n * n];
-            derivatives.run(
-                &selection.points(subject, &batch)?,
-                &batch.at(),
-                n,
+            derivatives.reduce(
+                (&selection.points(subject, &batch)?, &batch.at(), n),
+                &vec![0f32; n * n],
                 |point, j, v| v[components[first + point][j]] = 1.0,
-                |point, j, product| {
+                |block, point, j, product| {
                     for (i, &component) in components[first + point].iter().enumerate() {
                         let [a, b] = sides.entry(i, j);
-                        blocks[(point * n + a) * n + b] = product[component];
+                        block[a * n + b] = product[component];
                     }
+                },
+                |progress, point, block, _| {
+                    progress.keep_one(batch.first + point, lanes, &block)?;
+                    all.extend(block);
+                    Ok(())
                 },
                 progress,
             )?;
-            progress.keep(batch.first, batch.samples.len(), &blocks)?;
-            all.extend(blocks);
         }
         Ok(all)
     }

@@ -71,9 +71,7 @@ impl MapOptions {
         let each = HEAD + PICTURES.len() * d;
         let mut all: Vec<f64> = progress.recorded(selection.places(shard), each)?;
         for batch in selection.batches(shard, all.len() / each, derivatives.batch()) {
-            let found = self.batch(subject, &batch, &mut derivatives, progress)?;
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            all.extend(found);
+            self.batch(subject, &batch, &mut derivatives, &mut all, progress)?;
         }
         let row = |place: &[f64]| {
             let pair = |i: usize| [place[2 * i], place[2 * i + 1]];
@@ -111,46 +109,47 @@ impl MapOptions {
         Ok(part)
     }
 
-    /// Of every sample of a batch: the head of its row, and its pictures.
+    /// Of every sample of a batch: the head of its row, and its pictures, recorded and appended to `all`.
     fn batch(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<f64>,
         progress: &mut Progress,
-    ) -> Result<Vec<f64>> {
-        let (d, n) = (subject.dim(), batch.samples.len());
+    ) -> Result<()> {
+        let d = subject.dim();
         let (count, exact) = (self.count(d), self.probes.is_none());
-        let mut totals = vec![[0f64; 2]; n * count];
-        // Of each pixel: sums over probes of (A v)_i^2, of its square, and of the same of H v.
-        let mut sums = vec![[0f64; 4]; n * d];
-        derivatives.run_both(
-            &self.selection.points(subject, batch)?,
-            &batch.at(),
-            count,
+        let lanes = derivatives.lanes(count);
+        // Of each probe |A v|^2 and |H v|^2; of each pixel sums over probes of (A v)_i^2, of its square, and of the same of H v.
+        let nothing = (vec![[0f64; 2]; count], vec![[0f64; 4]; d]);
+        derivatives.reduce_both(
+            (&self.selection.points(subject, batch)?, &batch.at(), count),
+            &nothing,
             |point, j, v| v.copy_from_slice(&self.vector(d, batch.samples[point], batch.k, j)),
-            |point, j, jv, jtv| {
-                let total = &mut totals[point * count + j];
-                for (sum, (a, h)) in sums[point * d..(point + 1) * d].iter_mut().zip(halves(jv, jtv)) {
+            |(totals, sums), _, j, jv, jtv| {
+                let total = &mut totals[j];
+                for (sum, (a, h)) in sums.iter_mut().zip(halves(jv, jtv)) {
                     let (a, h) = (a * a, h * h);
                     *total = [total[0] + a, total[1] + h];
                     *sum = [sum[0] + a, sum[1] + a * a, sum[2] + h, sum[3] + h * h];
                 }
             },
+            |progress, point, (totals, sums), _| {
+                let Row { nasym, anti2, sym2, .. } = Row::of(&totals, exact);
+                let mut found = [nasym, anti2, sym2].concat();
+                for (sum, square) in [(0, 1), (2, 3)] {
+                    let picture = sums.iter().map(|s| mean(s[sum], s[square], count, exact));
+                    let (means, errors): (Vec<f64>, Vec<f64>) = picture.unzip();
+                    found.extend(means);
+                    found.extend(errors);
+                }
+                progress.keep_one(batch.first + point, lanes, &found)?;
+                all.extend(found);
+                Ok(())
+            },
             progress,
-        )?;
-        let mut all = vec![];
-        for (totals, sums) in totals.chunks_exact(count).zip(sums.chunks_exact(d)) {
-            let Row { nasym, anti2, sym2, .. } = Row::of(totals, exact);
-            all.extend([nasym, anti2, sym2].concat());
-            for (sum, square) in [(0, 1), (2, 3)] {
-                let picture = sums.iter().map(|s| mean(s[sum], s[square], count, exact));
-                let (means, errors): (Vec<f64>, Vec<f64>) = picture.unzip();
-                all.extend(means);
-                all.extend(errors);
-            }
-        }
-        Ok(all)
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 //! part, a row per plane, sample and timestep, and the vectors of the planes.
 use super::Turning;
 use super::columns::Row;
-use crate::diagnostics::krylov::{FLOOR, Limits, Plane, Planes, solve};
+use crate::diagnostics::krylov::{FLOOR, Limits, Plane, Planes};
 use crate::diagnostics::{Again, Batch, Derivatives, Pick, Selection, check_pictures};
 use crate::error::{Error, Result};
 use crate::field;
@@ -97,9 +97,7 @@ impl PlanesOptions {
         let mut all: Vec<f64> = progress.recorded(selection.places(shard), each)?;
         let size = derivatives.batch().min(self.limits().at_once(d, self.block));
         for batch in selection.batches(shard, all.len() / each, size) {
-            let found = self.batch(subject, &batch, &mut derivatives, progress)?;
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            all.extend(found);
+            self.batch(subject, &batch, &mut derivatives, &mut all, progress)?;
         }
         let (mut rows, mut vectors): (Vec<Row>, Vec<f32>) = (vec![], vec![]);
         for place in all.chunks_exact(each) {
@@ -135,14 +133,15 @@ impl PlanesOptions {
         pick.place * self.planes + (pick.share * self.planes as f64) as usize
     }
 
-    /// Of every sample of a batch: the rows of its planes, then their vectors.
+    /// Of every sample of a batch: the rows of its planes, then their vectors, recorded and appended to `all`.
     fn batch(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<f64>,
         progress: &mut Progress,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<()> {
         let (d, k, selection) = (subject.dim(), batch.k, &self.selection);
         let x = selection.points(subject, batch)?;
         let problem = |&sample: &usize| {
@@ -152,27 +151,35 @@ impl PlanesOptions {
             Planes::new(d, self.planes, self.block, self.limits(), stream, (0..self.probes).map(probe).collect())
         };
         let mut problems: Vec<Planes> = batch.samples.iter().map(problem).collect();
-        solve(&mut problems, |numbers, asked| derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress))?;
         let sigma = subject.field.process().noise(k)?.1;
         let sigma2 = if subject.field.require_score("turn").is_ok() { sigma * sigma } else { f64::NAN };
-        let mut all = vec![];
-        for problem in &problems {
-            let (size, error) = problem.frobenius();
-            for Plane { omega, residual, .. } in problem.found() {
-                let row = Row {
-                    omega: *omega,
-                    residual: *residual,
-                    anti2: [size, error],
-                    sigma2,
-                    steps: problem.steps() as f64,
-                    size: problem.size(),
-                    checked: f64::NAN,
-                    arithmetic: f64::NAN,
-                };
-                all.extend_from_slice(bytemuck::cast_slice(&[row]));
-            }
-            problem.found().iter().for_each(|p| all.extend(p.u.iter().chain(&p.w)));
-        }
-        Ok(all)
+        let done = |progress: &mut Progress, point: usize, lanes: u64, problem: &Planes| {
+            let found = numbers(problem, sigma2);
+            progress.keep_one(batch.first + point, lanes, &found)?;
+            all.extend(found);
+            Ok(())
+        };
+        derivatives.solve(&x, &batch.at(), &mut problems, done, progress)
     }
+}
+
+/// What a search found: the rows of its planes, then their vectors.
+fn numbers(problem: &Planes, sigma2: f64) -> Vec<f64> {
+    let (size, error) = problem.frobenius();
+    let mut all = vec![];
+    for Plane { omega, residual, .. } in problem.found() {
+        let row = Row {
+            omega: *omega,
+            residual: *residual,
+            anti2: [size, error],
+            sigma2,
+            steps: problem.steps() as f64,
+            size: problem.size(),
+            checked: f64::NAN,
+            arithmetic: f64::NAN,
+        };
+        all.extend_from_slice(bytemuck::cast_slice(&[row]));
+    }
+    problem.found().iter().for_each(|p| all.extend(p.u.iter().chain(&p.w)));
+    all
 }

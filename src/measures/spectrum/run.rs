@@ -3,7 +3,7 @@
 use super::Spectrum;
 use super::columns::Row;
 use super::search::Search;
-use crate::diagnostics::krylov::{FLOOR, Limits, Pair, Triplet, solve};
+use crate::diagnostics::krylov::{FLOOR, Limits, Pair, Triplet};
 use crate::diagnostics::{Again, Batch, Derivatives, Pick, Selection, check_pictures};
 use crate::error::{Error, Result};
 use crate::field;
@@ -102,9 +102,7 @@ impl SpectrumOptions {
         let mut all: Vec<f64> = progress.recorded(selection.places(shard), each)?;
         let size = derivatives.batch().min(self.limits().at_once(d, self.block + 4));
         for batch in selection.batches(shard, all.len() / each, size) {
-            let found = self.batch(subject, &batch, &mut derivatives, progress)?;
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            all.extend(found);
+            self.batch(subject, &batch, &mut derivatives, &mut all, progress)?;
         }
         let mut rows: Vec<Row> = vec![];
         let (mut eigen, mut singular): (Vec<f32>, Vec<f32>) = (vec![], vec![]);
@@ -153,14 +151,15 @@ impl SpectrumOptions {
         (pick.share * self.rows() as f64) as usize
     }
 
-    /// Of every sample of a batch: its rows, then the vectors of each.
+    /// Of every sample of a batch: its rows, then the vectors of each, recorded and appended to `all`.
     fn batch(
         &self,
         subject: &Subject,
         batch: &Batch,
         derivatives: &mut Derivatives,
+        all: &mut Vec<f64>,
         progress: &mut Progress,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<()> {
         let (d, k, selection) = (subject.dim(), batch.k, &self.selection);
         let (x, (a, sigma)) = (selection.points(subject, batch)?, subject.field.process().noise(k)?);
         let noise = (subject.field.require_score("denoiser").is_ok() && a > 0.0).then_some([a, sigma]);
@@ -170,8 +169,13 @@ impl SpectrumOptions {
             Search::new(d, (self.ends, self.block), self.limits(), stream, noise)
         };
         let mut problems: Vec<Search> = batch.samples.iter().map(problem).collect();
-        solve(&mut problems, |numbers, asked| derivatives.of_problems(&x, &batch.at(), numbers, &asked, progress))?;
-        Ok(problems.iter().flat_map(|search| self.numbers(search, noise, d)).collect())
+        let done = |progress: &mut Progress, point: usize, lanes: u64, search: &Search| {
+            let found = self.numbers(search, noise, d);
+            progress.keep_one(batch.first + point, lanes, &found)?;
+            all.extend(found);
+            Ok(())
+        };
+        derivatives.solve(&x, &batch.at(), &mut problems, done, progress)
     }
 
     /// What a search found: rows, then vectors; NaN for the denoiser of what is no score.

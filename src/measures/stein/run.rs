@@ -88,9 +88,7 @@ impl SteinOptions {
         // Of every place: its row, and v.J v of every tangent.
         let mut all: Vec<f64> = progress.recorded(selection.places(shard), ROW + count)?;
         for batch in selection.batches(shard, all.len() / (ROW + count), model.batch()) {
-            let found = self.batch(subject, &batch, &mut model, other.as_mut(), progress)?;
-            progress.keep(batch.first, batch.samples.len(), &found)?;
-            all.extend(found);
+            self.batch(subject, &batch, (&mut model, other.as_mut()), &mut all, progress)?;
         }
         let picks = selection.picks(shard, self.verified);
         let check = |&Pick { place, k, sample, share }: &Pick, _: &()| {
@@ -110,55 +108,64 @@ impl SteinOptions {
         selection.part(&Stein, subject, shard, &rows.collect::<Vec<Row>>(), worst, facts)
     }
 
-    /// Of every sample of a batch: its row, and v.J v of every tangent.
+    /// Of every sample of a batch: its row, and v.J v of every tangent, recorded and appended to `all`.
     fn batch(
         &self,
         subject: &Subject,
         batch: &Batch,
-        model: &mut Derivatives,
-        other: Option<&mut Derivatives>,
+        (model, other): (&mut Derivatives, Option<&mut Derivatives>),
+        all: &mut Vec<f64>,
         progress: &mut Progress,
-    ) -> Result<Vec<f64>> {
+    ) -> Result<()> {
         let (d, k, own) = (subject.dim(), batch.k, &batch.samples);
         let count = self.divergence.tangents(d);
         let sigma = subject.field.process().noise(k)?.1;
         let points = own.iter().map(|&sample| self.selection.noisy(subject, sample, k));
         let points: Vec<Noisy> = points.collect::<Result<_>>()?;
         let x: Vec<f32> = points.iter().flat_map(|p| p.x.iter().copied()).collect();
-        let mut look = |derivatives: &mut Derivatives| -> Result<(Vec<f32>, Vec<f64>)> {
+        let tangent = |point: usize, j: usize| self.tangent(d, own[point], k, j);
+        let mut lanes = model.lanes(count);
+        let mut known = None;
+        if let Some(other) = other {
+            lanes += other.lanes(count);
             let mut found = vec![0f64; own.len() * count];
-            let s = derivatives.run(
+            let s = other.run(
                 &x,
                 &batch.at(),
                 count,
-                |point, j, v| v.copy_from_slice(&self.tangent(d, own[point], k, j)),
-                |point, j, row| found[point * count + j] = dot(&self.tangent(d, own[point], k, j), row),
+                |point, j, v| v.copy_from_slice(&tangent(point, j)),
+                |point, j, row| found[point * count + j] = dot(&tangent(point, j), row),
                 progress,
             )?;
-            Ok((s, found))
-        };
-        let (values, found) = look(model)?;
-        let known = other.map(&mut look).transpose()?;
-        let mut all = vec![];
-        for (i, point) in points.iter().enumerate() {
-            let theirs = &found[i * count..(i + 1) * count];
-            let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
-                Some((s, found)) => (
-                    s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
-                    found[i * count..(i + 1) * count].to_vec(),
-                ),
-                None => {
-                    // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
-                    let each = -1.0 / (sigma * sigma);
-                    let share = if self.divergence == Divergence::Exact { each } else { each * d as f64 };
-                    (point.eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
-                }
-            };
-            let error: Vec<f64> = score.iter().zip(&values[i * d..]).map(|(s, &v)| s - f64::from(v)).collect();
-            let row = Row::of(self.divergence, &score, &error, &ours, theirs);
-            all.extend_from_slice(bytemuck::cast_slice(&[row]));
-            all.extend_from_slice(theirs);
+            known = Some((s, found));
         }
-        Ok(all)
+        model.reduce(
+            (&x, &batch.at(), count),
+            &vec![0f64; count],
+            |point, j, v| v.copy_from_slice(&tangent(point, j)),
+            |theirs, point, j, row| theirs[j] = dot(&tangent(point, j), row),
+            |progress, i, theirs, values| {
+                let (score, ours): (Vec<f64>, Vec<f64>) = match &known {
+                    Some((s, found)) => (
+                        s[i * d..(i + 1) * d].iter().map(|&v| f64::from(v)).collect(),
+                        found[i * count..(i + 1) * count].to_vec(),
+                    ),
+                    None => {
+                        // J = -I / sigma^2: every sign vector gives the trace, every unit vector its share.
+                        let each = -1.0 / (sigma * sigma);
+                        let share = if self.divergence == Divergence::Exact { each } else { each * d as f64 };
+                        (points[i].eps.iter().map(|e| -e / sigma).collect(), vec![share; count])
+                    }
+                };
+                let error: Vec<f64> = score.iter().zip(values).map(|(s, &v)| s - f64::from(v)).collect();
+                let row = Row::of(self.divergence, &score, &error, &ours, &theirs);
+                let mut found = bytemuck::cast_slice::<Row, f64>(&[row]).to_vec();
+                found.extend(theirs);
+                progress.keep_one(batch.first + i, lanes, &found)?;
+                all.extend(found);
+                Ok(())
+            },
+            progress,
+        )
     }
 }
