@@ -33,7 +33,7 @@ fn options(quadrature: Quadrature, points: usize) -> Options {
 fn run(gpu: &Gpu, field: &Arc<dyn Field>, options: Options) -> Table {
     let shape = field.shape();
     let images =
-        Images { shape, count: 2, values: noise(2 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
+        Images { shape, count: 16, values: noise(16 * shape.len(), 5), levels: Levels::Real, sha256: String::new() };
     let job = CirculationRun::new(gpu, field, &images, options).unwrap();
     job.run(&mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -124,6 +124,31 @@ fn loops_on_a_circle_are_as_good_as_asked() {
 
 /// Of few samples the checks compare some of the segments: at most a fifth more evaluations, and errors that are those of all
 /// segments on smooth loops, and not less on rough ones.
+/// Networks with kinks have harmonics that fall ever more slowly. On the trained funnel the rule that stops a loop expects too little for one
+/// loop in ten. Three times what is reported, which is what "resolved" asks for, is to hold the gap to four times the points and more, beyond
+/// f32's noise in both.
+#[test]
+fn reported_errors_are_no_smaller_than_gaps() {
+    let gpu = gpu();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/funnel");
+    let field = field::open(&model, None, ScoreScale::Definition).unwrap();
+    let loops = |tolerance, points| {
+        let adaptive = Quadrature::Adaptive { tolerance };
+        let timesteps = vec![401, 501, 601, 701];
+        run(&gpu, &field, Options { paths: paths(&["rotation"]), timesteps, samples: 16, ..options(adaptive, points) })
+    };
+    let (asked, fine) = (loops(TOLERANCE, 1000), loops(1e-12, 256));
+    let [found, wanted] = [&asked, &fine].map(|table| column(table, "integral"));
+    let (errors, sizes) = (column(&asked, "quadrature"), column(&fine, "abs_terms"));
+    let mut worst = 0f64;
+    for i in (0..found.len()).filter(|&i| column(&asked, "evaluations")[i] < 256.0) {
+        let gap = (found[i] - wanted[i]).abs();
+        worst = worst.max(gap / sizes[i]);
+        assert!(gap <= 3.0 * errors[i] + 1e-6 * sizes[i], "loop {i}: {gap:.1e}, reported {:.1e}", errors[i]);
+    }
+    assert!(worst > 1e-5, "the gaps are noise: {worst:.1e}");
+}
+
 #[test]
 fn checks_of_few_samples_cost_a_fifth() {
     let plain = |samples, share, points| Options { samples, points, quadrature_check: share, ..Options::default() };
@@ -190,7 +215,7 @@ fn agrees_with_four_thousand_midpoints_at_a_tenth_of_the_cost() {
         let (want, gap) = (column(&midpoint, "integral")[i], (gamma[i] - column(&midpoint, "integral")[i]).abs());
         let aim = TOLERANCE * want.abs().max(FLOOR * s[i]);
         assert!(gap <= aim, "loop {i}: {} against {want}, S = {}, {} evaluations", gamma[i], s[i], used[i]);
-        assert!(error[i] <= aim * 1.01, "loop {i}: stopped with an estimate of {} above {aim}", error[i]);
+        assert!(error[i] >= gap && 3.0 * error[i] <= want.abs(), "loop {i}: {gap} off, reported {}", error[i]);
     }
     assert!(used[0] <= 100.0, "{used:?} evaluations");
     // What these sums are does not depend on the rule: lengths agree as well.

@@ -37,16 +37,18 @@ fn by_changes(change: f64, previous: f64) -> f64 {
     if 2.0 * change < previous { 2.0 * change * change / previous } else { change }
 }
 
-/// Error of a level of n points on a periodic curve, which takes harmonic n for a constant and sees those up to n/2. On smooth
-/// curves they fall in proportion from some k on: from n/4 to n/2 by `last / before`, and so by its square from n/2 to n, here
+/// Errors of a level of n points on a periodic curve: what is expected, by which a loop ends, and what is told. The level takes
+/// harmonic n for a constant and sees those up to n/2. On smooth curves they fall in proportion from some k on: from n/4 to n/2 by `last / before`, and so by its square from n/2 to n, here
 /// with a factor 2 for safety; where they do not fall, the last ones themselves. Two of them are the last ones, for one alone may be
-/// small by chance: of harmonic n/2 only the part in phase with the points is seen.
-fn by_harmonics(rule: &Nested, level: usize, values: &[f64]) -> f64 {
+/// small by chance: of harmonic n/2 only the part in phase with the points is seen. Harmonics of a field with kinks fall more and more
+/// slowly: what is told lets them fall once by that factor, not twice.
+fn by_harmonics(rule: &Nested, level: usize, values: &[f64]) -> [f64; 2] {
     let n = rule.weights[level].len();
     let of = |k: usize| rule.harmonic(level, values, k);
     let last = largest((n / 2 - 1..=n / 2).map(of));
     let before = largest((n / 4..n / 2 - 1).map(of).chain([last]));
-    if 2.0 * last < before { 2.0 * last * (last / before).powi(2) } else { last }
+    let fall = last / before;
+    if 2.0 * fall < 1.0 { [2.0 * last * fall.powi(2), 2.0 * last * fall] } else { [last; 2] }
 }
 
 /// Loops that are integrated adaptively, between two rounds.
@@ -117,18 +119,18 @@ impl Group {
             };
             let now = sums(level);
             let change = (now.integral - sums(level - 1).integral).abs();
-            let error = match rule.curve {
+            let [expected, told] = match rule.curve {
                 Curve::Periodic => {
                     let values: Vec<f64> = open.products.iter().map(|&p| Dots::read(p).marked().sd).collect();
                     by_harmonics(rule, level, &values)
                 }
-                Curve::Arcs(_) => by_changes(change, open.change),
+                Curve::Arcs(_) => [by_changes(change, open.change); 2],
             };
             let wanted = tolerance * now.integral.abs().max(FLOOR * now.abs_terms);
             // No further level makes a number of what is not finite.
-            if error <= wanted || error.is_nan() || level + 1 == rule.weights.len() {
+            if expected <= wanted || expected.is_nan() || level + 1 == rule.weights.len() {
                 *spent += rule.nodes.len() as u64;
-                done(open.place, Sums { quadrature: error, evaluations: open.products.len() as f64, ..now });
+                done(open.place, Sums { quadrature: told, evaluations: open.products.len() as f64, ..now });
                 return false;
             }
             (open.change, open.level) = (change, level + 1);

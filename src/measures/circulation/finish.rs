@@ -51,8 +51,8 @@ fn shares(loops: &[Rule]) -> Vec<f64> {
 }
 
 /// Errors of the rule on the loops of one path and timestep. A loop that was checked has at least the median of the checked
-/// ones in units of S: one difference may be small by chance. One that was not takes the largest, with a margin for how few
-/// there are; `elsewhere` is the largest of the path at any timestep, which counts where fewer than `FEW` were checked. NaN
+/// ones in units of S: one difference may be small by chance, and so may the estimate that every adaptive loop has of its own.
+/// One that was not takes the largest, with a margin for how few there are; `elsewhere` is the largest of the path at any timestep, which counts where fewer than `FEW` were checked. NaN
 /// where none was checked, or the field was not finite.
 pub(super) fn spread(loops: &[Rule], elsewhere: f64) -> Vec<f64> {
     let mut shares = shares(loops);
@@ -109,18 +109,13 @@ pub(super) fn finish(mut part: Part) -> Result<Table> {
         let found = format!("{} loops and {checked} checked samples, expected {p} x {t} x {n}", sums.len());
         return Err(Error::invalid(part.measure, found));
     }
-    let adaptive: Vec<String> = part.fact("adaptive")?;
     let of = |path: usize, timestep: usize, sample: usize| &sums[(timestep * n + sample) * p + path];
     let rules = |path, timestep| -> Vec<Rule> { (0..n).map(|sample| Rule::of(of(path, timestep, sample))).collect() };
     let largest = |path| (0..t).flat_map(|timestep| shares(&rules(path, timestep))).fold(f64::NAN, f64::max);
     let elsewhere: Vec<f64> = (0..p).map(largest).collect();
     let quadrature = (0..p * t).flat_map(|i| {
         let (path, timestep) = (i / t, i % t);
-        let own = rules(path, timestep);
-        match adaptive.contains(&paths[path]) {
-            true => own.iter().map(|r| r.error).collect(),
-            false => spread(&own, elsewhere[path]),
-        }
+        spread(&rules(path, timestep), elsewhere[path])
     });
     let one = |(i, quadrature): (usize, f64)| {
         let sums = of(i / (t * n), i / n % t, i % n);

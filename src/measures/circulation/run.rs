@@ -229,14 +229,12 @@ impl<'a> CirculationRun<'a> {
 
 /// What the work of a shard came to. `worst` is the largest error of a term in units of |s| |d|.
 fn part(work: &Work, worst: f64) -> Part {
-    let adaptive: Vec<&str> = work.paths.iter().filter(|p| p.rule.is_some()).map(|p| p.path.name()).collect();
     let facts = json!({
         "paths": work.options.path_names(),
         "timesteps": work.options.timesteps,
         "sigma": work.levels.iter().map(|l| l.sigma).collect::<Vec<f64>>(),
         "points": work.options.points,
         "checked": work.options.checked_samples(),
-        "adaptive": adaptive,
     });
     let sizes = [work.levels.len(), work.samples, work.paths.len()];
     sums_part(work.shard, work.options.samples, sizes, &work.sums, facts, worst)

@@ -144,7 +144,7 @@ pub fn integrate(
     }
     let facts = json!({
         "paths": axes.paths, "timesteps": axes.timesteps, "sigma": axes.sigma, "points": axes.segments,
-        "checked": layout.run.checked, "adaptive": [],
+        "checked": layout.run.checked,
     });
     Ok(Integrated { part: sums_part(layout.shard, layout.run.samples, [t, n, p], &sums, facts, worst), cast })
 }
