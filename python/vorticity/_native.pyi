@@ -117,6 +117,7 @@ def report(
 def check(
     field: Field,
     data: Any,
+    given: dict[str, Any],
     minutes: float | None = None,
     brownian: bool = False,
     plan: str | PathLike[str] | None = None,
