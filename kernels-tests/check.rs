@@ -148,7 +148,7 @@ fn check(model: &str, out: &Path, more: &[&str]) -> Value {
 fn shown_at_a_glance(table: &str, words: &str) {
     let shares = [
         (" loops ", " % of the work does not cancel", "% of the work"),
-        (" within the errors, to ", " % of it", "% of the work"),
+        (" within the errors, to ", " % of it,", "% of the work"),
         ("half of the Jacobian is ", " % of its norm", "% of the Jacobian's norm"),
         (" symmetric within the errors, to ", " % of its norm", "% of the Jacobian's norm"),
     ];

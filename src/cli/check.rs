@@ -166,8 +166,7 @@ fn measured(args: &Args, plan: &Plan, session: &Session, out: &Path, command: &[
         args.output.say(&format!("\nstage {} of {} {}\n", i + 1, plan.stages.len(), stage.name))?;
         let staged = check::measure(session, stage, Some(out), command.to_vec(), |prepared| {
             let cost = prepared.about().cost;
-            let watched =
-                Watched { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: true, told: true };
+            let watched = Watched { output: args.output, total: cost.evaluations, yes: true, told: true };
             watch(watched, |observe| prepared.run(observe))
         });
         warn(session.subject().gpus(), args.output);
