@@ -287,6 +287,8 @@ const ROWS: &[Row] = &[
         |d| figure(d, &["curl", "stein"], &[])),
     ("figure of a column that is not there", "curl: has no statistic 'circulation', it has asymmetry, ..", 2,
         |d| figure(d, &["curl"], &["--column", "circulation"])),
+    ("figure of a column that is mistyped", "curl: has no statistic 'asymetry' ('asymmetry' is near), it has asymmetry, ..", 2,
+        |d| figure(d, &["curl"], &["--column", "asymetry"])),
     ("figure of a path that is not there", "path: 'rotation': the runs have one thing at each timestep", 2,
         |d| figure(d, &["curl"], &["--path", "rotation"])),
     ("figure that is too narrow", "width: 20pt leaves no room for the axes", 2,

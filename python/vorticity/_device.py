@@ -8,6 +8,10 @@ from functools import partial
 from typing import Any
 
 from . import _native
+from .errors import InvalidError
+
+# How torch and JAX name devices, which no adapter is called.
+_ELSEWHERE = ("cuda", "mps", "xpu", "rocm")
 
 
 def devices() -> list[dict[str, Any]]:
@@ -41,6 +45,12 @@ class Device:
         def text(value):
             return None if value is None else str(value)
 
+        for one in adapter if isinstance(adapter, (list, tuple)) else [adapter]:
+            if str(one).lower().partition(":")[0] in _ELSEWHERE:
+                raise InvalidError(
+                    f"adapter: '{one}' is what other programs call a device, expected its number or a part of its name, as "
+                    "`vorticity devices` lists them, or software"
+                )
         if isinstance(adapter, (list, tuple)):
             adapter = ",".join(str(one) for one in adapter)
         self._native = _native.Device(text(adapter), text(memory), text(binding), text(limits), str(tune))

@@ -18,9 +18,9 @@ _AT_MOST = "{l_bar}{bar}| at most {total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
 class Progress:
-    """What the engine tells how far a run is: {"done", "total", "at_most", "seconds", "rate", "left", "predicted"}, evaluations and seconds.
-    A rate, the time left and the predicted whole are None as long as nobody knows. Where `at_most` is true the run may end sooner: total, time
-    left and the predicted whole are then the most that it takes."""
+    """What the engine tells how far a run is: {"done", "total", "at_most", "seconds", "rate", "left", "predicted"}, evaluations and
+    seconds. A rate, the time left and the predicted whole are None as long as nobody knows. Where `at_most` is true the run may end
+    sooner: total, time left and the predicted whole are then the most that it takes."""
 
     def __init__(self, progress: Told, name: str) -> None:
         self._name, self._bar, self._line, self._format = name, None, 0.0, None
