@@ -154,3 +154,17 @@ def test_a_process_may_be_given_as_its_alphas_cumprod(vt):
     for wrong in [object(), 3.5, [[0.9, 0.5]], ["a"]]:
         with pytest.raises((vt.InvalidError, vt.ArrayError), match="alphas_cumprod"):
             vt.from_callable(lambda x, k, sigma: -x, process=wrong, shape=(1, 2, 2), prediction="score")
+
+
+def test_attention_and_checked_are_those_of_the_command_line(vt):
+    import pickle
+
+    told = vt.Device("software", attention="apart", checked=True)
+    assert repr(told) == "Device(adapter='software', attention='apart', checked=True)"
+    assert repr(pickle.loads(pickle.dumps(told))) == repr(told)
+    assert repr(vt.Device("software")) == "Device(adapter='software')"
+    with pytest.raises(vt.InvalidError, match="'flash' is not one of auto, fused, apart"):
+        vt.Device(attention="flash")
+    x = np.zeros((1, 1, 4, 4), np.float32) + 0.5
+    apart, auto = (vt.open("field:rotor", shape=(1, 4, 4), device=device) for device in [told, vt.Device("software")])
+    assert np.array_equal(apart(x, 400), auto(x, 400))
