@@ -3,7 +3,7 @@ use crate::cli::{DIGITS, text, vorticity};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use vorticity::check::{LEVELS, Pace, Paces, Plan, SAMPLES, Sizes, levels};
+use vorticity::check::{LEVELS, Pace, Paces, Plan, SAMPLES, Sizes, There, levels};
 
 fn paces(each: f64) -> Paces {
     let pace = |share: f64| Pace { each: share * each, besides: 0.1 * each };
@@ -16,10 +16,31 @@ fn paces(each: f64) -> Paces {
     }
 }
 
+/// What a budget buys of so many noise levels and images, where nothing is chosen already.
+fn sizes(budget: f64, paces: &Paces, steps: usize, held: usize) -> Sizes {
+    Sizes::of(budget, paces, There { timed: steps.min(LEVELS), fixed: false, held, samples: None })
+}
+
+#[test]
+fn what_is_asked_for_is_measured_and_the_rest_follows_from_the_time() {
+    let all = paces(1.0);
+    for (budget, samples) in [(0.0, 5), (40.0, 5), (400.0, 5), (400.0, 200)] {
+        let there = There { timed: 3, fixed: true, held: 256, samples: Some(samples) };
+        let found = Sizes::of(budget, &all, there);
+        assert_eq!((found.samples, found.levels), (samples, 3), "{budget}: {found:?}");
+        assert!(found.asymmetry.is_none_or(|(n, _)| n <= samples), "{budget}: {found:?}");
+    }
+    let fixed = |samples| Sizes::of(40.0, &all, There { timed: LEVELS, fixed: false, held: 256, samples });
+    assert!(fixed(Some(200)).levels < fixed(None).levels, "more samples than there is time for cost noise levels");
+    let jacobian = Paces { rotation: None, projection: None, ..all };
+    let found = Sizes::of(0.0, &jacobian, There { timed: 3, fixed: true, held: 256, samples: Some(5) });
+    assert_eq!((found.samples, found.asymmetry), (5, Some((5, 16))), "without loops the Jacobian has them: {found:?}");
+}
+
 #[test]
 fn more_time_buys_no_less_and_never_more_than_it_has() {
     let all = paces(1.0);
-    let bought: Vec<Sizes> = (0..400).map(|s| Sizes::of(f64::from(s), &all, 1000, 256)).collect();
+    let bought: Vec<Sizes> = (0..400).map(|s| sizes(f64::from(s), &all, 1000, 256)).collect();
     for (seconds, pair) in bought.windows(2).enumerate() {
         let (less, more) = (pair[0], pair[1]);
         assert!(less.levels <= more.levels, "{seconds}: {less:?} {more:?}");
@@ -40,7 +61,7 @@ fn more_time_buys_no_less_and_never_more_than_it_has() {
 #[test]
 fn no_more_is_asked_for_than_there_is() {
     for (steps, held) in [(1, 1), (2, 3), (5, 1), (9, 2), (1000, 5)] {
-        let sizes = Sizes::of(1e9, &paces(1.0), steps, held);
+        let sizes = sizes(1e9, &paces(1.0), steps, held);
         assert!(sizes.samples <= held && sizes.asymmetry.unwrap().0 <= held && sizes.planes.unwrap() <= held);
         let ks = levels(steps, sizes.levels);
         assert!(!ks.is_empty() && ks.windows(2).all(|k| k[0] < k[1]) && ks.iter().all(|&k| k < steps), "{ks:?}");
@@ -51,16 +72,16 @@ fn no_more_is_asked_for_than_there_is() {
 #[test]
 fn what_a_field_cannot_is_left_out_and_its_time_is_the_others() {
     let all = paces(1.0);
-    let without = Sizes::of(60.0, &Paces { asymmetry: None, planes: None, ..all }, 1000, 256);
-    let with = Sizes::of(60.0, &all, 1000, 256);
+    let without = sizes(60.0, &Paces { asymmetry: None, planes: None, ..all }, 1000, 256);
+    let with = sizes(60.0, &all, 1000, 256);
     assert!(without.asymmetry.is_none() && without.planes.is_none());
     assert!(without.samples > with.samples, "{without:?} {with:?}");
-    let no_loops = Sizes::of(60.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
+    let no_loops = sizes(60.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
     assert!(!no_loops.loops && !no_loops.projection && with.loops, "{no_loops:?}");
     assert_eq!(Some(no_loops.samples), no_loops.asymmetry.map(|a| a.0));
     let probes = |sizes: &Sizes| sizes.asymmetry.map_or(0, |(n, probes)| n * probes);
     assert!(probes(&no_loops) > probes(&with), "{no_loops:?} {with:?}");
-    let poor = Sizes::of(0.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
+    let poor = sizes(0.0, &Paces { rotation: None, projection: None, ..all }, 1000, 256);
     assert_eq!(poor.asymmetry, Some((1, 16)), "the least that answers anything");
 }
 
@@ -123,6 +144,31 @@ fn check(model: &str, out: &Path, more: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The percents of the verdict's sentences stand in the table at the head of the page, with their errors.
+fn shown_at_a_glance(table: &str, words: &str) {
+    let shares = [
+        (" loops ", " % of the work does not cancel", "% of the work"),
+        (" within the errors, to ", " % of it,", "% of the work"),
+        ("half of the Jacobian is ", " % of its norm", "% of the Jacobian's norm"),
+        (" symmetric within the errors, to ", " % of its norm", "% of the Jacobian's norm"),
+    ];
+    let mut seen = 0;
+    for sentence in words.split(". ") {
+        for (before, behind, unit) in shares {
+            let Some((head, rest)) = sentence.split_once(behind) else { continue };
+            let Some((_, range)) = head.rsplit_once(before) else { continue };
+            let shown = format!("{range} {unit}").replace('\'', "&#39;");
+            assert!(table.contains(&format!("{range} {unit}")) || table.contains(&shown), "{range} {unit}: {table}");
+            if let Some((_, error)) = rest.split_once("the numerical error is ") {
+                let error = error.split_once(',').unwrap().0;
+                assert!(table.contains(&format!("error {error}")), "{error}: {table}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "{words}");
+}
+
 #[test]
 fn verdicts_are_those_of_fields_that_are_known() {
     let folder = tempfile::tempdir().unwrap();
@@ -145,6 +191,8 @@ fn verdicts_are_those_of_fields_that_are_known() {
         assert_eq!(written["words"], said["verdict"]["words"]);
         let page = fs::read_to_string(out.join("page.html")).unwrap();
         assert!(page.contains("Verdict") && page.contains("loops"), "{model}");
+        let glance = page.split_once("At a glance").unwrap().1.split_once("</table>").unwrap().0;
+        shown_at_a_glance(glance, said["verdict"]["words"].as_str().unwrap());
     }
 }
 
@@ -190,6 +238,51 @@ fn a_plan_is_followed_byte_for_byte() {
     }
     let [a, b] = [&first, &again].map(|out| fs::read(out.join("verdict.json")).unwrap());
     assert_eq!(a, b);
+}
+
+/// What circulation is asked by these names a check is asked too; the plan has it, and whoever goes on follows the plan.
+#[test]
+fn samples_timesteps_and_seed_are_those_of_circulation() {
+    let folder = tempfile::tempdir().unwrap();
+    let [out, alone] = ["out", "alone"].map(|n| folder.path().join(n));
+    let asked = ["--samples", "3", "--timesteps", "5,105", "--seed", "7"];
+    check("field:tilted?omega=0.5", &out, &[&asked[..], &["--minutes", "0.1"]].concat());
+    let plan = Plan::read(&out.join("plan.json")).unwrap();
+    assert_eq!((plan.asked.samples, plan.asked.seed), (Some(3), Some(7)));
+    assert_eq!((plan.asked.timesteps.as_deref(), &plan.timesteps[..]), (Some(&[5, 105][..]), &[5, 105][..]));
+    assert!(plan.stages.iter().all(|s| s.options["seed"] == "7"), "{:?}", plan.stages);
+    let loops = &plan.stages[0].options;
+    assert_eq!((&loops["samples"][..], &loops["timesteps"][..]), ("3", "5,105"));
+    // It is the run that circulation makes of the same words.
+    let model = ["field:tilted?omega=0.5", "--data", "data:gaussian?seed=1", "--shape", "1x4x4", "--quiet"];
+    let own = ["--paths", &loops["paths"], "--quadrature", "adaptive", "--out", text(&alone)];
+    let output = vorticity(&[&["circulation"][..], &model, &own, &asked].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let [a, b] = [&out.join("circulation"), &alone].map(|out| fs::read(out.join("circulation.csv")).unwrap());
+    assert!(a == b && !a.is_empty());
+    // The plan is followed without being told again, and with the same words; with others it is refused.
+    fs::remove_dir_all(out.join("circulation")).unwrap();
+    check("field:tilted?omega=0.5", &out, &[]);
+    assert_eq!(fs::read(out.join("circulation/circulation.csv")).unwrap(), b);
+    check("field:tilted?omega=0.5", &out, &asked);
+    for other in [["--samples", "4"], ["--timesteps", "5"], ["--seed", "8"]] {
+        let arguments = [&["check", "field:tilted?omega=0.5", "--out", text(&out)][..], &model[1..], &other].concat();
+        let output = vorticity(&arguments).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("for 0.1 minutes with 3 samples, seed 7, timesteps 5,105"), "{error}");
+    }
+}
+
+/// More than there is time for is measured all the same, and said beforehand.
+#[test]
+fn what_takes_longer_than_its_minutes_is_said() {
+    let arguments = ["check", "field:gaussian", "--data", "data:gaussian", "--shape", "1x4x4", "--dry-run"];
+    let own = ["--minutes", "0.001", "--samples", "300"];
+    let output = vorticity(&[&arguments[..], &own].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("this is the least of what is asked for; it takes more than 0.001 min"), "{said}");
+    assert!(said.contains("--samples 300"), "{said}");
 }
 
 #[test]

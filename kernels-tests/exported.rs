@@ -394,3 +394,16 @@ fn an_array_of_an_npz_file_is_image_data() {
     let error = data::load(file.to_str().unwrap(), 2, [-1.0, 1.0]).unwrap_err().to_string();
     assert!(error.contains("other, x") && error.contains("FILE#array"), "{error}");
 }
+
+/// What a file would hold is said without a name for it.
+#[test]
+fn a_dry_run_wants_no_file() {
+    let model = ["paths", "export", "field:gaussian", "--shape", "1x2x4", "--data", "data:gaussian", "--samples", "2"];
+    let own = ["--timesteps", "5", "--points", "10", "--json"];
+    let run = |more: &[&str]| crate::cli::vorticity(&[&model[..], &own, more].concat()).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&run(&["--dry-run"]).stdout).unwrap();
+    assert!(said["segments"].as_u64().unwrap() > 0 && said["out"].is_null(), "{said}");
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--out"));
+}

@@ -8,17 +8,21 @@ use crate::fork;
 use crate::measure::{Images, learned, of_data, warn};
 use crate::process::spec;
 use crate::result::Run;
+use crate::settings::settings;
 use crate::watch::Watch;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vorticity::check::{Directory, Opens, Plan, SAMPLES, Staged, Wanted, measure, verdict};
+use vorticity::check::{Directory, Opens, Plan, SAMPLES as CHOICES, Staged, Wanted, measure, verdict};
 use vorticity::data;
 use vorticity::error::Result;
 use vorticity::field::{Field as Learned, held};
 use vorticity::gpu::Gpu;
+use vorticity::measures::circulation::Circulation;
+use vorticity::run::{SAMPLES, SEED, TIMESTEPS};
 use vorticity::session::{Source, State};
 use vorticity::spec::Spec;
 
@@ -65,14 +69,15 @@ impl Opens for Opener<'_> {
 /// Plan and verdict as JSON, and the stages by name.
 type Checked = (String, String, Vec<(String, Run)>);
 
-/// Checks. `plan` is a plan of another check to follow; `out` a directory as the verb has it.
+/// Checks. `given` has samples, timesteps and seed, as far as they are asked for, as `circulation` takes them. `plan` is a plan of another check to follow; `out` a directory as the verb has it.
 #[pyfunction]
-#[pyo3(signature = (field, data, minutes=None, brownian=false, plan=None, out=None, device=None, observer=None))]
+#[pyo3(signature = (field, data, given, minutes=None, brownian=false, plan=None, out=None, device=None, observer=None))]
 #[expect(clippy::too_many_arguments, reason = "it is called by one function of the package, by name")]
 pub fn check(
     py: Python,
     field: &Bound<'_, Field>,
     data: &Bound<'_, PyAny>,
+    given: &Bound<'_, PyDict>,
     minutes: Option<f64>,
     brownian: bool,
     plan: Option<PathBuf>,
@@ -82,6 +87,7 @@ pub fn check(
 ) -> PyResult<Checked> {
     guard(py, || {
         fork::check(py)?;
+        let wanted = wanted(py, minutes, brownian, given)?;
         let images = match Data::of(data) {
             Some(array) => Images::Array(array),
             None => Images::Named(spec(data)?),
@@ -92,12 +98,12 @@ pub fn check(
             Images::Array(array) => {
                 let (shape, count) = array.shape()?;
                 let own = py.detach(|| learned(field, Some(shape))).told(py)?;
-                let taken = array.images(count.min(SAMPLES[0]), own.data_range())?.told(py)?;
+                let most = most(&wanted, plan.as_deref(), out.as_deref()).told(py)?;
+                let taken = array.images(count.min(most), own.data_range())?.told(py)?;
                 (own, Clean::Held(taken))
             }
         };
         let device = device.map(|device| &device.get().options);
-        let wanted = Wanted { minutes, brownian };
         let mut watch = Watch::new(observer);
         let made = py.detach(|| {
             let opener = Opener { field, own, clean, device, warnings: RefCell::default() };
@@ -112,6 +118,29 @@ pub fn check(
             Err(error) => Err(watch.told(py, error, out.as_deref())),
         }
     })
+}
+
+/// What is said of the plan.
+fn wanted(py: Python, minutes: Option<f64>, brownian: bool, given: &Bound<'_, PyDict>) -> PyResult<Wanted> {
+    let asked = settings(py, &Circulation, given)?;
+    let has = |name: &str| Ok::<_, PyErr>(given.get_item(name)?.is_some_and(|value| !value.is_none()));
+    let [samples, seed, timesteps] = [SAMPLES.name, SEED.name, TIMESTEPS.name];
+    Ok(Wanted {
+        minutes,
+        brownian,
+        samples: has(samples)?.then(|| asked.count(samples)).transpose().told(py)?,
+        seed: has(seed)?.then(|| asked.count(seed)).transpose().told(py)?.map(|seed| seed as u64),
+        timesteps: has(timesteps)?.then(|| asked.timesteps(timesteps)).transpose().told(py)?,
+    })
+}
+
+/// The most images that a check may take, of a plan that is there or a new one.
+fn most(wanted: &Wanted, like: Option<&Path>, out: Option<&Path>) -> Result<usize> {
+    let there = out.map(Directory::of).transpose()?.and_then(|directory| directory.plan());
+    match there.as_deref().or(like) {
+        Some(plan) => Ok(Plan::read(plan)?.samples),
+        None => Ok(wanted.samples.unwrap_or(CHOICES[0])),
+    }
 }
 
 fn checked(

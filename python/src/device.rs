@@ -10,10 +10,14 @@ use vorticity::cli::devices::document;
 use vorticity::error::Result;
 use vorticity::field::Field;
 use vorticity::gpu::{Gpu, adapters};
+use vorticity::target::AttentionWay;
 use vorticity::tune::{Mode, tuned};
 
 /// What a device is asked for: adapter, memory, binding, limits.
-type Key = [Option<String>; 4];
+type Bounds = [Option<String>; 4];
+
+/// All that makes one open device another: also the way of attention, and whether indices are checked.
+type Key = (Bounds, &'static str, bool);
 
 /// Every device that is open. Never dropped: a driver may have gone before it.
 static OPEN: Mutex<BTreeMap<Key, Vec<Gpu>>> = Mutex::new(BTreeMap::new());
@@ -27,13 +31,16 @@ pub struct Device {
 /// The options of a device.
 #[derive(Clone, Debug)]
 pub struct Lazy {
-    key: Key,
+    bounds: Bounds,
+    attention: AttentionWay,
+    checked: bool,
     tune: String,
 }
 
 impl Default for Lazy {
     fn default() -> Self {
-        Self { key: [None, None, None, None], tune: "auto".into() }
+        let (bounds, attention) = ([None, None, None, None], AttentionWay::Auto);
+        Self { bounds, attention, checked: false, tune: "auto".into() }
     }
 }
 
@@ -48,17 +55,18 @@ impl Lazy {
 
     fn gpus(&self) -> Result<Vec<Gpu>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gpus) = open.get(&self.key) {
+        let key = (self.bounds.clone(), self.attention.name(), self.checked);
+        if let Some(gpus) = open.get(&key) {
             return Ok(gpus.clone());
         }
         let gpus = self.options().open_all()?;
-        open.insert(self.key.clone(), gpus.clone());
+        open.insert(key, gpus.clone());
         Ok(gpus)
     }
 
     fn options(&self) -> Options {
-        let [adapter, memory, binding, limits] = self.key.clone();
-        Options { adapter, memory, binding, limits, ..Options::default() }
+        let ([adapter, memory, binding, limits], attention) = (self.bounds.clone(), self.attention);
+        Options { adapter, memory, binding, limits, attention, checked: self.checked }
     }
 }
 
@@ -74,7 +82,8 @@ fn note(text: &str) {
 #[pymethods]
 impl Device {
     #[new]
-    #[pyo3(signature = (adapter=None, memory=None, binding=None, limits=None, tune="auto".to_string()))]
+    #[pyo3(signature = (adapter=None, memory=None, binding=None, limits=None, tune="auto".to_string(), attention="auto", checked=false))]
+    #[expect(clippy::too_many_arguments, reason = "it is called by one class of the package")]
     fn new(
         py: Python,
         adapter: Option<String>,
@@ -82,9 +91,12 @@ impl Device {
         binding: Option<String>,
         limits: Option<String>,
         tune: String,
+        attention: &str,
+        checked: bool,
     ) -> PyResult<Self> {
         guard(py, || {
-            let options = Lazy { key: [adapter, memory, binding, limits], tune };
+            let (bounds, attention) = ([adapter, memory, binding, limits], AttentionWay::parse(attention).told(py)?);
+            let options = Lazy { bounds, attention, checked, tune };
             options.options().bounds().told(py)?;
             Ok(Self { options })
         })
@@ -99,10 +111,11 @@ impl Device {
         })
     }
 
-    /// Adapter, memory, binding, limits and tune as they were given.
+    /// Adapter, memory, binding and limits, then tune, attention and checked as they were given.
     #[getter]
-    fn given(&self) -> (Vec<Option<String>>, &str) {
-        (self.options.key.to_vec(), &self.options.tune)
+    fn given(&self) -> (Vec<Option<String>>, (&str, &str, bool)) {
+        let Lazy { bounds, attention, checked, tune } = &self.options;
+        (bounds.to_vec(), (tune, attention.name(), *checked))
     }
 }
 

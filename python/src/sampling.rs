@@ -42,8 +42,14 @@ pub fn sample<'py>(
             let method = known.flatten().unwrap_or(plain);
             let options = Options { n, method, steps, seed, keep: 0 };
             let each = if method == Method::Ode { steps.saturating_mul(2).saturating_sub(1) } else { steps };
-            let load =
-                Load { total: n.saturating_mul(each) as u64, least: 0, checks: 0, at_once: 1, check: &|| Ok(()) };
+            let load = Load {
+                total: n.saturating_mul(each) as u64,
+                at_most: false,
+                least: 0,
+                checks: 0,
+                at_once: 1,
+                check: &|| Ok(()),
+            };
             let work = |told: &mut dyn FnMut(u64) -> std::ops::ControlFlow<()>| draw(gpu, &own, &options, told);
             let drawn = timed(load, &mut |state| watch.see(Some(state)), work)?;
             Ok((drawn.result, own.shape()))

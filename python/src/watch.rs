@@ -92,6 +92,7 @@ fn document<'py>(py: Python<'py>, state: &State) -> PyResult<Bound<'py, PyDict>>
     let all = PyDict::new(py);
     all.set_item("done", state.done)?;
     all.set_item("total", state.total)?;
+    all.set_item("at_most", state.at_most)?;
     all.set_item("seconds", state.seconds)?;
     all.set_item("rate", state.rate)?;
     all.set_item("left", state.left())?;

@@ -38,6 +38,26 @@ def test_a_plan_gives_the_bytes_of_the_command_line(vt, tmp_path):
         vt.check(field, "data:gaussian?seed=1", minutes=5, plan=ours / "plan.json")
 
 
+def test_samples_timesteps_and_seed_are_in_the_plan(vt, tmp_path, tilted):
+    data = np.random.default_rng(0).standard_normal((90, 1, 4, 4)).astype(np.float32)
+    asked = {"samples": 80, "timesteps": [5, 105], "seed": 7}
+    found = vt.check(tilted, data, minutes=0.1, out=tmp_path / "out", progress=False, **asked)
+    assert {key: found.plan["asked"][key] for key in asked} == asked
+    circulation = found.results["circulation"]
+    assert circulation["integral"].shape[1:] == (2, 80)
+    assert circulation.manifest["seed"] == 7
+    # What another check measured, of as many samples; and the same call again.
+    again = vt.check(tilted, data, plan=tmp_path / "out/plan.json", progress=False)
+    assert np.array_equal(again.results["circulation"]["integral"], circulation["integral"])
+    assert vt.check(tilted, data, out=tmp_path / "out", progress=False, **asked).summary() == found.summary()
+    with pytest.raises(vt.InvalidError, match="given beside samples, seed"):
+        vt.check(tilted, data, samples=3, seed=1, plan=tmp_path / "out/plan.json")
+    with pytest.raises(vt.InvalidError, match="samples: 91, expected 1..=90"):
+        vt.check(tilted, data, samples=91, progress=False)
+    with pytest.raises(vt.InvalidError, match="timesteps"):
+        vt.check(tilted, data, timesteps="a", progress=False)
+
+
 def test_arrays_and_callables_are_checked(vt, tmp_path):
     alphas = np.cos(np.linspace(0.01, 1.5, 20)) ** 2
     field = vt.from_callable(lambda x, k, sigma: -x, process=vt.Process.vp(alphas), shape=(1, 2, 2), prediction="score")

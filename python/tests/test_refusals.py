@@ -137,3 +137,34 @@ def test_default_timesteps_are_those_of_the_process(vt):
     assert result.axes["timestep"] == [1, 11, 21]
     with pytest.raises(vt.InvalidError, match="101"):
         vt.circulation(field, "data:gaussian", samples=2, points=20, timesteps=[1, 101], progress=False)
+
+
+def test_devices_of_other_programs_are_refused_at_once(vt):
+    for name in ["cuda", "cuda:0", "mps", ["software", "cuda"]]:
+        with pytest.raises(vt.InvalidError, match="a part of its name, as `vorticity devices` lists them, or software"):
+            vt.Device(name)
+    assert "software" in repr(vt.Device("software"))
+
+
+def test_a_process_may_be_given_as_its_alphas_cumprod(vt):
+    alphas = [0.9, 0.5, 0.1]
+    for given in [alphas, np.array(alphas), np.array(alphas, np.float32)]:
+        field = vt.from_callable(lambda x, k, sigma: -x, process=given, shape=(1, 2, 2), prediction="score")
+        assert field.process.timesteps == 3 and abs(field.process.alphas_cumprod[1] - 0.5) < 1e-6
+    for wrong in [object(), 3.5, [[0.9, 0.5]], ["a"]]:
+        with pytest.raises((vt.InvalidError, vt.ArrayError), match="alphas_cumprod"):
+            vt.from_callable(lambda x, k, sigma: -x, process=wrong, shape=(1, 2, 2), prediction="score")
+
+
+def test_attention_and_checked_are_those_of_the_command_line(vt):
+    import pickle
+
+    told = vt.Device("software", attention="apart", checked=True)
+    assert repr(told) == "Device(adapter='software', attention='apart', checked=True)"
+    assert repr(pickle.loads(pickle.dumps(told))) == repr(told)
+    assert repr(vt.Device("software")) == "Device(adapter='software')"
+    with pytest.raises(vt.InvalidError, match="'flash' is not one of auto, fused, apart"):
+        vt.Device(attention="flash")
+    x = np.zeros((1, 1, 4, 4), np.float32) + 0.5
+    apart, auto = (vt.open("field:rotor", shape=(1, 4, 4), device=device) for device in [told, vt.Device("software")])
+    assert np.array_equal(apart(x, 400), auto(x, 400))

@@ -146,7 +146,7 @@ def test_sampling_and_reports(vt, tilted, tmp_path):
 def test_progress_is_told(vt, tilted, capfd):
     seen = []
     vt.curl(tilted, "data:gaussian", samples=2, timesteps=[400], progress=seen.append)
-    assert seen and set(seen[-1]) == {"done", "total", "seconds", "rate", "left", "predicted"}
+    assert seen and set(seen[-1]) == {"done", "total", "at_most", "seconds", "rate", "left", "predicted"}
     assert seen[-1]["done"] >= seen[-1]["total"] > 0
 
     def fails(state):

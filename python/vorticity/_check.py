@@ -16,6 +16,8 @@ from .errors import InvalidError
 from .result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 
@@ -60,6 +62,9 @@ def check(
     *,
     minutes: float | None = None,
     brownian: bool = False,
+    samples: int | None = None,
+    timesteps: int | str | Iterable[int] | None = None,
+    seed: int | None = None,
     plan: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     device: Device | int | str | None = None,
@@ -74,6 +79,10 @@ def check(
             uint8, scaled to it.
         minutes: how long it may take on this device; 2 by default. The plan follows from it.
         brownian: measure brownian loops too, which are rough and seldom decide anything.
+        samples: how many images loops are drawn at, from the first, however long that takes; `minutes` then decides how many of them the
+            Jacobian's asymmetry and the planes are measured at, and how many noise levels. By default as many as there is time for.
+        timesteps: which timesteps k, as every measure has them, however long that takes. By default as many as there is time for.
+        seed: of all randomness; 0 by default. It changes no time.
         plan: `plan.json` of another check: the same is measured here, in place of what this device has the time for. The same model
             gives the same bytes, another checkpoint numbers to compare.
         out: directory to create, or that of a check that did not come to its end, which goes on: plan.json, a run directory for every
@@ -86,19 +95,22 @@ def check(
 
     Raises:
         InvalidError: minutes that are none; loops that the field cannot be measured on.
-        FileError: a plan for another field, other data or other minutes; `out` with anything else in it.
+        FileError: a plan for another field, other data, or that was asked something else; `out` with anything else in it.
         Interrupted: Ctrl-C; with `out` the same call goes on where it ended.
         ArrayError, AdapterError, OutOfMemoryError, DeviceLostError, GpuError: as every measure.
     """
     if not isinstance(field, Field):
         raise InvalidError(f"field: {type(field).__name__} is given, expected a Field, which vorticity.open makes")
-    if plan is not None and (minutes is not None or brownian):
-        raise InvalidError("plan: given beside minutes or brownian, which a plan has already")
+    given = {"samples": samples, "timesteps": timesteps, "seed": seed}
+    beside = [name for name, value in {"minutes": minutes, "brownian": brownian or None, **given}.items() if value is not None]
+    if plan is not None and beside:
+        raise InvalidError(f"plan: given beside {', '.join(beside)}, which a plan has already")
     place = None if out is None else os.fspath(out)
     with Progress(progress, "check") as observer:
         made, verdict, runs = _native.check(
             field._native,
             _data(data),
+            given,
             None if minutes is None else float(minutes),
             bool(brownian),
             None if plan is None else os.fspath(plan),

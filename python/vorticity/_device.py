@@ -8,6 +8,10 @@ from functools import partial
 from typing import Any
 
 from . import _native
+from .errors import InvalidError
+
+# How torch and JAX name devices, which no adapter is called.
+_ELSEWHERE = ("cuda", "mps", "xpu", "rocm")
 
 
 def devices() -> list[dict[str, Any]]:
@@ -25,6 +29,9 @@ class Device:
     limits: "webgpu" opens the adapter with the least that any browser's adapter has, by default with all that it has.
     tune: "auto" times the variants of the kernels once per GPU, "off" takes the built-in ones, "force" tunes software adapters too, a
         path repeats those of a run's manifest.json.
+    attention: "fused", as one kernel without a number of every two pixels in memory, or "apart", as logits, softmax and sums; "auto" takes
+        the faster one.
+    checked: keep to kernels whose indices are checked as they run.
     """
 
     __slots__ = ("_native",)
@@ -37,27 +44,39 @@ class Device:
         binding: int | str | None = None,
         limits: str | None = None,
         tune: str = "auto",
+        attention: str = "auto",
+        checked: bool = False,
     ) -> None:
         def text(value):
             return None if value is None else str(value)
 
+        for one in adapter if isinstance(adapter, (list, tuple)) else [adapter]:
+            if str(one).lower().partition(":")[0] in _ELSEWHERE:
+                raise InvalidError(
+                    f"adapter: '{one}' is what other programs call a device, expected its number or a part of its name, as "
+                    "`vorticity devices` lists them, or software"
+                )
         if isinstance(adapter, (list, tuple)):
             adapter = ",".join(str(one) for one in adapter)
-        self._native = _native.Device(text(adapter), text(memory), text(binding), text(limits), str(tune))
+        self._native = _native.Device(text(adapter), text(memory), text(binding), text(limits), str(tune), str(attention), bool(checked))
 
     def describe(self) -> str:
         """Opens it, and says what it is: adapter, back end and driver, a line for each."""
         return "\n".join(self._native.describe())
 
-    def __reduce__(self):
-        (adapter, memory, binding, limits), tune = self._native.given
-        return partial(Device, adapter, memory=memory, binding=binding, limits=limits, tune=tune), ()
-
-    def __repr__(self) -> str:
-        (adapter, memory, binding, limits), tune = self._native.given
+    def _given(self):
+        (adapter, memory, binding, limits), (tune, attention, checked) = self._native.given
         given = {"adapter": adapter, "memory": memory, "binding": binding, "limits": limits}
         given["tune"] = None if tune == "auto" else tune
-        return f"Device({', '.join(f'{key}={value!r}' for key, value in given.items() if value is not None)})"
+        given["attention"] = None if attention == "auto" else attention
+        given["checked"] = checked or None
+        return {key: value for key, value in given.items() if value is not None}
+
+    def __reduce__(self):
+        return partial(Device, **self._given()), ()
+
+    def __repr__(self) -> str:
+        return f"Device({', '.join(f'{key}={value!r}' for key, value in self._given().items())})"
 
 
 def native(device: Device | int | str | Sequence[int | str] | None) -> _native.Device | None:

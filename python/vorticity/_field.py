@@ -174,7 +174,7 @@ def open(
     Args:
         model: path, name in a cache of the Hugging Face hub, or "field:NAME?key=value&..".
         shape: (C, H, W), (H, W), (D,) or "CxHxW", of a closed form, or of a network that leaves its size open; by default that of its data.
-        process: a `Process` or what `Process.open` takes; of a network whose files say it, the same.
+        process: a `Process`, what `Process.open` takes, or alphas_cumprod as numbers [T]; of a network whose files say it, the same.
         weights: "f32", or "f16" for weights in half the memory (arithmetic stays float32).
         score_scale: eps-prediction to score: "definition", -eps/sigma, or "notebook", -eps/sigma^2.
         prediction: what an ONNX file's network puts out: "eps", "score", "v", "x0", .. (docs/FORMATS.md); never guessed.
@@ -225,7 +225,11 @@ def _shape(shape):
 def _process(process):
     if process is None:
         return None
-    return (process if isinstance(process, Process) else Process.open(process))._native
+    if isinstance(process, (str, os.PathLike)):
+        process = Process.open(process)
+    elif not isinstance(process, Process):
+        process = Process.vp(process)  # alphas_cumprod, of whatever library
+    return process._native
 
 
 def _conditions(name, given):

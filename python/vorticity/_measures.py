@@ -21,7 +21,8 @@ _SHARED = """\
     shard: (i, n), or "i/n", counted from 1: every nth sample, from the ith; `out` is then for `merge`.
     device: a `Device` or its adapter, in the place of the field's own.
     progress: None: a bar of tqdm's if it is installed, else lines on standard error after a minute; False: nothing; or a function that is
-        called with {"done", "total", "seconds", "rate", "left", "predicted"} at most ten times a second."""
+        called with {"done", "total", "at_most", "seconds", "rate", "left", "predicted"} at most ten times a second. Where
+        `at_most` is true, the run may end sooner (adaptive quadrature does): total, left and predicted are then the most that it takes."""
 
 _ERRORS = """\
     ArrayError: data of another type or shape, or not finite.

@@ -16,10 +16,12 @@ class Device:
         binding: str | None = None,
         limits: str | None = None,
         tune: str = "auto",
+        attention: str = "auto",
+        checked: bool = False,
     ) -> Device: ...
     def describe(self) -> list[str]: ...
     @property
-    def given(self) -> tuple[list[str | None], str]: ...
+    def given(self) -> tuple[list[str | None], tuple[str, str, bool]]: ...
 
 class Process:
     @staticmethod
@@ -117,6 +119,7 @@ def report(
 def check(
     field: Field,
     data: Any,
+    given: dict[str, Any],
     minutes: float | None = None,
     brownian: bool = False,
     plan: str | PathLike[str] | None = None,

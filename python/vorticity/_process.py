@@ -140,7 +140,10 @@ def _numbers(name, values):
     from ._arrays import floats
 
     if isinstance(values, (list, tuple, range)):
-        values = np.asarray(values, np.float64)
+        try:
+            values = np.asarray(values, np.float64)
+        except (TypeError, ValueError):
+            raise InvalidError(f"{name}: {values!r:.60}, expected [T], a number for each timestep") from None
     array, _ = floats(name, values, np.float64)
     if array.ndim != 1:
         raise InvalidError(f"{name}: shape {list(array.shape)}, expected [T], a number for each timestep")

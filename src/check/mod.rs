@@ -13,7 +13,7 @@ mod verdict;
 pub use directory::Directory;
 pub use plan::{Asked, MINUTES, PLAN, Plan, SCHEMA, Wanted};
 pub use run::{Staged, measure};
-pub use sizes::{LEVELS, Pace, Paces, SAMPLES, Sizes, levels};
+pub use sizes::{LEVELS, Pace, Paces, SAMPLES, Sizes, There, levels};
 pub use stages::{LeftOut, Stage};
 pub use verdict::{Answer, Found, verdict};
 

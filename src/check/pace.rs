@@ -1,6 +1,6 @@
 //! How fast the stages of a check are on this field and device, measured on their own first tiles. In: a session of one image. Out:
 //! paces; or why a stage cannot be.
-use super::sizes::{LEVELS, Pace, Paces, TIMED, levels};
+use super::sizes::{Pace, Paces, TIMED};
 use super::stages::{self, LeftOut, Stage};
 use crate::error::{Error, Result};
 use crate::session::{How, Prediction, Session, State};
@@ -15,13 +15,13 @@ const PROJECTION: u64 = 160;
 /// A stage that was over in less than this many seconds is timed again: the first time its kernels were compiled.
 const SHORT: f64 = 8.0;
 
-/// Times every stage, and says which cannot be. `observe` may stop it.
+/// Times every stage at these noise levels, and says which cannot be. `observe` may stop it.
 pub(super) fn paces(
     session: &Session,
+    ks: &[usize],
     brownian: bool,
     observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
 ) -> Result<(Paces, Vec<LeftOut>)> {
-    let ks = levels(session.subject().field.process().timesteps(), LEVELS);
     let (mut impossible, mut first) = (vec![], None);
     let mut able = |what: &str, stage: Stage, typical: u64| -> Result<Option<Pace>> {
         match pace(session, &stage, typical, observe) {
@@ -34,21 +34,21 @@ pub(super) fn paces(
             Err(error) => Err(error),
         }
     };
-    let rotation = able("closed loops", stages::loops(&ks, 1, false)?, ROTATION)?;
+    let rotation = able("closed loops", stages::loops(ks, 1, false)?, ROTATION)?;
     let projection = match rotation {
         Some(rotation) => {
-            let both = able("projection", stages::loops(&ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
+            let both = able("projection", stages::loops(ks, 1, true)?, (ROTATION + PROJECTION) / 2)?;
             // One run has both paths, and its checks in f64 once.
             both.map(|both| Pace { each: (both.each - rotation.each).max(0.0), besides: 0.0 })
         }
         None => None,
     };
-    let asymmetry = able("asymmetry", stages::asymmetry(&ks, 1, TIMED)?, 0)?;
-    let planes = able("planes", stages::planes(&ks, 1, session.subject().dim())?, 0)?;
+    let asymmetry = able("asymmetry", stages::asymmetry(ks, 1, TIMED)?, 0)?;
+    let planes = able("planes", stages::planes(ks, 1, session.subject().dim())?, 0)?;
     if let (None, None, Some(error)) = (rotation, asymmetry, first) {
         return Err(error); // nothing can be said
     }
-    let brownian = brownian.then(|| pace(session, &stages::brownian(&ks, 1)?, 0, observe)).transpose()?;
+    let brownian = brownian.then(|| pace(session, &stages::brownian(ks, 1)?, 0, observe)).transpose()?;
     Ok((Paces { rotation, projection, brownian, asymmetry, planes }, impossible))
 }
 

@@ -3,11 +3,12 @@
 use super::Opens;
 use super::doubts;
 use super::pace::paces;
-use super::sizes::{LEVELS, SAMPLES, Sizes, levels};
-use super::stages::{LeftOut, Stage, asymmetry, brownian, loops, planes};
+use super::sizes::{LEVELS, SAMPLES, Sizes, There, levels};
+use super::stages::{LeftOut, Stage, asymmetry, brownian, listed, loops, planes};
+use crate::diagnostics::Selection;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
-use crate::run::difference;
+use crate::run::{Shard, difference};
 use crate::session::{Session, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,28 +23,81 @@ pub const SCHEMA: u32 = 1;
 pub const PLAN: &str = "plan.json";
 
 /// What a user decides on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Minutes that the measuring may take, on what is there.
     pub minutes: f64,
     /// Whether brownian loops are measured too.
     pub brownian: bool,
+    /// Images that loops are drawn at, in place of what there is time for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Of all randomness, `SEED` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Noise levels, in place of what there is time for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timesteps: Option<Vec<usize>>,
 }
 
-/// Of latents that are drawn, as every measure has it by default.
+/// Of all randomness, as every measure has it by default.
 const SEED: u64 = 0;
 
 /// Minutes of a check that is told nothing else.
 pub const MINUTES: f64 = 2.0;
 
 /// What a user says of the plan; of a plan that is there, nothing that contradicts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// `MINUTES`, or those of the plan, if not given.
     pub minutes: Option<f64>,
     /// Whether brownian loops are asked for.
     pub brownian: bool,
+    /// Images that loops are drawn at; as many as there is time for, if not given.
+    pub samples: Option<usize>,
+    /// Of all randomness; 0 if not given.
+    pub seed: Option<u64>,
+    /// Noise levels, ascending; as many as there is time for, if not given.
+    pub timesteps: Option<Vec<usize>>,
+}
+
+impl Wanted {
+    /// What is asked of a plan that is new.
+    fn asked(self) -> Asked {
+        let Wanted { minutes, brownian, samples, seed, timesteps } = self;
+        Asked { minutes: minutes.unwrap_or(MINUTES), brownian, samples, seed, timesteps }
+    }
+
+    /// Whether a plan that was asked this may be followed.
+    fn is_of(&self, asked: &Asked) -> bool {
+        self.minutes.is_none_or(|minutes| minutes == asked.minutes)
+            && (!self.brownian || asked.brownian)
+            && (self.samples.is_none() || self.samples == asked.samples)
+            && self.seed.is_none_or(|seed| seed == asked.seed())
+            && (self.timesteps.is_none() || self.timesteps == asked.timesteps)
+    }
+}
+
+impl Asked {
+    /// Of all randomness.
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(SEED)
+    }
+
+    /// In words, behind `a plan`.
+    fn text(&self) -> String {
+        let mut text = format!("for {} minutes", self.minutes);
+        let mut own = vec![];
+        own.extend(self.brownian.then(|| "brownian loops".to_string()));
+        own.extend(self.samples.map(|n| format!("{n} samples")));
+        own.extend(self.seed.map(|seed| format!("seed {seed}")));
+        own.extend(self.timesteps.as_deref().map(|ks| format!("timesteps {}", listed(ks))));
+        if !own.is_empty() {
+            text += &format!(" with {}", own.join(", "));
+        }
+        text
+    }
 }
 
 /// All of it.
@@ -88,34 +142,30 @@ impl Plan {
         opens: &dyn Opens,
         observe: &mut dyn FnMut(&State) -> ControlFlow<()>,
     ) -> Result<(Plan, Session)> {
-        let Wanted { minutes, brownian } = wanted;
         if let Some(path) = there {
             let plan = Plan::read(path)?;
-            if minutes.is_some_and(|m| m != plan.asked.minutes) || (brownian && !plan.asked.brownian) {
-                let also = if plan.asked.brownian { " with brownian loops" } else { "" };
-                let minutes = plan.asked.minutes;
-                let said = format!("is a plan for {minutes} minutes{also}: another plan wants another directory");
+            if !wanted.is_of(&plan.asked) {
+                let said = format!("is a plan {}: another plan wants another directory", plan.asked.text());
                 return Err(Error::file(path, said));
             }
-            let Opened { session, .. } = opened(opens, plan.samples, None)?;
+            let Opened { session, .. } = opened(opens, plan.samples, plan.asked.seed(), None)?;
             plan.check(&session, path)?;
             return Ok((plan, session));
         }
         if let Some(path) = like {
             let plan = Plan::read(path)?;
-            let Opened { session, misfit, .. } = opened(opens, plan.samples, None)?;
+            let Opened { session, misfit, .. } = opened(opens, plan.samples, plan.asked.seed(), None)?;
             let (field, data) = (session.subject().field.describe(), session.data().clone());
             let doubts = doubted(&session, misfit, usize::MAX)?;
             return Ok((Plan { program: crate::session::program(), field, data, doubts, ..plan }, session));
         }
-        let asked = Asked { minutes: minutes.unwrap_or(MINUTES), brownian };
-        Plan::made(asked, opens, observe)
+        Plan::made(wanted.asked(), opens, observe)
     }
 
     /// Times the stages on one image, and chooses what the rest of the time buys. `observe` may stop it.
     ///
     /// # Errors
-    /// Minutes that are none; what stands against opening, or against loops and Jacobians both.
+    /// Minutes, samples or timesteps that are none; what stands against opening, or against loops and Jacobians both.
     fn made(
         asked: Asked,
         opens: &dyn Opens,
@@ -124,24 +174,33 @@ impl Plan {
         if !(asked.minutes > 0.0 && asked.minutes.is_finite()) {
             return Err(Error::invalid("minutes", format!("{}, expected a number above 0", asked.minutes)));
         }
-        let (start, held) = (Instant::now(), opens.held()?.unwrap_or(SAMPLES[0]));
-        let Opened { session: trial, gpus, .. } = opened(opens, 1, None)?;
+        let (start, held) = (Instant::now(), opens.held()?);
+        if let Some(n) = asked.samples.filter(|&n| n == 0 || held.is_some_and(|held| n > held)) {
+            let there = held.map_or("at least 1".into(), |held| format!("1..={held}"));
+            return Err(Error::invalid("samples", format!("{n}, expected {there}")));
+        }
+        let (seed, minutes) = (asked.seed(), asked.minutes);
+        let Opened { session: trial, gpus, .. } = opened(opens, 1, seed, None)?;
         let steps = trial.subject().field.process().timesteps();
-        let (paces, impossible) = paces(&trial, asked.brownian, observe)?;
-        let budget = (60.0 * asked.minutes - start.elapsed().as_secs_f64()).max(0.0);
-        let sizes = Sizes::of(budget, &paces, levels(steps, LEVELS).len(), held);
+        let ks = asked.timesteps.clone().unwrap_or_else(|| levels(steps, LEVELS));
+        Selection { timesteps: ks.clone(), samples: 1, seed }.check(trial.subject(), Shard::WHOLE)?;
+        let (paces, impossible) = paces(&trial, &ks, asked.brownian, observe)?;
+        let budget = (60.0 * minutes - start.elapsed().as_secs_f64()).max(0.0);
+        let (all, fixed) = (ks.len(), asked.timesteps.is_some());
+        let there = There { timed: all, fixed, held: held.unwrap_or(SAMPLES[0]), samples: asked.samples };
+        let sizes = Sizes::of(budget, &paces, there);
         drop(trial);
         let samples = [Some(sizes.samples), sizes.asymmetry.map(|a| a.0), sizes.planes];
         let samples = samples.into_iter().flatten().max().unwrap_or(1);
-        let Opened { session, misfit, .. } = opened(opens, samples, Some(gpus))?;
+        let Opened { session, misfit, .. } = opened(opens, samples, seed, Some(gpus))?;
         let plan = Plan::of(asked, &sizes, impossible, &session)?;
-        let doubts = doubted(&session, misfit, paces.evaluations(DOUBTING * 60.0 * asked.minutes))?;
+        let doubts = doubted(&session, misfit, paces.evaluations(DOUBTING * 60.0 * minutes, all))?;
         Ok((Plan { doubts, ..plan }, session))
     }
 
     fn of(asked: Asked, sizes: &Sizes, mut left_out: Vec<LeftOut>, session: &Session) -> Result<Plan> {
         let field = &session.subject().field;
-        let ks = levels(field.process().timesteps(), sizes.levels);
+        let ks = asked.timesteps.clone().unwrap_or_else(|| levels(field.process().timesteps(), sizes.levels));
         let minutes = asked.minutes;
         let mut late = |what: &str| {
             let why = format!("there is no time for it in {minutes} min; --minutes gives more");
@@ -166,6 +225,9 @@ impl Plan {
         }
         if asked.brownian {
             stages.push(brownian(&ks, sizes.samples)?);
+        }
+        if let Some(seed) = asked.seed {
+            stages = stages.into_iter().map(|stage| stage.seeded(seed)).collect::<Result<_>>()?;
         }
         Ok(Plan {
             schema: SCHEMA,
@@ -244,11 +306,11 @@ struct Opened {
 }
 
 /// The session on so many images, and its devices: these, or those that are opened for it.
-fn opened(opens: &dyn Opens, samples: usize, gpus: Option<Vec<Gpu>>) -> Result<Opened> {
+fn opened(opens: &dyn Opens, samples: usize, seed: u64, gpus: Option<Vec<Gpu>>) -> Result<Opened> {
     let source = opens.source(samples)?;
     let misfit = source.misfit();
     let gpus = gpus.map_or_else(|| opens.gpus(source.field.as_ref()), Ok)?;
-    Ok(Opened { session: source.on(gpus.clone(), SEED)?, gpus, misfit })
+    Ok(Opened { session: source.on(gpus.clone(), seed)?, gpus, misfit })
 }
 
 /// All doubts, in so many evaluations; those of the network at all levels of a check, whatever the plan has the time for.

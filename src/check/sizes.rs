@@ -31,7 +31,7 @@ const ENOUGH: usize = 2;
 /// What a stage takes, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
-    /// For one sample at all `LEVELS` (planes: at one).
+    /// For one sample at all noise levels that were timed (planes: at one).
     pub each: f64,
     /// For its checks in f64, however many samples there are.
     pub besides: f64,
@@ -60,11 +60,11 @@ pub struct Paces {
 }
 
 impl Paces {
-    /// Evaluations that so many seconds buy, by what loops, or else random vectors, take.
-    pub fn evaluations(&self, seconds: f64) -> usize {
+    /// Evaluations that so many seconds buy, by what loops, or else random vectors, take at so many noise levels that were timed.
+    pub fn evaluations(&self, seconds: f64, timed: usize) -> usize {
         let each = match (self.rotation, self.asymmetry) {
-            (Some(loops), _) => loops.each / (LEVELS * LOOP) as f64,
-            (None, Some(vectors)) => vectors.each / (LEVELS * TIMED) as f64,
+            (Some(loops), _) => loops.each / (timed * LOOP) as f64,
+            (None, Some(vectors)) => vectors.each / (timed * TIMED) as f64,
             (None, None) => return 0,
         };
         (seconds / each.max(1e-9)).min(1e6) as usize
@@ -73,6 +73,32 @@ impl Paces {
 
 /// Evaluations of a smooth loop, about.
 const LOOP: usize = 32;
+
+/// What there is to choose from, and what is chosen already.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct There {
+    /// Noise levels that the paces are of.
+    pub timed: usize,
+    /// Whether it is these that are measured, however many there is time for.
+    pub fixed: bool,
+    /// Images.
+    pub held: usize,
+    /// How many of them loops are drawn at, however many there is time for.
+    pub samples: Option<usize>,
+}
+
+impl There {
+    /// Numbers of images to choose from, the most first; the one that is chosen.
+    fn loops(self) -> Vec<usize> {
+        self.samples.map_or_else(|| self.allowed(SAMPLES), |n| vec![n])
+    }
+
+    /// Those of these that there are images for.
+    fn allowed(self, sizes: &[usize]) -> Vec<usize> {
+        let most = self.samples.unwrap_or(self.held).max(1);
+        sizes.iter().copied().filter(|&n| n <= most).collect()
+    }
+}
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,37 +120,42 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Of so many seconds, `steps` noise levels at most and `held` images. Where not even the least fits, that is what is taken.
-    pub fn of(budget: f64, paces: &Paces, steps: usize, held: usize) -> Self {
-        let levels = FEWER.iter().copied().filter(|&levels| levels <= steps.max(1));
-        let of = |levels| Self::at(budget, paces, levels, steps.min(LEVELS), held);
+    /// Of so many seconds, of what there is. Where not even the least fits, that is what is taken.
+    pub fn of(budget: f64, paces: &Paces, there: There) -> Self {
+        let fewer = FEWER.iter().copied().filter(|&levels| levels <= there.timed.max(1));
+        let levels = if there.fixed { vec![there.timed] } else { fewer.collect() };
+        let of = |levels| Self::at(budget, paces, levels, there);
         let enough = |sizes: &Sizes| {
             let asymmetry = paces.asymmetry.is_none() || sizes.asymmetry.is_some();
             let projection = paces.projection.is_none() || sizes.projection;
-            sizes.samples >= ENOUGH.min(held) && projection && asymmetry && sizes.seconds <= budget
+            let samples = sizes.samples >= ENOUGH.min(there.held) || there.samples.is_some();
+            samples && projection && asymmetry && sizes.seconds <= budget
         };
-        let mut all = levels.map(of).collect::<Vec<_>>();
+        let mut all = levels.into_iter().map(of).collect::<Vec<_>>();
         let least = all.pop().unwrap_or_else(|| of(1));
         all.into_iter().find(enough).unwrap_or(least)
     }
 
     /// At so many of the levels that the paces are of.
-    fn at(budget: f64, paces: &Paces, levels: usize, timed: usize, held: usize) -> Self {
-        let share = levels as f64 / timed.max(1) as f64;
-        let allowed = |sizes: &'static [usize]| sizes.iter().copied().filter(|&n| n <= held.max(1));
+    fn at(budget: f64, paces: &Paces, levels: usize, there: There) -> Self {
+        let share = levels as f64 / there.timed.max(1) as f64;
         let (mut left, mut seconds) = (budget, 0.0);
         let planes = paces.planes.and_then(|pace| {
-            let n = allowed(SEARCHED).find(|&n| pace.seconds(n, 1.0) <= SHARES[0] * budget)?;
+            let n = there.allowed(SEARCHED).into_iter().find(|&n| pace.seconds(n, 1.0) <= SHARES[0] * budget)?;
             seconds += pace.seconds(n, 1.0);
             Some(n)
         });
         let asymmetry = paces.asymmetry.and_then(|pace| {
-            let every = PROBES.iter().flat_map(|&probes| allowed(ESTIMATED).map(move |n| (n, probes)));
+            let samples = match (paces.rotation, there.samples) {
+                (None, Some(n)) => vec![n],
+                _ => there.allowed(ESTIMATED),
+            };
+            let every = PROBES.iter().flat_map(|&probes| samples.iter().map(move |&n| (n, probes)));
             let takes = |&(n, probes): &(usize, usize)| pace.seconds(n * probes / TIMED, share);
             // More samples count for more than more vectors at each.
             let (most, least) = match paces.rotation {
                 Some(_) => (SHARES[1] * budget, None),
-                None => (left - seconds, Some((1, TIMED))),
+                None => (left - seconds, Some((there.samples.unwrap_or(1), TIMED))),
             };
             let fits = every.filter(|size| takes(size) <= most);
             let best = fits.max_by_key(|&(n, probes)| (n, probes)).or(least)?;
@@ -138,9 +169,10 @@ impl Sizes {
             paces.rotation.map_or(0.0, |pace| pace.seconds(n, share)) + besides + asked
         };
         let ways = [paces.projection.is_some(), false];
-        let sizes = ways.into_iter().flat_map(|both| allowed(SAMPLES).map(move |n| (n, both)));
+        let mut sizes = ways.into_iter().flat_map(|both| there.loops().into_iter().map(move |n| (n, both)));
+        let least = (there.samples.unwrap_or(1), false);
         let (samples, projection) = match paces.rotation {
-            Some(_) => sizes.clone().find(|&(n, both)| loops(n, both) <= left).unwrap_or((1, false)),
+            Some(_) => sizes.find(|&(n, both)| loops(n, both) <= left).unwrap_or(least),
             None => (asymmetry.map_or(1, |(n, _)| n), false),
         };
         seconds += loops(samples, projection);

@@ -2,7 +2,7 @@
 //! are written down and as they are run.
 use crate::error::{Error, Result};
 use crate::measures;
-use crate::run::{Measure, Settings};
+use crate::run::{Measure, SEED, Settings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,6 +44,12 @@ impl Stage {
         stage.settings().map(|_| stage)
     }
 
+    /// The same with this seed of all randomness.
+    pub(super) fn seeded(mut self, seed: u64) -> Result<Self> {
+        self.options.insert(SEED.name.into(), seed.to_string());
+        self.settings().map(|_| self)
+    }
+
     /// What the measure is asked.
     ///
     /// # Errors
@@ -67,7 +73,8 @@ impl Stage {
     }
 }
 
-fn listed(ks: &[usize]) -> String {
+/// Noise levels as a user writes them.
+pub(super) fn listed(ks: &[usize]) -> String {
     ks.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
 }
 

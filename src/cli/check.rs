@@ -10,7 +10,7 @@ use crate::check::{self, Directory, Opens, Plan, Staged, Wanted};
 use crate::error::{Error, Result};
 use crate::field::{self, Field};
 use crate::gpu::Gpu;
-use crate::run::Table;
+use crate::run::{Table, parse_timesteps};
 use crate::session::{Session, Source, State, fleet};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -34,12 +34,23 @@ pub struct Args {
     /// How long it may take on this device; the plan follows from it [default: 2]
     #[arg(long, value_name = "MINUTES")]
     pub minutes: Option<f64>,
+    /// Images that loops are drawn at, from the first, however long that takes; --minutes then decides how many of them the Jacobian's
+    /// asymmetry and the planes are measured at, and how many noise levels. If not given, as many as there is time for
+    #[arg(long)]
+    pub samples: Option<usize>,
+    /// Timesteps k: FIRST..END:STEP (END excluded), or a comma-separated list, however long that takes; the planes are searched for
+    /// at the second of them. If not given, as many as there is time for, at most 10
+    #[arg(long)]
+    pub timesteps: Option<String>,
+    /// Seed of all randomness [default: 0]. It changes no time
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Measure brownian loops too: they are rough, take midpoints and seldom decide anything
     #[arg(long)]
     pub brownian: bool,
     /// Measure what another check measured (its plan.json) in place of what this device has the time for: the same model gives the same
     /// bytes, another checkpoint numbers to compare
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "brownian"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["minutes", "brownian", "samples", "timesteps", "seed"])]
     pub plan: Option<PathBuf>,
     /// Print the plan and how long it takes, and stop
     #[arg(long)]
@@ -67,6 +78,13 @@ impl Opens for Args {
 }
 
 impl Args {
+    /// What is said of the plan.
+    fn wanted(&self) -> Result<Wanted> {
+        let timesteps = self.timesteps.as_deref().map(parse_timesteps).transpose()?;
+        let Args { minutes, brownian, samples, seed, .. } = *self;
+        Ok(Wanted { minutes, brownian, samples, seed, timesteps })
+    }
+
     /// The plan that is followed, and a session for it.
     fn plan(&self, directory: Option<&Directory>) -> Result<(Plan, Session)> {
         let there = directory.and_then(Directory::plan);
@@ -78,7 +96,7 @@ impl Args {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        let wanted = Wanted { minutes: self.minutes, brownian: self.brownian };
+        let wanted = self.wanted()?;
         Plan::followed(there.as_deref(), self.plan.as_deref(), wanted, self, &mut observe)
     }
 }
@@ -134,10 +152,9 @@ fn text(plan: &Plan) -> String {
         text += &format!("left out     {}: {}\n", left.what, left.why);
     }
     if plan.seconds > 60.0 * plan.asked.minutes {
-        text += &format!(
-            "             this is the least that answers anything; it takes more than {} min\n",
-            plan.asked.minutes
-        );
+        let asked = plan.asked.samples.is_some() || plan.asked.timesteps.is_some();
+        let least = if asked { "the least of what is asked for" } else { "the least that answers anything" };
+        text += &format!("             this is {least}; it takes more than {} min\n", plan.asked.minutes);
     }
     text
 }
@@ -149,8 +166,7 @@ fn measured(args: &Args, plan: &Plan, session: &Session, out: &Path, command: &[
         args.output.say(&format!("\nstage {} of {} {}\n", i + 1, plan.stages.len(), stage.name))?;
         let staged = check::measure(session, stage, Some(out), command.to_vec(), |prepared| {
             let cost = prepared.about().cost;
-            let watched =
-                Watched { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: true, told: true };
+            let watched = Watched { output: args.output, total: cost.evaluations, yes: true, told: true };
             watch(watched, |observe| prepared.run(observe))
         });
         warn(session.subject().gpus(), args.output);

@@ -126,7 +126,7 @@ pub fn run(measure: &'static dyn Measure, matches: &ArgMatches, command: Vec<Str
     let mut prepared = session.prepare(task.as_ref(), How { shard, out, command })?;
     begin(&args, &session, &prepared)?;
     let cost = prepared.about().cost;
-    let plan = Plan { output: args.output, total: cost.evaluations, at_most: cost.at_most, yes: args.yes, told: false };
+    let plan = Plan { output: args.output, total: cost.evaluations, yes: args.yes, told: false };
     if args.dry_run {
         let predicted = watch(Plan { yes: true, ..plan }, |observe| prepared.predict(observe))?;
         args.output.say(&prediction(&predicted, cost.at_most))?;

@@ -73,8 +73,8 @@ struct ExportArgs {
     #[arg(long)]
     yes: bool,
     /// NPZ file to write; until it is whole its name ends in .partial
-    #[arg(long, value_name = "NPZ")]
-    out: PathBuf,
+    #[arg(long, value_name = "NPZ", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -89,9 +89,11 @@ const ASK: u64 = 4 << 30;
 /// Writes the NPZ file; the exit code.
 pub fn run(args: &Args) -> Result<i32> {
     let Verb::Export(args) = &args.verb;
-    let parent = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if args.out.exists() || !parent.is_dir() {
-        return Err(Error::file(&args.out, "exists or is in no directory, expected the name of a new file"));
+    if let Some(out) = &args.out {
+        let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if out.exists() || !parent.is_dir() {
+            return Err(Error::file(out, "exists or is in no directory, expected the name of a new file"));
+        }
     }
     let timesteps = parse_timesteps(&args.timesteps)?;
     let opening =
@@ -131,16 +133,16 @@ pub fn run(args: &Args) -> Result<i32> {
         field.shape(),
     ))?;
     let document = |dry_run: bool| {
-        let out = (!dry_run).then(|| args.out.display().to_string());
+        let out = args.out.as_ref().filter(|_| !dry_run).map(|out| out.display().to_string());
         json!({
             "dry_run": dry_run, "segments": segments, "gauss_points": gauss, "repeated": repeated, "samples": samples,
             "shard": shard.to_string(), "bytes": bytes, "settled": settled_json(&field.facts()), "out": out,
         })
     };
-    if args.dry_run {
+    let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
         args.output.document("paths export", || document(true))?;
         return Ok(0);
-    }
+    };
     if bytes.is_none_or(|b| b > ASK && !args.yes) {
         let said = format!(
             "{said}: more than 4 GiB want --yes. Or ask for fewer samples, timesteps, points or paths, or for one part of \
@@ -149,13 +151,13 @@ pub fn run(args: &Args) -> Result<i32> {
         return Err(Error::invalid("paths export", said));
     }
     let (bar, stop) = (args.output.progress(total), stop_flag()?);
-    job.write(&args.out, &mut |done| {
+    job.write(out, &mut |done| {
         bar.set_position(done);
         bar.set_message(format!("{done} points"));
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     bar.finish_and_clear();
-    args.output.say(&format!("written to {}\n", args.out.display()))?;
+    args.output.say(&format!("written to {}\n", out.display()))?;
     args.output.document("paths export", || document(false))?;
     Ok(0)
 }

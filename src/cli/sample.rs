@@ -96,8 +96,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let (output, total, adapter) = (args.output, evaluations as u64, gpu.describe());
     output.say(&settled(field.as_ref()))?;
     let facts = settled_json(&field.facts());
-    let plan = Plan { output, total, at_most: false, yes: args.yes || args.dry_run, told: false };
-    let load = Load { total, least: 0, checks: 0, at_once: 1, check: &|| Ok(()) };
+    let plan = Plan { output, total, yes: args.yes || args.dry_run, told: false };
+    let load = Load { total, at_most: false, least: 0, checks: 0, at_once: 1, check: &|| Ok(()) };
     let start = Instant::now();
     if args.dry_run {
         let found = watch(plan, |observe| predicted(load, observe, |told| sample(&gpu, &field, &options, told)))?;

@@ -31,7 +31,6 @@ pub(super) struct Plan {
     pub output: Output,
     /// Evaluations of the run, or the most that it may need.
     pub total: u64,
-    pub at_most: bool,
     /// Goes on where more than an hour is predicted.
     pub yes: bool,
     /// How long it will take has been said already.
@@ -68,7 +67,7 @@ impl Watch {
     fn see(&mut self, state: &State) -> ControlFlow<()> {
         if let Some(prediction) = state.prediction.filter(|_| !self.told) {
             self.told = true;
-            self.failed = self.tell(&prediction).err();
+            self.failed = self.tell(&prediction, state.at_most).err();
         }
         self.show(state);
         let over = self.failed.is_some() || self.stop.load(Ordering::Relaxed);
@@ -76,9 +75,9 @@ impl Watch {
     }
 
     /// Says how long the run will take; an error if that is more than is wanted.
-    fn tell(&mut self, found: &Prediction) -> Result<()> {
+    fn tell(&mut self, found: &Prediction, at_most: bool) -> Result<()> {
         let (plan, bar, seconds) = (&self.plan, &self.bar, found.seconds);
-        bar.suspend(|| plan.output.say(&prediction(found, plan.at_most)))?;
+        bar.suspend(|| plan.output.say(&prediction(found, at_most)))?;
         let long = seconds > ASK_BEYOND && !plan.yes;
         if long && (plan.output.quiet || !bar.suspend(|| confirmed(seconds))?) {
             let said = format!("{} predicted; give --yes to run it anyway", duration(seconds));
@@ -92,7 +91,7 @@ impl Watch {
         let said = match (state.rate, state.left()) {
             _ if state.done >= state.total => "checks in f64".into(),
             (Some(rate), Some(left)) => {
-                let most = if self.plan.at_most { "at most " } else { "" };
+                let most = if state.at_most { "at most " } else { "" };
                 format!("{rate:.1} evaluations/s, {most}{} left", duration(left))
             }
             _ => "first tiles".into(),
@@ -101,7 +100,8 @@ impl Watch {
         if now - self.line >= BETWEEN_LINES && !self.plan.output.quiet && !std::io::stderr().is_terminal() {
             self.line = now;
             let percent = 100.0 * state.done as f64 / state.total.max(1) as f64;
-            eprintln!("{percent:.1}%  {said}, {} elapsed", duration(now));
+            let of = if state.at_most { " of the most that it may take" } else { "" };
+            eprintln!("{percent:.1}%{of}  {said}, {} elapsed", duration(now));
         }
         self.bar.set_position(state.done);
         self.bar.set_message(said);

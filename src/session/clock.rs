@@ -64,6 +64,8 @@ impl Prediction {
 pub struct Load<'a> {
     /// Evaluations of the run, or the most that it may need.
     pub total: u64,
+    /// True where they may be fewer.
+    pub at_most: bool,
     /// Evaluations that must be timed: more than a tile where several devices take turns.
     pub least: u64,
     /// Checks on the host after the evaluations, how many of them go on at once, and a way to do one.
@@ -81,6 +83,8 @@ pub struct State {
     pub done: u64,
     /// All of them, or the most that it may need.
     pub total: u64,
+    /// True where they may be fewer: the time left and the prediction are then the most that it may take.
+    pub at_most: bool,
     /// Since it began.
     pub seconds: f64,
     /// Evaluations per second of late; none before the second tile.
@@ -90,7 +94,7 @@ pub struct State {
 }
 
 impl State {
-    /// Seconds that are left at this rate, checks among them.
+    /// Seconds that are left at this rate, checks among them; where `at_most`, no more than these.
     pub fn left(&self) -> Option<f64> {
         let checks = self.prediction.map_or(0.0, |p| p.checks.0 as f64 * p.checks.1);
         Some(self.total.saturating_sub(self.done) as f64 / self.rate? + checks)
@@ -177,8 +181,8 @@ impl Clock<'_> {
                 }
             }
         }
-        let (total, rate, prediction) = (self.load.total, self.recent.rate(), self.prediction);
-        observe(&State { done, total, seconds, rate, prediction })
+        let (total, at_most, rate) = (self.load.total, self.load.at_most, self.recent.rate());
+        observe(&State { done, total, at_most, seconds, rate, prediction: self.prediction })
     }
 
     /// How long the run will take, from so many evaluations that took so many seconds.

@@ -161,9 +161,9 @@ impl<'a> Prepared<'a> {
     }
 
     fn load<'b>(&self, check: &'b dyn Fn() -> Result<()>) -> Load<'b> {
-        let Cost { evaluations, least, checks, .. } = self.about.cost;
+        let Cost { evaluations, at_most, least, checks, .. } = self.about.cost;
         let at_once = self.session.subject.field.twins_at_once().min(cores());
-        Load { total: evaluations, least, checks, at_once, check }
+        Load { total: evaluations, at_most, least, checks, at_once, check }
     }
 
     /// One evaluation of the f64 twin, as the checks of a run have it, to time it.

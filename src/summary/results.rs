@@ -117,13 +117,38 @@ impl Results {
     pub fn statistic(&self, column: &str) -> Result<&Statistic> {
         let names = || self.statistics.iter().map(|s| s.about.name).collect::<Vec<_>>().join(", ");
         let found = self.statistics.iter().find(|s| s.about.name == column);
-        found.ok_or_else(|| Error::invalid(self.measure, format!("has no statistic '{column}', it has {}", names())))
+        found.ok_or_else(|| {
+            let near = nearest(column, self.statistics.iter().map(|s| s.about.name));
+            let near = near.map_or(String::new(), |near| format!(" ('{near}' is near)"));
+            Error::invalid(self.measure, format!("has no statistic '{column}'{near}, it has {}", names()))
+        })
     }
 
     /// The statistic at a path and a timestep, by their numbers.
     pub fn cell(&self, statistic: &Statistic, path: usize, place: usize) -> Cell {
         statistic.cell(path * self.places() + place)
     }
+}
+
+/// The name that is most like this one, if a third of its letters or fewer are otherwise.
+fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let far = |name: &&str| edits(given, name);
+    names.min_by_key(far).filter(|name| edits(given, name) <= name.chars().count().div_ceil(3))
+}
+
+/// Letters that must be put in, taken out or replaced to make one of the other (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let (mut before, mut left) = (row[0], i + 1);
+        row[0] = left;
+        for (j, b) in to.iter().enumerate() {
+            left = (before + usize::from(a != *b)).min(left + 1).min(row[j + 1] + 1);
+            before = std::mem::replace(&mut row[j + 1], left);
+        }
+    }
+    row[to.len()]
 }
 
 impl Statistic {
