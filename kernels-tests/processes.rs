@@ -13,8 +13,9 @@ use vorticity::shape::Shape;
 use vorticity::spec::Spec;
 
 /// One of each kind, most of which end in noise.
-pub const ALL: [&str; 8] = [
+pub const ALL: [&str; 9] = [
     "vp?schedule=linear",
+    "vp?label_scale=0.001",
     "ve?sigma_min=0.01&sigma_max=80&timesteps=200",
     "vp_continuous?beta_min=1&beta_max=1&t_min=0.001&t_max=10&timesteps=200",
     "vp_continuous?beta_min=0.1&beta_max=20&t_min=0.001&t_max=1&timesteps=200&label_scale=999",
@@ -80,6 +81,11 @@ fn levels_and_labels_of_every_kind() {
     let listed = process(json!({"kind": "flow", "times": [0.9, 0.5], "direction": "to_data"})).unwrap();
     assert_eq!((listed.labels().unwrap(), listed.noise(1).unwrap()), (vec![0.9, 0.5], (0.5, 0.5)));
 
+    let real = named("vp?timesteps=4&label_scale=0.25").unwrap();
+    assert_eq!((real.labels().unwrap(), real.label_words()), (vec![0.0, 0.25, 0.5, 0.75], "0.25 k, 0 to 0.75".into()));
+    let whole = named("vp?timesteps=4").unwrap();
+    assert_eq!((whole.labels(), whole.noise(2).unwrap()), (None, real.noise(2).unwrap()));
+
     let fixed = process(json!({"kind": "fixed", "sigma": 0.1})).unwrap();
     assert_eq!((fixed.timesteps(), fixed.noise(0).unwrap(), fixed.labels().unwrap()), (1, (1.0, 0.1), vec![0.1]));
     for (p, words) in [
@@ -114,6 +120,10 @@ fn values_that_are_none_are_refused_by_name() {
         ),
         (
             json!({"kind": "flow", "timesteps": 2, "label_scale": 0}),
+            "process.label_scale: 0, expected a number that is not 0",
+        ),
+        (
+            json!({"kind": "alphas", "alphas_cumprod": [0.9, 0.5], "label_scale": 0}),
             "process.label_scale: 0, expected a number that is not 0",
         ),
         (json!({"kind": "edm"}), "process.timesteps and process.sigmas: neither is given"),
@@ -243,6 +253,7 @@ fn networks_are_told_what_their_process_says() {
     // Sinusoids take real times and c_noise, no sigma.
     told(json!({"kind": "flow", "timesteps": 4})).unwrap();
     told(json!({"kind": "edm", "timesteps": 4, "label": "c_noise"})).unwrap();
+    told(json!({"kind": "vp", "schedule": "cosine", "timesteps": 4, "label_scale": 0.25})).unwrap();
     let error = told(json!({"kind": "edm", "timesteps": 4})).unwrap_err().to_string();
     assert!(error.contains("it tells its network sigma;") && error.ends_with("is made of timesteps"), "{error}");
     // A network that divides by sigma is not told anything else.
@@ -251,6 +262,10 @@ fn networks_are_told_what_their_process_says() {
     for (process, said) in [
         (json!({"kind": "edm", "timesteps": 4, "label": "c_noise"}), "it tells its network ln(sigma) / 4;"),
         (json!({"kind": "flow", "timesteps": 4}), "it tells its network t;"),
+        (
+            json!({"kind": "vp", "schedule": "cosine", "timesteps": 4, "label_scale": 0.25}),
+            "it tells its network 0.25 k;",
+        ),
     ] {
         let error =
             init(&Config { process: serde_json::from_value(process).unwrap(), ..config.clone() }, 0).err().unwrap();
@@ -272,7 +287,7 @@ fn closed_forms_are_those_of_a_general_noise() {
         for k in [process.last_with_signal() / 3, process.last_with_signal() / 2] {
             let (a, sigma) = process.noise(k).unwrap();
             let c = a.hypot(sigma);
-            let alphas = ProcessConfig::Alphas { alphas_cumprod: vec![(a / c).powi(2)] };
+            let alphas = ProcessConfig::Alphas { alphas_cumprod: vec![(a / c).powi(2)], label_scale: None };
             let vp = Process::new(&alphas).unwrap();
             for name in ["gaussian".to_string(), "funnel".into(), format!("mixture?file={}", file.display())] {
                 let open = |process: &Process| {

@@ -196,7 +196,7 @@ fn means_are_checked_as_their_samples_are() {
 }
 
 /// A part of one path and timestep: (Gamma, S, quadrature) of each loop.
-fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
+fn quadrature(loops: &[[f64; 3]]) -> Vec<f64> {
     // Gamma, L, M, S, R, authors, rounding, quadrature, evaluations.
     let sums = loops.iter().flat_map(|[gamma, s, error]| [*gamma, 1.0, 1.0, *s, *s, 0.0, 0.0, *error, 1.0]);
     let array = PartArray {
@@ -207,7 +207,7 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
     };
     let checked = loops.iter().filter(|l| !l[2].is_nan()).count();
     let facts = json!({
-        "paths": ["rotation"], "timesteps": [5], "sigma": [0.5], "points": 10, "checked": checked, "adaptive": adaptive,
+        "paths": ["rotation"], "timesteps": [5], "sigma": [0.5], "points": 10, "checked": checked,
     });
     let (samples, shard) = (loops.len(), Shard::WHOLE);
     let part = Part { measure: &Circulation, shard, samples, facts, arrays: vec![array], worst: 0.0, origin: None };
@@ -218,19 +218,18 @@ fn quadrature(loops: &[[f64; 3]], adaptive: &[&str]) -> Vec<f64> {
 fn loops_that_were_not_checked_take_errors_to_their_own_scale() {
     let nan = f64::NAN;
     // Two loops checked, 1e-2 and 3e-2 of S: further ones 8 times the larger, each of its own S.
-    let found = quadrature(&[[1.0, 10.0, 0.1], [1.0, 100.0, 3.0], [1.0, 1000.0, nan], [1.0, 1.0, nan]], &[]);
+    let found = quadrature(&[[1.0, 10.0, 0.1], [1.0, 100.0, 3.0], [1.0, 1000.0, nan], [1.0, 1.0, nan]]);
     // A checked one keeps its own error, but not less than the median of the two in units of S.
     let expected = [0.2, 3.0, 8.0 * 0.03 * 1000.0, 8.0 * 0.03];
     assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12 * e), "{found:?}");
     // The more were checked the less is added; from 99 on nothing.
     let many: Vec<[f64; 3]> = (0..100).map(|_| [1.0, 10.0, 0.1]).chain([[1.0, 50.0, nan]]).collect();
-    assert!((quadrature(&many, &[])[100] - 0.5).abs() < 1e-12);
-    let one = quadrature(&[[1.0, 10.0, 0.1], [1.0, 10.0, nan]], &[]);
+    assert!((quadrature(&many)[100] - 0.5).abs() < 1e-12);
+    let one = quadrature(&[[1.0, 10.0, 0.1], [1.0, 10.0, nan]]);
     assert!(one[1] > 1.2, "one loop says little of others: {one:?}");
-    assert!(quadrature(&[[1.0, 1.0, nan], [2.0, 1.0, nan]], &[]).iter().all(|e| e.is_nan()));
-    // Adaptive loops have estimates of their own; a loop that is not finite has none.
-    assert_eq!(quadrature(&[[1.0, 10.0, 0.1], [1.0, 10.0, 0.5]], &["rotation"]), [0.1, 0.5]);
-    let marked = quadrature(&[[1.0, 10.0, 0.1], [nan, nan, nan], [1.0, 10.0, 0.3]], &[]);
+    assert!(quadrature(&[[1.0, 1.0, nan], [2.0, 1.0, nan]]).iter().all(|e| e.is_nan()));
+    // A loop that is not finite has no error.
+    let marked = quadrature(&[[1.0, 10.0, 0.1], [nan, nan, nan], [1.0, 10.0, 0.3]]);
     assert!(marked[1].is_nan() && (marked[0] - 0.2).abs() < 1e-12, "{marked:?}");
 }
 
@@ -243,7 +242,7 @@ fn chance_resolves_nothing() {
     for ten in normal.chunks(10) {
         let loops: Vec<[f64; 3]> =
             ten.iter().enumerate().map(|(i, z)| [*z, 100.0, if i < 2 { 1.5 * z.abs() } else { f64::NAN }]).collect();
-        let errors = quadrature(&loops, &[]);
+        let errors = quadrature(&loops);
         let median = |values: &mut Vec<f64>| {
             values.sort_by(f64::total_cmp);
             0.5 * (values[4] + values[5])

@@ -19,8 +19,9 @@ fn of(py: Python, config: ProcessConfig, source: &str) -> PyResult<Process> {
 impl Process {
     /// Variance preserving, by alphas_cumprod.
     #[staticmethod]
-    fn alphas(py: Python, alphas_cumprod: Vec<f64>) -> PyResult<Self> {
-        guard(py, || of(py, ProcessConfig::Alphas { alphas_cumprod }, "Process.vp(alphas_cumprod)"))
+    #[pyo3(signature = (alphas_cumprod, label_scale=None))]
+    fn alphas(py: Python, alphas_cumprod: Vec<f64>, label_scale: Option<f64>) -> PyResult<Self> {
+        guard(py, || of(py, ProcessConfig::Alphas { alphas_cumprod, label_scale }, "Process.vp(alphas_cumprod)"))
     }
 
     /// Variance exploding, by noise levels.

@@ -27,12 +27,13 @@ class Process:
         self._native = native
 
     @classmethod
-    def vp(cls, alphas_cumprod: ArrayLike) -> Process:
-        """Variance preserving: a^2 = alphas_cumprod[k], sigma^2 = 1 - a^2 (arXiv 2006.11239). Networks are told the timestep k.
+    def vp(cls, alphas_cumprod: ArrayLike, label_scale: float | None = None) -> Process:
+        """Variance preserving: a^2 = alphas_cumprod[k], sigma^2 = 1 - a^2 (arXiv 2006.11239). Networks are told the timestep k, or
+        label_scale times k (1 / T where they are told t = k / T).
 
         alphas_cumprod: numbers [T] between 0 and 1, never rising; a tensor, such as `scheduler.alphas_cumprod`, an array or a list.
         """
-        return cls(_native.Process.alphas(_numbers("alphas_cumprod", alphas_cumprod)))
+        return cls(_native.Process.alphas(_numbers("alphas_cumprod", alphas_cumprod), label_scale))
 
     @classmethod
     def ve(

@@ -22,7 +22,9 @@ pub fn given_process(process: Option<&Spec>, alphas: Option<&Spec>, sigmas: Opti
     }
     let (config, keys) = match option {
         "--process" => of_name(value).unwrap_or_else(|| of_path(value.path()))?,
-        "--alphas" => (ProcessConfig::Alphas { alphas_cumprod: numbers(option, value)? }, String::new()),
+        "--alphas" => {
+            (ProcessConfig::Alphas { alphas_cumprod: numbers(option, value)?, label_scale: None }, String::new())
+        }
         _ => (ProcessConfig::Sigmas { sigmas: numbers(option, value)? }, String::new()),
     };
     let name = value.file_name();

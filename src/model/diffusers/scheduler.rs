@@ -219,7 +219,7 @@ fn preserving(keys: Keys, class: &Class) -> Result<Scheduler> {
                 let found = format!("{} of them, num_train_timesteps is {timesteps}", betas.len());
                 return Err(Error::invalid("trained_betas", found));
             }
-            (ProcessConfig::Betas { betas, rescaled_to }, vec!["trained_betas"])
+            (ProcessConfig::Betas { betas, rescaled_to, label_scale: None }, vec!["trained_betas"])
         }
         None => scheduled(keys, class, rescaled_to)?,
     };
@@ -279,7 +279,7 @@ fn scheduled(keys: Keys, class: &Class, rescaled_to: Option<f64>) -> Result<(Pro
         beta_end = last.or(Some(class.ends[1]));
         used.extend(["beta_start", "beta_end"]);
     }
-    Ok((ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to }, used))
+    Ok((ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to, label_scale: None }, used))
 }
 
 /// `clip_sample_range`, if samplers of the class use it: those that have `clip_sample` do unless it says no, but for Heun's.

@@ -22,6 +22,9 @@ pub enum ProcessConfig {
         /// of schedulers that divide by it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rescaled_to: Option<f64>,
+        /// The network is told this times k, in the place of k: 0.001 of T = 1000 is t = k / T.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label_scale: Option<f64>,
     },
     /// Variance preserving, with these betas.
     Betas {
@@ -30,11 +33,17 @@ pub enum ProcessConfig {
         /// As with a schedule.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rescaled_to: Option<f64>,
+        /// As with a schedule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label_scale: Option<f64>,
     },
     /// Variance preserving, with these products of 1 - beta.
     Alphas {
         /// abar of each timestep: below 1, never rising, 0 at the lowest.
         alphas_cumprod: Vec<f64>,
+        /// As with a schedule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label_scale: Option<f64>,
     },
     /// Variance preserving in real time t (arXiv 2011.13456): beta(t) = beta_min + (beta_max - beta_min) t, and with B its integral
     /// from 0 to t, a = e^(-B/2). beta_min = beta_max = 1 is a = e^(-t/2).
@@ -154,6 +163,8 @@ pub enum Noising {
 pub enum Label {
     /// The timestep k.
     Timestep,
+    /// This multiple of k.
+    Steps(f64),
     /// sigma.
     Sigma,
     /// ln(sigma) / 4.
@@ -172,7 +183,7 @@ const fn one() -> f64 {
 impl ProcessConfig {
     /// Variance preserving with the schedule's own betas.
     pub fn vp(schedule: Schedule, timesteps: usize) -> Self {
-        Self::Vp { schedule, timesteps, beta_start: None, beta_end: None, rescaled_to: None }
+        Self::Vp { schedule, timesteps, beta_start: None, beta_end: None, rescaled_to: None, label_scale: None }
     }
 
     /// In words, for people.
@@ -210,7 +221,9 @@ impl ProcessConfig {
     /// What networks are told.
     pub fn label(&self) -> Label {
         match self {
-            Self::Vp { .. } | Self::Betas { .. } | Self::Alphas { .. } => Label::Timestep,
+            Self::Vp { label_scale, .. } | Self::Betas { label_scale, .. } | Self::Alphas { label_scale, .. } => {
+                label_scale.map_or(Label::Timestep, Label::Steps)
+            }
             Self::VpContinuous { label_scale, .. } | Self::Flow { label_scale, .. } => Label::Time(*label_scale),
             Self::Edm { label: EdmLabel::CNoise, .. } => Label::CNoise,
             Self::Edm { .. } | Self::Ve { .. } | Self::Sigmas { .. } | Self::Fixed { .. } => Label::Sigma,
@@ -231,8 +244,8 @@ impl ProcessConfig {
                 };
                 format!("{} schedule{betas}{}", schedule.name(), rescaled(rescaled_to))
             }
-            Self::Betas { betas, rescaled_to } => format!("{} betas{}", betas.len(), rescaled(rescaled_to)),
-            Self::Alphas { alphas_cumprod } => format!("{} values of alphas_cumprod", alphas_cumprod.len()),
+            Self::Betas { betas, rescaled_to, .. } => format!("{} betas{}", betas.len(), rescaled(rescaled_to)),
+            Self::Alphas { alphas_cumprod, .. } => format!("{} values of alphas_cumprod", alphas_cumprod.len()),
             Self::VpContinuous { beta_min, beta_max, t_min, t_max, times, .. } => {
                 let beta = format!("beta {beta_min} at t = 0 to {beta_max} at t = 1");
                 match (times, t_min, t_max) {
@@ -276,7 +289,7 @@ impl ProcessConfig {
     pub(super) fn listed(&self) -> Option<&[f64]> {
         match self {
             Self::Betas { betas, .. } => Some(betas),
-            Self::Alphas { alphas_cumprod } => Some(alphas_cumprod),
+            Self::Alphas { alphas_cumprod, .. } => Some(alphas_cumprod),
             Self::Sigmas { sigmas } => Some(sigmas),
             Self::VpContinuous { times, .. } | Self::Flow { times, .. } => times.as_deref(),
             Self::Edm { sigmas, .. } => sigmas.as_deref(),

@@ -21,7 +21,10 @@ pub(super) fn of(config: &ProcessConfig) -> Result<Vec<Level>> {
     counted(config)?;
     let levels = match config {
         ProcessConfig::Vp { .. } | ProcessConfig::Betas { .. } | ProcessConfig::Alphas { .. } => {
-            let level = |(k, abar): (usize, f64)| Level { a: abar.sqrt(), sigma: (1.0 - abar).sqrt(), label: k as f64 };
+            let scale = if let Label::Steps(scale) = config.label() { scale } else { 1.0 };
+            scaled(scale)?;
+            let label = |k: usize| scale * k as f64;
+            let level = |(k, abar): (usize, f64)| Level { a: abar.sqrt(), sigma: (1.0 - abar).sqrt(), label: label(k) };
             alphabar(config)?.into_iter().enumerate().map(level).collect()
         }
         ProcessConfig::VpContinuous { .. } => preserving(config)?,
@@ -75,12 +78,12 @@ fn sound(config: &ProcessConfig, levels: &[Level]) -> Result<()> {
 /// abar of a process that is told timesteps.
 fn alphabar(config: &ProcessConfig) -> Result<Vec<f64>> {
     let (plain, rescaled_to) = match config {
-        ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to } => {
+        ProcessConfig::Vp { schedule, timesteps, beta_start, beta_end, rescaled_to, .. } => {
             let ends = given(*beta_start, *beta_end);
             check_betas(*schedule, ends)?;
             (schedule.alphabar_between(*timesteps, ends), *rescaled_to)
         }
-        ProcessConfig::Betas { betas, rescaled_to } => {
+        ProcessConfig::Betas { betas, rescaled_to, .. } => {
             if let Some((k, beta)) = betas.iter().enumerate().find(|(_, b)| !(**b > 0.0 && **b <= 1.0)) {
                 let found = format!("{beta} at timestep {k}, expected numbers above 0, at most 1");
                 return Err(Error::invalid("process.betas", found));

@@ -145,6 +145,7 @@ impl Process {
         let last = self.timesteps() - 1;
         match self.config.label() {
             Label::Timestep => format!("the timestep k, 0..={last}"),
+            Label::Steps(scale) => format!("{scale} k, 0 to {}", self.levels[last].label),
             Label::Sigma if last == 0 => format!("sigma, {}", self.levels[0].label),
             Label::Sigma => format!("sigma of the timesteps 0..={last}"),
             Label::CNoise => format!("ln(sigma) / 4 of the timesteps 0..={last}"),
@@ -174,14 +175,17 @@ impl Process {
                     format!("timesteps 0..={}", rows.saturating_sub(1))
                 }
                 // Waves of a real number are no different from those of a whole one; rows of a table are.
-                (Some(Told::Timestep(Some(_))), Label::Time(_) | Label::CNoise) => "timesteps".into(),
+                (Some(Told::Timestep(Some(_))), Label::Steps(_) | Label::Time(_) | Label::CNoise) => "timesteps".into(),
                 (Some(Told::Timestep(_)), Label::Sigma) => "timesteps".into(),
-                (Some(Told::NoiseLevel), Label::Timestep | Label::Time(_) | Label::CNoise) => "noise levels".into(),
+                (Some(Told::NoiseLevel), Label::Timestep | Label::Steps(_) | Label::Time(_) | Label::CNoise) => {
+                    "noise levels".into()
+                }
                 (Some(Told::Number), Label::Timestep) => "noise levels".into(),
                 _ => continue,
             };
             let told = match label {
                 Label::Timestep => format!("the timestep, 0..={}", steps - 1),
+                Label::Steps(scale) => format!("{scale} k"),
                 Label::Sigma => "sigma".into(),
                 Label::CNoise => "ln(sigma) / 4".into(),
                 Label::Time(_) => "t".into(),

@@ -20,14 +20,14 @@ pub struct Kind {
 /// Every process: a line each.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
-    Kind { name: "vp", needs: &[], takes: &["schedule", "timesteps", "beta_start", "beta_end", "rescaled_to"], lists: &[] },
+    Kind { name: "vp", needs: &[], takes: &["schedule", "timesteps", "beta_start", "beta_end", "rescaled_to", "label_scale"], lists: &[] },
     Kind { name: "ve", needs: &["sigma_min", "sigma_max"], takes: &["timesteps"], lists: &[] },
     Kind { name: "vp_continuous", needs: &["beta_min", "beta_max"], takes: &["timesteps", "t_min", "t_max", "times", "label_scale"], lists: &["times"] },
     Kind { name: "flow", needs: &[], takes: &["timesteps", "times", "direction", "label_scale"], lists: &["times"] },
     Kind { name: "edm", needs: &[], takes: &["timesteps", "sigma_min", "sigma_max", "rho", "sigmas", "label"], lists: &["sigmas"] },
     Kind { name: "fixed", needs: &["sigma"], takes: &[], lists: &[] },
-    Kind { name: "betas", needs: &["betas"], takes: &["rescaled_to"], lists: &["betas"] },
-    Kind { name: "alphas", needs: &["alphas_cumprod"], takes: &[], lists: &["alphas_cumprod"] },
+    Kind { name: "betas", needs: &["betas"], takes: &["rescaled_to", "label_scale"], lists: &["betas"] },
+    Kind { name: "alphas", needs: &["alphas_cumprod"], takes: &["label_scale"], lists: &["alphas_cumprod"] },
     Kind { name: "sigmas", needs: &["sigmas"], takes: &[], lists: &["sigmas"] },
 ];
 
