@@ -64,8 +64,8 @@ fn predictions_of_an_ideal_network_are_the_score() {
             }
         }
     }
-    // Four predictions for all; v for three and one, edm_f for five, flow_velocity for two processes.
-    assert_eq!(seen, 3 * (4 * 9 + 3 + 4 + 2));
+    // Four predictions for all; v for the four that preserve variance, edm_f for the four that explode, flow_velocity for two processes.
+    assert_eq!(seen, 3 * (4 * 10 + 4 + 4 + 2));
     let edm = Prediction::parse("edm_f?sigma_data=0.5").unwrap();
     assert_eq!((edm.input_scale(1.0, 1.2), Prediction::Eps.input_scale(1.0, 1.2)), (1.0 / 1.3, 1.0));
     assert_eq!(serde_json::to_value(edm).unwrap(), json!({"edm_f": {"sigma_data": 0.5}}));
