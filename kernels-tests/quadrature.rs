@@ -124,8 +124,8 @@ fn loops_on_a_circle_are_as_good_as_asked() {
 
 /// Of few samples the checks compare some of the segments: at most a fifth more evaluations, and errors that are those of all
 /// segments on smooth loops, and not less on rough ones.
-/// Networks with kinks have harmonics that fall ever more slowly. On the trained funnel the rule that stops a loop expects too little for one
-/// loop in ten. Three times what is reported, which is what "resolved" asks for, is to hold the gap to four times the points and more, beyond
+/// Networks with kinks have harmonics that fall ever more slowly. On the trained funnel the rule that stops a loop expects less than a
+/// third of the gap for one loop in twelve. Three times what is reported, which is what "resolved" asks for, is to hold the gap to four times the points and more, beyond
 /// f32's noise in both.
 #[test]
 fn reported_errors_are_no_smaller_than_gaps() {

@@ -7,10 +7,11 @@ use serde_json::json;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use vorticity::data::{self, Images};
 use vorticity::diagnostics::{Divergence, Selection, Sides};
 use vorticity::error::{Error, Result};
-use vorticity::field::{self, ScoreScale};
+use vorticity::field::{self, Field, ScoreScale};
 use vorticity::gpu::Gpu;
 use vorticity::measures::MEASURES;
 use vorticity::measures::asymmetry::{AsymmetryOptions, Estimator};
@@ -194,14 +195,20 @@ fn bits(table: &Table) -> (Vec<Vec<u64>>, String) {
     (table.columns.iter().map(|c| of(&c.values)).collect(), format!("{:?} {}", table.arrays, table.facts))
 }
 
-#[test]
-fn every_measure_goes_on_and_merges_to_the_same_bits() {
-    let gpu = gpu();
+/// A field of twelve numbers, and five cut-outs of digits for it.
+fn tilted() -> (Arc<dyn Field>, Images) {
     let shape = Shape::new(1, 3, 4);
     let images = data::load(DIGITS, 5, [-1.0, 1.0]).unwrap();
     let values = (0..5).flat_map(|i| images.values[i * 784 + 300..][..shape.len()].to_vec()).collect();
     let images = Images { shape, values, ..images };
     let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
+    (field, images)
+}
+
+#[test]
+fn every_measure_goes_on_and_merges_to_the_same_bits() {
+    let gpu = gpu();
+    let (field, images) = tilted();
     let folder = tempfile::tempdir().unwrap();
     let tasks = measures(&images);
     let subject = Subject::new(vec![gpu.clone()], field, images).unwrap();
@@ -270,11 +277,7 @@ fn records(journal: &[u8]) -> Vec<(usize, u64, u64)> {
 fn derivatives_are_recorded_sample_by_sample() {
     let open = || Gpu::open_within(&choice(), bounds()).unwrap();
     let _turn = gpu(); // software adapters use every core
-    let shape = Shape::new(1, 3, 4);
-    let images = data::load(DIGITS, 5, [-1.0, 1.0]).unwrap();
-    let values = (0..5).flat_map(|i| images.values[i * 784 + 300..][..shape.len()].to_vec()).collect();
-    let images = Images { shape, values, ..images };
-    let field = field::open("field:tilted?omega=0.5", Some(shape), ScoreScale::Definition).unwrap();
+    let (field, images) = tilted();
     let folder = tempfile::tempdir().unwrap();
     let tasks = measures(&images);
     // Tiles of all samples, and of one or two.
