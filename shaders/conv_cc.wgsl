@@ -1,8 +1,9 @@
 // y[lane, p, o] = act(b[o] + sum_{tap, c} w[o, c, tap] x[lane, stride p + tap - padding, c]), CPU adapters.
 // Thread map: one thread per (lane, output pixel), 4 M4 output channels per workgroup (group.y). Weights are staged once into
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
-// no branch or loop may stand between the staging and the stores, and none at all where a constant can decide (a branch not
-// taken still costs its body). One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
+// no branch may stand between the staging and the stores, and no loop around them, and none at all where a constant can
+// decide (a branch not taken still costs its body). That code is in SEGMENTs, which the driver runs for every vector of threads
+// in turn, so that processors find them in the cache of decoded instructions. One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
 // 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
 // A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
 // other in input and output (winograd_in): group.y runs over the groups of all of them.
@@ -29,6 +30,7 @@ const SIDE = KERNEL + PLAIN;
 const TAPS = SIDE * SIDE;
 const RUN = 4; // input blocks at hand at a time
 const RUNS = (CC4 + RUN - 1) / RUN;
+const SEGMENT = 1024 / (16 * RUN * M4); // runs, of 1,024 multiply-adds in all
 const SIZE = TAPS * CC4 * 4 * M4;
 const STAGED = (SIZE + WORKGROUP - 1) / WORKGROUP * 8; // by eight threads
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][in pixels][in_stride]
@@ -120,6 +122,16 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     let at$t = ((i32(lane * im.in_h) + r$t) * i32(im.in_w) + c$t) * i32(im.in_stride);
 #endif
 #unroll g 0 RUNS
+#if 0 < t * RUNS + g && (t * RUNS + g) % SEGMENT == 0
+    // There is always a chunk: the loop never changes a sum. It makes the driver keep the sums themselves over the barrier, where
+    // it would keep the operands of the last additions, several of each, and add once more.
+    for (var chunks = im.chunks; chunks < 1u; chunks++) {
+#unroll m 0 M4
+        a$m = vec4f(f32(chunks));
+#end
+    }
+    workgroupBarrier();
+#endif
 #unroll k g*RUN g*RUN+RUN
 #if k < CC4
 #if PLAIN

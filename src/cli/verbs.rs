@@ -97,12 +97,14 @@ fn run(arguments: &[OsString]) -> Result<i32> {
 }
 
 /// From here on large blocks go back to the system when they are freed. The GNU library's allocator keeps those of up to 32 MiB once
-/// it has seen some: the packed weights of a plan that was given up would stay until the end.
+/// it has seen some: the packed weights of a plan that was given up would stay until the end. Smaller blocks stay, which a software
+/// driver takes and frees once per workgroup: mapping them anew took as long as the arithmetic.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // Safety: it sets a number of the allocator, which has a lock for that.
+    // Safety: it sets two numbers of the allocator, which has a lock for that.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 20);
     }
 }
 

@@ -18,11 +18,11 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let conv = job.conv;
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
-    // Unrolled multiply-adds: 1,024 are code that the first-level instruction cache holds, which pays while loading
-    // the inputs once per group is cheap; at most 4,096 (3x3: 2,304), more compile for seconds and run no faster.
-    let products = if taps == 1 { 4096 } else { 2304 };
-    let cached = if view.blocks() <= 16 { 1024 } else { products };
-    let widest = if taps == 1 { (cached / 16 / view.blocks()).clamp(4, 8) } else { 2 };
+    // Unrolled multiply-adds, at most about 4,096: more compile for seconds and run no faster. Few inputs are loaded cheaply once
+    // per group, and then code that is small as a whole pays.
+    let products = if taps == 1 { 4096 } else { 4608 };
+    let few = if view.blocks() <= 16 { 1024 } else { products };
+    let widest = if taps == 1 { (few / 16 / view.blocks()).clamp(4, 8) } else { 4 };
     let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
     let most = (products / (taps * 16 * m4)).max(1);
     let chunks = view.blocks().div_ceil(most);
@@ -50,10 +50,11 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
     let last = ending.passes(job, cx, &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
-        // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have about 64 lanes.
+        // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have 64 lanes and more. All
+        // threads of a workgroup share the weights that it stages.
         let few = pass.role == LaneRole::Primals && cx.program.tangents() > 0;
         let most = if few { 128 } else { 512 };
-        let workgroup = (64 * place.shape.pixels()).next_power_of_two().min(most);
+        let workgroup = (128 * place.shape.pixels()).next_power_of_two().min(most);
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         // Blocks that lie one behind the other, and fill every chunk, need no looking up.
