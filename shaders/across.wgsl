@@ -1,7 +1,7 @@
 // y[lane, o, c] = f(b[o] + sum_p w[o, p] x[lane, p, c]), o and p pixels: a layer over the pixels of an image (`passes::fused::across`), with
 // CURVE a function of lib/curves. Tangents get no bias. CPU adapters.
 // Thread map: one thread per (lane, block of 4 channels), MANY outputs per workgroup (group.y); neighbouring threads read neighbouring
-// blocks. Weights as in conv_cc: staged once, then read at constant addresses in straight-line code. Threads beyond the last block
+// blocks. Weights as in conv_cc: staged once, then read at constant addresses in straight-line code, of SEGMENTs. Threads beyond the last block
 // repeat it, and outputs beyond the last are the last once more.
 // Accuracy: sequential f32 sum over the pixels.
 struct Immediates {
@@ -22,6 +22,7 @@ struct Immediates {
 const M4 = (MANY + 3) / 4;
 const RUN = 4;           // pixels at hand at a time
 const RUNS = (PIXELS + RUN - 1) / RUN;
+const SEGMENT = 256 / (RUN * MANY); // runs, of 1,024 multiply-adds in all
 const SIZE = PIXELS * M4;
 const STAGED = (SIZE + WORKGROUP - 1) / WORKGROUP * 8; // by eight threads
 @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>; // mirror of [lane][PIXELS][in_stride]
@@ -49,6 +50,15 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) count: vec3u,
     var a$m = vec4f(primal * w[$(SIZE + m / 4)][$(m % 4)]);
 #end
 #unroll g 0 RUNS
+#if 0 < g && g % SEGMENT == 0
+    // There is always a pixel: the loop never changes a sum (conv_cc says what it is for).
+    for (var goals = im.goals; goals < 1u; goals++) {
+#unroll m 0 MANY
+        a$m = vec4f(f32(goals));
+#end
+    }
+    workgroupBarrier();
+#endif
 #unroll p g*RUN g*RUN+RUN
 #if p < PIXELS
     let x$p = load_x(at + $p * stride);

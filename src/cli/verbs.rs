@@ -103,7 +103,7 @@ fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // Safety: it sets two numbers of the allocator, which has a lock for that.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 2 << 20);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 20);
     }
 }
