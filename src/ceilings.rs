@@ -75,8 +75,8 @@ pub const SIDE: usize = 1024;
 /// Threads per lane of the multiply-adds.
 pub const THREADS: usize = 1 << 14;
 /// Multiply-adds per thread: 16 chains of so many.
-pub const STEPS: usize = 32 * ROUNDS;
-const ROUNDS: usize = 32;
+pub const STEPS: usize = 8 * ROUNDS;
+const ROUNDS: usize = 128;
 /// The m and c of a <- m a + c.
 pub const RECURRENCE: [f32; 2] = [0.99902344, 0.5];
 /// Bytes per lane of the copy.
@@ -98,14 +98,14 @@ fn step(shader: &'static str, words: &[Immediate], grid: Grid, [flops, bytes]: [
     }
 }
 
-/// `rounds` of 32 steps of 16 chains in each of `threads` threads per lane.
+/// `rounds` of 8 steps of 16 chains in each of `threads` threads per lane.
 fn chains(threads: usize, rounds: usize) -> Result<Probe> {
     let mut program = Builder::new(Target::of(KernelFamily::Gpu), 0);
     let output = program.buffer("y", 16 * threads as u64, Role::Scratch);
     let [m, c] = RECURRENCE.map(f32::to_bits);
     let words = [("items", threads as u32), ("rounds", rounds as u32), ("m", m), ("c", c)];
     let grid = Grid { items: threads as u32, workgroup: 256, groups: 1 };
-    let flops = 2 * 16 * (32 * rounds * threads) as u64;
+    let flops = 2 * 16 * (8 * rounds * threads) as u64;
     let mut step = step("ceiling_multiply_add", &words, grid, [flops, 16 * threads as u64]);
     step.bindings = vec![("y", output, Access::Write)];
     program.push(step);

@@ -50,11 +50,12 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
     let last = ending.passes(job, cx, &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
-        // Threads beyond the last pixel work for nothing: few samples have few primals, and tiles have 64 lanes and more. All
-        // threads of a workgroup share the weights that it stages.
+        // All threads of a workgroup share the weights that it stages, and threads beyond the last pixel work for nothing: tiles
+        // have about 128 lanes, of samples with tangents or cotangents about 64 of a role, and few primals.
+        let alone = cx.program.tangents() + cx.program.cotangents() == 0;
         let few = pass.role == LaneRole::Primals && cx.program.tangents() > 0;
-        let most = if few { 128 } else { 512 };
-        let workgroup = (128 * place.shape.pixels()).next_power_of_two().min(most);
+        let lanes = if alone { 128 } else { 64 };
+        let workgroup = (lanes * place.shape.pixels()).next_power_of_two().min(if few { 128 } else { 512 });
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         // Blocks that lie one behind the other, and fill every chunk, need no looking up.
