@@ -1,7 +1,8 @@
 //! How many lanes a tile has. Nothing else decides on it, and results depend on none of it. The rule:
 //! 1. A tile is whole samples, one at least, and never more than there is work.
 //! 2. It is as large as the caller asks, if the adapter's limits and the kernels' arithmetic allow that (`most`).
-//! 3. Where nobody asks, its buffers get what stays in a CPU's caches, or 2 GiB of a GPU, and no more than a run may take.
+//! 3. Where nobody asks, its buffers get on a CPU what is near its caches, or as much as the weights if that is more, since those are
+//!    read once per tile; more if that holds few lanes; on a GPU 2 GiB; and no more than a run may take.
 //! 4. A sample that alone takes more than this has as many tangents at a time as fit (`Sample`).
 //! 5. As tiles run they shrink: to what a watchdog allows (`safe`), by half where memory was refused (`halved`), and at the
 //!    end of a sweep to what lets all devices finish together (`share`).
@@ -11,6 +12,7 @@ use super::pace::Pace;
 use super::slot::spare;
 use crate::error::{Error, Result};
 use crate::program::{BufferId, IMAGE_ROW, Program, Role};
+use std::ops::RangeInclusive;
 
 /// Workgroups in x before a dispatch is folded into y (the smallest limit any adapter has).
 pub(super) const FOLD: u64 = 65535;
@@ -18,8 +20,15 @@ pub(super) const FOLD: u64 = 65535;
 /// In a readback buffer what is of one download begins at a multiple of so many bytes.
 pub(super) const READBACK_ALIGNMENT: u64 = 256;
 
-/// Bytes of a tile's buffers by default, on CPUs and on GPUs.
-const BUFFERS: [u64; 2] = [256 << 20, 2 << 30];
+/// Bytes of a tile's buffers by default on CPUs, between which they are as many as those of the weights. The least are 80 lanes of the MNIST
+/// network, which is faster in tiles of 32 to 128 lanes than in others; one with 450 MiB of weights wants 128 (docs/perf-log.md).
+const ON_CPUS: RangeInclusive<u64> = 96 << 20..=1 << 30;
+
+/// Lanes, or one sample's, which the weights read for a tile should at least serve, and the bytes that they may have for it.
+const FEW: (u64, u64) = (16, 256 << 20);
+
+/// Bytes of a tile's buffers by default on GPUs.
+const ON_GPUS: u64 = 2 << 30;
 
 /// Lanes per tile: what the caller asks for, else what the budget and the adapter's limits allow; never more than `total`.
 ///
@@ -75,7 +84,14 @@ pub(super) fn most(gpu: &Gpu, program: &Program, bytes: u64) -> usize {
 
 /// Bytes of a program with a tile's buffers by default.
 fn budget(gpu: &Gpu, program: &Program) -> u64 {
-    gpu.memory().min(program.constant_bytes() + BUFFERS[usize::from(!gpu.is_software())])
+    let constants = program.constant_bytes();
+    let buffers = if gpu.is_software() {
+        let few = Memory::of(program, FEW.0.max(program.group().into()), gpu.images_share());
+        constants.clamp(*ON_CPUS.start(), *ON_CPUS.end()).max((few.device() - few.constants).min(FEW.1))
+    } else {
+        ON_GPUS
+    };
+    gpu.memory().min(constants + buffers)
 }
 
 /// Bytes that kernels may see of a buffer; `image`: of one that they also read through an image.
