@@ -59,7 +59,7 @@ def loop(run: Run, net: Network) -> list[Result]:
 
 
 def subjacobian(run: Run, net: Network) -> list[Result]:
-    return jacobian.compare(run, net, 64, 8 if run.gpu else 2)
+    return jacobian.compare(run, net, 64, [8] if run.gpu else [1, 2, 3])
 
 
 def convolutions(run: Run, net: Network) -> list[Result]:
@@ -88,12 +88,12 @@ ROWS: dict[str, tuple[str, Callable[[Run, Network], list[Result]]]] = {
     "mnist-asymmetry": ("mnist", lambda run, net: asymmetry.compare(run, net, [101, 501], 8, 48)),
     "mnist-verdict": ("mnist", lambda run, net: verdict.compare(run, net, 8)),
     "mnist-start": ("mnist", start.compare),
-    "c10-forward": ("c10", values([32, 64], [16, 32], HUNDREDS)),
+    "c10-forward": ("c10", values([64, 128], [16, 32], HUNDREDS)),
     "c10-loop": ("c10", loop),
     "c10-jacobian": ("c10", subjacobian),
     "terrain-forward": ("terrain", values([4, 8], [1, 4], [4, 16])),
-    "dit-forward": ("dit", values([16, 64], [16, 64], HUNDREDS)),
-    "mixer-forward": ("mixer", values([64, 256], [64, 256], LARGE)),
+    "dit-forward": ("dit", values([64, 256], [16, 64], HUNDREDS)),
+    "mixer-forward": ("mixer", values([128, 256], [64, 256], LARGE)),
     "mnist-convolutions": ("mnist", convolutions),
 }
 
