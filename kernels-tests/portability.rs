@@ -245,6 +245,26 @@ fn every_specialisation_translates_to_every_back_end_and_is_given_its_words() {
     }
 }
 
+/// Multiply-adds by staged weights between barriers.
+fn segments(text: &str) -> Vec<usize> {
+    text.split("workgroupBarrier();").skip(1).map(|part| 4 * part.matches("* w[").count()).collect()
+}
+
+/// Straight-line code of CPU kernels stands in segments that processors hold decoded: 1,024 multiply-adds, and before the first the bias
+/// of as many as 128 sums.
+#[test]
+fn straight_line_code_stands_in_segments() {
+    for shader in ["conv_cc", "across"] {
+        let mut most = 0;
+        for (name, constants) in kernels().keys().filter(|kernel| kernel.0 == shader) {
+            let found = segments(&assemble(name, constants).unwrap());
+            assert!(found.iter().all(|&n| n <= 1024 + 128), "{name} {constants:?}: {found:?}");
+            most = most.max(found.len());
+        }
+        assert!(most > 2, "{shader}: {most} segments at most");
+    }
+}
+
 /// Files of `shaders/` that no kernel is and none imports.
 fn unreached(
     kernels: impl Iterator<Item = &'static str>,

@@ -51,3 +51,21 @@ fn a_tile_is_whole_samples_and_keeps_to_the_memory_there_is() {
         most = samples;
     }
 }
+
+/// On CPUs a tile's buffers are near the caches, and larger where that would be a few lanes alone.
+#[test]
+fn a_tile_is_as_large_as_a_kind_of_adapter_likes_where_nobody_asks() {
+    let gpu = gpu();
+    let takes = |shape: Shape| {
+        let room = Room { samples: 1 << 20, tangents: 0, cotangents: 0 };
+        let all = tangent_evaluator(&gpu, &closed("field:tilted?omega=0.5", shape), &[3], room).unwrap();
+        let memory = all.memory();
+        (all.max_samples() as u64, memory.device() - memory.constants)
+    };
+    let near = if gpu.is_software() { 96 << 20 } else { 2 << 30 };
+    let (samples, bytes) = takes(Shape::new(3, 64, 64));
+    assert!(bytes <= near && bytes + 2 * bytes / samples > near, "{samples} samples take {bytes} bytes");
+    let (samples, bytes) = takes(Shape::new(3, 1024, 1024));
+    let room = near.max(256 << 20);
+    assert!(bytes <= room && bytes + 2 * bytes / samples > room, "{samples} samples take {bytes} bytes");
+}
