@@ -1,9 +1,10 @@
 //! Every op of the table against its f64 twin, in every family of kernels, at several lanes; and that a wrong kernel,
 //! a wrong path or a wrong field does not pass.
-use crate::common::{every_path, gpu};
+use crate::common::{every_path, gpu, noise};
 use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
+use vorticity::graph::Graph;
 use vorticity::ops::conv::{Conv, Padding};
 use vorticity::ops::{Case, Lowering, Op};
 use vorticity::paths::PATHS;
@@ -35,6 +36,34 @@ fn the_selftest_passes_and_covers_every_op() {
         let expected = if path.smooth().is_some() { 6 } else { 3 };
         let found = checks.iter().filter(|c| c.what == format!("path {}", path.name())).count();
         assert_eq!(found, expected, "path {}", path.name());
+    }
+}
+
+/// Patches of an image, whose filters fill workgroup memory, and sums of 256 channels, whose code is in many segments.
+#[test]
+fn large_filters_and_long_sums_agree_with_their_twins() {
+    let gpu = gpu();
+    for (channels, kernel) in [(3, 9), (3, 13), (3, 16), (256, 1), (40, 3)] {
+        let mut g = Graph::new(Shape::new(channels, 2 * kernel, 3 * kernel));
+        let x = g.input("x").unwrap();
+        let products = channels * kernel * kernel;
+        let scale = (products as f32).sqrt();
+        let conv = Conv {
+            in_channels: channels,
+            out_channels: 20,
+            kernel,
+            stride: kernel,
+            padding: Padding::all(0),
+            weight: noise(20 * products, 1).iter().map(|w| w / scale).collect(),
+            bias: noise(20, 2).into(),
+        };
+        let y = g.push("conv", conv, &[x]).unwrap();
+        g.output("y", y).unwrap();
+        for family in families(&gpu) {
+            let error = selftest::compare(&gpu, &g, family).unwrap();
+            // Sums of at most 768 products in f32: in practice the square root of so many roundings, of the largest result.
+            assert!(error < 2e-6, "{channels} channels, {kernel}x{kernel}, {family:?}: {error:e}");
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn a_tile_is_whole_samples_and_keeps_to_the_memory_there_is() {
 fn a_tile_is_as_large_as_a_kind_of_adapter_likes_where_nobody_asks() {
     let gpu = gpu();
     let takes = |shape: Shape| {
-        let room = Room { samples: 1 << 20, tangents: 0, cotangents: 0 };
+        let room = Room { samples: 1 << 20, tangents: 1, cotangents: 0 };
         let all = tangent_evaluator(&gpu, &closed("field:tilted?omega=0.5", shape), &[3], room).unwrap();
         let memory = all.memory();
         (all.max_samples() as u64, memory.device() - memory.constants)

@@ -1,7 +1,7 @@
 // y[lane, o, c] = f(b[o] + sum_p w[o, p] x[lane, p, c]), o and p pixels: a layer over the pixels of an image (`passes::fused::across`), with
 // CURVE a function of lib/curves. Tangents get no bias. CPU adapters.
 // Thread map: one thread per (lane, block of 4 channels), MANY outputs per workgroup (group.y); neighbouring threads read neighbouring
-// blocks. Weights as in conv_cc: staged once, then read at constant addresses in straight-line code, of SEGMENTs. Threads beyond the last block
+// blocks. Weights as in conv_cc: staged once, then read at constant addresses in straight-line code, in segments. Threads beyond the last block
 // repeat it, and outputs beyond the last are the last once more.
 // Accuracy: sequential f32 sum over the pixels.
 struct Immediates {

@@ -2,9 +2,10 @@
 // Thread map: one thread per (lane, output pixel), 4 M4 output channels per workgroup (group.y). Weights are staged once into
 // workgroup memory and then read at constant addresses in straight-line code, which CPU drivers fold into the arithmetic:
 // no branch may stand between the staging and the stores, and no loop around them, and none at all where a constant can
-// decide (a branch not taken still costs its body). That code is in SEGMENTs, which the driver runs for every vector of threads
-// in turn, so that processors find them in the cache of decoded instructions. One dispatch per chunk of CC4 input blocks; LATER chunks add to y. KERNEL = 0 is the plain
-// 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the buffer: LATER chunks add, once.
+// decide (a branch not taken still costs its body). That code is in segments, which the driver runs for every vector of threads
+// in turn, so that processors find them in the cache of decoded instructions. One dispatch per chunk of CC4 input blocks; LATER
+// chunks add to y. KERNEL = 0 is the plain 1x1. Threads beyond the last pixel repeat it and store in the spare pixel behind the
+// buffer: LATER chunks add, once.
 // A plain 1x1 may be several, each with weights of its own, of the positions of a pixel, whose blocks lie one behind the
 // other in input and output (winograd_in): group.y runs over the groups of all of them.
 // On the store, each if its constant is 1: a CURVE or SILU, the time ROW, SiLU AGAIN, the GAIN, the RESIDUAL (`ops::conv::epilogue`);

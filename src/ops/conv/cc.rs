@@ -19,10 +19,10 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let (view, place) = (cx.inputs[0].clone(), cx.output.clone());
     let taps = conv.kernel * conv.kernel;
     // Unrolled multiply-adds, at most about 4,096: more compile for seconds and run no faster. Few inputs are loaded cheaply once
-    // per group, and then code that is small as a whole pays.
+    // per group, and then code that is small as a whole pays. Weights of large kernels leave workgroup memory for few outputs.
     let products = if taps == 1 { 4096 } else { 4608 };
-    let few = if view.blocks() <= 16 { 1024 } else { products };
-    let widest = if taps == 1 { (few / 16 / view.blocks()).clamp(4, 8) } else { 4 };
+    let small = if view.blocks() <= 16 { 1024 } else { products };
+    let widest = if taps == 1 { (small / 16 / view.blocks()).clamp(4, 8) } else { (products / 16 / taps).clamp(1, 4) };
     let m4 = (1..=widest).rev().find(|m: &usize| m.is_power_of_two() && place.blocks % m == 0).unwrap_or(1);
     let most = (products / (taps * 16 * m4)).max(1);
     let chunks = view.blocks().div_ceil(most);
