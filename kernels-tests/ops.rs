@@ -4,8 +4,13 @@ use crate::common::{every_path, gpu, noise};
 use std::sync::Arc;
 use vorticity::dual::Dual;
 use vorticity::error::Result;
-use vorticity::graph::Graph;
+use vorticity::evaluate::{Evaluator, Room};
+use vorticity::graph::{Graph, NodeId};
 use vorticity::ops::conv::{Conv, Padding};
+use vorticity::ops::pointwise::Pointwise;
+use vorticity::ops::silu::Silu;
+use vorticity::ops::softmax::Softmax;
+use vorticity::ops::softmax_pixels::SoftmaxPixels;
 use vorticity::ops::{Case, Lowering, Op};
 use vorticity::paths::PATHS;
 use vorticity::selftest::{self, VARIED, families, tested, variants};
@@ -63,6 +68,61 @@ fn large_filters_and_long_sums_agree_with_their_twins() {
             let error = selftest::compare(&gpu, &g, family).unwrap();
             // Sums of at most 768 products in f32: in practice the square root of so many roundings, of the largest result.
             assert!(error < 2e-6, "{channels} channels, {kernel}x{kernel}, {family:?}: {error:e}");
+        }
+    }
+}
+
+/// Far out, where functions are nearly zero, neither they nor their derivatives come so near to it that products with weights are no
+/// normal numbers, with which some processors compute three times slower; and they are as near to the twin as elsewhere.
+#[test]
+fn functions_that_fade_stay_normal_numbers() {
+    type Push = fn(&mut Graph, NodeId) -> Result<NodeId>;
+    let functions: [(&str, Push); 12] = [
+        ("silu", |g, x| g.push("f", Silu, &[x])),
+        ("sigmoid", |g, x| g.push("f", Pointwise::Sigmoid, &[x])),
+        ("gelu", |g, x| g.push("f", Pointwise::Gelu, &[x])),
+        ("gelu by tanh", |g, x| g.push("f", Pointwise::GeluTanh, &[x])),
+        ("mish", |g, x| g.push("f", Pointwise::Mish, &[x])),
+        ("elu", |g, x| g.push("f", Pointwise::Elu([1.0, 1.0]), &[x])),
+        ("tanh", |g, x| g.push("f", Pointwise::Tanh, &[x])),
+        ("softplus", |g, x| g.push("f", Pointwise::Softplus, &[x])),
+        ("erf", |g, x| g.push("f", Pointwise::Erf, &[x])),
+        ("softmax", |g, x| g.push("f", Softmax { heads: 2, scale: 1.0 }, &[x])),
+        ("softmax of pixels", |g, x| g.push("f", SoftmaxPixels, &[x])),
+        ("softmax of one", |g, x| g.push("f", Softmax { heads: 8, scale: 1.0 }, &[x])),
+    ];
+    let shape = Shape::new(8, 6, 6);
+    let far = |i: usize| match i % 24 {
+        0 => -1e7,
+        1 => 1e7,
+        2 => -1e4,
+        3 => 1e4,
+        _ => i as f32 * 0.9 - 130.0,
+    };
+    let (x, v): (Vec<f32>, Vec<f32>) = (0..shape.len()).map(|i| (far(i), 1.0 + 0.5 * (i as f32).sin())).unzip();
+    let gpu = gpu();
+    for (name, push) in functions {
+        let mut g = Graph::new(shape);
+        let x_node = g.input("x").unwrap();
+        let y = push(&mut g, x_node).unwrap();
+        g.output("y", y).unwrap();
+        let want = vorticity::twin::evaluate(&g, &Dual::along(&x, &v), 0).unwrap();
+        for family in families(&gpu) {
+            let room = Room { samples: 1, tangents: 1, cotangents: 1 };
+            let gpu = gpu.clone().with_family(family);
+            let mut evaluator = Evaluator::with_tangents(&gpu, &g, &[0], room).unwrap();
+            let found = evaluator.products(&x, &v, &v, &[0]).unwrap();
+            for (what, got) in [("f", &found.y), ("J v", &found.jv), ("J'v", &found.jtu)] {
+                for (i, got) in got.iter().enumerate() {
+                    assert!(*got == 0.0 || got.abs() > 1e-25, "{family:?}, {name}: {what} is {got:e} at {}", x[i]);
+                }
+            }
+            for (i, want) in want.iter().enumerate() {
+                let gaps = [(found.y[i], want.v), (found.jv[i], want.d)].map(|(got, want)| (f64::from(got) - want).abs());
+                // 4 u of what the kernels promise, and as much again for what softmax sums.
+                let most = 8.0 * f64::from(f32::EPSILON) / 2.0 * f64::from(x[i].abs().max(1.0));
+                assert!(gaps[0] <= most && gaps[1] <= 2e-6, "{family:?}, {name} at {}: off by {gaps:?}", x[i]);
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ struct Node {
 }
 
 fn exp_f32(t: f32) -> f32 {
-    return exp_minus(vec4f(-t)).x;
+    return exp_minus_far(vec4f(-t)).x;
 }
 
 // No less than w of w e^w = b (Lambert's W): w <= b, and w = ln b - ln w <= ln b - ln W(1) where b >= 1.
@@ -60,7 +60,7 @@ fn lambert(ln_b: f32) -> f32 {
 
 // The node at z = centre + d.
 fn node(p: Point, centre: f32, d: f32) -> Node {
-    let parts = exp_minus(-vec4f(p.growth, p.tau * centre, p.tau * d, 0.0));
+    let parts = exp_minus_far(-vec4f(p.growth, p.tau * centre, p.tau * d, 0.0));
     let middle = min(parts.x * parts.y, BIG);
     let v0 = middle + p.least;
     let grown = min(middle * parts.z, BIG);

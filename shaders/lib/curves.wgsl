@@ -51,7 +51,7 @@ fn curved(point: vec4f) -> Curved {
     let bend = -2.0 * value * slope;
 #endif
 #if EXP
-    let value = exp_minus(-point);
+    let value = exp_minus_far(-point);
     let slope = value;
     let bend = value;
 #endif
@@ -140,7 +140,8 @@ fn curved(point: vec4f) -> Curved {
     let e = exp_minus(u);
     let grows = 1.595769122 * (1.0 + 0.134145 * point * point);
     let steep = s * (e * s);
-    let slope = s + point * s * (exp_minus(u) * s) * (1.595769122 * (1.0 + 0.134145 * point * point));
+    let near = clamp(point, vec4f(-13.0), vec4f(13.0)); // beyond, the slope is 0 or 1
+    let slope = s + near * s * (exp_minus(u) * s) * (1.595769122 * (1.0 + 0.134145 * near * near));
     // Beyond 12 it is below the smallest number, and its factors are too large.
     let full = steep * (2.0 * grows + point * (0.428128898 * point + grows * grows * (s * (e - 1.0))));
     let bend = select(full, vec4f(), abs(point) > vec4f(12.0));
@@ -149,8 +150,9 @@ fn curved(point: vec4f) -> Curved {
     let bell = exp_minus(0.5 * point * point);
     let p = normal(point, bell);
     let value = point * p;
-    let slope = p + 0.398942280 * (point * bell);
-    let bend = 0.398942280 * (bell * (2.0 - point * point));
+    let near = clamp(point, vec4f(-13.0), vec4f(13.0)); // beyond, the slope is 0 or 1
+    let slope = p + 0.398942280 * (near * bell);
+    let bend = 0.398942280 * (bell * (2.0 - near * near));
 #endif
 #if MISH
     // With u = 1 + e^x, tanh(ln u) = (u^2 - 1) / (u^2 + 1); above zero over e^2x, so that nothing overflows.

@@ -10,8 +10,14 @@ fn exp2_f32(t: vec4f) -> vec4f {
     return bitcast<vec4f>(bitcast<vec4i>(p) + (bitcast<vec4i>(n + 12582912.0) << vec4u(23u)));
 }
 
-// e^-z, between 2^-126 and 2^126.
+// e^-z, between 2^-64 and 2^64, for what is added to numbers near one or weighs them, where less is nothing. Its products with weights and
+// tangents stay normal numbers; with smaller ones some processors compute three times slower.
 fn exp_minus(z: vec4f) -> vec4f {
+    return exp2_f32(clamp(z * -1.442695041, vec4f(-64.0), vec4f(64.0)));
+}
+
+// The same between 2^-126 and 2^126, where small results count as such.
+fn exp_minus_far(z: vec4f) -> vec4f {
     return exp2_f32(clamp(z * -1.442695041, vec4f(-126.0), vec4f(126.0)));
 }
 
