@@ -118,7 +118,8 @@ fn functions_that_fade_stay_normal_numbers() {
                 }
             }
             for (i, want) in want.iter().enumerate() {
-                let gaps = [(found.y[i], want.v), (found.jv[i], want.d)].map(|(got, want)| (f64::from(got) - want).abs());
+                let gaps =
+                    [(found.y[i], want.v), (found.jv[i], want.d)].map(|(got, want)| (f64::from(got) - want).abs());
                 // 4 u of what the kernels promise, and as much again for what softmax sums.
                 let most = 8.0 * f64::from(f32::EPSILON) / 2.0 * f64::from(x[i].abs().max(1.0));
                 assert!(gaps[0] <= most && gaps[1] <= 2e-6, "{family:?}, {name} at {}: off by {gaps:?}", x[i]);
