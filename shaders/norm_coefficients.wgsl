@@ -1,13 +1,17 @@
 // What GroupNorm does to a lane, as y = a x + c + b x0, x0 being the primal's x: a = g r, c = h - g r mu, b = 0 for values
 // (mu, r = 1 / sqrt(var + eps) of the channel's group, g and h gain and shift); for tangents a = g r, b = -g r^2 m2,
 // c = -g r (m1 - mu r m2), m1 and m2 the means over the group of x' and of (x0 - mu) r x'. With MOMENTS = 1: mu and r alone.
-// Thread map: one workgroup per (lane of the part, group of channels); its threads share the chunks and channels, and halves of them
-// merge what the other halves found. Workgroups beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
+// Thread map: a team of TEAM threads per (lane of the part, group of channels), which share the chunks and channels; halves of a team
+// merge what the other halves found. Teams beyond the last repeat it. Accuracy: means and deviations are merged in a fixed order
 // by Chan's update, whose terms are all positive.
 #import lib/grid.wgsl
 #import lib/norm.wgsl
 #import lib/lane.wgsl
+#if CPU
+#import lib/cpu.wgsl
+#else
 #import lib/portable.wgsl
+#endif
 #import lib/part.wgsl
 @group(0) @binding(0) var<storage, read> sums: array<f32>;               // [lane of the part][chunks][blocks][2][4]
 @group(0) @binding(1) var<storage, read> members: array<u32>;            // [groups][size] positions in blocks, then padding
@@ -17,28 +21,34 @@
 @group(0) @binding(3) var<storage, read> lanes: array<Lane>;             // [lane]
 @group(0) @binding(5) var<storage, read_write> coefficients: array<f32>; // [lane][3][blocks][4]: a, c, b
 #endif
+const TEAMS = WORKGROUP / TEAM;
+#if 1 < TEAM
 var<workgroup> found: array<vec3f, WORKGROUP>;                           // count, mean, deviations; or two sums
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let w = min(workgroup_index(id), im.lanes * im.groups - 1u);
-    let q = w / im.groups;
-    let g = w % im.groups;
+    let w = min(workgroup_index(id) * TEAMS + thread / TEAM, im.lanes * im.groups - 1u);
+    let member = thread % TEAM;
+    let q = quotient(w, im.groups);
+    let g = w - q * im.groups;
     var all = vec3f();
-    for (var e = thread; e < im.chunks * im.size; e += $(WORKGROUP)u) {
-        let chunk = e / im.size;
-        let slot = members[g * im.size + e % im.size];
+    for (var e = member; e < im.chunks * im.size; e += $(TEAM)u) {
+        let chunk = quotient(e, im.size);
+        let slot = members[g * im.size + e - chunk * im.size];
         let at = ((q * im.chunks + chunk) * im.blocks + slot / 4u) * 8u + slot % 4u;
         let count = f32(min(im.chunk, im.pixels - chunk * im.chunk));
         all = merged(all, vec3f(count, sums[at], sums[at + 4u]));
     }
+#if 1 < TEAM
     found[thread] = all;
     workgroupBarrier();
-    for (var half = $(WORKGROUP / 2)u; half > 0u; half >>= 1u) {
-        if thread < half { found[thread] = merged(found[thread], found[thread + half]); }
+    for (var half = $(TEAM / 2)u; half > 0u; half >>= 1u) {
+        if member < half { found[thread] = merged(found[thread], found[thread + half]); }
         workgroupBarrier();
     }
-    all = found[0];
+    all = found[thread - member];
+#endif
 
     let lane = lane_of(q);
     let sample = sample_of(q);
@@ -47,7 +57,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
 #if !MOMENTS
     let row = lanes[lane].row * im.rowed * 2u * channels;
 #endif
-    for (var i = thread; i < im.size; i += $(WORKGROUP)u) {
+    for (var i = member; i < im.size; i += $(TEAM)u) {
         let slot = members[g * im.size + i];
         let moment = 2u * sample * width + slot;
 #if !MOMENTS
@@ -75,7 +85,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) threa
     }
     // The last group also clears what holds no channel.
     if g + 1u == im.groups {
-        for (var i = thread; i < 3u * im.padding; i += $(WORKGROUP)u) {
+        for (var i = member; i < 3u * im.padding; i += $(TEAM)u) {
             let slot = members[channels + i % im.padding];
 #if !MOMENTS
             coefficients[3u * lane * width + i / im.padding * width + slot] = 0.0;

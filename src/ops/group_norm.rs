@@ -29,7 +29,7 @@ pub struct GroupNorm {
 /// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length; whole rows, so
 /// that bands of rows that begin with one sum the same.
 pub(crate) fn chunk(s: Shape) -> usize {
-    (s.pixels().isqrt().max(16).div_ceil(s.w) * s.w).min(s.pixels())
+    (s.pixels().isqrt().max(32).div_ceil(s.w) * s.w).min(s.pixels())
 }
 
 /// The tensor whose rows these hold, in order.
@@ -110,18 +110,16 @@ impl GroupNorm {
                 ("coefficients", coefficients, Access::Write),
             ]
         });
-        let constants = [("MOMENTS", i64::from(coefficients.is_none())), workgroup(cx.family())];
+        let constants = [cx.family().constant(), ("MOMENTS", i64::from(coefficients.is_none()))];
+        let constants = self::lanes(role).into_iter().chain(constants).chain(teams(cx.family()));
         cx.program.push(Step {
             label: cx.label("coefficients"),
             op: "norm_coefficients",
-            kernel: Kernel {
-                shader: "norm_coefficients",
-                constants: self::lanes(role).into_iter().chain(constants).collect(),
-            },
+            kernel: Kernel { shader: "norm_coefficients", constants: constants.collect() },
             bindings: found.into_iter().chain(further.into_iter().flatten()).collect(),
             role,
             immediates: self.words(cx, views, &views[0], 0, pixels),
-            grid: Grid { items: self.groups as u32, workgroup: 1, groups: 1 },
+            grid: teams_grid(cx.family(), self.groups),
             flops: (8 * chunks * self.channels) as u64,
             bytes: (32 * chunks * blocks + 48 * blocks) as u64,
         });
@@ -143,10 +141,17 @@ fn lanes(role: LaneRole) -> [(&'static str, i64); 2] {
     [("KEEP", (role == LaneRole::Primals) as i64), ("SLOPED", (role == LaneRole::Tangents) as i64)]
 }
 
-/// Threads that make a group's coefficients: a vector of a CPU's, whose threads run in one vector, and waiting for each other costs
-/// nothing.
-pub(super) fn workgroup(family: KernelFamily) -> (&'static str, i64) {
-    ("WORKGROUP", if family == KernelFamily::Cpu { 8 } else { 64 })
+/// Threads of a workgroup that makes coefficients, and of a team that makes a group's: on CPUs, where a workgroup whose threads wait for each
+/// other costs more than what it computes, every thread makes a group's alone.
+pub(super) fn teams(family: KernelFamily) -> [(&'static str, i64); 2] {
+    let sizes = if family == KernelFamily::Cpu { [8, 1] } else { [64, 64] };
+    [("WORKGROUP", sizes[0]), ("TEAM", sizes[1])]
+}
+
+/// Their dispatch.
+pub(super) fn teams_grid(family: KernelFamily, groups: usize) -> Grid {
+    let [(_, threads), (_, team)] = teams(family);
+    Grid { items: groups as u32, workgroup: (threads / team) as u32, groups: 1 }
 }
 
 impl Op for GroupNorm {

@@ -5,7 +5,7 @@
 //! `project` element by element.
 use super::elementwise::{Elementwise, Second, tiled};
 use super::filter::{Filter, Taps};
-use super::group_norm::{GroupNorm, chunk, workgroup};
+use super::group_norm::{GroupNorm, chunk, teams, teams_grid};
 use super::normed::{Normed, weighed};
 use super::reduce::{Made, Reduce};
 use super::scale::Scale;
@@ -188,7 +188,7 @@ impl Project {
         .map(|(name, v)| (name, v as u32));
         let per = (size * x.shape.pixels()) as f32;
         let words = [("blocks", blocks as u32)].into_iter().chain(Self::lanes(x)).chain(sizes);
-        let constants = vec![cx.family().constant(), workgroup(cx.family())];
+        let constants = [cx.family().constant()].into_iter().chain(teams(cx.family())).collect();
         cx.program.push(Step {
             label: cx.label("coefficients"),
             op: "project_coefficients",
@@ -203,7 +203,7 @@ impl Project {
             ],
             role: LaneRole::All,
             immediates: words.chain([("per", per.recip().to_bits())]).collect(),
-            grid: Grid { items: groups as u32, workgroup: 1, groups: 1 },
+            grid: teams_grid(cx.family(), groups),
             flops: (4 * chunks * channels) as u64,
             bytes: (48 * chunks * blocks + 64 * blocks) as u64,
         });
