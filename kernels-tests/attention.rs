@@ -96,14 +96,18 @@ fn cotangents(gpu: &Gpu, graph: &Graph, family: KernelFamily) -> f64 {
     errors.fold(0.0, f64::max)
 }
 
-/// What wide heads, many keys, few queries and their company make of the kernels: slices, several rounds, masks.
+/// What wide heads, many keys, few queries and their company make of the kernels: slices, several rounds, masks, chunks of keys.
 #[test]
 fn fused_attention_has_the_same_bits_in_any_company() {
     let gpu = gpu().clone().with_attention(AttentionWay::Fused);
     let bits = |y: &[f32]| y.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    for (shape, heads, features) in
-        [(Shape::new(5, 5, 7), 1, 70), (Shape::new(3, 5, 5), 3, 10), (Shape::new(4, 16, 16), 1, 8)]
-    {
+    for (shape, heads, features) in [
+        (Shape::new(5, 5, 7), 1, 70),
+        (Shape::new(3, 5, 5), 3, 10),
+        (Shape::new(4, 16, 16), 1, 8),
+        (Shape::new(3, 17, 18), 2, 6),
+        (Shape::new(2, 9, 9), 1, 64),
+    ] {
         let graph = full(shape, heads, features);
         let [x, v, u] = given(&graph, 3, 2);
         let (d, out) = (x.len(), u.len() / 2);

@@ -5,7 +5,7 @@ use super::attention_columns::AttentionColumns;
 use super::attention_rows::AttentionRows;
 use super::pairs::{Lanes, Pairs, blocks, logits, sizes, spaced};
 use super::softmax::softmax;
-use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share};
+use super::{Case, Locality, Lowering, Op, Reads, Reverse, Share, staged};
 use crate::dual::Dual;
 use crate::error::{Error, Result};
 use crate::program::LaneRole;
@@ -93,10 +93,12 @@ impl Op for Attention {
             pixels: [shapes[0].pixels(), shapes[1].pixels()],
             flops: self.flops(&shapes, cx.output.shape),
         };
-        if cx.program.tangents() == 0 {
-            return pairs.push(cx, LaneRole::All, &Lanes::Tangents);
+        let (tangents, staged) = (cx.program.tangents() > 0, staged::pays(cx, &pairs));
+        let role = if tangents { LaneRole::Primals } else { LaneRole::All };
+        if staged { staged::push(&pairs, cx, role)? } else { pairs.push(cx, role, &Lanes::Tangents)? }
+        if !tangents {
+            return Ok(());
         }
-        pairs.push(cx, LaneRole::Primals, &Lanes::Tangents)?;
         let flops = 5 * pairs.flops / 2;
         Pairs { held: [2, 1], flops, ..pairs }.push(cx, LaneRole::Tangents, &Lanes::Tangents)
     }
@@ -118,5 +120,8 @@ pub fn cases() -> Vec<Case> {
         case("2 heads of 5 and 7, 9 pixels", 2, [5, 7], 3),
         case("2 heads of 16 and 4", 2, [16, 4], 4),
         case("one head of 132, in slices", 1, [132, 132], 3),
+        case("3 heads of 8, 150 pixels", 3, [8, 8], 50),
+        case("2 heads of 6 and 5, 90 pixels", 2, [6, 5], 30),
+        case("one head of 64, 66 pixels", 1, [64, 64], 22),
     ]
 }

@@ -29,7 +29,7 @@ pub struct GroupNorm {
 /// Pixels that one thread sums: about the root of all, so that sums and their merging are alike in length; whole rows, so
 /// that bands of rows that begin with one sum the same.
 pub(crate) fn chunk(s: Shape) -> usize {
-    (s.pixels().isqrt().max(32).div_ceil(s.w) * s.w).min(s.pixels())
+    (s.pixels().isqrt().max(16).div_ceil(s.w) * s.w).min(s.pixels())
 }
 
 /// The tensor whose rows these hold, in order.

@@ -22,6 +22,7 @@ mod pairs;
 pub mod reverse;
 pub mod scale;
 mod transposes;
+mod staged;
 pub mod weight_format;
 pub mod window;
 
@@ -55,7 +56,7 @@ ops! {
         add ["add"]
         add_row ["add_row"]
         affine ["affine"]
-        attention ["attention"]
+        attention ["attention", "attention_cc"]
         attention_columns ["attention_columns"]
         attention_logits ["attention_logits"]
         attention_rows ["attention_rows"]

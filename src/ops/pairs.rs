@@ -43,7 +43,6 @@ pub(super) struct Pairs<'a> {
 
 /// Into how many slices a head is cut, a power of two, and how many pixels a thread has.
 fn split(family: KernelFamily, sizes: [usize; 2], held: [usize; 2]) -> [usize; 2] {
-    // Vectors of 4. On software adapters memory is as good as registers, and compilation takes longer than it saves beyond these.
     // Vectors of 4, so many that the compilers for AMD and NVIDIA spill none of their registers (docs/COMPILERS.md). On software adapters memory is as good as
     // those, and compilation takes longer than it saves beyond 64.
     let most = if family == KernelFamily::Cpu { 64 } else { 12 };
@@ -58,13 +57,9 @@ fn split(family: KernelFamily, sizes: [usize; 2], held: [usize; 2]) -> [usize; 2
 }
 
 impl Pairs<'_> {
-    /// Appends a dispatch for lanes of this role; `lanes`: how a kernel finds them.
-    pub fn push(&self, cx: &mut Lowering, role: LaneRole, lanes: &Lanes) -> Result<()> {
+    /// Immediates of a kernel; its inputs are ready to be read then.
+    pub fn words(&self, cx: &mut Lowering, lanes: &Lanes) -> Result<Vec<Immediate>> {
         let (views, place, access) = (cx.inputs.clone(), cx.output.clone(), cx.x_access());
-        let [slices, points] = split(cx.family(), self.sizes, self.held);
-        let [own, others] = self.pixels;
-        // A loop's round has four of the others.
-        cx.rounds(others.div_ceil(4))?;
         let mut words = named(["own", "others"], self.pixels.map(|n| n as u32)).to_vec();
         if let Lanes::Tangents = lanes {
             words.push(("group", cx.program.group()));
@@ -77,6 +72,17 @@ impl Pairs<'_> {
             }
         }
         words.extend(named(["y_stride", "y_first"], [place.stride, place.offset].map(|n| n as u32)));
+        Ok(words)
+    }
+
+    /// Appends a dispatch for lanes of this role; `lanes`: how a kernel finds them.
+    pub fn push(&self, cx: &mut Lowering, role: LaneRole, lanes: &Lanes) -> Result<()> {
+        let (views, place, access) = (cx.inputs.clone(), cx.output.clone(), cx.x_access());
+        let [slices, points] = split(cx.family(), self.sizes, self.held);
+        let [own, others] = self.pixels;
+        // A loop's round has four of the others.
+        cx.rounds(others.div_ceil(4))?;
+        let words = self.words(cx, lanes)?;
         let constants = [
             ("HEADS", self.heads),
             ("FEATURES", self.sizes[0]),
