@@ -7,6 +7,22 @@ use crate::ops::activation::Pass;
 use crate::ops::{Lowering, weight_format};
 use crate::program::{Access, Grid, Kernel, LaneRole, Step};
 
+/// Threads of a workgroup for images of so many pixels. All share the weights that it stages, and those beyond the last pixel work for nothing:
+/// of samples alone it is for about 128 lanes, of others for the lanes of whole samples that have 64 of the role, and few primals.
+fn workgroup(cx: &Lowering, role: LaneRole, pixels: usize) -> usize {
+    if cx.program.tangents() + cx.program.cotangents() == 0 {
+        return (128 * pixels).next_power_of_two().min(512);
+    }
+    let all = cx.program.lanes_in(cx.program.space()) as usize;
+    let [lanes, most] = match role {
+        LaneRole::All => [all, 512],
+        LaneRole::Tangents => [all - 1, 512],
+        LaneRole::Primals => [1, 128],
+    };
+    let threads = pixels * lanes * 64usize.div_ceil(lanes);
+    threads.div_ceil(threads.div_ceil(most)).next_multiple_of(8)
+}
+
 pub(super) fn lower(job: &Job, cx: &mut Lowering) -> Result<()> {
     at_positions(job, 1, job.op(), cx)
 }
@@ -50,12 +66,7 @@ pub(super) fn at_positions(job: &Job, positions: usize, op: &'static str, cx: &m
     let passes = (1..chunks).map(|chunk| (chunk - 1, Pass::LINEAR)).collect::<Vec<_>>();
     let last = ending.passes(job, cx, &place).into_iter().map(|pass| (chunks - 1, pass));
     for (chunk, pass) in passes.into_iter().chain(last) {
-        // All threads of a workgroup share the weights that it stages, and threads beyond the last pixel work for nothing: tiles
-        // have about 128 lanes, of samples with tangents or cotangents about 64 of a role, and few primals.
-        let alone = cx.program.tangents() + cx.program.cotangents() == 0;
-        let few = pass.role == LaneRole::Primals && cx.program.tangents() > 0;
-        let lanes = if alone { 128 } else { 64 };
-        let workgroup = (lanes * place.shape.pixels()).next_power_of_two().min(if few { 128 } else { 512 });
+        let workgroup = workgroup(cx, pass.role, place.shape.pixels());
         let shape = [("KERNEL", if plain { 0 } else { conv.kernel }), ("CC4", cc4), ("M4", m4)];
         let shape = shape.into_iter().chain([("WORKGROUP", workgroup)]);
         // Blocks that lie one behind the other, and fill every chunk, need no looking up.
