@@ -10,6 +10,14 @@ struct Immediates {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let e = element(group, thread);
+#if PAIRS
+    y[e.y_at / 2u] = BlockPair(packed(normalised(e)), packed(normalised(next(e))));
+#else
+    y[e.y_at] = packed(normalised(e));
+#endif
+}
+
+fn normalised(e: Element) -> vec4f {
     let own = load(x_at(e));
     let at = 3u * e.lane * im.blocks + e.block;
     var v = load_z(at) * own + load_z(at + im.blocks);
@@ -17,5 +25,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let point = load((primal_of(e.lane) * im.pixels + e.pixel) * im.in_stride + e.block_at);
     v += load_z(at + 2u * im.blocks) * point;
 #endif
-    y[e.y_at] = packed(activated(e, v));
+    return activated(e, v);
 }

@@ -47,23 +47,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 #end
 #unroll c 0 READ
     let on$c = left + $c >= 0 && left + $c < i32(im.in_w);
-#unroll r 0 READ
-    let d$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + i32(e.block_at), in$r && on$c));
 #end
-    let t$c = transformed(
+#unroll n 0 1+PAIRS
+#unroll c 0 READ
 #unroll r 0 READ
-        d$(r)_$c,
+    let d$(n)_$(r)_$c = load_x(select(ZERO_TEXEL, (at$r + $c) * i32(im.in_stride) + i32(e.block_at) + $n, in$r && on$c));
+#end
+    let t$(n)_$c = transformed(
+#unroll r 0 READ
+        d$(n)_$(r)_$c,
 #end
     );
+#end
 #end
 #unroll r 0 SIDE
-    let u$r = transformed(
+#unroll n 0 1+PAIRS
+    let u$(n)_$r = transformed(
 #unroll c 0 READ
-        t$(c).v$r,
+        t$(n)_$(c).v$r,
 #end
     );
+#end
 #unroll c 0 SIDE
-    y[e.y_at + $(SIDE * r + c)u * im.blocks] = packed(u$r.v$c);
+#if PAIRS
+    y[(e.y_at + $(SIDE * r + c)u * im.blocks) / 2u] = BlockPair(packed(u0_$(r).v$c), packed(u1_$(r).v$c));
+#else
+    y[e.y_at + $(SIDE * r + c)u * im.blocks] = packed(u0_$(r).v$c);
+#endif
 #end
 #end
 }

@@ -1,5 +1,5 @@
 // Elementwise kernels, in both families (CPU = 1 or 0): one thread per (lane of the part, output pixel, block of 4
-// channels). Threads beyond the last repeat it. Host: `ops::elementwise`.
+// channels, or with PAIRS = 1 two blocks). Threads beyond the last repeat it. Host: `ops::elementwise`.
 #import lib/grid.wgsl
 var<immediate> im: Immediates; // lib/elementwise_immediates and the kernel's own
 #if CPU
@@ -19,7 +19,11 @@ fn load(i: u32) -> vec4f { return load_x(i32(i)); }
 fn load(i: u32) -> vec4f { return x[i]; }
 #endif
 #endif
+#if PAIRS
+@group(0) @binding(1) var<storage, read_write> y: array<BlockPair>; // the same, two blocks each
+#else
 @group(0) @binding(1) var<storage, read_write> y: array<Block>;     // [lane][pixels][out_stride]
+#endif
 
 struct Element {
     lane: u32,
@@ -32,16 +36,23 @@ struct Element {
 
 #import lib/part.wgsl
 
+// The element of a thread, with PAIRS the first of two.
 fn element(group: vec3u, thread: u32) -> Element {
-    let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.pixels * im.blocks - 1u);
-    let p = quotient(i, im.blocks);
+    let across = im.blocks / $(1 + PAIRS)u;
+    let i = min(workgroup_index(group) * 256u + thread, im.lanes * im.pixels * across - 1u);
+    let p = quotient(i, across);
     let q = quotient(p, im.pixels);
     let lane = lane_of(q);
     let pixel = p - q * im.pixels;
-    let block = i - p * im.blocks;
+    let block = $(1 + PAIRS)u * (i - p * across);
     return Element(lane, pixel, block, block + select(im.first1, im.first0, block < im.count0),
         (lane * im.pixels + pixel) * im.out_stride + im.out_offset + block,
         (sample_of(q) * im.pixels + pixel) * im.blocks + block);
+}
+
+// The one behind it, of the same pair.
+fn next(e: Element) -> Element {
+    return Element(e.lane, e.pixel, e.block + 1u, e.block_at + 1u, e.y_at + 1u, e.sample_at + 1u);
 }
 
 // Where in x the input of this element is, for kernels whose output pixels are their input pixels.

@@ -21,8 +21,10 @@ pub(super) struct Elementwise<'a> {
     pub second: Option<Second>,
     /// Immediates of the shader's own.
     pub own: &'a [Immediate],
-    /// Threads per lane, if not one per block of the output.
+    /// Threads per lane, if not one per block of the output, or pair.
     pub items: Option<usize>,
+    /// Whether the kernel can make two blocks a thread.
+    pub pairs: bool,
     /// Floating-point operations per lane.
     pub flops: u64,
 }
@@ -59,6 +61,9 @@ impl Elementwise<'_> {
             }
         }
         let written = place.shape.pixels() * place.blocks;
+        // Where two blocks are neighbours in x and y: CPU drivers store one thread's numbers at a time, and two blocks at one go cost less.
+        let neighbours = place.pairs(place.blocks) && view.segments.iter().all(|run| run.count.is_multiple_of(2));
+        let pairs = self.pairs && cx.family() == KernelFamily::Cpu && !in_place && neighbours;
         let sizes = [
             ("pixels", place.shape.pixels()),
             ("in_stride", view.stride),
@@ -79,7 +84,7 @@ impl Elementwise<'_> {
             let bindings = ends.into_iter().flatten().chain(second).chain(reads).chain(pass.binding(cx)).collect();
             let constants = [cx.family().constant()].into_iter().chain(pass.constants());
             let constants = constants.chain(apart.map(|(name, lanes)| (name, i64::from(lanes.is_some()))));
-            let constants = constants.chain([("IN_PLACE", i64::from(in_place))]);
+            let constants = constants.chain([("IN_PLACE", i64::from(in_place)), ("PAIRS", i64::from(pairs))]);
             let words = sizes.into_iter().chain(view.runs()).chain([("group", cx.program.group())]);
             cx.program.push(Step {
                 label: cx.label(self.name),
@@ -91,7 +96,11 @@ impl Elementwise<'_> {
                 bindings,
                 role: pass.role,
                 immediates: words.chain(lanes.iter().copied()).chain(self.own.iter().copied()).collect(),
-                grid: Grid { items: self.items.unwrap_or(written) as u32, workgroup: 256, groups: 1 },
+                grid: Grid {
+                    items: self.items.unwrap_or(written / (1 + usize::from(pairs))) as u32,
+                    workgroup: 256,
+                    groups: 1,
+                },
                 flops: self.flops,
                 bytes: 16 * (written + view.shape.pixels() * view.blocks()) as u64,
             });

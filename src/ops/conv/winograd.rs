@@ -161,6 +161,7 @@ pub(super) fn lower(job: &Job, form: Form, cx: &mut Lowering) -> Result<()> {
                 ("first", first as u32),
             ],
             constants: &[form.constant()],
+            pairs: true,
             // A pass per column that is read, and one per row of positions, over four channels.
             flops: (count * read * 4 * (form.reads + form.side()) * form.flops[0]) as u64,
             ..Default::default()
@@ -191,7 +192,8 @@ fn stored(
     cx.program.mirror(sums.buffer, sums.bytes());
     for pass in ending.passes(job, cx, &place) {
         let (mut constants, extra) = ending.pass(job, cx, &pass, true);
-        constants.push(form.constant());
+        let pairs = place.pairs(place.blocks);
+        constants.extend([form.constant(), ("PAIRS", i64::from(pairs))]);
         let bindings =
             [("x", sums.buffer, Access::Image), ("bias", bias, Access::Read), ("y", place.buffer, Access::Write)];
         let words = immediates(sums, &place, cx.program.group(), 1, Padding::all(0), &own);
@@ -202,7 +204,7 @@ fn stored(
             bindings: bindings.into_iter().chain(extra).collect(),
             role: pass.role,
             immediates: words,
-            grid: Grid { items: (count * place.blocks) as u32, workgroup: 256, groups: 1 },
+            grid: Grid { items: (count * place.blocks / (1 + usize::from(pairs))) as u32, workgroup: 256, groups: 1 },
             // A pass per column of positions, and one per row that is written, over four channels.
             flops: (count * place.blocks * 4 * (form.side() + form.outputs) * form.flops[1]) as u64,
             bytes: 16 * (count * (form.positions() + form.outputs.pow(2)) * place.blocks) as u64,
