@@ -21,8 +21,8 @@ mod normed;
 mod pairs;
 pub mod reverse;
 pub mod scale;
-mod transposes;
 mod staged;
+mod transposes;
 pub mod weight_format;
 pub mod window;
 

@@ -12,15 +12,15 @@ const STAGED: usize = (32 << 10) / 16;
 /// Most keys of a chunk: the code of more takes seconds to compile, and saves nothing.
 const KEYS: usize = 128;
 
-/// Fewest queries that are worth the staging.
-const QUERIES: usize = 64;
+/// Fewest keys for which it is worth the staging, where there are as many queries. Queries have no say: a band of them goes as all do.
+const FEWEST: usize = 64;
 
 /// Most threads of a workgroup.
 const THREADS: usize = 256;
 
 /// Whether it is faster than a loop over all keys, whose threads load four of them for four queries each.
 pub(super) fn pays(cx: &Lowering, pairs: &Pairs) -> bool {
-    cx.family() == KernelFamily::Cpu && both(pairs) <= STAGED / 64 && pairs.pixels[0] >= QUERIES
+    cx.family() == KernelFamily::Cpu && both(pairs) <= STAGED / 64 && pairs.pixels[1] >= FEWEST
 }
 
 /// Blocks of a key and its value.
