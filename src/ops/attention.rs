@@ -95,7 +95,11 @@ impl Op for Attention {
         };
         let (tangents, staged) = (cx.program.tangents() > 0, staged::pays(cx, &pairs));
         let role = if tangents { LaneRole::Primals } else { LaneRole::All };
-        if staged { staged::push(&pairs, cx, role)? } else { pairs.push(cx, role, &Lanes::Tangents)? }
+        if staged {
+            staged::push(&pairs, cx, role)?
+        } else {
+            pairs.push(cx, role, &Lanes::Tangents)?
+        }
         if !tangents {
             return Ok(());
         }

@@ -287,8 +287,16 @@ impl GroupNorm {
         let constants = [grouped(cx)];
         let bytes = (48 * cx.inputs[0].blocks()) as u64;
         let second = Some(Second { buffer: coefficients, bytes, apart: None });
-        Elementwise { name: "group_norm", silu, constants: &constants, second, flops, pairs: true, ..Default::default() }
-            .push(cx);
+        Elementwise {
+            name: "group_norm",
+            silu,
+            constants: &constants,
+            second,
+            flops,
+            pairs: true,
+            ..Default::default()
+        }
+        .push(cx);
     }
 }
 
