@@ -1,7 +1,7 @@
 //! Attention of any size: random numbers of pixels, heads and channels per head, multiples of four or not, in every family
 //! of kernels, in one kernel and apart: values, tangents and cotangents against the f64 twins, and that company changes no bit.
 use crate::cli::vorticity;
-use crate::common::{gpu, max_norm_error, noise};
+use crate::common::{gpu, max_norm_error, noise, ports, run, size};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::Cell;
@@ -127,6 +127,31 @@ fn fused_attention_has_the_same_bits_in_any_company() {
             let one = run(0, 1, &[], &u[out..]);
             assert_eq!(bits(&one.jtu), bits(&all.jtu[d..]), "{what}: cotangent");
         }
+    }
+}
+
+/// Where a larger tensor before it is cut, attention goes through its queries by bands of four rows, whose kernel is that of all.
+#[test]
+fn bands_of_queries_have_the_bits_of_all() {
+    let gpu = gpu();
+    let graph = full(Shape::new(64, 16, 12), 1, 8);
+    let x = noise(size(&graph), 5);
+    for family in families(&gpu) {
+        let plan = |budget| {
+            let attention = AttentionWay::Fused;
+            let mut program = Builder::new(Target { buffer_bytes: budget, attention, ..Target::of(family) }, 0);
+            let ports = ports(&mut program, &graph);
+            lower(&graph, &[0], &ports, &mut program).unwrap();
+            (program.finish().unwrap(), ports)
+        };
+        let (whole, cut) = (plan(None), plan(Some(19 << 10)));
+        let of = |(program, _): &(Program, Ports)| program.steps().filter(|s| s.op == "attention").count();
+        assert!(of(&cut) >= 4 * of(&whole), "{family:?}: {} dispatches of bands, {} of all", of(&cut), of(&whole));
+        let [all, bands] = [whole, cut].map(|planned| run(&gpu, &graph, planned, &x, 1));
+        assert_eq!(
+            all.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+            bands.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        );
     }
 }
 
