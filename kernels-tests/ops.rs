@@ -73,7 +73,7 @@ fn large_filters_and_long_sums_agree_with_their_twins() {
 }
 
 /// Far out, where functions are nearly zero, neither they nor their derivatives come so near to it that products with weights are no
-/// normal numbers, with which some processors compute three times slower; and they are as near to the twin as elsewhere.
+/// normal numbers, with which some processors are half as fast; and they are as near to the twin as elsewhere.
 #[test]
 fn functions_that_fade_stay_normal_numbers() {
     type Push = fn(&mut Graph, NodeId) -> Result<NodeId>;

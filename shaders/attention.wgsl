@@ -3,14 +3,7 @@
 // Tangents, with SLOPED = 1: y'_i = (sum_j e_ij (s'_ij v_j + v'_j) - c_i y_i) / l_i, c_i = sum_j e_ij s'_ij, s'_ij = s (q'_i.k_j + q_i.k'_j);
 // the y of their primals was stored before. Thread map: lib/pairs, queries own, keys others. Accuracy: f32 sums over the keys, in order.
 struct Immediates {
-    lanes: u32,
-    own: u32, others: u32,            // pixels of q and of k
-    group: u32,                       // lanes per sample
-    scale: f32,                       // s
-    q_stride: u32, q_first: u32,      // blocks per pixel, first block
-    k_stride: u32, k_first: u32,
-    v_stride: u32, v_first: u32,
-    y_stride: u32, y_first: u32,
+#import lib/attention_immediates.wgsl
 }
 #import lib/pairs.wgsl
 #import lib/part.wgsl

@@ -5,14 +5,7 @@
 // has fewer keys. Threads beyond the last query, and workgroups beyond the last, store nothing.
 // Accuracy: f32 sums over the keys, in order; y is divided by its sum, and multiplied again, once a chunk.
 struct Immediates {
-    lanes: u32,
-    own: u32, others: u32,            // pixels of q and of k
-    group: u32,                       // lanes per sample
-    scale: f32,                       // s
-    q_stride: u32, q_first: u32,      // blocks per pixel, first block
-    k_stride: u32, k_first: u32,
-    v_stride: u32, v_first: u32,
-    y_stride: u32, y_first: u32,
+#import lib/attention_immediates.wgsl
     runs: u32,                        // workgroups of a head and lane
     first: u32,                       // key of the chunk
 }

@@ -11,7 +11,7 @@ fn exp2_f32(t: vec4f) -> vec4f {
 }
 
 // e^-z, between 2^-64 and 2^64, for what is added to numbers near one or weighs them, where less is nothing. Its products with weights and
-// tangents stay normal numbers; with smaller ones some processors compute three times slower.
+// tangents stay normal numbers; with smaller ones some processors are half as fast.
 fn exp_minus(z: vec4f) -> vec4f {
     return exp2_f32(clamp(z * -1.442695041, vec4f(-64.0), vec4f(64.0)));
 }

@@ -24,6 +24,7 @@ sources![
     "field_linear",
     "field_mixture",
     "lib/activation",
+    "lib/attention_immediates",
     "lib/conv",
     "lib/conv_end_immediates",
     "lib/conv_ended",
